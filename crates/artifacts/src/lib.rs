@@ -1,0 +1,54 @@
+//! The run folder: every path in it, what is written there and how it survives a crash.
+//!
+//! This crate knows nothing of Burn nor of what a model is: a checkpoint is a set of named byte blobs. It
+//! also never decides when something is saved; it only makes sure that whatever is saved is saved whole.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic"))]
+
+mod atomic_file;
+mod checkpoint;
+mod comparison;
+mod disk;
+mod error;
+#[cfg(test)]
+mod failing_disk;
+mod git;
+mod latest_run;
+mod machine;
+mod metric_row;
+mod metrics_csv;
+pub mod plots;
+mod provenance;
+mod row_log;
+mod row_tail;
+mod run;
+mod run_creation;
+mod run_lock;
+mod run_paths;
+pub mod runs;
+mod sha256;
+mod status;
+#[cfg(test)]
+mod test_run;
+mod timing_row;
+
+pub use atomic_file::replace_file;
+pub use checkpoint::{Checkpoint, CheckpointStore, Damage, DamagedCheckpoint, LatestGood};
+pub use comparison::{ComparedRun, Comparison, ConfigDifference, FigureComparison};
+pub use error::ArtifactError;
+pub use git::GitState;
+/// An instant, as [`Status`] and [`Provenance`] keep it; RFC 3339 in JSON.
+pub use jiff::Timestamp;
+pub use machine::Machine;
+pub use metric_row::{MetricRow, Scope};
+pub use metrics_csv::write_metrics_csv;
+pub use provenance::{Build, DataFile, Dataset, Provenance, ProvenanceInputs, Session};
+pub use row_log::{MetricLog, Row, RowLog, TimingLog};
+pub use row_tail::{MetricTail, RowTail, TailPoll, TimingTail};
+pub use run::Run;
+pub use run_creation::RunInputs;
+pub use run_lock::RunLock;
+pub use runs::RunSummary;
+pub use sha256::sha256_hex;
+pub use status::{Best, RunState, Status, StopReason, TestFigures};
+pub use timing_row::TimingRow;

@@ -1,0 +1,181 @@
+//! A line of `metrics.jsonl`.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, MapAccess, Visitor},
+    ser::{Error as _, SerializeMap as _},
+};
+
+/// What a row's figures sum up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The steps since the row before.
+    Interval,
+    /// A whole epoch.
+    Epoch,
+}
+
+impl Scope {
+    /// The word that stands for it in the logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Interval => "interval",
+            Self::Epoch => "epoch",
+        }
+    }
+}
+
+/// Figures of one split at one step.
+///
+/// One flat JSON object: `split`, `scope`, `epoch`, `step`, then the figures by name, in alphabetical order.
+/// Numbers have the fewest digits that read back to the same bits. JSON has no infinity and no
+/// not-a-number: each is written as null, and null is read as not-a-number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricRow {
+    /// `train`, `validation` or `test`.
+    pub split: String,
+    /// What the figures sum up.
+    pub scope: Scope,
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// Steps done.
+    pub step: u64,
+    /// The figures by name (`loss`, `accuracy`, `learning_rate`, ...); no name may be one of this row's own
+    /// fields.
+    pub figures: BTreeMap<String, f64>,
+}
+
+impl MetricRow {
+    /// A row with these figures.
+    pub fn new<'a>(
+        split: &str,
+        scope: Scope,
+        epoch: u64,
+        step: u64,
+        figures: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> Self {
+        let figures = figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { split: split.to_owned(), scope, epoch, step, figures }
+    }
+
+    /// A figure by name.
+    #[must_use]
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        self.figures.get(name).copied()
+    }
+}
+
+const OWN_FIELDS: [&str; 4] = ["split", "scope", "epoch", "step"];
+
+impl Serialize for MetricRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(name) = self.figures.keys().find(|name| OWN_FIELDS.contains(&name.as_str())) {
+            return Err(S::Error::custom(format!("{name:?} cannot be the name of a figure")));
+        }
+        let mut map = serializer.serialize_map(Some(OWN_FIELDS.len() + self.figures.len()))?;
+        map.serialize_entry("split", &self.split)?;
+        map.serialize_entry("scope", &self.scope)?;
+        map.serialize_entry("epoch", &self.epoch)?;
+        map.serialize_entry("step", &self.step)?;
+        for (name, value) in &self.figures {
+            map.serialize_entry(name, &Some(*value).filter(|value| value.is_finite()))?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for MetricRow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RowVisitor)
+    }
+}
+
+struct RowVisitor;
+
+impl<'de> Visitor<'de> for RowVisitor {
+    type Value = MetricRow;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with split, scope, epoch, step and figures")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MetricRow, A::Error> {
+        let (mut split, mut scope, mut epoch, mut step) = (None, None, None, None);
+        let mut figures = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "split" => split = Some(map.next_value()?),
+                "scope" => scope = Some(map.next_value()?),
+                "epoch" => epoch = Some(map.next_value()?),
+                "step" => step = Some(map.next_value()?),
+                _ => {
+                    let value: Option<f64> = map.next_value()?;
+                    figures.insert(name, value.unwrap_or(f64::NAN));
+                }
+            }
+        }
+        Ok(MetricRow {
+            split: split.ok_or_else(|| A::Error::missing_field("split"))?,
+            scope: scope.ok_or_else(|| A::Error::missing_field("scope"))?,
+            epoch: epoch.ok_or_else(|| A::Error::missing_field("epoch"))?,
+            step: step.ok_or_else(|| A::Error::missing_field("step"))?,
+            figures,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn is_one_flat_object_whatever_order_the_figures_came_in() {
+        let line = r#"{"split":"train","scope":"interval","epoch":1,"step":300,"accuracy":0.9,"loss":0.1}"#;
+        for figures in [[("loss", 0.1), ("accuracy", 0.9)], [("accuracy", 0.9), ("loss", 0.1)]] {
+            let row = MetricRow::new("train", Scope::Interval, 1, 300, figures);
+            assert_eq!(serde_json::to_string(&row).unwrap(), line);
+            assert_eq!(serde_json::from_str::<MetricRow>(line).unwrap(), row);
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_null_and_comes_back_as_no_number() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let row = MetricRow::new("train", Scope::Epoch, 1, 2, [("loss", value)]);
+            let line = serde_json::to_string(&row).unwrap();
+            assert!(line.ends_with("\"loss\":null}"), "{line}");
+            let read: MetricRow = serde_json::from_str(&line).unwrap();
+            assert!(read.figure("loss").unwrap().is_nan());
+        }
+    }
+
+    #[test]
+    fn no_figure_may_hide_a_field() {
+        let row = MetricRow::new("train", Scope::Epoch, 1, 2, [("step", 1.0)]);
+        assert!(serde_json::to_string(&row).is_err());
+    }
+
+    #[test]
+    fn a_row_without_a_step_is_no_row() {
+        let line = r#"{"split":"train","scope":"epoch","epoch":1,"loss":0.1}"#;
+        let problem = serde_json::from_str::<MetricRow>(line).unwrap_err().to_string();
+        assert!(problem.starts_with("missing field `step`"), "{problem}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_comes_back_to_the_bit(bits: u64) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            let row = MetricRow::new("train", Scope::Epoch, 1, 2, [("loss", value)]);
+            let read: MetricRow = serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap();
+            prop_assert_eq!(read.figure("loss").unwrap().to_bits(), bits);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Where everything in a run folder lies.
+
+use std::path::PathBuf;
+
+use crate::Run;
+
+impl Run {
+    /// The resolved experiment file.
+    #[must_use]
+    pub fn config_toml(&self) -> PathBuf {
+        self.folder().join("config.toml")
+    }
+
+    /// The experiment file as it was given.
+    #[must_use]
+    pub fn input_config_toml(&self) -> PathBuf {
+        self.folder().join("config.input.toml")
+    }
+
+    /// The `key=value` overrides of the command line, one a line.
+    #[must_use]
+    pub fn overrides_txt(&self) -> PathBuf {
+        self.folder().join("overrides.txt")
+    }
+
+    /// The provenance; see [`crate::Provenance`].
+    #[must_use]
+    pub fn run_json(&self) -> PathBuf {
+        self.folder().join("run.json")
+    }
+
+    /// The uncommitted changes of the git checkout that the run was started in; absent when there were none.
+    #[must_use]
+    pub fn git_diff(&self) -> PathBuf {
+        self.folder().join("git.diff")
+    }
+
+    /// How far the run is; see [`crate::Status`].
+    #[must_use]
+    pub fn status_json(&self) -> PathBuf {
+        self.folder().join("status.json")
+    }
+
+    /// The append-only figures, without a clock; see [`crate::MetricLog`].
+    #[must_use]
+    pub fn metrics(&self) -> PathBuf {
+        self.folder().join("metrics.jsonl")
+    }
+
+    /// The append-only clock; see [`crate::TimingLog`].
+    #[must_use]
+    pub fn timings(&self) -> PathBuf {
+        self.folder().join("timings.jsonl")
+    }
+
+    /// The figures as a table, derived from [`Run::metrics`].
+    #[must_use]
+    pub fn metrics_csv(&self) -> PathBuf {
+        self.folder().join("metrics.csv")
+    }
+
+    /// The folder of derived `TensorBoard` event files.
+    #[must_use]
+    pub fn tensorboard(&self) -> PathBuf {
+        self.folder().join("tensorboard")
+    }
+
+    /// What tracing wrote.
+    #[must_use]
+    pub fn train_log(&self) -> PathBuf {
+        self.folder().join("train.log")
+    }
+
+    /// The folder of checkpoints; see [`crate::CheckpointStore`].
+    #[must_use]
+    pub fn checkpoints(&self) -> PathBuf {
+        self.folder().join("checkpoints")
+    }
+
+    /// The folder of everything that an evaluation of `split` (`test`, `validation`, `train`) found.
+    #[must_use]
+    pub fn evaluation(&self, split: &str) -> PathBuf {
+        self.folder().join("evaluation").join(split)
+    }
+
+    /// The folder of plots.
+    #[must_use]
+    pub fn plots(&self) -> PathBuf {
+        self.folder().join("plots")
+    }
+
+    /// The folder of example pictures.
+    #[must_use]
+    pub fn gallery(&self) -> PathBuf {
+        self.folder().join("gallery")
+    }
+
+    /// The self-contained report.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.folder().join("report.html")
+    }
+
+    /// The file whose lock the one process that trains the run holds.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.folder().join("lock")
+    }
+}

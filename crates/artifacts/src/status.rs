@@ -1,0 +1,290 @@
+//! `status.json`: how far a run is, for everybody who looks at it from outside.
+
+use std::{fmt, fs, path::Path, process};
+
+use jiff::Timestamp;
+use kiln_config::Monitor;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{ArtifactError, atomic_file::replace_file, machine};
+
+/// What a run is doing, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// A process trains it.
+    Running,
+    /// It reached its end, early or not.
+    Finished,
+    /// It stopped before its end, and `kiln resume` goes on.
+    Interrupted,
+    /// An error ended it.
+    Failed,
+}
+
+/// Why training stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The last epoch was done.
+    Completed,
+    /// The watched figure no longer improved.
+    EarlyStopping,
+    /// `training.max_steps` was reached.
+    MaxSteps,
+    /// `training.max_time` was over.
+    MaxTime,
+    /// Somebody pressed Ctrl-C or the dashboard's stop key, or the process was asked to end.
+    CtrlC,
+    /// Something went wrong; see [`Status::error`].
+    Error,
+}
+
+/// The best epoch so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The figure that decides.
+    pub monitor: Monitor,
+    /// Its value; not a number when it was not finite.
+    #[serde(deserialize_with = "null_as_nan")]
+    pub value: f64,
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// The optimizer steps done by then.
+    pub step: u64,
+}
+
+/// The headline figures on the test split.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TestFigures {
+    /// Mean loss per example; not a number when it was not finite.
+    #[serde(deserialize_with = "null_as_nan")]
+    pub loss: f64,
+    /// Fraction of examples classified right, 0 to 1.
+    #[serde(deserialize_with = "null_as_nan")]
+    pub accuracy: f64,
+}
+
+/// The content of `status.json`. Times are RFC 3339 in UTC.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// What the run is doing. A killed process leaves `running` behind; [`crate::Run::status_now`] notices.
+    pub state: RunState,
+    /// Why it is no longer running.
+    #[serde(default)]
+    pub stop_reason: Option<StopReason>,
+    /// The epoch in progress or last done, from 1; 0 before the first.
+    pub epoch: u64,
+    /// Epochs planned.
+    pub epochs: u64,
+    /// Steps done.
+    pub step: u64,
+    /// Steps planned.
+    pub steps: u64,
+    /// The best epoch so far.
+    #[serde(default)]
+    pub best: Option<Best>,
+    /// The test figures, once the run is evaluated.
+    #[serde(default)]
+    pub test: Option<TestFigures>,
+    /// SHA-256 of the final weights, to compare runs by.
+    #[serde(default)]
+    pub weights_sha256: Option<String>,
+    /// When the run was first started.
+    pub started: Timestamp,
+    /// When this was written.
+    pub updated: Timestamp,
+    /// When it ended, however it ended.
+    #[serde(default)]
+    pub finished: Option<Timestamp>,
+    /// Seconds of training over all sessions.
+    #[serde(default)]
+    pub elapsed_seconds: f64,
+    /// What went wrong, when the state is `failed`.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// The process that trains, or last trained, the run.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// The machine of that process.
+    #[serde(default)]
+    pub hostname: Option<String>,
+}
+
+impl Status {
+    /// The status of a run that this process starts now, with so many epochs and steps to go.
+    #[must_use]
+    pub fn running(epochs: u64, steps: u64) -> Self {
+        let now = now();
+        Self {
+            state: RunState::Running,
+            stop_reason: None,
+            epoch: 0,
+            epochs,
+            step: 0,
+            steps,
+            best: None,
+            test: None,
+            weights_sha256: None,
+            started: now,
+            updated: now,
+            finished: None,
+            elapsed_seconds: 0.0,
+            error: None,
+            pid: Some(process::id()),
+            hostname: Some(machine::hostname().to_owned()),
+        }
+    }
+
+    /// This status as this process takes the run up again: `running`, with nothing about how it stopped.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        Self {
+            state: RunState::Running,
+            stop_reason: None,
+            finished: None,
+            error: None,
+            pid: Some(process::id()),
+            hostname: Some(machine::hostname().to_owned()),
+            ..self
+        }
+    }
+
+    /// This status as the run ends, now, in `state`, for `reason`.
+    #[must_use]
+    pub fn stopped(self, state: RunState, reason: StopReason) -> Self {
+        Self { state, stop_reason: Some(reason), finished: Some(now()), ..self }
+    }
+
+    /// Reads a `status.json`.
+    ///
+    /// # Errors
+    ///
+    /// When the file is missing or malformed.
+    pub fn read(path: &Path) -> Result<Self, ArtifactError> {
+        let bytes = fs::read(path).map_err(|cause| ArtifactError::io("read", path, cause))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|problem| ArtifactError::malformed(path, Some(problem.line()), problem))
+    }
+
+    /// Replaces a `status.json` atomically, with `updated` set to now.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is gone, full or may not be written to; the old file then stays.
+    pub fn write(&self, path: &Path) -> Result<(), ArtifactError> {
+        let status = Self { updated: now(), ..self.clone() };
+        replace_file(path, &status.to_json())
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("a status has nothing that JSON lacks");
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Completed => "completed",
+            Self::EarlyStopping => "early stopping",
+            Self::MaxSteps => "max_steps",
+            Self::MaxTime => "max_time",
+            Self::CtrlC => "ctrl-c",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// Now, to the millisecond: more digits only make the file harder to read.
+pub(crate) fn now() -> Timestamp {
+    let milliseconds = Timestamp::now().as_millisecond();
+    Timestamp::from_millisecond(milliseconds).expect("the present is within jiff's range")
+}
+
+/// JSON has no not-a-number: it is written as null.
+pub(crate) fn null_as_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::test_run::TestRun;
+
+    #[test]
+    fn reads_back_what_it_wrote() {
+        let run = TestRun::new();
+        let best = Best { monitor: Monitor::ValidationLoss, value: 0.1, epoch: 2, step: 20 };
+        let status = Status {
+            best: Some(best),
+            test: Some(TestFigures { loss: 0.1, accuracy: 0.9 }),
+            weights_sha256: Some("ab".to_owned()),
+            error: Some("no space".to_owned()),
+            ..Status::running(3, 30).stopped(RunState::Failed, StopReason::Error)
+        };
+        run.write_status(&status).unwrap();
+        let read = run.status().unwrap();
+        assert_eq!(Status { updated: status.updated, ..read }, status);
+        let text = fs::read_to_string(run.status_json()).unwrap();
+        assert!(text.contains("\"state\": \"failed\"") && text.contains("\"monitor\": \"validation_loss\""));
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_survives() {
+        let run = TestRun::new();
+        let test = TestFigures { loss: f64::INFINITY, accuracy: 0.1 };
+        run.write_status(&Status { test: Some(test), ..Status::running(1, 1) }).unwrap();
+        assert!(run.status().unwrap().test.unwrap().loss.is_nan());
+    }
+
+    #[test]
+    fn a_resume_forgets_how_the_run_stopped_and_keeps_what_it_found() {
+        let stopped = Status { step: 7, elapsed_seconds: 2.5, ..Status::running(3, 30) }
+            .stopped(RunState::Interrupted, StopReason::CtrlC);
+        let resumed = stopped.clone().resumed();
+        assert_eq!((resumed.state, resumed.stop_reason, resumed.finished), (RunState::Running, None, None));
+        assert_eq!((resumed.step, resumed.elapsed_seconds, resumed.started), (7, 2.5, stopped.started));
+    }
+
+    #[test]
+    fn a_reader_never_sees_half_a_status() {
+        let run = TestRun::new();
+        let last = 200;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for step in 1..=last {
+                    run.write_status(&Status { step, ..Status::running(1, last) }).unwrap();
+                }
+            });
+            let mut seen = 0;
+            while seen < last {
+                let step = run.status().unwrap().step;
+                assert!(step >= seen);
+                seen = step;
+            }
+        });
+    }
+
+    #[test]
+    fn malformed_json_is_placed() {
+        let run = TestRun::new();
+        fs::write(run.status_json(), "{\n  \"state\": \"flying\"\n}").unwrap();
+        let message = run.status().unwrap_err().to_string();
+        assert!(message.contains("status.json, line 2: unknown variant `flying`"), "{message}");
+    }
+}

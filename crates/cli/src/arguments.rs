@@ -1,0 +1,217 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use kiln_config::Ui;
+
+/// Trains, evaluates and compares classifiers, each from one TOML file.
+///
+/// `kiln train` without a file trains on the handwritten digits that are built in: no network, no set-up.
+#[derive(Debug, Parser)]
+#[command(name = "kiln", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage or config, 3 a verdict failed, 130 interrupted.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train what an experiment file describes, then test it.
+    Train(Train),
+    /// Go on with a run that was stopped, exactly as if it never had been.
+    Resume(Resume),
+    /// Show the dashboard of a run that is training elsewhere, or that ended.
+    Watch(Watch),
+    /// List, show or compare runs.
+    Runs(Runs),
+    /// Look at the data that an experiment learns from.
+    Data(Data),
+    /// Check, show or explain experiment files.
+    Config(Config),
+    /// Find out which backends work here, and whether they compute right.
+    Doctor(Doctor),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// An experiment file with overrides.
+#[derive(Debug, Args)]
+pub(crate) struct ExperimentArguments {
+    /// The experiment file (left out: the built-in digits), then any `key=value` overrides, such as
+    /// `optimizer.lr=1e-3` or `model.hidden=[256]`.
+    #[arg(value_name = "FILE | KEY=VALUE")]
+    pub(crate) words: Vec<String>,
+}
+
+/// Where runs are kept.
+#[derive(Debug, Args)]
+pub(crate) struct Root {
+    /// The folder that runs are kept in.
+    #[arg(long, value_name = "DIR", env = "KILN_ARTIFACTS", default_value = "artifacts")]
+    pub(crate) artifacts: PathBuf,
+}
+
+/// Which view of a running training.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum UiArgument {
+    /// Burn's dashboard, full screen.
+    Tui,
+    /// Lines of text.
+    Plain,
+    /// JSON lines.
+    Json,
+    /// Nothing.
+    None,
+}
+
+impl From<UiArgument> for Ui {
+    fn from(argument: UiArgument) -> Self {
+        match argument {
+            UiArgument::Tui => Self::Tui,
+            UiArgument::Plain => Self::Plain,
+            UiArgument::Json => Self::Json,
+            UiArgument::None => Self::None,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArguments,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    /// What to show while training, on stderr; the dashboard is the default on a terminal.
+    #[arg(long, value_enum)]
+    pub(crate) ui: Option<UiArgument>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    pub(crate) run: String,
+    /// Settings that may change on the way: `training.max_time`, `dashboard.ui`, `data.path` and their like.
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    /// What to show while training, on stderr; the dashboard is the default on a terminal.
+    #[arg(long, value_enum)]
+    pub(crate) ui: Option<UiArgument>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    #[arg(default_value = "latest")]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) root: Root,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    #[command(subcommand)]
+    pub(crate) action: RunsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsAction {
+    /// One line per run, the latest last.
+    List {
+        #[command(flatten)]
+        root: Root,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// All there is to know of a run.
+    Show {
+        /// The run: its folder, its name, the beginning of its id, or `latest`.
+        #[arg(default_value = "latest")]
+        run: String,
+        #[command(flatten)]
+        root: Root,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What was set differently, and what came of it.
+    Compare {
+        /// The runs.
+        #[arg(required = true, num_args = 2..)]
+        runs: Vec<String>,
+        #[command(flatten)]
+        root: Root,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArguments,
+    /// How many examples to print.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) examples: usize,
+    /// Print JSON, without examples.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Find everything that is wrong with an experiment file.
+    Check {
+        #[command(flatten)]
+        experiment: ExperimentArguments,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the resolved experiment, each value with where it comes from.
+    Show {
+        #[command(flatten)]
+        experiment: ExperimentArguments,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a JSON Schema, for editors that complete and check TOML.
+    Schema,
+    /// Say what a key means, what it may be and what it is by default.
+    Explain {
+        /// A key such as `optimizer.lr`, or a section such as `optimizer`; left out: all sections.
+        key: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

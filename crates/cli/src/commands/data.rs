@@ -1,0 +1,86 @@
+//! `kiln data`.
+
+use kiln_data::{Content, DataSet, Description, Folders, Shape, Split, describe, load};
+
+use crate::arguments::Data;
+use crate::experiment::resolved;
+use crate::failure::Failure;
+use crate::output::{print, print_json, table};
+use crate::view::DownloadBar;
+
+/// Says what an experiment's data is, and prints some of it.
+pub(crate) fn data(arguments: &Data) -> Result<(), Failure> {
+    let experiment = resolved(&arguments.experiment)?.experiment;
+    let folders = Folders::from_environment();
+    let description = describe(&experiment.data, &folders)?;
+    if arguments.json {
+        print_json(&description);
+        return Ok(());
+    }
+    print(&described(&description));
+    if description.content.is_none() {
+        print(&format!(
+            "not on this machine; `kiln train data.source={}` downloads it",
+            description.name
+        ));
+        return Ok(());
+    }
+    let data = load(&experiment.data, experiment.seed, &folders, &DownloadBar::default())?;
+    print(&splits(&data));
+    examples(&data, arguments.examples);
+    Ok(())
+}
+
+fn described(description: &Description) -> String {
+    let mut rows = vec![vec!["data".to_owned(), description.name.clone()]];
+    let mut fact = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
+    if let Some(origin) = &description.origin {
+        fact("origin", origin.clone());
+    }
+    let location = description.location.as_ref();
+    fact("where", location.map_or("built in".to_owned(), |path| path.display().to_string()));
+    if description.download_bytes > 0 {
+        fact("download", format!("{:.1} MB", description.download_bytes as f64 / 1e6));
+    }
+    if let Some(Content { shape, classes, files, sha256, .. }) = &description.content {
+        fact("shape", shape_text(shape));
+        fact("classes", format!("{}: {}", classes.len(), classes.join(", ")));
+        fact("sha256", sha256.clone());
+        for file in files {
+            fact("file", format!("{} ({} bytes, {})", file.name, file.bytes, &file.sha256[..12]));
+        }
+    }
+    table(&rows)
+}
+
+fn shape_text(shape: &Shape) -> String {
+    match shape {
+        Shape::Image { height, width } => format!("{height}x{width} grey pixels"),
+        Shape::Columns(names) => format!("{} columns: {}", names.len(), names.join(", ")),
+    }
+}
+
+fn splits(data: &DataSet) -> String {
+    let head = ["split", "examples"].map(str::to_owned).into_iter().chain(data.classes.iter().cloned()).collect();
+    let row = |name: &str, split: &Split| -> Vec<String> {
+        let counts = split.counts(data.class_count()).into_iter().map(|count| count.to_string());
+        [name.to_owned(), split.len().to_string()].into_iter().chain(counts).collect()
+    };
+    let mut rows: Vec<Vec<String>> = vec![head, row("train", &data.train)];
+    rows.extend(data.validation.as_ref().map(|split| row("validation", split)));
+    rows.push(row("test", &data.test));
+    format!("\n{}", table(&rows))
+}
+
+/// Prints `count` training examples at a glance, then the first in full detail.
+fn examples(data: &DataSet, count: usize) {
+    let class = |position: usize| &data.classes[data.train.label(position) as usize];
+    for position in 0..count.min(data.train.len()) {
+        let shown = data.train.render(position, &data.shape);
+        print(&format!("\nexample {position}, class {}\n{}", class(position), shown.trim_end()));
+    }
+    if count > 0 {
+        let values = data.train.render_values(0, &data.shape);
+        print(&format!("\nexample 0, class {}, in full\n{}", class(0), values.trim_end()));
+    }
+}

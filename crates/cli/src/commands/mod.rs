@@ -1,0 +1,31 @@
+//! The commands, one file each.
+
+mod completions;
+mod config;
+mod data;
+mod doctor;
+mod resume;
+mod runs;
+mod session;
+mod train;
+mod watch;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+
+/// Does what the command line asks.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Train(arguments) => train::train(&arguments),
+        Command::Resume(arguments) => resume::resume(&arguments),
+        Command::Watch(arguments) => watch::watch(&arguments),
+        Command::Runs(arguments) => runs::runs(&arguments.action),
+        Command::Data(arguments) => data::data(&arguments),
+        Command::Config(arguments) => config::config(&arguments.action),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Completions { shell } => {
+            completions::completions(shell);
+            Ok(())
+        }
+    }
+}

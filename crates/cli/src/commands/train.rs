@@ -1,0 +1,51 @@
+//! `kiln train`.
+
+use std::sync::Arc;
+
+use kiln_artifacts::{DataFile, Dataset, Provenance, ProvenanceInputs, Run, RunInputs};
+use kiln_backend::{Selected, select};
+use kiln_data::{DataSet, Folders, load};
+
+use crate::arguments::Train;
+use crate::build::build;
+use crate::commands::session::Session;
+use crate::experiment::resolved;
+use crate::failure::Failure;
+use crate::output::say;
+use crate::view::DownloadBar;
+
+/// Trains an experiment in a run folder of its own, tests it and prints the folder.
+pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
+    let resolved = resolved(&arguments.experiment)?;
+    let experiment = resolved.experiment.clone();
+    let backend = select(&experiment.backend)?;
+    let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), &DownloadBar::default())?;
+    kiln_training::check(&experiment, &data)?;
+    let inputs = RunInputs {
+        resolved_toml: &resolved.to_toml(),
+        input_toml: &resolved.input,
+        overrides: &resolved.overrides,
+    };
+    let run = Run::create(&arguments.root.artifacts, &experiment.name, &inputs)?;
+    let lock = run.lock()?;
+    provenance(&backend, &data, experiment.seed).write(&run)?;
+    say(&format!("{} on {}: {}", backend.name, backend.adapter, backend.reason));
+    let session = Session { run, lock, experiment, data: Arc::new(data), backend, ui: arguments.ui, json: arguments.json };
+    session.train(None)
+}
+
+fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {
+    let files = data
+        .files
+        .iter()
+        .map(|file| DataFile { name: file.name.clone(), bytes: file.bytes, sha256: file.sha256.clone() })
+        .collect();
+    Provenance::collect(ProvenanceInputs {
+        build: build(),
+        backend: backend.name.to_string(),
+        adapter: Some(backend.adapter.clone()),
+        threads: backend.threads,
+        dataset: Dataset { name: data.name.clone(), sha256: data.sha256.clone(), files },
+        seed,
+    })
+}

@@ -1,0 +1,96 @@
+//! How a command ends when it does not end well.
+
+use std::process::ExitCode;
+
+use kiln_artifacts::ArtifactError;
+use kiln_backend::BackendError;
+use kiln_config::ConfigError;
+use kiln_data::DataError;
+use kiln_evaluation::EvaluationError;
+use kiln_model::ModelError;
+use kiln_training::TrainingError;
+
+/// Something went wrong while doing what was asked.
+pub(crate) const FAILED: u8 = 1;
+/// The request itself is wrong: arguments or experiment file.
+pub(crate) const USAGE: u8 = 2;
+/// Someone or something stopped the work; it can be resumed.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// An exit code with the message that explains it; an empty message is not printed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self { code: FAILED, message: message.into() }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: USAGE, message: message.into() }
+    }
+
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self { code: INTERRUPTED, message: message.into() }
+    }
+
+    /// Prints the message and gives the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        if !self.message.is_empty() {
+            crate::output::say(&format!("error: {}", self.message));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        match error {
+            BackendError::NotCompiledIn { .. } => Self::usage(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<ArtifactError> for Failure {
+    fn from(error: ArtifactError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<EvaluationError> for Failure {
+    fn from(error: EvaluationError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<TrainingError> for Failure {
+    fn from(error: TrainingError) -> Self {
+        match error {
+            TrainingError::Changed { .. } => Self::usage(error.to_string()),
+            TrainingError::Killed => Self::interrupted(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The `kiln` program: arguments, messages, exit codes.
+
+mod arguments;
+mod build;
+mod commands;
+mod experiment;
+mod failure;
+mod interrupt;
+mod log;
+mod output;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::Arguments;
+
+fn main() -> ExitCode {
+    match commands::run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,37 @@
+//! Results go to stdout, talk goes to stderr. A reader that went away is no error.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+/// Prints a result.
+pub(crate) fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints a result as JSON.
+pub(crate) fn print_json(value: &impl Serialize) {
+    print(&serde_json::to_string_pretty(value).expect("results are plain data"));
+}
+
+/// Tells the user something.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Rows as columns of equal width, two spaces apart.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        })
+        .collect();
+    lines.join("\n")
+}

@@ -1,0 +1,9 @@
+//! Views of work in progress, on stderr.
+
+mod download;
+mod json;
+mod plain;
+
+pub(crate) use download::DownloadBar;
+pub(crate) use json::Json;
+pub(crate) use plain::Plain;

@@ -1,0 +1,65 @@
+//! The experiment: everything that one TOML file decides, with every default.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Backend, Checkpoint, Dashboard, Data, EarlyStopping, Evaluation, Loss, LrScheduler, Model, Optimizer,
+    Training,
+};
+
+/// One experiment, fully resolved: the whole of what decides a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Experiment {
+    /// Name of the experiment: the folder under `artifacts/` that its runs land in. Letters, digits,
+    /// `.`, `_` and `-`.
+    pub name: String,
+    /// Seed of every random stream: splits, initialization, data order, dropout.
+    pub seed: u64,
+    /// Free words to find the run by.
+    pub tags: Vec<String>,
+    /// What to learn from.
+    pub data: Data,
+    /// The multilayer perceptron.
+    pub model: Model,
+    /// What is minimized.
+    pub loss: Loss,
+    /// How the weights move.
+    pub optimizer: Optimizer,
+    /// How the learning rate changes.
+    pub lr_scheduler: LrScheduler,
+    /// How long, in which batches, within which limits.
+    pub training: Training,
+    /// When to stop before the last epoch.
+    pub early_stopping: EarlyStopping,
+    /// When to save, what to keep, what counts as best.
+    pub checkpoint: Checkpoint,
+    /// Where to compute.
+    pub backend: Backend,
+    /// What to show while training.
+    pub dashboard: Dashboard,
+    /// How to judge the result.
+    pub evaluation: Evaluation,
+}
+
+impl Default for Experiment {
+    fn default() -> Self {
+        Self {
+            name: "experiment".to_owned(),
+            seed: 42,
+            tags: Vec::new(),
+            data: Data::default(),
+            model: Model::default(),
+            loss: Loss::default(),
+            optimizer: Optimizer::default(),
+            lr_scheduler: LrScheduler::default(),
+            training: Training::default(),
+            early_stopping: EarlyStopping::default(),
+            checkpoint: Checkpoint::default(),
+            backend: Backend::default(),
+            dashboard: Dashboard::default(),
+            evaluation: Evaluation::default(),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The type of a key, read from the JSON Schema that the Rust types give.
+
+use schemars::Schema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::alternatives::alternatives;
+
+/// The type of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Boolean,
+    Integer,
+    Number,
+    Text,
+    /// One of some names.
+    Choice(Vec<Choice>),
+    /// Values of one type, and how many if that is fixed.
+    List(Box<Kind>, Option<usize>),
+    /// Any of some types.
+    Either(Vec<Kind>),
+    /// A table with these fields.
+    Record(Vec<Field>),
+}
+
+/// A name to choose, and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// The name, as a file has it.
+    pub name: String,
+    /// What it stands for.
+    pub meaning: String,
+}
+
+/// A field of a table in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) required: bool,
+}
+
+impl Kind {
+    /// The type that `node`, a part of the schema `root`, describes.
+    ///
+    /// # Panics
+    /// If a Rust type of this crate has a form of schema that no key has had so far.
+    pub(crate) fn from_schema(node: &Value, root: &Schema) -> Self {
+        let node = followed(node, root);
+        if let Some(options) = node["oneOf"].as_array() {
+            return Self::Choice(options.iter().map(Choice::from_schema).collect());
+        }
+        if let Some(options) = node["anyOf"].as_array() {
+            return Self::either(options.iter().filter(|option| option["type"] != "null"), root);
+        }
+        match type_name(node) {
+            "boolean" => Self::Boolean,
+            "integer" => Self::Integer,
+            "number" => Self::Number,
+            "string" => Self::Text,
+            "array" => Self::List(Box::new(Self::from_schema(&node["items"], root)), length(node)),
+            "object" => Self::Record(fields(node, root)),
+            other => unreachable!("a type of schema that no key has: {other}"),
+        }
+    }
+
+    fn either<'a>(options: impl Iterator<Item = &'a Value>, root: &Schema) -> Self {
+        let mut kinds: Vec<Self> = options.map(|option| Self::from_schema(option, root)).collect();
+        if kinds.len() == 1 { kinds.remove(0) } else { Self::Either(kinds) }
+    }
+
+    /// One value of this type, in words: "a whole number".
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Boolean => "true or false".to_owned(),
+            Self::Integer => "a whole number".to_owned(),
+            Self::Number => "a number".to_owned(),
+            Self::Text => "text in quotes".to_owned(),
+            Self::Choice(choices) => format!("one of {}", names(choices)),
+            Self::List(element, Some(length)) => format!("a list of {length} {}", element.plural()),
+            Self::List(element, None) => format!("a list of {}", element.plural()),
+            Self::Either(kinds) if kinds.contains(&Self::Number) => "a number".to_owned(),
+            Self::Either(kinds) => alternatives(kinds.iter().map(Self::words)),
+            Self::Record(fields) => format!("a table with {}", field_names(fields)),
+        }
+    }
+
+    /// Whether values of type `part` occur in it.
+    pub(crate) fn has(&self, part: &Self) -> bool {
+        match self {
+            Self::List(element, _) => element.has(part),
+            Self::Either(kinds) => kinds.iter().any(|kind| kind.has(part)),
+            Self::Record(fields) => fields.iter().any(|field| field.kind.has(part)),
+            kind => kind == part,
+        }
+    }
+
+    fn plural(&self) -> String {
+        match self {
+            Self::Boolean => "switches".to_owned(),
+            Self::Integer => "whole numbers".to_owned(),
+            Self::Number => "numbers".to_owned(),
+            Self::Text => "texts in quotes".to_owned(),
+            Self::Choice(choices) => format!("names out of {}", names(choices)),
+            Self::List(element, _) => format!("lists of {}", element.plural()),
+            Self::Either(kinds) => alternatives(kinds.iter().map(Self::plural)),
+            Self::Record(fields) => format!("tables with {}", field_names(fields)),
+        }
+    }
+}
+
+impl Choice {
+    fn from_schema(node: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().replace('\n', " ");
+        Self { name: text(&node["const"]), meaning: text(&node["description"]) }
+    }
+}
+
+/// The names, quoted and with commas.
+pub(crate) fn names(choices: &[Choice]) -> String {
+    choices.iter().map(|choice| format!("{:?}", choice.name)).collect::<Vec<_>>().join(", ")
+}
+
+fn field_names(fields: &[Field]) -> String {
+    fields.iter().map(|field| format!("`{}`", field.name)).collect::<Vec<_>>().join(" and ")
+}
+
+/// The node itself, or the definition that it refers to.
+pub(crate) fn followed<'a>(node: &'a Value, root: &'a Schema) -> &'a Value {
+    node["$ref"]
+        .as_str()
+        .and_then(|reference| root.pointer(reference.trim_start_matches('#')))
+        .unwrap_or(node)
+}
+
+/// The type's name; of an optional value, the type that it has when it is there.
+fn type_name(node: &Value) -> &str {
+    let several = node["type"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let name = several.iter().find(|name| **name != "null").unwrap_or(&node["type"]);
+    name.as_str().unwrap_or_default()
+}
+
+fn length(node: &Value) -> Option<usize> {
+    let least = node["minItems"].as_u64()?;
+    (node["maxItems"].as_u64() == Some(least)).then_some(least as usize)
+}
+
+fn fields(node: &Value, root: &Schema) -> Vec<Field> {
+    let required =
+        |name: &str| node["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    let properties = node["properties"].as_object();
+    let mut fields: Vec<Field> = properties
+        .into_iter()
+        .flatten()
+        .map(|(name, node)| Field {
+            name: name.clone(),
+            kind: Kind::from_schema(node, root),
+            required: required(name),
+        })
+        .collect();
+    fields.sort_by_key(|field| !field.required);
+    fields
+}

@@ -1,0 +1,48 @@
+//! The experiment file: its types, its layers, its validation and its messages.
+//!
+//! This crate knows nothing of Burn, and of the file system no more than reading a named file.
+
+mod alternatives;
+mod contradiction;
+mod document;
+mod effect;
+mod experiment;
+mod explain;
+mod file;
+mod given;
+mod keys;
+mod kind;
+mod layers;
+mod literal;
+mod nearest;
+mod origin;
+mod problem;
+pub mod random;
+mod range;
+mod reader;
+mod reference;
+mod render;
+mod resolve;
+mod schema;
+mod sections;
+mod setting;
+mod shown;
+mod value;
+
+pub use experiment::Experiment;
+pub use explain::{Explanation, KeyExplanation, SectionExplanation, explain, keys};
+pub use given::RESERVED_VARIABLES;
+pub use kind::Choice;
+pub use origin::Origin;
+pub use problem::{ConfigError, Fault, Problem};
+pub use reference::reference;
+pub use resolve::{Request, Resolved, Source, resolve};
+pub use schema::schema;
+pub use sections::{
+    Activation, Backend, BackendName, Checkpoint, Ckpt, ClassLabel, Dashboard, Data, DataSource, DropoutMode,
+    EarlyStopping, Evaluation, Holdout, Initialization, LayerWeights, Loss, LossName, LrScheduler,
+    LrSchedulerName, Mode, Model, Monitor, Normalization, Optimizer, OptimizerName, Output, Training, Ui,
+};
+
+/// `configs/digits.toml`: the experiment of a bare `kiln train`, which needs no file and no network.
+pub const DIGITS: &str = include_str!("../../../configs/digits.toml");

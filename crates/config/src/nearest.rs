@@ -1,0 +1,179 @@
+//! What a misspelt key, section or name was meant to be.
+
+use crate::alternatives::alternatives;
+use crate::keys::{Key, Keys, split};
+use crate::kind::Choice;
+
+/// Similarity from which a suggestion helps more than it misleads, found by trial on the tests' typos.
+const SIMILAR: f64 = 0.8;
+
+/// What other programs call our keys; no measure of spelling finds these.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("learning_rate", "optimizer.lr"),
+    ("epsilon", "optimizer.eps"),
+    ("beta1", "optimizer.betas"),
+    ("beta2", "optimizer.betas"),
+    ("beta_1", "optimizer.betas"),
+    ("beta_2", "optimizer.betas"),
+    ("decay", "optimizer.weight_decay"),
+    ("num_epochs", "training.epochs"),
+    ("max_epochs", "training.epochs"),
+    ("clip_grad_norm", "training.max_norm"),
+    ("grad_clip", "training.max_norm"),
+    ("gradient_clip_val", "training.max_norm"),
+    ("max_grad_norm", "training.max_norm"),
+    ("clip_grad_value", "training.max_value"),
+    ("accumulate_grad_batches", "training.gradient_accumulation"),
+    ("hidden_layers", "model.hidden"),
+    ("hidden_sizes", "model.hidden"),
+    ("layers", "model.hidden"),
+    ("units", "model.hidden"),
+    ("nonlinearity", "model.activation"),
+    ("init", "model.initialization"),
+    ("dropout_rate", "model.dropout"),
+    ("criterion", "loss.name"),
+    ("smoothing", "loss.label_smoothing"),
+    ("dataset", "data.source"),
+    ("validation_split", "data.validation"),
+    ("val_split", "data.validation"),
+    ("validation_fraction", "data.validation"),
+    ("test_split", "data.test"),
+    ("max_samples", "data.limit"),
+    ("label", "data.label_column"),
+    ("target_column", "data.label_column"),
+    ("random_seed", "seed"),
+    ("random_state", "seed"),
+    ("scheduler", "lr_scheduler.name"),
+    ("warmup", "lr_scheduler.warmup_steps"),
+    ("accelerator", "backend.name"),
+    ("num_threads", "backend.threads"),
+    ("save_every", "checkpoint.interval"),
+    ("log_every", "dashboard.log_interval"),
+];
+
+/// What other programs call our sections.
+const OTHER_SECTIONS: &[(&str, &str)] = &[
+    ("dataset", "data"),
+    ("network", "model"),
+    ("net", "model"),
+    ("criterion", "loss"),
+    ("scheduler", "lr_scheduler"),
+    ("trainer", "training"),
+    ("device", "backend"),
+    ("logging", "dashboard"),
+    ("logger", "dashboard"),
+];
+
+/// What other programs call the names to choose from.
+const OTHER_CHOICES: &[(&str, &str)] = &[
+    ("val_loss", "validation_loss"),
+    ("val_accuracy", "validation_accuracy"),
+    ("val_acc", "validation_accuracy"),
+    ("train_acc", "train_accuracy"),
+    ("ce", "cross-entropy"),
+    ("nll_loss", "nll"),
+    ("mean_squared_error", "mse"),
+    ("linear", "identity"),
+    ("none", "identity"),
+    ("swish", "silu"),
+    ("kaiming_uniform", "he-uniform"),
+    ("kaiming_normal", "he-normal"),
+    ("glorot_uniform", "xavier-uniform"),
+    ("glorot_normal", "xavier-normal"),
+    ("reduce_lr_on_plateau", "reduce-on-plateau"),
+    ("cpu", "flex"),
+    ("gpu", "wgpu"),
+];
+
+/// The valid keys that `path` may have meant, best first, at most three.
+pub(crate) fn keys(path: &str) -> Vec<&'static str> {
+    let table: &'static Keys = Keys::get();
+    let (section, leaf) = split(path);
+    let leaf = plain(leaf.rsplit('.').next().unwrap_or(leaf));
+    if let Some(key) = table.of_section(section).find(|key| key.leaf() == leaf) {
+        return vec![key.path];
+    }
+    let elsewhere: Vec<&str> =
+        table.keys.iter().filter(|key| key.leaf() == leaf).map(|key| key.path).collect();
+    if (1..=3).contains(&elsewhere.len()) {
+        return elsewhere;
+    }
+    let beside = table.of_section(section).collect::<Vec<_>>();
+    other_name(section, &leaf)
+        .or_else(|| most_similar(&leaf, &beside))
+        .or_else(|| most_similar(&leaf, &table.keys.iter().collect::<Vec<_>>()))
+        .into_iter()
+        .collect()
+}
+
+/// The valid section that `name` may have meant.
+pub(crate) fn section(name: &str) -> Option<&'static str> {
+    let name = plain(name);
+    let known = OTHER_SECTIONS.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
+    known.or_else(|| word(&name, Keys::get().sections.iter().map(|section| section.name)))
+}
+
+/// The name out of `choices` that `name` may have meant.
+pub(crate) fn choice<'a>(name: &str, choices: &'a [Choice]) -> Option<&'a str> {
+    let found = plain(name);
+    let names = || choices.iter().map(|choice| choice.name.as_str());
+    let same = |wanted: &str| names().find(|name| plain(name) == wanted);
+    let known =
+        OTHER_CHOICES.iter().find(|(other, _)| *other == found).and_then(|(_, ours)| same(&plain(ours)));
+    same(&found).or(known).or_else(|| word(name, names()))
+}
+
+/// The one of `words` that is most like `found`, if any is like it at all.
+pub(crate) fn word<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    words
+        .map(|word| (similarity(found, word), word))
+        .filter(|(similarity, _)| *similarity >= SIMILAR)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, word)| word)
+}
+
+/// `; did you mean ...?`, or nothing.
+pub(crate) fn question(suggestions: &[impl AsRef<str>]) -> String {
+    if suggestions.is_empty() {
+        return String::new();
+    }
+    let quoted = suggestions.iter().map(|word| format!("`{}`", word.as_ref()));
+    format!("; did you mean {}?", alternatives(quoted))
+}
+
+/// Lower case with underscores: `batchSize`, `Batch-Size` and `batch_size` are one word.
+fn plain(name: &str) -> String {
+    let mut plain = String::new();
+    let mut after_small = false;
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && after_small {
+            plain.push('_');
+        }
+        after_small = letter.is_ascii_lowercase();
+        plain.push(if "- ".contains(letter) { '_' } else { letter.to_ascii_lowercase() });
+    }
+    plain
+}
+
+fn other_name(section: &str, leaf: &str) -> Option<&'static str> {
+    let ours = |path: &str| Keys::get().find(path).map(|key| key.path);
+    match leaf {
+        "type" | "kind" | "method" => {
+            ours(&format!("{section}.name")).or_else(|| ours(&format!("{section}.source")))
+        }
+        _ => OTHER_NAMES.iter().find(|(other, _)| *other == leaf).map(|(_, path)| *path),
+    }
+}
+
+fn most_similar(leaf: &str, keys: &[&'static Key]) -> Option<&'static str> {
+    let best = word(leaf, keys.iter().map(|key| key.leaf()))?;
+    keys.iter().find(|key| key.leaf() == best).map(|key| key.path)
+}
+
+fn similarity(left: &str, right: &str) -> f64 {
+    // Long input is no typo, and both measures take time in the product of the lengths.
+    if left.len() > 100 {
+        return 0.0;
+    }
+    strsim::jaro_winkler(left, right).max(strsim::normalized_damerau_levenshtein(left, right))
+}

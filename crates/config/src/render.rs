@@ -1,0 +1,82 @@
+//! The resolved experiment as text: for the run folder, and for people.
+
+use toml::{Table, Value};
+
+use crate::keys::{Key, Keys, split};
+use crate::literal::literal;
+use crate::{Experiment, Monitor, Origin, Resolved};
+
+/// The column in which origins begin, where the values before them leave room.
+const ORIGIN_COLUMN: usize = 40;
+
+impl Experiment {
+    /// The whole experiment as TOML, every key but those that are left out, in the order of the sections.
+    /// [`Experiment::from_toml_str`] reads exactly this experiment back.
+    ///
+    /// # Panics
+    /// If the experiment was built by hand and holds what no file can: a seed above 2^63 - 1, or a path that
+    /// is not Unicode.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let values = Table::try_from(self).expect("a valid experiment is plain TOML");
+        rendered(&values, |key, value| {
+            // Nobody chose this figure, and there is no validation data to choose it: written out, it would
+            // be a contradiction in a file that is run again.
+            let idle = key.path == "checkpoint.monitor" && self.monitors_nothing();
+            format!("{}{} = {}\n", if idle { "# " } else { "" }, key.leaf(), literal(value))
+        })
+    }
+
+    fn monitors_nothing(&self) -> bool {
+        self.checkpoint.monitor == Monitor::ValidationLoss && self.data.validation.is_nothing()
+    }
+}
+
+impl Resolved {
+    /// [`Experiment::to_toml`] of the experiment.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        self.experiment.to_toml()
+    }
+
+    /// The same file for people: behind each value, as a comment, where it comes from.
+    ///
+    /// # Panics
+    /// Never: a resolved experiment came out of TOML.
+    #[must_use]
+    pub fn show(&self) -> String {
+        let values = Table::try_from(&self.experiment).expect("a resolved experiment is plain TOML");
+        rendered(&values, |key, value| self.line(key, value))
+    }
+
+    fn line(&self, key: &Key, value: &Value) -> String {
+        let line = format!("{} = {}", key.leaf(), literal(value));
+        let origin = match self.origins.get(key.path).unwrap_or(&Origin::Default) {
+            Origin::CommandLine { .. } => "command line".to_owned(),
+            origin => origin.to_string(),
+        };
+        let idle = key.path == "checkpoint.monitor" && self.experiment.monitors_nothing();
+        let idle = if idle { "; nothing is held out, so the last checkpoint counts as best" } else { "" };
+        let unused = self.unused.get(key.path);
+        let unused =
+            unused.map(|(value, origin)| format!("; {} of {origin} has no effect here", literal(value)));
+        format!("{line:<ORIGIN_COLUMN$} # {origin}{idle}{}\n", unused.unwrap_or_default())
+    }
+}
+
+fn rendered(values: &Table, mut line: impl FnMut(&Key, &Value) -> String) -> String {
+    let mut text = String::new();
+    let mut open = "";
+    for key in &Keys::get().keys {
+        let (section, leaf) = split(key.path);
+        let parent =
+            if section.is_empty() { Some(values) } else { values.get(section).and_then(Value::as_table) };
+        let Some(value) = parent.and_then(|parent| parent.get(leaf)) else { continue };
+        if section != open {
+            text.extend(["\n[", section, "]\n"]);
+            open = section;
+        }
+        text.push_str(&line(key, value));
+    }
+    text
+}

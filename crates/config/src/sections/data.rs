@@ -1,0 +1,120 @@
+//! `[data]`: what to learn from.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `[data]`: the data set, its splits and its normalization.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// Which data set, or which kind of files.
+    pub source: DataSource,
+    /// Folder (mnist and its like, idx, image-folder) or file (csv) that holds the data already.
+    pub path: Option<PathBuf>,
+    /// Test data of a csv or image-folder source; without it, `test` is held out of `path`.
+    pub test_path: Option<PathBuf>,
+    /// Name of the csv column that holds the class.
+    pub label_column: String,
+    /// Height and width in pixels that image-folder pictures are resized to.
+    pub image_size: [usize; 2],
+    /// Held out of the training data to watch for overfitting: a fraction below 1, or a count.
+    pub validation: Holdout,
+    /// Held out as test data where the source has no test split of its own: a fraction, or a count.
+    pub test: Holdout,
+    /// Keep these classes alone, by number or name; they are renumbered in this order. Empty: all.
+    pub classes: Vec<ClassLabel>,
+    /// Use at most this many training examples (validation included), the same share of each class.
+    pub limit: Option<usize>,
+    /// Use at most this many test examples, the same share of each class.
+    pub test_limit: Option<usize>,
+    /// How feature values are scaled before the network sees them.
+    pub normalization: Normalization,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            source: DataSource::Digits,
+            path: None,
+            test_path: None,
+            label_column: "label".to_owned(),
+            image_size: [28, 28],
+            validation: Holdout::Fraction(0.1),
+            test: Holdout::Fraction(0.2),
+            classes: Vec::new(),
+            limit: None,
+            test_limit: None,
+            normalization: Normalization::Unit,
+        }
+    }
+}
+
+/// Where examples come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataSource {
+    /// The UCI optical digits (1,797 images of 8x8), embedded in the program.
+    Digits,
+    /// MNIST, downloaded once or read from a folder.
+    Mnist,
+    /// Fashion-MNIST, downloaded once or read from a folder.
+    FashionMnist,
+    /// Kuzushiji-MNIST, downloaded once or read from a folder.
+    Kmnist,
+    /// Four IDX files in a folder, named as MNIST's are.
+    Idx,
+    /// A CSV file with a header, numeric features and a label column.
+    Csv,
+    /// A folder with one folder of pictures per class.
+    ImageFolder,
+}
+
+/// How much is held out: below 1 a fraction of the examples, from 1 on a count. Zero holds out nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Holdout {
+    /// A number of examples.
+    Count(usize),
+    /// A fraction of the examples, at least 0 and below 1.
+    Fraction(f64),
+}
+
+impl Holdout {
+    /// The number of examples that this holds out of `total`.
+    #[must_use]
+    pub fn count_of(self, total: usize) -> usize {
+        match self {
+            Self::Count(count) => count.min(total),
+            Self::Fraction(fraction) => (total as f64 * fraction).round() as usize,
+        }
+    }
+
+    /// True when nothing is held out, whatever the total.
+    #[must_use]
+    pub fn is_nothing(self) -> bool {
+        matches!(self, Self::Count(0)) || self == Self::Fraction(0.0)
+    }
+}
+
+/// A class, by number or by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ClassLabel {
+    /// The class number, from 0.
+    Number(usize),
+    /// The class name, as the data has it.
+    Name(String),
+}
+
+/// How feature values are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalization {
+    /// To [0, 1]: pixels divided by their greatest possible value; csv columns by the range that the
+    /// training data has.
+    Unit,
+    /// To mean 0 and standard deviation 1, fitted on the training split alone.
+    Standard,
+}

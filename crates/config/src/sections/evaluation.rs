@@ -1,0 +1,30 @@
+//! `[evaluation]`: how to judge the result.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `[evaluation]`: the pass over validation and test data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluation {
+    /// Examples per batch in validation and test passes, at least 1; figures do not depend on it.
+    pub batch_size: usize,
+    /// Which checkpoint the test pass uses; `best` is the last one where nothing is held out.
+    pub ckpt: Ckpt,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self { batch_size: 256, ckpt: Ckpt::Best }
+    }
+}
+
+/// Which checkpoint to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ckpt {
+    /// The best by `checkpoint.monitor`.
+    Best,
+    /// The last one saved.
+    Last,
+}

@@ -1,0 +1,73 @@
+//! `[lr_scheduler]`: how the learning rate changes.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Mode, Monitor};
+
+/// `[lr_scheduler]`: the schedule, after a linear warm-up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LrScheduler {
+    /// Which schedule.
+    pub name: LrSchedulerName,
+    /// Optimizer steps over which the rate rises linearly from 0 to `optimizer.lr` first.
+    pub warmup_steps: usize,
+    /// Last learning rate of linear and cosine, as a share of `optimizer.lr`, 0 to 1.
+    pub min_lr_factor: f64,
+    /// Epochs between two drops (step), at least 1.
+    pub step_size: usize,
+    /// Factor of a drop (step, every `step_size` epochs) or of each epoch (exponential), above 0, up to 1.
+    pub gamma: f64,
+    /// Figure that reduce-on-plateau watches.
+    pub monitor: Monitor,
+    /// Whether the figure should fall or rise.
+    pub mode: Mode,
+    /// Factor of a drop (reduce-on-plateau), above 0 and below 1.
+    pub factor: f64,
+    /// Epochs without improvement before a drop (reduce-on-plateau).
+    pub patience: usize,
+    /// Relative change that counts as improvement (reduce-on-plateau).
+    pub threshold: f64,
+    /// Epochs after a drop in which none are counted (reduce-on-plateau).
+    pub cooldown: usize,
+    /// Lowest learning rate (reduce-on-plateau).
+    pub min_lr: f64,
+}
+
+impl Default for LrScheduler {
+    fn default() -> Self {
+        Self {
+            name: LrSchedulerName::Constant,
+            warmup_steps: 0,
+            min_lr_factor: 0.0,
+            step_size: 10,
+            gamma: 0.1,
+            monitor: Monitor::ValidationLoss,
+            mode: Mode::Min,
+            factor: 0.1,
+            patience: 10,
+            threshold: 1e-4,
+            cooldown: 0,
+            min_lr: 0.0,
+        }
+    }
+}
+
+/// Schedules, named and defined as in `torch.optim.lr_scheduler`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LrSchedulerName {
+    /// `optimizer.lr` throughout.
+    Constant,
+    /// A straight line to `min_lr_factor` at the last step.
+    Linear,
+    /// Half a cosine to `min_lr_factor` at the last step.
+    Cosine,
+    /// Times `gamma` every `step_size` epochs.
+    Step,
+    /// Times `gamma` every epoch.
+    Exponential,
+    /// Times `factor` when the monitored figure no longer improves.
+    ReduceOnPlateau,
+}

@@ -1,0 +1,27 @@
+//! The sections of an experiment file, one file each.
+
+mod backend;
+mod checkpoint;
+mod dashboard;
+mod data;
+mod early_stopping;
+mod evaluation;
+mod loss;
+mod lr_scheduler;
+mod model;
+mod monitor;
+mod optimizer;
+mod training;
+
+pub use backend::{Backend, BackendName};
+pub use checkpoint::Checkpoint;
+pub use dashboard::{Dashboard, Ui};
+pub use data::{ClassLabel, Data, DataSource, Holdout, Normalization};
+pub use early_stopping::EarlyStopping;
+pub use evaluation::{Ckpt, Evaluation};
+pub use loss::{Loss, LossName};
+pub use lr_scheduler::{LrScheduler, LrSchedulerName};
+pub use model::{Activation, DropoutMode, Initialization, LayerWeights, Model, Output};
+pub use monitor::{Mode, Monitor};
+pub use optimizer::{Optimizer, OptimizerName};
+pub use training::Training;

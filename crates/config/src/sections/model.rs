@@ -1,0 +1,123 @@
+//! `[model]`: the multilayer perceptron.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `[model]`: layers, activation, initialization and dropout. Input and output widths follow from the data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Model {
+    /// Units of each hidden layer; an empty list is a linear model.
+    pub hidden: Vec<usize>,
+    /// Activation after each hidden layer.
+    pub activation: Activation,
+    /// What the last layer's values are turned into.
+    pub output: Output,
+    /// Whether layers have a bias.
+    pub bias: bool,
+    /// How weights start.
+    pub initialization: Initialization,
+    /// Value of every weight and bias where `initialization` is `constant`.
+    pub initialization_constant: f64,
+    /// Explicit weights, a table per layer, where `initialization` is `explicit`.
+    pub weights: Vec<LayerWeights>,
+    /// Probability that a hidden unit is dropped in training, at least 0 and below 1.
+    pub dropout: f64,
+    /// Where the scaling for dropout happens.
+    pub dropout_mode: DropoutMode,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            hidden: vec![512, 128],
+            activation: Activation::Relu,
+            output: Output::Auto,
+            bias: true,
+            initialization: Initialization::Pytorch,
+            initialization_constant: 0.0,
+            weights: Vec::new(),
+            dropout: 0.0,
+            dropout_mode: DropoutMode::Inverted,
+        }
+    }
+}
+
+/// Activation functions, as PyTorch defines them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// max(0, x).
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// 1 / (1 + exp(-x)).
+    Sigmoid,
+    /// x itself: the network stays linear.
+    Identity,
+    /// x times the normal distribution function of x (the exact form).
+    Gelu,
+    /// x times sigmoid(x).
+    Silu,
+    /// x where positive, else 0.01 x.
+    LeakyRelu,
+    /// ln(1 + exp(x)).
+    Softplus,
+}
+
+/// What the last layer's values are turned into before the loss sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// What the loss expects: `log-softmax` for nll, else `logits`.
+    Auto,
+    /// The values themselves.
+    Logits,
+    /// Log-probabilities.
+    LogSoftmax,
+    /// Probabilities that sum to 1 (mse alone).
+    Softmax,
+    /// A value in (0, 1) per class (mse alone).
+    Sigmoid,
+}
+
+/// Distribution that weights are drawn from. Biases are zero, but for `pytorch` and `constant`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Initialization {
+    /// Weights and biases uniform in `+-1/sqrt(fan_in)`, as `torch.nn.Linear` starts.
+    Pytorch,
+    /// Uniform in `+-sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010).
+    XavierUniform,
+    /// Normal with standard deviation `sqrt(2 / (fan_in + fan_out))`.
+    XavierNormal,
+    /// Uniform in `+-sqrt(6 / fan_in)` (He et al. 2015).
+    HeUniform,
+    /// Normal with standard deviation `sqrt(2 / fan_in)`.
+    HeNormal,
+    /// `initialization_constant` everywhere.
+    Constant,
+    /// The values given in `weights`.
+    Explicit,
+}
+
+/// One layer's starting values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LayerWeights {
+    /// Weights, shape [inputs, outputs]: a row per input.
+    pub weight: Vec<Vec<f64>>,
+    /// Biases, one per output; left out where the model has none.
+    #[serde(default)]
+    pub bias: Vec<f64>,
+}
+
+/// Where the scaling for dropout happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DropoutMode {
+    /// Kept units are scaled by 1 / keep probability in training (PyTorch's and Burn's way).
+    Inverted,
+    /// Units are scaled by the keep probability at inference (Srivastava et al. 2014).
+    Standard,
+}

@@ -1,0 +1,36 @@
+//! A watched figure and the direction that is better.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A figure of an epoch that something watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Monitor {
+    /// Mean loss over the epoch's training batches.
+    TrainLoss,
+    /// Accuracy over the epoch's training batches.
+    TrainAccuracy,
+    /// Loss on the validation split.
+    ValidationLoss,
+    /// Accuracy on the validation split.
+    ValidationAccuracy,
+}
+
+impl Monitor {
+    /// True when the figure needs a validation split.
+    #[must_use]
+    pub fn needs_validation(self) -> bool {
+        matches!(self, Self::ValidationLoss | Self::ValidationAccuracy)
+    }
+}
+
+/// Which direction is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Lower is better.
+    Min,
+    /// Higher is better.
+    Max,
+}

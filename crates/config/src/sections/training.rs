@@ -1,0 +1,44 @@
+//! `[training]`: how long, in which batches, within which limits.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `[training]`: the loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Training {
+    /// Passes over the training data, at least 1.
+    pub epochs: usize,
+    /// Examples per batch, at least 1.
+    pub batch_size: usize,
+    /// Whether each epoch has an order of its own; it is a pure function of the seed and the epoch.
+    pub shuffle: bool,
+    /// Whether a last batch that is short is left out.
+    pub drop_last: bool,
+    /// Batches whose gradients are averaged into one optimizer step, at least 1.
+    pub gradient_accumulation: usize,
+    /// Gradients are scaled down together to this global 2-norm.
+    pub max_norm: Option<f64>,
+    /// Each gradient entry is clipped to plus or minus this.
+    pub max_value: Option<f64>,
+    /// Stops after this many batches: a smoke run.
+    pub max_steps: Option<usize>,
+    /// Stops with a checkpoint after this many seconds of training in this process; `kiln resume` goes on.
+    pub max_time: Option<f64>,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 64,
+            shuffle: true,
+            drop_last: false,
+            gradient_accumulation: 1,
+            max_norm: None,
+            max_value: None,
+            max_steps: None,
+            max_time: None,
+        }
+    }
+}

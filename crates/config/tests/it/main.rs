@@ -1,0 +1,3 @@
+//! The experiment file from outside: messages, layers, text and back.
+
+mod broken;

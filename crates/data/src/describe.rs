@@ -1,0 +1,102 @@
+//! What there is of a data set, without preparing it for training and without downloading anything.
+
+use std::path::PathBuf;
+
+use kiln_config::{Data, DataSource};
+use serde::Serialize;
+
+use crate::{
+    DataError, Downloads, FileRecord, Folders, NoProgress, Published, Shape,
+    dataset::content_hash,
+    source::{self, Place, locate, published},
+};
+
+/// A data set as it is on this machine, or as it would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Description {
+    /// Name of the source.
+    pub name: String,
+    /// Who made it, and its licence; none for the user's own data.
+    pub origin: Option<String>,
+    /// The folder or file where it is, or the folder that it would be downloaded to; none if embedded.
+    pub location: Option<PathBuf>,
+    /// What is in it; none if it is not on this machine.
+    pub content: Option<Content>,
+    /// Bytes that would have to be downloaded; zero if it is here.
+    pub download_bytes: u64,
+}
+
+/// What is in a data set, before any of it is selected or held out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Content {
+    /// What the features of an example are.
+    pub shape: Shape,
+    /// Names of the classes, by number.
+    pub classes: Vec<String>,
+    /// Training examples of each class.
+    pub train: Vec<usize>,
+    /// Test examples of each class; none where test data has yet to be held out of the training data.
+    pub test: Option<Vec<usize>>,
+    /// The files.
+    pub files: Vec<FileRecord>,
+    /// One hash over the names and contents of all files, as in [`DataSet::sha256`](crate::DataSet).
+    pub sha256: String,
+}
+
+/// Describes the data that `data` names.
+///
+/// # Errors
+/// If it is there and damaged; a published data set that is not there is described without content.
+pub fn describe(data: &Data, folders: &Folders) -> Result<Description, DataError> {
+    let set = published(data.source);
+    let place = set.map(|set| locate(set, data.path.as_deref(), folders));
+    let (location, is_here) = match place {
+        Some(Place::Complete(folder)) => (Some(folder), true),
+        Some(Place::Incomplete(folder)) => (Some(folder), data.path.is_some()),
+        None => (data.path.clone(), true),
+    };
+    Ok(Description {
+        name: name(data.source, set),
+        origin: origin(data.source, set),
+        location: location.filter(|_| data.source != DataSource::Digits),
+        content: if is_here { Some(content(data, folders)?) } else { None },
+        download_bytes: match set {
+            Some(set) if !is_here => set.files.iter().map(|file| file.gzip_bytes).sum(),
+            _ => 0,
+        },
+    })
+}
+
+fn name(source: DataSource, set: Option<&Published>) -> String {
+    match (set, source) {
+        (Some(set), _) => set.name,
+        (None, DataSource::Digits) => "digits",
+        (None, DataSource::Idx) => "idx",
+        (None, DataSource::Csv) => "csv",
+        (None, _) => "image-folder",
+    }
+    .to_owned()
+}
+
+fn origin(source: DataSource, set: Option<&Published>) -> Option<String> {
+    match (set, source) {
+        (Some(set), _) => Some(set.origin.to_owned()),
+        (None, DataSource::Digits) => Some(source::DIGITS_ORIGIN.to_owned()),
+        _ => None,
+    }
+}
+
+fn content(data: &Data, folders: &Folders) -> Result<Content, DataError> {
+    // No mirrors: what has vanished meanwhile is an error, not a download.
+    let offline = Downloads { mirrors: Some(Vec::new()), ..Downloads::default() };
+    let source = source::read(data, folders, &offline, &NoProgress)?;
+    let class_count = source.classes.len();
+    Ok(Content {
+        train: source.train.counts(class_count),
+        test: source.test.map(|test| test.counts(class_count)),
+        shape: source.shape,
+        classes: source.classes,
+        sha256: content_hash(&source.files),
+        files: source.files,
+    })
+}

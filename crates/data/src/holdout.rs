@@ -1,0 +1,119 @@
+//! Choosing some of a split's examples, the same share of every class.
+
+use kiln_config::random::{Purpose, Stream};
+
+use crate::Split;
+
+/// What a choice is for; each has random numbers of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Choice {
+    Validation,
+    Test,
+    TrainLimit,
+    TestLimit,
+}
+
+/// The positions that were chosen, and the others; both ascending.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) chosen: Vec<u32>,
+    pub(crate) others: Vec<u32>,
+}
+
+/// Chooses `count` examples of `split` at random, as many of each class as its share asks for, to within one:
+/// a pure function of its arguments.
+pub(crate) fn choose(split: &Split, count: usize, seed: u64, choice: Choice) -> Chosen {
+    let mut classes = positions_by_class(split);
+    let sizes: Vec<usize> = classes.iter().map(Vec::len).collect();
+    let mut is_chosen = vec![false; split.len()];
+    for (class, quota) in quotas(&sizes, count).into_iter().enumerate() {
+        let mut stream = Stream::new(seed, Purpose::Split, &[choice as u64, class as u64]);
+        stream.shuffle(&mut classes[class]);
+        for &position in &classes[class][..quota] {
+            is_chosen[position as usize] = true;
+        }
+    }
+    let (chosen, others) = (0..split.len() as u32).partition(|&position| is_chosen[position as usize]);
+    Chosen { chosen, others }
+}
+
+fn positions_by_class(split: &Split) -> Vec<Vec<u32>> {
+    let class_count = split.labels().iter().max().map_or(0, |&label| label as usize + 1);
+    let mut classes = vec![Vec::new(); class_count];
+    for (position, &label) in (0..).zip(split.labels()) {
+        classes[label as usize].push(position);
+    }
+    classes
+}
+
+/// Shares `count` among classes of these sizes by largest remainder: each gets its exact share rounded down
+/// or up, and the sum is `count`, or all there is.
+fn quotas(sizes: &[usize], count: usize) -> Vec<usize> {
+    let total: u128 = sizes.iter().map(|&size| size as u128).sum();
+    let count = (count as u128).min(total);
+    if total == 0 {
+        return vec![0; sizes.len()];
+    }
+    let share = |size: usize| count * size as u128;
+    let mut quotas: Vec<usize> = sizes.iter().map(|&size| (share(size) / total) as usize).collect();
+    let missing = count as usize - quotas.iter().sum::<usize>();
+    let mut by_remainder: Vec<usize> = (0..sizes.len()).collect();
+    by_remainder.sort_by_key(|&class| std::cmp::Reverse(share(sizes[class]) % total));
+    for &class in &by_remainder[..missing] {
+        quotas[class] += 1;
+    }
+    quotas
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::storage::Storage;
+
+    fn split(labels: Vec<u32>) -> Split {
+        Split::new(Storage::bytes(1, vec![0; labels.len()], 255), labels)
+    }
+
+    #[test]
+    fn shares_are_rounded_to_a_sum_that_is_exact() {
+        assert_eq!(quotas(&[5, 3, 2], 5), [3, 1, 1]);
+        assert_eq!(quotas(&[1, 1, 1], 2), [1, 1, 0]);
+        assert_eq!(quotas(&[4, 0, 4], 100), [4, 0, 4]);
+        assert_eq!(quotas(&[0, 0], 3), [0, 0]);
+        assert_eq!(quotas(&[], 3), [0; 0]);
+    }
+
+    #[test]
+    fn each_purpose_and_seed_chooses_other_examples() {
+        let split = split((0..1000).map(|position| position % 10).collect());
+        let reference = choose(&split, 100, 1, Choice::Validation).chosen;
+        assert_eq!(reference, choose(&split, 100, 1, Choice::Validation).chosen);
+        assert_ne!(reference, choose(&split, 100, 2, Choice::Validation).chosen);
+        assert_ne!(reference, choose(&split, 100, 1, Choice::TrainLimit).chosen);
+    }
+
+    proptest! {
+        #[test]
+        fn a_choice_is_disjoint_complete_stratified_and_repeatable(
+            labels in proptest::collection::vec(0_u32..6, 1..300),
+            share in 0.0..=1.0_f64,
+            seed: u64,
+        ) {
+            let split = split(labels);
+            let count = (split.len() as f64 * share) as usize;
+            let Chosen { chosen, others } = choose(&split, count, seed, Choice::Test);
+            prop_assert_eq!(chosen.len(), count);
+            let mut all: Vec<u32> = chosen.iter().chain(&others).copied().collect();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..split.len() as u32).collect::<Vec<_>>());
+            let (before, after) = (split.counts(6), split.select(&chosen).counts(6));
+            for (before, after) in before.into_iter().zip(after) {
+                let exact = before as f64 * count as f64 / split.len() as f64;
+                prop_assert!((after as f64 - exact).abs() < 1.0, "{after} of {exact}");
+            }
+            prop_assert_eq!(chosen, choose(&split, count, seed, Choice::Test).chosen);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Data for training: sources, splits, scaling, and batches in an order fixed by (seed, epoch).
+//!
+//! [`load`] turns the `[data]` section of an experiment into a [`DataSet`]. Its splits share the raw values
+//! that the source has, in the type that the source has them in; scaling happens when a [`Batch`] is made.
+//! Which examples go where, and in which order they come, are pure functions of the seed.
+//!
+//! This crate knows nothing of models, of training, or of the terminal: it reports transfers to a
+//! [`Progress`], logs through `tracing`, and never prints.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
+
+mod batch;
+mod checksum;
+mod data_file;
+mod dataset;
+mod describe;
+mod download;
+mod epoch;
+mod error;
+mod folders;
+mod holdout;
+mod loader;
+mod normalizer;
+mod progress;
+mod render;
+mod selection;
+mod source;
+mod split;
+mod storage;
+mod transfer;
+
+pub use batch::Batch;
+pub use dataset::{DataSet, FileRecord, Shape, load, load_with};
+pub use describe::{Content, Description, describe};
+pub use download::{Attempt, Downloads, Timeouts, Unavailable};
+pub use epoch::{Batching, Epoch, epoch_order};
+pub use error::{DataError, Fault};
+pub use folders::Folders;
+pub use loader::SplitLoader;
+pub use normalizer::Normalizer;
+pub use progress::{NoProgress, Progress};
+pub use render::{render_blocks, render_columns, render_numbers};
+pub use source::{Published, PublishedFile};
+pub use split::{Example, Split};
+pub use storage::Raw;

@@ -1,0 +1,246 @@
+//! How raw values are scaled before a network sees them.
+
+use kiln_config::Normalization;
+use serde::{Deserialize, Serialize};
+
+use crate::{Raw, Split};
+
+/// A scaling, fitted on the training split alone and kept with the run, so that test data and a user's own
+/// examples are scaled in the same way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Normalizer {
+    /// `value / divisor`: pixels to [0, 1]. The division is IEEE's, so the result equals PyTorch's
+    /// `image.float() / 255` bit for bit.
+    Divide {
+        /// The greatest value that a pixel can have.
+        divisor: f32,
+    },
+    /// `(value / divisor - mean) / deviation`, the same for all pixels, as in torchvision's `ToTensor`
+    /// followed by `Normalize`.
+    Standardize {
+        /// The greatest value that a pixel can have.
+        divisor: f32,
+        /// Mean of all training pixels, after the division.
+        mean: f32,
+        /// Standard deviation (of the population) of all training pixels, after the division.
+        deviation: f32,
+    },
+    /// `(value - offset) / spread`, by column; a column whose spread is zero becomes zero.
+    Columns {
+        /// What is subtracted, one number per column.
+        offset: Vec<f32>,
+        /// What is divided by, one number per column; zero marks a constant column.
+        spread: Vec<f32>,
+    },
+}
+
+impl Normalizer {
+    /// Fits a scaling on `train`, which must not be empty.
+    ///
+    /// `unit` divides pixels by the greatest value a pixel can have, and maps columns from their range to
+    /// [0, 1]; `standard` gives all pixels together, or each column, mean 0 and standard deviation 1.
+    #[must_use]
+    pub fn fit(normalization: Normalization, train: &Split) -> Self {
+        match (normalization, train.greatest_pixel()) {
+            (Normalization::Unit, Some(greatest)) => Self::Divide { divisor: f32::from(greatest) },
+            (Normalization::Standard, Some(greatest)) => standardize_pixels(train, greatest),
+            (Normalization::Unit, None) => by_column(train, |column| {
+                let least = column.clone().fold(f32::INFINITY, f32::min);
+                let greatest = column.fold(f32::NEG_INFINITY, f32::max);
+                (least, greatest - least)
+            }),
+            (Normalization::Standard, None) => by_column(train, mean_and_deviation),
+        }
+    }
+
+    /// Appends the scaled features of `raw` to `out`.
+    ///
+    /// # Panics
+    /// If this scales columns, and `raw` has another number of them.
+    pub fn append(&self, raw: Raw<'_>, out: &mut Vec<f32>) {
+        match raw {
+            Raw::Bytes(values) => self.append_values(values, out),
+            Raw::Floats(values) => self.append_values(values, out),
+        }
+    }
+
+    // Each arm is one pass over slices without a branch or a lookup in it, which the compiler vectorizes.
+    fn append_values<T: Copy + Into<f32>>(&self, values: &[T], out: &mut Vec<f32>) {
+        match self {
+            &Self::Divide { divisor } => out.extend(values.iter().map(|&value| value.into() / divisor)),
+            &Self::Standardize { divisor, mean, deviation } => {
+                out.extend(values.iter().map(|&value| (value.into() / divisor - mean) / deviation));
+            }
+            Self::Columns { offset, spread } => {
+                assert_eq!(
+                    values.len(),
+                    offset.len(),
+                    "examples have the columns that the scaling was fitted on"
+                );
+                let columns = values.iter().zip(offset).zip(spread);
+                out.extend(columns.map(
+                    |((&value, offset), &spread)| {
+                        if spread == 0.0 { 0.0 } else { (value.into() - offset) / spread }
+                    },
+                ));
+            }
+        }
+    }
+}
+
+/// Mean and deviation from a histogram: the sums are whole numbers, so they are exact in any order.
+fn standardize_pixels(train: &Split, greatest: u8) -> Normalizer {
+    let mut histogram = [0_u64; 256];
+    for position in 0..train.len() {
+        if let Raw::Bytes(pixels) = train.raw(position) {
+            for &pixel in pixels {
+                histogram[usize::from(pixel)] += 1;
+            }
+        }
+    }
+    let count: u64 = histogram.iter().sum();
+    let levels = || (0_u64..).zip(histogram.iter());
+    let sum: u64 = levels().map(|(level, count)| level * count).sum();
+    let mean = sum as f64 / count as f64;
+    let squares: f64 = levels().map(|(level, &count)| (level as f64 - mean).powi(2) * count as f64).sum();
+    let deviation = (squares / count as f64).sqrt();
+    let divisor = f32::from(greatest);
+    Normalizer::Standardize {
+        divisor,
+        mean: (mean / f64::from(divisor)) as f32,
+        // Images of one grey level have no deviation; they become zero, not infinite.
+        deviation: if deviation == 0.0 { 1.0 } else { (deviation / f64::from(divisor)) as f32 },
+    }
+}
+
+/// Offset and spread of every column, as `measure` finds them.
+fn by_column(train: &Split, measure: impl Fn(Column<'_>) -> (f32, f32)) -> Normalizer {
+    let (offset, spread) =
+        (0..train.features()).map(|column| measure(Column { split: train, column, next: 0 })).unzip();
+    Normalizer::Columns { offset, spread }
+}
+
+fn mean_and_deviation(column: Column<'_>) -> (f32, f32) {
+    let count = column.split.len() as f64;
+    let mean = column.clone().map(f64::from).sum::<f64>() / count;
+    let variance = column.clone().map(|value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
+    // Rounding leaves a constant column a deviation of about 1e-17, and dividing by that would blow it up.
+    let constant = column.clone().all(|value| value == column.split_first());
+    (mean as f32, if constant { 0.0 } else { variance.sqrt() as f32 })
+}
+
+/// The values of one column of a split's table.
+#[derive(Clone)]
+struct Column<'a> {
+    split: &'a Split,
+    column: usize,
+    next: usize,
+}
+
+impl Column<'_> {
+    fn value(&self, position: usize) -> f32 {
+        match self.split.raw(position) {
+            Raw::Bytes(values) => f32::from(values[self.column]),
+            Raw::Floats(values) => values[self.column],
+        }
+    }
+
+    fn split_first(&self) -> f32 {
+        self.value(0)
+    }
+}
+
+impl Iterator for Column<'_> {
+    type Item = f32;
+
+    fn next(&mut self) -> Option<f32> {
+        let position = self.next;
+        self.next += 1;
+        (position < self.split.len()).then(|| self.value(position))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Storage;
+
+    fn pixels(values: &[u8], greatest: u8) -> Split {
+        Split::new(Storage::bytes(1, values.to_vec(), greatest), vec![0; values.len()])
+    }
+
+    fn table(width: usize, values: &[f32]) -> Split {
+        Split::new(Storage::floats(width, values.to_vec()), vec![0; values.len() / width])
+    }
+
+    fn scaled(normalizer: &Normalizer, split: &Split) -> Vec<f32> {
+        let mut out = Vec::new();
+        for position in 0..split.len() {
+            normalizer.append(split.raw(position), &mut out);
+        }
+        out
+    }
+
+    #[test]
+    fn every_pixel_becomes_the_float_nearest_to_its_exact_quotient() {
+        let levels: Vec<u8> = (0..=255).collect();
+        let split = pixels(&levels, 255);
+        let floats = scaled(&Normalizer::fit(Normalization::Unit, &split), &split);
+        for (level, float) in levels.into_iter().zip(floats) {
+            // A quotient in double precision rounds to the same float as the exact one (Figueroa 1995).
+            assert_eq!(float.to_bits(), ((f64::from(level) / 255.0) as f32).to_bits(), "{level}");
+        }
+    }
+
+    #[test]
+    fn digits_are_divided_by_sixteen() {
+        let split = pixels(&[0, 8, 16], 16);
+        assert_eq!(scaled(&Normalizer::fit(Normalization::Unit, &split), &split), [0.0, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn standardized_pixels_have_mean_zero_and_deviation_one() {
+        let split = pixels(&[0, 255, 255, 0], 255);
+        let normalizer = Normalizer::fit(Normalization::Standard, &split);
+        assert_eq!(normalizer, Normalizer::Standardize { divisor: 255.0, mean: 0.5, deviation: 0.5 });
+        assert_eq!(scaled(&normalizer, &split), [-1.0, 1.0, 1.0, -1.0]);
+    }
+
+    #[test]
+    fn images_of_one_level_become_zero() {
+        let split = pixels(&[7, 7, 7], 255);
+        assert_eq!(scaled(&Normalizer::fit(Normalization::Standard, &split), &split), [0.0; 3]);
+    }
+
+    #[test]
+    fn columns_are_scaled_by_the_range_of_the_training_data() {
+        let train = table(2, &[1.0, 5.0, 3.0, 5.0]);
+        let normalizer = Normalizer::fit(Normalization::Unit, &train);
+        assert_eq!(scaled(&normalizer, &train), [0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(scaled(&normalizer, &table(2, &[5.0, 9.0])), [2.0, 0.0], "test data may leave the range");
+    }
+
+    #[test]
+    fn columns_are_standardized_as_scikit_learn_does() {
+        // StandardScaler().fit_transform([[1.0, 0.1], [2.0, 0.1], [6.0, 0.1]])
+        let train = table(2, &[1.0, 0.1, 2.0, 0.1, 6.0, 0.1]);
+        let floats = scaled(&Normalizer::fit(Normalization::Standard, &train), &train);
+        let expected = [-0.925_820_1, 0.0, -0.462_910_05, 0.0, 1.388_730_1, 0.0];
+        for (float, expected) in floats.into_iter().zip(expected) {
+            assert!((float - expected).abs() < 1e-6, "{float} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_scaling_survives_being_stored() {
+        for normalizer in [
+            Normalizer::Divide { divisor: 255.0 },
+            Normalizer::Standardize { divisor: 255.0, mean: 0.130_660_5, deviation: 0.308_107_8 },
+            Normalizer::Columns { offset: vec![0.1, -3.0], spread: vec![1.0 / 3.0, 0.0] },
+        ] {
+            let text = serde_json::to_string(&normalizer).unwrap();
+            assert_eq!(serde_json::from_str::<Normalizer>(&text).unwrap(), normalizer, "{text}");
+        }
+    }
+}

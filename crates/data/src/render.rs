@@ -1,0 +1,105 @@
+//! An example as text, for a terminal or a report.
+
+use std::fmt::Write;
+
+use crate::{Raw, Shape, Split};
+
+/// From background to full ink.
+const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
+
+/// An image of shades, a line per row of `width` pixels and two characters per pixel, so that a terminal
+/// shows it about as wide as it is. `greatest` is the value of a full pixel.
+#[must_use]
+pub fn render_blocks(pixels: &[u8], width: usize, greatest: u8) -> String {
+    let shade = |pixel: u8| {
+        // Faint pixels show: only zero is background.
+        let level = usize::from(pixel.min(greatest)) * (SHADES.len() - 1);
+        SHADES[level.div_ceil(usize::from(greatest.max(1)))]
+    };
+    let mut text = String::with_capacity(pixels.len() * 6);
+    for row in pixels.chunks(width.max(1)) {
+        text.extend(row.iter().flat_map(|&pixel| [shade(pixel); 2]));
+        text.push('\n');
+    }
+    text
+}
+
+/// An image as the numbers of its pixels, a line per row of `width` pixels, in columns of equal width.
+#[must_use]
+pub fn render_numbers(pixels: &[u8], width: usize) -> String {
+    let digits = pixels.iter().max().map_or(1, |greatest| greatest.to_string().len());
+    let mut text = String::with_capacity(pixels.len() * (digits + 1));
+    for row in pixels.chunks(width.max(1)) {
+        let cells: Vec<String> = row.iter().map(|pixel| format!("{pixel:digits$}")).collect();
+        text.push_str(&cells.join(" "));
+        text.push('\n');
+    }
+    text
+}
+
+/// A row of a table as lines `name = value`.
+#[must_use]
+pub fn render_columns(values: &[f32], names: &[String]) -> String {
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    names.iter().zip(values).fold(String::new(), |mut text, (name, value)| {
+        writeln!(text, "{name:width$} = {value}").expect("a string takes all that is written to it");
+        text
+    })
+}
+
+impl Split {
+    /// The example at `position` at a glance: an image in shades, or `name = value` lines.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Split::len`].
+    #[must_use]
+    pub fn render(&self, position: usize, shape: &Shape) -> String {
+        self.render_with(position, shape, |pixels, width| {
+            render_blocks(pixels, width, self.greatest_pixel().unwrap_or(u8::MAX))
+        })
+    }
+
+    /// The example at `position` in full detail: every pixel value, or `name = value` lines.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Split::len`].
+    #[must_use]
+    pub fn render_values(&self, position: usize, shape: &Shape) -> String {
+        self.render_with(position, shape, render_numbers)
+    }
+
+    fn render_with(&self, position: usize, shape: &Shape, image: impl Fn(&[u8], usize) -> String) -> String {
+        match (self.raw(position), shape) {
+            (Raw::Bytes(pixels), Shape::Image { width, .. }) => image(pixels, *width),
+            (raw, Shape::Columns(names)) => render_columns(&raw.to_floats(), names),
+            (raw, Shape::Image { .. }) => {
+                let values = raw.to_floats();
+                let names: Vec<String> = (0..values.len()).map(|feature| feature.to_string()).collect();
+                render_columns(&values, &names)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shades_go_from_background_to_full_ink() {
+        assert_eq!(render_blocks(&[0, 1, 64, 128, 255, 0], 3, 255), "  ░░▒▒\n▓▓██  \n");
+        assert_eq!(render_blocks(&[16, 0], 1, 16), "██\n  \n");
+        assert_eq!(render_blocks(&[], 0, 0), "");
+    }
+
+    #[test]
+    fn numbers_stand_in_columns() {
+        assert_eq!(render_numbers(&[0, 255, 13, 7], 2), "  0 255\n 13   7\n");
+    }
+
+    #[test]
+    fn columns_are_named() {
+        let names = ["length".to_owned(), "id".to_owned()];
+        assert_eq!(render_columns(&[1.5, 2.0], &names), "length = 1.5\nid     = 2\n");
+    }
+}

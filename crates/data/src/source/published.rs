@@ -1,0 +1,359 @@
+//! MNIST and the two data sets that took over its format: looked for on this machine, else downloaded.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Source, check_folder,
+    idx::Idx,
+    idx_folder::{self, FILE_NAMES},
+};
+use crate::{DataError, Downloads, Fault, Folders, Progress, checksum, data_file::DataFile};
+
+/// A data set that its authors have published as four IDX files.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// Name of the source in the experiment file, and of its folder.
+    pub name: &'static str,
+    /// Who made it, where it is described, and its licence.
+    pub origin: &'static str,
+    /// Names of the ten classes.
+    pub classes: [&'static str; 10],
+    /// Addresses that the file names are appended to, in the order in which they are tried.
+    pub mirrors: &'static [&'static str],
+    /// Training images, training labels, test images, test labels.
+    pub files: [PublishedFile; 4],
+}
+
+/// One file as it was published, compressed with gzip.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishedFile {
+    /// Name without `.gz`.
+    pub name: &'static str,
+    /// Size of the compressed file.
+    pub gzip_bytes: u64,
+    /// SHA-256 of the compressed file.
+    pub gzip_sha256: &'static str,
+    /// Size of the uncompressed file.
+    pub bytes: u64,
+    /// SHA-256 of the uncompressed file, where someone has published it; else that of the file which was
+    /// downloaded with the right `gzip_sha256` is noted in a file `<name>.sha256` beside it.
+    pub sha256: Option<&'static str>,
+}
+
+const TRAIN_IMAGE_BYTES: u64 = 16 + 60_000 * 28 * 28;
+const TRAIN_LABEL_BYTES: u64 = 8 + 60_000;
+const TEST_IMAGE_BYTES: u64 = 16 + 10_000 * 28 * 28;
+const TEST_LABEL_BYTES: u64 = 8 + 10_000;
+
+/// Handwritten digits. Hashes of the compressed files: TensorFlow Datasets' `url_checksums/mnist.txt`.
+pub(crate) const MNIST: Published = Published {
+    name: "mnist",
+    origin: "Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits (1998), CC BY-SA 3.0",
+    classes: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    mirrors: &[
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ],
+    files: [
+        PublishedFile {
+            name: FILE_NAMES[0],
+            gzip_bytes: 9_912_422,
+            gzip_sha256: "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            bytes: TRAIN_IMAGE_BYTES,
+            sha256: Some("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        },
+        PublishedFile {
+            name: FILE_NAMES[1],
+            gzip_bytes: 28_881,
+            gzip_sha256: "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            bytes: TRAIN_LABEL_BYTES,
+            sha256: Some("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        },
+        PublishedFile {
+            name: FILE_NAMES[2],
+            gzip_bytes: 1_648_877,
+            gzip_sha256: "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            bytes: TEST_IMAGE_BYTES,
+            sha256: Some("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        },
+        PublishedFile {
+            name: FILE_NAMES[3],
+            gzip_bytes: 4_542,
+            gzip_sha256: "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            bytes: TEST_LABEL_BYTES,
+            sha256: Some("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+        },
+    ],
+};
+
+/// Articles of clothing. Hashes of the compressed files: TensorFlow Datasets'
+/// `url_checksums/fashion_mnist.txt`; of the uncompressed ones: several independent readers of the data set.
+pub(crate) const FASHION_MNIST: Published = Published {
+    name: "fashion-mnist",
+    origin: "H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST (Zalando Research, 2017), MIT licence",
+    classes: [
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ],
+    mirrors: &[
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ],
+    files: [
+        PublishedFile {
+            name: FILE_NAMES[0],
+            gzip_bytes: 26_421_880,
+            gzip_sha256: "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            bytes: TRAIN_IMAGE_BYTES,
+            sha256: Some("c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+        },
+        PublishedFile {
+            name: FILE_NAMES[1],
+            gzip_bytes: 29_515,
+            gzip_sha256: "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            bytes: TRAIN_LABEL_BYTES,
+            sha256: Some("bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+        },
+        PublishedFile {
+            name: FILE_NAMES[2],
+            gzip_bytes: 4_422_102,
+            gzip_sha256: "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            bytes: TEST_IMAGE_BYTES,
+            sha256: Some("5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
+        },
+        PublishedFile {
+            name: FILE_NAMES[3],
+            gzip_bytes: 5_148,
+            gzip_sha256: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            bytes: TEST_LABEL_BYTES,
+            sha256: Some("0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+        },
+    ],
+};
+
+/// Handwritten Japanese characters. Hashes: TensorFlow Datasets' `url_checksums/kmnist.txt`, of the
+/// compressed files alone; nobody seems to have published those of the uncompressed ones.
+pub(crate) const KMNIST: Published = Published {
+    name: "kmnist",
+    origin: "ROIS-DS Center for Open Data in the Humanities: KMNIST dataset (T. Clanuwat et al. 2018), CC BY-SA 4.0",
+    classes: ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+    mirrors: &[
+        "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+        "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+    ],
+    files: [
+        PublishedFile {
+            name: FILE_NAMES[0],
+            gzip_bytes: 18_165_135,
+            gzip_sha256: "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+            bytes: TRAIN_IMAGE_BYTES,
+            sha256: None,
+        },
+        PublishedFile {
+            name: FILE_NAMES[1],
+            gzip_bytes: 29_497,
+            gzip_sha256: "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+            bytes: TRAIN_LABEL_BYTES,
+            sha256: None,
+        },
+        PublishedFile {
+            name: FILE_NAMES[2],
+            gzip_bytes: 3_041_136,
+            gzip_sha256: "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+            bytes: TEST_IMAGE_BYTES,
+            sha256: None,
+        },
+        PublishedFile {
+            name: FILE_NAMES[3],
+            gzip_bytes: 5_120,
+            gzip_sha256: "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+            bytes: TEST_LABEL_BYTES,
+            sha256: None,
+        },
+    ],
+};
+
+/// Reads `set` from `path` if that is given, else from the data folder or the cache, downloading what is
+/// missing there.
+pub(super) fn read(
+    set: &Published,
+    path: Option<&Path>,
+    folders: &Folders,
+    downloads: &Downloads,
+    progress: &dyn Progress,
+) -> Result<Source, DataError> {
+    let folder = match (path, locate(set, path, folders)) {
+        (_, Place::Complete(folder)) => folder,
+        (Some(path), Place::Incomplete(folder)) => return Err(incomplete(path, &folder)),
+        (None, Place::Incomplete(folder)) => {
+            downloads.fetch(set, &folder, progress)?;
+            folder
+        }
+    };
+    let files = present_files(&folder);
+    let files = files.into_iter().collect::<Option<Vec<_>>>().and_then(|files| files.try_into().ok());
+    let four = idx_folder::read_four(files.ok_or_else(|| incomplete(&folder, &folder))?)?;
+    for (published, (file, idx)) in set.files.iter().zip(&four) {
+        check(set, published, file, idx)?;
+    }
+    idx_folder::assemble(set.name, set.classes.map(str::to_owned).to_vec(), four)
+}
+
+/// Where a published data set is, or where it would be downloaded to.
+pub(crate) enum Place {
+    /// A folder with all four files.
+    Complete(PathBuf),
+    /// The folder that they belong in.
+    Incomplete(PathBuf),
+}
+
+/// Looks for `set` in `path`, or else in the data folder, or else in the cache; in each, a folder of the
+/// set's name goes first.
+pub(crate) fn locate(set: &Published, path: Option<&Path>, folders: &Folders) -> Place {
+    let root = path.or(folders.data_dir.as_deref());
+    let (named, direct) = match root {
+        Some(root) => (root.join(set.name), Some(root.to_path_buf())),
+        None => (folders.cache.join(set.name), None),
+    };
+    std::iter::once(&named)
+        .chain(&direct)
+        .find(|folder| present_files(folder).iter().all(Option::is_some))
+        .map_or_else(|| Place::Incomplete(named.clone()), |folder| Place::Complete(folder.clone()))
+}
+
+/// The four files of `folder`, as far as they are there.
+pub(crate) fn present_files(folder: &Path) -> [Option<DataFile>; 4] {
+    FILE_NAMES.map(|name| DataFile::find(folder, name))
+}
+
+fn incomplete(path: &Path, named: &Path) -> DataError {
+    if let Err(error) = check_folder(path, "a folder with the four IDX files") {
+        return error;
+    }
+    let folder = if named.is_dir() { named } else { path };
+    let present = present_files(folder);
+    let missing: Vec<&str> = FILE_NAMES
+        .into_iter()
+        .zip(present)
+        .filter(|(_, file)| file.is_none())
+        .map(|(name, _)| name)
+        .collect();
+    idx_folder::missing_files(folder, &missing)
+}
+
+/// Compares a file that was read with what was published.
+fn check(set: &Published, published: &PublishedFile, file: &DataFile, idx: &Idx) -> Result<(), DataError> {
+    let (expected, found) = match published.sha256 {
+        Some(sha256) => (sha256.to_owned(), idx.sha256.clone()),
+        None if file.is_gzip => {
+            let bytes = std::fs::read(&file.path).map_err(DataError::read(&file.path))?;
+            (published.gzip_sha256.to_owned(), checksum::sha256(&bytes))
+        }
+        None => match noted_hash(&file.path) {
+            Some(noted) => (noted, idx.sha256.clone()),
+            None => {
+                tracing::warn!(file = %file.path.display(), "no published checksum for the uncompressed file");
+                return Ok(());
+            }
+        },
+    };
+    if expected == found {
+        return Ok(());
+    }
+    let fault = Fault::new(&file.path, format!("SHA-256 {expected}"), found);
+    Err(DataError::Checksum(fault.remedy(format!(
+        "these are not the bytes of {}: delete the file to have it downloaded again, or give a data set of \
+         your own its own folder and read it with data.source=idx",
+        set.name
+    ))))
+}
+
+/// The file in which a download notes the hash of `path`.
+pub(crate) fn note_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sha256");
+    name.into()
+}
+
+fn noted_hash(path: &Path) -> Option<String> {
+    Some(std::fs::read_to_string(note_path(path)).ok()?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NoProgress, source::idx};
+
+    fn folders(root: &Path) -> Folders {
+        Folders { data_dir: Some(root.join("data")), cache: root.join("cache") }
+    }
+
+    fn put_files(folder: &Path) {
+        std::fs::create_dir_all(folder).unwrap();
+        for name in FILE_NAMES {
+            std::fs::write(folder.join(name), b"x").unwrap();
+        }
+    }
+
+    fn found(set: &Published, path: Option<&Path>, folders: &Folders) -> (bool, PathBuf) {
+        match locate(set, path, folders) {
+            Place::Complete(folder) => (true, folder),
+            Place::Incomplete(folder) => (false, folder),
+        }
+    }
+
+    #[test]
+    fn the_path_goes_before_the_data_folder_and_that_before_the_cache() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = folders(root.path());
+        let cache_only = Folders { data_dir: None, ..folders.clone() };
+        assert_eq!(found(&MNIST, None, &cache_only), (false, root.path().join("cache/mnist")));
+        assert_eq!(found(&MNIST, None, &folders), (false, root.path().join("data/mnist")));
+        put_files(&root.path().join("data"));
+        assert_eq!(found(&MNIST, None, &folders), (true, root.path().join("data")));
+        put_files(&root.path().join("data/mnist"));
+        assert_eq!(found(&MNIST, None, &folders), (true, root.path().join("data/mnist")));
+        put_files(&root.path().join("own"));
+        assert_eq!(found(&MNIST, Some(&root.path().join("own")), &folders), (true, root.path().join("own")));
+    }
+
+    #[test]
+    fn nothing_is_downloaded_into_a_path_that_the_user_names() {
+        let root = tempfile::tempdir().unwrap();
+        let path = Some(root.path());
+        let error =
+            read(&MNIST, path, &folders(root.path()), &Downloads::default(), &NoProgress).unwrap_err();
+        assert!(
+            error.to_string().contains("no train-images-idx3-ubyte, no train-labels-idx1-ubyte"),
+            "{error}"
+        );
+    }
+
+    /// One uncompressed label file, which has been noted when it was downloaded.
+    #[test]
+    fn a_file_that_has_changed_since_it_was_downloaded_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(FILE_NAMES[1]);
+        let bytes = [0, 0, 8, 1, 0, 0, 0, 2, 0, 1];
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(note_path(&path), checksum::sha256(&bytes)).unwrap();
+        let checked = || {
+            let file = DataFile::find(root.path(), FILE_NAMES[1]).unwrap();
+            check(&KMNIST, &KMNIST.files[1], &file, &idx::read(&file, 1).unwrap())
+        };
+        checked().unwrap();
+        std::fs::write(&path, [0, 0, 8, 1, 0, 0, 0, 2, 1, 1]).unwrap();
+        let error = checked().unwrap_err();
+        assert!(matches!(error, DataError::Checksum(_)), "{error}");
+        std::fs::remove_file(note_path(&path)).unwrap();
+        checked().unwrap();
+    }
+}

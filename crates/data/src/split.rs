@@ -1,0 +1,147 @@
+//! A split: some of the examples of a shared storage, with their labels.
+
+use std::sync::Arc;
+
+use burn_dataset::{Dataset, DatasetError};
+
+use crate::{Normalizer, Raw, storage::Storage};
+
+/// Examples for one use (training, validation or test). A clone is cheap: it shares everything.
+///
+/// Examples are numbered by their position in the split, from 0.
+#[derive(Clone, Debug)]
+pub struct Split {
+    storage: Arc<Storage>,
+    rows: Arc<[u32]>,
+    labels: Arc<[u32]>,
+}
+
+/// One example with its values as the source has them, not scaled (see [`Normalizer::append`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// Raw values, one per feature.
+    pub features: Vec<f32>,
+    /// The class, from 0.
+    pub label: u32,
+}
+
+impl Split {
+    /// All rows of `storage`, with one label for each.
+    pub(crate) fn new(storage: Storage, labels: Vec<u32>) -> Self {
+        let rows = (0..labels.len() as u32).collect();
+        Self { storage: Arc::new(storage), rows, labels: labels.into() }
+    }
+
+    /// The number of examples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// True when there is no example.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The number of features of every example.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.storage.width()
+    }
+
+    /// The class of the example at `position`, from 0.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Split::len`].
+    #[must_use]
+    pub fn label(&self, position: usize) -> u32 {
+        self.labels[position]
+    }
+
+    /// The classes of all examples, by position.
+    #[must_use]
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The values of the example at `position`, as the source has them.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Split::len`].
+    #[must_use]
+    pub fn raw(&self, position: usize) -> Raw<'_> {
+        self.storage.row(self.rows[position] as usize)
+    }
+
+    /// The number of the example at `position` in the source's own file or folder, from 0.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Split::len`].
+    #[must_use]
+    pub fn source_row(&self, position: usize) -> u32 {
+        self.rows[position]
+    }
+
+    /// Writes the scaled features of the example at `position` to `out`.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Split::len`], or `out` is not [`Split::features`] long.
+    pub fn write_features(&self, position: usize, normalizer: &Normalizer, out: &mut [f32]) {
+        let mut scaled = Vec::with_capacity(self.features());
+        normalizer.append(self.raw(position), &mut scaled);
+        out.copy_from_slice(&scaled);
+    }
+
+    /// The number of examples of each of `class_count` classes.
+    ///
+    /// # Panics
+    /// If a label is not below `class_count`.
+    #[must_use]
+    pub fn counts(&self, class_count: usize) -> Vec<usize> {
+        let mut counts = vec![0; class_count];
+        for &label in self.labels.iter() {
+            counts[label as usize] += 1;
+        }
+        counts
+    }
+
+    /// The examples at `positions`, in that order.
+    ///
+    /// # Panics
+    /// If a position is not below [`Split::len`].
+    #[must_use]
+    pub fn select(&self, positions: &[u32]) -> Self {
+        Self {
+            storage: Arc::clone(&self.storage),
+            rows: positions.iter().map(|&position| self.rows[position as usize]).collect(),
+            labels: positions.iter().map(|&position| self.labels[position as usize]).collect(),
+        }
+    }
+
+    /// Keeps the examples whose label `renumber` gives a number, under that number.
+    pub(crate) fn relabel(&self, renumber: impl Fn(u32) -> Option<u32>) -> Self {
+        let (rows, labels): (Vec<u32>, Vec<u32>) = self
+            .rows
+            .iter()
+            .zip(self.labels.iter())
+            .filter_map(|(&row, &label)| Some((row, renumber(label)?)))
+            .unzip();
+        Self { storage: Arc::clone(&self.storage), rows: rows.into(), labels: labels.into() }
+    }
+
+    /// The greatest value that a pixel can have; none for tables.
+    pub(crate) fn greatest_pixel(&self) -> Option<u8> {
+        self.storage.greatest()
+    }
+}
+
+impl Dataset<Example> for Split {
+    fn get(&self, index: usize) -> Result<Example, DatasetError> {
+        Ok(Example { features: self.raw(index).to_floats(), label: self.label(index) })
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+}

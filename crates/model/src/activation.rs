@@ -1,0 +1,21 @@
+//! Activation functions by name.
+
+use burn::tensor::{Tensor, activation};
+use kiln_config::Activation;
+
+/// PyTorch's `negative_slope` of `LeakyReLU`.
+const LEAKY_SLOPE: f64 = 0.01;
+
+/// Applies `function` to every entry; the shape stays.
+pub(crate) fn activate(function: Activation, tensor: Tensor<2>) -> Tensor<2> {
+    match function {
+        Activation::Relu => activation::relu(tensor),
+        Activation::Tanh => activation::tanh(tensor),
+        Activation::Sigmoid => activation::sigmoid(tensor),
+        Activation::Identity => tensor,
+        Activation::Gelu => activation::gelu(tensor),
+        Activation::Silu => activation::silu(tensor),
+        Activation::LeakyRelu => activation::leaky_relu(tensor, LEAKY_SLOPE),
+        Activation::Softplus => activation::softplus(tensor, 1.0),
+    }
+}

@@ -1,0 +1,50 @@
+//! What can be wrong with a model's description or its stored weights.
+
+/// A model that cannot be built, or stored weights that do not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// Explicit weights do not have the shape that data and `model.hidden` ask for.
+    #[error(
+        "model.weights, layer {layer}: {part} has shape {found:?}, but the data and `model.hidden` ask for \
+         {expected:?}"
+    )]
+    ExplicitShape {
+        /// Layer, from 0.
+        layer: usize,
+        /// `weight` or `bias`.
+        part: &'static str,
+        /// The shape that was given.
+        found: Vec<usize>,
+        /// The shape that fits.
+        expected: Vec<usize>,
+    },
+    /// The number of explicit layers is wrong.
+    #[error("model.weights has {found} layers, but `model.hidden` asks for {expected}")]
+    ExplicitLayers {
+        /// How many were given.
+        found: usize,
+        /// How many there must be.
+        expected: usize,
+    },
+    /// Class weights that do not match the classes of the data.
+    #[error("loss.class_weights has {found} entries, but the data has {expected} classes")]
+    ClassWeights {
+        /// How many were given.
+        found: usize,
+        /// The number of classes.
+        expected: usize,
+    },
+    /// Bytes that are no safetensors file.
+    #[error("the stored weights cannot be read: {0}")]
+    Safetensors(#[from] safetensors::SafeTensorError),
+    /// A stored parameter is absent or of another shape or type.
+    #[error("stored parameter `{name}`: expected {expected}, found {found}")]
+    Parameter {
+        /// Name of the parameter.
+        name: String,
+        /// What the model has.
+        expected: String,
+        /// What was stored.
+        found: String,
+    },
+}

@@ -1,0 +1,206 @@
+//! The multilayer perceptron as a Burn module.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::activation::{log_softmax, sigmoid, softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+use kiln_config::{Activation, LossName, Model, Output};
+
+use crate::activation::activate;
+use crate::dropout::{Dropout, Pass};
+use crate::initialization::{check_weights, layer_widths, start_layer};
+use crate::{ModelError, Parameter};
+
+/// A multilayer perceptron: linear layers with an activation and dropout after each but the last.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    layers: Vec<Linear>,
+    #[module(skip)]
+    head: Head,
+}
+
+/// What is fixed about a network besides its weights.
+#[derive(Clone, Debug)]
+struct Head {
+    activation: Activation,
+    dropout: Dropout,
+    output: Output,
+}
+
+impl Mlp {
+    /// Builds the network for `inputs` features and `classes` classes on `device`, its weights drawn from
+    /// `seed`.
+    ///
+    /// # Errors
+    /// Where explicit weights do not fit.
+    pub fn new(
+        model: &Model,
+        loss: LossName,
+        [inputs, classes]: [usize; 2],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        check_weights(model, [inputs, classes])?;
+        let widths = layer_widths(model, [inputs, classes]);
+        let layers = widths
+            .windows(2)
+            .enumerate()
+            .map(|(layer, pair)| {
+                let shape = [pair[0], pair[1]];
+                let start = start_layer(model, layer, shape, seed);
+                linear(start.weight, model.bias.then_some(start.bias), shape, device)
+            })
+            .collect();
+        let dropout = Dropout { probability: model.dropout, mode: model.dropout_mode, seed };
+        let output = effective_output(model.output, loss);
+        Ok(Self { layers, head: Head { activation: model.activation, dropout, output } })
+    }
+
+    /// The network's output for `features` of shape [batch, inputs]: shape [batch, classes].
+    #[must_use]
+    pub fn forward(&self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
+        let logits = self.logits(features, pass);
+        match self.head.output {
+            Output::Auto | Output::Logits => logits,
+            Output::LogSoftmax => log_softmax(logits, 1),
+            Output::Softmax => softmax(logits, 1),
+            Output::Sigmoid => sigmoid(logits),
+        }
+    }
+
+    /// The class probabilities that an `output` of [`Mlp::forward`] stands for; each row sums to 1.
+    #[must_use]
+    pub fn probabilities(&self, output: Tensor<2>) -> Tensor<2> {
+        match self.head.output {
+            Output::Auto | Output::Logits => softmax(output, 1),
+            Output::LogSoftmax => output.exp(),
+            Output::Softmax => output,
+            Output::Sigmoid => {
+                let total = output.clone().sum_dim(1);
+                output / total
+            }
+        }
+    }
+
+    /// What the last layer's values are turned into; never `auto`.
+    #[must_use]
+    pub fn output(&self) -> Output {
+        self.head.output
+    }
+
+    /// The linear layers, first to last.
+    #[must_use]
+    pub fn layers(&self) -> &[Linear] {
+        &self.layers
+    }
+
+    /// Puts every parameter through `update`, in the fixed order of [`Mlp::parameters`].
+    pub fn update_parameters(&mut self, update: &mut impl ParameterUpdate) {
+        self.layers = std::mem::take(&mut self.layers)
+            .into_iter()
+            .map(|Linear { weight, bias }| Linear {
+                weight: update.update(weight),
+                bias: bias.map(|bias| update.update(bias)),
+            })
+            .collect();
+    }
+
+    /// The first layer whose weights, or else whose values before the activation, are not all finite.
+    #[must_use]
+    pub fn first_non_finite(&self, features: Tensor<2>, pass: Pass) -> Option<NonFinite> {
+        let finite = |tensor: Tensor<2>| tensor.is_finite().all().into_scalar::<bool>();
+        if let Some(layer) = self.layers.iter().position(|layer| !finite(layer.weight.val())) {
+            return Some(NonFinite::Weights { layer });
+        }
+        let mut activations = features;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let values = layer.forward(activations);
+            if !finite(values.clone()) {
+                return Some(NonFinite::Values { layer: index });
+            }
+            activations = self.head.dropout.forward(activate(self.head.activation, values), index, pass);
+        }
+        None
+    }
+
+    /// Every parameter with its name and values, in a fixed order: weight then bias, first layer to last.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut parameters = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate() {
+            parameters.push(Parameter::read(format!("layers.{index}.weight"), layer.weight.val()));
+            if let Some(bias) = &layer.bias {
+                parameters.push(Parameter::read(format!("layers.{index}.bias"), bias.val()));
+            }
+        }
+        parameters
+    }
+
+    /// Replaces every parameter by the one of the same name in `stored`.
+    ///
+    /// # Errors
+    /// Where a name is absent or a shape differs.
+    pub fn load_parameters(mut self, stored: &[Parameter], device: &Device) -> Result<Self, ModelError> {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            let [inputs, outputs] = layer.weight.val().dims();
+            let weight = Parameter::find(stored, &format!("layers.{index}.weight"), &[inputs, outputs])?;
+            let bias = match layer.bias {
+                Some(_) => Some(Parameter::find(stored, &format!("layers.{index}.bias"), &[outputs])?),
+                None => None,
+            };
+            *layer = linear(
+                weight.values.clone(),
+                bias.map(|bias| bias.values.clone()),
+                [inputs, outputs],
+                device,
+            );
+        }
+        Ok(self)
+    }
+
+    fn logits(&self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
+        let (last, hidden) = self.layers.split_last().expect("a network has at least one layer");
+        let activations = hidden.iter().enumerate().fold(features, |input, (index, layer)| {
+            let activations = activate(self.head.activation, layer.forward(input));
+            self.head.dropout.forward(activations, index, pass)
+        });
+        last.forward(activations)
+    }
+}
+
+/// Where a network first leaves the finite numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NonFinite {
+    /// The weights of a layer, numbered from 0.
+    Weights {
+        /// The layer.
+        layer: usize,
+    },
+    /// What a layer computes, before its activation.
+    Values {
+        /// The layer.
+        layer: usize,
+    },
+}
+
+/// Something that is done to every parameter of a network, such as an optimizer's step.
+pub trait ParameterUpdate {
+    /// Returns the parameter's next value.
+    fn update<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>>;
+}
+
+/// `auto` spelled out.
+fn effective_output(output: Output, loss: LossName) -> Output {
+    match (output, loss) {
+        (Output::Auto, LossName::Nll) => Output::LogSoftmax,
+        (Output::Auto, LossName::CrossEntropy | LossName::Mse) => Output::Logits,
+        (given, _) => given,
+    }
+}
+
+fn linear(weight: Vec<f32>, bias: Option<Vec<f32>>, [inputs, outputs]: [usize; 2], device: &Device) -> Linear {
+    Linear {
+        weight: Param::from_data(TensorData::new(weight, [inputs, outputs]), device),
+        bias: bias.map(|bias| Param::from_data(TensorData::new(bias, [outputs]), device)),
+    }
+}

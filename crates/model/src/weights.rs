@@ -1,0 +1,150 @@
+//! Parameters as named values, as safetensors bytes, and as one hash.
+
+use burn::tensor::Tensor;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use sha2::{Digest, Sha256};
+
+use crate::ModelError;
+
+/// Name of the checkpoint file that holds a network's weights.
+pub const MODEL_FILE: &str = "model.safetensors";
+
+/// A named tensor of 32-bit floats on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name, such as `layers.0.weight`.
+    pub name: String,
+    /// Its shape; weights are [inputs, outputs].
+    pub shape: Vec<usize>,
+    /// Its values, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Parameter {
+    /// Reads a tensor back from its device.
+    #[must_use]
+    pub fn read<const D: usize>(name: String, tensor: Tensor<D>) -> Self {
+        let shape = tensor.dims().to_vec();
+        let values = tensor.into_data().try_to_vec().expect("parameters are 32-bit floats");
+        Self { name, shape, values }
+    }
+
+    /// The parameter called `name` among `stored`, held to `shape`.
+    ///
+    /// # Errors
+    /// Where it is absent or of another shape.
+    pub fn find<'a>(stored: &'a [Self], name: &str, shape: &[usize]) -> Result<&'a Self, ModelError> {
+        let error = |found: String| ModelError::Parameter {
+            name: name.to_owned(),
+            expected: format!("shape {shape:?}"),
+            found,
+        };
+        let parameter = stored
+            .iter()
+            .find(|parameter| parameter.name == name)
+            .ok_or_else(|| error("nothing".to_owned()))?;
+        if parameter.shape == shape {
+            Ok(parameter)
+        } else {
+            Err(error(format!("shape {:?}", parameter.shape)))
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+}
+
+/// The parameters as a safetensors file.
+///
+/// # Errors
+/// Where two parameters share a name.
+pub fn parameters_to_safetensors(parameters: &[Parameter]) -> Result<Vec<u8>, ModelError> {
+    let bytes: Vec<Vec<u8>> = parameters.iter().map(Parameter::bytes).collect();
+    let views = parameters
+        .iter()
+        .zip(&bytes)
+        .map(|(parameter, bytes)| {
+            let view = TensorView::new(Dtype::F32, parameter.shape.clone(), bytes)?;
+            Ok((parameter.name.as_str(), view))
+        })
+        .collect::<Result<Vec<_>, ModelError>>()?;
+    Ok(serialize(views, None)?)
+}
+
+/// The parameters of a safetensors file.
+///
+/// # Errors
+/// Where the bytes are no safetensors file or hold anything but 32-bit floats.
+pub fn parameters_from_safetensors(bytes: &[u8]) -> Result<Vec<Parameter>, ModelError> {
+    let file = SafeTensors::deserialize(bytes)?;
+    file.iter()
+        .map(|(name, view)| {
+            if view.dtype() != Dtype::F32 {
+                return Err(ModelError::Parameter {
+                    name: name.to_owned(),
+                    expected: "F32".to_owned(),
+                    found: format!("{:?}", view.dtype()),
+                });
+            }
+            let (chunks, _) = view.data().as_chunks::<4>();
+            let values = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            Ok(Parameter { name: name.to_owned(), shape: view.shape().to_vec(), values })
+        })
+        .collect()
+}
+
+/// SHA-256 over all parameters in order (name, shape, little-endian values), in hexadecimal.
+#[must_use]
+pub fn weights_sha256(parameters: &[Parameter]) -> String {
+    let mut hash = Sha256::new();
+    for parameter in parameters {
+        hash.update(parameter.name.as_bytes());
+        for &size in &parameter.shape {
+            hash.update((size as u64).to_le_bytes());
+        }
+        hash.update(parameter.bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters() -> Vec<Parameter> {
+        vec![
+            Parameter { name: "layers.0.weight".into(), shape: vec![2, 2], values: vec![1.0, -0.0, 3.5, 1e-40] },
+            Parameter { name: "layers.0.bias".into(), shape: vec![2], values: vec![0.1, 0.2] },
+        ]
+    }
+
+    #[test]
+    fn safetensors_keep_every_bit() {
+        let bytes = parameters_to_safetensors(&parameters()).expect("unique names");
+        let mut read = parameters_from_safetensors(&bytes).expect("just written");
+        read.sort_by_key(|parameter| std::cmp::Reverse(parameter.name.clone()));
+        assert_eq!(read, parameters());
+        assert_eq!(read[0].values[1].to_bits(), (-0.0_f32).to_bits());
+    }
+
+    #[test]
+    fn the_hash_sees_values_names_and_shapes() {
+        let reference = weights_sha256(&parameters());
+        let mut changed = parameters();
+        changed[1].values[0] = f32::from_bits(0.1_f32.to_bits() + 1);
+        assert_ne!(weights_sha256(&changed), reference);
+        changed = parameters();
+        changed[0].shape = vec![4, 1];
+        assert_ne!(weights_sha256(&changed), reference);
+        assert_eq!(reference.len(), 64);
+    }
+
+    #[test]
+    fn absent_and_misshapen_parameters_are_named() {
+        let error = Parameter::find(&parameters(), "layers.1.bias", &[2]).expect_err("absent");
+        assert_eq!(error.to_string(), "stored parameter `layers.1.bias`: expected shape [2], found nothing");
+        let error = Parameter::find(&parameters(), "layers.0.bias", &[3]).expect_err("another shape");
+        assert_eq!(error.to_string(), "stored parameter `layers.0.bias`: expected shape [3], found shape [2]");
+    }
+}

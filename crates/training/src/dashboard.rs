@@ -1,0 +1,94 @@
+//! Burn's full-screen dashboard, made to live with Ctrl-C.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use burn::train::Interrupter;
+use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
+use burn::train::metric::MetricDefinition;
+use burn::train::renderer::tui::TuiMetricsRendererWrapper;
+use burn::train::renderer::{
+    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
+};
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::event::DisableMouseCapture;
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{LeaveAlternateScreen, disable_raw_mode, is_raw_mode_enabled};
+
+/// How long the dashboard's thread may take to put the terminal into raw mode.
+const RAW_MODE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Opens Burn's dashboard on this process's terminal. Its stop key stops `interrupter`.
+#[must_use]
+pub fn open_dashboard(interrupter: Interrupter) -> TuiMetricsRendererWrapper {
+    let dashboard = TuiMetricsRendererWrapper::new(interrupter, None);
+    let deadline = Instant::now() + RAW_MODE_DEADLINE;
+    while !is_raw_mode_enabled().unwrap_or(false) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if let Err(error) = let_ctrl_c_through() {
+        tracing::warn!("Ctrl-C will not work in the dashboard, press q instead: {error}");
+    }
+    dashboard
+}
+
+/// Gives the terminal back in a hurry, before the process leaves without unwinding.
+pub fn restore_terminal() {
+    if is_raw_mode_enabled().unwrap_or(false) {
+        // There is nobody left to tell about an error here.
+        let _ = disable_raw_mode();
+        let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
+    }
+}
+
+/// Raw mode turns Ctrl-C into a key, which the dashboard ignores; this makes it a signal again.
+#[cfg(unix)]
+fn let_ctrl_c_through() -> io::Result<()> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let terminal = std::fs::File::open("/dev/tty")?;
+    let mut attributes = tcgetattr(&terminal)?;
+    attributes.local_modes |= LocalModes::ISIG;
+    tcsetattr(&terminal, OptionalActions::Now, &attributes)?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn let_ctrl_c_through() -> io::Result<()> {
+    Ok(())
+}
+
+/// Burn's renderer where there is nothing to render to.
+pub(crate) struct NoDashboard;
+
+impl MetricsRendererTraining for NoDashboard {
+    fn update_train(&mut self, _: MetricState) {}
+    fn update_valid(&mut self, _: MetricState) {}
+}
+
+impl MetricsRendererEvaluation for NoDashboard {
+    fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
+}
+
+impl MetricsRenderer for NoDashboard {
+    fn manual_close(&mut self) {}
+    fn register_metric(&mut self, _: MetricDefinition) {}
+}
+
+impl TrainingProgressLogger for NoDashboard {
+    fn start(&mut self, _: usize, _: usize, _: Option<usize>, _: Option<&str>) {}
+    fn update_epoch(&mut self, _: usize) {}
+    fn start_split(&mut self, _: &str, _: usize) {}
+    fn update_split(&mut self, _: usize) {}
+    fn end_split(&mut self) {}
+    fn end(&mut self) {}
+    fn log_event_training(&mut self, _: String) {}
+}
+
+impl EvaluationProgressLogger for NoDashboard {
+    fn start_global_progress(&mut self, _: usize) {}
+    fn start_test(&mut self, _: &str, _: usize) {}
+    fn update_test_progress(&mut self, _: usize) {}
+    fn end_test(&mut self) {}
+    fn end_global_progress(&mut self) {}
+    fn log_event_evaluation(&mut self, _: String) {}
+}

@@ -1,0 +1,37 @@
+//! Training under Burn's Learner: exact, resumable, watched.
+//!
+//! Burn's `SupervisedTraining` sets up the learner, the metrics and the dashboard; [`Job::train`] gives it a
+//! strategy of our own, whose loop can stop at any batch and go on from there to the bit.
+
+mod classifier;
+mod dashboard;
+mod diagnosis;
+mod error;
+mod event;
+mod figures;
+mod gradients;
+mod host;
+mod job;
+mod metric;
+mod monitoring;
+mod optimizer;
+mod recorder;
+mod schedule;
+mod setting;
+mod state;
+mod stop;
+mod strategy;
+mod training_loop;
+mod update_rule;
+mod watch;
+
+pub use classifier::Classifier;
+pub use dashboard::{open_dashboard, restore_terminal};
+pub use error::TrainingError;
+pub use event::{Event, Observer, Silent};
+pub use figures::Figures;
+pub use job::{Job, Trained, check};
+pub use monitoring::Best;
+pub use stop::StopSignal;
+pub use update_rule::{Moments, UpdateRule};
+pub use watch::watch;

@@ -1,0 +1,156 @@
+//! What a checkpoint keeps besides the weights: all that the next step depends on.
+
+use kiln_artifacts::{Checkpoint, StopReason};
+use kiln_config::Experiment;
+use kiln_model::Tally;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainingError;
+use crate::monitoring::{Best, Patience};
+use crate::schedule::Plateau;
+
+/// The place in a run, to the batch. Random streams have no state: they follow from seed, epoch and step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TrainingState {
+    /// Epoch in progress, from 1.
+    pub(crate) epoch: usize,
+    /// Batches of that epoch trained on.
+    pub(crate) batch: usize,
+    /// Batches trained on in all.
+    pub(crate) step: u64,
+    /// Optimizer steps taken; fewer than batches under gradient accumulation.
+    pub(crate) optimizer_steps: usize,
+    /// Figures of the epoch so far.
+    pub(crate) epoch_tally: Tally,
+    /// Figures of the logging interval so far.
+    pub(crate) interval_tally: Tally,
+    /// Learning rate of the last optimizer step.
+    pub(crate) learning_rate: f64,
+    /// Norm of the last gradient.
+    pub(crate) gradient_norm: f64,
+    pub(crate) plateau: Plateau,
+    pub(crate) patience: Patience,
+    pub(crate) best: Option<Best>,
+    /// Length of metrics.jsonl in bytes.
+    pub(crate) metrics_bytes: u64,
+    /// Length of timings.jsonl in bytes.
+    pub(crate) timings_bytes: u64,
+    /// Seconds of training in the epoch so far.
+    pub(crate) epoch_seconds: f64,
+    /// Seconds of training in the interval so far.
+    pub(crate) interval_seconds: f64,
+    /// Seconds since the run began, over all sessions.
+    pub(crate) elapsed_seconds: f64,
+    /// Why training is over, once it is.
+    pub(crate) over: Option<StopReason>,
+    /// The settings that the run was trained with.
+    pub(crate) experiment: Experiment,
+    /// SHA-256 of the data that it was trained on.
+    pub(crate) data_sha256: String,
+}
+
+impl TrainingState {
+    /// The beginning of a run.
+    pub(crate) fn new(experiment: Experiment, data_sha256: String, plateau: Plateau) -> Self {
+        Self {
+            epoch: 1,
+            batch: 0,
+            step: 0,
+            optimizer_steps: 0,
+            epoch_tally: Tally::default(),
+            interval_tally: Tally::default(),
+            learning_rate: 0.0,
+            gradient_norm: 0.0,
+            plateau,
+            patience: Patience::default(),
+            best: None,
+            metrics_bytes: 0,
+            timings_bytes: 0,
+            epoch_seconds: 0.0,
+            interval_seconds: 0.0,
+            elapsed_seconds: 0.0,
+            over: None,
+            experiment,
+            data_sha256,
+        }
+    }
+
+    /// Goes on to the beginning of `epoch`.
+    pub(crate) fn start_epoch(&mut self, epoch: usize) {
+        self.epoch = epoch;
+        self.batch = 0;
+        self.epoch_tally = Tally::default();
+        self.interval_tally = Tally::default();
+        self.epoch_seconds = 0.0;
+        self.interval_seconds = 0.0;
+    }
+
+    /// Epochs finished.
+    pub(crate) fn epochs_done(&self) -> usize {
+        self.epoch - 1
+    }
+
+    /// Reads the state of a checkpoint.
+    pub(crate) fn of(checkpoint: &Checkpoint) -> Result<Self, TrainingError> {
+        serde_json::from_value(checkpoint.meta.clone())
+            .map_err(|cause| TrainingError::State { step: checkpoint.step, cause: cause.to_string() })
+    }
+
+    /// Refuses to go on with settings or data that would make another run of it.
+    pub(crate) fn check_unchanged(&self, experiment: &Experiment, data_sha256: &str) -> Result<(), TrainingError> {
+        let mut changes = changed_keys(&self.experiment, experiment);
+        if self.data_sha256 != data_sha256 {
+            changes.push(format!("other data (SHA-256 was {}, is {data_sha256})", self.data_sha256));
+        }
+        if changes.is_empty() { Ok(()) } else { Err(TrainingError::Changed { changes: changes.join(", ") }) }
+    }
+}
+
+/// Keys that say how long, where and under whose eyes to train, but not what: they may change on resume.
+const FREE_KEYS: [&str; 8] = [
+    "name",
+    "tags",
+    "data.path",
+    "data.test_path",
+    "training.max_time",
+    "checkpoint.keep_latest_k",
+    "dashboard.ui",
+    "evaluation",
+];
+
+fn changed_keys(before: &Experiment, now: &Experiment) -> Vec<String> {
+    let json = |experiment| serde_json::to_value(experiment).expect("an experiment is plain data");
+    let mut changes = Vec::new();
+    collect_changes("", &json(before), &json(now), &mut changes);
+    changes
+}
+
+fn collect_changes(key: &str, before: &serde_json::Value, now: &serde_json::Value, changes: &mut Vec<String>) {
+    use serde_json::Value::Object;
+    if before == now || FREE_KEYS.contains(&key) {
+        return;
+    }
+    if let (Object(before), Object(now)) = (before, now) {
+        for (name, value) in before {
+            let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            collect_changes(&key, value, now.get(name).unwrap_or(&serde_json::Value::Null), changes);
+        }
+    } else {
+        changes.push(format!("{key} = {now} (was {before})"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_named_and_free_keys_are_free() {
+        let before = Experiment::default();
+        let mut now = before.clone();
+        now.model.hidden = vec![3];
+        now.training.max_time = Some(1.0);
+        now.evaluation.batch_size = 7;
+        assert_eq!(changed_keys(&before, &now), ["model.hidden = [3] (was [512,128])"]);
+    }
+}

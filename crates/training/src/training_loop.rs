@@ -1,0 +1,256 @@
+//! The loop over epochs and batches.
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::train::{Interrupter, SupervisedTrainingEventProcessor};
+use kiln_artifacts::StopReason;
+use kiln_data::{Batch, Epoch};
+use kiln_model::Tally;
+
+use crate::classifier::StepOutput;
+use crate::gradients::{Gradients, global_norm};
+use crate::monitoring::EpochTallies;
+use crate::optimizer::NetworkOptimizer;
+use crate::recorder::Recorder;
+use crate::schedule::Schedule;
+use crate::setting::Setting;
+use crate::state::TrainingState;
+use crate::{Classifier, TrainingError, diagnosis};
+
+/// Steps whose figures may wait on a GPU before they are read back together.
+const GPU_READ_INTERVAL: usize = 64;
+
+/// A run in progress.
+pub(crate) struct TrainingLoop {
+    pub(crate) setting: Setting,
+    pub(crate) state: TrainingState,
+    pub(crate) optimizer: NetworkOptimizer,
+    pub(crate) schedule: Schedule,
+    pub(crate) recorder: Recorder,
+    /// Figures that have not been read back from the device yet.
+    pub(crate) unread: Vec<StepOutput>,
+    /// Gradients of the batches since the last optimizer step.
+    pub(crate) accumulated: Option<(Gradients, usize)>,
+}
+
+/// How a run came to its end.
+pub(crate) struct End {
+    pub(crate) reason: StopReason,
+    pub(crate) state: TrainingState,
+}
+
+type Processor = SupervisedTrainingEventProcessor<Classifier>;
+
+impl TrainingLoop {
+    /// Trains until the run is over or someone stops it.
+    pub(crate) fn run(
+        mut self,
+        mut model: Classifier,
+        processor: &mut Processor,
+        interrupter: &Interrupter,
+    ) -> (Classifier, Result<End, TrainingError>) {
+        let started = Instant::now();
+        let elapsed_before = self.state.elapsed_seconds;
+        self.recorder.start(&self.state, &self.setting);
+        let reason = loop {
+            self.state.elapsed_seconds = elapsed_before + started.elapsed().as_secs_f64();
+            match self.epoch(&mut model, processor, interrupter, started) {
+                Ok(None) => {}
+                Ok(Some(reason)) => break Ok(reason),
+                Err(error) => break Err(error),
+            }
+        };
+        self.state.elapsed_seconds = elapsed_before + started.elapsed().as_secs_f64();
+        let end = reason.map(|reason| {
+            self.recorder.stop(&self.state, reason);
+            End { reason, state: self.state }
+        });
+        (model, end)
+    }
+
+    /// Trains from the current place to the end of its epoch; a reason if the run is then over.
+    fn epoch(
+        &mut self,
+        model: &mut Classifier,
+        processor: &mut Processor,
+        interrupter: &Interrupter,
+        started: Instant,
+    ) -> Result<Option<StopReason>, TrainingError> {
+        self.recorder.start_epoch(&self.state, &self.setting, processor);
+        let batches = self.setting.train_epoch(self.state.epoch, self.state.batch);
+        let mut clock = Instant::now();
+        for batch in batches {
+            if let Some(reason) = self.wish_to_stop(interrupter, started) {
+                self.save(model)?;
+                return Ok(Some(reason));
+            }
+            self.step(model, batch)?;
+            let now = Instant::now();
+            let seconds = (now - clock).as_secs_f64();
+            clock = now;
+            self.state.epoch_seconds += seconds;
+            self.state.interval_seconds += seconds;
+            self.after_step(model, processor)?;
+            if self.max_steps_reached() {
+                break;
+            }
+        }
+        self.end_epoch(model, processor)
+    }
+
+    /// One batch: forward, backward, and an optimizer step once enough batches are accumulated.
+    fn step(&mut self, model: &mut Classifier, batch: Batch) -> Result<(), TrainingError> {
+        let (gradients, output) = model.forward_backward(batch);
+        let gradients = Gradients::new(&model.mlp, gradients, self.setting.on_host);
+        self.unread.push(output);
+        self.state.step += 1;
+        self.state.batch += 1;
+        if self.setting.on_host || self.unread.len() == GPU_READ_INTERVAL {
+            self.read_figures(model)?;
+        }
+        let (sum, count) = match self.accumulated.take() {
+            Some((sum, count)) => (sum.add(gradients), count + 1),
+            None => (gradients, 1),
+        };
+        let whole = count == self.setting.experiment.training.gradient_accumulation;
+        if whole || self.state.batch == self.setting.batches || self.max_steps_reached() {
+            self.optimizer_step(model, sum.mean_of(count))
+        } else {
+            self.accumulated = Some((sum, count));
+            Ok(())
+        }
+    }
+
+    fn optimizer_step(&mut self, model: &mut Classifier, mut gradients: Gradients) -> Result<(), TrainingError> {
+        if self.setting.on_host || self.is_interval_end() {
+            let norms = gradients.norms();
+            self.state.gradient_norm = global_norm(&norms);
+            if !self.state.gradient_norm.is_finite() {
+                return Err(diagnosis::of_gradient(&self.setting, &self.state, model, &norms));
+            }
+        }
+        let lr = self.schedule.rate(self.state.optimizer_steps, self.state.epoch - 1);
+        let gradients = gradients.clip(&self.setting.experiment.training);
+        self.optimizer.step(&mut model.mlp, gradients, lr);
+        self.state.learning_rate = lr;
+        self.state.optimizer_steps += 1;
+        Ok(())
+    }
+
+    /// Brings the figures of all steps since the last reading to the host.
+    fn read_figures(&mut self, model: &Classifier) -> Result<(), TrainingError> {
+        let first = self.state.step - self.unread.len() as u64;
+        for (index, output) in self.unread.drain(..).enumerate() {
+            let mut tally = Tally::default();
+            let loss = output.read_into(&mut tally);
+            if !loss.is_finite() {
+                let step = first + index as u64 + 1;
+                return Err(diagnosis::of_loss(&self.setting, &self.state, model, loss, step));
+            }
+            self.state.epoch_tally.merge(&tally);
+            self.state.interval_tally.merge(&tally);
+            self.recorder.count(&tally);
+        }
+        Ok(())
+    }
+
+    fn after_step(&mut self, model: &Classifier, processor: &mut Processor) -> Result<(), TrainingError> {
+        if self.is_interval_end() {
+            self.read_figures(model)?;
+            self.recorder.interval(&mut self.state, &self.setting)?;
+        }
+        self.recorder.show_training(&self.state, &self.setting, processor);
+        let interval = self.setting.experiment.checkpoint.interval_steps;
+        let due = interval.is_some_and(|interval| self.state.step.is_multiple_of(interval as u64));
+        if due && self.accumulated.is_none() && self.state.batch < self.setting.batches {
+            self.save(model)?;
+        }
+        Ok(())
+    }
+
+    /// Validates, logs, decides what is best and whether to go on, and saves.
+    fn end_epoch(
+        &mut self,
+        model: &Classifier,
+        processor: &mut Processor,
+    ) -> Result<Option<StopReason>, TrainingError> {
+        self.read_figures(model)?;
+        self.recorder.end_training(&self.state, processor);
+        let started = Instant::now();
+        let validation = self.setting.validation_epoch().map(|batches| self.validate(model, batches, processor));
+        let tallies = EpochTallies { train: self.state.epoch_tally, validation };
+        let improved = self.setting.judge_best(&tallies, &mut self.state);
+        let seconds = started.elapsed().as_secs_f64();
+        self.recorder.epoch(&mut self.state, &self.setting, &tallies, improved, seconds, processor)?;
+        let reason = self.reason_to_end(&tallies);
+        self.state.over = reason;
+        let finished = self.state.epoch;
+        self.state.start_epoch(finished + 1);
+        let due = finished.is_multiple_of(self.setting.experiment.checkpoint.interval);
+        if due || improved || reason.is_some() {
+            self.save(model)?;
+        }
+        if improved {
+            self.setting.store.set_best(self.state.step)?;
+        }
+        self.setting.store.prune(self.setting.experiment.checkpoint.keep_latest_k)?;
+        self.recorder.write_status(&self.state, &self.setting)?;
+        Ok(reason)
+    }
+
+    fn validate(&mut self, model: &Classifier, batches: Epoch, processor: &mut Processor) -> Tally {
+        let model = model.valid();
+        let mut tally = Tally::default();
+        self.recorder.start_validation(&self.setting, processor);
+        for batch in batches {
+            model.infer_into(batch, &mut tally);
+        }
+        self.recorder.show_validation(&tally, processor);
+        tally
+    }
+
+    fn reason_to_end(&mut self, tallies: &EpochTallies) -> Option<StopReason> {
+        let experiment = &self.setting.experiment;
+        if let Some(figure) = tallies.figure(experiment.lr_scheduler.monitor) {
+            self.schedule.end_epoch(figure);
+            self.state.plateau = self.schedule.state();
+        }
+        let early = &experiment.early_stopping;
+        let exhausted = early.enabled
+            && tallies.figure(early.monitor).is_some_and(|figure| self.state.patience.exhausted_by(figure, early));
+        if self.state.epoch >= experiment.training.epochs {
+            Some(StopReason::Completed)
+        } else if self.max_steps_reached() {
+            Some(StopReason::MaxSteps)
+        } else {
+            exhausted.then_some(StopReason::EarlyStopping)
+        }
+    }
+
+    fn save(&mut self, model: &Classifier) -> Result<(), TrainingError> {
+        self.read_figures(model)?;
+        self.recorder.sync(&mut self.state)?;
+        self.setting.save(&self.state, model, &self.optimizer)?;
+        self.recorder.write_status(&self.state, &self.setting)
+    }
+
+    fn wish_to_stop(&self, interrupter: &Interrupter, started: Instant) -> Option<StopReason> {
+        if self.accumulated.is_some() {
+            return None;
+        }
+        if self.setting.stop.is_requested() || interrupter.should_stop() {
+            return Some(StopReason::CtrlC);
+        }
+        let limit = self.setting.experiment.training.max_time?;
+        (started.elapsed().as_secs_f64() >= limit).then_some(StopReason::MaxTime)
+    }
+
+    fn max_steps_reached(&self) -> bool {
+        self.setting.experiment.training.max_steps.is_some_and(|steps| self.state.step >= steps as u64)
+    }
+
+    fn is_interval_end(&self) -> bool {
+        self.state.batch.is_multiple_of(self.setting.experiment.dashboard.log_interval)
+    }
+}

@@ -1,0 +1,276 @@
+//! The optimizers: one parameter's step, as PyTorch defines it.
+
+use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
+use burn::tensor::{Device, Tensor};
+use kiln_config::OptimizerName;
+
+use crate::host;
+
+/// An update rule with its constants; works on a parameter of any shape.
+#[derive(Clone, Debug)]
+pub struct UpdateRule {
+    name: OptimizerName,
+    momentum: f64,
+    dampening: f64,
+    nesterov: bool,
+    alpha: f64,
+    betas: [f64; 2],
+    eps: f64,
+    weight_decay: f64,
+    on_host: bool,
+}
+
+/// What a rule remembers of one parameter.
+#[derive(Clone, Debug)]
+pub struct Moments<const D: usize> {
+    /// Steps taken.
+    pub step: usize,
+    /// Momentum buffer (sgd, rmsprop) or mean of the gradient (adam, adamw).
+    pub first: Option<Tensor<D>>,
+    /// Mean of the squared gradient (rmsprop, adam, adamw).
+    pub second: Option<Tensor<D>>,
+}
+
+/// A parameter's values with what the rule remembers of them.
+type Stepped = (Tensor<1>, Moments<1>);
+
+impl UpdateRule {
+    /// The rule that `config` describes; `on_host` says that tensors lie in this process's memory.
+    #[must_use]
+    pub fn new(config: &kiln_config::Optimizer, on_host: bool) -> Self {
+        Self {
+            name: config.name,
+            momentum: config.momentum,
+            dampening: config.dampening,
+            nesterov: config.nesterov,
+            alpha: config.alpha,
+            betas: config.betas,
+            eps: config.eps,
+            weight_decay: config.effective_weight_decay(),
+            on_host,
+        }
+    }
+
+    /// Whether the rule keeps a first and a second moment.
+    #[must_use]
+    pub fn moments(&self) -> [bool; 2] {
+        match self.name {
+            OptimizerName::Sgd => [self.momentum > 0.0, false],
+            OptimizerName::Rmsprop => [self.momentum > 0.0, true],
+            OptimizerName::Adam | OptimizerName::Adamw => [true, true],
+        }
+    }
+
+    /// One step on a flattened parameter.
+    #[must_use]
+    pub fn step_flat(&self, lr: f64, parameter: Tensor<1>, gradient: Tensor<1>, state: Option<Moments<1>>) -> Stepped {
+        let mut state = state.unwrap_or(Moments { step: 0, first: None, second: None });
+        state.step += 1;
+        if self.on_host {
+            self.step_on_host(lr, parameter, gradient, state)
+        } else {
+            self.step_on_device(lr, parameter, gradient, state)
+        }
+    }
+
+    /// The step as one pass over plain slices: on a CPU an order of magnitude faster than tensor operations,
+    /// each of which would be a pass and an allocation of its own.
+    fn step_on_host(&self, lr: f64, parameter: Tensor<1>, gradient: Tensor<1>, state: Moments<1>) -> Stepped {
+        let device = parameter.device();
+        let mut values = host::take(parameter);
+        let gradient = host::take(gradient);
+        let [keeps_first, keeps_second] = self.moments();
+        let take = |moment: Option<Tensor<1>>, keeps: bool| match moment {
+            Some(moment) => host::take(moment),
+            None if keeps => vec![0.0; values.len()],
+            None => Vec::new(),
+        };
+        let mut first = take(state.first, keeps_first);
+        let mut second = take(state.second, keeps_second);
+        let decay = self.weight_decay as f32;
+        let rate = lr as f32;
+        match self.name {
+            OptimizerName::Sgd => self.sgd(rate, decay, state.step, &mut values, &gradient, &mut first),
+            OptimizerName::Rmsprop => self.rmsprop(rate, decay, &mut values, &gradient, &mut first, &mut second),
+            OptimizerName::Adam | OptimizerName::Adamw => {
+                self.adam(lr, state.step, &mut values, &gradient, &mut first, &mut second);
+            }
+        }
+        let give = |values: Vec<f32>, keeps: bool| keeps.then(|| host::give(values, &device));
+        let state = Moments { step: state.step, first: give(first, keeps_first), second: give(second, keeps_second) };
+        (host::give(values, &device), state)
+    }
+
+    fn sgd(&self, rate: f32, decay: f32, step: usize, values: &mut [f32], gradient: &[f32], buffer: &mut [f32]) {
+        if buffer.is_empty() {
+            for (value, &slope) in values.iter_mut().zip(gradient) {
+                *value -= rate * (slope + decay * *value);
+            }
+            return;
+        }
+        let momentum = self.momentum as f32;
+        // The first step starts the buffer with the whole gradient, as PyTorch does.
+        let (carry, fresh) = if step == 1 { (0.0, 1.0) } else { (momentum, 1.0 - self.dampening as f32) };
+        for ((value, &slope), buffer) in values.iter_mut().zip(gradient).zip(buffer) {
+            let slope = slope + decay * *value;
+            *buffer = carry * *buffer + fresh * slope;
+            *value -= rate * if self.nesterov { slope + momentum * *buffer } else { *buffer };
+        }
+    }
+
+    fn rmsprop(
+        &self,
+        rate: f32,
+        decay: f32,
+        values: &mut [f32],
+        gradient: &[f32],
+        buffer: &mut [f32],
+        squares: &mut [f32],
+    ) {
+        let (alpha, eps, momentum) = (self.alpha as f32, self.eps as f32, self.momentum as f32);
+        let rest = (1.0 - self.alpha) as f32;
+        if buffer.is_empty() {
+            for ((value, &slope), square) in values.iter_mut().zip(gradient).zip(squares) {
+                let slope = slope + decay * *value;
+                *square = alpha * *square + rest * slope * slope;
+                *value -= rate * slope / (square.sqrt() + eps);
+            }
+            return;
+        }
+        for (((value, &slope), square), buffer) in values.iter_mut().zip(gradient).zip(squares).zip(buffer) {
+            let slope = slope + decay * *value;
+            *square = alpha * *square + rest * slope * slope;
+            *buffer = momentum * *buffer + slope / (square.sqrt() + eps);
+            *value -= rate * *buffer;
+        }
+    }
+
+    fn adam(&self, lr: f64, step: usize, values: &mut [f32], gradient: &[f32], means: &mut [f32], squares: &mut [f32]) {
+        let [beta1, beta2] = self.betas.map(|beta| beta as f32);
+        let [rest1, rest2] = self.betas.map(|beta| (1.0 - beta) as f32);
+        let (into_gradient, shrink) = self.decays(lr);
+        let (into_gradient, shrink) = (into_gradient as f32, shrink as f32);
+        let (step_size, correction) = self.bias_corrections(lr, step);
+        let (step_size, correction, eps) = (step_size as f32, correction as f32, self.eps as f32);
+        for (((value, &slope), mean), square) in values.iter_mut().zip(gradient).zip(means).zip(squares) {
+            let slope = slope + into_gradient * *value;
+            *mean = beta1 * *mean + rest1 * slope;
+            *square = beta2 * *square + rest2 * slope * slope;
+            *value = *value * shrink - step_size * *mean / (square.sqrt() / correction + eps);
+        }
+    }
+
+    /// Adam's decay goes into the gradient; AdamW's shrinks the weight itself by this factor.
+    fn decays(&self, lr: f64) -> (f64, f64) {
+        match self.name {
+            OptimizerName::Adamw => (0.0, 1.0 - lr * self.weight_decay),
+            _ => (self.weight_decay, 1.0),
+        }
+    }
+
+    /// Adam's step size after correcting the first moment, and the root of the second one's correction.
+    fn bias_corrections(&self, lr: f64, step: usize) -> (f64, f64) {
+        let [first, second] = self.betas.map(|beta| 1.0 - beta.powf(step as f64));
+        (lr / first, second.sqrt())
+    }
+
+    /// The same step in tensor operations, which a GPU backend fuses into one kernel.
+    fn step_on_device(&self, lr: f64, parameter: Tensor<1>, gradient: Tensor<1>, state: Moments<1>) -> Stepped {
+        let Moments { step, first, second } = state;
+        let (into_gradient, shrink) = self.decays(lr);
+        let slope = if into_gradient == 0.0 { gradient } else { gradient + parameter.clone() * into_gradient };
+        let mean_square = |second: Option<Tensor<1>>, decay: f64| {
+            let fresh = slope.clone().square() * (1.0 - decay);
+            second.map_or(fresh.clone(), |second| second * decay + fresh)
+        };
+        let (update, first, second) = match self.name {
+            OptimizerName::Sgd => self.sgd_on_device(slope, first),
+            OptimizerName::Rmsprop => {
+                let second = mean_square(second, self.alpha);
+                let scaled = slope / (second.clone().sqrt() + self.eps);
+                if self.momentum == 0.0 {
+                    (scaled, None, Some(second))
+                } else {
+                    let buffer = first.map_or(scaled.clone(), |buffer| buffer * self.momentum + scaled);
+                    (buffer.clone(), Some(buffer), Some(second))
+                }
+            }
+            OptimizerName::Adam | OptimizerName::Adamw => {
+                let second = mean_square(second, self.betas[1]);
+                let fresh = slope * (1.0 - self.betas[0]);
+                let first = first.map_or(fresh.clone(), |first| first * self.betas[0] + fresh);
+                let (step_size, correction) = self.bias_corrections(lr, step);
+                let denominator = second.clone().sqrt() / correction + self.eps;
+                (first.clone() / denominator * (step_size / lr), Some(first), Some(second))
+            }
+        };
+        let shrunk = if shrink == 1.0 { parameter } else { parameter * shrink };
+        (shrunk - update * lr, Moments { step, first, second })
+    }
+
+    fn sgd_on_device(
+        &self,
+        slope: Tensor<1>,
+        buffer: Option<Tensor<1>>,
+    ) -> (Tensor<1>, Option<Tensor<1>>, Option<Tensor<1>>) {
+        if self.momentum == 0.0 {
+            return (slope, None, None);
+        }
+        let buffer = buffer.map_or(slope.clone(), |buffer| {
+            buffer * self.momentum + slope.clone() * (1.0 - self.dampening)
+        });
+        let update = if self.nesterov { slope + buffer.clone() * self.momentum } else { buffer.clone() };
+        (update, Some(buffer), None)
+    }
+}
+
+/// The rule as one of Burn's optimizers, so that it also works under Burn's own training strategies.
+impl Optimizer for UpdateRule {
+    type State<const D: usize> = Moments<D>;
+
+    fn step<const D: usize>(
+        &self,
+        lr: LearningRate,
+        tensor: Tensor<D>,
+        grad: Tensor<D>,
+        state: Option<Self::State<D>>,
+    ) -> (Tensor<D>, Option<Self::State<D>>) {
+        let shape = tensor.shape();
+        let flat = |tensor: Tensor<D>| tensor.flatten::<1>(0, D - 1);
+        let state = state.map(|Moments { step, first, second }| Moments {
+            step,
+            first: first.map(flat),
+            second: second.map(flat),
+        });
+        let (tensor, Moments { step, first, second }) = self.step_flat(lr, flat(tensor), flat(grad), state);
+        let restore = |tensor: Tensor<1>| tensor.reshape(shape.clone());
+        let state = Moments { step, first: first.map(restore), second: second.map(restore) };
+        (restore(tensor), Some(state))
+    }
+
+    fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
+        Moments {
+            step: state.step,
+            first: state.first.map(|tensor| tensor.to_device(device)),
+            second: state.second.map(|tensor| tensor.to_device(device)),
+        }
+    }
+}
+
+/// Written out, as Burn's derive of it can be used within Burn alone.
+impl<const D: usize> RecordState for Moments<D> {
+    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
+        out.push_scalar(prefix, "step", self.step.into());
+        for (name, moment) in [("first", &self.first), ("second", &self.second)] {
+            if let Some(moment) = moment {
+                out.push_tensor(prefix, name, moment.clone().into_data());
+            }
+        }
+    }
+
+    fn state_unflatten(prefix: &str, src: &mut StateSource, device: &Device) -> Option<Self> {
+        let step = src.take_scalar(prefix, "step").and_then(|step| usize::try_from(step).ok())?;
+        let mut take = |name| src.take_tensor(prefix, name).map(|data| Tensor::from_data(data, device));
+        Some(Self { step, first: take("first"), second: take("second") })
+    }
+}
