@@ -16,6 +16,11 @@ use clap::Parser;
 
 use crate::arguments::Arguments;
 
+/// Every step allocates and frees megabytes; the system allocator returns them to the kernel each time, which
+/// then clears the pages anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match commands::run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,

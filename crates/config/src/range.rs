@@ -119,7 +119,7 @@ const fn text(key: &'static str, text: TextRule) -> Rule {
 }
 
 const fn holdout(key: &'static str) -> Rule {
-    Rule { whole: Some(AT_LEAST_0), ..number(key, FRACTION, "a fraction, or a count of examples") }
+    Rule { whole: Some(AT_LEAST_0), ..number(key, FRACTION, "") }
 }
 
 /// Every key, in the order in which files are written.
@@ -145,7 +145,7 @@ pub(crate) const RULES: &[Rule] = &[
     free("model.initialization"),
     number("model.initialization_constant", ANY, ""),
     number("model.weights", ANY, ""),
-    number("model.dropout", FRACTION, "probability"),
+    number("model.dropout", FRACTION, ""),
     free("model.dropout_mode"),
     free("loss.name"),
     number("loss.label_smoothing", FRACTION, ""),
@@ -163,7 +163,7 @@ pub(crate) const RULES: &[Rule] = &[
     number("optimizer.weight_decay", AT_LEAST_0, ""),
     free("lr_scheduler.name"),
     number("lr_scheduler.warmup_steps", AT_LEAST_0, "optimizer steps"),
-    number("lr_scheduler.min_lr_factor", SHARE, "share of optimizer.lr"),
+    number("lr_scheduler.min_lr_factor", SHARE, ""),
     number("lr_scheduler.step_size", AT_LEAST_1, "epochs"),
     number("lr_scheduler.gamma", up_to(1.0, POSITIVE), ""),
     free("lr_scheduler.monitor"),

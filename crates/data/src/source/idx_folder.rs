@@ -24,13 +24,12 @@ pub(super) fn read(folder: &Path) -> Result<Source, DataError> {
     let files = find(folder)?;
     let four = read_four(files)?;
     let greatest = four[1].1.values.iter().max().map_or(0, |&label| usize::from(label));
-    let classes = (0..=greatest).map(|class| class.to_string()).collect();
-    let source = assemble("idx", classes, four)?;
-    if source.classes.len() == 1 {
-        let fault = Fault::new(&source.files[1].path, "at least two classes", "the label 0 alone");
+    if greatest == 0 {
+        let fault = Fault::new(&four[1].0.path, "at least two classes", "the label 0 alone");
         return Err(DataError::OneClass(fault.remedy("a classifier needs classes to tell apart")));
     }
-    Ok(source)
+    let classes = (0..=greatest).map(|class| class.to_string()).collect();
+    assemble("idx", classes, four)
 }
 
 /// The four files in `folder`; those that are missing are named together.

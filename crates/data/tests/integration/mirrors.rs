@@ -1,0 +1,366 @@
+//! Downloads from mirrors that stall, break off, lie, or are not there.
+
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use kiln_config::{Data, DataSource};
+use kiln_data::{
+    DataError, Downloads, Folders, NoProgress, Progress, Published, PublishedFile, Timeouts, load_with,
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    fixture::{gzip, names},
+    mirror::{Behaviour, Mirror},
+};
+
+/// A data set of four files, each a few hundred kilobytes that do not compress.
+struct Fixture {
+    set: Published,
+    files: Vec<(String, Vec<u8>)>,
+    plain: Vec<Vec<u8>>,
+    folder: tempfile::TempDir,
+}
+
+const NAMES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
+fn hash(bytes: &[u8]) -> &'static str {
+    let digits: Vec<String> = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat().leak()
+}
+
+fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut stream = kiln_config::random::Stream::new(seed, kiln_config::random::Purpose::Sampling, &[]);
+    (0..bytes).map(|_| stream.next_u64() as u8).collect()
+}
+
+fn fixture() -> Fixture {
+    let plain: Vec<Vec<u8>> =
+        [300_000, 1_000, 200_000, 500].iter().map(|&bytes| noise(bytes, bytes as usize)).collect();
+    let compressed: Vec<Vec<u8>> = plain.iter().map(|bytes| gzip(bytes)).collect();
+    let files = std::array::from_fn(|index| PublishedFile {
+        name: NAMES[index],
+        gzip_bytes: compressed[index].len() as u64,
+        gzip_sha256: hash(&compressed[index]),
+        bytes: plain[index].len() as u64,
+        sha256: Some(hash(&plain[index])),
+    });
+    let set = Published { name: "made-up", origin: "", classes: ["x"; 10], mirrors: &[], files };
+    let files = NAMES.iter().map(|name| format!("{name}.gz")).zip(compressed).collect();
+    Fixture { set, files, plain, folder: tempfile::tempdir().unwrap() }
+}
+
+impl Fixture {
+    fn mirror(&self, behaviour: Behaviour) -> Mirror {
+        Mirror::start(behaviour, self.files.clone())
+    }
+
+    fn fetch(&self, mirrors: &[&Mirror]) -> Result<(), DataError> {
+        self.fetch_with(mirrors, &NoProgress)
+    }
+
+    fn fetch_with(&self, mirrors: &[&Mirror], progress: &dyn Progress) -> Result<(), DataError> {
+        downloads(mirrors).fetch(&self.set, self.folder.path(), progress)
+    }
+
+    fn assert_complete(&self) {
+        let mut expected = NAMES.map(String::from).to_vec();
+        expected.push(".lock".to_owned());
+        expected.sort();
+        assert_eq!(names(self.folder.path()), expected, "the four files, and nothing unfinished");
+        for (name, plain) in NAMES.iter().zip(&self.plain) {
+            assert!(fs::read(self.folder.path().join(name)).unwrap() == *plain, "{name} has the right bytes");
+        }
+    }
+
+    /// Nothing but parts and the lock: no file has its final name.
+    fn assert_nothing_final(&self) {
+        for name in names(self.folder.path()) {
+            let unfinished = Path::new(&name).extension().is_some_and(|extension| extension == "part");
+            assert!(name == ".lock" || unfinished, "{name} is there");
+        }
+    }
+}
+
+fn downloads(mirrors: &[&Mirror]) -> Downloads {
+    Downloads {
+        mirrors: Some(mirrors.iter().map(|mirror| mirror.address.clone()).collect()),
+        timeouts: Timeouts { connect: Duration::from_secs(2), stall: Duration::from_millis(300) },
+    }
+}
+
+fn reasons(error: DataError) -> Vec<String> {
+    match error {
+        DataError::Unavailable(unavailable) => {
+            unavailable.attempts.into_iter().map(|attempt| attempt.reason).collect()
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// The first mirror misbehaves so, and the second is good.
+fn second_mirror_helps(behaviour: Behaviour) -> (Vec<String>, Vec<String>) {
+    let fixture = fixture();
+    let (first, second) = (fixture.mirror(behaviour), fixture.mirror(Behaviour::Good));
+    fixture.fetch(&[&first, &second]).unwrap();
+    fixture.assert_complete();
+    (first.requests(), second.requests())
+}
+
+/// The only mirror misbehaves so: why, as the error tells it.
+fn alone(behaviour: Behaviour) -> String {
+    let fixture = fixture();
+    let mirror = fixture.mirror(behaviour);
+    let error = fixture.fetch(&[&mirror]).unwrap_err();
+    fixture.assert_nothing_final();
+    reasons(error).concat()
+}
+
+#[derive(Default)]
+struct Counter {
+    open: AtomicI64,
+    bytes: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Progress for Counter {
+    fn begin(&self, what: &str, total_bytes: Option<u64>) {
+        assert!(what.contains("ubyte.gz"), "{what}");
+        assert_eq!(self.open.fetch_add(1, Ordering::Relaxed), 0);
+        self.total.fetch_add(total_bytes.unwrap(), Ordering::Relaxed);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        assert_eq!(self.open.fetch_sub(1, Ordering::Relaxed), 1);
+    }
+}
+
+#[test]
+fn a_good_mirror_gives_all_files_and_the_progress_counts_their_bytes() {
+    let fixture = fixture();
+    let mirror = fixture.mirror(Behaviour::Good);
+    let counter = Counter::default();
+    fixture.fetch_with(&[&mirror], &counter).unwrap();
+    fixture.assert_complete();
+    assert_eq!(mirror.requests(), NAMES.map(|name| format!("{name}.gz")));
+    assert_eq!(counter.open.load(Ordering::Relaxed), 0);
+    assert_eq!(counter.bytes.load(Ordering::Relaxed), counter.total.load(Ordering::Relaxed));
+}
+
+#[test]
+fn what_is_there_is_not_downloaded_again() {
+    let fixture = fixture();
+    let mirror = fixture.mirror(Behaviour::Good);
+    fs::write(fixture.folder.path().join(NAMES[0]), "good, says the user").unwrap();
+    fs::write(fixture.folder.path().join(format!("{}.gz", NAMES[2])), "also good").unwrap();
+    fixture.fetch(&[&mirror]).unwrap();
+    assert_eq!(mirror.requests(), [format!("{}.gz", NAMES[1]), format!("{}.gz", NAMES[3])]);
+    assert_eq!(fs::read(fixture.folder.path().join(NAMES[0])).unwrap(), b"good, says the user");
+}
+
+#[test]
+fn a_transfer_that_breaks_off_is_taken_up_where_it_stopped() {
+    let fixture = fixture();
+    let mirror = fixture.mirror(Behaviour::CutsOff(400));
+    fixture.fetch(&[&mirror]).unwrap();
+    fixture.assert_complete();
+    assert_eq!(mirror.requests()[..2], [format!("{}.gz", NAMES[0]), format!("{}.gz[400-]", NAMES[0])]);
+}
+
+#[test]
+fn a_transfer_that_was_killed_is_taken_up_by_the_next_run() {
+    let fixture = fixture();
+    let mirror = fixture.mirror(Behaviour::Good);
+    let part = fixture.folder.path().join(format!("{}.gz.part", NAMES[0]));
+    fs::write(&part, &fixture.files[0].1[..1234]).unwrap();
+    fixture.fetch(&[&mirror]).unwrap();
+    fixture.assert_complete();
+    assert_eq!(mirror.requests()[0], format!("{}.gz[1234-]", NAMES[0]));
+}
+
+#[test]
+fn a_complete_part_is_verified_without_asking_again() {
+    let fixture = fixture();
+    let mirror = fixture.mirror(Behaviour::Good);
+    fs::write(fixture.folder.path().join(format!("{}.gz.part", NAMES[0])), &fixture.files[0].1).unwrap();
+    fixture.fetch(&[&mirror]).unwrap();
+    fixture.assert_complete();
+    assert_eq!(mirror.requests().len(), 3);
+}
+
+#[test]
+fn a_part_of_something_else_is_thrown_away_and_the_file_asked_for_anew() {
+    for stale in [vec![7; 1234], vec![7; 10_000_000]] {
+        let fixture = fixture();
+        let mirror = fixture.mirror(Behaviour::Good);
+        fs::write(fixture.folder.path().join(format!("{}.gz.part", NAMES[0])), stale).unwrap();
+        fixture.fetch(&[&mirror]).unwrap();
+        fixture.assert_complete();
+    }
+}
+
+#[test]
+fn a_mirror_that_stalls_is_left_for_the_next_which_goes_on_there() {
+    let start = Instant::now();
+    let (first, second) = second_mirror_helps(Behaviour::Stalls(450));
+    assert_eq!(first.len(), 4);
+    assert_eq!(second[0], format!("{}.gz[450-]", NAMES[0]));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    let reason = alone(Behaviour::Stalls(450));
+    assert!(reason.contains("no byte for 300ms after 450 of"), "{reason}");
+}
+
+#[test]
+fn a_mirror_that_never_answers_is_left_for_the_next() {
+    second_mirror_helps(Behaviour::NeverAnswers);
+    assert_eq!(alone(Behaviour::NeverAnswers), "no byte for 300ms");
+}
+
+#[test]
+fn a_mirror_that_always_breaks_off_is_left_after_a_few_attempts() {
+    let (first, second) = second_mirror_helps(Behaviour::AlwaysCutsOff(50));
+    assert_eq!(first.iter().filter(|request| request.starts_with(NAMES[0])).count(), 4);
+    assert_eq!(second[0], format!("{}.gz[200-]", NAMES[0]));
+    let reason = alone(Behaviour::AlwaysCutsOff(50));
+    assert!(reason.contains("broke off after 200 of"), "{reason}");
+}
+
+#[test]
+fn a_mirror_that_ignores_ranges_is_read_from_the_start() {
+    let fixture = fixture();
+    let mirror = fixture.mirror(Behaviour::IgnoresRange);
+    fixture.fetch(&[&mirror]).unwrap();
+    fixture.assert_complete();
+}
+
+#[test]
+fn a_mirror_that_answers_with_another_range_is_left_for_the_next() {
+    second_mirror_helps(Behaviour::WrongRange);
+    let reason = alone(Behaviour::WrongRange);
+    assert!(!reason.is_empty(), "{reason}");
+}
+
+#[test]
+fn a_mirror_with_wrong_bytes_is_left_for_the_next() {
+    let (first, second) = second_mirror_helps(Behaviour::WrongBytes);
+    assert_eq!((first.len(), second.len()), (4, 4));
+    assert_eq!(second[0], format!("{}.gz", NAMES[0]), "nothing of the wrong bytes is kept");
+    let reason = alone(Behaviour::WrongBytes);
+    assert!(reason.contains("wrong bytes: expected SHA-256"), "{reason}");
+}
+
+#[test]
+fn a_mirror_with_too_many_bytes_is_left_for_the_next() {
+    for (behaviour, expected) in
+        [(Behaviour::TooLong, "offers"), (Behaviour::EndlessWithoutLength, "sends more than the")]
+    {
+        second_mirror_helps(behaviour);
+        let reason = alone(behaviour);
+        assert!(reason.contains(expected), "{reason}");
+    }
+}
+
+#[test]
+fn a_mirror_without_the_file_is_left_for_the_next() {
+    for status in [403, 404, 500, 503] {
+        second_mirror_helps(Behaviour::Status(status));
+        let reason = alone(Behaviour::Status(status));
+        assert!(reason.contains(&format!("HTTP status {status}")), "{reason}");
+    }
+}
+
+#[test]
+fn a_good_file_survives_the_failure_of_another() {
+    let fixture = fixture();
+    let good = Mirror::start(Behaviour::Good, fixture.files[..1].to_vec());
+    fixture.fetch(&[&good]).unwrap_err();
+    let path = fixture.folder.path().join(NAMES[0]);
+    assert!(fs::read(&path).unwrap() == fixture.plain[0]);
+    let bad = fixture.mirror(Behaviour::WrongBytes);
+    fixture.fetch(&[&bad]).unwrap_err();
+    assert!(fs::read(&path).unwrap() == fixture.plain[0]);
+    assert_eq!(names(fixture.folder.path()), [".lock", NAMES[0]]);
+}
+
+#[test]
+fn bytes_that_decompress_to_something_else_get_no_final_name() {
+    let mut fixture = fixture();
+    fixture.set.files[0].sha256 = Some(hash(b"something else"));
+    let mirror = fixture.mirror(Behaviour::Good);
+    let error = fixture.fetch(&[&mirror]).unwrap_err();
+    assert!(matches!(error, DataError::Checksum(_)), "{error}");
+    assert_eq!(names(fixture.folder.path()), [".lock"]);
+}
+
+#[test]
+fn the_hash_of_a_file_that_nobody_has_published_one_for_is_noted() {
+    let mut fixture = fixture();
+    let expected = fixture.set.files[0].sha256.take().unwrap();
+    let mirror = fixture.mirror(Behaviour::Good);
+    fixture.fetch(&[&mirror]).unwrap();
+    let note = fixture.folder.path().join(format!("{}.sha256", NAMES[0]));
+    assert_eq!(fs::read_to_string(note).unwrap(), expected);
+}
+
+#[test]
+fn processes_that_share_a_folder_download_once() {
+    let fixture = fixture();
+    let mirror = fixture.mirror(Behaviour::Good);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| fixture.fetch(&[&mirror]).unwrap());
+        }
+    });
+    fixture.assert_complete();
+    assert_eq!(mirror.requests().len(), 4);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let fixture = fixture();
+    let mirror = fixture.mirror(Behaviour::Good);
+    let file = fixture.folder.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let error = downloads(&[&mirror]).fetch(&fixture.set, &file.join("made-up"), &NoProgress).unwrap_err();
+    assert!(matches!(error, DataError::Write { .. }), "{error}");
+    assert!(mirror.requests().is_empty());
+}
+
+#[test]
+fn without_a_network_the_message_says_what_was_tried_and_what_to_do() {
+    let root = tempfile::tempdir().unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let downloads = Downloads {
+        mirrors: Some(vec![format!("http://{nobody}/one/"), "http://mirror.invalid/two/".to_owned()]),
+        ..downloads(&[])
+    };
+    let data = Data { source: DataSource::Mnist, ..Data::default() };
+    for data_dir in [None, Some(root.path().join("data"))] {
+        let folder = data_dir.clone().unwrap_or_else(|| root.path().join("cache")).join("mnist");
+        let folders = Folders { data_dir, cache: root.path().join("cache") };
+        let message = load_with(&data, 42, &folders, &downloads, &NoProgress).unwrap_err().to_string();
+        for fragment in [
+            "mnist is not on this machine",
+            &format!("http://{nobody}/one/train-images-idx3-ubyte.gz: "),
+            "http://mirror.invalid/two/train-images-idx3-ubyte.gz: ",
+            "place train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte",
+            &format!("(plain or .gz) in {}", folder.display()),
+            "configs/digits.toml or data.source=digits",
+        ] {
+            assert!(message.contains(fragment), "\"{fragment}\" is not in: {message}");
+        }
+    }
+}
