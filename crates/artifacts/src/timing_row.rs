@@ -16,8 +16,12 @@ pub struct TimingRow {
     pub epoch: u64,
     /// Steps done.
     pub step: u64,
-    /// Seconds that it took.
-    pub seconds: f64,
+    /// Seconds that the epoch took, in a row for an epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_seconds: Option<f64>,
+    /// Seconds that the interval took, in a row for an interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_seconds: Option<f64>,
     /// Examples per second over that time; not a number when no time passed.
     #[serde(deserialize_with = "status::null_as_nan")]
     pub examples_per_second: f64,
@@ -31,6 +35,11 @@ impl TimingRow {
     pub fn now(split: &str, scope: Scope, epoch: u64, step: u64, seconds: f64, examples: u64) -> Self {
         let examples_per_second = if seconds > 0.0 { examples as f64 / seconds } else { f64::NAN };
         let wall_time = status::now();
-        Self { split: split.to_owned(), scope, epoch, step, seconds, examples_per_second, wall_time }
+        let (epoch_seconds, interval_seconds) = match scope {
+            Scope::Epoch => (Some(seconds), None),
+            Scope::Interval => (None, Some(seconds)),
+        };
+        let split = split.to_owned();
+        Self { split, scope, epoch, step, epoch_seconds, interval_seconds, examples_per_second, wall_time }
     }
 }

@@ -9,6 +9,8 @@ mod diagnosis;
 mod error;
 mod event;
 mod figures;
+#[cfg(test)]
+mod golden;
 mod gradients;
 mod host;
 mod job;
