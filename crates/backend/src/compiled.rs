@@ -3,31 +3,39 @@
 use burn::tensor::Device;
 use kiln_config::BackendName;
 
+/// Every backend that Kiln can be built with, fastest kind first; each has a Cargo feature of its name.
+pub const ALL: [BackendName; 7] = [
+    BackendName::Cuda,
+    BackendName::Rocm,
+    BackendName::Metal,
+    BackendName::Vulkan,
+    BackendName::Wgpu,
+    BackendName::Flex,
+    BackendName::Ndarray,
+];
+
 /// The backends compiled in, fastest kind first.
 #[must_use]
 pub fn compiled_in() -> Vec<BackendName> {
-    [
-        (cfg!(feature = "cuda"), BackendName::Cuda),
-        (cfg!(feature = "rocm"), BackendName::Rocm),
-        (cfg!(feature = "metal"), BackendName::Metal),
-        (cfg!(feature = "vulkan"), BackendName::Vulkan),
-        (cfg!(feature = "wgpu"), BackendName::Wgpu),
-        (cfg!(feature = "flex"), BackendName::Flex),
-        (cfg!(feature = "ndarray"), BackendName::Ndarray),
-    ]
-    .into_iter()
-    .filter_map(|(compiled, name)| compiled.then_some(name))
-    .collect()
+    ALL.into_iter().filter(|&name| is_compiled_in(name)).collect()
 }
 
-/// The Cargo feature that compiles a backend in; it has the backend's name.
-#[must_use]
-pub fn feature_of(name: BackendName) -> String {
-    name.to_string()
+fn is_compiled_in(name: BackendName) -> bool {
+    match name {
+        BackendName::Auto => true,
+        BackendName::Cuda => cfg!(feature = "cuda"),
+        BackendName::Rocm => cfg!(feature = "rocm"),
+        BackendName::Metal => cfg!(feature = "metal"),
+        BackendName::Vulkan => cfg!(feature = "vulkan"),
+        BackendName::Wgpu => cfg!(feature = "wgpu"),
+        BackendName::Flex => cfg!(feature = "flex"),
+        BackendName::Ndarray => cfg!(feature = "ndarray"),
+    }
 }
 
 /// True when the backend computes in this process's own memory.
-pub(crate) fn is_host(name: BackendName) -> bool {
+#[must_use]
+pub fn is_host(name: BackendName) -> bool {
     matches!(name, BackendName::Flex | BackendName::Ndarray)
 }
 

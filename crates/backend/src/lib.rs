@@ -5,7 +5,7 @@ mod error;
 mod probe;
 mod select;
 
-pub use compiled::{compiled_in, feature_of};
+pub use compiled::{ALL, compiled_in, is_host};
 pub use error::BackendError;
 pub use probe::{Probe, probe};
 pub use select::{Selected, select};

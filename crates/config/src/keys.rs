@@ -105,3 +105,63 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 fn meaning(node: &serde_json::Value) -> String {
     node["description"].as_str().unwrap_or_default().replace('\n', " ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::effect::{EFFECTS, When};
+
+    /// The leaves of the schema, with their sections.
+    fn leaves() -> BTreeSet<String> {
+        let root = schema_for!(Experiment);
+        let properties =
+            |node: &serde_json::Value| node["properties"].as_object().cloned().unwrap_or_default();
+        let mut leaves = BTreeSet::new();
+        for (name, node) in properties(root.as_value()) {
+            let inner = properties(followed(&node, &root));
+            if inner.is_empty() {
+                leaves.insert(name);
+            } else {
+                leaves.extend(inner.keys().map(|leaf| format!("{name}.{leaf}")));
+            }
+        }
+        leaves
+    }
+
+    #[test]
+    fn the_rules_are_for_the_keys_of_the_types_each_once() {
+        let rules: Vec<String> = RULES.iter().map(|rule| rule.key.to_owned()).collect();
+        assert_eq!(rules.iter().cloned().collect::<BTreeSet<_>>(), leaves());
+        assert_eq!(rules.len(), leaves().len());
+    }
+
+    #[test]
+    fn counts_never_go_below_zero_and_every_default_keeps_its_rule() {
+        for key in &Keys::get().keys {
+            let range = key.rule.whole.unwrap_or(key.rule.range);
+            assert!(!key.kind.has(&Kind::Integer) || range.low >= 0.0, "{}", key.path);
+            let numbers = match &key.default {
+                Some(toml::Value::Array(values)) => values.clone(),
+                value => value.iter().map(|value| (*value).clone()).collect(),
+            };
+            for number in numbers {
+                let number = number.as_float().or(number.as_integer().map(|whole| whole as f64));
+                assert!(number.is_none_or(|number| key.rule.range.allows(number)), "{}", key.path);
+            }
+        }
+    }
+
+    #[test]
+    fn effects_speak_of_keys_and_names_that_exist() {
+        for effect in EFFECTS {
+            assert!(Keys::get().find(effect.key).is_some(), "{}", effect.key);
+            let governor = Keys::get().find(effect.governor).expect(effect.governor);
+            let (When::Is(names), Kind::Choice(choices)) = (effect.when, &governor.kind) else { continue };
+            for name in names {
+                assert!(choices.iter().any(|choice| choice.name == *name), "{} {name}", effect.governor);
+            }
+        }
+    }
+}

@@ -90,6 +90,8 @@ pub(crate) fn keys(path: &str) -> Vec<&'static str> {
     let table: &'static Keys = Keys::get();
     let (section, leaf) = split(path);
     let leaf = plain(leaf.rsplit('.').next().unwrap_or(leaf));
+    let section =
+        table.section(section).map(|known| known.name).or_else(|| self::section(section)).unwrap_or("");
     if let Some(key) = table.of_section(section).find(|key| key.leaf() == leaf) {
         return vec![key.path];
     }
@@ -176,4 +178,79 @@ fn similarity(left: &str, right: &str) -> f64 {
         return 0.0;
     }
     strsim::jaro_winkler(left, right).max(strsim::normalized_damerau_levenshtein(left, right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_names_lead_to_keys_and_sections_that_exist_and_are_none_themselves() {
+        for (other, ours) in OTHER_NAMES {
+            assert!(Keys::get().find(ours).is_some(), "{ours}");
+            assert!(Keys::get().keys.iter().all(|key| key.leaf() != *other), "{other}");
+            assert_eq!(plain(other), *other);
+        }
+        for (other, ours) in OTHER_SECTIONS {
+            assert!(Keys::get().section(ours).is_some() && Keys::get().section(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn typos_and_words_of_other_programs_find_their_key() {
+        for (found, meant) in [
+            ("optimizer.momentun", "optimizer.momentum"),
+            ("optimizer.weigth_decay", "optimizer.weight_decay"),
+            ("optimizer.type", "optimizer.name"),
+            ("data.type", "data.source"),
+            ("training.epoch", "training.epochs"),
+            ("training.nepochs", "training.epochs"),
+            ("training.max-norm", "training.max_norm"),
+            ("model.hiden", "model.hidden"),
+            ("model.Activation", "model.activation"),
+            ("loss.labelSmoothing", "loss.label_smoothing"),
+            ("early_stopping.enable", "early_stopping.enabled"),
+            ("checkpoint.keep_last_k", "checkpoint.keep_latest_k"),
+            ("model.seed", "seed"),
+            ("data.num_threads", "backend.threads"),
+            ("epochs", "training.epochs"),
+            ("optmizer.lr", "optimizer.lr"),
+            ("optmizer.momentun", "optimizer.momentum"),
+        ] {
+            assert_eq!(keys(found), [meant], "{found}");
+        }
+        assert_eq!(keys("training.qwerty"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn sections_are_found_by_spelling_and_by_other_names() {
+        for (found, meant) in [
+            ("optimiser", "optimizer"),
+            ("optim", "optimizer"),
+            ("train", "training"),
+            ("lr-scheduler", "lr_scheduler"),
+            ("EarlyStopping", "early_stopping"),
+            ("dataset", "data"),
+            ("eval", "evaluation"),
+        ] {
+            assert_eq!(section(found), Some(meant), "{found}");
+        }
+        assert_eq!(section("zzz"), None);
+    }
+
+    #[test]
+    fn names_are_found_by_case_by_other_names_and_by_spelling() {
+        let crate::kind::Kind::Choice(choices) = &Keys::get().find("loss.name").unwrap().kind else {
+            panic!()
+        };
+        for (found, meant) in [
+            ("CrossEntropy", "cross-entropy"),
+            ("CE", "cross-entropy"),
+            ("NLL", "nll"),
+            ("cross-entrpy", "cross-entropy"),
+        ] {
+            assert_eq!(choice(found, choices), Some(meant), "{found}");
+        }
+        assert_eq!(choice("hinge", choices), None);
+    }
 }

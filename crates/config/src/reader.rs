@@ -106,13 +106,14 @@ impl Reader<'_> {
             return self.report(path, span, Fault::ExtendsHere);
         }
         let (section, leaf) = split(path);
-        if section.is_empty() && value.get_ref().is_table() && nearest::keys(path).is_empty() {
+        if section.is_empty() && value.get_ref().is_table() {
             return self.unknown_section(path, span);
         }
-        if !section.is_empty() && Keys::get().section(section).is_none() {
+        let suggestions = nearest::keys(path);
+        let known_section = section.is_empty() || Keys::get().section(section).is_some();
+        if !known_section && suggestions.is_empty() {
             return self.unknown_section(section, span);
         }
-        let suggestions = nearest::keys(path);
         for key in &suggestions {
             self.findings.doubtful.insert((*key).to_owned());
         }

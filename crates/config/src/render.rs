@@ -19,12 +19,14 @@ impl Experiment {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let values = Table::try_from(self).expect("a valid experiment is plain TOML");
-        rendered(&values, |key, value| {
-            // Nobody chose this figure, and there is no validation data to choose it: written out, it would
-            // be a contradiction in a file that is run again.
-            let idle = key.path == "checkpoint.monitor" && self.monitors_nothing();
-            format!("{}{} = {}\n", if idle { "# " } else { "" }, key.leaf(), literal(value))
-        })
+        rendered(&values, |key, value| format!("{}\n", self.assignment(key, value)))
+    }
+
+    /// `lr = 0.001`. A checkpoint's figure that nobody chose, where there is no validation data to choose
+    /// it, is a comment: written out, it would be a contradiction in a file that is run again.
+    fn assignment(&self, key: &Key, value: &Value) -> String {
+        let idle = key.path == "checkpoint.monitor" && self.monitors_nothing();
+        format!("{}{} = {}", if idle { "# " } else { "" }, key.leaf(), literal(value))
     }
 
     fn monitors_nothing(&self) -> bool {
@@ -50,7 +52,7 @@ impl Resolved {
     }
 
     fn line(&self, key: &Key, value: &Value) -> String {
-        let line = format!("{} = {}", key.leaf(), literal(value));
+        let line = self.experiment.assignment(key, value);
         let origin = match self.origins.get(key.path).unwrap_or(&Origin::Default) {
             Origin::CommandLine { .. } => "command line".to_owned(),
             origin => origin.to_string(),

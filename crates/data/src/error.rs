@@ -178,6 +178,7 @@ pub struct Fault {
     pub remedy: String,
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "errors hold faults boxed, so that results stay small")]
 impl Fault {
     /// A fault in the file or folder `path`.
     pub(crate) fn new(

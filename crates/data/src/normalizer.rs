@@ -10,8 +10,8 @@ use crate::{Raw, Split};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Normalizer {
-    /// `value / divisor`: pixels to [0, 1]. The division is IEEE's, so the result equals PyTorch's
-    /// `image.float() / 255` bit for bit.
+    /// `value / divisor`: pixels to [0, 1]. The division is IEEE's, so the result equals that of
+    /// `image.float() / 255` in `PyTorch`, bit for bit.
     Divide {
         /// The greatest value that a pixel can have.
         divisor: f32,
@@ -45,11 +45,7 @@ impl Normalizer {
         match (normalization, train.greatest_pixel()) {
             (Normalization::Unit, Some(greatest)) => Self::Divide { divisor: f32::from(greatest) },
             (Normalization::Standard, Some(greatest)) => standardize_pixels(train, greatest),
-            (Normalization::Unit, None) => by_column(train, |column| {
-                let least = column.clone().fold(f32::INFINITY, f32::min);
-                let greatest = column.fold(f32::NEG_INFINITY, f32::max);
-                (least, greatest - least)
-            }),
+            (Normalization::Unit, None) => by_column(train, least_and_range),
             (Normalization::Standard, None) => by_column(train, mean_and_deviation),
         }
     }
@@ -114,51 +110,35 @@ fn standardize_pixels(train: &Split, greatest: u8) -> Normalizer {
     }
 }
 
-/// Offset and spread of every column, as `measure` finds them.
-fn by_column(train: &Split, measure: impl Fn(Column<'_>) -> (f32, f32)) -> Normalizer {
-    let (offset, spread) =
-        (0..train.features()).map(|column| measure(Column { split: train, column, next: 0 })).unzip();
+/// Offset and spread of every column, as `measure` finds them in the column's values.
+fn by_column(train: &Split, measure: impl Fn(&[f32]) -> (f32, f32)) -> Normalizer {
+    let (offset, spread) = (0..train.features())
+        .map(|column| {
+            let value = |position| match train.raw(position) {
+                Raw::Bytes(values) => f32::from(values[column]),
+                Raw::Floats(values) => values[column],
+            };
+            measure(&(0..train.len()).map(value).collect::<Vec<f32>>())
+        })
+        .unzip();
     Normalizer::Columns { offset, spread }
 }
 
-fn mean_and_deviation(column: Column<'_>) -> (f32, f32) {
-    let count = column.split.len() as f64;
-    let mean = column.clone().map(f64::from).sum::<f64>() / count;
-    let variance = column.clone().map(|value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
-    // Rounding leaves a constant column a deviation of about 1e-17, and dividing by that would blow it up.
-    let constant = column.clone().all(|value| value == column.split_first());
-    (mean as f32, if constant { 0.0 } else { variance.sqrt() as f32 })
+fn least_and_range(column: &[f32]) -> (f32, f32) {
+    let least = column.iter().copied().fold(f32::INFINITY, f32::min);
+    let greatest = column.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    (least, greatest - least)
 }
 
-/// The values of one column of a split's table.
-#[derive(Clone)]
-struct Column<'a> {
-    split: &'a Split,
-    column: usize,
-    next: usize,
-}
-
-impl Column<'_> {
-    fn value(&self, position: usize) -> f32 {
-        match self.split.raw(position) {
-            Raw::Bytes(values) => f32::from(values[self.column]),
-            Raw::Floats(values) => values[self.column],
-        }
+fn mean_and_deviation(column: &[f32]) -> (f32, f32) {
+    // Rounding would give a constant column a deviation of about 1e-17, and dividing by that blows it up.
+    if let (least, 0.0) = least_and_range(column) {
+        return (least, 0.0);
     }
-
-    fn split_first(&self) -> f32 {
-        self.value(0)
-    }
-}
-
-impl Iterator for Column<'_> {
-    type Item = f32;
-
-    fn next(&mut self) -> Option<f32> {
-        let position = self.next;
-        self.next += 1;
-        (position < self.split.len()).then(|| self.value(position))
-    }
+    let count = column.len() as f64;
+    let mean = column.iter().copied().map(f64::from).sum::<f64>() / count;
+    let squares = column.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>();
+    (mean as f32, (squares / count).sqrt() as f32)
 }
 
 #[cfg(test)]
@@ -226,7 +206,7 @@ mod tests {
         // StandardScaler().fit_transform([[1.0, 0.1], [2.0, 0.1], [6.0, 0.1]])
         let train = table(2, &[1.0, 0.1, 2.0, 0.1, 6.0, 0.1]);
         let floats = scaled(&Normalizer::fit(Normalization::Standard, &train), &train);
-        let expected = [-0.925_820_1, 0.0, -0.462_910_05, 0.0, 1.388_730_1, 0.0];
+        let expected = [-0.925_820_1, 0.0, -0.462_910_05, 0.0, 1.388_730_2, 0.0];
         for (float, expected) in floats.into_iter().zip(expected) {
             assert!((float - expected).abs() < 1e-6, "{float} {expected}");
         }

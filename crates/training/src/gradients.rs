@@ -30,6 +30,11 @@ impl Gradients {
         Self { entries, on_host }
     }
 
+    /// Gradients at hand, in the same order.
+    pub(crate) fn from_entries(entries: Vec<Tensor<1>>, on_host: bool) -> Self {
+        Self { entries, on_host }
+    }
+
     /// Adds the gradients of another batch.
     pub(crate) fn add(self, other: Self) -> Self {
         let entries = self.entries.into_iter().zip(other.entries).map(|(sum, entry)| sum + entry).collect();

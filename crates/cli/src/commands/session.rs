@@ -25,6 +25,7 @@ use crate::view::{Json, Plain};
 /// A run that this process has taken, and what it takes to train it.
 pub(crate) struct Session {
     pub(crate) run: Run,
+    #[expect(dead_code, reason = "held until the session ends, so that no other process trains the run")]
     pub(crate) lock: RunLock,
     pub(crate) experiment: Experiment,
     pub(crate) data: Arc<DataSet>,

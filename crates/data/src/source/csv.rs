@@ -77,8 +77,8 @@ mod tests {
     use super::*;
 
     fn classes(labels: &[&str]) -> Vec<String> {
-        let rows: String = labels.iter().map(|label| format!("1,{label}\n")).collect();
-        let text = format!("a,label\n{rows}");
+        let rows: Vec<String> = labels.iter().map(|label| format!("1,{label}\n")).collect();
+        let text = format!("a,label\n{}", rows.concat());
         class_names(&Table::parse(text.as_bytes(), Path::new("table.csv"), "label").unwrap())
     }
 

@@ -1,7 +1,7 @@
 //! The IDX format of the MNIST files: a header with element type and dimensions, then the elements.
 //!
 //! Files come from anywhere, so nothing in the header is believed before the bytes are there.
-//! Format: "The IDX file format" on the MNIST page (LeCun, Cortes, Burges), big-endian throughout.
+//! Format: "The IDX file format" on the MNIST page (Y. `LeCun` and others), big-endian throughout.
 
 use std::{
     io::{self, Read},

@@ -1,5 +1,6 @@
 //! Where examples come from: one module per kind of source.
 
+mod catalog;
 mod csv;
 mod digits;
 mod idx;
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 
 use kiln_config::{Data, DataSource};
 
+pub(crate) use catalog::{FASHION_MNIST, KMNIST, MNIST};
+pub use catalog::{Published, PublishedFile};
 pub(crate) use digits::ORIGIN as DIGITS_ORIGIN;
 pub(crate) use published::{Place, locate, note_path};
-pub use published::{Published, PublishedFile};
 
 use crate::{DataError, Downloads, Fault, FileRecord, Folders, Progress, Shape, Split};
 
@@ -54,9 +56,9 @@ pub(crate) fn read(
 /// The published data set that `source` names, if it names one.
 pub(crate) fn published(source: DataSource) -> Option<&'static Published> {
     match source {
-        DataSource::Mnist => Some(&published::MNIST),
-        DataSource::FashionMnist => Some(&published::FASHION_MNIST),
-        DataSource::Kmnist => Some(&published::KMNIST),
+        DataSource::Mnist => Some(&MNIST),
+        DataSource::FashionMnist => Some(&FASHION_MNIST),
+        DataSource::Kmnist => Some(&KMNIST),
         DataSource::Digits | DataSource::Idx | DataSource::Csv | DataSource::ImageFolder => None,
     }
 }

@@ -56,6 +56,15 @@ pub(crate) fn write_picture(path: &Path, side: u32, level: u8) {
     image::GrayImage::from_pixel(side, side, image::Luma([level])).save(path).unwrap();
 }
 
+/// Two classes of five pictures each.
+pub(crate) fn good_pictures(folder: &Path) {
+    for class in ["cat", "dog"] {
+        for number in 0..5 {
+            write_picture(&folder.join(class).join(format!("{number}.png")), 4, 10 * number);
+        }
+    }
+}
+
 /// The names of the files in `folder`, sorted.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();

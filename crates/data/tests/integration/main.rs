@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
-mod broken_files;
+mod broken;
+mod broken_csv;
+mod broken_idx;
+mod broken_pictures;
+mod broken_settings;
 mod fixture;
 mod mirror;
 mod mirrors;

@@ -95,7 +95,6 @@ fn answer(
     match behaviour {
         Behaviour::Good => send(&mut stream, head, total - from, &whole[from..]),
         Behaviour::IgnoresRange if start.is_some() => send(&mut stream, "200 OK", total, whole),
-        Behaviour::IgnoresRange => send(&mut stream, "200 OK", total, &whole[..total / 2]),
         Behaviour::CutsOff(_) if start.is_some() => send(&mut stream, head, total - from, &whole[from..]),
         Behaviour::CutsOff(bytes) => send(&mut stream, head, total, &whole[..bytes]),
         Behaviour::AlwaysCutsOff(bytes) => send(&mut stream, head, total - from, &whole[from..from + bytes]),
@@ -126,7 +125,9 @@ fn answer(
             10,
             &whole[..10],
         ),
-        Behaviour::WrongRange => send(&mut stream, "200 OK", total, &whole[..total / 2]),
+        Behaviour::IgnoresRange | Behaviour::WrongRange => {
+            send(&mut stream, "200 OK", total, &whole[..total / 2])
+        }
     }
 }
 

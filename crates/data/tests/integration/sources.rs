@@ -80,11 +80,11 @@ fn a_table_gives_scaled_columns_and_named_classes() {
         (set.classes.as_slice(), set.train.labels()),
         (&["ant".to_owned(), "wolf".to_owned()][..], &[1, 0, 1][..])
     );
-    let mut features = [0.0; 2];
+    let mut features = vec![0.0; 2];
     set.train.write_features(1, &set.normalizer, &mut features);
-    assert_eq!(features, [1.0, 0.0]);
+    assert_eq!(features, vec![1.0, 0.0]);
     set.test.write_features(0, &set.normalizer, &mut features);
-    assert_eq!(features, [2.0, 0.0]);
+    assert_eq!(features, vec![2.0, 0.0]);
     assert_eq!(set.train.render(0, &set.shape), "size   = 0\nweight = 5\n");
     let example: Example = Dataset::get(&set.train, 1).unwrap();
     assert_eq!(example, Example { features: vec![10.0, 5.0], label: 0 });
@@ -94,8 +94,9 @@ fn a_table_gives_scaled_columns_and_named_classes() {
 fn test_rows_of_a_table_are_held_out_by_class() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.csv");
-    let rows: String = (0..40).map(|row| format!("{row},{}\n", if row < 30 { "a" } else { "b" })).collect();
-    fs::write(&path, format!("x,label\n{rows}")).unwrap();
+    let rows: Vec<String> =
+        (0..40).map(|row| format!("{row},{}\n", if row < 30 { "a" } else { "b" })).collect();
+    fs::write(&path, format!("x,label\n{}", rows.concat())).unwrap();
     let set = load(&Data { validation: Holdout::Count(4), ..data(DataSource::Csv, path) }).unwrap();
     assert_eq!(set.test.counts(2), [6, 2]);
     assert_eq!(set.validation.unwrap().counts(2), [3, 1]);
@@ -106,8 +107,8 @@ fn test_rows_of_a_table_are_held_out_by_class() {
 fn the_scaling_is_fitted_on_what_is_left_for_training() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.csv");
-    let rows: String = (0..20).map(|row| format!("{row},{}\n", row % 2)).collect();
-    fs::write(&path, format!("x,label\n{rows}")).unwrap();
+    let rows: Vec<String> = (0..20).map(|row| format!("{row},{}\n", row % 2)).collect();
+    fs::write(&path, format!("x,label\n{}", rows.concat())).unwrap();
     let settings =
         Data { validation: Holdout::Count(8), test: Holdout::Count(4), ..data(DataSource::Csv, path) };
     let set = load(&settings).unwrap();
@@ -120,7 +121,7 @@ fn the_scaling_is_fitted_on_what_is_left_for_training() {
     );
     assert_eq!(set.normalizer, Normalizer::Columns { offset: vec![least], spread: vec![greatest - least] });
     let standard = load(&Data { normalization: Normalization::Standard, ..settings }).unwrap();
-    assert!(matches!(standard.normalizer, Normalizer::Columns { offset, .. } if offset[0] != least));
+    assert!(matches!(standard.normalizer, Normalizer::Columns { offset, .. } if offset[0] > least));
 }
 
 #[test]

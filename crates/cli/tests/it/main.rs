@@ -1,0 +1,13 @@
+//! The real `kiln` program from end to end: real processes, real signals, real folders, a real terminal.
+//!
+//! Everything is trained on the built-in digits, so that each test takes seconds and none needs a network.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic")]
+
+mod crash;
+mod experiments;
+mod interrupt;
+mod program;
+mod random;
+mod reproduction;
+mod run_folder;

@@ -1,0 +1,125 @@
+//! One training step on a device, held to the same step on the CPU.
+
+use burn::optim::LearningRate;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use kiln_config::random::{Purpose, Stream};
+use kiln_config::{Activation, LossName, Model};
+use kiln_data::Batch;
+use kiln_model::{Loss, Mlp};
+use serde::Serialize;
+
+use crate::Classifier;
+use crate::gradients::Gradients;
+use crate::host;
+use crate::optimizer::NetworkOptimizer;
+use crate::update_rule::UpdateRule;
+
+const SEED: u64 = 42;
+const SHAPE: [usize; 2] = [64, 10];
+const EXAMPLES: usize = 32;
+const LEARNING_RATE: LearningRate = 0.1;
+/// Single precision sums in another order on a GPU; more than this is a wrong result.
+const TOLERANCE: f64 = 1e-3;
+
+/// How far a device is off the CPU after one step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Parity {
+    /// Difference of the loss, relative to the CPU's.
+    pub loss: f64,
+    /// Greatest difference of a gradient entry, relative to the greatest entry.
+    pub gradients: f64,
+    /// Greatest difference of a weight after the step, relative to the greatest weight.
+    pub weights: f64,
+}
+
+impl Parity {
+    /// True when the device computes what the CPU computes, but for rounding.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        [self.loss, self.gradients, self.weights].iter().all(|difference| *difference <= TOLERANCE)
+    }
+}
+
+/// Takes one step of stochastic gradient descent on a small network, on `device` and on the CPU, with the
+/// same weights, examples and dropout masks.
+#[must_use]
+pub fn parity(device: &Device, on_host: bool) -> Parity {
+    let reference = step(&Device::flex(), true);
+    let found = step(device, on_host);
+    Parity {
+        loss: difference(&found.loss, &reference.loss),
+        gradients: difference(&found.gradients, &reference.gradients),
+        weights: difference(&found.weights, &reference.weights),
+    }
+}
+
+struct Step {
+    loss: Vec<f32>,
+    gradients: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+fn step(device: &Device, on_host: bool) -> Step {
+    let device = device.clone().autodiff();
+    let model =
+        Model { hidden: vec![48, 24], activation: Activation::Tanh, dropout: 0.2, ..Model::default() };
+    let mlp = Mlp::new(&model, LossName::CrossEntropy, SHAPE, SEED, &device).expect("drawn weights fit");
+    let loss = Loss::new(&kiln_config::Loss::default(), SHAPE[1]).expect("no class weights");
+    let mut model = Classifier::new(mlp, loss);
+    let (gradients, output) = model.forward_backward(batch(&device));
+    let entries: Vec<_> = Gradients::new(&model.mlp, gradients, on_host).into_entries().collect();
+    let gradients: Vec<f32> = entries.iter().flat_map(|entry| host::take(entry.clone())).collect();
+    let rule = UpdateRule::new(&kiln_config::Optimizer::default(), on_host);
+    NetworkOptimizer::new(rule, &model.mlp).step(
+        &mut model.mlp,
+        Gradients::from_entries(entries, on_host),
+        LEARNING_RATE,
+    );
+    let weights = model.mlp.parameters().into_iter().flat_map(|parameter| parameter.values).collect();
+    Step { loss: host::take(output.loss), gradients, weights }
+}
+
+fn batch(device: &Device) -> Batch {
+    let [features, classes] = SHAPE;
+    let mut stream = Stream::new(SEED, Purpose::Sampling, &[]);
+    let values: Vec<f32> = (0..EXAMPLES * features).map(|_| stream.uniform() as f32).collect();
+    let labels: Vec<u32> = (0..EXAMPLES).map(|_| stream.below(classes) as u32).collect();
+    let targets: Vec<i64> = labels.iter().copied().map(i64::from).collect();
+    Batch {
+        features: Tensor::from_data(TensorData::new(values, [EXAMPLES, features]), device),
+        targets: Tensor::<1, Int>::from_data(TensorData::new(targets, [EXAMPLES]), device),
+        labels,
+        step: 0,
+    }
+}
+
+fn difference(found: &[f32], reference: &[f32]) -> f64 {
+    let greatest = reference.iter().fold(f32::MIN_POSITIVE, |greatest, value| greatest.max(value.abs()));
+    let differences = found.iter().zip(reference).map(|(found, reference)| f64::from((found - reference).abs()));
+    // A NaN must not pass for no difference, as it would in f64::max.
+    let worst = differences.fold(0.0, |worst: f64, next| if next.is_nan() || next > worst { next } else { worst });
+    worst / f64::from(greatest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_equal_to_itself_to_the_bit() {
+        let parity = parity(&Device::flex(), true);
+        assert_eq!(parity, Parity { loss: 0.0, gradients: 0.0, weights: 0.0 });
+    }
+
+    #[test]
+    fn tensor_operations_agree_with_the_host_path() {
+        let parity = parity(&Device::flex(), false);
+        assert!(parity.holds(), "{parity:?}");
+    }
+
+    #[test]
+    fn a_difference_that_is_no_number_does_not_hold() {
+        assert!(difference(&[f32::NAN, 1.0], &[1.0, 1.0]).is_nan());
+        assert!(!Parity { loss: f64::NAN, gradients: 0.0, weights: 0.0 }.holds());
+    }
+}
