@@ -16,6 +16,7 @@ mod layers;
 mod literal;
 mod nearest;
 mod origin;
+mod other_names;
 mod problem;
 pub mod random;
 mod range;
