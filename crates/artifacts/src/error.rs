@@ -170,7 +170,7 @@ pub enum ArtifactError {
 
 impl ArtifactError {
     /// Sorts a failure of the file system by what its user can do about it.
-    pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
+    pub fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
         let path = path.to_owned();
         match cause.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

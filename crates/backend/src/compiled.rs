@@ -67,5 +67,9 @@ pub(crate) fn device(name: BackendName, index: usize) -> Option<Device> {
 /// Device 0 is the best one that wgpu finds, a software adapter included; others are discrete GPUs by number.
 #[cfg(feature = "wgpu")]
 fn kind(index: usize) -> burn::tensor::DeviceKind {
-    if index == 0 { burn::tensor::DeviceKind::DefaultDevice } else { burn::tensor::DeviceKind::DiscreteGpu(index) }
+    if index == 0 {
+        burn::tensor::DeviceKind::DefaultDevice
+    } else {
+        burn::tensor::DeviceKind::DiscreteGpu(index)
+    }
 }

@@ -11,7 +11,9 @@ use kiln_config::Ui;
 /// `kiln train` without a file trains on the handwritten digits that are built in: no network, no set-up.
 #[derive(Debug, Parser)]
 #[command(name = "kiln", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage or config, 3 a verdict failed, 130 interrupted.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or config, 3 a verdict failed, 130 interrupted."
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -14,7 +14,8 @@ pub(crate) fn log_to(run: &Run) -> Result<(), Failure> {
     let file = OpenOptions::new().create(true).append(true).open(&path);
     let file = file.map_err(|error| Failure::failed(format!("cannot open {}: {error}", path.display())))?;
     // wgpu and its parts tell more at `info` than anyone reads.
-    let filter = std::env::var("KILN_LOG").unwrap_or_else(|_| "info,wgpu_core=warn,wgpu_hal=warn,naga=warn".into());
+    let filter =
+        std::env::var("KILN_LOG").unwrap_or_else(|_| "info,wgpu_core=warn,wgpu_hal=warn,naga=warn".into());
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_env_filter(EnvFilter::new(filter))

@@ -30,10 +30,8 @@ pub fn load_model(
 ) -> Result<StoredModel, EvaluationError> {
     let checkpoint = chosen(run, ckpt)?;
     let step = checkpoint.step;
-    let bytes = checkpoint
-        .files
-        .get(MODEL_FILE)
-        .ok_or(EvaluationError::NoWeights { step, file: MODEL_FILE })?;
+    let bytes =
+        checkpoint.files.get(MODEL_FILE).ok_or(EvaluationError::NoWeights { step, file: MODEL_FILE })?;
     let shape = [data.features(), data.class_count()];
     let Experiment { model, loss, seed, .. } = experiment;
     let mlp = Mlp::new(model, loss.name, shape, *seed, &backend.device)?
@@ -47,6 +45,7 @@ fn chosen(run: &Run, ckpt: Ckpt) -> Result<Checkpoint, EvaluationError> {
         Ckpt::Best => store.best()?.or(store.last()?),
         Ckpt::Last => store.last()?,
     };
-    let step = marked.ok_or_else(|| EvaluationError::NoCheckpoint { run: run.folder().display().to_string() })?;
+    let step =
+        marked.ok_or_else(|| EvaluationError::NoCheckpoint { run: run.folder().display().to_string() })?;
     Ok(store.load(step)?)
 }

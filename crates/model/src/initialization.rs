@@ -77,7 +77,12 @@ fn check_shape(
 ) -> Result<(), ModelError> {
     if given.weight.len() != inputs || given.weight.iter().any(|row| row.len() != outputs) {
         let found = vec![given.weight.len(), given.weight.first().map_or(0, Vec::len)];
-        return Err(ModelError::ExplicitShape { layer, part: "weight", found, expected: vec![inputs, outputs] });
+        return Err(ModelError::ExplicitShape {
+            layer,
+            part: "weight",
+            found,
+            expected: vec![inputs, outputs],
+        });
     }
     if with_bias && !given.bias.is_empty() && given.bias.len() != outputs {
         let found = vec![given.bias.len()];

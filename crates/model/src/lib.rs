@@ -18,4 +18,6 @@ pub use initialization::check_weights;
 pub use loss::{Loss, correct};
 pub use mlp::{Mlp, NonFinite, ParameterUpdate};
 pub use tally::Tally;
-pub use weights::{MODEL_FILE, Parameter, parameters_from_safetensors, parameters_to_safetensors, weights_sha256};
+pub use weights::{
+    MODEL_FILE, Parameter, parameters_from_safetensors, parameters_to_safetensors, weights_sha256,
+};

@@ -198,7 +198,12 @@ fn effective_output(output: Output, loss: LossName) -> Output {
     }
 }
 
-fn linear(weight: Vec<f32>, bias: Option<Vec<f32>>, [inputs, outputs]: [usize; 2], device: &Device) -> Linear {
+fn linear(
+    weight: Vec<f32>,
+    bias: Option<Vec<f32>>,
+    [inputs, outputs]: [usize; 2],
+    device: &Device,
+) -> Linear {
     Linear {
         weight: Param::from_data(TensorData::new(weight, [inputs, outputs]), device),
         bias: bias.map(|bias| Param::from_data(TensorData::new(bias, [outputs]), device)),

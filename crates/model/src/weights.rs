@@ -114,7 +114,11 @@ mod tests {
 
     fn parameters() -> Vec<Parameter> {
         vec![
-            Parameter { name: "layers.0.weight".into(), shape: vec![2, 2], values: vec![1.0, -0.0, 3.5, 1e-40] },
+            Parameter {
+                name: "layers.0.weight".into(),
+                shape: vec![2, 2],
+                values: vec![1.0, -0.0, 3.5, 1e-40],
+            },
             Parameter { name: "layers.0.bias".into(), shape: vec![2], values: vec![0.1, 0.2] },
         ]
     }
@@ -145,6 +149,9 @@ mod tests {
         let error = Parameter::find(&parameters(), "layers.1.bias", &[2]).expect_err("absent");
         assert_eq!(error.to_string(), "stored parameter `layers.1.bias`: expected shape [2], found nothing");
         let error = Parameter::find(&parameters(), "layers.0.bias", &[3]).expect_err("another shape");
-        assert_eq!(error.to_string(), "stored parameter `layers.0.bias`: expected shape [3], found shape [2]");
+        assert_eq!(
+            error.to_string(),
+            "stored parameter `layers.0.bias`: expected shape [3], found shape [2]"
+        );
     }
 }

@@ -28,7 +28,8 @@ pub(crate) fn of_gradient(
     let names = model.mlp.parameters();
     // Gradients flow from the last layer to the first, so the last one that is not finite came first.
     let first = norms.iter().zip(&names).rfind(|(norm, _)| !norm.is_finite());
-    let (value, name) = first.map_or((f64::NAN, "the sum of all"), |(norm, parameter)| (*norm, &parameter.name));
+    let (value, name) =
+        first.map_or((f64::NAN, "the sum of all"), |(norm, parameter)| (*norm, &parameter.name));
     let place = format!("the gradient of {name} is the first that is not finite, counted from the output");
     error(setting, state, "gradient", value, state.step, place)
 }

@@ -75,7 +75,9 @@ fn golden() -> Golden {
 }
 
 fn section<T: DeserializeOwned + Default>(config: &Map<String, Value>, name: &str) -> T {
-    config.get(name).map_or_else(T::default, |value| serde_json::from_value(value.clone()).expect("Kiln's keys"))
+    config
+        .get(name)
+        .map_or_else(T::default, |value| serde_json::from_value(value.clone()).expect("Kiln's keys"))
 }
 
 fn experiment(config: &Map<String, Value>, network: &Network) -> Experiment {
@@ -94,7 +96,8 @@ fn experiment(config: &Map<String, Value>, network: &Network) -> Experiment {
 
 fn classifier(experiment: &Experiment) -> Classifier {
     let device = Device::flex().autodiff();
-    let mlp = Mlp::new(&experiment.model, experiment.loss.name, [5, 3], 0, &device).expect("weights that fit");
+    let mlp =
+        Mlp::new(&experiment.model, experiment.loss.name, [5, 3], 0, &device).expect("weights that fit");
     Classifier::new(mlp, Loss::new(&experiment.loss, 3).expect("weights that fit"))
 }
 
@@ -155,7 +158,12 @@ fn forward_loss_and_gradients_are_those_of_pytorch() {
 }
 
 /// Ten steps of a case; `checked` sees the model after each.
-fn ten_steps(case: &OptimizerCase, network: &Network, on_host: bool, mut checked: impl FnMut(usize, &Classifier)) {
+fn ten_steps(
+    case: &OptimizerCase,
+    network: &Network,
+    on_host: bool,
+    mut checked: impl FnMut(usize, &Classifier),
+) {
     let experiment = experiment(&case.config, network);
     let mut model = classifier(&experiment);
     let rule = UpdateRule::new(&experiment.optimizer, on_host);

@@ -20,8 +20,9 @@ use crate::metric::{FigureMetric, Kind};
 use crate::monitoring::Best;
 use crate::optimizer::NetworkOptimizer;
 use crate::recorder::Recorder;
+use crate::saver::{OPTIMIZER_FILE, Saver};
 use crate::schedule::Schedule;
-use crate::setting::{OPTIMIZER_FILE, Setting};
+use crate::setting::Setting;
 use crate::state::TrainingState;
 use crate::stop::StopSignal;
 use crate::strategy::ExactStrategy;
@@ -97,9 +98,11 @@ impl Job {
         if let Some(reason) = state.over {
             return Ok(trained(&model, &End { reason, state }));
         }
+        let saver = Saver::start(setting.run.clone(), setting.experiment.checkpoint.keep_latest_k);
         let recorder = recorder(&setting, &state, observer)?;
         let training_loop = TrainingLoop {
             setting,
+            saver,
             state,
             optimizer,
             schedule,
@@ -157,8 +160,8 @@ fn schedule(setting: &Setting) -> Schedule {
     let training = &setting.experiment.training;
     let per_epoch = setting.batches.div_ceil(training.gradient_accumulation);
     let steps = setting.total_steps();
-    let optimizer_steps =
-        steps / setting.batches * per_epoch + (steps % setting.batches).div_ceil(training.gradient_accumulation);
+    let optimizer_steps = steps / setting.batches * per_epoch
+        + (steps % setting.batches).div_ceil(training.gradient_accumulation);
     Schedule::new(&setting.experiment.lr_scheduler, setting.experiment.optimizer.lr, optimizer_steps)
 }
 
@@ -206,7 +209,8 @@ fn recorder(
         _ => Status::running(epochs, steps),
     };
     let mut recorder = Recorder::new(metrics, timings, observer, Status { epochs, steps, ..status });
-    recorder.write_status(state, setting)?;
+    let status = recorder.status(state, setting);
+    setting.run.write_status(&status)?;
     Ok(recorder)
 }
 
@@ -250,7 +254,9 @@ fn launch(
         Err(panic) => resume_unwind(panic),
     };
     let end = strategy.into_end().ok_or_else(|| {
-        TrainingError::Burn(result.error.as_ref().map_or_else(|| "no reason given".into(), ToString::to_string))
+        TrainingError::Burn(
+            result.error.as_ref().map_or_else(|| "no reason given".into(), ToString::to_string),
+        )
     })??;
     Ok((result.model, end))
 }
@@ -288,7 +294,8 @@ fn trained(model: &Classifier, end: &End) -> Trained {
 /// Notes the failure in status.json, if that can still be written.
 fn fail(run: &Run, error: &TrainingError) {
     let Ok(status) = run.status() else { return };
-    let status = Status { error: Some(error.to_string()), ..status.stopped(RunState::Failed, StopReason::Error) };
+    let status =
+        Status { error: Some(error.to_string()), ..status.stopped(RunState::Failed, StopReason::Error) };
     if let Err(error) = run.write_status(&status) {
         tracing::error!("the failure could not be noted in status.json: {error}");
     }

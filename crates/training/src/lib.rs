@@ -19,6 +19,7 @@ mod monitoring;
 mod optimizer;
 mod parity;
 mod recorder;
+mod saver;
 mod schedule;
 mod setting;
 mod state;

@@ -78,8 +78,7 @@ impl FigureMetric {
 
     fn entry(&self) -> SerializedEntry {
         let epoch = self.kind.value(&self.epoch);
-        let formatted =
-            format!("epoch {} - batch {}", self.kind.format(epoch), self.kind.format(self.last));
+        let formatted = format!("epoch {} - batch {}", self.kind.format(epoch), self.kind.format(self.last));
         SerializedEntry::new(formatted, epoch.to_string())
     }
 

@@ -95,9 +95,11 @@ fn batch(device: &Device) -> Batch {
 
 fn difference(found: &[f32], reference: &[f32]) -> f64 {
     let greatest = reference.iter().fold(f32::MIN_POSITIVE, |greatest, value| greatest.max(value.abs()));
-    let differences = found.iter().zip(reference).map(|(found, reference)| f64::from((found - reference).abs()));
+    let differences =
+        found.iter().zip(reference).map(|(found, reference)| f64::from((found - reference).abs()));
     // A NaN must not pass for no difference, as it would in f64::max.
-    let worst = differences.fold(0.0, |worst: f64, next| if next.is_nan() || next > worst { next } else { worst });
+    let worst =
+        differences.fold(0.0, |worst: f64, next| if next.is_nan() || next > worst { next } else { worst });
     worst / f64::from(greatest)
 }
 

@@ -25,14 +25,19 @@ pub(crate) struct Recorder {
     pub(crate) metrics: MetricLog,
     pub(crate) timings: TimingLog,
     pub(crate) observer: Box<dyn Observer>,
-    pub(crate) status: Status,
+    status: Status,
     unshown: Tally,
     shown_at: Instant,
     status_at: Instant,
 }
 
 impl Recorder {
-    pub(crate) fn new(metrics: MetricLog, timings: TimingLog, observer: Box<dyn Observer>, status: Status) -> Self {
+    pub(crate) fn new(
+        metrics: MetricLog,
+        timings: TimingLog,
+        observer: Box<dyn Observer>,
+        status: Status,
+    ) -> Self {
         let now = Instant::now();
         Self { metrics, timings, observer, status, unshown: Tally::default(), shown_at: now, status_at: now }
     }
@@ -56,7 +61,12 @@ impl Recorder {
         self.unshown.merge(tally);
     }
 
-    pub(crate) fn start_epoch(&mut self, state: &TrainingState, setting: &Setting, processor: &mut Processor) {
+    pub(crate) fn start_epoch(
+        &mut self,
+        state: &TrainingState,
+        setting: &Setting,
+        processor: &mut Processor,
+    ) {
         self.unshown = Tally::default();
         self.shown_at = Instant::now();
         send(processor.process_train(LearnerEvent::StartSplit {
@@ -66,14 +76,25 @@ impl Recorder {
     }
 
     /// Logs the interval since the last call and starts the next.
-    pub(crate) fn interval(&mut self, state: &mut TrainingState, setting: &Setting) -> Result<(), TrainingError> {
+    pub(crate) fn interval(
+        &mut self,
+        state: &mut TrainingState,
+        setting: &Setting,
+    ) -> Result<(), TrainingError> {
         let Tally { examples, .. } = state.interval_tally;
         let (loss, accuracy) = (state.interval_tally.loss(), state.interval_tally.accuracy());
         let (lr, gradient_norm) = (state.learning_rate, state.gradient_norm);
         let figures = [("loss", loss), ("accuracy", accuracy), ("lr", lr), ("gradient_norm", gradient_norm)];
         let (epoch, seconds) = (state.epoch as u64, state.interval_seconds);
         self.metrics.append(&MetricRow::new("train", Scope::Interval, epoch, state.step, figures))?;
-        self.timings.append(&TimingRow::now("train", Scope::Interval, epoch, state.step, seconds, examples))?;
+        self.timings.append(&TimingRow::now(
+            "train",
+            Scope::Interval,
+            epoch,
+            state.step,
+            seconds,
+            examples,
+        ))?;
         self.observer.observe(&Event::Interval {
             epoch: state.epoch,
             epochs: setting.experiment.training.epochs,
@@ -87,14 +108,16 @@ impl Recorder {
         });
         state.interval_tally = Tally::default();
         state.interval_seconds = 0.0;
-        if self.status_at.elapsed() >= STATUS_INTERVAL {
-            self.write_status(state, setting)?;
-        }
         Ok(())
     }
 
     /// Lets the dashboard know how training goes, as often as it can show it.
-    pub(crate) fn show_training(&mut self, state: &TrainingState, setting: &Setting, processor: &mut Processor) {
+    pub(crate) fn show_training(
+        &mut self,
+        state: &TrainingState,
+        setting: &Setting,
+        processor: &mut Processor,
+    ) {
         if self.shown_at.elapsed() >= SHOW_INTERVAL {
             let done = (state.batch * setting.experiment.training.batch_size).min(setting.examples());
             self.flush_to_dashboard(state, done, setting.examples(), processor);
@@ -163,16 +186,19 @@ impl Recorder {
         Ok(())
     }
 
-    /// Puts the logs on disk and notes their lengths, to which a resumed run cuts them back.
-    pub(crate) fn sync(&mut self, state: &mut TrainingState) -> Result<(), TrainingError> {
-        self.metrics.sync()?;
-        self.timings.sync()?;
+    /// Notes the lengths of the logs, to which a resumed run cuts them back.
+    pub(crate) fn note_lengths(&self, state: &mut TrainingState) {
         state.metrics_bytes = self.metrics.position();
         state.timings_bytes = self.timings.position();
-        Ok(())
     }
 
-    pub(crate) fn write_status(&mut self, state: &TrainingState, setting: &Setting) -> Result<(), TrainingError> {
+    /// True when status.json has not been written for a while.
+    pub(crate) fn status_is_due(&self) -> bool {
+        self.status_at.elapsed() >= STATUS_INTERVAL
+    }
+
+    /// The status at `state`.
+    pub(crate) fn status(&mut self, state: &TrainingState, setting: &Setting) -> Status {
         self.status_at = Instant::now();
         let monitor = setting.experiment.checkpoint.monitor;
         self.status.epoch = if state.batch == 0 { state.epochs_done() } else { state.epoch } as u64;
@@ -184,11 +210,16 @@ impl Recorder {
             epoch: best.epoch as u64,
             step: best.step,
         });
-        setting.run.write_status(&self.status)?;
-        Ok(())
+        self.status.clone()
     }
 
-    fn flush_to_dashboard(&mut self, state: &TrainingState, done: usize, total: usize, processor: &mut Processor) {
+    fn flush_to_dashboard(
+        &mut self,
+        state: &TrainingState,
+        done: usize,
+        total: usize,
+        processor: &mut Processor,
+    ) {
         if self.unshown.examples == 0 {
             return;
         }

@@ -38,7 +38,8 @@ impl Schedule {
             LrSchedulerName::Constant => 1.0,
             LrSchedulerName::Linear => 1.0 - (1.0 - config.min_lr_factor) * progress,
             LrSchedulerName::Cosine => {
-                config.min_lr_factor + (1.0 - config.min_lr_factor) * f64::midpoint(1.0, (PI * progress).cos())
+                config.min_lr_factor
+                    + (1.0 - config.min_lr_factor) * f64::midpoint(1.0, (PI * progress).cos())
             }
             LrSchedulerName::Step => config.gamma.powf((epoch / config.step_size) as f64),
             LrSchedulerName::Exponential => config.gamma.powf(epoch as f64),

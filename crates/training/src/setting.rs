@@ -6,16 +6,10 @@ use burn::tensor::Device;
 use kiln_artifacts::{CheckpointStore, Run};
 use kiln_config::Experiment;
 use kiln_data::{Batching, DataSet, Epoch, Normalizer};
-use kiln_model::{MODEL_FILE, parameters_to_safetensors};
 
 use crate::monitoring::{Best, EpochTallies, improves};
-use crate::optimizer::NetworkOptimizer;
 use crate::state::TrainingState;
 use crate::stop::StopSignal;
-use crate::{Classifier, TrainingError};
-
-/// File of a checkpoint that holds what the optimizer remembers.
-pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
 /// Experiment, data and devices of a run.
 pub(crate) struct Setting {
@@ -84,21 +78,5 @@ impl Setting {
             state.best = Some(Best { value, epoch: state.epoch, step: state.step });
         }
         improved
-    }
-
-    /// Saves a checkpoint of `state` and makes it the last.
-    pub(crate) fn save(
-        &self,
-        state: &TrainingState,
-        model: &Classifier,
-        optimizer: &NetworkOptimizer,
-    ) -> Result<(), TrainingError> {
-        let parameters = model.mlp.parameters();
-        let weights = parameters_to_safetensors(&parameters)?;
-        let moments = parameters_to_safetensors(&optimizer.state(&parameters))?;
-        let meta = serde_json::to_value(state).expect("the state is plain data");
-        self.store.save(state.step, &meta, &[(MODEL_FILE, &weights), (OPTIMIZER_FILE, &moments)])?;
-        self.store.set_last(state.step)?;
-        Ok(())
     }
 }

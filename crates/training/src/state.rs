@@ -97,7 +97,11 @@ impl TrainingState {
     }
 
     /// Refuses to go on with settings or data that would make another run of it.
-    pub(crate) fn check_unchanged(&self, experiment: &Experiment, data_sha256: &str) -> Result<(), TrainingError> {
+    pub(crate) fn check_unchanged(
+        &self,
+        experiment: &Experiment,
+        data_sha256: &str,
+    ) -> Result<(), TrainingError> {
         let mut changes = changed_keys(&self.experiment, experiment);
         if self.data_sha256 != data_sha256 {
             changes.push(format!("other data (SHA-256 was {}, is {data_sha256})", self.data_sha256));
@@ -125,7 +129,12 @@ fn changed_keys(before: &Experiment, now: &Experiment) -> Vec<String> {
     changes
 }
 
-fn collect_changes(key: &str, before: &serde_json::Value, now: &serde_json::Value, changes: &mut Vec<String>) {
+fn collect_changes(
+    key: &str,
+    before: &serde_json::Value,
+    now: &serde_json::Value,
+    changes: &mut Vec<String>,
+) {
     use serde_json::Value::Object;
     if before == now || FREE_KEYS.contains(&key) {
         return;

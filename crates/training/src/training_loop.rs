@@ -13,6 +13,7 @@ use crate::gradients::{Gradients, global_norm};
 use crate::monitoring::EpochTallies;
 use crate::optimizer::NetworkOptimizer;
 use crate::recorder::Recorder;
+use crate::saver::{Saver, Snapshot};
 use crate::schedule::Schedule;
 use crate::setting::Setting;
 use crate::state::TrainingState;
@@ -28,6 +29,7 @@ pub(crate) struct TrainingLoop {
     pub(crate) optimizer: NetworkOptimizer,
     pub(crate) schedule: Schedule,
     pub(crate) recorder: Recorder,
+    pub(crate) saver: Saver,
     /// Figures that have not been read back from the device yet.
     pub(crate) unread: Vec<StepOutput>,
     /// Gradients of the batches since the last optimizer step.
@@ -62,9 +64,11 @@ impl TrainingLoop {
             }
         };
         self.state.elapsed_seconds = elapsed_before + started.elapsed().as_secs_f64();
-        let end = reason.map(|reason| {
+        let saved = self.saver.finish();
+        let end = reason.and_then(|reason| {
+            saved?;
             self.recorder.stop(&self.state, reason);
-            End { reason, state: self.state }
+            Ok(End { reason, state: self.state })
         });
         (model, end)
     }
@@ -82,7 +86,7 @@ impl TrainingLoop {
         let mut clock = Instant::now();
         for batch in batches {
             if let Some(reason) = self.wish_to_stop(interrupter, started) {
-                self.save(model)?;
+                self.save(model, false)?;
                 return Ok(Some(reason));
             }
             self.step(model, batch)?;
@@ -122,7 +126,11 @@ impl TrainingLoop {
         }
     }
 
-    fn optimizer_step(&mut self, model: &mut Classifier, mut gradients: Gradients) -> Result<(), TrainingError> {
+    fn optimizer_step(
+        &mut self,
+        model: &mut Classifier,
+        mut gradients: Gradients,
+    ) -> Result<(), TrainingError> {
         if self.setting.on_host || self.is_interval_end() {
             let norms = gradients.norms();
             self.state.gradient_norm = global_norm(&norms);
@@ -159,12 +167,15 @@ impl TrainingLoop {
         if self.is_interval_end() {
             self.read_figures(model)?;
             self.recorder.interval(&mut self.state, &self.setting)?;
+            if self.recorder.status_is_due() {
+                self.saver.write_status(self.recorder.status(&self.state, &self.setting));
+            }
         }
         self.recorder.show_training(&self.state, &self.setting, processor);
         let interval = self.setting.experiment.checkpoint.interval_steps;
         let due = interval.is_some_and(|interval| self.state.step.is_multiple_of(interval as u64));
         if due && self.accumulated.is_none() && self.state.batch < self.setting.batches {
-            self.save(model)?;
+            self.save(model, false)?;
         }
         Ok(())
     }
@@ -178,7 +189,8 @@ impl TrainingLoop {
         self.read_figures(model)?;
         self.recorder.end_training(&self.state, processor);
         let started = Instant::now();
-        let validation = self.setting.validation_epoch().map(|batches| self.validate(model, batches, processor));
+        let validation =
+            self.setting.validation_epoch().map(|batches| self.validate(model, batches, processor));
         let tallies = EpochTallies { train: self.state.epoch_tally, validation };
         let improved = self.setting.judge_best(&tallies, &mut self.state);
         let seconds = started.elapsed().as_secs_f64();
@@ -189,13 +201,8 @@ impl TrainingLoop {
         self.state.start_epoch(finished + 1);
         let due = finished.is_multiple_of(self.setting.experiment.checkpoint.interval);
         if due || improved || reason.is_some() {
-            self.save(model)?;
+            self.save(model, improved)?;
         }
-        if improved {
-            self.setting.store.set_best(self.state.step)?;
-        }
-        self.setting.store.prune(self.setting.experiment.checkpoint.keep_latest_k)?;
-        self.recorder.write_status(&self.state, &self.setting)?;
         Ok(reason)
     }
 
@@ -218,7 +225,9 @@ impl TrainingLoop {
         }
         let early = &experiment.early_stopping;
         let exhausted = early.enabled
-            && tallies.figure(early.monitor).is_some_and(|figure| self.state.patience.exhausted_by(figure, early));
+            && tallies
+                .figure(early.monitor)
+                .is_some_and(|figure| self.state.patience.exhausted_by(figure, early));
         if self.state.epoch >= experiment.training.epochs {
             Some(StopReason::Completed)
         } else if self.max_steps_reached() {
@@ -228,11 +237,15 @@ impl TrainingLoop {
         }
     }
 
-    fn save(&mut self, model: &Classifier) -> Result<(), TrainingError> {
+    fn save(&mut self, model: &Classifier, is_best: bool) -> Result<(), TrainingError> {
         self.read_figures(model)?;
-        self.recorder.sync(&mut self.state)?;
-        self.setting.save(&self.state, model, &self.optimizer)?;
-        self.recorder.write_status(&self.state, &self.setting)
+        self.recorder.note_lengths(&mut self.state);
+        let parameters = model.mlp.parameters();
+        let moments = self.optimizer.state(&parameters);
+        let state = serde_json::to_value(&self.state).expect("the state is plain data");
+        self.saver.save(Snapshot { step: self.state.step, state, parameters, moments }, is_best)?;
+        self.saver.write_status(self.recorder.status(&self.state, &self.setting));
+        Ok(())
     }
 
     fn wish_to_stop(&self, interrupter: &Interrupter, started: Instant) -> Option<StopReason> {

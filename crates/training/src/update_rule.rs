@@ -63,7 +63,13 @@ impl UpdateRule {
 
     /// One step on a flattened parameter.
     #[must_use]
-    pub fn step_flat(&self, lr: f64, parameter: Tensor<1>, gradient: Tensor<1>, state: Option<Moments<1>>) -> Stepped {
+    pub fn step_flat(
+        &self,
+        lr: f64,
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+        state: Option<Moments<1>>,
+    ) -> Stepped {
         let mut state = state.unwrap_or(Moments { step: 0, first: None, second: None });
         state.step += 1;
         if self.on_host {
@@ -91,17 +97,28 @@ impl UpdateRule {
         let rate = lr as f32;
         match self.name {
             OptimizerName::Sgd => self.sgd(rate, decay, state.step, &mut values, &gradient, &mut first),
-            OptimizerName::Rmsprop => self.rmsprop(rate, decay, &mut values, &gradient, &mut first, &mut second),
+            OptimizerName::Rmsprop => {
+                self.rmsprop(rate, decay, &mut values, &gradient, &mut first, &mut second)
+            }
             OptimizerName::Adam | OptimizerName::Adamw => {
                 self.adam(lr, state.step, &mut values, &gradient, &mut first, &mut second);
             }
         }
         let give = |values: Vec<f32>, keeps: bool| keeps.then(|| host::give(values, &device));
-        let state = Moments { step: state.step, first: give(first, keeps_first), second: give(second, keeps_second) };
+        let state =
+            Moments { step: state.step, first: give(first, keeps_first), second: give(second, keeps_second) };
         (host::give(values, &device), state)
     }
 
-    fn sgd(&self, rate: f32, decay: f32, step: usize, values: &mut [f32], gradient: &[f32], buffer: &mut [f32]) {
+    fn sgd(
+        &self,
+        rate: f32,
+        decay: f32,
+        step: usize,
+        values: &mut [f32],
+        gradient: &[f32],
+        buffer: &mut [f32],
+    ) {
         if buffer.is_empty() {
             for (value, &slope) in values.iter_mut().zip(gradient) {
                 *value -= rate * (slope + decay * *value);
@@ -145,7 +162,15 @@ impl UpdateRule {
         }
     }
 
-    fn adam(&self, lr: f64, step: usize, values: &mut [f32], gradient: &[f32], means: &mut [f32], squares: &mut [f32]) {
+    fn adam(
+        &self,
+        lr: f64,
+        step: usize,
+        values: &mut [f32],
+        gradient: &[f32],
+        means: &mut [f32],
+        squares: &mut [f32],
+    ) {
         let [beta1, beta2] = self.betas.map(|beta| beta as f32);
         let [rest1, rest2] = self.betas.map(|beta| (1.0 - beta) as f32);
         let (into_gradient, shrink) = self.decays(lr);
@@ -175,10 +200,17 @@ impl UpdateRule {
     }
 
     /// The same step in tensor operations, which a GPU backend fuses into one kernel.
-    fn step_on_device(&self, lr: f64, parameter: Tensor<1>, gradient: Tensor<1>, state: Moments<1>) -> Stepped {
+    fn step_on_device(
+        &self,
+        lr: f64,
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+        state: Moments<1>,
+    ) -> Stepped {
         let Moments { step, first, second } = state;
         let (into_gradient, shrink) = self.decays(lr);
-        let slope = if into_gradient == 0.0 { gradient } else { gradient + parameter.clone() * into_gradient };
+        let slope =
+            if into_gradient == 0.0 { gradient } else { gradient + parameter.clone() * into_gradient };
         let mean_square = |second: Option<Tensor<1>>, decay: f64| {
             let fresh = slope.clone().square() * (1.0 - decay);
             second.map_or(fresh.clone(), |second| second * decay + fresh)
@@ -216,9 +248,8 @@ impl UpdateRule {
         if self.momentum == 0.0 {
             return (slope, None, None);
         }
-        let buffer = buffer.map_or(slope.clone(), |buffer| {
-            buffer * self.momentum + slope.clone() * (1.0 - self.dampening)
-        });
+        let buffer = buffer
+            .map_or(slope.clone(), |buffer| buffer * self.momentum + slope.clone() * (1.0 - self.dampening));
         let update = if self.nesterov { slope + buffer.clone() * self.momentum } else { buffer.clone() };
         (update, Some(buffer), None)
     }

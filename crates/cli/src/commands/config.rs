@@ -22,8 +22,11 @@ pub(crate) fn config(action: &ConfigAction) -> Result<(), Failure> {
         ConfigAction::Show { experiment, json } => {
             let resolved = resolved(experiment)?;
             if *json {
-                let origins: serde_json::Map<_, _> =
-                    resolved.origins.iter().map(|(key, origin)| (key.clone(), json!(origin.to_string()))).collect();
+                let origins: serde_json::Map<_, _> = resolved
+                    .origins
+                    .iter()
+                    .map(|(key, origin)| (key.clone(), json!(origin.to_string())))
+                    .collect();
                 print_json(&json!({ "experiment": resolved.experiment, "origins": origins }));
             } else {
                 print(resolved.show().trim_end());

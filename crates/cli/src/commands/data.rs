@@ -19,10 +19,7 @@ pub(crate) fn data(arguments: &Data) -> Result<(), Failure> {
     }
     print(&described(&description));
     if description.content.is_none() {
-        print(&format!(
-            "not on this machine; `kiln train data.source={}` downloads it",
-            description.name
-        ));
+        print(&format!("not on this machine; `kiln train data.source={}` downloads it", description.name));
         return Ok(());
     }
     let data = load(&experiment.data, experiment.seed, &folders, &DownloadBar::default())?;
@@ -61,7 +58,8 @@ fn shape_text(shape: &Shape) -> String {
 }
 
 fn splits(data: &DataSet) -> String {
-    let head = ["split", "examples"].map(str::to_owned).into_iter().chain(data.classes.iter().cloned()).collect();
+    let head =
+        ["split", "examples"].map(str::to_owned).into_iter().chain(data.classes.iter().cloned()).collect();
     let row = |name: &str, split: &Split| -> Vec<String> {
         let counts = split.counts(data.class_count()).into_iter().map(|count| count.to_string());
         [name.to_owned(), split.len().to_string()].into_iter().chain(counts).collect()

@@ -29,8 +29,11 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<(), Failure> {
     } else {
         print(&report(&findings));
     }
-    let wrong: Vec<String> =
-        findings.iter().filter(|finding| finding.is_wrong).map(|finding| finding.backend.to_string()).collect();
+    let wrong: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.is_wrong)
+        .map(|finding| finding.backend.to_string())
+        .collect();
     if wrong.is_empty() {
         return Ok(());
     }
@@ -81,7 +84,9 @@ fn report(findings: &[Finding]) -> String {
         ]
     });
     let mut text = table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
-    text.push_str("\n\nloss, gradients, weights: the greatest relative difference to the CPU after one training step");
+    text.push_str(
+        "\n\nloss, gradients, weights: the greatest relative difference to the CPU after one training step",
+    );
     let gpu = findings.iter().any(|finding| {
         finding.adapter.is_some() && !is_host(finding.backend) && !finding.verdict.contains("no GPU")
     });

@@ -28,11 +28,20 @@ pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
         say("no checkpoint was saved yet: the run starts from the beginning");
     }
     let backend = select(&experiment.backend)?;
-    let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), &DownloadBar::default())?;
+    let data =
+        load(&experiment.data, experiment.seed, &Folders::from_environment(), &DownloadBar::default())?;
     let mut provenance = Provenance::read(&run)?;
     provenance.add_session(build());
     provenance.write(&run)?;
-    let session = Session { run, lock, experiment, data: Arc::new(data), backend, ui: arguments.ui, json: arguments.json };
+    let session = Session {
+        run,
+        lock,
+        experiment,
+        data: Arc::new(data),
+        backend,
+        ui: arguments.ui,
+        json: arguments.json,
+    };
     session.train(latest.checkpoint.as_ref())
 }
 

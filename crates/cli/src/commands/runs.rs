@@ -116,11 +116,13 @@ fn compared(comparison: &kiln_artifacts::Comparison) -> String {
             .collect::<Vec<_>>(),
     ];
     for difference in &comparison.config {
-        let values = difference.values.iter().map(|value| value.as_ref().map_or("-".into(), ToString::to_string));
+        let values =
+            difference.values.iter().map(|value| value.as_ref().map_or("-".into(), ToString::to_string));
         rows.push(std::iter::once(difference.key.clone()).chain(values).collect());
     }
     for figure in &comparison.figures {
-        let values = figure.values.iter().map(|value| value.map_or("-".into(), |value| format!("{value:.6}")));
+        let values =
+            figure.values.iter().map(|value| value.map_or("-".into(), |value| format!("{value:.6}")));
         rows.push(std::iter::once(figure.name.clone()).chain(values).collect());
     }
     table(&rows)

@@ -113,7 +113,14 @@ impl Session {
         let run = self.run.folder().display().to_string();
         if self.json {
             let Trained { reason, epochs, steps, weights_sha256, .. } = trained;
-            print_json(&Outcome { run, reason: *reason, epochs: *epochs, steps: *steps, weights_sha256, test });
+            print_json(&Outcome {
+                run,
+                reason: *reason,
+                epochs: *epochs,
+                steps: *steps,
+                weights_sha256,
+                test,
+            });
             return;
         }
         if let Some(test) = test {
@@ -127,9 +134,10 @@ impl Session {
 
     /// Notes that the run was stopped before its end.
     fn stopped(&self, trained: &Trained) -> Failure {
-        let noted = self.run.status().and_then(|status| {
-            self.run.write_status(&status.stopped(RunState::Interrupted, trained.reason))
-        });
+        let noted = self
+            .run
+            .status()
+            .and_then(|status| self.run.write_status(&status.stopped(RunState::Interrupted, trained.reason)));
         if let Err(error) = noted {
             return error.into();
         }

@@ -19,7 +19,8 @@ pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
     let resolved = resolved(&arguments.experiment)?;
     let experiment = resolved.experiment.clone();
     let backend = select(&experiment.backend)?;
-    let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), &DownloadBar::default())?;
+    let data =
+        load(&experiment.data, experiment.seed, &Folders::from_environment(), &DownloadBar::default())?;
     kiln_training::check(&experiment, &data)?;
     let inputs = RunInputs {
         resolved_toml: &resolved.to_toml(),
@@ -30,7 +31,15 @@ pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
     let lock = run.lock()?;
     provenance(&backend, &data, experiment.seed).write(&run)?;
     say(&format!("{} on {}: {}", backend.name, backend.adapter, backend.reason));
-    let session = Session { run, lock, experiment, data: Arc::new(data), backend, ui: arguments.ui, json: arguments.json };
+    let session = Session {
+        run,
+        lock,
+        experiment,
+        data: Arc::new(data),
+        backend,
+        ui: arguments.ui,
+        json: arguments.json,
+    };
     session.train(None)
 }
 

@@ -17,7 +17,8 @@ impl DownloadBar {
 
 impl Progress for DownloadBar {
     fn begin(&self, what: &str, total_bytes: Option<u64>) {
-        let style = ProgressStyle::with_template("{msg}  {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}");
+        let style =
+            ProgressStyle::with_template("{msg}  {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}");
         let bar = total_bytes.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
         let bar = bar.with_style(style.expect("the template is well-formed")).with_message(what.to_owned());
         self.with(|place| *place = Some(bar));

@@ -21,7 +21,17 @@ fn line(event: &Event) -> String {
         Event::Started { epoch, epochs, step, .. } => {
             format!("going on in epoch {epoch} of {epochs}, after step {step}")
         }
-        Event::Interval { epoch, epochs, examples_done, examples, loss, accuracy, lr, examples_per_second, .. } => {
+        Event::Interval {
+            epoch,
+            epochs,
+            examples_done,
+            examples,
+            loss,
+            accuracy,
+            lr,
+            examples_per_second,
+            ..
+        } => {
             let width = examples.to_string().len();
             format!(
                 "epoch {epoch}/{epochs}  [{examples_done:>width$}/{examples}]  loss {loss:.6}  accuracy \

@@ -117,7 +117,11 @@ fn a_run_that_is_being_trained_is_not_resumed_by_another_process() {
     let run = workplace.only_run();
     run.wait_for_checkpoint(1);
     let id = process.id();
-    workplace.run(&["resume", run.text()]).expect(1).says(&["another process", &id.to_string(), "is training"]);
+    workplace.run(&["resume", run.text()]).expect(1).says(&[
+        "another process",
+        &id.to_string(),
+        "is training",
+    ]);
     process.signal("INT");
     process.wait().expect(130);
     run.expect_state("interrupted");

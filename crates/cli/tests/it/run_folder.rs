@@ -87,7 +87,10 @@ impl RunFolder {
         let checkpoint = ["model.safetensors", "optimizer.safetensors"]
             .map(|name| (name.to_owned(), fs::read(folder.join(name)).unwrap()));
         Result {
-            weights_sha256: status["weights_sha256"].as_str().unwrap_or_else(|| panic!("{status:#}")).to_owned(),
+            weights_sha256: status["weights_sha256"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{status:#}"))
+                .to_owned(),
             metrics: self.read("metrics.jsonl"),
             metrics_csv: self.read("metrics.csv"),
             status: kept.into_iter().map(|key| (key, status[key].clone())).collect(),
