@@ -170,6 +170,7 @@ pub enum ArtifactError {
 
 impl ArtifactError {
     /// Sorts a failure of the file system by what its user can do about it.
+    #[must_use]
     pub fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
         let path = path.to_owned();
         match cause.kind() {

@@ -22,6 +22,9 @@ pub struct Parameter {
 
 impl Parameter {
     /// Reads a tensor back from its device.
+    ///
+    /// # Panics
+    /// If it is not of 32-bit floats.
     #[must_use]
     pub fn read<const D: usize>(name: String, tensor: Tensor<D>) -> Self {
         let shape = tensor.dims().to_vec();
@@ -105,7 +108,8 @@ pub fn weights_sha256(parameters: &[Parameter]) -> String {
         }
         hash.update(parameter.bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = hash.finalize();
+    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -253,7 +253,7 @@ fn launch(
         Err(panic) if is_kill(panic.as_ref()) => return Err(TrainingError::Killed),
         Err(panic) => resume_unwind(panic),
     };
-    let end = strategy.into_end().ok_or_else(|| {
+    let end = strategy.take_end().ok_or_else(|| {
         TrainingError::Burn(
             result.error.as_ref().map_or_else(|| "no reason given".into(), ToString::to_string),
         )

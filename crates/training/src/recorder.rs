@@ -130,18 +130,6 @@ impl Recorder {
         send(processor.process_train(LearnerEvent::EndSplit(state.epoch)));
     }
 
-    pub(crate) fn start_validation(&mut self, setting: &Setting, processor: &mut Processor) {
-        let total_items = setting.data.validation.as_ref().map_or(0, kiln_data::Split::len);
-        send(processor.process_valid(LearnerEvent::StartSplit { epoch_number: 0, total_items }));
-    }
-
-    pub(crate) fn show_validation(&mut self, tally: &Tally, processor: &mut Processor) {
-        let examples = tally.examples as usize;
-        let figures = Figures { tally: *tally, ..Figures::default() };
-        let item = TrainingItem::new(figures, progress(examples, examples), None, None);
-        send(processor.process_valid(LearnerEvent::ProcessedItem(item)));
-    }
-
     /// Logs a finished epoch.
     pub(crate) fn epoch(
         &mut self,
@@ -170,7 +158,7 @@ impl Recorder {
                 validation.examples,
             );
             self.timings.append(&row)?;
-            send(processor.process_valid(LearnerEvent::EndSplit(state.epoch)));
+            show_validation(&validation, state.epoch, processor);
         }
         send(processor.process_train(LearnerEvent::EndEpoch(state.epoch)));
         self.observer.observe(&Event::Epoch {
@@ -244,4 +232,14 @@ fn send(result: Result<(), impl std::fmt::Display>) {
     if let Err(error) = result {
         tracing::warn!("the dashboard could not show a figure: {error}");
     }
+}
+
+/// Shows the validation split's figures.
+fn show_validation(tally: &Tally, epoch_number: usize, processor: &mut Processor) {
+    let total_items = tally.examples as usize;
+    let figures = Figures { tally: *tally, ..Figures::default() };
+    send(processor.process_valid(LearnerEvent::StartSplit { epoch_number, total_items }));
+    let item = TrainingItem::new(figures, progress(total_items, total_items), None, None);
+    send(processor.process_valid(LearnerEvent::ProcessedItem(item)));
+    send(processor.process_valid(LearnerEvent::EndSplit(epoch_number)));
 }

@@ -60,9 +60,9 @@ impl Saver {
         let desk = Arc::new(Desk::default());
         let theirs = Arc::clone(&desk);
         let work = move || {
-            let disk = Disk { store: run.checkpoint_store(), run, keep_latest_k };
+            let keeper = Keeper { store: run.checkpoint_store(), run, keep_latest_k };
             while let Some(work) = theirs.next() {
-                if let Err(error) = disk.save(&work) {
+                if let Err(error) = keeper.save(&work) {
                     theirs.lock().error = Some(error);
                     break;
                 }
@@ -136,13 +136,13 @@ impl Desk {
 }
 
 /// The run folder as the thread writes to it.
-struct Disk {
+struct Keeper {
     run: Run,
     store: CheckpointStore,
     keep_latest_k: usize,
 }
 
-impl Disk {
+impl Keeper {
     fn save(&self, work: &Work) -> Result<(), TrainingError> {
         if let Some(latest) = &work.latest {
             // A checkpoint says how long the logs are: they must be on disk before it.

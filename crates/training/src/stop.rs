@@ -9,6 +9,7 @@ pub struct StopSignal(Arc<AtomicBool>);
 
 impl StopSignal {
     /// Asks to stop. Returns false if that was asked before.
+    #[must_use]
     pub fn request(&self) -> bool {
         !self.0.swap(true, Ordering::Relaxed)
     }

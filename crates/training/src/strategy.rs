@@ -25,7 +25,7 @@ impl ExactStrategy {
     }
 
     /// How the loop ended; nothing if Burn never came to it.
-    pub(crate) fn into_end(&self) -> Option<Result<End, TrainingError>> {
+    pub(crate) fn take_end(&self) -> Option<Result<End, TrainingError>> {
         self.end.lock().expect("no thread panics with the lock").take()
     }
 }

@@ -189,8 +189,7 @@ impl TrainingLoop {
         self.read_figures(model)?;
         self.recorder.end_training(&self.state, processor);
         let started = Instant::now();
-        let validation =
-            self.setting.validation_epoch().map(|batches| self.validate(model, batches, processor));
+        let validation = self.setting.validation_epoch().map(|batches| validate(model, batches));
         let tallies = EpochTallies { train: self.state.epoch_tally, validation };
         let improved = self.setting.judge_best(&tallies, &mut self.state);
         let seconds = started.elapsed().as_secs_f64();
@@ -204,17 +203,6 @@ impl TrainingLoop {
             self.save(model, improved)?;
         }
         Ok(reason)
-    }
-
-    fn validate(&mut self, model: &Classifier, batches: Epoch, processor: &mut Processor) -> Tally {
-        let model = model.valid();
-        let mut tally = Tally::default();
-        self.recorder.start_validation(&self.setting, processor);
-        for batch in batches {
-            model.infer_into(batch, &mut tally);
-        }
-        self.recorder.show_validation(&tally, processor);
-        tally
     }
 
     fn reason_to_end(&mut self, tallies: &EpochTallies) -> Option<StopReason> {
@@ -266,4 +254,13 @@ impl TrainingLoop {
     fn is_interval_end(&self) -> bool {
         self.state.batch.is_multiple_of(self.setting.experiment.dashboard.log_interval)
     }
+}
+
+fn validate(model: &Classifier, batches: Epoch) -> Tally {
+    let model = model.valid();
+    let mut tally = Tally::default();
+    for batch in batches {
+        model.infer_into(batch, &mut tally);
+    }
+    tally
 }

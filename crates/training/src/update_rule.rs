@@ -96,9 +96,11 @@ impl UpdateRule {
         let decay = self.weight_decay as f32;
         let rate = lr as f32;
         match self.name {
-            OptimizerName::Sgd => self.sgd(rate, decay, state.step, &mut values, &gradient, &mut first),
+            OptimizerName::Sgd => {
+                self.sgd(rate, decay, state.step, &mut values, &gradient, &mut first);
+            }
             OptimizerName::Rmsprop => {
-                self.rmsprop(rate, decay, &mut values, &gradient, &mut first, &mut second)
+                self.rmsprop(rate, decay, &mut values, &gradient, &mut first, &mut second);
             }
             OptimizerName::Adam | OptimizerName::Adamw => {
                 self.adam(lr, state.step, &mut values, &gradient, &mut first, &mut second);
@@ -236,8 +238,8 @@ impl UpdateRule {
                 (first.clone() / denominator * (step_size / lr), Some(first), Some(second))
             }
         };
-        let shrunk = if shrink == 1.0 { parameter } else { parameter * shrink };
-        (shrunk - update * lr, Moments { step, first, second })
+        let kept = if shrink == 1.0 { parameter } else { parameter * shrink };
+        (kept - update * lr, Moments { step, first, second })
     }
 
     fn sgd_on_device(
