@@ -42,6 +42,8 @@ impl SplitLoader {
     }
 
     /// Lets the next `iter` begin with batch number `first_batch` of epoch number `epoch` (both from 0).
+    ///
+    /// A loader made from this one earlier (by `to_device` or `slice`) keeps its own count.
     pub fn resume_at(&self, epoch: u64, first_batch: usize) {
         self.next_epoch.store(epoch, Ordering::Relaxed);
         self.first_batch.store(first_batch, Ordering::Relaxed);

@@ -1,15 +1,16 @@
 //! Burn's full-screen dashboard, made to live with Ctrl-C.
 
+use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
 
-use burn::train::Interrupter;
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::MetricDefinition;
 use burn::train::renderer::tui::TuiMetricsRendererWrapper;
 use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
+use burn::train::{Interrupter, LearnerSummary};
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::DisableMouseCapture;
 use ratatui::crossterm::execute;
@@ -18,10 +19,11 @@ use ratatui::crossterm::terminal::{LeaveAlternateScreen, disable_raw_mode, is_ra
 /// How long the dashboard's thread may take to put the terminal into raw mode.
 const RAW_MODE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Opens Burn's dashboard on this process's terminal. Its stop key stops `interrupter`.
+/// Opens Burn's dashboard on this process's terminal. Its stop key stops `interrupter`; the time left is
+/// estimated from what comes after `epochs_done`.
 #[must_use]
-pub fn open_dashboard(interrupter: Interrupter) -> TuiMetricsRendererWrapper {
-    let dashboard = TuiMetricsRendererWrapper::new(interrupter, None);
+pub fn open_dashboard(interrupter: Interrupter, epochs_done: usize) -> TuiMetricsRendererWrapper {
+    let dashboard = TuiMetricsRendererWrapper::new(interrupter, Some(epochs_done));
     let deadline = Instant::now() + RAW_MODE_DEADLINE;
     while !is_raw_mode_enabled().unwrap_or(false) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
@@ -55,6 +57,78 @@ fn let_ctrl_c_through() -> io::Result<()> {
 #[cfg(not(unix))]
 fn let_ctrl_c_through() -> io::Result<()> {
     Ok(())
+}
+
+/// Burn's dashboard without its count of iterations: the loop sends what happened since the last redraw as one
+/// item, so the dashboard would count redraws.
+pub(crate) struct Dashboard(pub(crate) TuiMetricsRendererWrapper);
+
+impl MetricsRendererTraining for Dashboard {
+    fn update_train(&mut self, state: MetricState) {
+        self.0.update_train(state);
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        self.0.update_valid(state);
+    }
+
+    fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
+        self.0.on_train_end(summary)
+    }
+}
+
+impl MetricsRendererEvaluation for Dashboard {
+    fn update_test(&mut self, name: EvaluationName, state: MetricState) {
+        self.0.update_test(name, state);
+    }
+}
+
+impl MetricsRenderer for Dashboard {
+    fn manual_close(&mut self) {
+        self.0.manual_close();
+    }
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        self.0.register_metric(definition);
+    }
+}
+
+impl TrainingProgressLogger for Dashboard {
+    fn start(&mut self, epochs: usize, first_epoch: usize, items: Option<usize>, label: Option<&str>) {
+        self.0.start(epochs, first_epoch, items, label);
+    }
+
+    fn update_epoch(&mut self, epoch: usize) {
+        self.0.update_epoch(epoch);
+    }
+
+    fn start_split(&mut self, split: &str, items: usize) {
+        self.0.start_split(split, items);
+    }
+
+    fn update_split(&mut self, items_done: usize) {
+        self.0.update_split(items_done);
+    }
+
+    fn end_split(&mut self) {
+        self.0.end_split();
+    }
+
+    fn end(&mut self) {
+        self.0.end();
+    }
+
+    fn log_event_training(&mut self, _: String) {}
+}
+
+/// Kiln evaluates after the dashboard has closed.
+impl EvaluationProgressLogger for Dashboard {
+    fn start_global_progress(&mut self, _: usize) {}
+    fn start_test(&mut self, _: &str, _: usize) {}
+    fn update_test_progress(&mut self, _: usize) {}
+    fn end_test(&mut self) {}
+    fn end_global_progress(&mut self) {}
+    fn log_event_evaluation(&mut self, _: String) {}
 }
 
 /// Burn's renderer where there is nothing to render to.

@@ -14,7 +14,7 @@ use kiln_config::Experiment;
 use kiln_data::{DataSet, SplitLoader};
 use kiln_model::{Loss, MODEL_FILE, Mlp, Parameter, parameters_from_safetensors, weights_sha256};
 
-use crate::dashboard::{NoDashboard, open_dashboard};
+use crate::dashboard::{Dashboard, NoDashboard, open_dashboard};
 use crate::event::Observer;
 use crate::metric::{FigureMetric, Kind};
 use crate::monitoring::Best;
@@ -243,7 +243,7 @@ fn launch(
     }
     training = if dashboard {
         let interrupter = training.interrupter();
-        training.renderer(Box::new(open_dashboard(interrupter)))
+        training.renderer(Box::new(Dashboard(open_dashboard(interrupter, first_epoch))))
     } else {
         training.renderer(Box::new(NoDashboard))
     };

@@ -62,7 +62,7 @@ struct Screen {
 
 impl Screen {
     fn open(run: &Run, status: &Status, interrupter: Interrupter) -> Self {
-        let mut dashboard = open_dashboard(interrupter);
+        let mut dashboard = open_dashboard(interrupter, 0);
         for (_, title, _, _, higher_is_better) in FIGURES {
             let attributes = MetricAttributes::Numeric(NumericAttributes { unit: None, higher_is_better });
             dashboard.register_metric(MetricDefinition {

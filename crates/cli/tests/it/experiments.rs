@@ -78,7 +78,7 @@ log_interval = 10
 threads = 1
 "#;
 
-/// Goes on until someone stops it, with two checkpoints a second or more.
+/// Goes on until someone stops it, with a checkpoint at the end of each short epoch.
 pub(crate) const ENDLESS: &str = r#"
 name = "endless"
 [model]

@@ -4,10 +4,18 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic")]
 
+mod changed_settings;
 mod crash;
+mod damage;
+mod dashboard;
+mod disk;
 mod experiments;
 mod interrupt;
+mod non_finite;
+mod output;
 mod program;
 mod random;
 mod reproduction;
 mod run_folder;
+mod terminal;
+mod watching;

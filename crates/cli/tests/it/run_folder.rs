@@ -16,7 +16,7 @@ pub(crate) struct RunFolder {
 
 /// All of a run that must not depend on how often it was stopped on the way.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Result {
+pub(crate) struct Outcome {
     weights_sha256: String,
     metrics: String,
     metrics_csv: String,
@@ -79,14 +79,14 @@ impl RunFolder {
     }
 
     #[track_caller]
-    pub(crate) fn result(&self) -> Result {
+    pub(crate) fn result(&self) -> Outcome {
         let status = self.status();
         let kept = ["state", "stop_reason", "epoch", "epochs", "step", "steps", "best", "test"];
         let last = self.read("checkpoints/last");
         let folder = self.file("checkpoints").join(last.trim_end());
         let checkpoint = ["model.safetensors", "optimizer.safetensors"]
             .map(|name| (name.to_owned(), fs::read(folder.join(name)).unwrap()));
-        Result {
+        Outcome {
             weights_sha256: status["weights_sha256"]
                 .as_str()
                 .unwrap_or_else(|| panic!("{status:#}"))
@@ -119,7 +119,7 @@ impl RunFolder {
     }
 }
 
-impl Result {
+impl Outcome {
     /// Compares what is easiest to understand first.
     #[track_caller]
     pub(crate) fn expect_same(&self, other: &Self) {

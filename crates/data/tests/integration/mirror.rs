@@ -119,12 +119,11 @@ fn answer(
             }
         }
         Behaviour::Status(status) => send(&mut stream, &format!("{status} No"), 2, b"no"),
-        Behaviour::WrongRange if start.is_some() => send(
-            &mut stream,
-            &format!("206 Partial Content\r\nContent-Range: bytes 0-9/{total}"),
-            10,
-            &whole[..10],
-        ),
+        Behaviour::WrongRange if start.is_some() => {
+            let length = total - from;
+            let head = format!("206 Partial Content\r\nContent-Range: bytes 0-{}/{total}", length - 1);
+            send(&mut stream, &head, length, &whole[..length])
+        }
         Behaviour::IgnoresRange | Behaviour::WrongRange => {
             send(&mut stream, "200 OK", total, &whole[..total / 2])
         }

@@ -1,0 +1,110 @@
+//! Burn's dashboard: what it shows, how it is left, and what it leaves behind.
+
+use crate::experiments::{COSINE, ENDLESS};
+use crate::program::Workplace;
+use crate::run_folder::RunFolder;
+use crate::terminal::Terminal;
+
+const TRAIN: &str = "train experiment.toml --ui tui";
+/// Long enough to be stopped by hand, short enough to be trained to its end without a dashboard.
+const LONG: &str = "training.epochs=150 checkpoint.interval_steps=1000";
+
+#[test]
+fn fits_a_small_and_a_large_window() {
+    for (columns, rows) in [(80, 24), (200, 60)] {
+        let workplace = Workplace::new(ENDLESS);
+        let Some(terminal) = Terminal::open(&workplace, columns, rows) else { return };
+        terminal.start(TRAIN);
+        workplace.only_run().wait_for_checkpoint(100);
+        terminal.wait_for("Valid epoch");
+        terminal.expect_dashboard();
+        terminal.press("C-c");
+        terminal.wait_for_exit(130);
+    }
+}
+
+#[test]
+fn ctrl_c_stops_the_run_and_gives_the_terminal_back() {
+    stopped_with(&["C-c"]);
+}
+
+#[test]
+fn its_stop_key_is_as_good_as_ctrl_c() {
+    stopped_with(&["q", "s"]);
+}
+
+fn stopped_with(keys: &[&str]) {
+    let workplace = Workplace::new(COSINE);
+    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    let run = start_and_press(&workplace, &terminal, keys);
+    let screen = terminal.wait_for_exit(130);
+    assert!(screen.contains("`kiln resume"), "{screen}");
+    terminal.expect_restored();
+    run.expect_state("interrupted");
+    assert_eq!(run.status()["stop_reason"], "ctrl_c");
+    ends_as_if_undisturbed(&workplace, &run);
+}
+
+fn start_and_press(workplace: &Workplace, terminal: &Terminal, keys: &[&str]) -> RunFolder {
+    terminal.start(&format!("{TRAIN} {LONG}"));
+    let run = workplace.only_run();
+    run.wait_for_checkpoint(41);
+    terminal.wait_for("Progress");
+    for key in keys {
+        terminal.press(key);
+        if *key == "q" {
+            terminal.wait_for("[k] Stop the training immediately.");
+        }
+    }
+    run
+}
+
+fn ends_as_if_undisturbed(workplace: &Workplace, run: &RunFolder) {
+    workplace.run(&["resume", run.text()]).expect(0);
+    let overrides: Vec<&str> = LONG.split(' ').collect();
+    let undisturbed = Workplace::new(COSINE).train(&overrides);
+    run.result().expect_same(&undisturbed.result());
+}
+
+#[test]
+fn its_kill_key_leaves_at_once_with_a_word_and_a_terminal_that_works() {
+    let workplace = Workplace::new(COSINE);
+    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    let run = start_and_press(&workplace, &terminal, &["q", "k"]);
+    let screen = terminal.wait_for_exit(130);
+    let message = "error: training was killed from the dashboard; `kiln resume` goes on from the last checkpoint\n";
+    assert!(screen.contains(message), "{screen}");
+    terminal.expect_restored();
+    run.expect_state("interrupted");
+    ends_as_if_undisturbed(&workplace, &run);
+}
+
+#[test]
+fn closes_by_itself_when_training_is_done() {
+    let workplace = Workplace::new(COSINE);
+    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    terminal.start(TRAIN);
+    let screen = terminal.wait_for_exit(0);
+    assert!(screen.contains("test loss"), "{screen}");
+    terminal.expect_restored();
+    let run = workplace.only_run();
+    run.result().expect_same(&Workplace::new(COSINE).train(&[]).result());
+}
+
+#[test]
+fn shows_an_error_on_the_terminal_that_it_gives_back() {
+    let workplace = Workplace::new(ENDLESS);
+    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    terminal.start(&format!("{TRAIN} 'optimizer.name=\"sgd\"' optimizer.lr=1e6"));
+    let screen = terminal.wait_for_exit(1);
+    assert!(screen.contains("error: ") && screen.contains("optimizer.lr"), "{screen}");
+    terminal.expect_restored();
+    workplace.only_run().expect_state("failed");
+}
+
+#[test]
+fn needs_a_terminal() {
+    let workplace = Workplace::new(COSINE);
+    workplace.run(&["train", "experiment.toml", "--ui", "tui"]).expect(2).says(&["needs a terminal", "--ui plain"]);
+    assert!(workplace.runs().is_empty(), "refused before anything is made");
+}

@@ -1,0 +1,30 @@
+//! Training that blows up says where, and what to try.
+
+use crate::experiments::COSINE;
+use crate::program::Workplace;
+
+#[test]
+fn a_gradient_that_is_not_finite_names_step_layer_and_remedies() {
+    let workplace = Workplace::new(COSINE);
+    let blow_up = ["optimizer.name=\"sgd\"", "optimizer.lr=1e6", "checkpoint.interval_steps=1"];
+    let ended = workplace.start_training(&blow_up).wait().expect(1);
+    let ended = ended.says(&["at step ", "layer", "optimizer.lr", "training.max_norm", "checkpoint of step"]);
+    let run = workplace.only_run();
+    run.expect_state("failed");
+    let status = run.status();
+    assert_eq!(status["stop_reason"], "error");
+    assert!(ended.stderr.contains(status["error"].as_str().unwrap()), "{status:#}");
+    let kept = run.checkpoints().last().copied().unwrap();
+    assert!(ended.stderr.contains(&format!("checkpoint of step {kept} is kept")), "{}", ended.stderr);
+    // Exactly the same again: the checkpoint is good, and nothing is random.
+    let again = workplace.run(&["resume", run.text(), "--ui", "plain"]).expect(1);
+    assert_eq!(again.stderr.lines().next_back(), ended.stderr.lines().next_back());
+}
+
+#[test]
+fn without_a_checkpoint_the_message_says_so() {
+    let workplace = Workplace::new(COSINE);
+    let blow_up = ["optimizer.name=\"sgd\"", "optimizer.lr=1e6"];
+    workplace.start_training(&blow_up).wait().expect(1).says(&["No checkpoint had been saved yet"]);
+    assert!(workplace.only_run().checkpoints().is_empty());
+}

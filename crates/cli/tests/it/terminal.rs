@@ -1,0 +1,134 @@
+//! A terminal of a given size, played by tmux.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use crate::program::{Workplace, skip, wait_for};
+
+/// A shell in a terminal; `$PROGRAM` in it is `kiln`.
+pub(crate) struct Terminal {
+    socket: PathBuf,
+    columns: usize,
+}
+
+impl Terminal {
+    /// Opens a terminal in the workplace; none, with a visible note, where there is no tmux.
+    pub(crate) fn open(workplace: &Workplace, columns: usize, rows: usize) -> Option<Self> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            skip("tmux is not installed");
+            return None;
+        }
+        let terminal = Self { socket: workplace.path().join("tmux"), columns };
+        let variables = [
+            format!("PROGRAM={}", env!("CARGO_BIN_EXE_kiln")),
+            format!("HOME={}", workplace.path().display()),
+            "PS1=ready> ".to_owned(),
+        ];
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let mut arguments = vec!["new-session", "-d", "-x", &columns, "-y", &rows];
+        arguments.extend(["-c", workplace.path().to_str().unwrap()]);
+        arguments.extend(variables.iter().flat_map(|variable| ["-e", variable]));
+        arguments.push("env -u KILN_ARTIFACTS -u KILN_LOG sh");
+        terminal.tmux(&arguments);
+        terminal.wait_for("ready>");
+        Some(terminal)
+    }
+
+    /// Types a line and presses Enter.
+    pub(crate) fn enter(&self, line: &str) {
+        self.tmux(&["send-keys", "-l", line]);
+        self.press("Enter");
+    }
+
+    /// Starts `kiln` with these arguments; [`Terminal::wait_for_exit`] then gives its exit code.
+    pub(crate) fn start(&self, arguments: &str) {
+        self.enter(&format!("clear; \"$PROGRAM\" {arguments}; echo \"left with $?.\""));
+    }
+
+    /// Waits until the program that was started has left with this exit code; gives the screen it left behind.
+    #[track_caller]
+    pub(crate) fn wait_for_exit(&self, code: i32) -> String {
+        let screen = self.wait_for_any(&(0..=255).map(|code| format!("left with {code}.")).collect::<Vec<_>>());
+        assert!(screen.contains(&format!("left with {code}.")), "{screen}");
+        assert!(!screen.contains("panicked"), "{screen}");
+        screen
+    }
+
+    /// Presses a key, such as `q`, `Enter` or `C-c`.
+    pub(crate) fn press(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    /// What is to be seen; lines that the terminal has wrapped are whole again.
+    pub(crate) fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-J"])
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for(&self, text: &str) -> String {
+        self.wait_for_any(&[text.to_owned()])
+    }
+
+    #[track_caller]
+    fn wait_for_any(&self, texts: &[String]) -> String {
+        let mut last = String::new();
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for("the screen", || {
+                last = self.screen();
+                texts.iter().any(|text| last.contains(text)).then_some(())
+            });
+        }));
+        assert!(found.is_ok(), "{} did not come; the screen shows:\n{last}", texts[0]);
+        last
+    }
+
+    /// Holds the terminal to the state that a shell needs.
+    #[track_caller]
+    pub(crate) fn expect_restored(&self) {
+        let format = "#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{mouse_sgr_flag}";
+        let state = self.tmux(&["display-message", "-p", format]);
+        assert_eq!(state.trim(), "0 1 0 0", "alternate screen, cursor, mouse, mouse in SGR");
+        self.enter("clear; stty -a");
+        let settings = self.wait_for(" echo ");
+        for setting in ["icanon", "isig", "opost", "icrnl"] {
+            assert!(settings.split_whitespace().any(|word| word == setting), "{setting} is off: {settings}");
+        }
+    }
+
+    /// Holds the screen to Burn's dashboard, whole and undisturbed.
+    #[track_caller]
+    pub(crate) fn expect_dashboard(&self) {
+        let screen = self.wait_for("Progress");
+        for title in ["Controls", "Plots", "Metrics", "Status", "Progress", "Loss", "Accuracy"] {
+            assert!(screen.contains(title), "{title} is missing:\n{screen}");
+        }
+        let lines: Vec<&str> = screen.lines().filter(|line| !line.is_empty()).collect();
+        for line in &lines {
+            assert_eq!(line.chars().count(), self.columns, "not the full width: {line:?}\n{screen}");
+            let ends = [line.chars().next(), line.chars().last()];
+            assert!(ends.iter().flatten().all(|end| "┌┐└┘│".contains(*end)), "a broken frame: {line:?}\n{screen}");
+        }
+        let count = |corner: char| screen.matches(corner).count();
+        let corners = ['┌', '┐', '└', '┘'].map(count);
+        // The legend of a plot has a frame of its own, and its axes meet in one more corner.
+        assert_eq!([corners[0], corners[1], corners[3]], [corners[0]; 3], "{screen}");
+    }
+
+    #[track_caller]
+    fn tmux(&self, arguments: &[&str]) -> String {
+        // `-f`: not with the user's own settings.
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(&self.socket).args(["-f", "/dev/null"]).args(arguments).env_remove("TMUX");
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        assert!(status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8_lossy(&stdout).into_owned()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let mut command = Command::new("tmux");
+        // The server may be gone; the shell and what runs in it go with it.
+        let _ = command.arg("-S").arg(&self.socket).arg("kill-server").env_remove("TMUX").output();
+    }
+}
