@@ -105,6 +105,28 @@ impl Mlp {
             .collect();
     }
 
+    /// What each hidden layer gives out in inference, first to last: shapes [batch, units].
+    #[must_use]
+    pub fn hidden_activations(&self, features: Tensor<2>) -> Vec<Tensor<2>> {
+        let hidden = &self.layers[..self.layers.len() - 1];
+        let mut input = features;
+        hidden
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| {
+                let activations = activate(self.head.activation, layer.forward(input.clone()));
+                input = self.head.dropout.forward(activations.clone(), index, Pass::Inference);
+                activations
+            })
+            .collect()
+    }
+
+    /// The activation after each hidden layer.
+    #[must_use]
+    pub fn activation(&self) -> Activation {
+        self.head.activation
+    }
+
     /// The first layer whose weights, or else whose values before the activation, are not all finite.
     #[must_use]
     pub fn first_non_finite(&self, features: Tensor<2>, pass: Pass) -> Option<NonFinite> {

@@ -11,6 +11,10 @@ pub struct Figures {
     pub learning_rate: f64,
     /// Global 2-norm of the gradient at the last optimizer step, before clipping; 0 without training.
     pub gradient_norm: f64,
+    /// The greatest update ratio of a layer when it was last measured; 0 without training.
+    pub update_ratio: f64,
+    /// The greatest share of dead or saturated units of a layer when it was last measured, in [0, 1].
+    pub inactive_share: f64,
     /// Seconds that the examples took.
     pub seconds: f64,
 }

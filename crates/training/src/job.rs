@@ -108,6 +108,7 @@ impl Job {
             schedule,
             recorder,
             unread: Vec::new(),
+            health: None,
             accumulated: None,
         };
         let (model, end) = launch(training_loop, model, rule, dashboard)?;

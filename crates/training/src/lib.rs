@@ -12,6 +12,7 @@ mod figures;
 #[cfg(test)]
 mod golden;
 mod gradients;
+mod health;
 mod host;
 mod job;
 mod metric;

@@ -19,11 +19,20 @@ pub(crate) enum Kind {
     LearningRate,
     ExamplesPerSecond,
     GradientNorm,
+    UpdateRatio,
+    InactiveShare,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Loss, Self::Accuracy, Self::LearningRate, Self::ExamplesPerSecond, Self::GradientNorm];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Loss,
+        Self::Accuracy,
+        Self::LearningRate,
+        Self::ExamplesPerSecond,
+        Self::GradientNorm,
+        Self::UpdateRatio,
+        Self::InactiveShare,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -32,6 +41,8 @@ impl Kind {
             Self::LearningRate => "Learning rate",
             Self::ExamplesPerSecond => "Examples per second",
             Self::GradientNorm => "Gradient norm",
+            Self::UpdateRatio => "Update ratio",
+            Self::InactiveShare => "Dead or saturated",
         }
     }
 
@@ -47,14 +58,16 @@ impl Kind {
             Self::LearningRate => figures.learning_rate,
             Self::ExamplesPerSecond => figures.examples_per_second(),
             Self::GradientNorm => figures.gradient_norm,
+            Self::UpdateRatio => figures.update_ratio,
+            Self::InactiveShare => 100.0 * figures.inactive_share,
         }
     }
 
     fn format(self, value: f64) -> String {
         match self {
             Self::Loss => format!("{value:.4}"),
-            Self::Accuracy => format!("{value:.2} %"),
-            Self::LearningRate => format!("{value:.3e}"),
+            Self::Accuracy | Self::InactiveShare => format!("{value:.2} %"),
+            Self::LearningRate | Self::UpdateRatio => format!("{value:.3e}"),
             Self::ExamplesPerSecond => format!("{value:.0}"),
             Self::GradientNorm => format!("{value:.3}"),
         }
@@ -96,7 +109,7 @@ impl Metric for FigureMetric {
     }
 
     fn attributes(&self) -> MetricAttributes {
-        let higher_is_better = !matches!(self.kind, Kind::Loss | Kind::GradientNorm);
+        let higher_is_better = !matches!(self.kind, Kind::Loss | Kind::GradientNorm | Kind::InactiveShare);
         NumericAttributes { unit: None, higher_is_better }.into()
     }
 

@@ -8,6 +8,7 @@ use kiln_artifacts::{MetricLog, MetricRow, Scope, Status, StopReason, TimingLog,
 use kiln_model::Tally;
 
 use crate::event::{Event, Observer};
+use crate::health::Health;
 use crate::monitoring::EpochTallies;
 use crate::setting::Setting;
 use crate::state::TrainingState;
@@ -26,6 +27,8 @@ pub(crate) struct Recorder {
     pub(crate) timings: TimingLog,
     pub(crate) observer: Box<dyn Observer>,
     status: Status,
+    update_ratio: f64,
+    inactive_share: f64,
     unshown: Tally,
     shown_at: Instant,
     status_at: Instant,
@@ -39,7 +42,17 @@ impl Recorder {
         status: Status,
     ) -> Self {
         let now = Instant::now();
-        Self { metrics, timings, observer, status, unshown: Tally::default(), shown_at: now, status_at: now }
+        Self {
+            metrics,
+            timings,
+            observer,
+            status,
+            update_ratio: 0.0,
+            inactive_share: 0.0,
+            unshown: Tally::default(),
+            shown_at: now,
+            status_at: now,
+        }
     }
 
     pub(crate) fn start(&mut self, state: &TrainingState, setting: &Setting) {
@@ -80,13 +93,20 @@ impl Recorder {
         &mut self,
         state: &mut TrainingState,
         setting: &Setting,
+        health: Option<Health>,
     ) -> Result<(), TrainingError> {
         let Tally { examples, .. } = state.interval_tally;
         let (loss, accuracy) = (state.interval_tally.loss(), state.interval_tally.accuracy());
         let (lr, gradient_norm) = (state.learning_rate, state.gradient_norm);
         let figures = [("loss", loss), ("accuracy", accuracy), ("lr", lr), ("gradient_norm", gradient_norm)];
         let (epoch, seconds) = (state.epoch as u64, state.interval_seconds);
-        self.metrics.append(&MetricRow::new("train", Scope::Interval, epoch, state.step, figures))?;
+        let mut row = MetricRow::new("train", Scope::Interval, epoch, state.step, figures);
+        if let Some(health) = &health {
+            row.figures.extend(health.figures());
+            self.update_ratio = health.update_ratio();
+            self.inactive_share = health.inactive_share();
+        }
+        self.metrics.append(&row)?;
         self.timings.append(&TimingRow::now(
             "train",
             Scope::Interval,
@@ -215,6 +235,8 @@ impl Recorder {
             tally: std::mem::take(&mut self.unshown),
             learning_rate: state.learning_rate,
             gradient_norm: state.gradient_norm,
+            update_ratio: self.update_ratio,
+            inactive_share: self.inactive_share,
             seconds: self.shown_at.elapsed().as_secs_f64(),
         };
         self.shown_at = Instant::now();

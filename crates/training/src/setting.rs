@@ -57,6 +57,11 @@ impl Setting {
         Some(Epoch::new(split, &self.normalizer, &batching, 0, 0, &self.device))
     }
 
+    /// Batches between two rows of the metric log: at least one row falls into each epoch.
+    pub(crate) fn log_interval(&self) -> usize {
+        self.experiment.dashboard.log_interval.min(self.batches)
+    }
+
     /// Training examples in an epoch.
     pub(crate) fn examples(&self) -> usize {
         self.data.train.len().min(self.batches * self.experiment.training.batch_size)

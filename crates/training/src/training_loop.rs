@@ -10,6 +10,7 @@ use kiln_model::Tally;
 
 use crate::classifier::StepOutput;
 use crate::gradients::{Gradients, global_norm};
+use crate::health::{Before, Health};
 use crate::monitoring::EpochTallies;
 use crate::optimizer::NetworkOptimizer;
 use crate::recorder::Recorder;
@@ -32,6 +33,8 @@ pub(crate) struct TrainingLoop {
     pub(crate) saver: Saver,
     /// Figures that have not been read back from the device yet.
     pub(crate) unread: Vec<StepOutput>,
+    /// The layers' health, measured in the step that ends an interval.
+    pub(crate) health: Option<Health>,
     /// Gradients of the batches since the last optimizer step.
     pub(crate) accumulated: Option<(Gradients, usize)>,
 }
@@ -105,6 +108,9 @@ impl TrainingLoop {
 
     /// One batch: forward, backward, and an optimizer step once enough batches are accumulated.
     fn step(&mut self, model: &mut Classifier, batch: Batch) -> Result<(), TrainingError> {
+        let accumulation = self.setting.experiment.training.gradient_accumulation;
+        let is_measured = (self.state.batch + 1).is_multiple_of(self.setting.log_interval());
+        let measured = is_measured.then(|| batch.clone());
         let (gradients, output) = model.forward_backward(batch);
         let gradients = Gradients::new(&model.mlp, gradients, self.setting.on_host);
         self.unread.push(output);
@@ -117,22 +123,26 @@ impl TrainingLoop {
             Some((sum, count)) => (sum.add(gradients), count + 1),
             None => (gradients, 1),
         };
-        let whole = count == self.setting.experiment.training.gradient_accumulation;
+        let whole = count == accumulation;
         if whole || self.state.batch == self.setting.batches || self.max_steps_reached() {
-            self.optimizer_step(model, sum.mean_of(count))
+            self.optimizer_step(model, sum.mean_of(count), measured)
         } else {
             self.accumulated = Some((sum, count));
             Ok(())
         }
     }
 
+    /// Moves the weights; where `measured` is the batch of an interval's last step, looks how the layers fare.
     fn optimizer_step(
         &mut self,
         model: &mut Classifier,
         mut gradients: Gradients,
+        measured: Option<Batch>,
     ) -> Result<(), TrainingError> {
-        if self.setting.on_host || self.is_interval_end() {
+        let mut before = None;
+        if self.setting.on_host || measured.is_some() {
             let norms = gradients.norms();
+            before = measured.map(|batch| (Before::new(&model.mlp, &norms), batch));
             self.state.gradient_norm = global_norm(&norms);
             if !self.state.gradient_norm.is_finite() {
                 return Err(diagnosis::of_gradient(&self.setting, &self.state, model, &norms));
@@ -141,6 +151,7 @@ impl TrainingLoop {
         let lr = self.schedule.rate(self.state.optimizer_steps, self.state.epoch - 1);
         let gradients = gradients.clip(&self.setting.experiment.training);
         self.optimizer.step(&mut model.mlp, gradients, lr);
+        self.health = before.map(|(before, batch)| before.health(model, batch));
         self.state.learning_rate = lr;
         self.state.optimizer_steps += 1;
         Ok(())
@@ -166,7 +177,7 @@ impl TrainingLoop {
     fn after_step(&mut self, model: &Classifier, processor: &mut Processor) -> Result<(), TrainingError> {
         if self.is_interval_end() {
             self.read_figures(model)?;
-            self.recorder.interval(&mut self.state, &self.setting)?;
+            self.recorder.interval(&mut self.state, &self.setting, self.health.take())?;
             if self.recorder.status_is_due() {
                 self.saver.write_status(self.recorder.status(&self.state, &self.setting));
             }
@@ -252,7 +263,7 @@ impl TrainingLoop {
     }
 
     fn is_interval_end(&self) -> bool {
-        self.state.batch.is_multiple_of(self.setting.experiment.dashboard.log_interval)
+        self.state.batch.is_multiple_of(self.setting.log_interval())
     }
 }
 

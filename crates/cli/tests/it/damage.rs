@@ -73,7 +73,11 @@ fn without_a_good_checkpoint_the_run_starts_over_and_says_so() {
     for step in steps {
         assert!(ended.stderr.contains(&format!("step-{step}")), "{}", ended.stderr);
     }
-    assert!(!ended.stderr.contains("no checkpoint was saved"), "they were, and are damaged: {}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("no checkpoint was saved"),
+        "they were, and are damaged: {}",
+        ended.stderr
+    );
     run.result().expect_same(&undisturbed);
 }
 

@@ -72,7 +72,8 @@ fn its_kill_key_leaves_at_once_with_a_word_and_a_terminal_that_works() {
     let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
     let run = start_and_press(&workplace, &terminal, &["q", "k"]);
     let screen = terminal.wait_for_exit(130);
-    let message = "error: training was killed from the dashboard; `kiln resume` goes on from the last checkpoint\n";
+    let message =
+        "error: training was killed from the dashboard; `kiln resume` goes on from the last checkpoint\n";
     assert!(screen.contains(message), "{screen}");
     terminal.expect_restored();
     run.expect_state("interrupted");
@@ -105,6 +106,9 @@ fn shows_an_error_on_the_terminal_that_it_gives_back() {
 #[test]
 fn needs_a_terminal() {
     let workplace = Workplace::new(COSINE);
-    workplace.run(&["train", "experiment.toml", "--ui", "tui"]).expect(2).says(&["needs a terminal", "--ui plain"]);
+    workplace
+        .run(&["train", "experiment.toml", "--ui", "tui"])
+        .expect(2)
+        .says(&["needs a terminal", "--ui plain"]);
     assert!(workplace.runs().is_empty(), "refused before anything is made");
 }

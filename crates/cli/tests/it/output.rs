@@ -59,7 +59,8 @@ fn runs_are_listed_shown_and_compared() {
     let workplace = Workplace::new(COSINE);
     assert!(workplace.run(&["runs", "list"]).expect(0).stdout.contains("no runs in artifacts"));
     assert_eq!(json(&workplace.run(&["runs", "list", "--json"]).expect(0)), Value::Array(Vec::new()));
-    let [one, two] = ["optimizer.lr=1e-3", "optimizer.lr=1e-2"].map(|lr| workplace.train(&["training.epochs=2", lr]));
+    let [one, two] =
+        ["optimizer.lr=1e-3", "optimizer.lr=1e-2"].map(|lr| workplace.train(&["training.epochs=2", lr]));
     let list = workplace.run(&["runs", "list"]).expect(0);
     assert_eq!(list.stdout.matches("finished").count(), 2, "{}", list.stdout);
     assert_eq!(json(&workplace.run(&["runs", "list", "--json"]).expect(0)).as_array().unwrap().len(), 2);
@@ -123,7 +124,8 @@ fn a_reader_that_goes_away_is_no_error() {
     let questions: [&[&str]; 5] =
         [&["runs", "list"], &["runs", "show"], &["config", "schema"], &["--help"], &["completions", "bash"]];
     for question in questions {
-        let mut child = workplace.command(question).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            workplace.command(question).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);

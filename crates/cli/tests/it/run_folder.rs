@@ -24,6 +24,8 @@ pub(crate) struct Outcome {
     status: BTreeMap<&'static str, Value>,
     best: String,
     last: String,
+    /// What writes that were cut short have left behind: nothing.
+    leftovers: Vec<PathBuf>,
     /// Weights and optimizer state of the last checkpoint.
     checkpoint: BTreeMap<String, Vec<u8>>,
 }
@@ -96,8 +98,17 @@ impl RunFolder {
             status: kept.into_iter().map(|key| (key, status[key].clone())).collect(),
             best: self.read("checkpoints/best"),
             last,
+            leftovers: self.leftovers(),
             checkpoint: checkpoint.into(),
         }
+    }
+
+    /// Files and folders whose names begin with a dot.
+    fn leftovers(&self) -> Vec<PathBuf> {
+        let folders = [self.path.clone(), self.file("checkpoints")];
+        let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with('.')).collect()
     }
 
     /// Every file with its content, to hold the folder to afterwards. The lock's content is a courtesy to
@@ -127,6 +138,7 @@ impl Outcome {
         assert_eq!(self.status, other.status);
         assert_eq!(self.weights_sha256, other.weights_sha256);
         assert_eq!((&self.best, &self.last), (&other.best, &other.last));
+        assert!(self.leftovers.is_empty(), "{:?}", self.leftovers);
         assert!(self.checkpoint == other.checkpoint, "the last checkpoint's files differ");
         assert!(self == other, "{self:#?}\n{other:#?}");
     }

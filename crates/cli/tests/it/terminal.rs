@@ -48,7 +48,8 @@ impl Terminal {
     /// Waits until the program that was started has left with this exit code; gives the screen it left behind.
     #[track_caller]
     pub(crate) fn wait_for_exit(&self, code: i32) -> String {
-        let screen = self.wait_for_any(&(0..=255).map(|code| format!("left with {code}.")).collect::<Vec<_>>());
+        let screen =
+            self.wait_for_any(&(0..=255).map(|code| format!("left with {code}.")).collect::<Vec<_>>());
         assert!(screen.contains(&format!("left with {code}.")), "{screen}");
         assert!(!screen.contains("panicked"), "{screen}");
         screen
@@ -106,7 +107,10 @@ impl Terminal {
         for line in &lines {
             assert_eq!(line.chars().count(), self.columns, "not the full width: {line:?}\n{screen}");
             let ends = [line.chars().next(), line.chars().last()];
-            assert!(ends.iter().flatten().all(|end| "┌┐└┘│".contains(*end)), "a broken frame: {line:?}\n{screen}");
+            assert!(
+                ends.iter().flatten().all(|end| "┌┐└┘│".contains(*end)),
+                "a broken frame: {line:?}\n{screen}"
+            );
         }
         let count = |corner: char| screen.matches(corner).count();
         let corners = ['┌', '┐', '└', '┘'].map(count);
