@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Data(Data),
     /// Check, show or explain experiment files.
     Config(Config),
+    /// Take a small network through one step by hand: every sum, slope, gradient and new weight.
+    Trace(Trace),
     /// Find out which backends work here, and whether they compute right.
     Doctor(Doctor),
     /// Print a completion script for a shell.
@@ -209,6 +211,15 @@ pub(crate) enum ConfigAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    /// A worked example, such as `configs/worked/backpropagation.toml`.
+    pub(crate) file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

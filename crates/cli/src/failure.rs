@@ -8,12 +8,15 @@ use kiln_config::ConfigError;
 use kiln_data::DataError;
 use kiln_evaluation::EvaluationError;
 use kiln_model::ModelError;
+use kiln_study::TraceError;
 use kiln_training::TrainingError;
 
 /// Something went wrong while doing what was asked.
 pub(crate) const FAILED: u8 = 1;
 /// The request itself is wrong: arguments or experiment file.
 pub(crate) const USAGE: u8 = 2;
+/// The work was done, and what it found is not what was expected.
+pub(crate) const VERDICT: u8 = 3;
 /// Someone or something stopped the work; it can be resumed.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -31,6 +34,10 @@ impl Failure {
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: USAGE, message: message.into() }
+    }
+
+    pub(crate) fn verdict(message: impl Into<String>) -> Self {
+        Self { code: VERDICT, message: message.into() }
     }
 
     pub(crate) fn interrupted(message: impl Into<String>) -> Self {
@@ -82,6 +89,12 @@ impl From<ArtifactError> for Failure {
 impl From<EvaluationError> for Failure {
     fn from(error: EvaluationError) -> Self {
         Self::failed(error.to_string())
+    }
+}
+
+impl From<TraceError> for Failure {
+    fn from(error: TraceError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

@@ -4,7 +4,9 @@ use std::fs::OpenOptions;
 use std::sync::Mutex;
 
 use kiln_artifacts::Run;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::failure::Failure;
 
@@ -13,15 +15,18 @@ pub(crate) fn log_to(run: &Run) -> Result<(), Failure> {
     let path = run.train_log();
     let file = OpenOptions::new().create(true).append(true).open(&path);
     let file = file.map_err(|error| Failure::failed(format!("cannot open {}: {error}", path.display())))?;
-    // wgpu and its parts tell more at `info` than anyone reads.
-    let filter =
-        std::env::var("KILN_LOG").unwrap_or_else(|_| "info,wgpu_core=warn,wgpu_hal=warn,naga=warn".into());
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(Mutex::new(file))
-        .finish();
+    let filter = match std::env::var("KILN_LOG") {
+        Ok(text) => text.parse().map_err(|error| Failure::usage(format!("KILN_LOG = \"{text}\": {error}")))?,
+        Err(_) => quiet_gpu(),
+    };
+    let layer = fmt::layer().with_ansi(false).with_writer(Mutex::new(file)).with_filter(filter);
     // A second run in one process would go on in the first one's log; there is no such command.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = tracing::subscriber::set_global_default(registry().with(layer));
     Ok(())
+}
+
+/// `info`, but for wgpu and its parts, which tell more at that level than anyone reads.
+fn quiet_gpu() -> Targets {
+    let quiet = ["wgpu_core", "wgpu_hal", "naga"].map(|target| (target, LevelFilter::WARN));
+    Targets::new().with_default(LevelFilter::INFO).with_targets(quiet)
 }

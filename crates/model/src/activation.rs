@@ -7,7 +7,8 @@ use kiln_config::Activation;
 const LEAKY_SLOPE: f64 = 0.01;
 
 /// Applies `function` to every entry; the shape stays.
-pub(crate) fn activate(function: Activation, tensor: Tensor<2>) -> Tensor<2> {
+#[must_use]
+pub fn activate(function: Activation, tensor: Tensor<2>) -> Tensor<2> {
     match function {
         Activation::Relu => activation::relu(tensor),
         Activation::Tanh => activation::tanh(tensor),

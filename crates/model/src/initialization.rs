@@ -18,12 +18,13 @@ pub(crate) fn start_layer(
     [inputs, outputs]: [usize; 2],
     seed: u64,
 ) -> LayerStart {
+    let gain = model.initialization_gain;
     let mut stream = Stream::new(seed, Purpose::Initialization, &[layer as u64]);
     let (fan_in, fan_out) = (inputs as f64, outputs as f64);
     let size = inputs * outputs;
-    let mut uniform = |bound: f64, count| draw(count, || (2.0 * stream.uniform() - 1.0) * bound);
+    let mut uniform = |bound: f64, count| draw(count, || (2.0 * stream.uniform() - 1.0) * bound * gain);
     let mut normals = Stream::new(seed, Purpose::Initialization, &[layer as u64]);
-    let mut normal = |deviation: f64| draw(size, || normals.normal() * deviation);
+    let mut normal = |deviation: f64| draw(size, || normals.normal() * deviation * gain);
     let constant = model.initialization_constant as f32;
     let zeros = vec![0.0; outputs];
     let (weight, bias): (Vec<f32>, Vec<f32>) = match model.initialization {
@@ -126,6 +127,17 @@ mod tests {
             let found = deviation(&start(initialization).weight);
             assert!((found / expected - 1.0).abs() < 0.02, "{initialization:?}: {found} for {expected}");
         }
+    }
+
+    #[test]
+    fn the_gain_is_a_factor_on_what_is_drawn() {
+        let start = |initialization_gain| {
+            let model = Model { initialization_gain, ..Model::default() };
+            start_layer(&model, 0, [4, 3], 3)
+        };
+        let (plain, large) = (start(1.0), start(4.0));
+        assert!(plain.weight.iter().zip(&large.weight).all(|(plain, large)| plain * 4.0 == *large));
+        assert!(plain.bias.iter().zip(&large.bias).all(|(plain, large)| plain * 4.0 == *large));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod mlp;
 mod tally;
 mod weights;
 
+pub use activation::activate;
 pub use dropout::{Dropout, Pass};
 pub use error::ModelError;
 pub use initialization::check_weights;

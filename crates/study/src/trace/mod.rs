@@ -1,0 +1,9 @@
+//! Backpropagation by hand, done by the program: one example through a small network, every quantity named.
+
+mod file;
+mod network;
+mod quantity;
+
+pub use file::{TraceError, TraceFile};
+pub use network::trace;
+pub use quantity::{Kind, Quantity, Trace};
