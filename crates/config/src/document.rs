@@ -1,4 +1,6 @@
 //! A TOML text: its table, its lines, and what is wrong with its syntax.
+//!
+//! Public because a study's file is read with the same care, and part of it is an experiment's.
 
 use std::ops::Range;
 
@@ -7,7 +9,8 @@ use toml::de::DeTable;
 use crate::{Fault, Origin, Problem};
 
 /// A named TOML text.
-pub(crate) struct Document<'a> {
+#[derive(Clone, Debug)]
+pub struct Document<'a> {
     pub(crate) name: &'a str,
     pub(crate) text: &'a str,
     /// Offset of each line's first byte.
@@ -18,7 +21,9 @@ pub(crate) struct Document<'a> {
 const LONGEST_EXCERPT: usize = 60;
 
 impl<'a> Document<'a> {
-    pub(crate) fn new(name: &'a str, text: &'a str) -> Self {
+    /// A text, with the name that messages call it by.
+    #[must_use]
+    pub fn new(name: &'a str, text: &'a str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { name, text, starts }
     }
@@ -27,7 +32,7 @@ impl<'a> Document<'a> {
     ///
     /// # Errors
     /// Every place where the text is no TOML, from top to bottom, one per line.
-    pub(crate) fn table(&self) -> Result<DeTable<'a>, Vec<Problem>> {
+    pub fn table(&self) -> Result<DeTable<'a>, Vec<Problem>> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if errors.is_empty() {
             return Ok(table.into_inner());
@@ -40,7 +45,8 @@ impl<'a> Document<'a> {
     }
 
     /// The place of a part of the text.
-    pub(crate) fn origin(&self, span: &Range<usize>) -> Origin {
+    #[must_use]
+    pub fn origin(&self, span: &Range<usize>) -> Origin {
         Origin::File { name: self.name.to_owned(), line: self.line(span.start) }
     }
 

@@ -31,6 +31,8 @@ pub(crate) enum When {
     On,
 }
 
+const GENERATED: When = When::Is(&["moons", "spirals", "noisy-features"]);
+const DRAWN: When = When::Is(&["pytorch", "xavier-uniform", "xavier-normal", "he-uniform", "he-normal"]);
 const SGD: When = When::Is(&["sgd"]);
 const ADAM: When = When::Is(&["adam", "adamw"]);
 const PLATEAU: When = When::Is(&["reduce-on-plateau"]);
@@ -51,9 +53,17 @@ pub(crate) const EFFECTS: &[Effect] = &[
     row("data.test_path", "data.source", When::Is(&["csv", "image-folder"])),
     row("data.label_column", "data.source", When::Is(&["csv"])),
     row("data.image_size", "data.source", When::Is(&["image-folder"])),
-    row("data.test", "data.source", When::Is(&["digits", "csv", "image-folder"])),
+    row("data.examples", "data.source", GENERATED),
+    row("data.noise", "data.source", GENERATED),
+    row("data.features", "data.source", When::Is(&["noisy-features"])),
+    row(
+        "data.test",
+        "data.source",
+        When::Is(&["digits", "csv", "image-folder", "moons", "spirals", "noisy-features"]),
+    ),
     row("data.test", "data.test_path", When::LeftOut),
     row("model.initialization_constant", "model.initialization", When::Is(&["constant"])),
+    row("model.initialization_gain", "model.initialization", DRAWN),
     row("model.weights", "model.initialization", When::Is(&["explicit"])),
     row("loss.label_smoothing", "loss.name", When::Is(&["cross-entropy"])),
     row("loss.class_weights", "loss.name", When::Is(&["cross-entropy", "nll"])),

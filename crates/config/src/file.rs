@@ -4,10 +4,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::{Fault, nearest};
+use crate::{ConfigError, Fault, Problem, nearest};
 
 /// More than any experiment file has; devices and data files never end or take minutes.
 const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// The text of a configuration file.
+///
+/// # Errors
+/// If it is missing, a folder, larger than 16 MiB, not UTF-8, or the system refuses it.
+pub fn read_text(path: &Path) -> Result<String, ConfigError> {
+    read(path).map_err(|fault| ConfigError::new(vec![Problem::new(None, fault)]))
+}
 
 /// The file's text.
 ///

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use crate::document::Document;
 use crate::reader::{Place, Reader};
 use crate::setting::Findings;
-use crate::{Fault, Problem, Source, file, given};
+use crate::{Fault, Patch, Problem, Source, file, given};
 
 /// What all layers said.
 #[derive(Debug, Default)]
@@ -41,6 +41,13 @@ impl Layers {
             self.document(&Document::new(&link.name, &link.text));
         }
         chain.into_iter().next().map(|link| link.text).unwrap_or_default()
+    }
+
+    /// Reads a table of another file as a layer of its own.
+    pub(crate) fn patch(&mut self, patch: &Patch<'_>) {
+        self.rank += 1;
+        let place = Place::Text(patch.document);
+        Reader { place, rank: self.rank, findings: &mut self.findings }.document(patch.table);
     }
 
     /// Reads variables as keys.

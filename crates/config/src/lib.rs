@@ -30,20 +30,24 @@ mod setting;
 mod shown;
 mod value;
 
+pub use document::Document;
 pub use experiment::Experiment;
 pub use explain::{Explanation, KeyExplanation, SectionExplanation, explain, keys};
+pub use file::read_text;
 pub use given::RESERVED_VARIABLES;
 pub use kind::Choice;
+pub use nearest::word as nearest_word;
 pub use origin::Origin;
 pub use problem::{ConfigError, Fault, Problem};
 pub use reference::reference;
-pub use resolve::{Request, Resolved, Source, resolve};
+pub use resolve::{Patch, Request, Resolved, Source, resolve, resolve_patched};
 pub use schema::schema;
 pub use sections::{
     Activation, Backend, BackendName, Checkpoint, Ckpt, ClassLabel, Dashboard, Data, DataSource, DropoutMode,
     EarlyStopping, Evaluation, Holdout, Initialization, LayerWeights, Loss, LossName, LrScheduler,
     LrSchedulerName, Mode, Model, Monitor, Normalization, Optimizer, OptimizerName, Output, Training, Ui,
 };
+pub use shown::shown;
 
 /// `configs/digits.toml`: the experiment of a bare `kiln train`, which needs no file and no network.
 pub const DIGITS: &str = include_str!("../../../configs/digits.toml");

@@ -49,7 +49,8 @@ pub(crate) fn choice<'a>(name: &str, choices: &'a [Choice]) -> Option<&'a str> {
 }
 
 /// The one of `words` that is most like `found`, if any is like it at all.
-pub(crate) fn word<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn word<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     words
         .map(|word| (similarity(found, word), word))
         .filter(|(similarity, _)| *similarity >= SIMILAR)

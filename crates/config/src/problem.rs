@@ -145,14 +145,16 @@ pub enum Fault {
 }
 
 impl Problem {
-    pub(crate) fn new(origin: impl Into<Option<Origin>>, fault: Fault) -> Self {
+    /// A fault at a place.
+    pub fn new(origin: impl Into<Option<Origin>>, fault: Fault) -> Self {
         Self { origin: origin.into(), fault }
     }
 }
 
 impl ConfigError {
     /// The problems of each file from top to bottom, then those of other places, as they were found.
-    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
+    #[must_use]
+    pub fn new(mut problems: Vec<Problem>) -> Self {
         let mut files: Vec<String> = Vec::new();
         for problem in &problems {
             if let Some(Origin::File { name, .. }) = &problem.origin

@@ -17,6 +17,8 @@ pub enum Purpose {
     Dropout,
     /// Examples chosen for display or resampling.
     Sampling,
+    /// Generated examples; indices: source, column.
+    Generation,
 }
 
 /// A stream of random numbers.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use toml::de::DeTable;
 use toml::{Table, Value};
 
 use crate::contradiction::{self, Case};
@@ -39,6 +40,16 @@ pub struct Request {
     pub overrides: Vec<String>,
 }
 
+/// A layer between the experiment file and the environment: a table of settings in another file, such as a
+/// study's `overrides`.
+#[derive(Clone, Copy, Debug)]
+pub struct Patch<'a> {
+    /// The file; messages name it and its lines.
+    pub document: &'a Document<'a>,
+    /// The settings, as an experiment file has them.
+    pub table: &'a DeTable<'a>,
+}
+
 /// An experiment with the story of its values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
@@ -60,8 +71,19 @@ pub struct Resolved {
 /// # Errors
 /// Everything that is wrong in any layer, and every contradiction between their values.
 pub fn resolve(request: &Request) -> Result<Resolved, ConfigError> {
+    resolve_patched(request, &[])
+}
+
+/// As [`resolve`], with `patches` over the file, later ones over earlier ones.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_patched(request: &Request, patches: &[Patch<'_>]) -> Result<Resolved, ConfigError> {
     let mut layers = Layers::default();
     let input = layers.source(&request.source);
+    for patch in patches {
+        layers.patch(patch);
+    }
     layers.environment(&request.environment);
     layers.overrides(&request.overrides);
     let Layers { mut findings, complete, .. } = layers;

@@ -42,7 +42,8 @@ fn conversion_of_itself(kind: &Kind, value: &DeValue<'_>) -> bool {
 }
 
 /// The value as a message shows it: short, on one line.
-pub(crate) fn shown(value: &DeValue<'_>) -> String {
+#[must_use]
+pub fn shown(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => literal(&Value::String(excerpt(text))),
         DeValue::Integer(number) => excerpt(&number.to_string()),

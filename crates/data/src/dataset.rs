@@ -9,6 +9,7 @@ use crate::{
     DataError, Downloads, Fault, Folders, Normalizer, Progress, Split,
     checksum::Hasher,
     holdout::{Choice, choose},
+    label_noise::mislabel,
     selection::Selection,
     source::{self, Source},
 };
@@ -95,7 +96,8 @@ impl DataSet {
 
 /// Reads the data that `data` asks for, cuts it into splits and fits the scaling.
 ///
-/// `seed` decides which examples are held out for validation and which are left out by a limit. A published
+/// `seed` decides which examples are held out for validation, which are left out by a limit and which get a
+/// wrong label. A published
 /// data set that is not here is downloaded, and `progress` is told how far that is.
 ///
 /// # Errors
@@ -131,6 +133,7 @@ pub fn load_with(
     let test = limit(test, data.test_limit, seed, Choice::TestLimit);
     let (train, validation) = hold_out_validation(data.validation, train, seed)?;
     check_not_empty(&train, &test, &selection.classes)?;
+    let train = mislabel(train, data.label_noise, selection.classes.len(), seed);
     let normalizer = Normalizer::fit(data.normalization, &train);
     let sha256 = content_hash(&source.files);
     let Source { name, shape, files, .. } = source;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     DataError, Downloads, FileRecord, Folders, NoProgress, Published, Shape,
     dataset::content_hash,
-    source::{self, Place, locate, published},
+    source::{self, Place, generated_name, locate, published},
 };
 
 /// A data set as it is on this machine, or as it would be.
@@ -73,7 +73,7 @@ fn name(source: DataSource, set: Option<&Published>) -> String {
         (None, DataSource::Digits) => "digits",
         (None, DataSource::Idx) => "idx",
         (None, DataSource::Csv) => "csv",
-        (None, _) => "image-folder",
+        (None, source) => generated_name(source).unwrap_or("image-folder"),
     }
     .to_owned()
 }
@@ -82,7 +82,7 @@ fn origin(source: DataSource, set: Option<&Published>) -> Option<String> {
     match (set, source) {
         (Some(set), _) => Some(set.origin.to_owned()),
         (None, DataSource::Digits) => Some(source::DIGITS_ORIGIN.to_owned()),
-        _ => None,
+        _ => generated_name(source).map(|_| source::GENERATED_ORIGIN.to_owned()),
     }
 }
 

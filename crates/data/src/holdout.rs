@@ -11,6 +11,7 @@ pub(crate) enum Choice {
     Test,
     TrainLimit,
     TestLimit,
+    LabelNoise,
 }
 
 /// The positions that were chosen, and the others; both ascending.

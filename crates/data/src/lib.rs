@@ -19,6 +19,7 @@ mod epoch;
 mod error;
 mod folders;
 mod holdout;
+mod label_noise;
 mod loader;
 mod normalizer;
 mod progress;

@@ -119,6 +119,12 @@ impl Split {
         }
     }
 
+    /// The same examples under other labels.
+    pub(crate) fn with_labels(self, labels: Vec<u32>) -> Self {
+        debug_assert_eq!(labels.len(), self.rows.len(), "every example has a label");
+        Self { labels: labels.into(), ..self }
+    }
+
     /// Keeps the examples whose label `renumber` gives a number, under that number.
     pub(crate) fn relabel(&self, renumber: impl Fn(u32) -> Option<u32>) -> Self {
         let (rows, labels): (Vec<u32>, Vec<u32>) = self

@@ -22,7 +22,15 @@ pub(super) fn class_count(data: &Data) -> Option<usize> {
     if !data.classes.is_empty() {
         return Some(data.classes.len());
     }
-    has_ten_classes(data.source).then_some(10)
+    match data.source {
+        source if has_ten_classes(source) => Some(10),
+        source if has_two_classes(source) => Some(2),
+        _ => None,
+    }
+}
+
+fn has_two_classes(source: DataSource) -> bool {
+    matches!(source, DataSource::Moons | DataSource::Spirals | DataSource::NoisyFeatures)
 }
 
 fn has_ten_classes(source: DataSource) -> bool {
@@ -36,9 +44,7 @@ fn path(case: &Case<'_>) -> Option<Contradiction> {
         DataSource::Csv => "the path of a csv file",
         DataSource::Idx => "the folder of the IDX files",
         DataSource::ImageFolder => "the folder of the pictures",
-        DataSource::Digits | DataSource::Mnist | DataSource::FashionMnist | DataSource::Kmnist => {
-            return None;
-        }
+        _ => return None,
     };
     data.path.is_none().then(|| {
         let message = format!("{} needs `data.path`, {needed}; it is missing", case.setting("data.source"));
@@ -82,17 +88,20 @@ fn twice(case: &Case<'_>) -> Option<Contradiction> {
 
 fn no_such_class(case: &Case<'_>) -> Option<Contradiction> {
     let data = &case.experiment.data;
-    let missing =
-        data.classes.iter().find(|label| matches!(label, ClassLabel::Number(number) if *number > 9))?;
-    has_ten_classes(data.source).then(|| {
-        let message = format!(
-            "{} names class {}, but {} has the classes 0 to 9",
-            case.setting(CLASSES),
-            written(missing),
-            case.setting("data.source")
-        );
-        Contradiction::new(&[CLASSES, "data.source"], message)
-    })
+    let greatest = match data.source {
+        source if has_ten_classes(source) => 9,
+        source if has_two_classes(source) => 1,
+        _ => return None,
+    };
+    let is_missing = |label: &&ClassLabel| matches!(label, ClassLabel::Number(number) if *number > greatest);
+    let missing = data.classes.iter().find(is_missing)?;
+    let message = format!(
+        "{} names class {}, but {} has the classes 0 to {greatest}",
+        case.setting(CLASSES),
+        written(missing),
+        case.setting("data.source")
+    );
+    Some(Contradiction::new(&[CLASSES, "data.source"], message))
 }
 
 fn class_weights(case: &Case<'_>) -> Option<Contradiction> {

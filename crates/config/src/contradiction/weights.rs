@@ -2,7 +2,7 @@
 
 use super::data::class_count;
 use super::{Case, Contradiction, counted};
-use crate::{DataSource, Initialization, LayerWeights, Model};
+use crate::{Data, DataSource, Initialization, LayerWeights, Model};
 
 const WEIGHTS: &str = "model.weights";
 
@@ -49,7 +49,7 @@ fn inputs_fault(case: &Case<'_>, index: usize, rows: usize, at: &str) -> Option<
     let model = &case.experiment.model;
     let (expected, key) = match index.checked_sub(1) {
         Some(before) => (*model.hidden.get(before)?, "model.hidden"),
-        None => (features(case.experiment.data.source)?, "data.source"),
+        None => (features(&case.experiment.data)?, "data.source"),
     };
     (rows != expected).then(|| {
         let message = format!(
@@ -94,10 +94,12 @@ fn bias_fault(case: &Case<'_>, given: usize, outputs: usize, at: &str) -> Option
 }
 
 /// Features per example, where the source alone says so.
-fn features(source: DataSource) -> Option<usize> {
-    match source {
+fn features(data: &Data) -> Option<usize> {
+    match data.source {
         DataSource::Digits => Some(64),
         DataSource::Mnist | DataSource::FashionMnist | DataSource::Kmnist => Some(784),
+        DataSource::Moons | DataSource::Spirals => Some(2),
+        DataSource::NoisyFeatures => Some(data.features),
         DataSource::Idx | DataSource::Csv | DataSource::ImageFolder => None,
     }
 }

@@ -19,6 +19,17 @@ pub struct Data {
     pub label_column: String,
     /// Height and width in pixels that image-folder pictures are resized to.
     pub image_size: [usize; 2],
+    /// Examples that a generated source has in all, test data included.
+    pub examples: usize,
+    /// Standard deviation of the normal noise on each coordinate of a generated source, whose shapes are
+    /// about 2 wide.
+    pub noise: f64,
+    /// Features of `noisy-features`: the first two tell the classes apart, the others are noise alone. The
+    /// first ones are the same for every number.
+    pub features: usize,
+    /// Share of the training examples whose class is replaced by another, drawn by the seed; validation and
+    /// test examples keep theirs.
+    pub label_noise: f64,
     /// Held out of the training data to watch for overfitting: a fraction below 1, or a count.
     pub validation: Holdout,
     /// Held out as test data where the source has no test split of its own: a fraction, or a count.
@@ -41,6 +52,10 @@ impl Default for Data {
             test_path: None,
             label_column: "label".to_owned(),
             image_size: [28, 28],
+            examples: 1000,
+            noise: 0.1,
+            features: 20,
+            label_noise: 0.0,
             validation: Holdout::Fraction(0.1),
             test: Holdout::Fraction(0.2),
             classes: Vec::new(),
@@ -69,6 +84,12 @@ pub enum DataSource {
     Csv,
     /// A folder with one folder of pictures per class.
     ImageFolder,
+    /// Generated: two half circles in the plane that reach into each other.
+    Moons,
+    /// Generated: two spirals in the plane, wound around each other one and a half times.
+    Spirals,
+    /// Generated: two overlapping classes that two features tell apart, and features that are noise.
+    NoisyFeatures,
 }
 
 /// How much is held out: below 1 a fraction of the examples, from 1 on a count. Zero holds out nothing.

@@ -19,6 +19,8 @@ pub struct Model {
     pub initialization: Initialization,
     /// Value of every weight and bias where `initialization` is `constant`.
     pub initialization_constant: f64,
+    /// Factor on every weight and bias that is drawn; far above 1, a deep network explodes.
+    pub initialization_gain: f64,
     /// Explicit weights, a table per layer, where `initialization` is `explicit`.
     pub weights: Vec<LayerWeights>,
     /// Probability that a hidden unit is dropped in training, at least 0 and below 1.
@@ -36,6 +38,7 @@ impl Default for Model {
             bias: true,
             initialization: Initialization::Pytorch,
             initialization_constant: 0.0,
+            initialization_gain: 1.0,
             weights: Vec::new(),
             dropout: 0.0,
             dropout_mode: DropoutMode::Inverted,

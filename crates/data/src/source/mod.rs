@@ -3,6 +3,7 @@
 mod catalog;
 mod csv;
 mod digits;
+mod generated;
 mod idx;
 mod idx_folder;
 mod image_folder;
@@ -17,6 +18,7 @@ use kiln_config::{Data, DataSource};
 pub(crate) use catalog::{FASHION_MNIST, KMNIST, MNIST};
 pub use catalog::{Published, PublishedFile};
 pub(crate) use digits::ORIGIN as DIGITS_ORIGIN;
+pub(crate) use generated::ORIGIN as GENERATED_ORIGIN;
 pub(crate) use published::{Place, locate, note_path};
 
 use crate::{DataError, Downloads, Fault, FileRecord, Folders, Progress, Shape, Split};
@@ -49,7 +51,17 @@ pub(crate) fn read(
         DataSource::ImageFolder => {
             image_folder::read(data, path_of(data, "image-folder", "a folder with a folder per class")?)
         }
-        _ => Ok(digits::read()),
+        source => Ok(generated_name(source).map_or_else(digits::read, |name| generated::read(data, name))),
+    }
+}
+
+/// The name of a source that is generated.
+pub(crate) fn generated_name(source: DataSource) -> Option<&'static str> {
+    match source {
+        DataSource::Moons => Some("moons"),
+        DataSource::Spirals => Some("spirals"),
+        DataSource::NoisyFeatures => Some("noisy-features"),
+        _ => None,
     }
 }
 
@@ -59,7 +71,7 @@ pub(crate) fn published(source: DataSource) -> Option<&'static Published> {
         DataSource::Mnist => Some(&MNIST),
         DataSource::FashionMnist => Some(&FASHION_MNIST),
         DataSource::Kmnist => Some(&KMNIST),
-        DataSource::Digits | DataSource::Idx | DataSource::Csv | DataSource::ImageFolder => None,
+        _ => None,
     }
 }
 
