@@ -1,5 +1,7 @@
 //! Why a run cannot be evaluated.
 
+use std::{io, path::PathBuf};
+
 use kiln_artifacts::ArtifactError;
 use kiln_model::ModelError;
 
@@ -25,5 +27,38 @@ pub enum EvaluationError {
         step: u64,
         /// The file that is missing.
         file: &'static str,
+    },
+    /// No figure is defined without an example.
+    #[error("there is no example to evaluate")]
+    NoExamples,
+    /// Predictions that contradict themselves.
+    #[error("predictions that cannot be: expected {expected}, found {found}")]
+    Inconsistent {
+        /// What predictions must be.
+        expected: String,
+        /// What these are.
+        found: String,
+    },
+    /// A file or folder that the system refuses.
+    #[error("cannot {action} {}: {cause}", path.display())]
+    Io {
+        /// What was tried, as a verb phrase.
+        action: &'static str,
+        /// The file or folder it was tried on.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A file of predictions whose content is not what it must be.
+    #[error("{}, line {line}: expected {expected}, found {found}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What must stand there.
+        expected: String,
+        /// What stands there.
+        found: String,
     },
 }

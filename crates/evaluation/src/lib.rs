@@ -1,9 +1,54 @@
 //! One prediction pass over a split, and the figures that follow from it.
+//!
+//! [`predict`] runs a network over a split once; [`Evaluation::new`] computes everything else from the
+//! [`Predictions`], in double precision and over the whole split. [`write_evaluation`] also keeps both in the
+//! run's folder, from which [`Predictions::read`] gets them back without a model.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
+
+mod agreement;
+mod average_roc;
+mod bootstrap;
+mod calibration;
+mod class_scores;
+mod classification_report;
+mod confusion;
+mod csv_text;
+mod curves;
 mod error;
+mod evaluation;
+mod evaluation_files;
+#[cfg(test)]
+mod golden;
+mod metrics;
 mod pass;
+mod precision_recall;
+mod predictions;
+mod predictions_reader;
+mod predictions_writer;
+mod probability_scores;
+#[cfg(test)]
+mod properties;
+mod ranking;
+mod roc;
 mod stored_model;
+mod sum;
+mod thinning;
+mod top_k;
+mod undefined;
 
+pub use bootstrap::{Interval, Intervals};
+pub use calibration::ReliabilityBin;
+pub use classification_report::{ClassificationReport, ReportRow};
+pub use confusion::Confusion;
+pub use curves::{PrecisionRecallCurves, RocCurves};
 pub use error::EvaluationError;
-pub use pass::{PassFigures, evaluate};
+pub use evaluation::{Evaluation, EvaluationSettings};
+pub use evaluation_files::{METRICS_FILE, PREDICTIONS_FILE, write_evaluation};
+pub use metrics::{ClassFigures, CurveFigures, DropoutActive, LabelFigures, Metrics, ProbabilityFigures};
+pub use pass::{PassFigures, evaluate, evaluate_with_dropout, predict};
+pub use precision_recall::PrecisionRecallCurve;
+pub use predictions::Predictions;
+pub use roc::RocCurve;
 pub use stored_model::{StoredModel, load_model};
+pub use undefined::{PartialMean, Undefined};

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use burn::tensor::{Device, Int, Tensor};
 use kiln_backend::Selected;
-use kiln_data::{Batching, DataSet, Epoch, Split};
+use kiln_data::{Batch, Batching, DataSet, Epoch, Split};
 use kiln_model::{Loss, Mlp, Pass, Tally};
 use serde::Serialize;
+
+use crate::Predictions;
 
 /// Whole-split figures; they do not depend on the batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -18,7 +21,10 @@ pub struct PassFigures {
     pub examples: u64,
 }
 
-/// Predicts every example of `split` in inference mode.
+/// Examples in a batch with dropout left on. Fixed, because the masks depend on it.
+const DROPOUT_BATCH: usize = 256;
+
+/// Loss and accuracy of `mlp` on every example of `split`, in inference mode.
 #[must_use]
 pub fn evaluate(
     mlp: &Mlp,
@@ -28,11 +34,207 @@ pub fn evaluate(
     batch_size: usize,
     backend: &Selected,
 ) -> PassFigures {
-    let normalizer = Arc::new(data.normalizer.clone());
-    let mut tally = Tally::default();
-    for batch in Epoch::new(split, &normalizer, &Batching::in_order(batch_size), 0, 0, &backend.device) {
+    figures(mlp, loss, batches(data, split, batch_size, backend), |_| Pass::Inference)
+}
+
+/// As [`evaluate`] with dropout left on: not the way to test a network, but the way some published figures
+/// were measured. Batches are of 256 examples in the split's order, and batch number n, from 0, drops the
+/// units that step n of training drops, so that the figures are the same every time.
+#[must_use]
+pub fn evaluate_with_dropout(
+    mlp: &Mlp,
+    loss: &Loss,
+    data: &DataSet,
+    split: &Split,
+    backend: &Selected,
+) -> PassFigures {
+    let batches = batches(data, split, DROPOUT_BATCH, backend);
+    figures(mlp, loss, batches, |batch| Pass::Training { step: batch.step })
+}
+
+/// Predicts every example of `split` in inference mode: the one pass that all of an evaluation follows from.
+///
+/// The predicted class is that of the greatest output, the first of several that are equal; an output that
+/// is NaN is never the greatest.
+///
+/// # Panics
+/// Where `mlp` has not an output for each class of `data`.
+#[must_use]
+pub fn predict(
+    mlp: &Mlp,
+    loss: &Loss,
+    data: &DataSet,
+    split: &Split,
+    batch_size: usize,
+    backend: &Selected,
+) -> Predictions {
+    let classes = data.class_count();
+    let mut predicted = Vec::with_capacity(split.len());
+    let mut probabilities = Vec::with_capacity(split.len() * classes);
+    let mut losses = Vec::with_capacity(split.len());
+    for batch in batches(data, split, batch_size, backend) {
         let output = mlp.forward(batch.features, Pass::Inference);
-        loss.tally(output, batch.targets, &mut tally);
+        losses.extend(values(loss.per_example(output.clone(), batch.targets)).into_iter().map(f64::from));
+        // A GPU's exponential function can be a little above 1.
+        let rows = values(mlp.probabilities(output.clone()));
+        probabilities.extend(rows.into_iter().map(|value| value.clamp(0.0, 1.0)));
+        predicted.extend(values(output).chunks_exact(classes).map(greatest));
+    }
+    let truth = split.labels().to_vec();
+    let weights = example_weights(loss, &truth, classes, &backend.device);
+    let predictions = Predictions::new(data.classes.clone(), truth, predicted, probabilities, losses);
+    let weighted = predictions.and_then(|predictions| match weights {
+        Some(weights) => predictions.with_weights(weights),
+        None => Ok(predictions),
+    });
+    weighted.expect("a network gives each example as many outputs as there are classes")
+}
+
+fn batches(data: &DataSet, split: &Split, batch_size: usize, backend: &Selected) -> Epoch {
+    let normalizer = Arc::new(data.normalizer.clone());
+    Epoch::new(split, &normalizer, &Batching::in_order(batch_size), 0, 0, &backend.device)
+}
+
+fn figures(mlp: &Mlp, loss: &Loss, batches: Epoch, pass: impl Fn(&Batch) -> Pass) -> PassFigures {
+    let mut tally = Tally::default();
+    for batch in batches {
+        let pass = pass(&batch);
+        loss.tally(mlp.forward(batch.features, pass), batch.targets, &mut tally);
     }
     PassFigures { loss: tally.loss(), accuracy: tally.accuracy(), examples: tally.examples }
+}
+
+/// The weight of each example in the mean loss; none where no class has a weight of its own.
+fn example_weights(loss: &Loss, truth: &[u32], classes: usize, device: &Device) -> Option<Vec<f64>> {
+    let every_class = Tensor::<1, Int>::arange(0..i64::from(classes as u32), device);
+    let weights = values(loss.target_weights(every_class));
+    let differ = weights.iter().any(|weight| *weight != 1.0);
+    differ.then(|| truth.iter().map(|&class| f64::from(weights[class as usize])).collect())
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("all of Kiln's float tensors are 32-bit")
+}
+
+fn greatest(row: &[f32]) -> u32 {
+    let mut best = 0;
+    for (class, value) in row.iter().enumerate() {
+        if *value > row[best] || (row[best].is_nan() && !value.is_nan()) {
+            best = class;
+        }
+    }
+    best as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use kiln_config::{BackendName, Data, DataSource, Experiment, LossName, Output};
+    use kiln_data::{Folders, NoProgress};
+
+    use super::*;
+    use crate::{Evaluation, EvaluationSettings};
+
+    struct Setup {
+        mlp: Mlp,
+        loss: Loss,
+        data: DataSet,
+        backend: Selected,
+    }
+
+    impl Setup {
+        /// An untrained network for the embedded digits.
+        fn new(change: impl Fn(&mut Experiment)) -> Self {
+            let data = Data { source: DataSource::Digits, ..Data::default() };
+            let mut experiment = Experiment { data, ..Experiment::default() };
+            experiment.model.hidden = vec![16];
+            change(&mut experiment);
+            let folders = Folders { data_dir: None, cache: PathBuf::new() };
+            let data = kiln_data::load(&experiment.data, 1, &folders, &NoProgress).unwrap();
+            let backend = Selected {
+                device: Device::flex(),
+                name: BackendName::Flex,
+                reason: String::new(),
+                adapter: String::new(),
+                on_host: true,
+                threads: 1,
+            };
+            let shape = [data.features(), data.class_count()];
+            let mlp = Mlp::new(&experiment.model, experiment.loss.name, shape, 1, &backend.device).unwrap();
+            let loss = Loss::new(&experiment.loss, data.class_count()).unwrap();
+            Self { mlp, loss, data, backend }
+        }
+
+        fn predict(&self, batch_size: usize) -> Predictions {
+            predict(&self.mlp, &self.loss, &self.data, &self.data.test, batch_size, &self.backend)
+        }
+
+        fn evaluate(&self, batch_size: usize) -> PassFigures {
+            evaluate(&self.mlp, &self.loss, &self.data, &self.data.test, batch_size, &self.backend)
+        }
+
+        fn with_dropout(&self) -> PassFigures {
+            evaluate_with_dropout(&self.mlp, &self.loss, &self.data, &self.data.test, &self.backend)
+        }
+    }
+
+    #[test]
+    fn the_first_of_equal_outputs_is_predicted() {
+        assert_eq!(
+            [[1.0, 3.0, 3.0], [f32::NAN, 1.0, 2.0], [f32::NAN; 3]].map(|row| greatest(&row)),
+            [1, 2, 0]
+        );
+    }
+
+    #[test]
+    fn predictions_say_what_the_training_log_says() {
+        let configs: [fn(&mut Experiment); 5] = [
+            |_| {},
+            |experiment| experiment.loss.name = LossName::Nll,
+            |experiment| {
+                experiment.loss.class_weights = (1..=10).map(|class| f64::from(class) / 4.0).collect();
+            },
+            |experiment| experiment.loss.label_smoothing = 0.1,
+            |experiment| {
+                experiment.loss.name = LossName::Mse;
+                experiment.model.output = Output::Sigmoid;
+            },
+        ];
+        for config in configs {
+            let setup = Setup::new(config);
+            let predictions = setup.predict(64);
+            let settings = EvaluationSettings { resamples: 0, ..EvaluationSettings::default() };
+            let metrics = Evaluation::new(&predictions, &settings).unwrap().metrics;
+            let logged = setup.evaluate(64);
+            assert!((metrics.loss.unwrap() - logged.loss).abs() < 1e-12 * logged.loss, "{metrics:?}");
+            assert_eq!((metrics.accuracy, metrics.examples), (logged.accuracy, logged.examples));
+            let sums = (0..predictions.len()).map(|at| predictions.probabilities(at).iter().sum::<f32>());
+            assert!(sums.into_iter().all(|sum| (sum - 1.0).abs() < 1e-5));
+        }
+    }
+
+    #[test]
+    fn batches_of_any_size_predict_the_same() {
+        let setup = Setup::new(|_| {});
+        let whole = setup.predict(1000);
+        for batch_size in [1, 7, 64] {
+            let parts = setup.predict(batch_size);
+            assert_eq!((parts.truth(), parts.predicted()), (whole.truth(), whole.predicted()));
+            for at in 0..whole.len() {
+                let pairs = parts.probabilities(at).iter().zip(whole.probabilities(at));
+                assert!(pairs.into_iter().all(|(part, whole)| (part - whole).abs() < 1e-6));
+                assert!((parts.loss()[at] - whole.loss()[at]).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn dropout_left_on_changes_the_figures_the_same_way_every_time() {
+        let without = Setup::new(|_| {});
+        assert_eq!(without.with_dropout(), without.evaluate(DROPOUT_BATCH));
+        let with = Setup::new(|experiment| experiment.model.dropout = 0.5);
+        assert_eq!(with.with_dropout(), with.with_dropout());
+        assert_ne!(with.with_dropout().loss, with.evaluate(DROPOUT_BATCH).loss);
+    }
 }

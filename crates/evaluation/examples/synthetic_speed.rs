@@ -1,0 +1,71 @@
+//! How long an evaluation takes, and how much memory: `synthetic_speed [EXAMPLES [CLASSES [FOLDER]]]`.
+//!
+//! Makes predictions of a mediocre model (about 80 % right, hardly two probabilities alike, which is the
+//! hardest case), evaluates them, writes all files into a run and reads the predictions back. The run is
+//! removed afterwards, unless it was to be made in FOLDER.
+
+use std::error::Error;
+use std::fs;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use kiln_artifacts::{Run, RunInputs};
+use kiln_config::random::{Purpose, Stream};
+use kiln_evaluation::{EvaluationSettings, PREDICTIONS_FILE, Predictions, write_evaluation};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let examples = arguments.next().map_or(Ok(10_000), |argument| argument.parse())?;
+    let classes = arguments.next().map_or(Ok(10), |argument| argument.parse())?;
+    let predictions = synthetic(examples, classes)?;
+    let temporary = tempfile::tempdir()?;
+    let folder = arguments.next().map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    let inputs = RunInputs { resolved_toml: "", input_toml: "", overrides: &[] };
+    let run = Run::create(&folder, "speed", &inputs)?;
+
+    let start = Instant::now();
+    let evaluation = write_evaluation(&run, "test", &predictions, &EvaluationSettings::default())?;
+    let written = start.elapsed();
+    let start = Instant::now();
+    let read = Predictions::read(&run.evaluation("test").join(PREDICTIONS_FILE))?;
+    let read_back = start.elapsed();
+
+    let metrics = &evaluation.metrics;
+    let mut out = stdout();
+    writeln!(out, "{examples} examples of {classes} classes, {} read back", read.len())?;
+    writeln!(out, "accuracy {} macro_auc {:?}", metrics.accuracy, metrics.curves.macro_auc)?;
+    writeln!(out, "intervals {:?}", metrics.intervals)?;
+    writeln!(out, "evaluated and written in {written:.2?}, read back in {read_back:.2?}")?;
+    for entry in fs::read_dir(run.evaluation("test"))? {
+        let entry = entry?;
+        writeln!(out, "{:>12} bytes {}", entry.metadata()?.len(), entry.file_name().to_string_lossy())?;
+    }
+    Ok(writeln!(out, "peak memory {}", peak_memory())?)
+}
+
+fn synthetic(examples: usize, classes: usize) -> Result<Predictions, Box<dyn Error>> {
+    let mut stream = Stream::new(1, Purpose::Sampling, &[]);
+    let (mut truth, mut predicted, mut rows, mut loss) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..examples {
+        let class = stream.below(classes);
+        let mut logits: Vec<f64> = (0..classes).map(|_| stream.normal()).collect();
+        logits[class] += 2.5;
+        let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
+        let best =
+            (0..classes).fold(0, |best, other| if logits[other] > logits[best] { other } else { best });
+        truth.push(class as u32);
+        predicted.push(best as u32);
+        rows.extend(logits.iter().map(|logit| (logit.exp() / total) as f32));
+        loss.push(f64::from((total.ln() - logits[class]) as f32));
+    }
+    let names = (0..classes).map(|class| class.to_string()).collect();
+    Ok(Predictions::new(names, truth, predicted, rows, loss)?)
+}
+
+/// The most memory that this process has had, as Linux counts it.
+fn peak_memory() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.map_or_else(|| "unknown".to_owned(), |peak| peak.trim().to_owned())
+}

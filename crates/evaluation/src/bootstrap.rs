@@ -1,0 +1,229 @@
+//! How far the headline figures would move with other examples of the same kind.
+
+use kiln_config::random::{Purpose, Stream};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::Predictions;
+use crate::class_scores::ClassScores;
+use crate::confusion::ClassCounts;
+use crate::ranking::{Ranking, ResampledOrder};
+use crate::undefined::{Figure, Reason, macro_mean};
+
+/// The share of resamples that an interval spans.
+const LEVEL: f64 = 0.95;
+
+/// Steps through a ranking that all resamples together may take: a second or two on two cores. 100,000
+/// examples of 10 classes get as many as 2000 resamples, 1,000,000 of them get 200.
+const MAX_STEPS: usize = 2_000_000_000;
+
+/// As few resamples as a percentile of 2.5 can be read from, however many examples there are.
+const MIN_RESAMPLES: usize = 100;
+
+/// The range of a figure over resamples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The 2.5th percentile.
+    pub lower: f64,
+    /// The 97.5th percentile.
+    pub upper: f64,
+}
+
+/// 95 % intervals by the percentile bootstrap (Efron 1979): as many examples as there are, drawn with
+/// replacement from all of them whatever their class, again and again; percentiles are interpolated
+/// linearly (`numpy.percentile`). A resample that does not define a figure is left out of its interval; where
+/// the figure itself is undefined, so is its interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intervals {
+    /// The share of resamples that lies within an interval: 0.95.
+    pub level: f64,
+    /// How many resamples were drawn; fewer than asked for where there are very many examples.
+    pub resamples: usize,
+    /// The seed of the draws.
+    pub seed: u64,
+    /// The mean loss.
+    pub loss: Option<Interval>,
+    /// The accuracy.
+    pub accuracy: Option<Interval>,
+    /// The mean F1 over classes.
+    pub macro_f1: Option<Interval>,
+    /// The mean area under the classes' ROC curves.
+    pub macro_auc: Option<Interval>,
+}
+
+/// The headline figures of one resample.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Headline {
+    loss: f64,
+    accuracy: f64,
+    macro_f1: f64,
+    macro_auc: f64,
+}
+
+/// The resamples of one set of predictions.
+pub(crate) struct Bootstrap<'a> {
+    predictions: &'a Predictions,
+    orders: Vec<ResampledOrder>,
+}
+
+impl<'a> Bootstrap<'a> {
+    /// `rankings` are those of the classes; empty where probabilities are not finite.
+    pub(crate) fn new(predictions: &'a Predictions, rankings: &[Ranking]) -> Self {
+        Self { predictions, orders: rankings.par_iter().map(Ranking::resampled_order).collect() }
+    }
+
+    /// The figures of `wanted` resamples, or of as many as the examples allow. Each is drawn from a stream
+    /// of its own, so that they do not depend on the number of threads.
+    pub(crate) fn draw(&self, seed: u64, wanted: usize) -> Vec<Headline> {
+        let examples = self.predictions.len();
+        let resample = |copies: &mut Vec<u8>, resample: usize| {
+            draw_copies(copies, &mut Stream::new(seed, Purpose::Sampling, &[resample as u64]));
+            self.headline(copies)
+        };
+        let resamples = affordable(wanted, examples, self.predictions.class_count());
+        (0..resamples).into_par_iter().map_init(|| vec![0; examples], resample).collect()
+    }
+
+    fn headline(&self, copies: &[u8]) -> Headline {
+        let counts = self.class_counts(copies);
+        let f1: Vec<Figure> = counts.iter().map(|counts| ClassScores::new(counts).f1).collect();
+        let hits: u64 = counts.iter().map(|counts| counts.hits).sum();
+        let examples: u64 = counts.iter().map(|counts| counts.support).sum();
+        let areas = self.orders.iter().map(|order| order.area(copies).ok_or(Reason::NoClassDefined));
+        Headline {
+            loss: self.loss(copies),
+            accuracy: hits as f64 / examples as f64,
+            macro_f1: macro_mean(&f1).unwrap_or(f64::NAN),
+            macro_auc: macro_mean(&areas.collect::<Vec<_>>()).unwrap_or(f64::NAN),
+        }
+    }
+
+    fn class_counts(&self, copies: &[u8]) -> Vec<ClassCounts> {
+        let mut counts = vec![ClassCounts::default(); self.predictions.class_count()];
+        let classes = self.predictions.truth().iter().zip(self.predictions.predicted());
+        for ((&truth, &predicted), &copies) in classes.zip(copies) {
+            let copies = u64::from(copies);
+            counts[truth as usize].support += copies;
+            counts[predicted as usize].predicted += copies;
+            counts[truth as usize].hits += if truth == predicted { copies } else { 0 };
+        }
+        counts
+    }
+
+    fn loss(&self, copies: &[u8]) -> f64 {
+        let weigh = |values: &[f64]| -> f64 {
+            values.iter().zip(copies).map(|(value, &copies)| value * f64::from(copies)).sum()
+        };
+        let examples = || copies.iter().copied().map(f64::from).sum();
+        weigh(self.predictions.loss()) / self.predictions.weights().map_or_else(examples, weigh)
+    }
+}
+
+/// The interval of the figures that `of` takes from each resample.
+fn interval(headlines: &[Headline], of: fn(&Headline) -> f64) -> Option<Interval> {
+    let mut values: Vec<f64> = headlines.iter().map(of).filter(|value| value.is_finite()).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let outside = (1.0 - LEVEL) / 2.0;
+    Some(Interval { lower: quantile(&values, outside)?, upper: quantile(&values, 1.0 - outside)? })
+}
+
+/// The intervals that `headlines` give; null where a figure is undefined in all of them.
+pub(crate) fn intervals(headlines: &[Headline], seed: u64) -> Intervals {
+    let interval = |of| interval(headlines, of);
+    Intervals {
+        level: LEVEL,
+        resamples: headlines.len(),
+        seed,
+        loss: interval(|figures| figures.loss),
+        accuracy: interval(|figures| figures.accuracy),
+        macro_f1: interval(|figures| figures.macro_f1),
+        macro_auc: interval(|figures| figures.macro_auc),
+    }
+}
+
+fn affordable(wanted: usize, examples: usize, classes: usize) -> usize {
+    let steps = examples.saturating_mul(classes).max(1);
+    wanted.min((MAX_STEPS / steps).max(MIN_RESAMPLES))
+}
+
+/// Draws as many examples as there are, and counts how often each comes.
+///
+/// A draw is the upper half of a product (Lemire 2019). It is not corrected for its bias, which is below
+/// 2^-34 with 2^30 examples. More than 255 copies of one example will not be seen: that has a chance below
+/// 1 / 255!.
+fn draw_copies(copies: &mut [u8], stream: &mut Stream) {
+    copies.fill(0);
+    let bound = copies.len() as u128;
+    for _ in 0..copies.len() {
+        let drawn = (u128::from(stream.next_u64()) * bound) >> 64;
+        let copies = &mut copies[drawn as usize];
+        *copies = copies.saturating_add(1);
+    }
+}
+
+/// The value below which the share `share` of sorted `values` lies, interpolated linearly.
+fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let place = share * values.len().checked_sub(1)? as f64;
+    let below = values[place.floor() as usize];
+    let above = values[place.ceil() as usize];
+    Some(below + (above - below) * place.fract())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn predictions(examples: usize) -> Predictions {
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        let truth: Vec<u32> = (0..examples as u32).map(|example| example % 2).collect();
+        // Four of five are right.
+        let predicted: Vec<u32> =
+            truth.iter().enumerate().map(|(example, truth)| truth ^ u32::from(example % 5 == 0)).collect();
+        let rows = predicted.iter().flat_map(|&class| [0.9 - 0.8 * class as f32, 0.1 + 0.8 * class as f32]);
+        let loss = (0..examples).map(|example| f64::from(u8::from(example % 5 == 0))).collect();
+        let rows = rows.collect();
+        Predictions::new(names, truth, predicted, rows, loss).unwrap()
+    }
+
+    fn headlines(predictions: &Predictions, seed: u64, wanted: usize) -> Vec<Headline> {
+        let rankings: Vec<Ranking> = (0..2).map(|class| Ranking::of_class(predictions, class)).collect();
+        Bootstrap::new(predictions, &rankings).draw(seed, wanted)
+    }
+
+    #[test]
+    fn an_accuracy_has_the_interval_of_the_binomial_distribution() {
+        let drawn = intervals(&headlines(&predictions(1000), 42, 2000), 42);
+        let Interval { lower, upper } = drawn.accuracy.unwrap();
+        let half = 1.96 * (0.8 * 0.2 / 1000.0_f64).sqrt();
+        assert!((lower - (0.8 - half)).abs() < 0.004 && (upper - (0.8 + half)).abs() < 0.004, "{drawn:?}");
+        let loss = drawn.loss.unwrap();
+        assert!((loss.lower - (1.0 - upper)).abs() < 1e-12 && (loss.upper - (1.0 - lower)).abs() < 1e-12);
+        for interval in [drawn.macro_f1.unwrap(), drawn.macro_auc.unwrap()] {
+            assert!(interval.lower < 0.8 && 0.8 < interval.upper, "{interval:?}");
+        }
+    }
+
+    #[test]
+    fn threads_make_no_difference_and_seeds_do() {
+        let predictions = predictions(300);
+        let on = |threads: usize, seed: u64| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| intervals(&headlines(&predictions, seed, 100), seed))
+        };
+        assert_eq!(on(1, 7), on(3, 7));
+        assert_ne!(on(1, 7).accuracy, on(1, 8).accuracy);
+    }
+
+    #[test]
+    fn very_many_examples_get_fewer_resamples() {
+        let resamples = |examples| affordable(1000, examples, 10);
+        assert_eq!([100, 10_000, 1_000_000, 1 << 30].map(resamples), [1000, 1000, 200, 100]);
+        assert_eq!(affordable(0, 10, 10), 0);
+    }
+
+    #[test]
+    fn quantiles_are_numpys() {
+        assert_eq!(quantile(&[1.0, 2.0, 4.0, 8.0, 16.0], 0.975), Some(15.2));
+        assert_eq!((quantile(&[3.0], 0.025), quantile(&[], 0.5)), (Some(3.0), None));
+    }
+}

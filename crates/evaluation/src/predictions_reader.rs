@@ -1,0 +1,220 @@
+//! `predictions.csv`, read. The file may be anyone's: nothing in it is trusted.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
+
+use crate::predictions::is_probability;
+use crate::predictions_writer::{FIRST_COLUMNS, LOSS, PROBABILITY_PREFIX, WEIGHT};
+use crate::{EvaluationError, Predictions};
+
+impl Predictions {
+    /// Reads a `predictions.csv` as [`Predictions::to_csv`] writes it; every value is the same to the bit.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Io`] where the file cannot be read, [`EvaluationError::Malformed`], with the line,
+    /// where it is not such a file.
+    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+        let io = |cause| EvaluationError::Io { action: "read", path: path.to_owned(), cause };
+        let file = BufReader::with_capacity(1 << 20, File::open(path).map_err(io)?);
+        PredictionsReader::new(path, file)?.read()
+    }
+}
+
+/// A file of which the header has been read.
+struct PredictionsReader<R> {
+    path: PathBuf,
+    rows: Reader<R>,
+    classes: Vec<String>,
+    numbers: HashMap<Vec<u8>, u32>,
+    has_weights: bool,
+    columns: Columns,
+}
+
+/// What has been read so far, column by column.
+#[derive(Default)]
+struct Columns {
+    truth: Vec<u32>,
+    predicted: Vec<u32>,
+    probabilities: Vec<f32>,
+    loss: Vec<f64>,
+    weights: Vec<f64>,
+}
+
+/// What was expected in a row, and what was found.
+type Fault = (String, String);
+
+impl<R: Read> PredictionsReader<R> {
+    fn new(path: &Path, source: R) -> Result<Self, EvaluationError> {
+        let path = path.to_owned();
+        let mut rows = ReaderBuilder::new().from_reader(source);
+        let header = rows.headers().map_err(|error| malformed_csv(&path, error))?.clone();
+        let (classes, has_weights) = header_classes(&header).map_err(|fault| malformed(&path, 1, fault))?;
+        let numbers = classes.iter().zip(0..).map(|(name, number)| (name.clone().into_bytes(), number));
+        let numbers: HashMap<Vec<u8>, u32> = numbers.collect();
+        if numbers.len() != classes.len() {
+            let fault = ("a column for each class".to_owned(), "two columns of one name".to_owned());
+            return Err(malformed(&path, 1, fault));
+        }
+        Ok(Self { path, rows, classes, numbers, has_weights, columns: Columns::default() })
+    }
+
+    fn read(mut self) -> Result<Predictions, EvaluationError> {
+        let mut row = ByteRecord::new();
+        while self.rows.read_byte_record(&mut row).map_err(|error| malformed_csv(&self.path, error))? {
+            if let Err(fault) = self.take(&row) {
+                let line = row.position().map_or(0, csv::Position::line);
+                return Err(malformed(&self.path, line, fault));
+            }
+        }
+        let Columns { truth, predicted, probabilities, loss, weights } = self.columns;
+        let predictions = Predictions::new(self.classes, truth, predicted, probabilities, loss)?;
+        if self.has_weights { predictions.with_weights(weights) } else { Ok(predictions) }
+    }
+
+    /// Adds a row. The CSV reader has seen to it that it is as long as the header.
+    fn take(&mut self, row: &ByteRecord) -> Result<(), Fault> {
+        let index: usize = number(&row[0], "an index", |_| true)?;
+        let expected = self.columns.truth.len();
+        if index != expected {
+            return Err((format!("index {expected}, as examples are in their order"), index.to_string()));
+        }
+        let class = |cell: &[u8]| {
+            self.numbers.get(cell).copied().ok_or_else(|| ("the name of a class".to_owned(), quoted(cell)))
+        };
+        self.columns.truth.push(class(&row[1])?);
+        self.columns.predicted.push(class(&row[2])?);
+        let (first, after) = (FIRST_COLUMNS.len(), FIRST_COLUMNS.len() + self.classes.len());
+        for column in first..after {
+            let value = number(&row[column], "a probability in [0, 1]", |value| is_probability(*value))?;
+            self.columns.probabilities.push(value);
+        }
+        self.columns.loss.push(number(&row[after], "a loss", |_| true)?);
+        if self.has_weights {
+            let is_weight = |value: &f64| value.is_finite() && *value >= 0.0;
+            self.columns.weights.push(number(&row[after + 1], "a weight of at least 0", is_weight)?);
+        }
+        Ok(())
+    }
+}
+
+/// The names of the classes, and whether there is a column of weights.
+fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool), Fault> {
+    let names: Vec<&str> = header.iter().collect();
+    let has_weights = names.last() == Some(&WEIGHT) && names.len() > FIRST_COLUMNS.len();
+    let names = if has_weights { &names[..names.len() - 1] } else { &names[..] };
+    let probabilities = match names {
+        [index, truth, predicted, probabilities @ .., LOSS]
+            if [*index, *truth, *predicted] == FIRST_COLUMNS && !probabilities.is_empty() =>
+        {
+            probabilities
+        }
+        _ => {
+            let expected = format!("{},{PROBABILITY_PREFIX}<class>...,{LOSS}", FIRST_COLUMNS.join(","));
+            return Err((expected, quoted(names.join(",").as_bytes())));
+        }
+    };
+    let class = |name: &&str| match name.strip_prefix(PROBABILITY_PREFIX) {
+        Some(class) => Ok(class.to_owned()),
+        None => Err((format!("a column {PROBABILITY_PREFIX}<class>"), quoted(name.as_bytes()))),
+    };
+    Ok((probabilities.iter().map(class).collect::<Result<_, _>>()?, has_weights))
+}
+
+fn number<T: FromStr>(cell: &[u8], what: &str, is_allowed: impl Fn(&T) -> bool) -> Result<T, Fault> {
+    let value = std::str::from_utf8(cell).ok().and_then(|text| text.parse().ok());
+    value.filter(is_allowed).ok_or_else(|| (what.to_owned(), quoted(cell)))
+}
+
+/// The beginning of a cell, which may be of any length and hold any bytes.
+fn quoted(cell: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    let text = String::from_utf8_lossy(cell);
+    let start: String = text.chars().take(SHOWN).collect();
+    if start.len() < text.len() { format!("{start:?}...") } else { format!("{start:?}") }
+}
+
+fn malformed(path: &Path, line: u64, (expected, found): Fault) -> EvaluationError {
+    EvaluationError::Malformed { path: path.to_owned(), line, expected, found }
+}
+
+fn malformed_csv(path: &Path, error: csv::Error) -> EvaluationError {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.into_kind() {
+        csv::ErrorKind::Io(cause) => EvaluationError::Io { action: "read", path: path.to_owned(), cause },
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            malformed(path, line, (format!("{expected_len} cells"), format!("{len}")))
+        }
+        _ => malformed(path, line, ("text in UTF-8".to_owned(), "other bytes".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Predictions, EvaluationError> {
+        read_bytes(text.as_bytes())
+    }
+
+    fn read_bytes(bytes: &[u8]) -> Result<Predictions, EvaluationError> {
+        PredictionsReader::new(Path::new("predictions.csv"), bytes)?.read()
+    }
+
+    #[test]
+    fn what_was_written_is_read_to_the_bit() {
+        let names = ["plain", "with, comma", "\"quoted\" Ö", "", "weight"].map(str::to_owned).to_vec();
+        let rows = vec![0.1, 1e-40, f32::MIN_POSITIVE, 1.0, 0.0, 0.333_333_34, 0.5, 0.999_999_94, 1e-7, 0.2];
+        let loss = vec![1e-300, 0.1 + 0.2];
+        let predictions = Predictions::new(names, vec![1, 3], vec![2, 0], rows, loss).unwrap();
+        assert_eq!(read_bytes(&predictions.to_csv()).unwrap(), predictions);
+        let weighted = predictions.with_weights(vec![0.25, 1.0 / 3.0]).unwrap();
+        assert_eq!(read_bytes(&weighted.to_csv()).unwrap(), weighted);
+    }
+
+    #[test]
+    fn the_lines_of_a_diverged_model_are_read() {
+        let names = vec!["a".to_owned()];
+        let written = Predictions::new(names, vec![0], vec![0], vec![f32::NAN], vec![f64::INFINITY]).unwrap();
+        let text = String::from_utf8(written.to_csv()).unwrap();
+        assert_eq!(text, "index,true,predicted,p_a,loss\n0,a,a,NaN,inf\n");
+        assert_eq!(read(&text).unwrap().non_finite(), 1);
+    }
+
+    #[test]
+    fn faults_are_named_with_their_line() {
+        let header = "index,true,predicted,p_a,p_b,loss\n";
+        let good = "0,a,b,0.25,0.75,1.5\n";
+        let cases = [
+            ("", "line 1: expected index,true,predicted,p_<class>...,loss, found \"\""),
+            ("a,b\n", "line 1: expected index,true,predicted,p_<class>...,loss, found \"a,b\""),
+            ("index,true,predicted,q_a,loss\n", "line 1: expected a column p_<class>, found \"q_a\""),
+            ("index,true,predicted,p_a,p_a,loss\n", "line 1: expected a column for each class, found two"),
+            (&format!("{header}{good}1,a,b,0.25,0.75\n"), "line 3: expected 6 cells, found 5"),
+            (&format!("{header}{good}{good}"), "line 3: expected index 1, as examples are in their order"),
+            (&format!("{header}x,a,b,0.25,0.75,1.5\n"), "line 2: expected an index, found \"x\""),
+            (&format!("{header}0,c,b,0.25,0.75,1.5\n"), "line 2: expected the name of a class, found \"c\""),
+            (&format!("{header}0,a,b,-0.25,0.75,1.5\n"), "expected a probability in [0, 1], found \"-0.25\""),
+            (&format!("{header}0,a,b,0.25,1.5,1.5\n"), "expected a probability in [0, 1], found \"1.5\""),
+            (&format!("{header}0,a,b,0.25,0.75,\n"), "line 2: expected a loss, found \"\""),
+        ];
+        for (text, expected) in cases {
+            let message = read(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        let long = format!("{header}0,a,{},0.25,0.75,1.5\n", "b".repeat(1 << 20));
+        assert!(read(&long).unwrap_err().to_string().len() < 200);
+        let bytes = [b"index,true,predicted,p_\xff,loss\n".as_slice(), b"0,a,b,\xff,0.75,1.5\n"];
+        assert!(read_bytes(bytes[0]).unwrap_err().to_string().contains("line 1: expected text in UTF-8"));
+        assert!(read_bytes(&[header.as_bytes(), bytes[1]].concat()).is_err());
+    }
+
+    #[test]
+    fn no_examples_are_no_fault_of_the_file() {
+        assert!(read("index,true,predicted,p_a,loss\n").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,178 @@
+//! Examples in the order of a score, and what each threshold on it gives.
+
+use rayon::prelude::*;
+
+use crate::Predictions;
+use crate::undefined::{Figure, Reason};
+
+/// Scores from the greatest down, each with whether it belongs to a positive.
+///
+/// An entry is one number, so that sorting is fast: the bits of the score turned round, then the number of
+/// the example, then the positive bit.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranking {
+    entries: Vec<u64>,
+    positives: u64,
+}
+
+/// What calling everything positive that scores at least `threshold` gives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cut {
+    pub(crate) threshold: f32,
+    pub(crate) true_positives: u32,
+    pub(crate) false_positives: u32,
+}
+
+impl Ranking {
+    /// The examples by their probability of `class`: one class against the rest.
+    pub(crate) fn of_class(predictions: &Predictions, class: usize) -> Self {
+        let examples = predictions.examples().enumerate();
+        let entry = |(example, (truth, _, row)): (usize, (usize, usize, &[f32]))| {
+            pack(row[class], example as u64, truth == class)
+        };
+        Self::new(examples.map(entry).collect())
+    }
+
+    /// Every probability of every example, each a decision of its own: the pool of a micro average.
+    pub(crate) fn pooled(predictions: &Predictions) -> Self {
+        let entries = predictions.examples().flat_map(|(truth, _, row)| {
+            row.iter().enumerate().map(move |(class, &probability)| pack(probability, 0, class == truth))
+        });
+        Self::new(entries.collect())
+    }
+
+    fn new(mut entries: Vec<u64>) -> Self {
+        entries.par_sort_unstable();
+        let positives = entries.iter().map(|entry| entry & 1).sum();
+        Self { entries, positives }
+    }
+
+    pub(crate) fn positives(&self) -> u64 {
+        self.positives
+    }
+
+    pub(crate) fn negatives(&self) -> u64 {
+        self.entries.len() as u64 - self.positives
+    }
+
+    /// Why there is no curve: positives and negatives are both needed.
+    pub(crate) fn check(&self) -> Result<(), Reason> {
+        match (self.positives(), self.negatives()) {
+            (0, _) => Err(Reason::NoExamples),
+            (_, 0) => Err(Reason::NoOtherExamples),
+            _ => Ok(()),
+        }
+    }
+
+    /// Each distinct score as a threshold, from the greatest down; equal scores are one step.
+    pub(crate) fn cuts(&self) -> impl Iterator<Item = Cut> {
+        let ties = self.entries.chunk_by(|left, right| left >> 32 == right >> 32);
+        ties.scan((0, 0), |(true_positives, false_positives), tie| {
+            let positives = tie.iter().map(|entry| (entry & 1) as u32).sum::<u32>();
+            *true_positives += positives;
+            *false_positives += tie.len() as u32 - positives;
+            let threshold = f32::from_bits(!((tie[0] >> 32) as u32));
+            Some(Cut { threshold, true_positives: *true_positives, false_positives: *false_positives })
+        })
+    }
+
+    /// The area under the ROC curve, in [0, 1]: the chance that a positive scores higher than a negative,
+    /// ties counting half (Mann and Whitney 1947; `sklearn.metrics.roc_auc_score`). Whole numbers until the
+    /// last division.
+    pub(crate) fn area(&self) -> Figure {
+        self.check()?;
+        let (mut twice_area, mut before) = (0_u128, (0_u64, 0_u64));
+        for Cut { true_positives, false_positives, .. } in self.cuts() {
+            let (true_positives, false_positives) = (u64::from(true_positives), u64::from(false_positives));
+            let width = false_positives - before.1;
+            twice_area += u128::from(width) * u128::from(before.0 + true_positives);
+            before = (true_positives, false_positives);
+        }
+        let pairs = u128::from(self.positives()) * u128::from(self.negatives());
+        Ok(twice_area as f64 / (2 * pairs) as f64)
+    }
+
+    /// The order in short, for going through it many times: see [`ResampledOrder`].
+    pub(crate) fn resampled_order(&self) -> ResampledOrder {
+        let is_last =
+            |index: usize| self.entries.get(index + 1).is_none_or(|n| n >> 32 != self.entries[index] >> 32);
+        let pack = |(index, entry): (usize, &u64)| {
+            let (example, positive) = ((*entry as u32) >> 1, (*entry & 1) as u32);
+            example << 2 | u32::from(is_last(index)) << 1 | positive
+        };
+        ResampledOrder(self.entries.iter().enumerate().map(pack).collect())
+    }
+}
+
+/// A ranking that is swept over with another number of copies of each example each time. An entry holds the
+/// number of the example, whether it ends a tie, and whether it is positive.
+#[derive(Clone, Debug)]
+pub(crate) struct ResampledOrder(Vec<u32>);
+
+impl ResampledOrder {
+    /// The area under the ROC curve where the example at `position` is there `copies[position]` times; none
+    /// where positives or negatives are missing.
+    pub(crate) fn area(&self, copies: &[u8]) -> Option<f64> {
+        let (mut twice_area, mut above, mut negatives) = (0_u64, 0_u64, 0_u64);
+        let (mut tied_positives, mut tied_negatives) = (0_u64, 0_u64);
+        for &entry in &self.0 {
+            let count = u64::from(copies[(entry >> 2) as usize]);
+            let positives = count * u64::from(entry & 1);
+            tied_positives += positives;
+            tied_negatives += count - positives;
+            if entry & 2 != 0 {
+                twice_area += tied_negatives * (2 * above + tied_positives);
+                above += tied_positives;
+                negatives += tied_negatives;
+                (tied_positives, tied_negatives) = (0, 0);
+            }
+        }
+        let pairs = above * negatives;
+        (pairs != 0).then(|| twice_area as f64 / (2 * pairs) as f64)
+    }
+}
+
+/// Sorts from the greatest score down. Scores are not negative, so that their bits are in their order; adding
+/// 0 turns -0 into 0.
+fn pack(score: f32, example: u64, positive: bool) -> u64 {
+    u64::from(!(score + 0.0).to_bits()) << 32 | example << 1 | u64::from(positive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two classes; the given scores of the second one and whether each example is of it.
+    pub(crate) fn ranking(scores: &[(f32, bool)]) -> Ranking {
+        let names = vec!["no".to_owned(), "yes".to_owned()];
+        let truth: Vec<u32> = scores.iter().map(|(_, positive)| u32::from(*positive)).collect();
+        let rows = scores.iter().flat_map(|(score, _)| [1.0 - score, *score]).collect();
+        let loss = vec![0.0; scores.len()];
+        Ranking::of_class(&Predictions::new(names, truth.clone(), truth, rows, loss).unwrap(), 1)
+    }
+
+    #[test]
+    fn equal_scores_are_one_step() {
+        let ranking = ranking(&[(0.5, true), (0.9, true), (0.5, false), (0.0, false), (-0.0, true)]);
+        let cuts: Vec<_> =
+            ranking.cuts().map(|cut| (cut.threshold, cut.true_positives, cut.false_positives)).collect();
+        assert_eq!(cuts, [(0.9, 1, 0), (0.5, 2, 1), (0.0, 3, 2)]);
+        // Of six pairs three are right and two are ties.
+        assert_eq!(ranking.area(), Ok(4.0 / 6.0));
+    }
+
+    #[test]
+    fn a_resample_weighs_as_copies_do() {
+        let whole = ranking(&[(0.5, true), (0.9, true), (0.5, false), (0.2, false), (0.1, true)]);
+        assert_eq!(whole.resampled_order().area(&[1; 5]), whole.area().ok());
+        let copied = ranking(&[(0.5, true), (0.5, true), (0.5, false), (0.2, false), (0.2, false)]);
+        assert_eq!(whole.resampled_order().area(&[2, 0, 1, 2, 0]), copied.area().ok());
+        assert_eq!(whole.resampled_order().area(&[2, 3, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn one_kind_alone_has_no_area() {
+        assert_eq!(ranking(&[(0.5, true)]).area(), Err(Reason::NoOtherExamples));
+        assert_eq!(ranking(&[(0.5, false)]).area(), Err(Reason::NoExamples));
+    }
+}

@@ -1,0 +1,154 @@
+//! Figures that have no value, and why.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A figure that these predictions do not define: it is null wherever it would stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undefined {
+    /// The key of the figure in `metrics.json`.
+    pub figure: String,
+    /// The class, for a figure of one class.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub class: Option<String>,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// A mean over classes in which some classes do not count, because their figure is undefined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartialMean {
+    /// The key of the mean in `metrics.json`.
+    pub figure: String,
+    /// Classes that count.
+    pub classes: usize,
+    /// Classes in all.
+    pub of: usize,
+}
+
+/// Why a figure has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    NoExamples,
+    NoOtherExamples,
+    NeverPredicted,
+    NeitherTrueNorPredicted,
+    AllTrueAlike,
+    AllPredictedAlike,
+    NotFinite,
+    NoClassDefined,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NoExamples => "no examples of this class",
+            Self::NoOtherExamples => "no examples of any other class",
+            Self::NeverPredicted => "this class is never predicted",
+            Self::NeitherTrueNorPredicted => "this class is neither among the examples nor ever predicted",
+            Self::AllTrueAlike => "all examples are of one class",
+            Self::AllPredictedAlike => "all examples are predicted to be of one class",
+            Self::NotFinite => "some probabilities or losses are not finite numbers",
+            Self::NoClassDefined => "it is undefined for every class",
+        })
+    }
+}
+
+/// A figure, or why there is none.
+pub(crate) type Figure = Result<f64, Reason>;
+
+/// The value if it is finite.
+pub(crate) fn finite(value: f64) -> Figure {
+    if value.is_finite() { Ok(value) } else { Err(Reason::NotFinite) }
+}
+
+/// Notes, while figures are gathered, which have no value.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) undefined: Vec<Undefined>,
+    pub(crate) partial_means: Vec<PartialMean>,
+}
+
+impl Ledger {
+    /// The value of a figure of the whole split.
+    pub(crate) fn whole(&mut self, figure: &str, value: Figure) -> Option<f64> {
+        value.map_err(|reason| self.note(figure, None, reason)).ok()
+    }
+
+    /// The value of a figure of one class.
+    pub(crate) fn of_class(&mut self, figure: &str, class: &str, value: Figure) -> Option<f64> {
+        value.map_err(|reason| self.note(figure, Some(class), reason)).ok()
+    }
+
+    /// The mean of `values` over the classes that have one.
+    pub(crate) fn macro_mean(&mut self, figure: &str, values: &[Figure]) -> Option<f64> {
+        self.note_partial(figure, values);
+        self.whole(figure, macro_mean(values))
+    }
+
+    /// The mean of `values`, weighted by `support`, over the classes that have one.
+    pub(crate) fn weighted_mean(&mut self, figure: &str, values: &[Figure], support: &[u64]) -> Option<f64> {
+        self.note_partial(figure, values);
+        self.whole(figure, weighted_mean(values, support))
+    }
+
+    fn note(&mut self, figure: &str, class: Option<&str>, reason: Reason) {
+        let (figure, class) = (figure.to_owned(), class.map(str::to_owned));
+        self.undefined.push(Undefined { figure, class, reason: reason.to_string() });
+    }
+
+    fn note_partial(&mut self, figure: &str, values: &[Figure]) {
+        let classes = values.iter().flatten().count();
+        if classes != 0 && classes != values.len() {
+            self.partial_means.push(PartialMean { figure: figure.to_owned(), classes, of: values.len() });
+        }
+    }
+}
+
+/// The mean over the classes whose figure is defined.
+pub(crate) fn macro_mean(values: &[Figure]) -> Figure {
+    weighted_mean(values, &vec![1; values.len()])
+}
+
+/// The mean over the classes whose figure is defined, each counting `support` times.
+pub(crate) fn weighted_mean(values: &[Figure], support: &[u64]) -> Figure {
+    let defined = || values.iter().zip(support).filter_map(|(value, &weight)| Some((value.ok()?, weight)));
+    let total: u64 = defined().map(|(_, weight)| weight).sum();
+    if total == 0 {
+        return Err(common_reason(values));
+    }
+    finite(defined().map(|(value, weight)| value * weight as f64).sum::<f64>() / total as f64)
+}
+
+/// What keeps every class from having a value, where that is one thing.
+fn common_reason(values: &[Figure]) -> Reason {
+    if values.contains(&Err(Reason::NotFinite)) { Reason::NotFinite } else { Reason::NoClassDefined }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_leave_out_what_is_undefined_and_say_so() {
+        let mut ledger = Ledger::default();
+        let values = [Ok(0.5), Err(Reason::NoExamples), Ok(1.0)];
+        assert_eq!(ledger.macro_mean("macro_auc", &values), Some(0.75));
+        assert_eq!(ledger.weighted_mean("weighted_auc", &values, &[3, 0, 1]), Some(0.625));
+        let partial = PartialMean { figure: "macro_auc".to_owned(), classes: 2, of: 3 };
+        assert_eq!((ledger.partial_means.len(), &ledger.partial_means[0]), (2, &partial));
+        assert!(ledger.undefined.is_empty());
+    }
+
+    #[test]
+    fn a_mean_of_nothing_is_undefined() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.macro_mean("macro_auc", &[Err(Reason::NoExamples)]), None);
+        assert_eq!(ledger.whole("loss", finite(f64::NAN)), None);
+        let reasons: Vec<&str> = ledger.undefined.iter().map(|entry| entry.reason.as_str()).collect();
+        let expected =
+            ["it is undefined for every class", "some probabilities or losses are not finite numbers"];
+        assert_eq!(reasons, expected);
+    }
+}
