@@ -11,10 +11,12 @@ use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
 use burn::train::{Interrupter, LearnerSummary};
-use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::cursor::{MoveToColumn, Show};
 use ratatui::crossterm::event::DisableMouseCapture;
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{LeaveAlternateScreen, disable_raw_mode, is_raw_mode_enabled};
+use ratatui::crossterm::terminal::{
+    Clear, ClearType, LeaveAlternateScreen, disable_raw_mode, is_raw_mode_enabled,
+};
 
 /// How long the dashboard's thread may take to put the terminal into raw mode.
 const RAW_MODE_DEADLINE: Duration = Duration::from_secs(2);
@@ -41,6 +43,17 @@ pub fn restore_terminal() {
         let _ = disable_raw_mode();
         let _ = execute!(io::stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
     }
+}
+
+/// How long the dashboard's thread may take to die of its kill key.
+const DEATH_DEADLINE: Duration = Duration::from_millis(200);
+
+/// Waits until the kill key has ended the dashboard, and clears its last words. Each thread that dies of the
+/// key leaves the alternate screen once more, which puts the cursor back above what was written meanwhile.
+pub(crate) fn settle_after_kill() {
+    std::thread::sleep(DEATH_DEADLINE);
+    // Only looks suffer where this fails.
+    let _ = execute!(io::stdout(), MoveToColumn(0), Clear(ClearType::FromCursorDown));
 }
 
 /// Raw mode turns Ctrl-C into a key, which the dashboard ignores; this makes it a signal again.

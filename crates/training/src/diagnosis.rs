@@ -42,12 +42,19 @@ fn error(
     step: u64,
     place: String,
 ) -> TrainingError {
-    let kept = match setting.store.last() {
-        Ok(Some(last)) => format!("The checkpoint of step {last} is kept."),
-        _ => "No checkpoint had been saved yet.".to_owned(),
-    };
     let lr = setting.experiment.optimizer.lr;
-    TrainingError::NonFinite { what, value, step, epoch: state.epoch, place, lr, kept }
+    TrainingError::NonFinite { what, value, step, epoch: state.epoch, place, lr, kept: String::new() }
+}
+
+/// The error with the checkpoint that is left. To be called once nothing waits to be saved any more.
+pub(crate) fn with_last_checkpoint(mut error: TrainingError, setting: &Setting) -> TrainingError {
+    if let TrainingError::NonFinite { kept, .. } = &mut error {
+        *kept = match setting.store.last() {
+            Ok(Some(last)) => format!("The checkpoint of step {last} is kept."),
+            _ => "No checkpoint had been saved yet.".to_owned(),
+        };
+    }
+    error
 }
 
 /// Repeats the forward pass of the step's batch, layer by layer.

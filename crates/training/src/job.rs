@@ -14,7 +14,7 @@ use kiln_config::Experiment;
 use kiln_data::{DataSet, SplitLoader};
 use kiln_model::{Loss, MODEL_FILE, Mlp, Parameter, parameters_from_safetensors, weights_sha256};
 
-use crate::dashboard::{Dashboard, NoDashboard, open_dashboard};
+use crate::dashboard::{Dashboard, NoDashboard, open_dashboard, settle_after_kill};
 use crate::event::Observer;
 use crate::metric::{FigureMetric, Kind};
 use crate::monitoring::Best;
@@ -74,10 +74,15 @@ impl Job {
     pub fn train(self, checkpoint: Option<&Checkpoint>) -> Result<Trained, TrainingError> {
         let run = self.run.clone();
         let result = self.train_inner(checkpoint);
-        if let Err(error) = &result
-            && !matches!(error, TrainingError::Changed { .. })
-        {
-            fail(&run, error);
+        match &result {
+            Ok(_) | Err(TrainingError::Changed { .. }) => {}
+            Err(TrainingError::Killed) => {
+                note_end(&run, |status| status.stopped(RunState::Interrupted, StopReason::CtrlC));
+            }
+            Err(error) => note_end(&run, |status| {
+                let error = Some(error.to_string());
+                Status { error, ..status.stopped(RunState::Failed, StopReason::Error) }
+            }),
         }
         result
     }
@@ -95,11 +100,13 @@ impl Job {
                 TrainingState::new(setting.experiment.clone(), setting.data.sha256.clone(), schedule.state())
             }
         };
+        let recorder = recorder(&setting, &state, observer)?;
         if let Some(reason) = state.over {
+            // Killed between the last checkpoint and the end. The recorder has cut the log back and noted how
+            // far the run had come: what is left to do is done once.
             return Ok(trained(&model, &End { reason, state }));
         }
         let saver = Saver::start(setting.run.clone(), setting.experiment.checkpoint.keep_latest_k);
-        let recorder = recorder(&setting, &state, observer)?;
         let training_loop = TrainingLoop {
             setting,
             saver,
@@ -251,7 +258,10 @@ fn launch(
     let learner = Learner::new(model, ModuleOptimizer::from(rule), lr);
     let result = match catch_unwind(AssertUnwindSafe(|| training.launch(learner))) {
         Ok(result) => result,
-        Err(panic) if is_kill(panic.as_ref()) => return Err(TrainingError::Killed),
+        Err(panic) if is_kill(panic.as_ref()) => {
+            settle_after_kill();
+            return Err(TrainingError::Killed);
+        }
         Err(panic) => resume_unwind(panic),
     };
     let end = strategy.take_end().ok_or_else(|| {
@@ -265,7 +275,7 @@ fn launch(
 /// The message of the panic by which Burn's dashboard carries out its kill key.
 const KILL_MESSAGE: &str = "Killing training from user input.";
 
-fn is_kill(panic: &(dyn std::any::Any + Send)) -> bool {
+pub(crate) fn is_kill(panic: &(dyn std::any::Any + Send)) -> bool {
     panic.downcast_ref::<&str>() == Some(&KILL_MESSAGE)
         || panic.downcast_ref::<String>().is_some_and(|message| message == KILL_MESSAGE)
 }
@@ -292,13 +302,11 @@ fn trained(model: &Classifier, end: &End) -> Trained {
     }
 }
 
-/// Notes the failure in status.json, if that can still be written.
-fn fail(run: &Run, error: &TrainingError) {
+/// Notes in status.json how the run ended, if that can still be written.
+fn note_end(run: &Run, ended: impl FnOnce(Status) -> Status) {
     let Ok(status) = run.status() else { return };
-    let status =
-        Status { error: Some(error.to_string()), ..status.stopped(RunState::Failed, StopReason::Error) };
-    if let Err(error) = run.write_status(&status) {
-        tracing::error!("the failure could not be noted in status.json: {error}");
+    if let Err(error) = run.write_status(&ended(status)) {
+        tracing::error!("the end of the run could not be noted in status.json: {error}");
     }
 }
 

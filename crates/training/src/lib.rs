@@ -38,6 +38,7 @@ pub use figures::Figures;
 pub use job::{Job, Trained, check};
 pub use monitoring::Best;
 pub use parity::{Parity, parity};
+pub use state::check_resumable;
 pub use stop::StopSignal;
 pub use update_rule::{Moments, UpdateRule};
 pub use watch::watch;

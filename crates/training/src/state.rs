@@ -106,8 +106,26 @@ impl TrainingState {
         if self.data_sha256 != data_sha256 {
             changes.push(format!("other data (SHA-256 was {}, is {data_sha256})", self.data_sha256));
         }
-        if changes.is_empty() { Ok(()) } else { Err(TrainingError::Changed { changes: changes.join(", ") }) }
+        refuse(&changes)
     }
+}
+
+/// Holds the settings to resume a run with to those that the run was made with, and to those that
+/// `checkpoint` was trained with. To be asked before anything is loaded or touched.
+///
+/// # Errors
+/// Where a setting differs that decides what is trained, or the checkpoint cannot be understood.
+pub fn check_resumable(
+    made_with: &Experiment,
+    checkpoint: Option<&Checkpoint>,
+    now: &Experiment,
+) -> Result<(), TrainingError> {
+    let trained_with = checkpoint.map(TrainingState::of).transpose()?.map(|state| state.experiment);
+    refuse(&changed_keys(trained_with.as_ref().unwrap_or(made_with), now))
+}
+
+fn refuse(changes: &[String]) -> Result<(), TrainingError> {
+    if changes.is_empty() { Ok(()) } else { Err(TrainingError::Changed { changes: changes.join(", ") }) }
 }
 
 /// Keys that say how long, where and under whose eyes to train, but not what: they may change on resume.

@@ -68,11 +68,13 @@ impl TrainingLoop {
         };
         self.state.elapsed_seconds = elapsed_before + started.elapsed().as_secs_f64();
         let saved = self.saver.finish();
-        let end = reason.and_then(|reason| {
-            saved?;
-            self.recorder.stop(&self.state, reason);
-            Ok(End { reason, state: self.state })
-        });
+        let end = match reason {
+            Ok(reason) => saved.map(|()| {
+                self.recorder.stop(&self.state, reason);
+                End { reason, state: self.state }
+            }),
+            Err(error) => Err(diagnosis::with_last_checkpoint(error, &self.setting)),
+        };
         (model, end)
     }
 
@@ -96,6 +98,7 @@ impl TrainingLoop {
             let now = Instant::now();
             let seconds = (now - clock).as_secs_f64();
             clock = now;
+            self.state.elapsed_seconds += seconds;
             self.state.epoch_seconds += seconds;
             self.state.interval_seconds += seconds;
             self.after_step(model, processor)?;

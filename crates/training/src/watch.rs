@@ -1,5 +1,6 @@
 //! Burn's dashboard over the metric log of a run that another process trains, or that ended.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use burn::train::renderer::tui::TuiMetricsRendererWrapper;
 use burn::train::renderer::{MetricState, MetricsRenderer, MetricsRendererTraining};
 use kiln_artifacts::{MetricRow, MetricTail, Run, RunState, Scope, Status};
 
+use crate::dashboard::settle_after_kill;
+use crate::job::is_kill;
 use crate::{StopSignal, TrainingError, open_dashboard};
 
 /// Time between two looks at the run.
@@ -31,6 +34,18 @@ const FIGURES: [(&str, &str, f64, usize, bool); 4] = [
 /// # Errors
 /// Where the run's status or log cannot be read.
 pub fn watch(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
+    match catch_unwind(AssertUnwindSafe(|| follow(run, stop))) {
+        Ok(result) => result,
+        // The dashboard's kill key: here there is only a watcher to end.
+        Err(panic) if is_kill(panic.as_ref()) => {
+            settle_after_kill();
+            Ok(())
+        }
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+fn follow(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
     let mut tail = MetricTail::new(run.metrics());
     let mut status = run.status_now()?;
     let interrupter = Interrupter::new();
@@ -51,6 +66,7 @@ pub fn watch(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
             screen.stay();
             return Ok(());
         }
+        screen.refresh();
         std::thread::sleep(POLL_INTERVAL);
     }
     Ok(())
@@ -58,6 +74,7 @@ pub fn watch(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
 
 struct Screen {
     dashboard: TuiMetricsRendererWrapper,
+    done: usize,
 }
 
 impl Screen {
@@ -74,7 +91,7 @@ impl Screen {
         }
         let label = format!("{} {} ({})", run.name(), run.id(), status.state);
         dashboard.start(status.epochs as usize, 1, None, Some(&label));
-        Self { dashboard }
+        Self { dashboard, done: 0 }
     }
 
     fn show(&mut self, row: &MetricRow, status: &Status) {
@@ -84,7 +101,8 @@ impl Screen {
             "train" => {
                 self.dashboard.start_split("train", batches as usize);
                 self.each_figure(row, MetricsRendererTraining::update_train);
-                self.dashboard.update_split(done as usize);
+                self.done = done as usize;
+                self.dashboard.update_split(self.done);
                 if row.scope == Scope::Epoch {
                     self.dashboard.end_split();
                     self.dashboard.update_epoch(row.epoch as usize);
@@ -108,6 +126,11 @@ impl Screen {
             let point = value.is_finite().then_some(NumericEntry::Value(value));
             update(&mut self.dashboard, MetricState::Numeric(entry, point));
         }
+    }
+
+    /// Says again how far the run is: a dashboard that was killed is noticed when it is spoken to.
+    fn refresh(&mut self) {
+        self.dashboard.update_split(self.done);
     }
 
     /// Leaves the dashboard open until the user closes it.

@@ -3,36 +3,53 @@
 use std::fs;
 use std::sync::Arc;
 
-use kiln_artifacts::{Provenance, Run};
+use kiln_artifacts::{Provenance, Run, RunState};
 use kiln_backend::select;
 use kiln_config::{Experiment, Request, Source, resolve};
 use kiln_data::{Folders, load};
+use kiln_training::check_resumable;
 
 use crate::arguments::Resume;
 use crate::build::build;
-use crate::commands::session::Session;
+use crate::commands::session::{Session, check_view};
+use crate::commands::train::provenance;
 use crate::failure::Failure;
-use crate::output::say;
+use crate::output::{print, say};
 use crate::view::DownloadBar;
 
 /// Goes on with a run from its last good checkpoint.
 pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
-    let experiment = experiment(&run, &arguments.overrides)?;
+    let [made_with, experiment] = experiments(&run, &arguments.overrides)?;
+    check_view(arguments.ui, &experiment)?;
     let lock = run.lock()?;
-    let latest = run.checkpoint_store().latest_good()?;
-    for damaged in &latest.damaged {
-        say(&format!("warning: {damaged}; going on from the checkpoint before it"));
+    let store = run.checkpoint_store();
+    let latest = store.latest_good()?;
+    check_resumable(&made_with, latest.checkpoint.as_ref(), &experiment)?;
+    if run.status()?.state == RunState::Finished {
+        say("the run is finished: there is nothing to go on with");
+        print(&run.folder().display().to_string());
+        return Ok(());
     }
-    if latest.checkpoint.is_none() {
-        say("no checkpoint was saved yet: the run starts from the beginning");
+    store.recover()?;
+    for damaged in &latest.damaged {
+        say(&format!("warning: {damaged}"));
+    }
+    match &latest.checkpoint {
+        Some(checkpoint) => say(&format!("going on from the checkpoint of step {}", checkpoint.step)),
+        None => say("there is no checkpoint to go on from: the run starts from the beginning"),
     }
     let backend = select(&experiment.backend)?;
     let data =
         load(&experiment.data, experiment.seed, &Folders::from_environment(), &DownloadBar::default())?;
-    let mut provenance = Provenance::read(&run)?;
-    provenance.add_session(build());
-    provenance.write(&run)?;
+    if run.run_json().is_file() {
+        let mut provenance = Provenance::read(&run)?;
+        provenance.add_session(build());
+        provenance.write(&run)?;
+    } else {
+        // The process that made the run was killed before it had written down where it comes from.
+        provenance(&backend, &data, experiment.seed).write(&run)?;
+    }
     let session = Session {
         run,
         lock,
@@ -41,20 +58,22 @@ pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
         backend,
         ui: arguments.ui,
         json: arguments.json,
+        stop_with_stdin: arguments.stop_with_stdin,
     };
     session.train(latest.checkpoint.as_ref())
 }
 
-/// The run's own settings, with overrides; the checkpoint decides which of them may change.
-fn experiment(run: &Run, overrides: &[String]) -> Result<Experiment, Failure> {
+/// The run's own settings, without and with overrides.
+fn experiments(run: &Run, overrides: &[String]) -> Result<[Experiment; 2], Failure> {
     let path = run.config_toml();
     let text = fs::read_to_string(&path)
         .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
     let name = path.display().to_string();
-    let experiment = Experiment::from_toml_str(&name, &text)?;
+    let own = Experiment::from_toml_str(&name, &text)?;
     if overrides.is_empty() {
-        return Ok(experiment);
+        return Ok([own.clone(), own]);
     }
     let source = Source::Text { name, text };
-    Ok(resolve(&Request { source, environment: Vec::new(), overrides: overrides.to_vec() })?.experiment)
+    let request = Request { source, environment: Vec::new(), overrides: overrides.to_vec() };
+    Ok([own, resolve(&request)?.experiment])
 }

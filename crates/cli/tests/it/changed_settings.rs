@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use crate::experiments::COSINE;
+use crate::experiments::{COSINE, LONG};
 use crate::program::{Ended, Workplace};
 use crate::run_folder::RunFolder;
 
 /// A run that was interrupted in its second epoch or later.
 fn interrupted(workplace: &Workplace) -> RunFolder {
-    let mut process = workplace.start_training(&["training.epochs=60"]);
-    process.wait_for_stderr("epoch 1/60 done");
+    let mut process = workplace.start_training(&[LONG]);
+    process.wait_for_stderr("epoch 1/300 done");
     process.signal("INT");
     process.wait().expect(130);
     workplace.only_run()
@@ -65,7 +65,7 @@ fn an_edited_config_in_the_run_folder_is_refused() {
 
 #[test]
 fn limits_and_views_may_change() {
-    let undisturbed = Workplace::new(COSINE).train(&["training.epochs=60"]).result();
+    let undisturbed = Workplace::new(COSINE).train(&[LONG]).result();
     let workplace = Workplace::new(COSINE);
     let run = interrupted(&workplace);
     let allowed = ["training.max_time=600", "dashboard.ui=\"none\"", "evaluation.batch_size=100"];

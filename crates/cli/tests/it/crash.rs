@@ -8,7 +8,7 @@ use crate::program::{Ended, Workplace};
 use crate::random::Random;
 use crate::run_folder::RunFolder;
 
-/// Kills per experiment; `KILN_TEST_KILLS` sets another number.
+/// Kills per experiment; `E2E_KILLS` sets another number.
 const KILLS: u32 = 8;
 
 #[test]
@@ -27,7 +27,7 @@ fn killed_under_gradient_accumulation_and_early_stopping() {
 }
 
 fn survives_kills(experiment: &str, seed: u64) {
-    let kills = std::env::var("KILN_TEST_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let kills = std::env::var("E2E_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let workplace = Workplace::new(experiment);
     let started = Instant::now();
     let undisturbed = workplace.train(&[]).result();

@@ -4,17 +4,20 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::experiments::COSINE;
-use crate::program::Workplace;
+use crate::program::{Workplace, wait_for};
 use crate::run_folder::RunFolder;
+
+/// What happens to a file.
+type Damage = fn(&PathBuf);
 
 /// A run that was killed with at least two checkpoints.
 fn killed(workplace: &Workplace) -> RunFolder {
     let process = workplace.start_training(&[]);
     let run = workplace.only_run();
-    run.wait_for_checkpoint(60);
+    // From then on there are always two: `checkpoint.keep_latest_k`.
+    wait_for("two checkpoints", || (run.checkpoints().len() >= 2).then_some(()));
     process.signal("KILL");
     process.wait();
-    assert!(run.checkpoints().len() >= 2);
     run
 }
 
@@ -37,7 +40,7 @@ fn cut_in_half(path: &PathBuf) {
 #[test]
 fn the_last_checkpoint_is_passed_over_when_it_is_damaged() {
     let undisturbed = Workplace::new(COSINE).train(&[]).result();
-    let damages: [(&str, fn(&PathBuf)); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("model.safetensors", cut_in_half),
         ("model.safetensors", flip_a_bit),
         ("optimizer.safetensors", flip_a_bit),

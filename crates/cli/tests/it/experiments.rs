@@ -24,6 +24,9 @@ log_interval = 10
 threads = 1
 "#;
 
+/// For [`COSINE`]: so long that it cannot end by itself before someone stops it.
+pub(crate) const LONG: &str = "training.epochs=300";
+
 /// A learning rate that depends on the history of the validation loss.
 pub(crate) const PLATEAU: &str = r#"
 name = "plateau"
@@ -83,6 +86,7 @@ pub(crate) const ENDLESS: &str = r#"
 name = "endless"
 [model]
 hidden = [32]
+dropout = 0.2
 [training]
 epochs = 100000
 [backend]

@@ -1,6 +1,6 @@
 //! Signals and limits: a run stops between two steps, says how to go on, and does.
 
-use crate::experiments::{COSINE, ENDLESS};
+use crate::experiments::{COSINE, ENDLESS, LONG};
 use crate::program::{Ended, Workplace};
 use crate::run_folder::RunFolder;
 
@@ -16,12 +16,10 @@ fn a_request_to_terminate_is_as_good_as_ctrl_c() {
 
 fn a_signal_stops_the_run(signal: &str) {
     let workplace = Workplace::new(COSINE);
-    // Long enough not to end by itself first.
-    let epochs = ["training.epochs=60"];
-    let undisturbed = workplace.train(&epochs).result();
+    let undisturbed = workplace.train(&[LONG]).result();
     let workplace = Workplace::new(COSINE);
-    let mut process = workplace.start_training(&epochs);
-    process.wait_for_stderr("epoch 2/60 done");
+    let mut process = workplace.start_training(&[LONG]);
+    process.wait_for_stderr("epoch 2/300 done");
     process.signal(signal);
     let ended = process.wait().expect(130);
     let run = interrupted(&workplace, &ended, "ctrl_c");
@@ -71,9 +69,9 @@ fn ctrl_c_in_the_first_moments_leaves_a_run_that_can_be_resumed_or_none() {
 
 #[test]
 fn the_second_ctrl_c_leaves_at_once_and_loses_nothing_that_was_saved() {
-    let undisturbed = Workplace::new(COSINE).train(&["training.epochs=60"]).result();
+    let undisturbed = Workplace::new(COSINE).train(&[LONG]).result();
     let workplace = Workplace::new(COSINE);
-    let process = workplace.start_training(&["training.epochs=60"]);
+    let process = workplace.start_training(&[LONG]);
     let run = workplace.only_run();
     run.wait_for_checkpoint(50);
     process.signal("INT");
@@ -88,9 +86,9 @@ fn the_second_ctrl_c_leaves_at_once_and_loses_nothing_that_was_saved() {
 
 #[test]
 fn max_time_stops_with_a_checkpoint_and_the_run_goes_on_exactly() {
-    let undisturbed = Workplace::new(COSINE).train(&["training.epochs=60"]).result();
+    let undisturbed = Workplace::new(COSINE).train(&[LONG]).result();
     let workplace = Workplace::new(COSINE);
-    let limits = ["training.epochs=60", "training.max_time=0.2"];
+    let limits = [LONG, "training.max_time=0.2"];
     let ended = workplace.start_training(&limits).wait().expect(130);
     let run = interrupted(&workplace, &ended, "max_time");
     let elapsed = run.status()["elapsed_seconds"].as_f64().unwrap();

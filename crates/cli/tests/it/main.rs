@@ -4,6 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic")]
 
+mod architecture;
+mod backends;
 mod changed_settings;
 mod crash;
 mod damage;

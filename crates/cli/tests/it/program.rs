@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::run_folder::RunFolder;
 
 /// Longer than anything here takes on a loaded machine; who waits longer waits in vain.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A folder to work in, with `experiment.toml` and `artifacts/`.
@@ -39,7 +39,7 @@ pub(crate) struct Ended {
 impl Workplace {
     /// A new folder with this experiment file.
     pub(crate) fn new(experiment: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(base()).unwrap();
         fs::write(folder.path().join("experiment.toml"), experiment).unwrap();
         Self { folder, outputs: AtomicUsize::new(0) }
     }
@@ -55,11 +55,7 @@ impl Workplace {
     /// `kiln` with these arguments, in this folder, with nothing of the caller's own settings.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("KILN_") {
-                command.env_remove(name);
-            }
-        }
+        without_own_settings(&mut command);
         command.current_dir(self.path()).env("HOME", self.path()).args(arguments).stdin(Stdio::null());
         command
     }
@@ -110,7 +106,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends `INT`, `TERM` or `KILL`.
+    /// Sends a signal, by its name without `SIG`.
     pub(crate) fn signal(&self, name: &str) {
         // The shell's own `kill`: there is one in every container.
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status().unwrap();
@@ -156,7 +152,9 @@ impl Ended {
     /// Holds the exit code to `code`, and stderr to the absence of a panic.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
-        assert_eq!(self.status.code(), Some(code), "{self:#?}");
+        let last = self.stderr.lines().rev().take(20).collect::<Vec<_>>();
+        let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+        assert_eq!(self.status.code(), Some(code), "the end of stderr:\n{last}");
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self
     }
@@ -175,6 +173,26 @@ impl Ended {
             assert!(self.stderr.contains(text), "{text:?} is missing in: {}", self.stderr);
         }
         self
+    }
+}
+
+/// Where workplaces are made: `TMPDIR`, or memory, as a disk that others keep busy can hold up one write for
+/// a minute. What a killed process leaves behind is the same on both.
+fn base() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if std::env::var_os("TMPDIR").is_none() && memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    }
+}
+
+/// Takes the caller's own settings for `kiln` out of a command's environment.
+pub(crate) fn without_own_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("KILN_") {
+            command.env_remove(name);
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Outcome {
     /// What writes that were cut short have left behind: nothing.
     leftovers: Vec<PathBuf>,
     /// Weights and optimizer state of the last checkpoint.
-    checkpoint: BTreeMap<String, Vec<u8>>,
+    checkpoint: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl RunFolder {
@@ -80,14 +80,19 @@ impl RunFolder {
         });
     }
 
+    /// Weights and optimizer state of the last checkpoint.
+    #[track_caller]
+    pub(crate) fn weights_and_moments(&self) -> BTreeMap<&'static str, Vec<u8>> {
+        let last = self.read("checkpoints/last");
+        let folder = self.file("checkpoints").join(last.trim_end());
+        let files = ["model.safetensors", "optimizer.safetensors"];
+        files.into_iter().map(|name| (name, fs::read(folder.join(name)).unwrap())).collect()
+    }
+
     #[track_caller]
     pub(crate) fn result(&self) -> Outcome {
         let status = self.status();
         let kept = ["state", "stop_reason", "epoch", "epochs", "step", "steps", "best", "test"];
-        let last = self.read("checkpoints/last");
-        let folder = self.file("checkpoints").join(last.trim_end());
-        let checkpoint = ["model.safetensors", "optimizer.safetensors"]
-            .map(|name| (name.to_owned(), fs::read(folder.join(name)).unwrap()));
         Outcome {
             weights_sha256: status["weights_sha256"]
                 .as_str()
@@ -97,9 +102,9 @@ impl RunFolder {
             metrics_csv: self.read("metrics.csv"),
             status: kept.into_iter().map(|key| (key, status[key].clone())).collect(),
             best: self.read("checkpoints/best"),
-            last,
+            last: self.read("checkpoints/last"),
             leftovers: self.leftovers(),
-            checkpoint: checkpoint.into(),
+            checkpoint: self.weights_and_moments(),
         }
     }
 

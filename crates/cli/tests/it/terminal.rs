@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::program::{Workplace, skip, wait_for};
+use crate::program::{Workplace, skip, wait_for, without_own_settings};
+
+/// Terminals opened so far.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// A shell in a terminal; `$PROGRAM` in it is `kiln`.
 pub(crate) struct Terminal {
@@ -18,18 +22,21 @@ impl Terminal {
             skip("tmux is not installed");
             return None;
         }
-        let terminal = Self { socket: workplace.path().join("tmux"), columns };
+        // A server that is about to leave still answers on its socket: each terminal has one of its own.
+        let socket = format!("tmux-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let terminal = Self { socket: workplace.path().join(socket), columns };
         let variables = [
             format!("PROGRAM={}", env!("CARGO_BIN_EXE_kiln")),
             format!("HOME={}", workplace.path().display()),
-            "PS1=ready> ".to_owned(),
         ];
         let (columns, rows) = (columns.to_string(), rows.to_string());
         let mut arguments = vec!["new-session", "-d", "-x", &columns, "-y", &rows];
         arguments.extend(["-c", workplace.path().to_str().unwrap()]);
         arguments.extend(variables.iter().flat_map(|variable| ["-e", variable]));
-        arguments.push("env -u KILN_ARTIFACTS -u KILN_LOG sh");
+        arguments.push("sh");
         terminal.tmux(&arguments);
+        // A shell sets its prompt itself. Written in two parts, so that the echo of the line is not taken for it.
+        terminal.enter("PS1='rea''dy> '");
         terminal.wait_for("ready>");
         Some(terminal)
     }
@@ -123,6 +130,7 @@ impl Terminal {
         // `-f`: not with the user's own settings.
         let mut command = Command::new("tmux");
         command.arg("-S").arg(&self.socket).args(["-f", "/dev/null"]).args(arguments).env_remove("TMUX");
+        without_own_settings(&mut command);
         let Output { status, stdout, stderr } = command.output().unwrap();
         assert!(status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&stderr));
         String::from_utf8_lossy(&stdout).into_owned()
