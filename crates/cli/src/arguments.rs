@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Data(Data),
     /// Check, show or explain experiment files.
     Config(Config),
+    /// Train many variants of an experiment, rank them, and hold them to what is expected.
+    Study(Study),
     /// Take a small network through one step by hand: every sum, slope, gradient and new weight.
     Trace(Trace),
     /// Find out which backends work here, and whether they compute right.
@@ -97,6 +99,9 @@ pub(crate) struct Train {
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Stop as at Ctrl-C when standard input ends: how a study stops its workers, also by dying itself.
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +119,9 @@ pub(crate) struct Resume {
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Stop as at Ctrl-C when standard input ends: how a study stops its workers, also by dying itself.
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -211,6 +219,37 @@ pub(crate) enum ConfigAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Study {
+    /// A study file, such as `configs/studies/ten-experiments.toml`.
+    pub(crate) file: String,
+    /// `seeds=[0,1,2]` and `jobs=4` for the study; any other key for every trial, such as `training.epochs=3`.
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// Worker processes at once, each with one computing thread; by default one per core.
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    /// What to show while training, on stderr; bars are the default on a terminal.
+    #[arg(long, value_enum)]
+    pub(crate) ui: Option<StudyUi>,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which view of a running study.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum StudyUi {
+    /// A bar per worker.
+    Live,
+    /// A line when a worker starts and when it ends.
+    Plain,
+    /// Nothing.
+    None,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use kiln_config::ConfigError;
 use kiln_data::DataError;
 use kiln_evaluation::EvaluationError;
 use kiln_model::ModelError;
-use kiln_study::TraceError;
+use kiln_study::{StudyError, TraceError};
 use kiln_training::TrainingError;
 
 /// Something went wrong while doing what was asked.
@@ -89,6 +89,15 @@ impl From<ArtifactError> for Failure {
 impl From<EvaluationError> for Failure {
     fn from(error: EvaluationError) -> Self {
         Self::failed(error.to_string())
+    }
+}
+
+impl From<StudyError> for Failure {
+    fn from(error: StudyError) -> Self {
+        match error {
+            StudyError::Config(error) => error.into(),
+            _ => Self::failed(error.to_string()),
+        }
     }
 }
 

@@ -16,7 +16,9 @@ pub(crate) fn log_to(run: &Run) -> Result<(), Failure> {
     let file = OpenOptions::new().create(true).append(true).open(&path);
     let file = file.map_err(|error| Failure::failed(format!("cannot open {}: {error}", path.display())))?;
     let filter = match std::env::var("KILN_LOG") {
-        Ok(text) => text.parse().map_err(|error| Failure::usage(format!("KILN_LOG = \"{text}\": {error}")))?,
+        Ok(text) => {
+            text.parse().map_err(|error| Failure::usage(format!("KILN_LOG = \"{text}\": {error}")))?
+        }
         Err(_) => quiet_gpu(),
     };
     let layer = fmt::layer().with_ansi(false).with_writer(Mutex::new(file)).with_filter(filter);

@@ -1,5 +1,38 @@
 //! Many runs compared with care, and small networks traced by hand.
+//!
+//! A [`Plan`] is what a study file asks for; a [`Study`] trains each trial with each seed in a worker process
+//! of its own and gives [`Findings`]: a ranking, verdicts, and what they mean in words. This crate knows
+//! nothing of the command line, and never prints.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic"))]
+
+mod analysis;
+mod check;
+mod collapse;
+mod error;
+mod findings;
+mod outcome;
+mod plan;
+mod plot;
+mod report;
+mod standing;
+mod statistics;
+mod study;
 mod trace;
+mod verdict;
+mod work;
 
+pub use analysis::Section;
+pub use check::Check;
+pub use collapse::Collapse;
+pub use error::StudyError;
+pub use findings::{Findings, SeedFindings, TrialFindings};
+pub use outcome::{CellState, EpochPoint, GradientFlow, Outcome, Prediction};
+pub use plan::{Claim, Expectation, Plan, PlanRequest, Rules, Trial};
+pub use report::{Table, leaderboard, verdicts};
+pub use standing::{PairedTest, SIGNIFICANCE};
+pub use statistics::{McNemar, Method, Spread};
+pub use study::Study;
 pub use trace::{Kind, Quantity, Trace, TraceError, TraceFile, trace};
+pub use verdict::Verdict;
+pub use work::{CellEnd, Progress, View};

@@ -7,6 +7,7 @@ mod doctor;
 mod resume;
 mod runs;
 mod session;
+mod study;
 mod trace;
 mod train;
 mod watch;
@@ -23,6 +24,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Runs(arguments) => runs::runs(&arguments.action),
         Command::Data(arguments) => data::data(&arguments),
         Command::Config(arguments) => config::config(&arguments.action),
+        Command::Study(arguments) => study::study(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completions { shell } => {

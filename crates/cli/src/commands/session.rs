@@ -10,14 +10,16 @@ use kiln_artifacts::{
 use kiln_backend::Selected;
 use kiln_config::{Experiment, Ui};
 use kiln_data::DataSet;
-use kiln_evaluation::{PassFigures, evaluate, load_model};
+use kiln_evaluation::{
+    EvaluationSettings, PassFigures, evaluate_with_dropout, load_model, predict, write_evaluation,
+};
 use kiln_model::Loss;
 use kiln_training::{Job, Observer, Silent, StopSignal, Trained};
 use serde::Serialize;
 
 use crate::arguments::UiArgument;
 use crate::failure::Failure;
-use crate::interrupt::stop_on_ctrl_c;
+use crate::interrupt::{stop_at_end_of_stdin, stop_on_ctrl_c};
 use crate::log::log_to;
 use crate::output::{print, print_json, say};
 use crate::view::{Json, Plain};
@@ -32,6 +34,7 @@ pub(crate) struct Session {
     pub(crate) backend: Selected,
     pub(crate) ui: Option<UiArgument>,
     pub(crate) json: bool,
+    pub(crate) stop_with_stdin: bool,
 }
 
 /// What `--json` prints.
@@ -51,6 +54,9 @@ impl Session {
         log_to(&self.run)?;
         let stop = StopSignal::default();
         stop_on_ctrl_c(&stop);
+        if self.stop_with_stdin {
+            stop_at_end_of_stdin(&stop);
+        }
         let (dashboard, observer) = self.view();
         let job = Job {
             run: self.run.clone(),
@@ -62,11 +68,15 @@ impl Session {
             stop,
         };
         let trained = job.train(checkpoint)?;
-        let test = if is_over(trained.reason) { Some(self.finish(&trained)?) } else { None };
-        plots::write_epoch_plots(&self.run)?;
-        write_metrics_csv(&self.run)?;
-        self.announce(&trained, test);
-        if test.is_some() { Ok(()) } else { Err(self.stopped(&trained)) }
+        if is_over(trained.reason) {
+            let test = self.finish(&trained)?;
+            self.announce(&trained, Some(test));
+            return Ok(());
+        }
+        let stopped = self.stopped(&trained);
+        self.derive()?;
+        self.announce(&trained, None);
+        Err(stopped)
     }
 
     fn view(&self) -> (bool, Box<dyn Observer>) {
@@ -87,7 +97,21 @@ impl Session {
         let model = load_model(&self.run, ckpt, &self.experiment, &self.data, &self.backend)?;
         let loss = Loss::new(&self.experiment.loss, self.data.class_count())?;
         let batch_size = self.experiment.evaluation.batch_size;
-        let figures = evaluate(&model.mlp, &loss, &self.data, &self.data.test, batch_size, &self.backend);
+        let Self { data, backend, .. } = self;
+        let dropout_active = evaluate_with_dropout(&model.mlp, &loss, data, &data.test, backend);
+        let predictions = predict(&model.mlp, &loss, data, &data.test, batch_size, backend);
+        let settings = EvaluationSettings {
+            seed: self.experiment.seed,
+            checkpoint_step: Some(model.step),
+            dropout_active: Some(dropout_active),
+            ..EvaluationSettings::default()
+        };
+        let metrics = write_evaluation(&self.run, "test", &predictions, &settings)?.metrics;
+        let figures = PassFigures {
+            loss: metrics.loss.unwrap_or(f64::NAN),
+            accuracy: metrics.accuracy,
+            examples: metrics.examples,
+        };
         let row = MetricRow::new(
             "test",
             Scope::Epoch,
@@ -98,6 +122,8 @@ impl Session {
         let mut metrics = MetricLog::open_append(self.run.metrics())?;
         metrics.append(&row)?;
         metrics.sync()?;
+        // What is finished is complete: a process that is killed before has left a run to resume.
+        self.derive()?;
         let status = self.run.status()?;
         let test = TestFigures { loss: figures.loss, accuracy: figures.accuracy };
         self.run.write_status(&Status {
@@ -107,6 +133,12 @@ impl Session {
             ..status.stopped(RunState::Finished, trained.reason)
         })?;
         Ok(figures)
+    }
+
+    /// Writes what follows from the logs.
+    fn derive(&self) -> Result<(), Failure> {
+        plots::write_epoch_plots(&self.run)?;
+        Ok(write_metrics_csv(&self.run)?)
     }
 
     fn announce(&self, trained: &Trained, test: Option<PassFigures>) {
@@ -144,6 +176,17 @@ impl Session {
         let run = self.run.folder().display();
         Failure::interrupted(format!("stopped ({}); `kiln resume {run}` goes on from here", trained.reason))
     }
+}
+
+/// Refuses the dashboard where there is no terminal to show it on, before anything is made.
+pub(crate) fn check_view(ui: Option<UiArgument>, experiment: &Experiment) -> Result<(), Failure> {
+    let wanted = ui.map_or(experiment.dashboard.ui, Ui::from);
+    if wanted == Ui::Tui && !stdout().is_terminal() {
+        return Err(Failure::usage(
+            "the dashboard needs a terminal on stdout; choose another view with --ui plain",
+        ));
+    }
+    Ok(())
 }
 
 /// True when training came to its end, early or not; false when it was stopped and can go on.

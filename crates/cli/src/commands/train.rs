@@ -8,7 +8,7 @@ use kiln_data::{DataSet, Folders, load};
 
 use crate::arguments::Train;
 use crate::build::build;
-use crate::commands::session::Session;
+use crate::commands::session::{Session, check_view};
 use crate::experiment::resolved;
 use crate::failure::Failure;
 use crate::output::say;
@@ -18,6 +18,7 @@ use crate::view::DownloadBar;
 pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
     let resolved = resolved(&arguments.experiment)?;
     let experiment = resolved.experiment.clone();
+    check_view(arguments.ui, &experiment)?;
     let backend = select(&experiment.backend)?;
     let data =
         load(&experiment.data, experiment.seed, &Folders::from_environment(), &DownloadBar::default())?;
@@ -39,11 +40,12 @@ pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
         backend,
         ui: arguments.ui,
         json: arguments.json,
+        stop_with_stdin: arguments.stop_with_stdin,
     };
     session.train(None)
 }
 
-fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {
+pub(super) fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {
     let files = data
         .files
         .iter()

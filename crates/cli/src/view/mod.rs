@@ -3,7 +3,9 @@
 mod download;
 mod json;
 mod plain;
+mod study;
 
 pub(crate) use download::DownloadBar;
 pub(crate) use json::Json;
 pub(crate) use plain::Plain;
+pub(crate) use study::study_view;

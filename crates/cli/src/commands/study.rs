@@ -1,0 +1,78 @@
+//! `kiln study`.
+
+use std::path::PathBuf;
+
+use kiln_study::{Findings, Plan, PlanRequest, Study, leaderboard, verdicts};
+use kiln_training::StopSignal;
+
+use crate::arguments;
+use crate::experiment::environment;
+use crate::failure::Failure;
+use crate::interrupt::stop_on_ctrl_c;
+use crate::output::{print, print_json, say, table};
+use crate::view::study_view;
+
+/// Trains every trial of a study that is not done yet, and prints what came of all of them.
+pub(crate) fn study(arguments: &arguments::Study) -> Result<(), Failure> {
+    let plan = Plan::read(&PlanRequest {
+        path: PathBuf::from(&arguments.file),
+        environment: environment(),
+        overrides: arguments.overrides.clone(),
+    })?;
+    let study = Study::new(plan, &arguments.root.artifacts);
+    let stop = StopSignal::default();
+    stop_on_ctrl_c(&stop);
+    let mut view = study_view(arguments.ui);
+    let jobs = arguments.jobs.map(usize::from);
+    let findings = study.run(jobs, &|| stop.is_requested(), view.as_mut())?;
+    drop(view);
+    if arguments.json {
+        print_json(&findings);
+    } else {
+        print(&shown(&findings));
+        print(&study.folder().display().to_string());
+    }
+    judge(&findings, arguments)
+}
+
+fn shown(findings: &Findings) -> String {
+    let mut text = text(leaderboard(findings));
+    if let Some(verdicts) = verdicts(findings) {
+        text += &format!("\n\n{}", self::text(verdicts));
+    }
+    for section in &findings.analysis {
+        text += &format!("\n\n{}", section.title);
+        for statement in &section.statements {
+            text += &format!("\n- {statement}");
+        }
+    }
+    text + "\n"
+}
+
+fn text(kiln_study::Table { head, rows }: kiln_study::Table) -> String {
+    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+/// How the study ends: stopped, failed, refuted or well.
+fn judge(findings: &Findings, arguments: &arguments::Study) -> Result<(), Failure> {
+    if findings.was_stopped {
+        let file = &arguments.file;
+        return Err(Failure::interrupted(format!("stopped; `kiln study {file}` goes on from here")));
+    }
+    let failed: Vec<&str> = findings.failed().map(|trial| trial.name.as_str()).collect();
+    if !failed.is_empty() {
+        say(&format!("failed: {}; the same command tries again", failed.join(", ")));
+    }
+    let broken: Vec<String> = findings
+        .broken()
+        .map(|check| {
+            let kiln_study::Check { trial, subject, expected, measured, .. } = check;
+            format!("{trial}: {subject} {measured}, expected {expected}")
+        })
+        .collect();
+    match (broken.is_empty(), failed.is_empty()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Failure::failed(format!("{} failed", failed.join(", ")))),
+        (false, _) => Err(Failure::verdict(format!("not reproduced: {}", broken.join("; ")))),
+    }
+}

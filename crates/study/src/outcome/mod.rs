@@ -1,0 +1,172 @@
+//! What came of a cell, read from its run folder.
+
+mod curve;
+mod gradient_flow;
+mod parameters;
+mod predictions;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kiln_artifacts::{MetricRow, Run, RunState, Scope, sha256_hex};
+use serde::Serialize;
+
+pub use curve::EpochPoint;
+pub(crate) use curve::fall_per_epoch;
+pub use gradient_flow::GradientFlow;
+pub use predictions::Prediction;
+
+use crate::work::Cell;
+
+/// How far a cell is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellState {
+    /// Trained and tested.
+    Finished,
+    /// It failed.
+    Failed,
+    /// It is not done.
+    Open,
+}
+
+/// What came of one trial with one seed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Number of the trial, from 0.
+    #[serde(skip)]
+    pub trial: usize,
+    /// The seed.
+    pub seed: u64,
+    /// How far it is.
+    pub state: CellState,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The run folder.
+    pub run: Option<PathBuf>,
+    /// Figures by name, such as `test_accuracy`; only those that are there.
+    pub figures: BTreeMap<String, f64>,
+    /// Figures by epoch.
+    #[serde(skip)]
+    pub curve: Vec<EpochPoint>,
+    /// How gradients flowed, where that was measured.
+    pub gradient_flow: Option<GradientFlow>,
+    /// SHA-256 of the metric log: equal ones are one trace.
+    pub trace_sha256: Option<String>,
+    /// The test predictions, where they were kept.
+    #[serde(skip)]
+    pub predictions: Option<Vec<Prediction>>,
+}
+
+impl Outcome {
+    /// Reads what is there; `error` is why the work on the cell failed just now, if it did.
+    pub(crate) fn read(cell: &Cell, error: Option<&String>) -> Self {
+        let found = cell.run();
+        let state = match (&found, error) {
+            (Some((_, RunState::Finished)), _) => CellState::Finished,
+            (Some((_, RunState::Failed)), _) | (_, Some(_)) => CellState::Failed,
+            _ => CellState::Open,
+        };
+        let mut outcome = Self {
+            trial: cell.trial,
+            seed: cell.seed,
+            state,
+            error: error.cloned(),
+            run: None,
+            figures: BTreeMap::new(),
+            curve: Vec::new(),
+            gradient_flow: None,
+            trace_sha256: None,
+            predictions: None,
+        };
+        if let Some((run, _)) = found {
+            outcome.fill(&run);
+        }
+        outcome
+    }
+
+    /// A figure by name.
+    #[must_use]
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        self.figures.get(name).copied()
+    }
+
+    /// True for a cell that was trained and tested.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state == CellState::Finished
+    }
+
+    fn fill(&mut self, run: &Run) {
+        self.run = Some(run.folder().to_owned());
+        let rows = run.metric_rows().unwrap_or_default();
+        self.curve = curve::of(&rows);
+        self.gradient_flow = GradientFlow::of(&rows);
+        if let Ok(status) = run.status() {
+            if self.state == CellState::Failed {
+                self.error = status.error.clone().or(self.error.take());
+            }
+            self.note("seconds", Some(status.elapsed_seconds));
+            if let Some(test) = status.test {
+                self.note("test_accuracy", Some(test.accuracy));
+                self.note("test_loss", Some(test.loss));
+            }
+        }
+        self.note_rows(&rows);
+        self.note_evaluation(&run.evaluation("test").join("metrics.json"));
+        self.note("parameters", parameters::count(run).map(|count| count as f64));
+        if self.is_finished() {
+            self.predictions = predictions::read(&run.evaluation("test").join("predictions.csv"));
+            self.trace_sha256 = fs::read(run.metrics()).ok().map(|bytes| sha256_hex(&bytes));
+        }
+    }
+
+    /// The last epoch's figures.
+    fn note_rows(&mut self, rows: &[MetricRow]) {
+        for split in ["train", "validation"] {
+            let last = rows.iter().rfind(|row| row.split == split && row.scope == Scope::Epoch);
+            for figure in ["loss", "accuracy"] {
+                self.note(&format!("{split}_{figure}"), last.and_then(|row| row.figure(figure)));
+            }
+        }
+    }
+
+    /// What the evaluation of the test split found, where it was kept.
+    fn note_evaluation(&mut self, path: &Path) {
+        let Some(found) = fs::read(path).ok() else { return };
+        let Ok(found) = serde_json::from_slice::<serde_json::Value>(&found) else { return };
+        let number = |value: &serde_json::Value| value.as_f64().or_else(|| value["value"].as_f64());
+        let active = &found["dropout_active"];
+        self.note("dropout_active_accuracy", number(&active["accuracy"]));
+        self.note("dropout_active_loss", number(&active["loss"]));
+        self.note("macro_auc", number(&found["macro_auc"]));
+    }
+
+    fn note(&mut self, name: &str, value: Option<f64>) {
+        if let Some(value) = value {
+            self.figures.insert(name.to_owned(), value);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A finished outcome of trial 0 with these figures.
+    pub(crate) fn outcome(figures: &[(&str, f64)]) -> Outcome {
+        Outcome {
+            trial: 0,
+            seed: 0,
+            state: CellState::Finished,
+            error: None,
+            run: None,
+            figures: figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            curve: Vec::new(),
+            gradient_flow: None,
+            trace_sha256: None,
+            predictions: None,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The report as Markdown.
+
+use super::leaderboard::{Table, leaderboard, verdicts};
+use crate::findings::Findings;
+
+/// `leaderboard.md`: the ranking and the verdicts.
+pub(crate) fn markdown(findings: &Findings) -> String {
+    let mut text = format!("# {}\n\n", findings.study);
+    if !findings.about.is_empty() {
+        text += &format!("{}\n\n", findings.about.trim());
+    }
+    text += &format!("{}\n\n", provenance(findings));
+    text += &table(&leaderboard(findings));
+    if let Some(verdicts) = verdicts(findings) {
+        text += &format!("\n## Expectations\n\n{}", table(&verdicts));
+    }
+    text
+}
+
+/// `analysis.md`: what the figures mean.
+pub(crate) fn analysis_markdown(findings: &Findings) -> String {
+    let sections = findings.analysis.iter().map(|section| {
+        let statements = section.statements.iter().map(|statement| format!("- {statement}\n"));
+        format!("\n## {}\n\n{}", section.title, statements.collect::<String>())
+    });
+    format!("# {}: analysis\n{}", findings.study, sections.collect::<String>())
+}
+
+/// Version, day, machine and seeds in a line.
+pub(crate) fn provenance(findings: &Findings) -> String {
+    let machine = &findings.machine;
+    let cpu = machine.cpu.as_deref().unwrap_or(&machine.architecture);
+    let cores = machine.cores.map_or_else(String::new, |cores| format!(", {cores} cores"));
+    let seeds: Vec<String> = findings.seeds.iter().map(ToString::to_string).collect();
+    let day: String = findings.written.to_string().chars().take(10).collect();
+    let stopped = if findings.was_stopped { " Stopped before its end." } else { "" };
+    format!(
+        "Made by kiln {} on {day}: {cpu}{cores}. Seeds {}; mean ± standard deviation (n - 1).{stopped}",
+        findings.kiln,
+        seeds.join(", ")
+    )
+}
+
+fn table(table: &Table) -> String {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule = format!("|{}\n", " --- |".repeat(table.head.len()));
+    line(&table.head) + &rule + &table.rows.iter().map(|row| line(row)).collect::<String>()
+}

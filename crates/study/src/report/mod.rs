@@ -1,0 +1,35 @@
+//! The findings as files.
+
+mod csv;
+mod html;
+mod leaderboard;
+mod markdown;
+
+use std::path::Path;
+
+use kiln_artifacts::replace_file;
+
+pub use leaderboard::{Table, leaderboard, verdicts};
+
+use crate::StudyError;
+use crate::findings::Findings;
+use crate::plot::{curves, intervals};
+
+/// Writes every form of the report into the study's folder, each file whole or not at all.
+pub(crate) fn write(findings: &Findings, folder: &Path) -> Result<(), StudyError> {
+    let mut json = serde_json::to_string_pretty(findings).expect("findings are plain data");
+    json.push('\n');
+    let files = [
+        ("leaderboard.csv", csv::csv(findings)),
+        ("leaderboard.md", markdown::markdown(findings)),
+        ("leaderboard.html", html::html(findings)),
+        ("analysis.md", markdown::analysis_markdown(findings)),
+        ("curves.svg", curves(findings)),
+        ("intervals.svg", intervals(findings)),
+        ("study.json", json),
+    ];
+    for (name, text) in files {
+        replace_file(&folder.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}

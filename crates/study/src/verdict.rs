@@ -1,0 +1,148 @@
+//! What can be said of a trial with one seed, from its figures alone.
+
+use serde::Serialize;
+
+use crate::outcome::{CellState, Outcome};
+use crate::{Collapse, Rules};
+
+/// A word for how a trial went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Worse than the best trial, also on what it was trained on.
+    Underfit,
+    /// Near the best trial, and as good on new examples as on those it was trained on.
+    Fit,
+    /// Better on what it was trained on than on new examples.
+    Overfit,
+    /// The first layer's gradient is tiny beside the last layer's.
+    Vanishing,
+    /// Gradients became huge, or training left the finite numbers.
+    Exploding,
+    /// One linear layer does the same.
+    Linear,
+    /// The run failed.
+    Failed,
+}
+
+impl Verdict {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Underfit,
+        Self::Fit,
+        Self::Overfit,
+        Self::Vanishing,
+        Self::Exploding,
+        Self::Linear,
+        Self::Failed,
+    ];
+    pub(crate) const WORDS: [&'static str; 7] =
+        ["underfit", "fit", "overfit", "vanishing", "exploding", "linear", "failed"];
+
+    /// The word, as files have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+}
+
+/// Difference of a deep linear network's outputs from those of one layer, as a share of the greatest output,
+/// that 32-bit rounding explains.
+const ROUNDING: f64 = 1e-4;
+
+/// Everything that holds of `outcome`; `best` is the best test accuracy of any trial with its seed.
+pub(crate) fn verdicts(
+    outcome: &Outcome,
+    best: Option<f64>,
+    collapse: Option<&Collapse>,
+    rules: &Rules,
+) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    verdicts.extend(fit(outcome, best, rules));
+    let is_vanishing = outcome.gradient_flow.is_some_and(|flow| flow.first_over_last < rules.vanishing_ratio);
+    if is_vanishing {
+        verdicts.push(Verdict::Vanishing);
+    }
+    let is_great = outcome.gradient_flow.is_some_and(|flow| flow.greatest_norm > rules.exploding_norm);
+    if is_great || left_the_finite(outcome) {
+        verdicts.push(Verdict::Exploding);
+    }
+    if collapse.is_some_and(|collapse| collapse.relative_difference <= ROUNDING) {
+        verdicts.push(Verdict::Linear);
+    }
+    if outcome.state == CellState::Failed {
+        verdicts.push(Verdict::Failed);
+    }
+    verdicts
+}
+
+/// Training accuracy less test accuracy, and the name of the test figure. Training figures are measured with
+/// dropout active, so the test figure with dropout active is the one beside them, where there is one.
+pub(crate) fn gap(outcome: &Outcome) -> Option<(f64, &'static str)> {
+    let train = outcome.figure("train_accuracy")?;
+    let name = ["dropout_active_accuracy", "test_accuracy"];
+    let name = name.into_iter().find(|name| outcome.figure(name).is_some())?;
+    Some((train - outcome.figure(name)?, name))
+}
+
+fn fit(outcome: &Outcome, best: Option<f64>, rules: &Rules) -> Option<Verdict> {
+    if !outcome.is_finished() {
+        return None;
+    }
+    let (gap, _) = gap(outcome)?;
+    let is_below = |name: &str| Some(best? - outcome.figure(name)? > rules.underfit_margin);
+    let (test_is_below, train_is_below) = (is_below("test_accuracy")?, is_below("train_accuracy")?);
+    Some(if test_is_below && train_is_below {
+        Verdict::Underfit
+    } else if gap > rules.overfit_gap {
+        Verdict::Overfit
+    } else if test_is_below {
+        Verdict::Underfit
+    } else {
+        Verdict::Fit
+    })
+}
+
+/// Whether the run ended because a loss or a gradient was no finite number: its error then says "loss became
+/// NaN at step ...".
+fn left_the_finite(outcome: &Outcome) -> bool {
+    let values = ["became NaN", "became inf", "became -inf"];
+    outcome.error.as_ref().is_some_and(|error| values.iter().any(|value| error.contains(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::GradientFlow;
+    use crate::outcome::tests::outcome;
+
+    fn words(outcome: &Outcome) -> Vec<&'static str> {
+        verdicts(outcome, Some(0.95), None, &Rules::default()).into_iter().map(Verdict::as_str).collect()
+    }
+
+    #[test]
+    fn accuracies_decide_between_underfit_fit_and_overfit() {
+        for (train, test, expected) in
+            [(0.80, 0.80, "underfit"), (0.96, 0.94, "fit"), (1.0, 0.94, "overfit"), (0.9, 0.8, "underfit")]
+        {
+            assert_eq!(words(&outcome(&[("train_accuracy", train), ("test_accuracy", test)])), [expected]);
+        }
+    }
+
+    #[test]
+    fn training_figures_are_held_to_the_test_figures_with_dropout_active() {
+        let figures = [("train_accuracy", 0.93), ("test_accuracy", 0.94), ("dropout_active_accuracy", 0.80)];
+        assert_eq!(words(&outcome(&figures)), ["overfit"]);
+    }
+
+    #[test]
+    fn gradients_and_failures_have_words_of_their_own() {
+        let mut vanishing = outcome(&[("train_accuracy", 0.1), ("test_accuracy", 0.1)]);
+        vanishing.gradient_flow = Some(GradientFlow { first_over_last: 1e-6, greatest_norm: 1.0 });
+        assert_eq!(words(&vanishing), ["underfit", "vanishing"]);
+        let mut failed = outcome(&[]);
+        failed.state = CellState::Failed;
+        assert_eq!(words(&failed), ["failed"]);
+        failed.error = Some("loss became NaN at step 3 (epoch 1)".into());
+        assert_eq!(words(&failed), ["exploding", "failed"]);
+    }
+}

@@ -1,0 +1,109 @@
+//! One trial with one seed: its address, its folder and its run.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use kiln_artifacts::{Run, RunState, replace_file, runs, sha256_hex};
+use kiln_config::{Dashboard, Experiment};
+
+use crate::StudyError;
+
+/// Hexadecimal digits of an address: 64 bits tell any number of trials apart.
+const ADDRESS_LENGTH: usize = 16;
+const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// One trial with one seed. Its folder is named by what decides its result, so that every study finds again
+/// what was done, whatever the trial is called.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    /// Number of the trial, from 0.
+    pub(crate) trial: usize,
+    pub(crate) seed: u64,
+    /// What progress and messages call it.
+    pub(crate) name: String,
+    pub(crate) experiment: Experiment,
+    /// `<study>/trials/<address>`.
+    pub(crate) folder: PathBuf,
+}
+
+impl Cell {
+    pub(crate) fn new(trial: usize, experiment: &Experiment, study: &Path) -> Self {
+        let seed = experiment.seed;
+        Self {
+            trial,
+            seed,
+            name: format!("{} seed {seed}", experiment.name),
+            experiment: experiment.clone(),
+            folder: study.join("trials").join(address(experiment)),
+        }
+    }
+
+    /// The experiment file that a worker trains.
+    pub(crate) fn experiment_toml(&self) -> PathBuf {
+        self.folder.join("experiment.toml")
+    }
+
+    /// Makes the folder and writes the experiment file.
+    pub(crate) fn prepare(&self) -> Result<(), StudyError> {
+        fs::create_dir_all(&self.folder).map_err(|cause| StudyError::io("create", &self.folder, cause))?;
+        Ok(replace_file(&self.experiment_toml(), self.experiment.to_toml().as_bytes())?)
+    }
+
+    /// The file that a worker's standard output goes to, locked for as long as any process has it open: a
+    /// worker that outlived the study that started it still holds it. `None` if `is_over` while waiting.
+    pub(crate) fn lock(&self, is_over: impl Fn() -> bool) -> Result<Option<File>, StudyError> {
+        let path = self.folder.join("worker.out");
+        let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let file = open.map_err(|cause| StudyError::io("open", &path, cause))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if is_over() => return Ok(None),
+                Err(TryLockError::WouldBlock) => thread::sleep(PAUSE_BETWEEN_LOOKS),
+                Err(TryLockError::Error(cause)) => return Err(StudyError::io("lock", &path, cause)),
+            }
+        }
+        file.set_len(0).map_err(|cause| StudyError::io("cut", &path, cause))?;
+        Ok(Some(file))
+    }
+
+    /// The run in the folder: the finished one, else the latest.
+    pub(crate) fn run(&self) -> Option<(Run, RunState)> {
+        let summaries = runs::list(&self.folder).ok()?;
+        let whole: Vec<_> = summaries.iter().filter(|run| run.state.is_some()).collect();
+        let finished = whole.iter().find(|run| run.state == Some(RunState::Finished));
+        let chosen = finished.or(whole.first())?;
+        Some((Run::open(&chosen.path).ok()?, chosen.state?))
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.run().is_some_and(|(_, state)| state == RunState::Finished)
+    }
+}
+
+/// A hash of everything that decides the result. Names, tags and the view decide nothing.
+fn address(experiment: &Experiment) -> String {
+    let mut content = experiment.clone();
+    content.name = Experiment::default().name;
+    content.tags = Vec::new();
+    content.dashboard = Dashboard { log_interval: content.dashboard.log_interval, ..Dashboard::default() };
+    sha256_hex(content.to_toml().as_bytes())[..ADDRESS_LENGTH].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tags_and_views_do_not_change_the_address_and_all_else_does() {
+        let plain = Experiment::default();
+        let named = Experiment { name: "other".into(), tags: vec!["a".into()], ..plain.clone() };
+        assert_eq!(address(&plain), address(&named));
+        assert_ne!(address(&plain), address(&Experiment { seed: 1, ..plain.clone() }));
+        let mut other = plain.clone();
+        other.optimizer.lr *= 2.0;
+        assert_ne!(address(&plain), address(&other));
+    }
+}
