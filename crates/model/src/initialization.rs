@@ -5,7 +5,7 @@ use kiln_config::{Initialization, LayerWeights, Model};
 
 use crate::ModelError;
 
-/// Starting values of a layer: weights row-major of shape [inputs, outputs], biases of shape [outputs].
+/// Starting values of a layer: weights row-major of shape [inputs, outputs], biases of shape `[outputs]`.
 pub(crate) struct LayerStart {
     pub(crate) weight: Vec<f32>,
     pub(crate) bias: Vec<f32>,

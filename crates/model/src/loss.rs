@@ -35,7 +35,7 @@ impl Loss {
         })
     }
 
-    /// The mean loss of a batch, shape [1]: `output` has shape [batch, classes], `targets` [batch].
+    /// The mean loss of a batch, shape `[1]`: `output` has shape [batch, classes], `targets` `[batch]`.
     ///
     /// With class weights the mean is weighted by each target's weight.
     #[must_use]
@@ -47,7 +47,7 @@ impl Loss {
         self.per_example(output, targets).sum() / weights.sum()
     }
 
-    /// The loss of each example, shape [batch]. Under class weights each is multiplied by its weight.
+    /// The loss of each example, shape `[batch]`. Under class weights each is multiplied by its weight.
     #[must_use]
     pub fn per_example(&self, output: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
         match self.name {
@@ -57,7 +57,7 @@ impl Loss {
         }
     }
 
-    /// The weight of each target in a mean, shape [batch].
+    /// The weight of each target in a mean, shape `[batch]`.
     #[must_use]
     pub fn target_weights(&self, targets: Tensor<1, Int>) -> Tensor<1> {
         if self.class_weights.is_empty() {
@@ -76,7 +76,7 @@ impl Loss {
         tally.add_sum(sum(losses), sum(weights), correct, examples as u64);
     }
 
-    /// What l1 and l2 add to the objective, if anything: shape [1].
+    /// What l1 and l2 add to the objective, if anything: shape `[1]`.
     #[must_use]
     pub fn penalty(&self, model: &Mlp) -> Option<Tensor<1>> {
         let weights = || model.layers().iter().map(|layer| layer.weight.val());
@@ -124,7 +124,7 @@ impl Loss {
     }
 }
 
-/// How many rows of `output`, shape [batch, classes], are greatest at their target: shape [1].
+/// How many rows of `output`, shape [batch, classes], are greatest at their target: shape `[1]`.
 #[must_use]
 pub fn correct(output: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1, Int> {
     output.argmax(1).squeeze_dim::<1>(1).equal(targets).int().sum()

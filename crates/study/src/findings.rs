@@ -79,10 +79,10 @@ pub struct SeedFindings {
 }
 
 impl Findings {
-    pub(crate) fn of(plan: &Plan, outcomes: Vec<Outcome>, was_stopped: bool) -> Self {
-        let trials = ranked(plan, &outcomes);
+    pub(crate) fn of(plan: &Plan, outcomes: &[Outcome], was_stopped: bool) -> Self {
+        let trials = ranked(plan, outcomes);
         let name = |trial: usize| plan.trials[trial].name.clone();
-        let shared = shared_traces(&outcomes, plan.trials.len());
+        let shared = shared_traces(outcomes, plan.trials.len());
         let shared_traces = shared.into_iter().map(|group| group.into_iter().map(name).collect()).collect();
         let checks = plan.expectations.iter().map(|expectation| check(expectation, &trials)).collect();
         let mut findings = Self {

@@ -58,7 +58,7 @@ impl Study {
         let Shift { failed, was_stopped } = work(&self.cells, jobs, is_stop_asked, view)?;
         let read = |(index, cell): (usize, &Cell)| Outcome::read(cell, failed.get(&index));
         let outcomes: Vec<Outcome> = self.cells.iter().enumerate().map(read).collect();
-        let findings = Findings::of(&self.plan, outcomes, was_stopped);
+        let findings = Findings::of(&self.plan, &outcomes, was_stopped);
         report::write(&findings, &self.folder)?;
         Ok(findings)
     }

@@ -93,7 +93,7 @@ impl Recorder {
         &mut self,
         state: &mut TrainingState,
         setting: &Setting,
-        health: Option<Health>,
+        health: Option<&Health>,
     ) -> Result<(), TrainingError> {
         let Tally { examples, .. } = state.interval_tally;
         let (loss, accuracy) = (state.interval_tally.loss(), state.interval_tally.accuracy());
@@ -101,7 +101,7 @@ impl Recorder {
         let figures = [("loss", loss), ("accuracy", accuracy), ("lr", lr), ("gradient_norm", gradient_norm)];
         let (epoch, seconds) = (state.epoch as u64, state.interval_seconds);
         let mut row = MetricRow::new("train", Scope::Interval, epoch, state.step, figures);
-        if let Some(health) = &health {
+        if let Some(health) = health {
             row.figures.extend(health.figures());
             self.update_ratio = health.update_ratio();
             self.inactive_share = health.inactive_share();

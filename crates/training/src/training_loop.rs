@@ -180,7 +180,8 @@ impl TrainingLoop {
     fn after_step(&mut self, model: &Classifier, processor: &mut Processor) -> Result<(), TrainingError> {
         if self.is_interval_end() {
             self.read_figures(model)?;
-            self.recorder.interval(&mut self.state, &self.setting, self.health.take())?;
+            let health = self.health.take();
+            self.recorder.interval(&mut self.state, &self.setting, health.as_ref())?;
             if self.recorder.status_is_due() {
                 self.saver.write_status(self.recorder.status(&self.state, &self.setting));
             }

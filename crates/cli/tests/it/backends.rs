@@ -38,7 +38,6 @@ fn backends_agree_on_the_digits() {
         .collect();
     let spread = accuracies.iter().copied().fold(f64::NAN, f64::max)
         - accuracies.iter().copied().fold(f64::NAN, f64::min);
-    eprintln!("{backends:?}: {accuracies:?}");
     assert!(spread <= 0.01, "{backends:?}: {accuracies:?}");
 }
 

@@ -19,5 +19,6 @@ mod program;
 mod random;
 mod reproduction;
 mod run_folder;
+mod study;
 mod terminal;
 mod watching;

@@ -22,9 +22,12 @@ pub struct Section {
     pub statements: Vec<String>,
 }
 
+/// What a section says, computed from the findings.
+type Statements = fn(&Findings) -> Vec<String>;
+
 /// All that can be said of the findings; sections without a statement are left out.
 pub(crate) fn analysis(findings: &Findings) -> Vec<Section> {
-    let sections: [(&'static str, fn(&Findings) -> Vec<String>); 9] = [
+    let sections: [(&'static str, Statements); 9] = [
         ("Ranking", ranking::statements),
         ("Which losses may be compared", losses::statements),
         ("Shared traces", traces::statements),

@@ -19,7 +19,7 @@ impl GradientFlow {
         let norm = |row: &MetricRow, layer: usize| row.figure(&format!("layers.{layer}.gradient_norm"));
         let measured: Vec<&MetricRow> = rows.iter().filter(|row| norm(row, 1).is_some()).collect();
         let first = measured.first()?;
-        let last_layer = (0..).take_while(|layer| norm(first, *layer).is_some()).last()?;
+        let last_layer = (0..first.figures.len()).take_while(|layer| norm(first, *layer).is_some()).last()?;
         let greatest = measured.iter().filter_map(|row| row.figure("gradient_norm"));
         let greatest = greatest.fold(
             0.0,

@@ -3,6 +3,8 @@
 mod expectation;
 mod rules;
 mod sheet;
+#[cfg(test)]
+mod tests;
 mod trial;
 
 use std::path::{Path, PathBuf};

@@ -78,6 +78,7 @@ pub(crate) fn work(
     broken.map_or(Ok(shift), Err)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the channel ends when the last place drops its sender")]
 /// One place at which cells are worked off, one after the other.
 fn labour(
     workshop: &Workshop<'_>,

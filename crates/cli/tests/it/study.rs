@@ -1,0 +1,239 @@
+//! Studies: many runs in worker processes, which survive what happens to them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::program::{Ended, Workplace, wait_for};
+use crate::random::Random;
+
+const BASE: &str = r#"
+name = "base"
+[data]
+validation = 0
+limit = 400
+[model]
+hidden = [16]
+dropout = 0.2
+[training]
+epochs = 6
+batch_size = 32
+[checkpoint]
+interval_steps = 5
+[dashboard]
+log_interval = 5
+"#;
+
+/// Two trials that are one and the same computation, and one that is not; two seeds.
+const STUDY: &str = r#"
+name = "small"
+base = "experiment.toml"
+seeds = [0, 1]
+[[trial]]
+name = "nll"
+overrides = { loss.name = "nll" }
+[[trial]]
+name = "cross-entropy"
+overrides = { loss.name = "cross-entropy" }
+[[trial]]
+name = "sgd"
+overrides = { optimizer.name = "sgd", optimizer.lr = 0.1 }
+"#;
+
+fn workplace(study: &str) -> Workplace {
+    let workplace = Workplace::new(BASE);
+    fs::write(workplace.path().join("study.toml"), study).unwrap();
+    workplace
+}
+
+fn run(workplace: &Workplace, overrides: &[&str]) -> Ended {
+    workplace.run(&[&["study", "study.toml", "--ui", "plain"], overrides].concat())
+}
+
+fn folder(workplace: &Workplace) -> PathBuf {
+    workplace.artifacts().join("studies/small")
+}
+
+/// The leaderboard without its last column, the time.
+fn leaderboard(workplace: &Workplace) -> Vec<String> {
+    let text = fs::read_to_string(folder(workplace).join("leaderboard.csv")).unwrap();
+    text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
+}
+
+fn findings(workplace: &Workplace) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder(workplace).join("study.json")).unwrap()).unwrap()
+}
+
+/// Every run folder of the study, with the step that it has reached.
+fn runs(workplace: &Workplace) -> BTreeMap<PathBuf, u64> {
+    let below = |folder: PathBuf| {
+        let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
+    let names = below(folder(workplace).join("trials")).into_iter().flat_map(below);
+    let folders = names.flat_map(below).filter(|path| path.join("status.json").is_file());
+    folders
+        .map(|folder| {
+            let status: Value =
+                serde_json::from_str(&fs::read_to_string(folder.join("status.json")).unwrap()).unwrap();
+            (folder, status["step"].as_u64().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn a_study_ranks_its_trials_names_shared_traces_and_trains_nothing_twice() {
+    let workplace = workplace(STUDY);
+    let first = run(&workplace, &[]).expect(0);
+    assert_eq!(first.stdout.lines().next_back(), Some("artifacts/studies/small"));
+    let findings = findings(&workplace);
+    assert_eq!(findings["shared_traces"], serde_json::json!([["nll", "cross-entropy"]]));
+    assert_eq!(findings["trials"].as_array().unwrap().len(), 3);
+    for name in ["leaderboard.md", "leaderboard.html", "analysis.md", "curves.svg", "intervals.svg"] {
+        assert!(fs::metadata(folder(&workplace).join(name)).unwrap().len() > 200, "{name}");
+    }
+    let runs_before = runs(&workplace);
+    assert_eq!(runs_before.len(), 6);
+    let board = fs::read_to_string(folder(&workplace).join("leaderboard.csv")).unwrap();
+    run(&workplace, &[]).expect(0).says(&["6 runs, 6 of them finished before"]);
+    assert_eq!(runs(&workplace), runs_before);
+    assert_eq!(fs::read_to_string(folder(&workplace).join("leaderboard.csv")).unwrap(), board);
+}
+
+#[test]
+fn figures_do_not_depend_on_the_number_of_workers() {
+    let [one, three] = ["1", "3"].map(|jobs| {
+        let workplace = workplace(STUDY);
+        run(&workplace, &["--jobs", jobs]).expect(0);
+        leaderboard(&workplace)
+    });
+    assert_eq!(one, three);
+}
+
+#[test]
+fn a_study_that_is_killed_again_and_again_ends_as_one_that_was_not() {
+    let undisturbed = workplace(STUDY);
+    let started = Instant::now();
+    run(&undisturbed, &[]).expect(0);
+    let whole = started.elapsed();
+    let mut random = Random::new(5);
+    let disturbed = workplace(STUDY);
+    let mut before = BTreeMap::new();
+    for _ in 0..5 {
+        let process = disturbed.start(&["study", "study.toml", "--ui", "none"]);
+        thread::sleep(whole.mul_f64(random.fraction() * 0.6));
+        process.signal("KILL");
+        process.wait();
+        before.append(&mut finished(&disturbed));
+    }
+    run(&disturbed, &[]).expect(0);
+    are_left_alone(&disturbed, &before);
+    assert_eq!(leaderboard(&disturbed), leaderboard(&undisturbed));
+    assert_eq!(runs(&disturbed).len(), 6, "a run that was begun is gone on with, not begun again");
+}
+
+/// What a kill leaves finished stays as it is: the same metric log, not written again.
+fn are_left_alone(workplace: &Workplace, before: &BTreeMap<PathBuf, Vec<u8>>) {
+    let now = finished(workplace);
+    for (path, log) in before {
+        assert_eq!(now.get(path), Some(log), "{}", path.display());
+    }
+}
+
+fn finished(workplace: &Workplace) -> BTreeMap<PathBuf, Vec<u8>> {
+    let runs = runs(workplace).into_keys();
+    let status = |folder: &PathBuf| fs::read_to_string(folder.join("status.json")).unwrap();
+    let finished = runs.filter(|folder| status(folder).contains("\"finished\""));
+    finished.map(|folder| (folder.clone(), fs::read(folder.join("metrics.jsonl")).unwrap())).collect()
+}
+
+#[test]
+fn ctrl_c_stops_all_workers_with_a_checkpoint_and_the_study_goes_on() {
+    let undisturbed = workplace(STUDY);
+    let long = "training.epochs=40";
+    run(&undisturbed, &[long]).expect(0);
+    let disturbed = workplace(STUDY);
+    let process = disturbed.start(&["study", "study.toml", long, "--ui", "plain"]);
+    wait_for("two workers", || {
+        (runs(&disturbed).values().filter(|step| **step > 0).count() >= 2).then_some(())
+    });
+    process.signal("INT");
+    process.wait().expect(130).says(&["stopped; `kiln study study.toml` goes on from here"]);
+    for folder in runs(&disturbed).into_keys() {
+        let status = fs::read_to_string(folder.join("status.json")).unwrap();
+        assert!(!status.contains("\"running\""), "{status}");
+    }
+    run(&disturbed, &[long]).expect(0).says(&["going on"]);
+    assert_eq!(leaderboard(&disturbed), leaderboard(&undisturbed));
+}
+
+#[test]
+fn workers_do_not_outlive_a_study_that_is_killed() {
+    let workplace = workplace(STUDY);
+    let process = workplace.start(&["study", "study.toml", "training.epochs=100000", "--ui", "none"]);
+    wait_for("a worker", || runs(&workplace).values().any(|step| *step > 0).then_some(()));
+    process.signal("KILL");
+    process.wait();
+    wait_for("the end of every worker", || {
+        let running = runs(&workplace)
+            .into_keys()
+            .any(|folder| fs::read_to_string(folder.join("status.json")).unwrap().contains("\"running\""));
+        (!running).then_some(())
+    });
+    thread::sleep(Duration::from_millis(100));
+    let steps = runs(&workplace);
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(runs(&workplace), steps);
+}
+
+#[test]
+fn a_trial_that_diverges_fails_alone_with_its_diagnosis() {
+    let failing = format!(
+        "{STUDY}\n[[trial]]\nname = \"diverging\"\noverrides = {{ optimizer.name = \"sgd\", optimizer.lr = 1e6, \
+         model.activation = \"relu\", model.hidden = [16, 16, 16] }}\n"
+    );
+    let workplace = workplace(&failing);
+    let ended = run(&workplace, &["seeds=[0]"]).expect(1).says(&["FAILED: loss became", "failed: diverging"]);
+    assert!(ended.stdout.contains("Try a lower optimizer.lr"), "{}", ended.stdout);
+    let findings = findings(&workplace);
+    let trials = findings["trials"].as_array().unwrap();
+    assert_eq!(trials.iter().filter(|trial| trial["rank"].is_u64()).count(), 3);
+    assert_eq!(trials[3]["seeds"][0]["verdicts"], serde_json::json!(["exploding", "failed"]));
+    run(&workplace, &["seeds=[0]"]).expect(1).says(&["4 runs, 3 of them finished before", "going on"]);
+}
+
+#[test]
+fn an_expectation_that_must_hold_and_does_not_is_a_verdict() {
+    let expect = |value: &str, rest: &str| {
+        format!(
+            "{STUDY}\n[[expect]]\ntrial = \"sgd\"\nsource = \"test\"\nfigures = {{ test_accuracy = {value} }}\n\
+             tolerance = 0.3\n{rest}"
+        )
+    };
+    run(&workplace(&expect("0.8", "")), &["seeds=[0]"]).expect(0);
+    run(&workplace(&expect("0.1", "")), &["seeds=[0]"])
+        .expect(3)
+        .says(&["not reproduced: sgd: test_accuracy"]);
+    run(&workplace(&expect("0.1", "must_hold = false")), &["seeds=[0]"]).expect(0);
+}
+
+#[test]
+fn two_studies_of_one_name_do_not_run_at_once() {
+    let workplace = workplace(STUDY);
+    let process = workplace.start(&["study", "study.toml", "training.epochs=100000", "--ui", "none"]);
+    wait_for("a worker", || runs(&workplace).values().next().map(|_| ()));
+    run(&workplace, &[]).expect(1).says(&["another process is running the study"]);
+    process.signal("INT");
+    process.wait().expect(130);
+}
+
+#[test]
+fn nothing_is_trained_where_any_trial_is_wrong() {
+    let workplace = workplace(&STUDY.replace("optimizer.lr = 0.1", "optimizer.lrr = 0.1"));
+    run(&workplace, &[]).expect(2).says(&["study.toml:13: unknown key `optimizer.lrr`", "`optimizer.lr`"]);
+    assert!(!workplace.artifacts().exists());
+}

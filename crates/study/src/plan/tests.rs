@@ -1,0 +1,135 @@
+//! What a study file may say, and what it is told where it says something else.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::Verdict;
+
+const TRIAL: &str = "[[trial]]\nname = \"a\"\n";
+
+fn read_with(text: &str, overrides: &[&str]) -> Result<Plan, String> {
+    let folder: TempDir = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("base.toml"), "seed = 7\n[model]\nhidden = [8]\n").unwrap();
+    let path = folder.path().join("study.toml");
+    fs::write(&path, text).unwrap();
+    let overrides = overrides.iter().map(|&text| text.to_owned()).collect();
+    let request = PlanRequest { path: path.clone(), environment: Vec::new(), overrides };
+    let home = format!("{}/", folder.path().display());
+    Plan::read(&request).map_err(|error| error.to_string().replace(&home, ""))
+}
+
+fn read(text: &str) -> Result<Plan, String> {
+    read_with(text, &[])
+}
+
+#[test]
+fn layers_are_base_study_trial_and_command_line() {
+    let text = "base = \"base.toml\"\nseeds = [1, 2]\n[experiment]\noptimizer.lr = 0.5\ntraining.epochs = 3\n\
+                [[trial]]\nname = \"a\"\noverrides = { optimizer.lr = 0.25 }\n";
+    let plan = read_with(text, &["training.epochs=2", "jobs=5"]).unwrap();
+    let [trial] = &plan.trials[..] else { panic!() };
+    assert_eq!((plan.jobs, plan.seeds.as_slice(), trial.experiments.len()), (Some(5), &[1, 2][..], 2));
+    let experiment = &trial.experiments[1];
+    assert_eq!((experiment.seed, experiment.name.as_str(), experiment.training.epochs), (2, "a", 2));
+    assert_eq!((experiment.optimizer.lr, experiment.model.hidden.as_slice()), (0.25, &[8][..]));
+    assert_eq!(experiment.backend.threads, Some(1));
+    assert_eq!(trial.settings, [("optimizer.lr".to_owned(), "0.25".to_owned())]);
+}
+
+#[test]
+fn without_seeds_the_base_has_one_and_the_command_line_may_give_others() {
+    let text = format!("base = \"base.toml\"\n{TRIAL}");
+    assert_eq!(read(&text).unwrap().seeds, [7]);
+    assert_eq!(read_with(&text, &["seeds=[3, 4]"]).unwrap().seeds, [3, 4]);
+}
+
+#[test]
+fn axes_span_a_grid() {
+    let plan = read("[axes]\nmodel.hidden = [[4], [8, 4]]\noptimizer.lr = [0.1, 0.01]\n").unwrap();
+    let names: Vec<&str> = plan.trials.iter().map(|trial| trial.name.as_str()).collect();
+    assert_eq!(names, ["hidden-4_lr-0.1", "hidden-4_lr-0.01", "hidden-8-4_lr-0.1", "hidden-8-4_lr-0.01"]);
+    assert_eq!(plan.trials[3].experiments[0].model.hidden, [8, 4]);
+}
+
+#[test]
+fn an_expectation_may_name_several_things() {
+    let text = format!(
+        "{TRIAL}[[trial]]\nname = \"b\"\n[[expect]]\ntrial = \"a\"\nfigures = {{ test_accuracy = 0.9 }}\n\
+         tolerance = 0.1\nverdict = [\"fit\", \"linear\"]\nbetter_than = \"b\"\nby = 0.05\nmust_hold = false\n"
+    );
+    let claims: Vec<Claim> = read(&text).unwrap().expectations.into_iter().map(|found| found.claim).collect();
+    let expected = [
+        Claim::Figure { name: "test_accuracy".into(), value: 0.9, tolerance: 0.1 },
+        Claim::Verdict(Verdict::Fit),
+        Claim::Verdict(Verdict::Linear),
+        Claim::BetterThan { trial: "b".into(), by: 0.05 },
+    ];
+    assert_eq!(claims, expected);
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let expect = |rest: &str| format!("{TRIAL}[[expect]]\n{rest}");
+    for (text, message) in [
+        (format!("sedes = [1]\n{TRIAL}"), "study.toml:1: unknown key `sedes`; did you mean `seeds`?"),
+        (String::new(), "study.toml:1: no trial: a study has [[trial]] tables, or [axes] that span a grid"),
+        (format!("{TRIAL}[axes]\nseed = [1]\n"), "study.toml:3: [[trial]] and [axes] exclude each other"),
+        (format!("{TRIAL}{TRIAL}"), "study.toml:3: there are two trials with the name \"a\""),
+        ("[[trial]]\n".to_owned(), "study.toml:1: a trial without a `name`"),
+        ("[[trial]]\nname = \"a/b\"\n".to_owned(), "study.toml:2: `trial.name` = \"a/b\" is not allowed"),
+        (format!("{TRIAL}overides = {{}}\n"), "study.toml:3: unknown key `trial.overides`; did you mean"),
+        (
+            format!("{TRIAL}overrides = {{ optimizer.lr = -1 }}\n"),
+            "study.toml:3: `optimizer.lr` = -1 is not allowed; it must be above 0",
+        ),
+        (
+            format!("{TRIAL}[experiment]\nmodel.hiden = [4]\n"),
+            "study.toml:4: unknown key `model.hiden`; did you mean `model.hidden`?",
+        ),
+        (format!("seeds = []\n{TRIAL}"), "study.toml:1: `seeds` must be a list with at least one value"),
+        (format!("seeds = [1, 1]\n{TRIAL}"), "study.toml:1: seed 1 is named twice"),
+        (
+            format!("seeds = [-1]\n{TRIAL}"),
+            "study.toml:1: `seeds` = -1 is not allowed; it must be at least 0",
+        ),
+        (format!("jobs = 0\n{TRIAL}"), "study.toml:1: `jobs` = 0 is not allowed; it must be at least 1"),
+        (
+            format!("base = \"bas.toml\"\n{TRIAL}"),
+            "cannot read `bas.toml`: no such file; did you mean `base.toml`?",
+        ),
+        (expect("figures = {}\n"), "study.toml:3: an expectation without a `trial`"),
+        (expect("trial = \"c\"\n"), "study.toml:4: `expect.trial` = \"c\" is none of \"a\""),
+        (expect("trial = \"a\"\n"), "study.toml:3: nothing is expected"),
+        (
+            expect("trial = \"a\"\ntolerance = 1\nfigures = { test_acuracy = 1 }\n"),
+            "study.toml:6: unknown key `figures.test_acuracy`; did you mean `figures.test_accuracy`?",
+        ),
+        (expect("trial = \"a\"\nfigures = { seconds = 1 }\n"), "study.toml:5: `figures` need a `tolerance`"),
+        (
+            expect("trial = \"a\"\nverdict = \"overfitt\"\n"),
+            "study.toml:5: `expect.verdict` = \"overfitt\" is none of",
+        ),
+        (format!("{TRIAL}[rules]\ngap = 1\n"), "study.toml:4: unknown key `rules.gap`"),
+        (format!("name = \"a b\"\n{TRIAL}"), "study.toml:1: \"a b\" cannot be a study's name"),
+        (format!("name = a\n{TRIAL}"), "study.toml:1: not valid TOML: text without quotes"),
+    ] {
+        let found = read(&text).unwrap_err();
+        assert!(found.starts_with(message), "{text}\n{found}\n{message}");
+    }
+}
+
+#[test]
+fn the_studies_that_come_with_the_program_are_valid() {
+    let folder = Path::new("../../configs/studies");
+    let mut count = 0;
+    for entry in folder.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        let plan = Plan::read(&PlanRequest { path, environment: Vec::new(), overrides: Vec::new() });
+        let plan = plan.unwrap_or_else(|error| panic!("{error}"));
+        assert!(!plan.expectations.is_empty() && !plan.about.is_empty(), "{}", plan.name);
+        count += 1;
+    }
+    assert_eq!(count, 6);
+}
