@@ -20,5 +20,6 @@ mod random;
 mod reproduction;
 mod run_folder;
 mod study;
+mod study;
 mod terminal;
 mod watching;

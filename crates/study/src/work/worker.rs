@@ -85,13 +85,15 @@ fn settle(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
-/// Passes progress on until the worker closes its stderr. Gives what it said last besides.
+/// Passes progress on until the worker closes its stderr. Gives the error that it named last, if any: whoever is
+/// killed names none, and other talk is no reason.
 fn listen(index: usize, lines: impl BufRead, tell: &dyn Fn(Progress)) -> String {
     let mut last = String::new();
     for line in lines.lines().map_while(Result::ok) {
         match serde_json::from_str::<Line>(&line) {
             Ok(line) => tell(line.progress(index)),
-            Err(_) => last = line,
+            Err(_) if line.starts_with("error: ") => last = line,
+            Err(_) => {}
         }
     }
     last
@@ -141,7 +143,7 @@ mod tests {
         let lines = "{\"event\":\"started\",\"epoch\":1,\"epochs\":4,\"step\":0,\"examples\":100}\n\
                      {\"event\":\"interval\",\"epoch\":2,\"epochs\":4,\"examples_done\":50,\"examples\":100,\"loss\":1.0}\n\
                      {\"event\":\"epoch\",\"epoch\":2,\"epochs\":4,\"train_loss\":0.5,\"validation_loss\":null}\n\
-                     error: no space\n";
+                     error: no space\nflex on CPU\n";
         let last = listen(0, lines.as_bytes(), &|progress| told.borrow_mut().push(progress));
         assert_eq!(last, "error: no space");
         let shares: Vec<f64> = told
