@@ -6,8 +6,9 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=../../Cargo.lock");
-    println!("cargo::rustc-env=KILN_RUSTC_VERSION={}", rustc_version());
-    println!("cargo::rustc-env=KILN_BURN_VERSION={}", burn_version());
+    // No `KILN_` names: `cargo run` hands them to the program, where they would be settings.
+    println!("cargo::rustc-env=BUILD_RUSTC_VERSION={}", rustc_version());
+    println!("cargo::rustc-env=BUILD_BURN_VERSION={}", burn_version());
 }
 
 fn rustc_version() -> String {

@@ -8,8 +8,8 @@ const CARGO_LOCK: &[u8] = include_bytes!("../../../Cargo.lock");
 pub(crate) fn build() -> Build {
     Build {
         kiln: env!("CARGO_PKG_VERSION").to_owned(),
-        burn: env!("KILN_BURN_VERSION").to_owned(),
-        rustc: env!("KILN_RUSTC_VERSION").to_owned(),
+        burn: env!("BUILD_BURN_VERSION").to_owned(),
+        rustc: env!("BUILD_RUSTC_VERSION").to_owned(),
         cargo_lock_sha256: sha256_hex(CARGO_LOCK),
     }
 }
