@@ -20,6 +20,5 @@ mod random;
 mod reproduction;
 mod run_folder;
 mod study;
-mod study;
 mod terminal;
 mod watching;
