@@ -147,7 +147,7 @@ fn are_left_alone(workplace: &Workplace, before: &BTreeMap<PathBuf, Vec<u8>>) {
 fn finished(workplace: &Workplace) -> BTreeMap<PathBuf, Vec<u8>> {
     let runs = runs(workplace).into_keys();
     let status = |folder: &PathBuf| fs::read_to_string(folder.join("status.json")).unwrap();
-    let finished = runs.filter(|folder| status(folder).contains("\"finished\""));
+    let finished = runs.filter(|folder| status(folder).contains("\"state\": \"finished\""));
     finished.map(|folder| (folder.clone(), fs::read(folder.join("metrics.jsonl")).unwrap())).collect()
 }
 
