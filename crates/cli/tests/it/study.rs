@@ -72,7 +72,9 @@ fn findings(workplace: &Workplace) -> Value {
 fn runs(workplace: &Workplace) -> BTreeMap<PathBuf, u64> {
     let below = |folder: PathBuf| {
         let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
-        entries.filter(|path| path.is_dir()).collect::<Vec<_>>()
+        // A name that begins with a dot is a folder that is still being made.
+        let is_whole = |path: &PathBuf| !path.file_name().unwrap().to_string_lossy().starts_with('.');
+        entries.filter(|path| path.is_dir() && is_whole(path)).collect::<Vec<_>>()
     };
     let names = below(folder(workplace).join("trials")).into_iter().flat_map(below);
     let folders = names.flat_map(below).filter(|path| path.join("status.json").is_file());
