@@ -1,5 +1,8 @@
 //! `kiln watch`: the dashboard of a run that another process trains, or that has ended.
 
+use std::thread;
+use std::time::Duration;
+
 use crate::experiments::{COSINE, ENDLESS};
 use crate::program::{Process, Workplace, wait_for};
 use crate::run_folder::RunFolder;
@@ -11,6 +14,13 @@ fn held(workplace: &Workplace) -> (Process, RunFolder) {
     let run = workplace.only_run();
     run.wait_for_checkpoint(100);
     process.signal("STOP");
+    // The signal takes a moment to reach every thread.
+    wait_for("the run to stand still", || {
+        thread::sleep(Duration::from_millis(100));
+        let before = run.snapshot();
+        thread::sleep(Duration::from_millis(50));
+        (run.snapshot() == before).then_some(())
+    });
     (process, run)
 }
 
