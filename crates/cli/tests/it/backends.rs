@@ -12,8 +12,8 @@ hidden = [32]
 [optimizer]
 lr = 3e-3
 [training]
-epochs = 8
-batch_size = 64
+epochs = 4
+batch_size = 128
 "#;
 
 /// Backends compiled into the program under test that find a device here.
