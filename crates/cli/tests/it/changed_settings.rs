@@ -42,12 +42,14 @@ fn a_changed_setting_is_refused_by_name_and_leaves_no_trace() {
 #[test]
 fn a_changed_setting_is_refused_before_the_first_checkpoint_too() {
     let workplace = Workplace::new(COSINE);
-    let process = workplace.start_training(&["checkpoint.interval=1000", "training.epochs=1000"]);
+    // An epoch of many slow steps: its end is the first checkpoint.
+    let slow = ["model.hidden=[2048,2048]", "training.batch_size=1", "checkpoint.interval_steps=1000000"];
+    let process = workplace.start_training(&slow);
     let run = workplace.only_run();
     process.signal("KILL");
     process.wait();
     assert!(run.checkpoints().is_empty());
-    refused(&workplace, &run, &["model.hidden=[3]"]).says(&["model.hidden = [3] (was [32,16])"]);
+    refused(&workplace, &run, &["model.hidden=[3]"]).says(&["model.hidden = [3] (was [2048,2048])"]);
 }
 
 #[test]
