@@ -158,14 +158,6 @@ pub enum ArtifactError {
         /// Why not.
         reason: &'static str,
     },
-    /// A plot could not be drawn.
-    #[error("cannot draw {}: {problem}", path.display())]
-    Plot {
-        /// The picture.
-        path: PathBuf,
-        /// What the drawing library said.
-        problem: String,
-    },
 }
 
 impl ArtifactError {

@@ -17,7 +17,6 @@ mod latest_run;
 mod machine;
 mod metric_row;
 mod metrics_csv;
-pub mod plots;
 mod provenance;
 mod row_log;
 mod row_tail;

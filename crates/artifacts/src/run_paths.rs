@@ -35,6 +35,12 @@ impl Run {
         self.folder().join("git.diff")
     }
 
+    /// What new examples have to be like, as the run's caller describes it.
+    #[must_use]
+    pub fn data_json(&self) -> PathBuf {
+        self.folder().join("data.json")
+    }
+
     /// How far the run is; see [`crate::Status`].
     #[must_use]
     pub fn status_json(&self) -> PathBuf {
@@ -77,10 +83,10 @@ impl Run {
         self.folder().join("checkpoints")
     }
 
-    /// The folder of everything that an evaluation of `split` (`test`, `validation`, `train`) found.
+    /// The folder of everything that the evaluation `name` (`test`, `validation`, `train`) found.
     #[must_use]
-    pub fn evaluation(&self, split: &str) -> PathBuf {
-        self.folder().join("evaluation").join(split)
+    pub fn evaluation(&self, name: &str) -> PathBuf {
+        self.folder().join("evaluation").join(name)
     }
 
     /// The folder of plots.

@@ -25,6 +25,12 @@ pub(crate) enum Command {
     Train(Train),
     /// Go on with a run that was stopped, exactly as if it never had been.
     Resume(Resume),
+    /// Test a run's network: again, on another split, or on other labelled data.
+    Evaluate(Evaluate),
+    /// Ask a run's network what it sees in pictures, rows of a table, or an IDX file.
+    Predict(Predict),
+    /// Write the plots, the gallery and the report of a run once more, from what it has found.
+    Report(Report),
     /// Show the dashboard of a run that is training elsewhere, or that ended.
     Watch(Watch),
     /// List, show or compare runs.
@@ -87,21 +93,31 @@ impl From<UiArgument> for Ui {
     }
 }
 
+/// How to train, whatever is trained.
 #[derive(Debug, Args)]
-pub(crate) struct Train {
-    #[command(flatten)]
-    pub(crate) experiment: ExperimentArguments,
-    #[command(flatten)]
-    pub(crate) root: Root,
+pub(crate) struct TrainingManner {
     /// What to show while training, on stderr; the dashboard is the default on a terminal.
     #[arg(long, value_enum)]
     pub(crate) ui: Option<UiArgument>,
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Leave out plots, gallery and report; `kiln report` makes them later.
+    #[arg(long)]
+    pub(crate) no_report: bool,
     /// Stop as at Ctrl-C when standard input ends: how a study stops its workers, also by dying itself.
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArguments,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    #[command(flatten)]
+    pub(crate) manner: TrainingManner,
 }
 
 #[derive(Debug, Args)]
@@ -113,15 +129,97 @@ pub(crate) struct Resume {
     pub(crate) overrides: Vec<String>,
     #[command(flatten)]
     pub(crate) root: Root,
-    /// What to show while training, on stderr; the dashboard is the default on a terminal.
-    #[arg(long, value_enum)]
-    pub(crate) ui: Option<UiArgument>,
-    /// Print the result as JSON.
+    #[command(flatten)]
+    pub(crate) manner: TrainingManner,
+}
+
+/// A split of the experiment's own data.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SplitArgument {
+    /// The test examples.
+    Test,
+    /// The examples held out of the training data.
+    Validation,
+    /// The training examples.
+    Train,
+}
+
+impl SplitArgument {
+    /// The name that files have it by.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Validation => "validation",
+            Self::Train => "train",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    #[arg(default_value = "latest")]
+    pub(crate) run: String,
+    /// Which of the experiment's own examples.
+    #[arg(long, value_enum, default_value = "test")]
+    pub(crate) split: SplitArgument,
+    /// Other labelled data of the same shape: a csv file, a folder with IDX test files, or a folder with a folder
+    /// of pictures per class.
+    #[arg(long, value_name = "PATH", conflicts_with = "split")]
+    pub(crate) data: Option<PathBuf>,
+    /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file; by default those that
+    /// `evaluation.ckpt` names.
+    #[arg(long, value_name = "CKPT")]
+    pub(crate) ckpt: Option<String>,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    /// Print the figures as JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Stop as at Ctrl-C when standard input ends: how a study stops its workers, also by dying itself.
-    #[arg(long, hide = true)]
-    pub(crate) stop_with_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    pub(crate) run: String,
+    /// PNG and JPEG pictures of any size, or IDX files, for a network on images; csv files for one on tables.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file.
+    #[arg(long, value_name = "CKPT")]
+    pub(crate) ckpt: Option<String>,
+    /// How pictures are fitted to the network's size; by default as its training pictures were.
+    #[arg(long, value_enum)]
+    pub(crate) framing: Option<FramingArgument>,
+    /// Do not save the pictures that the network saw.
+    #[arg(long)]
+    pub(crate) no_pictures: bool,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a picture is fitted to the network's size.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FramingArgument {
+    /// As MNIST's digits: light on dark, cut out, centred by mass.
+    Handwriting,
+    /// Resized.
+    Resize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    #[arg(default_value = "latest")]
+    pub(crate) run: String,
+    /// Which evaluation: `test`, or the name of another below the run's `evaluation` folder.
+    #[arg(long, value_name = "NAME", default_value = "test")]
+    pub(crate) evaluation: String,
+    #[command(flatten)]
+    pub(crate) root: Root,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use kiln_config::{DIGITS, Request, Resolved, Source, resolve};
+use kiln_artifacts::Run;
+use kiln_config::{DIGITS, Experiment, Request, Resolved, Source, resolve};
 
 use crate::arguments::ExperimentArguments;
 use crate::failure::Failure;
@@ -21,6 +22,20 @@ pub(crate) fn resolved(arguments: &ExperimentArguments) -> Result<Resolved, Fail
         }
     };
     Ok(resolve(&Request { source, environment: environment(), overrides })?)
+}
+
+/// The experiment that `run` was made for.
+pub(crate) fn of_run(run: &Run) -> Result<Experiment, Failure> {
+    let (name, text) = config_of(run)?;
+    Ok(Experiment::from_toml_str(&name, &text)?)
+}
+
+/// Name and text of the resolved experiment file of `run`.
+pub(crate) fn config_of(run: &Run) -> Result<(String, String), Failure> {
+    let path = run.config_toml();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
+    Ok((path.display().to_string(), text))
 }
 
 /// A word without `=` can only be a file; one with it is a file if it names one.

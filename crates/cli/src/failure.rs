@@ -44,6 +44,11 @@ impl Failure {
         Self { code: INTERRUPTED, message: message.into() }
     }
 
+    /// What is printed.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints the message and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         if !self.message.is_empty() {

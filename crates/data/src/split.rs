@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn_dataset::{Dataset, DatasetError};
 
-use crate::{Normalizer, Raw, storage::Storage};
+use crate::{Normalizer, Profile, Raw, storage::Storage};
 
 /// Examples for one use (training, validation or test). A clone is cheap: it shares everything.
 ///
@@ -136,8 +136,22 @@ impl Split {
         Self { storage: Arc::clone(&self.storage), rows: rows.into(), labels: labels.into() }
     }
 
+    /// The same images, with their grey levels of 0 to 255 brought to those of `profile`.
+    pub(crate) fn at_levels_of(&self, profile: &Profile) -> Self {
+        let mut pixels = Vec::with_capacity(self.len() * self.features());
+        for position in 0..self.len() {
+            if let Raw::Bytes(row) = self.raw(position) {
+                pixels.extend_from_slice(row);
+            }
+        }
+        profile.to_own_levels(&mut pixels);
+        let greatest = profile.greatest_pixel.unwrap_or(u8::MAX);
+        Self::new(Storage::bytes(self.features(), pixels, greatest), self.labels.to_vec())
+    }
+
     /// The greatest value that a pixel can have; none for tables.
-    pub(crate) fn greatest_pixel(&self) -> Option<u8> {
+    #[must_use]
+    pub fn greatest_pixel(&self) -> Option<u8> {
         self.storage.greatest()
     }
 }

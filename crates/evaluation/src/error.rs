@@ -49,6 +49,14 @@ pub enum EvaluationError {
         /// What the system said.
         cause: io::Error,
     },
+    /// A picture that could not be drawn.
+    #[error("cannot draw {}: {problem}", path.display())]
+    Plot {
+        /// The picture's file, without its ending.
+        path: PathBuf,
+        /// What went wrong.
+        problem: String,
+    },
     /// A file of predictions whose content is not what it must be.
     #[error("{}, line {line}: expected {expected}, found {found}", path.display())]
     Malformed {

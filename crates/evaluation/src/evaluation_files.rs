@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use kiln_artifacts::{Run, replace_file};
-use serde::Serialize;
 
+use crate::json_file::{read_json, to_json};
 use crate::{Evaluation, EvaluationError, EvaluationSettings, Metrics, Predictions};
 
 /// The predictions; see [`Predictions::to_csv`].
@@ -13,20 +13,20 @@ pub const PREDICTIONS_FILE: &str = "predictions.csv";
 /// The figures; see [`Metrics`].
 pub const METRICS_FILE: &str = "metrics.json";
 
-/// Evaluates `predictions` of `split` and writes into [`Run::evaluation`], each file whole or not at all:
-/// `predictions.csv`, `confusion_matrix.csv`, `classification_report.txt`, `classification_report.json`,
-/// `roc.csv`, and last `metrics.json`, so that where it is the others are, too.
+/// Evaluates `predictions` and writes what follows into the evaluation `name` of `run` ([`Run::evaluation`]), each
+/// file whole or not at all: `predictions.csv`, `confusion_matrix.csv`, `classification_report.txt`,
+/// `classification_report.json`, `roc.csv`, and last `metrics.json`, so that where it is the others are, too.
 ///
 /// # Errors
 /// Where there are no examples, or a file cannot be written.
 pub fn write_evaluation(
     run: &Run,
-    split: &str,
+    name: &str,
     predictions: &Predictions,
     settings: &EvaluationSettings,
 ) -> Result<Evaluation, EvaluationError> {
     let evaluation = Evaluation::new(predictions, settings)?;
-    let folder = run.evaluation(split);
+    let folder = run.evaluation(name);
     fs::create_dir_all(&folder).map_err(|cause| EvaluationError::Io {
         action: "create",
         path: folder.clone(),
@@ -44,9 +44,9 @@ impl Evaluation {
         let files = [
             ("confusion_matrix.csv", self.confusion.to_csv()),
             ("classification_report.txt", self.report.to_text().into_bytes()),
-            ("classification_report.json", json(&self.report)),
+            ("classification_report.json", to_json(&self.report)),
             ("roc.csv", self.roc.to_csv(names)),
-            (METRICS_FILE, json(&self.metrics)),
+            (METRICS_FILE, to_json(&self.metrics)),
         ];
         for (name, bytes) in files {
             replace_file(&folder.join(name), &bytes)?;
@@ -61,21 +61,8 @@ impl Metrics {
     /// # Errors
     /// Where the file cannot be read or is not one.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
-        let io = |cause| EvaluationError::Io { action: "read", path: path.to_owned(), cause };
-        let text = fs::read(path).map_err(io)?;
-        serde_json::from_slice(&text).map_err(|error| EvaluationError::Malformed {
-            path: path.to_owned(),
-            line: error.line() as u64,
-            expected: "the figures of an evaluation".to_owned(),
-            found: error.to_string(),
-        })
+        read_json(path, "the figures of an evaluation")
     }
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(value).expect("figures and names are all that JSON needs");
-    text.push(b'\n');
-    text
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
 use kiln_backend::Selected;
-use kiln_data::{Batch, Batching, DataSet, Epoch, Split};
+use kiln_data::{Batching, Epoch, Profile, Split};
 use kiln_model::{Loss, Mlp, Pass, Tally};
 use serde::Serialize;
 
@@ -24,32 +24,23 @@ pub struct PassFigures {
 /// Examples in a batch with dropout left on. Fixed, because the masks depend on it.
 const DROPOUT_BATCH: usize = 256;
 
-/// Loss and accuracy of `mlp` on every example of `split`, in inference mode.
-#[must_use]
-pub fn evaluate(
-    mlp: &Mlp,
-    loss: &Loss,
-    data: &DataSet,
-    split: &Split,
-    batch_size: usize,
-    backend: &Selected,
-) -> PassFigures {
-    figures(mlp, loss, batches(data, split, batch_size, backend), |_| Pass::Inference)
-}
-
-/// As [`evaluate`] with dropout left on: not the way to test a network, but the way some published figures
-/// were measured. Batches are of 256 examples in the split's order, and batch number n, from 0, drops the
+/// Loss and accuracy of `mlp` on every example of `split` with dropout left on: not the way to test a network,
+/// but the way some published figures were measured. Batches are of 256 examples in the split's order, and batch number n, from 0, drops the
 /// units that step n of training drops, so that the figures are the same every time.
 #[must_use]
 pub fn evaluate_with_dropout(
     mlp: &Mlp,
     loss: &Loss,
-    data: &DataSet,
+    profile: &Profile,
     split: &Split,
     backend: &Selected,
 ) -> PassFigures {
-    let batches = batches(data, split, DROPOUT_BATCH, backend);
-    figures(mlp, loss, batches, |batch| Pass::Training { step: batch.step })
+    let mut tally = Tally::default();
+    for batch in batches(profile, split, DROPOUT_BATCH, backend) {
+        let pass = Pass::Training { step: batch.step };
+        loss.tally(mlp.forward(batch.features, pass), batch.targets, &mut tally);
+    }
+    PassFigures { loss: tally.loss(), accuracy: tally.accuracy(), examples: tally.examples }
 }
 
 /// Predicts every example of `split` in inference mode: the one pass that all of an evaluation follows from.
@@ -58,21 +49,21 @@ pub fn evaluate_with_dropout(
 /// is NaN is never the greatest.
 ///
 /// # Panics
-/// Where `mlp` has not an output for each class of `data`.
+/// Where `mlp` has not an output for each class of `profile`.
 #[must_use]
 pub fn predict(
     mlp: &Mlp,
     loss: &Loss,
-    data: &DataSet,
+    profile: &Profile,
     split: &Split,
     batch_size: usize,
     backend: &Selected,
 ) -> Predictions {
-    let classes = data.class_count();
+    let classes = profile.classes.len();
     let mut predicted = Vec::with_capacity(split.len());
     let mut probabilities = Vec::with_capacity(split.len() * classes);
     let mut losses = Vec::with_capacity(split.len());
-    for batch in batches(data, split, batch_size, backend) {
+    for batch in batches(profile, split, batch_size, backend) {
         let output = mlp.forward(batch.features, Pass::Inference);
         losses.extend(values(loss.per_example(output.clone(), batch.targets)).into_iter().map(f64::from));
         // A GPU's exponential function can be a little above 1.
@@ -82,7 +73,7 @@ pub fn predict(
     }
     let truth = split.labels().to_vec();
     let weights = example_weights(loss, &truth, classes, &backend.device);
-    let predictions = Predictions::new(data.classes.clone(), truth, predicted, probabilities, losses);
+    let predictions = Predictions::new(profile.classes.clone(), truth, predicted, probabilities, losses);
     let weighted = predictions.and_then(|predictions| match weights {
         Some(weights) => predictions.with_weights(weights),
         None => Ok(predictions),
@@ -90,18 +81,9 @@ pub fn predict(
     weighted.expect("a network gives each example as many outputs as there are classes")
 }
 
-fn batches(data: &DataSet, split: &Split, batch_size: usize, backend: &Selected) -> Epoch {
-    let normalizer = Arc::new(data.normalizer.clone());
+fn batches(profile: &Profile, split: &Split, batch_size: usize, backend: &Selected) -> Epoch {
+    let normalizer = Arc::new(profile.normalizer.clone());
     Epoch::new(split, &normalizer, &Batching::in_order(batch_size), 0, 0, &backend.device)
-}
-
-fn figures(mlp: &Mlp, loss: &Loss, batches: Epoch, pass: impl Fn(&Batch) -> Pass) -> PassFigures {
-    let mut tally = Tally::default();
-    for batch in batches {
-        let pass = pass(&batch);
-        loss.tally(mlp.forward(batch.features, pass), batch.targets, &mut tally);
-    }
-    PassFigures { loss: tally.loss(), accuracy: tally.accuracy(), examples: tally.examples }
 }
 
 /// The weight of each example in the mean loss; none where no class has a weight of its own.
@@ -131,7 +113,7 @@ mod tests {
     use std::path::PathBuf;
 
     use kiln_config::{BackendName, Data, DataSource, Experiment, LossName, Output};
-    use kiln_data::{Folders, NoProgress};
+    use kiln_data::{DataSet, Folders, NoProgress};
 
     use super::*;
     use crate::{Evaluation, EvaluationSettings};
@@ -167,15 +149,23 @@ mod tests {
         }
 
         fn predict(&self, batch_size: usize) -> Predictions {
-            predict(&self.mlp, &self.loss, &self.data, &self.data.test, batch_size, &self.backend)
+            let profile = Profile::of(&self.data);
+            predict(&self.mlp, &self.loss, &profile, &self.data.test, batch_size, &self.backend)
         }
 
-        fn evaluate(&self, batch_size: usize) -> PassFigures {
-            evaluate(&self.mlp, &self.loss, &self.data, &self.data.test, batch_size, &self.backend)
+        /// The figures as training logs them.
+        fn tally(&self) -> Tally {
+            let mut tally = Tally::default();
+            for batch in batches(&Profile::of(&self.data), &self.data.test, DROPOUT_BATCH, &self.backend) {
+                let output = self.mlp.forward(batch.features, Pass::Inference);
+                self.loss.tally(output, batch.targets, &mut tally);
+            }
+            tally
         }
 
         fn with_dropout(&self) -> PassFigures {
-            evaluate_with_dropout(&self.mlp, &self.loss, &self.data, &self.data.test, &self.backend)
+            let profile = Profile::of(&self.data);
+            evaluate_with_dropout(&self.mlp, &self.loss, &profile, &self.data.test, &self.backend)
         }
     }
 
@@ -203,12 +193,12 @@ mod tests {
         ];
         for config in configs {
             let setup = Setup::new(config);
-            let predictions = setup.predict(64);
+            let predictions = setup.predict(DROPOUT_BATCH);
             let settings = EvaluationSettings { resamples: 0, ..EvaluationSettings::default() };
             let metrics = Evaluation::new(&predictions, &settings).unwrap().metrics;
-            let logged = setup.evaluate(64);
-            assert!((metrics.loss.unwrap() - logged.loss).abs() < 1e-12 * logged.loss, "{metrics:?}");
-            assert_eq!((metrics.accuracy, metrics.examples), (logged.accuracy, logged.examples));
+            let logged = setup.tally();
+            assert!((metrics.loss.unwrap() - logged.loss()).abs() < 1e-12 * logged.loss(), "{metrics:?}");
+            assert_eq!((metrics.accuracy, metrics.examples), (logged.accuracy(), logged.examples));
             let sums = (0..predictions.len()).map(|at| predictions.probabilities(at).iter().sum::<f32>());
             assert!(sums.into_iter().all(|sum| (sum - 1.0).abs() < 1e-5));
         }
@@ -232,9 +222,9 @@ mod tests {
     #[test]
     fn dropout_left_on_changes_the_figures_the_same_way_every_time() {
         let without = Setup::new(|_| {});
-        assert_eq!(without.with_dropout(), without.evaluate(DROPOUT_BATCH));
+        assert_eq!(without.with_dropout().loss, without.tally().loss());
         let with = Setup::new(|experiment| experiment.model.dropout = 0.5);
         assert_eq!(with.with_dropout(), with.with_dropout());
-        assert_ne!(with.with_dropout().loss, with.evaluate(DROPOUT_BATCH).loss);
+        assert_ne!(with.with_dropout().loss, with.tally().loss());
     }
 }

@@ -15,6 +15,9 @@ pub enum StudyError {
     /// A folder or file of the study could not be read or written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// A picture could not be drawn.
+    #[error(transparent)]
+    Plot(#[from] kiln_plot::PlotError),
     /// Another process runs the study.
     #[error("another process is running the study in {}: wait until it ends, or stop it", folder.display())]
     Busy {

@@ -4,6 +4,9 @@ mod completions;
 mod config;
 mod data;
 mod doctor;
+mod evaluate;
+mod predict;
+mod report;
 mod resume;
 mod runs;
 mod session;
@@ -20,6 +23,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Train(arguments) => train::train(&arguments),
         Command::Resume(arguments) => resume::resume(&arguments),
+        Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
+        Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Watch(arguments) => watch::watch(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments.action),
         Command::Data(arguments) => data::data(&arguments),

@@ -1,18 +1,19 @@
 //! `kiln resume`.
 
-use std::fs;
 use std::sync::Arc;
 
 use kiln_artifacts::{Provenance, Run, RunState};
 use kiln_backend::select;
 use kiln_config::{Experiment, Request, Source, resolve};
-use kiln_data::{Folders, load};
+use kiln_data::{Folders, Profile, load};
+use kiln_evaluation::write_profile;
 use kiln_training::check_resumable;
 
 use crate::arguments::Resume;
 use crate::build::build;
 use crate::commands::session::{Session, check_view};
 use crate::commands::train::provenance;
+use crate::experiment::config_of;
 use crate::failure::Failure;
 use crate::output::{print, say};
 use crate::view::DownloadBar;
@@ -21,7 +22,7 @@ use crate::view::DownloadBar;
 pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
     let [made_with, experiment] = experiments(&run, &arguments.overrides)?;
-    check_view(arguments.ui, &experiment)?;
+    check_view(arguments.manner.ui, &experiment)?;
     let lock = run.lock()?;
     let store = run.checkpoint_store();
     let latest = store.latest_good()?;
@@ -50,25 +51,14 @@ pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
         // The process that made the run was killed before it had written down where it comes from.
         provenance(&backend, &data, experiment.seed).write(&run)?;
     }
-    let session = Session {
-        run,
-        lock,
-        experiment,
-        data: Arc::new(data),
-        backend,
-        ui: arguments.ui,
-        json: arguments.json,
-        stop_with_stdin: arguments.stop_with_stdin,
-    };
-    session.train(latest.checkpoint.as_ref())
+    write_profile(&run, &Profile::of(&data))?;
+    let session = Session { run, lock, experiment, data: Arc::new(data), backend };
+    session.train(&arguments.manner, latest.checkpoint.as_ref())
 }
 
 /// The run's own settings, without and with overrides.
 fn experiments(run: &Run, overrides: &[String]) -> Result<[Experiment; 2], Failure> {
-    let path = run.config_toml();
-    let text = fs::read_to_string(&path)
-        .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
-    let name = path.display().to_string();
+    let (name, text) = config_of(run)?;
     let own = Experiment::from_toml_str(&name, &text)?;
     if overrides.is_empty() {
         return Ok([own.clone(), own]);

@@ -4,20 +4,21 @@ use std::io::{IsTerminal, stderr, stdout};
 use std::sync::Arc;
 
 use kiln_artifacts::{
-    Checkpoint, MetricLog, MetricRow, Run, RunLock, RunState, Scope, Status, StopReason, TestFigures, plots,
+    Checkpoint, MetricLog, MetricRow, Run, RunLock, RunState, Scope, Status, StopReason, TestFigures,
     write_metrics_csv,
 };
 use kiln_backend::Selected;
 use kiln_config::{Experiment, Ui};
-use kiln_data::DataSet;
+use kiln_data::{DataSet, Profile};
 use kiln_evaluation::{
-    EvaluationSettings, PassFigures, evaluate_with_dropout, load_model, predict, write_evaluation,
+    Examination, Finding, Metrics, PassFigures, Weights, findings, load_model, write_epoch_plots,
+    write_report,
 };
-use kiln_model::Loss;
 use kiln_training::{Job, Observer, Silent, StopSignal, Trained};
 use serde::Serialize;
+use serde_json::json;
 
-use crate::arguments::UiArgument;
+use crate::arguments::{TrainingManner, UiArgument};
 use crate::failure::Failure;
 use crate::interrupt::{stop_at_end_of_stdin, stop_on_ctrl_c};
 use crate::log::log_to;
@@ -32,9 +33,6 @@ pub(crate) struct Session {
     pub(crate) experiment: Experiment,
     pub(crate) data: Arc<DataSet>,
     pub(crate) backend: Selected,
-    pub(crate) ui: Option<UiArgument>,
-    pub(crate) json: bool,
-    pub(crate) stop_with_stdin: bool,
 }
 
 /// What `--json` prints.
@@ -46,18 +44,23 @@ struct Outcome<'a> {
     steps: u64,
     weights_sha256: &'a str,
     test: Option<PassFigures>,
+    findings: &'a [Finding],
 }
 
 impl Session {
     /// Trains from `checkpoint`, or from the beginning, and finishes the run if training is over.
-    pub(crate) fn train(self, checkpoint: Option<&Checkpoint>) -> Result<(), Failure> {
+    pub(crate) fn train(
+        self,
+        manner: &TrainingManner,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<(), Failure> {
         log_to(&self.run)?;
         let stop = StopSignal::default();
         stop_on_ctrl_c(&stop);
-        if self.stop_with_stdin {
+        if manner.stop_with_stdin {
             stop_at_end_of_stdin(&stop);
         }
-        let (dashboard, observer) = self.view();
+        let (dashboard, observer) = self.view(manner.ui);
         let job = Job {
             run: self.run.clone(),
             experiment: self.experiment.clone(),
@@ -67,20 +70,36 @@ impl Session {
             observer,
             stop,
         };
-        let trained = job.train(checkpoint)?;
+        let ui = manner.ui.map_or(self.experiment.dashboard.ui, Ui::from);
+        let trained = match job.train(checkpoint) {
+            Ok(trained) => trained,
+            Err(error) => {
+                // A log that cannot be read must not hide why.
+                let findings = self.findings(None, Some(&error.to_string())).unwrap_or_default();
+                summary(ui, None, &findings);
+                return Err(error.into());
+            }
+        };
         if is_over(trained.reason) {
-            let test = self.finish(&trained)?;
-            self.announce(&trained, Some(test));
+            let metrics = self.finish(&trained, !manner.no_report)?;
+            let findings = self.findings(Some(&metrics), None)?;
+            summary(ui, Some(figures(&metrics)), &findings);
+            self.print_outcome(&trained, Some(figures(&metrics)), &findings, manner.json);
             return Ok(());
         }
         let stopped = self.stopped(&trained);
-        self.derive()?;
-        self.announce(&trained, None);
+        write_metrics_csv(&self.run)?;
+        if !manner.no_report {
+            write_epoch_plots(&self.run)?;
+        }
+        let findings = self.findings(None, None)?;
+        summary(ui, None, &findings);
+        self.print_outcome(&trained, None, &findings, manner.json);
         Err(stopped)
     }
 
-    fn view(&self) -> (bool, Box<dyn Observer>) {
-        let ui = self.ui.map_or(self.experiment.dashboard.ui, Ui::from);
+    fn view(&self, ui: Option<UiArgument>) -> (bool, Box<dyn Observer>) {
+        let ui = ui.map_or(self.experiment.dashboard.ui, Ui::from);
         let on_terminal = stdout().is_terminal() && stderr().is_terminal();
         match ui {
             Ui::Auto if on_terminal => (true, Box::new(Silent)),
@@ -92,76 +111,61 @@ impl Session {
     }
 
     /// The test pass, on the checkpoint that `evaluation.ckpt` names.
-    fn finish(&self, trained: &Trained) -> Result<PassFigures, Failure> {
-        let ckpt = self.experiment.evaluation.ckpt;
-        let model = load_model(&self.run, ckpt, &self.experiment, &self.data, &self.backend)?;
-        let loss = Loss::new(&self.experiment.loss, self.data.class_count())?;
-        let batch_size = self.experiment.evaluation.batch_size;
-        let Self { data, backend, .. } = self;
-        let dropout_active = evaluate_with_dropout(&model.mlp, &loss, data, &data.test, backend);
-        let predictions = predict(&model.mlp, &loss, data, &data.test, batch_size, backend);
-        let settings = EvaluationSettings {
-            seed: self.experiment.seed,
-            checkpoint_step: Some(model.step),
-            dropout_active: Some(dropout_active),
-            ..EvaluationSettings::default()
-        };
-        let metrics = write_evaluation(&self.run, "test", &predictions, &settings)?.metrics;
-        let figures = PassFigures {
-            loss: metrics.loss.unwrap_or(f64::NAN),
-            accuracy: metrics.accuracy,
-            examples: metrics.examples,
-        };
+    fn finish(&self, trained: &Trained, with_report: bool) -> Result<Metrics, Failure> {
+        let Self { run, experiment, data, backend, .. } = self;
+        let profile = Profile::of(data);
+        let ckpt = Weights::Marked(experiment.evaluation.ckpt);
+        let model = load_model(run, &ckpt, experiment, &profile, backend)?;
+        let examination = Examination { run, experiment, profile: &profile, backend };
+        let (evaluation, gallery) = examination.evaluate("test", &data.test, &model)?;
+        let test = figures(&evaluation.metrics);
         let row = MetricRow::new(
             "test",
             Scope::Epoch,
             trained.epochs as u64,
-            model.step,
-            [("loss", figures.loss), ("accuracy", figures.accuracy)],
+            model.step.unwrap_or(trained.steps),
+            [("loss", test.loss), ("accuracy", test.accuracy)],
         );
-        let mut metrics = MetricLog::open_append(self.run.metrics())?;
-        metrics.append(&row)?;
-        metrics.sync()?;
-        // What is finished is complete: a process that is killed before has left a run to resume.
-        self.derive()?;
-        let status = self.run.status()?;
-        let test = TestFigures { loss: figures.loss, accuracy: figures.accuracy };
-        self.run.write_status(&Status {
-            test: Some(test),
+        let mut log = MetricLog::open_append(run.metrics())?;
+        log.append(&row)?;
+        log.sync()?;
+        let status = Status {
+            test: Some(TestFigures { loss: test.loss, accuracy: test.accuracy }),
             weights_sha256: Some(trained.weights_sha256.clone()),
             elapsed_seconds: trained.elapsed_seconds,
-            ..status.stopped(RunState::Finished, trained.reason)
-        })?;
-        Ok(figures)
+            ..run.status()?
+        };
+        run.write_status(&status)?;
+        write_metrics_csv(run)?;
+        if with_report {
+            write_report(run, "test", experiment, &evaluation, Some(&gallery))?;
+        }
+        // What is finished is complete: a process that is killed before has left a run to resume.
+        run.write_status(&status.stopped(RunState::Finished, trained.reason))?;
+        Ok(evaluation.metrics)
     }
 
-    /// Writes what follows from the logs.
-    fn derive(&self) -> Result<(), Failure> {
-        plots::write_epoch_plots(&self.run)?;
-        Ok(write_metrics_csv(&self.run)?)
+    /// What the metric log says against the run.
+    fn findings(&self, test: Option<&Metrics>, error: Option<&str>) -> Result<Vec<Finding>, Failure> {
+        Ok(findings(&self.run.metric_rows()?, test, &self.experiment, error))
     }
 
-    fn announce(&self, trained: &Trained, test: Option<PassFigures>) {
+    /// The result on stdout: the run folder, or all of it as JSON.
+    fn print_outcome(
+        &self,
+        trained: &Trained,
+        test: Option<PassFigures>,
+        findings: &[Finding],
+        as_json: bool,
+    ) {
         let run = self.run.folder().display().to_string();
-        if self.json {
+        if as_json {
             let Trained { reason, epochs, steps, weights_sha256, .. } = trained;
-            print_json(&Outcome {
-                run,
-                reason: *reason,
-                epochs: *epochs,
-                steps: *steps,
-                weights_sha256,
-                test,
-            });
-            return;
+            let (reason, epochs, steps) = (*reason, *epochs, *steps);
+            print_json(&Outcome { run, reason, epochs, steps, weights_sha256, test, findings });
+        } else {
+            print(&run);
         }
-        if let Some(test) = test {
-            say(&format!(
-                "test loss {:.4}  accuracy {:.4}  ({} examples)",
-                test.loss, test.accuracy, test.examples
-            ));
-        }
-        print(&run);
     }
 
     /// Notes that the run was stopped before its end.
@@ -175,6 +179,35 @@ impl Session {
         }
         let run = self.run.folder().display();
         Failure::interrupted(format!("stopped ({}); `kiln resume {run}` goes on from here", trained.reason))
+    }
+}
+
+/// The headline figures; a loss that is not finite is NaN.
+fn figures(metrics: &Metrics) -> PassFigures {
+    let loss = metrics.loss.unwrap_or(f64::NAN);
+    PassFigures { loss, accuracy: metrics.accuracy, examples: metrics.examples }
+}
+
+/// What came of it, on stderr, in the way that the training was shown.
+fn summary(ui: Ui, test: Option<PassFigures>, findings: &[Finding]) {
+    match ui {
+        Ui::None => {}
+        Ui::Json => {
+            if let Some(test) = test {
+                say(&json!({ "event": "test", "figures": test }).to_string());
+            }
+            for finding in findings {
+                say(&json!({ "event": "finding", "finding": finding }).to_string());
+            }
+        }
+        Ui::Auto | Ui::Tui | Ui::Plain => {
+            if let Some(PassFigures { loss, accuracy, examples }) = test {
+                say(&format!("test loss {loss:.4}  accuracy {accuracy:.4}  ({examples} examples)"));
+            }
+            for finding in findings {
+                say(&finding.to_string());
+            }
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use kiln_artifacts::{DataFile, Dataset, Provenance, ProvenanceInputs, Run, RunInputs};
 use kiln_backend::{Selected, select};
-use kiln_data::{DataSet, Folders, load};
+use kiln_data::{DataSet, Folders, Profile, load};
+use kiln_evaluation::write_profile;
 
 use crate::arguments::Train;
 use crate::build::build;
@@ -18,7 +19,7 @@ use crate::view::DownloadBar;
 pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
     let resolved = resolved(&arguments.experiment)?;
     let experiment = resolved.experiment.clone();
-    check_view(arguments.ui, &experiment)?;
+    check_view(arguments.manner.ui, &experiment)?;
     let backend = select(&experiment.backend)?;
     let data =
         load(&experiment.data, experiment.seed, &Folders::from_environment(), &DownloadBar::default())?;
@@ -31,18 +32,10 @@ pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
     let run = Run::create(&arguments.root.artifacts, &experiment.name, &inputs)?;
     let lock = run.lock()?;
     provenance(&backend, &data, experiment.seed).write(&run)?;
+    write_profile(&run, &Profile::of(&data))?;
     say(&format!("{} on {}: {}", backend.name, backend.adapter, backend.reason));
-    let session = Session {
-        run,
-        lock,
-        experiment,
-        data: Arc::new(data),
-        backend,
-        ui: arguments.ui,
-        json: arguments.json,
-        stop_with_stdin: arguments.stop_with_stdin,
-    };
-    session.train(None)
+    let session = Session { run, lock, experiment, data: Arc::new(data), backend };
+    session.train(&arguments.manner, None)
 }
 
 pub(super) fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {

@@ -6,15 +6,20 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 9] = [
+const RULES: [(&str, &[&str], &[&str]); 10] = [
     ("config", &[], &["burn", "clap"]),
     ("artifacts", &["config"], &["burn", "clap"]),
     ("backend", &["config"], &["clap"]),
     ("data", &["config"], &["clap", "indicatif", "ratatui"]),
     ("model", &["config"], &["clap", "ratatui"]),
     ("training", &["config", "artifacts", "backend", "data", "model"], &["clap"]),
-    ("evaluation", &["config", "artifacts", "backend", "data", "model"], &["clap", "ratatui"]),
-    ("study", &["config", "artifacts", "backend", "data", "model", "training", "evaluation"], &["clap"]),
+    ("plot", &[], &["burn", "clap"]),
+    ("evaluation", &["config", "artifacts", "backend", "data", "model", "plot"], &["clap", "ratatui"]),
+    (
+        "study",
+        &["config", "artifacts", "backend", "data", "model", "plot", "training", "evaluation"],
+        &["clap"],
+    ),
     ("cli", &["config", "artifacts", "backend", "data", "model", "training", "evaluation", "study"], &[]),
 ];
 

@@ -43,15 +43,19 @@ fn survives_kills(experiment: &str, seed: u64) {
     }
 }
 
+/// A run that is not done after so many has stopped getting on.
+const MOST_KILLS: u32 = 200;
+
 /// Kills the training after moments that are random up to the time that it takes undisturbed, until it comes
 /// to its end. Returns how often.
 fn train_through_kills(workplace: &Workplace, whole: Duration, random: &mut Random) -> (RunFolder, u32) {
     let mut kills = 0;
     loop {
+        assert!(kills < MOST_KILLS, "killed {kills} times, {} is no further", workplace.path().display());
         // Before the run folder is there, there is nothing to resume.
         let run = workplace.runs().pop();
         let process = match &run {
-            Some(run) => workplace.start(&["resume", run.text(), "--ui", "plain"]),
+            Some(run) => workplace.start(&["resume", run.text(), "--ui", "plain", "--no-report"]),
             None => workplace.start_training(&[]),
         };
         thread::sleep(whole.mul_f64(random.fraction()));

@@ -53,7 +53,7 @@ fn the_last_checkpoint_is_passed_over_when_it_is_damaged() {
         let steps = run.checkpoints();
         let [previous, last] = [steps[steps.len() - 2], steps[steps.len() - 1]];
         damage(&file(&run, last, name));
-        let ended = workplace.run(&["resume", run.text(), "--ui", "plain"]).expect(0);
+        let ended = workplace.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(0);
         let named = [&format!("step-{last}"), name, &format!("after step {previous}")];
         let ended = ended.says(&[named[0], named[1], named[2]]);
         run.expect_state("finished");
@@ -71,7 +71,7 @@ fn without_a_good_checkpoint_the_run_starts_over_and_says_so() {
     for step in &steps {
         cut_in_half(&file(&run, *step, "model.safetensors"));
     }
-    let ended = workplace.run(&["resume", run.text(), "--ui", "plain"]).expect(0);
+    let ended = workplace.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(0);
     let ended = ended.says(&["from the beginning"]);
     for step in steps {
         assert!(ended.stderr.contains(&format!("step-{step}")), "{}", ended.stderr);
@@ -91,7 +91,7 @@ fn a_mark_that_points_nowhere_does_not_stop_a_resume() {
         let workplace = Workplace::new(COSINE);
         let run = killed(&workplace);
         fs::write(run.file("checkpoints/last"), content).unwrap();
-        workplace.run(&["resume", run.text(), "--ui", "plain"]).expect(0);
+        workplace.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(0);
         run.result().expect_same(&undisturbed);
     }
 }

@@ -60,7 +60,7 @@ fn start_and_press(workplace: &Workplace, terminal: &Terminal, keys: &[&str]) ->
 /// Resumes the run, stops it again some steps later, and holds it to one that was never stopped.
 fn goes_on_as_if_undisturbed(workplace: &Workplace, run: &RunFolder) {
     let first = run.checkpoints().last().copied().unwrap();
-    let process = workplace.start(&["resume", run.text(), "--ui", "plain"]);
+    let process = workplace.start(&["resume", run.text(), "--ui", "plain", "--no-report"]);
     run.wait_for_checkpoint(first + 100);
     process.signal("INT");
     process.wait().expect(130);

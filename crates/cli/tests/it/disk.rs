@@ -90,7 +90,7 @@ fn a_run_folder_that_is_deleted_while_training_ends_the_run_with_a_clear_error()
     // Put back, it goes on.
     fs::rename(workplace.path().join("moved"), run.path()).unwrap();
     let last = run.checkpoints().last().copied().unwrap();
-    let mut process = workplace.start(&["resume", run.text(), "--ui", "plain"]);
+    let mut process = workplace.start(&["resume", run.text(), "--ui", "plain", "--no-report"]);
     process.wait_for_stderr(&format!("after step {last}"));
     process.signal("INT");
     process.wait().expect(130);

@@ -44,7 +44,9 @@ fn interrupted(workplace: &Workplace, ended: &Ended, reason: &str) -> RunFolder 
 
 #[track_caller]
 fn finish(workplace: &Workplace, run: &RunFolder, overrides: &[&str]) -> Ended {
-    let ended = workplace.run(&[&["resume", run.text(), "--ui", "plain"], overrides].concat()).expect(0);
+    let ended = workplace
+        .run(&[&["resume", run.text(), "--ui", "plain", "--no-report"], overrides].concat())
+        .expect(0);
     run.expect_state("finished");
     ended
 }

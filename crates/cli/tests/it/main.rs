@@ -6,11 +6,13 @@
 
 mod architecture;
 mod backends;
+mod browser;
 mod changed_settings;
 mod crash;
 mod damage;
 mod dashboard;
 mod disk;
+mod evaluating;
 mod experiments;
 mod interrupt;
 mod non_finite;

@@ -77,14 +77,19 @@ impl Workplace {
         self.start(arguments).wait()
     }
 
-    /// Trains the experiment with `overrides` to its end.
+    /// Trains the experiment with `overrides` to its end, without pictures and report.
     pub(crate) fn train(&self, overrides: &[&str]) -> RunFolder {
+        self.train_with_report(&[&["--no-report"], overrides].concat())
+    }
+
+    /// Trains the experiment with `overrides` to its end.
+    pub(crate) fn train_with_report(&self, overrides: &[&str]) -> RunFolder {
         let arguments = [&["train", "experiment.toml", "--ui", "plain"], overrides].concat();
         self.run(&arguments).expect(0).run_folder(self)
     }
 
     pub(crate) fn start_training(&self, overrides: &[&str]) -> Process {
-        self.start(&[&["train", "experiment.toml", "--ui", "plain"], overrides].concat())
+        self.start(&[&["train", "experiment.toml", "--ui", "plain", "--no-report"], overrides].concat())
     }
 
     /// The one run that there is, once it is there.

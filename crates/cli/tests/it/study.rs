@@ -95,7 +95,9 @@ fn a_study_ranks_its_trials_names_shared_traces_and_trains_nothing_twice() {
     let findings = findings(&workplace);
     assert_eq!(findings["shared_traces"], serde_json::json!([["nll", "cross-entropy"]]));
     assert_eq!(findings["trials"].as_array().unwrap().len(), 3);
-    for name in ["leaderboard.md", "leaderboard.html", "analysis.md", "curves.svg", "intervals.svg"] {
+    for name in
+        ["leaderboard.md", "leaderboard.html", "analysis.md", "intervals.svg", "loss.png", "accuracy.svg"]
+    {
         assert!(fs::metadata(folder(&workplace).join(name)).unwrap().len() > 200, "{name}");
     }
     let runs_before = runs(&workplace);

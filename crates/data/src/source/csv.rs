@@ -19,13 +19,25 @@ pub(super) fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     let mut test = None;
     if let Some(path) = &data.test_path {
         let mut table = Table::read(path, &data.label_column)?;
-        check_columns(&train, &table)?;
+        check_columns(&train.features, &table)?;
         files.push(record(&table, "test"));
         test = Some(split(&mut table, &classes)?);
     }
     let train_split = split(&mut train, &classes)?;
     let shape = Shape::Columns(train.features);
     Ok(Source { name: "csv".to_owned(), shape, classes, train: train_split, test, files })
+}
+
+/// The examples of the csv file at `path`, which must have these feature columns and no other classes.
+pub(crate) fn labelled(
+    path: &Path,
+    label_column: &str,
+    columns: &[String],
+    classes: &[String],
+) -> Result<Split, DataError> {
+    let mut table = Table::read(path, label_column)?;
+    check_columns(columns, &table)?;
+    split(&mut table, classes)
 }
 
 fn record(table: &Table, role: &str) -> FileRecord {
@@ -64,11 +76,11 @@ fn split(table: &mut Table, classes: &[String]) -> Result<Split, DataError> {
     Ok(Split::new(Storage::floats(table.features.len(), std::mem::take(&mut table.values)), labels))
 }
 
-fn check_columns(train: &Table, test: &Table) -> Result<(), DataError> {
-    if train.features == test.features {
+fn check_columns(expected: &[String], test: &Table) -> Result<(), DataError> {
+    if expected == test.features {
         return Ok(());
     }
-    let fault = Fault::new(&test.path, train.features.join(", "), test.features.join(", ")).place("line 1");
+    let fault = Fault::new(&test.path, expected.join(", "), test.features.join(", ")).place("line 1");
     Err(DataError::CsvColumns(fault.remedy("give the test file the columns of the training file, in order")))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Source, check_folder, idx, idx::Idx};
-use crate::{DataError, Fault, FileRecord, Shape, Split, data_file::DataFile, storage::Storage};
+use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, data_file::DataFile, storage::Storage};
 
 /// Training images, training labels, test images, test labels.
 pub(super) const FILE_NAMES: [&str; 4] = [
@@ -65,14 +65,8 @@ pub(super) fn read_four(files: [DataFile; 4]) -> Result<FourFiles, DataError> {
 pub(super) fn assemble(name: &str, classes: Vec<String>, four: FourFiles) -> Result<Source, DataError> {
     let files = four.each_ref().map(|(file, idx)| record(file, idx)).to_vec();
     let [train_images, train_labels, test_images, test_labels] = four;
-    let size = |idx: &Idx| (idx.dimensions[1], idx.dimensions[2]);
-    let (height, width) = size(&train_images.1);
-    if size(&test_images.1) != (height, width) {
-        let (test_height, test_width) = size(&test_images.1);
-        let expected = format!("{height}x{width} pixels, as in the training images");
-        let fault = Fault::new(&test_images.0.path, expected, format!("{test_height}x{test_width}"));
-        return Err(DataError::IdxSizes(fault.remedy("take both from the same data set")));
-    }
+    let (height, width) = (train_images.1.dimensions[1], train_images.1.dimensions[2]);
+    check_size(&test_images.0, &test_images.1, (height, width))?;
     Ok(Source {
         name: name.to_owned(),
         shape: Shape::Image { height, width },
@@ -90,6 +84,51 @@ fn record(file: &DataFile, idx: &Idx) -> FileRecord {
         bytes: file.bytes,
         sha256: idx.sha256.clone(),
     }
+}
+
+/// The test images and labels in `folder`, if both are there.
+pub(crate) fn find_test(folder: &Path) -> Option<[DataFile; 2]> {
+    let [_, _, images, labels] = FILE_NAMES;
+    Some([DataFile::find(folder, images)?, DataFile::find(folder, labels)?])
+}
+
+/// Images and labels as a split of the classes of `profile`, by the names that `names` gives to the numbers in
+/// the file; without names, the numbers are the names.
+pub(crate) fn labelled(
+    files: [DataFile; 2],
+    size: (usize, usize),
+    names: Option<&[&str]>,
+    profile: &Profile,
+) -> Result<Split, DataError> {
+    let [images, labels] = files;
+    let [image_values, label_values] = [idx::read(&images, 3)?, idx::read(&labels, 1)?];
+    check_size(&images, &image_values, size)?;
+    let path = labels.path.clone();
+    let split = pair((images, image_values), (labels, label_values), 256)?;
+    let mut numbers = Vec::with_capacity(split.len());
+    for (position, &label) in split.labels().iter().enumerate() {
+        let name = match names {
+            Some(names) => names.get(label as usize).copied().unwrap_or_default().to_owned(),
+            None => label.to_string(),
+        };
+        let class = profile.classes.iter().position(|class| *class == name).ok_or_else(|| {
+            let expected = format!("a class of the training data: {}", profile.classes.join(", "));
+            let fault = Fault::new(&path, expected, format!("{label}"));
+            DataError::NewClass(fault.place(format!("label {position}")))
+        })?;
+        numbers.push(class as u32);
+    }
+    Ok(split.with_labels(numbers).at_levels_of(profile))
+}
+
+pub(crate) fn check_size(file: &DataFile, images: &Idx, size: (usize, usize)) -> Result<(), DataError> {
+    let (height, width) = (images.dimensions[1], images.dimensions[2]);
+    if (height, width) == size {
+        return Ok(());
+    }
+    let expected = format!("{}x{} pixels, as in the training images", size.0, size.1);
+    let fault = Fault::new(&file.path, expected, format!("{height}x{width}"));
+    Err(DataError::IdxSizes(fault.remedy("take both from the same data set")))
 }
 
 /// Images and their labels as a split.

@@ -9,7 +9,7 @@ use super::{
     picture::{self, Picture},
     visible_entries,
 };
-use crate::{DataError, Fault, FileRecord, Shape, Split, checksum::Hasher, storage::Storage};
+use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, checksum::Hasher, storage::Storage};
 
 /// A class folder and the pictures in it.
 struct ClassFolder {
@@ -45,6 +45,13 @@ pub(super) fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
         test,
         files,
     })
+}
+
+/// The pictures below `path`, a folder per class, as a split of the classes of `profile`.
+pub(crate) fn labelled(path: &Path, size: (usize, usize), profile: &Profile) -> Result<Split, DataError> {
+    check_folder(path, "a folder with IDX test files or with a folder of pictures per class")?;
+    let split = read_split(class_folders(path)?, &profile.classes, size, "test", &mut Vec::new())?;
+    Ok(split.at_levels_of(profile))
 }
 
 /// Where the training classes are, and where the test classes are if they have a place of their own.

@@ -1,15 +1,15 @@
 //! Where examples come from: one module per kind of source.
 
 mod catalog;
-mod csv;
+pub(crate) mod csv;
 mod digits;
 mod generated;
-mod idx;
-mod idx_folder;
-mod image_folder;
-mod picture;
+pub(crate) mod idx;
+pub(crate) mod idx_folder;
+pub(crate) mod image_folder;
+pub(crate) mod picture;
 mod published;
-mod table;
+pub(crate) mod table;
 
 use std::path::{Path, PathBuf};
 

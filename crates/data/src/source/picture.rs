@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use image::{ImageReader, Limits, imageops::FilterType};
+use image::{DynamicImage, GrayImage, ImageReader, Limits, Rgba, RgbaImage, imageops::FilterType};
 
 use crate::{DataError, Fault, checksum::sha256};
 
@@ -64,33 +64,52 @@ pub(super) fn decode_all(
     })
 }
 
-/// Decodes the picture at `path` to grey (ITU-R BT.709 luma; transparency is left out), and resizes it with
-/// a triangle filter, without regard to its aspect ratio.
+/// Reads the picture at `path` as grey (ITU-R BT.709 luma), on white paper where it is transparent.
+pub(crate) fn read_on_white(path: &Path) -> Result<GrayImage, DataError> {
+    let picture = decoded(&content(path)?, path)?;
+    let mut seen = RgbaImage::from_pixel(picture.width(), picture.height(), Rgba([u8::MAX; 4]));
+    image::imageops::overlay(&mut seen, &picture.into_rgba8(), 0, 0);
+    Ok(DynamicImage::ImageRgba8(seen).into_luma8())
+}
+
+/// `grey` in another size, by a triangle filter, without regard to its aspect ratio.
+pub(crate) fn resized(grey: GrayImage, [height, width]: [usize; 2]) -> GrayImage {
+    let (width, height) = (width as u32, height as u32);
+    if grey.dimensions() == (width, height) {
+        return grey;
+    }
+    image::imageops::resize(&grey, width, height, FilterType::Triangle)
+}
+
+/// Decodes the picture at `path` to grey (ITU-R BT.709 luma; transparency is left out), and resizes it.
 fn decode(path: &Path, height: usize, width: usize) -> Result<Decoded, DataError> {
+    let content = content(path)?;
+    let grey = resized(decoded(&content, path)?.into_luma8(), [height, width]);
+    Ok(Decoded { pixels: grey.into_raw(), bytes: content.len() as u64, sha256: sha256(&content) })
+}
+
+fn content(path: &Path) -> Result<Vec<u8>, DataError> {
     let bytes = path.metadata().map_err(DataError::read(path))?.len();
     if bytes > MOST_FILE_BYTES {
         let fault = Fault::new(path, format!("at most {MOST_FILE_BYTES} bytes"), bytes.to_string());
         return Err(DataError::TooLarge(fault.remedy("make the picture smaller")));
     }
-    let content = std::fs::read(path).map_err(DataError::read(path))?;
-    let mut grey = decode_bytes(&content).map_err(|error| {
+    std::fs::read(path).map_err(DataError::read(path))
+}
+
+fn decoded(content: &[u8], path: &Path) -> Result<DynamicImage, DataError> {
+    let decode = || {
+        let mut limits = Limits::default();
+        limits.max_image_width = Some(MOST_SIDE);
+        limits.max_image_height = Some(MOST_SIDE);
+        limits.max_alloc = Some(MOST_DECODED_BYTES);
+        let mut reader = ImageReader::new(Cursor::new(content)).with_guessed_format()?;
+        reader.limits(limits);
+        reader.decode()
+    };
+    decode().map_err(|error: image::ImageError| {
         let expected = format!("a PNG or JPEG picture of at most {MOST_SIDE} pixels a side");
         let fault = Fault::new(path, expected, error.to_string());
         DataError::Picture(fault.remedy("open it in an image program and save it again, or take it away"))
-    })?;
-    let (width, height) = (width as u32, height as u32);
-    if grey.dimensions() != (width, height) {
-        grey = image::imageops::resize(&grey, width, height, FilterType::Triangle);
-    }
-    Ok(Decoded { pixels: grey.into_raw(), bytes, sha256: sha256(&content) })
-}
-
-fn decode_bytes(content: &[u8]) -> Result<image::GrayImage, image::ImageError> {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MOST_SIDE);
-    limits.max_image_height = Some(MOST_SIDE);
-    limits.max_alloc = Some(MOST_DECODED_BYTES);
-    let mut reader = ImageReader::new(Cursor::new(content)).with_guessed_format()?;
-    reader.limits(limits);
-    Ok(reader.decode()?.into_luma8())
+    })
 }

@@ -141,7 +141,7 @@ impl<'a, R: Read> Rows<'a, R> {
     }
 }
 
-fn read_record<R: Read>(
+pub(crate) fn read_record<R: Read>(
     reader: &mut csv::Reader<R>,
     record: &mut ByteRecord,
     path: &Path,
@@ -150,7 +150,7 @@ fn read_record<R: Read>(
 }
 
 /// The names in the header, which must all be there and all differ.
-fn column_names(header: &ByteRecord, path: &Path) -> Result<Vec<String>, DataError> {
+pub(crate) fn column_names(header: &ByteRecord, path: &Path) -> Result<Vec<String>, DataError> {
     let mut names: Vec<String> = Vec::with_capacity(header.len());
     let mut first_at = HashMap::new();
     for (column, cell) in header.iter().enumerate() {
@@ -193,7 +193,7 @@ fn find_label(columns: &[String], label_column: &str, path: &Path) -> Result<usi
     })
 }
 
-fn number(cell: &[u8], path: &Path, place: impl Fn() -> String) -> Result<f32, DataError> {
+pub(crate) fn number(cell: &[u8], path: &Path, place: impl Fn() -> String) -> Result<f32, DataError> {
     let parsed = std::str::from_utf8(cell).ok().and_then(|text| text.parse::<f32>().ok());
     parsed.filter(|number| number.is_finite()).ok_or_else(|| {
         let found = match String::from_utf8_lossy(cell) {

@@ -13,23 +13,27 @@ pub use leaderboard::{Table, leaderboard, verdicts};
 
 use crate::StudyError;
 use crate::findings::Findings;
-use crate::plot::{curves, intervals};
+use crate::pictures::pictures;
 
 /// Writes every form of the report into the study's folder, each file whole or not at all.
 pub(crate) fn write(findings: &Findings, folder: &Path) -> Result<(), StudyError> {
     let mut json = serde_json::to_string_pretty(findings).expect("findings are plain data");
     json.push('\n');
+    let pictures = pictures(findings)?;
     let files = [
         ("leaderboard.csv", csv::csv(findings)),
         ("leaderboard.md", markdown::markdown(findings)),
-        ("leaderboard.html", html::html(findings)),
+        ("leaderboard.html", html::html(findings, &pictures)),
         ("analysis.md", markdown::analysis_markdown(findings)),
-        ("curves.svg", curves(findings)),
-        ("intervals.svg", intervals(findings)),
         ("study.json", json),
     ];
     for (name, text) in files {
         replace_file(&folder.join(name), text.as_bytes())?;
+    }
+    for picture in pictures {
+        let path = folder.join(picture.name);
+        replace_file(&path.with_extension("svg"), picture.svg.as_bytes())?;
+        replace_file(&path.with_extension("png"), &picture.png)?;
     }
     Ok(())
 }

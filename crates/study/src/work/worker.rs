@@ -56,7 +56,12 @@ impl Workshop<'_> {
             Some((run, _)) => command.arg("resume").arg(run.folder()),
             None => command.arg("train").arg(cell.experiment_toml()),
         };
-        command.arg("--artifacts").arg(&cell.folder).args(["--ui", "json", "--stop-with-stdin"]);
+        command.arg("--artifacts").arg(&cell.folder).args([
+            "--ui",
+            "json",
+            "--no-report",
+            "--stop-with-stdin",
+        ]);
         settle(&mut command);
         command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::piped());
         let mut child =

@@ -1,0 +1,186 @@
+//! `kiln predict`.
+
+use std::path::{Path, PathBuf};
+
+use kiln_artifacts::{Run, replace_file};
+use kiln_backend::{Selected, select};
+use kiln_config::Experiment;
+use kiln_data::{Framing, Profile, inputs};
+use kiln_evaluation::{Predictions, StoredModel, load_model, picture_seen, predict as predict_split};
+use kiln_model::Loss;
+use serde::Serialize;
+
+use crate::arguments::{FramingArgument, Predict};
+use crate::commands::evaluate::{profile, weights};
+use crate::experiment::of_run;
+use crate::failure::Failure;
+use crate::output::{print, print_json, say, table};
+
+/// How many classes an answer names.
+const TOP: usize = 3;
+/// A most probable class below this is as good as a guess to most readers.
+const LOW_CONFIDENCE: f32 = 0.6;
+
+/// A network, and what it takes to ask it.
+struct Oracle {
+    experiment: Experiment,
+    profile: Profile,
+    backend: Selected,
+    model: StoredModel,
+    framing: Framing,
+}
+
+/// What came of one file.
+#[derive(Serialize)]
+struct Answer {
+    file: PathBuf,
+    /// One per example in the file; empty where it could not be read.
+    predictions: Vec<Prediction>,
+    /// The picture that the network saw, where one was saved.
+    seen: Option<PathBuf>,
+    error: Option<String>,
+}
+
+/// The most probable classes of one example.
+#[derive(Serialize)]
+struct Prediction {
+    top: Vec<Guess>,
+    low_confidence: bool,
+}
+
+#[derive(Serialize)]
+struct Guess {
+    class: String,
+    probability: f32,
+}
+
+/// Answers for each file that can be read; fails in the end if one could not.
+pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
+    let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
+    let oracle = Oracle::new(&run, arguments)?;
+    let answers: Vec<Answer> =
+        arguments.files.iter().map(|file| oracle.answer(file, !arguments.no_pictures)).collect();
+    if arguments.json {
+        print_json(&answers);
+    } else {
+        show(&answers);
+    }
+    let unread = answers.iter().filter(|answer| answer.error.is_some()).count();
+    if unread > 0 {
+        return Err(Failure::failed(format!("{unread} of {} files could not be answered", answers.len())));
+    }
+    Ok(())
+}
+
+impl Oracle {
+    fn new(run: &Run, arguments: &Predict) -> Result<Self, Failure> {
+        let experiment = of_run(run)?;
+        let backend = select(&experiment.backend)?;
+        let profile = profile(run, &experiment)?;
+        let weights = weights(arguments.ckpt.as_deref(), &experiment)?;
+        let model = load_model(run, &weights, &experiment, &profile, &backend)?;
+        let framing = match arguments.framing {
+            Some(FramingArgument::Handwriting) => Framing::Handwriting,
+            Some(FramingArgument::Resize) => Framing::Resize,
+            None => Framing::of(&profile),
+        };
+        Ok(Self { experiment, profile, backend, model, framing })
+    }
+
+    fn answer(&self, file: &Path, save_picture: bool) -> Answer {
+        let mut answer = Answer { file: file.to_owned(), predictions: Vec::new(), seen: None, error: None };
+        match self.predictions(file) {
+            Ok((predictions, picture)) => {
+                answer.predictions = predictions;
+                if let Some(picture) = picture.filter(|_| save_picture) {
+                    answer.seen = saved(file, &picture);
+                }
+            }
+            Err(failure) => answer.error = Some(failure.message().to_owned()),
+        }
+        answer
+    }
+
+    /// The predictions for a file, and the picture that the network saw, if it is not the file itself.
+    fn predictions(&self, file: &Path) -> Result<(Vec<Prediction>, Option<Vec<u8>>), Failure> {
+        let inputs = inputs(file, &self.profile, self.framing)?;
+        let loss = Loss::new(&self.experiment.loss, self.profile.classes.len())?;
+        let batch_size = self.experiment.evaluation.batch_size;
+        let Self { model, profile, backend, .. } = self;
+        let found = predict_split(&model.mlp, &loss, profile, &inputs.examples, batch_size, backend);
+        let picture = profile
+            .image_size()
+            .filter(|_| inputs.is_prepared)
+            .map(|size| picture_seen(&inputs.examples, 0, size));
+        Ok(((0..found.len()).map(|at| Prediction::new(&found, at)).collect(), picture))
+    }
+}
+
+impl Prediction {
+    fn new(predictions: &Predictions, at: usize) -> Self {
+        let probabilities = predictions.probabilities(at);
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|&left, &right| probabilities[right].total_cmp(&probabilities[left]));
+        let guess = |&class: &usize| Guess {
+            class: predictions.classes()[class].clone(),
+            probability: probabilities[class],
+        };
+        let top: Vec<Guess> = order.iter().take(TOP).map(guess).collect();
+        // A network that diverged gives NaN, which is no confidence at all.
+        let is_sure = top.first().is_some_and(|guess| guess.probability >= LOW_CONFIDENCE);
+        Self { top, low_confidence: !is_sure }
+    }
+}
+
+/// Saves `picture` beside `file`, as `name.seen.png`; says so where that cannot be done.
+fn saved(file: &Path, picture: &[u8]) -> Option<PathBuf> {
+    let path = file.with_extension("seen.png");
+    match replace_file(&path, picture) {
+        Ok(()) => Some(path),
+        Err(error) => {
+            say(&format!("warning: {error}"));
+            None
+        }
+    }
+}
+
+fn show(answers: &[Answer]) {
+    let mut rows = Vec::new();
+    for answer in answers {
+        for (number, prediction) in answer.predictions.iter().enumerate() {
+            let name = match answer.predictions.len() {
+                1 => answer.file.display().to_string(),
+                _ => format!("{}[{number}]", answer.file.display()),
+            };
+            let guesses = prediction.top.iter();
+            let guesses = guesses.map(|guess| format!("{} {:.1} %", guess.class, guess.probability * 100.0));
+            rows.push(std::iter::once(name).chain(guesses).collect());
+        }
+    }
+    if !rows.is_empty() {
+        print(&table(&rows));
+    }
+    for answer in answers {
+        remarks(answer);
+    }
+}
+
+fn remarks(answer: &Answer) {
+    let file = answer.file.display();
+    if let Some(error) = &answer.error {
+        say(&format!("error: {error}"));
+    }
+    if let Some(seen) = &answer.seen {
+        say(&format!("{file}: the network saw {}", seen.display()));
+    }
+    let unsure = answer.predictions.iter().filter(|prediction| prediction.low_confidence).count();
+    if unsure > 0 {
+        let share = LOW_CONFIDENCE * 100.0;
+        let which = if answer.predictions.len() == 1 {
+            "the answer".to_owned()
+        } else {
+            format!("{unsure} of {} answers", answer.predictions.len())
+        };
+        say(&format!("warning: {file}: the confidence of {which} is below {share:.0} %"));
+    }
+}

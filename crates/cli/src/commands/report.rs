@@ -1,0 +1,27 @@
+//! `kiln report`.
+
+use kiln_artifacts::Run;
+use kiln_evaluation::{read_evaluation, write_report};
+
+use crate::arguments::Report;
+use crate::experiment::of_run;
+use crate::failure::Failure;
+use crate::output::print;
+
+/// Writes plots, gallery and report of an evaluation that is there, and prints the report's path.
+pub(crate) fn report(arguments: &Report) -> Result<(), Failure> {
+    let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
+    let experiment = of_run(&run)?;
+    let name = &arguments.evaluation;
+    if !run.evaluation(name).is_dir() {
+        let run = run.folder().display();
+        return Err(Failure::usage(format!(
+            "{run} has no evaluation {name:?}; `kiln evaluate {run}` makes one, `kiln resume {run}` goes on with a \
+             run that is not finished"
+        )));
+    }
+    let (evaluation, gallery) = read_evaluation(&run, name)?;
+    let path = write_report(&run, name, &experiment, &evaluation, gallery.as_ref())?;
+    print(&path.display().to_string());
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! A picture of something drawn, made like the digits of MNIST.
+
+use image::imageops::{self, FilterType};
+use image::{GrayImage, Luma};
+
+use crate::Profile;
+
+/// Fainter than this share of the full range is paper, not ink: cameras and JPEG leave such traces.
+const FAINT: u8 = 32;
+
+/// The picture that comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    height: u32,
+    width: u32,
+    /// Height and width of the box that the drawing is fitted into.
+    box_height: u32,
+    box_width: u32,
+    /// Whether the centre of mass goes into the middle; else the middle of the drawing does.
+    by_mass: bool,
+}
+
+impl Frame {
+    /// MNIST's frame of 20 in 28 pixels, for images of any size. The digits of UCI fill their 8x8 pixels.
+    pub(super) fn of(profile: &Profile, [height, width]: [usize; 2]) -> Self {
+        let fills = profile.source == "digits";
+        let fit = |side: usize| if fills { side } else { (side * 20 / 28).max(1) };
+        let [box_height, box_width] = [fit(height), fit(width)].map(|side| side as u32);
+        Self { height: height as u32, width: width as u32, box_height, box_width, by_mass: !fills }
+    }
+}
+
+/// True where the picture's border is lighter than the middle grey.
+pub(super) fn is_dark_on_light(grey: &GrayImage) -> bool {
+    border_median(grey) > u8::MAX / 2
+}
+
+/// The drawing on `grey`, light on dark, fitted into `frame`; none where nothing is drawn.
+pub(super) fn framed(grey: &GrayImage, frame: Frame) -> Option<GrayImage> {
+    let ink = ink(grey)?;
+    let [left, top, width, height] = bounds(&ink)?;
+    let drawing = imageops::crop_imm(&ink, left, top, width, height).to_image();
+    let scale =
+        (f64::from(frame.box_width) / f64::from(width)).min(f64::from(frame.box_height) / f64::from(height));
+    let side = |length: u32, most: u32| ((f64::from(length) * scale).round() as u32).clamp(1, most);
+    let [width, height] = [side(width, frame.box_width), side(height, frame.box_height)];
+    let drawing = imageops::resize(&drawing, width, height, FilterType::Triangle);
+    Some(placed(&drawing, frame))
+}
+
+/// How much darker or lighter than the background each pixel is, the most of them 255.
+fn ink(grey: &GrayImage) -> Option<GrayImage> {
+    let background = border_median(grey);
+    let is_dark_on_light = is_dark_on_light(grey);
+    let distance = |pixel: u8| {
+        if is_dark_on_light { background.saturating_sub(pixel) } else { pixel.saturating_sub(background) }
+    };
+    let most = grey.as_raw().iter().map(|&pixel| distance(pixel)).max()?;
+    if most < FAINT {
+        return None;
+    }
+    let stretched = |pixel: u8| {
+        let share = u32::from(distance(pixel)) * 255 / u32::from(most);
+        if share < u32::from(FAINT) { 0 } else { share as u8 }
+    };
+    let pixels = grey.as_raw().iter().map(|&pixel| stretched(pixel)).collect();
+    GrayImage::from_raw(grey.width(), grey.height(), pixels)
+}
+
+fn border_median(grey: &GrayImage) -> u8 {
+    let (width, height) = grey.dimensions();
+    let rows = (0..width).flat_map(|x| [(x, 0), (x, height - 1)]);
+    let columns = (0..height).flat_map(|y| [(0, y), (width - 1, y)]);
+    let mut levels: Vec<u8> = rows.chain(columns).map(|(x, y)| grey.get_pixel(x, y)[0]).collect();
+    levels.sort_unstable();
+    levels[levels.len() / 2]
+}
+
+/// Left, top, width and height of what is not background.
+fn bounds(ink: &GrayImage) -> Option<[u32; 4]> {
+    let drawn = || ink.enumerate_pixels().filter(|(_, _, pixel)| pixel[0] > 0);
+    let [left, right] = [drawn().map(|(x, _, _)| x).min()?, drawn().map(|(x, _, _)| x).max()?];
+    let [top, bottom] = [drawn().map(|(_, y, _)| y).min()?, drawn().map(|(_, y, _)| y).max()?];
+    Some([left, top, right - left + 1, bottom - top + 1])
+}
+
+/// The drawing on a dark ground of the frame's size, wholly within it.
+fn placed(drawing: &GrayImage, frame: Frame) -> GrayImage {
+    let (width, height) = drawing.dimensions();
+    let [middle_x, middle_y] = if frame.by_mass {
+        center_of_mass(drawing)
+    } else {
+        [f64::from(width) / 2.0, f64::from(height) / 2.0]
+    };
+    let offset = |side: u32, middle: f64, length: u32| {
+        ((f64::from(side) / 2.0 - middle).round().max(0.0) as u32).min(side - length)
+    };
+    let mut canvas = GrayImage::from_pixel(frame.width, frame.height, Luma([0]));
+    let x = offset(frame.width, middle_x, width);
+    let y = offset(frame.height, middle_y, height);
+    imageops::replace(&mut canvas, drawing, i64::from(x), i64::from(y));
+    canvas
+}
+
+/// In pixels from the left and from the top.
+fn center_of_mass(drawing: &GrayImage) -> [f64; 2] {
+    let (mut mass, mut x_moment, mut y_moment) = (0.0, 0.0, 0.0);
+    for (x, y, pixel) in drawing.enumerate_pixels() {
+        let weight = f64::from(pixel[0]);
+        mass += weight;
+        x_moment += weight * (f64::from(x) + 0.5);
+        y_moment += weight * (f64::from(y) + 0.5);
+    }
+    [x_moment / mass, y_moment / mass]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MNIST: Frame = Frame { height: 28, width: 28, box_height: 20, box_width: 20, by_mass: true };
+
+    /// A bar of `ink` on `paper`.
+    fn bar(paper: u8, ink: u8) -> GrayImage {
+        GrayImage::from_fn(120, 90, |x, y| {
+            Luma([if (70..80).contains(&x) && (20..70).contains(&y) { ink } else { paper }])
+        })
+    }
+
+    #[test]
+    fn a_drawing_of_any_polarity_and_place_lies_in_the_middle() {
+        let expected = framed(&bar(0, 255), MNIST).unwrap();
+        assert_eq!(bounds(&expected), Some([12, 4, 4, 20]));
+        assert_eq!(expected.get_pixel(14, 14)[0], 255);
+        for (paper, ink) in [(255, 0), (200, 90), (30, 160)] {
+            assert_eq!(framed(&bar(paper, ink), MNIST).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_heavy_side_is_drawn_to_the_middle() {
+        // An L: its mass lies below and left of its middle.
+        let letter = GrayImage::from_fn(60, 60, |x, y| {
+            Luma([
+                if ((10..20).contains(&x) && (10..50).contains(&y))
+                    || ((10..50).contains(&x) && (40..50).contains(&y))
+                {
+                    255
+                } else {
+                    0
+                },
+            ])
+        });
+        let framed = framed(&letter, MNIST).unwrap();
+        let [x, y] = center_of_mass(&framed);
+        assert!((x - 14.0).abs() <= 0.5 && (y - 14.0).abs() <= 0.5, "{x} {y}");
+        assert_ne!(bounds(&framed), Some([4, 4, 20, 20]));
+    }
+
+    #[test]
+    fn an_empty_sheet_has_nothing_to_frame() {
+        assert_eq!(framed(&GrayImage::from_pixel(9, 9, Luma([250])), MNIST), None);
+        assert_eq!(framed(&bar(120, 130), MNIST), None);
+    }
+
+    #[test]
+    fn one_pixel_is_a_drawing_too() {
+        let mut dot = GrayImage::from_pixel(1, 5, Luma([0]));
+        dot.put_pixel(0, 2, Luma([255]));
+        assert!(framed(&dot, MNIST).is_some());
+    }
+}

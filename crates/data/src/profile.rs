@@ -1,0 +1,77 @@
+//! What new examples have to be like for a network that was trained on a data set.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DataSet, Normalizer, Shape};
+
+/// All that it takes to bring new examples before a trained network: kept in its run, so that predictions
+/// need no training data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Name of the source, as the experiment file has it.
+    pub source: String,
+    /// What the features of an example are.
+    pub shape: Shape,
+    /// Names of the classes, by number.
+    pub classes: Vec<String>,
+    /// The greatest value that a pixel can have; none for tables.
+    pub greatest_pixel: Option<u8>,
+    /// The scaling, as it was fitted on the training data.
+    pub normalizer: Normalizer,
+}
+
+impl Profile {
+    /// The profile of `data`.
+    #[must_use]
+    pub fn of(data: &DataSet) -> Self {
+        Self {
+            source: data.name.clone(),
+            shape: data.shape.clone(),
+            classes: data.classes.clone(),
+            greatest_pixel: data.train.greatest_pixel(),
+            normalizer: data.normalizer.clone(),
+        }
+    }
+
+    /// Height and width, where examples are images.
+    #[must_use]
+    pub fn image_size(&self) -> Option<[usize; 2]> {
+        match self.shape {
+            Shape::Image { height, width } => Some([height, width]),
+            Shape::Columns(_) => None,
+        }
+    }
+
+    /// Grey levels 0 to 255 as the training images have them.
+    pub(crate) fn to_own_levels(&self, pixels: &mut [u8]) {
+        let greatest = u32::from(self.greatest_pixel.unwrap_or(u8::MAX));
+        for pixel in pixels {
+            *pixel = ((u32::from(*pixel) * greatest + 127) / 255) as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_go_from_none_to_the_greatest() {
+        let profile = |greatest_pixel| Profile {
+            source: "digits".to_owned(),
+            shape: Shape::Image { height: 2, width: 2 },
+            classes: vec!["0".to_owned(), "1".to_owned()],
+            greatest_pixel,
+            normalizer: Normalizer::Divide { divisor: 16.0 },
+        };
+        let mut pixels = [0, 8, 128, 255];
+        profile(Some(16)).to_own_levels(&mut pixels);
+        assert_eq!(pixels, [0, 1, 8, 16]);
+        let mut pixels = [0, 8, 128, 255];
+        profile(Some(255)).to_own_levels(&mut pixels);
+        assert_eq!(pixels, [0, 8, 128, 255]);
+        let text = serde_json::to_string(&profile(Some(16))).unwrap();
+        assert_eq!(serde_json::from_str::<Profile>(&text).unwrap(), profile(Some(16)));
+    }
+}

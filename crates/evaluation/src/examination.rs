@@ -1,0 +1,72 @@
+//! An evaluation from beginning to end: one pass over a split, and every file that follows from it.
+
+use kiln_artifacts::{Run, replace_file};
+use kiln_backend::Selected;
+use kiln_config::Experiment;
+use kiln_data::{Profile, Split};
+use kiln_model::Loss;
+
+use crate::json_file::{read_json, to_json};
+use crate::{
+    Evaluation, EvaluationError, EvaluationSettings, Gallery, StoredModel, evaluate_with_dropout, predict,
+    write_evaluation,
+};
+
+/// Whose network is evaluated, and on what device.
+#[derive(Clone, Copy, Debug)]
+pub struct Examination<'a> {
+    /// The run, into whose folder the files go.
+    pub run: &'a Run,
+    /// Its experiment.
+    pub experiment: &'a Experiment,
+    /// What its examples are like.
+    pub profile: &'a Profile,
+    /// The device.
+    pub backend: &'a Selected,
+}
+
+impl Examination<'_> {
+    /// Predicts `split` with `model`, evaluates that, and writes the files of the evaluation `name`
+    /// ([`write_evaluation`], [`Gallery`]).
+    ///
+    /// # Errors
+    /// Where the split is empty, or a file cannot be written.
+    pub fn evaluate(
+        &self,
+        name: &str,
+        split: &Split,
+        model: &StoredModel,
+    ) -> Result<(Evaluation, Gallery), EvaluationError> {
+        let Self { run, experiment, profile, backend } = *self;
+        let loss = Loss::new(&experiment.loss, profile.classes.len())?;
+        let batch_size = experiment.evaluation.batch_size;
+        let dropout_active = evaluate_with_dropout(&model.mlp, &loss, profile, split, backend);
+        let predictions = predict(&model.mlp, &loss, profile, split, batch_size, backend);
+        let settings = EvaluationSettings {
+            seed: experiment.seed,
+            checkpoint_step: model.step,
+            dropout_active: Some(dropout_active),
+            ..EvaluationSettings::default()
+        };
+        let evaluation = write_evaluation(run, name, &predictions, &settings)?;
+        let gallery = Gallery::new(&predictions, split, &profile.shape, experiment.seed);
+        gallery.write(&run.evaluation(name))?;
+        Ok((evaluation, gallery))
+    }
+}
+
+/// Keeps `profile` in the run's folder.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn write_profile(run: &Run, profile: &Profile) -> Result<(), EvaluationError> {
+    Ok(replace_file(&run.data_json(), &to_json(profile))?)
+}
+
+/// The profile in the run's folder.
+///
+/// # Errors
+/// Where it cannot be read or is not one.
+pub fn read_profile(run: &Run) -> Result<Profile, EvaluationError> {
+    read_json(&run.data_json(), "what the run's examples are like")
+}

@@ -1,0 +1,164 @@
+//! The run under examination: its log, sorted, and what follows from it in one step.
+
+use kiln_artifacts::{MetricRow, Scope};
+use kiln_config::{DataSource, Experiment};
+
+use super::Severity;
+use crate::Metrics;
+
+/// Skill below which a run learned next to nothing. Not 0, for chance scatters: of 100 examples in ten
+/// classes, a guess may well get 15 right, but hardly ever 19.
+pub(super) const NO_SKILL: f64 = 0.1;
+
+/// One run.
+pub(super) struct Case<'a> {
+    /// Training figures by interval.
+    pub(super) intervals: Vec<&'a MetricRow>,
+    /// Training figures by epoch.
+    pub(super) epochs: Vec<&'a MetricRow>,
+    /// Validation figures by epoch.
+    pub(super) validation: Vec<&'a MetricRow>,
+    /// Weight layers of which the log has figures.
+    pub(super) layers: usize,
+    pub(super) test: Option<&'a Metrics>,
+    pub(super) experiment: &'a Experiment,
+    pub(super) error: Option<&'a str>,
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn new(
+        rows: &'a [MetricRow],
+        test: Option<&'a Metrics>,
+        experiment: &'a Experiment,
+        error: Option<&'a str>,
+    ) -> Self {
+        let of = |split: &str, scope| {
+            rows.iter().filter(|row| row.split == split && row.scope == scope).collect::<Vec<_>>()
+        };
+        let intervals = of("train", Scope::Interval);
+        Self {
+            layers: intervals.iter().map(|row| layer_count(row)).max().unwrap_or(0),
+            intervals,
+            epochs: of("train", Scope::Epoch),
+            validation: of("validation", Scope::Epoch),
+            test,
+            experiment,
+            error,
+        }
+    }
+
+    /// A figure of a layer at each measurement that has it; finite ones alone.
+    pub(super) fn layer_series(&self, layer: usize, name: &str) -> Vec<f64> {
+        let values = self.intervals.iter().filter_map(|row| layer_figure(row, layer, name));
+        values.filter(|value| value.is_finite()).collect()
+    }
+
+    /// Mean training loss by interval with its row; finite ones alone.
+    pub(super) fn interval_losses(&self) -> Vec<(&'a MetricRow, f64)> {
+        let losses = self.intervals.iter().filter_map(|row| Some((*row, row.figure("loss")?)));
+        losses.filter(|(_, loss)| loss.is_finite()).collect()
+    }
+
+    /// Training accuracy of the last epoch, in [0, 1].
+    pub(super) fn train_accuracy(&self) -> Option<f64> {
+        self.epochs.last()?.figure("accuracy").filter(|accuracy| accuracy.is_finite())
+    }
+
+    /// The accuracy of who always names the most frequent class: as in the test data, or for classes of equal
+    /// size. None where the number of classes is not known.
+    pub(super) fn chance(&self) -> Option<f64> {
+        let majority = self.test.and_then(|test| {
+            let most = test.classes.iter().map(|class| class.support).max()?;
+            (test.examples > 0).then(|| most as f64 / test.examples as f64)
+        });
+        majority.or_else(|| Some(1.0 / class_count(self.experiment)? as f64))
+    }
+
+    /// How much of the way from chance to perfection the training accuracy went: 0 at chance, 1 at the end.
+    pub(super) fn skill(&self) -> Option<f64> {
+        let chance = self.chance().filter(|chance| *chance < 1.0)?;
+        Some((self.train_accuracy()? - chance) / (1.0 - chance))
+    }
+
+    /// The loss that a run has to lose: its first, or that of a guess where it began far above, as networks
+    /// with too large weights do.
+    pub(super) fn starting_loss(&self) -> Option<f64> {
+        let (_, first) = *self.interval_losses().first()?;
+        Some(self.chance().map_or(first, |chance| first.min(-chance.ln())))
+    }
+
+    /// Whether training figures were measured with units dropped. Without hidden layers there are none to drop.
+    pub(super) fn has_dropout(&self) -> bool {
+        let model = &self.experiment.model;
+        model.dropout > 0.0 && !model.hidden.is_empty()
+    }
+
+    /// Epochs that were trained.
+    pub(super) fn epochs_done(&self) -> u64 {
+        self.epochs.last().map_or(0, |row| row.epoch)
+    }
+
+    /// [`Severity::Failure`] for what left a network that learned next to nothing.
+    pub(super) fn severity(&self) -> Severity {
+        let learned = self.skill().is_none_or(|skill| skill >= NO_SKILL);
+        if learned { Severity::Warning } else { Severity::Failure }
+    }
+}
+
+/// A figure of a layer: `layers.0.weight_norm`.
+pub(super) fn layer_figure(row: &MetricRow, layer: usize, name: &str) -> Option<f64> {
+    row.figure(&format!("layers.{layer}.{name}"))
+}
+
+fn layer_count(row: &MetricRow) -> usize {
+    row.figures.keys().filter(|name| name.starts_with("layers.") && name.ends_with(".weight_norm")).count()
+}
+
+fn class_count(experiment: &Experiment) -> Option<usize> {
+    let data = &experiment.data;
+    match data.source {
+        _ if !data.classes.is_empty() => Some(data.classes.len()),
+        DataSource::Digits | DataSource::Mnist | DataSource::FashionMnist | DataSource::Kmnist => Some(10),
+        DataSource::Moons | DataSource::Spirals | DataSource::NoisyFeatures => Some(2),
+        DataSource::Idx | DataSource::Csv | DataSource::ImageFolder => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_log::{TestLog, test_metrics};
+    use super::*;
+
+    #[test]
+    fn skill_is_what_chance_does_not_explain() {
+        let log = TestLog::default().epochs(&[(1.0, 0.55)]);
+        let mut experiment = Experiment::default();
+        let skill = |experiment: &Experiment, test: Option<&Metrics>| {
+            Case::new(&log.rows, test, experiment, None).skill()
+        };
+        assert!((skill(&experiment, None).unwrap() - 0.5).abs() < 1e-12);
+        let test = test_metrics(0.5, &[80, 20], None);
+        assert!(skill(&experiment, Some(&test)).unwrap() < 0.0);
+        experiment.data.source = DataSource::Csv;
+        assert_eq!(skill(&experiment, None), None);
+    }
+
+    #[test]
+    fn a_run_that_began_far_above_a_guess_has_a_guess_to_lose() {
+        let (experiment, far, near) =
+            (Experiment::default(), TestLog::default().losses(&[54.0]), TestLog::default().losses(&[0.4]));
+        let start = |log: &TestLog| Case::new(&log.rows, None, &experiment, None).starting_loss();
+        assert_eq!(start(&near), Some(0.4));
+        assert!((start(&far).unwrap() - 10_f64.ln()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn layers_are_those_that_the_log_names() {
+        let log = TestLog::default().layers(&[(0.1, 1.0), (0.2, 1.0), (f64::NAN, 1.0)]);
+        let experiment = Experiment::default();
+        let case = Case::new(&log.rows, None, &experiment, None);
+        assert_eq!(case.layers, 3);
+        assert_eq!(case.layer_series(1, "gradient_norm"), [0.2]);
+        assert!(case.layer_series(2, "gradient_norm").is_empty());
+    }
+}

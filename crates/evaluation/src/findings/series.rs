@@ -1,0 +1,123 @@
+//! Series of figures, and numbers in words.
+
+/// Values that a rolling median looks at: a single one that is off does not move it.
+const SMOOTHING: usize = 3;
+
+/// The median; of an even number of values the mean of the middle two. None of no values.
+pub(super) fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        length if length % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// The median distance from the median: a spread that a few outliers do not widen.
+pub(super) fn median_deviation(values: &[f64]) -> Option<f64> {
+    let center = median(values)?;
+    median(&values.iter().map(|value| (value - center).abs()).collect::<Vec<_>>())
+}
+
+/// Rolling medians of three values, without the first and the last place; none of fewer values.
+pub(super) fn smoothed(values: &[f64]) -> Vec<f64> {
+    values.windows(SMOOTHING).filter_map(median).collect()
+}
+
+/// The last values, at most `count` of them.
+pub(super) fn latest(values: &[f64], count: usize) -> &[f64] {
+    &values[values.len().saturating_sub(count)..]
+}
+
+/// The share by which a value falls from one step to the next: least squares through the logarithms.
+/// Negative where it rises; none of fewer than three values or of one that is not above zero.
+pub(super) fn fall(values: &[f64]) -> Option<f64> {
+    if values.len() < 3 || values.iter().any(|value| !value.is_finite() || *value <= 0.0) {
+        return None;
+    }
+    let middle = (values.len() - 1) as f64 / 2.0;
+    let offsets = (0..values.len()).map(|index| index as f64 - middle);
+    let (covariance, variance) =
+        offsets.zip(values).fold((0.0, 0.0), |(covariance, variance), (offset, value)| {
+            (covariance + offset * value.ln(), variance + offset * offset)
+        });
+    Some(1.0 - (covariance / variance).exp())
+}
+
+/// The smallest and the greatest, as long as there are values.
+pub(super) fn extremes(values: &[f64]) -> Option<(f64, f64)> {
+    let first = *values.first()?;
+    Some(values.iter().fold((first, first), |(low, high), value| (low.min(*value), high.max(*value))))
+}
+
+/// Three significant digits; a power of ten where zeros would hide them.
+pub(super) fn short(value: f64) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 {
+        "0".to_owned()
+    } else if !(1e-3..1e5).contains(&magnitude) {
+        format!("{value:.1e}")
+    } else {
+        let digits = (2.0 - magnitude.log10().floor()).max(0.0) as usize;
+        format!("{value:.digits$}")
+    }
+}
+
+/// A share in [0, 1] as a percentage; 100 % is all and no less.
+pub(super) fn percent(share: f64) -> String {
+    let digits = usize::from((0.995..1.0).contains(&share));
+    format!("{:.digits$} %", share * 100.0)
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn listed(words: &[String], conjunction: &str) -> String {
+    match words {
+        [] => String::new(),
+        [word] => word.clone(),
+        [words @ .., last] => format!("{} {conjunction} {last}", words.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_do_not_mind_an_outlier() {
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+        assert_eq!(median(&[]), None);
+        assert_eq!(median_deviation(&[1.0, 2.0, 3.0, 100.0, 4.0]), Some(1.0));
+        assert_eq!(smoothed(&[1.0, 9.0, 2.0, 3.0]), [2.0, 3.0]);
+        assert_eq!(extremes(&[2.0, 1.0, 3.0]), Some((1.0, 3.0)));
+    }
+
+    #[test]
+    fn a_loss_that_halves_falls_by_half() {
+        assert!((fall(&[8.0, 4.0, 2.0, 1.0]).unwrap() - 0.5).abs() < 1e-12);
+        assert!(fall(&[1.0, 2.0, 4.0]).unwrap() < 0.0);
+        assert_eq!(fall(&[2.0, 1.0]), None);
+        assert_eq!(fall(&[1.0, 0.0, 1.0]), None);
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_matter() {
+        let cases = [(0.0, "0"), (2.3125, "2.31"), (0.0312, "0.0312"), (140.4, "140"), (5e-9, "5.0e-9")];
+        for (value, expected) in cases {
+            assert_eq!(short(value), expected);
+        }
+    }
+
+    #[test]
+    fn all_is_more_than_nearly_all() {
+        assert_eq!([0.634, 0.996, 1.0].map(percent), ["63 %", "99.6 %", "100 %"]);
+    }
+
+    #[test]
+    fn a_list_reads_as_one() {
+        let words = |count: usize| (1..=count).map(|word| word.to_string()).collect::<Vec<_>>();
+        assert_eq!([0, 1, 2, 3].map(|count| listed(&words(count), "or")), ["", "1", "1 or 2", "1, 2 or 3"]);
+    }
+}

@@ -1,0 +1,122 @@
+//! Made-up metric logs and test figures.
+
+use kiln_artifacts::{MetricRow, Scope};
+
+use crate::{ClassFigures, CurveFigures, DropoutActive, LabelFigures, Metrics, ProbabilityFigures};
+
+/// A metric log in the making; each interval has ten steps.
+#[derive(Default)]
+pub(super) struct TestLog {
+    pub(super) rows: Vec<MetricRow>,
+}
+
+impl TestLog {
+    /// A run that learned: 40 intervals in 20 epochs, gradients and weights of three even layers.
+    pub(super) fn healthy() -> Self {
+        let losses: Vec<f64> = (0..40).map(|index| 2.2 * (f64::from(index) * -0.15).exp() + 0.05).collect();
+        let epochs: Vec<(f64, f64)> =
+            losses.iter().step_by(2).map(|loss| (*loss, 1.0 - 0.4 * loss)).collect();
+        let validation: Vec<(f64, f64)> =
+            epochs.iter().map(|(loss, accuracy)| (loss + 0.02, accuracy - 0.01)).collect();
+        let mut log = Self::default().losses(&losses).epochs(&epochs).validation(&validation);
+        for (index, row) in log.rows.iter_mut().filter(|row| row.scope == Scope::Interval).enumerate() {
+            let drift = 1.0 + 0.02 * index as f64;
+            row.figures.insert("gradient_norm".into(), 0.6 * drift);
+            for (layer, gradient) in [0.3, 0.4, 0.5].into_iter().enumerate() {
+                row.figures.insert(format!("layers.{layer}.gradient_norm"), gradient);
+                row.figures.insert(format!("layers.{layer}.weight_norm"), 5.0 * drift);
+                row.figures.insert(format!("layers.{layer}.update_ratio"), 1e-3);
+            }
+            row.figures.insert("layers.0.dead_share".into(), 0.12);
+        }
+        log
+    }
+
+    pub(super) fn interval(mut self, figures: &[(&str, f64)]) -> Self {
+        let step = 10 * (self.rows.len() as u64 + 1);
+        self.rows.push(MetricRow::new("train", Scope::Interval, 1, step, figures.iter().copied()));
+        self
+    }
+
+    pub(super) fn losses(self, losses: &[f64]) -> Self {
+        losses.iter().fold(self, |log, loss| log.interval(&[("loss", *loss)]))
+    }
+
+    /// One measurement: each layer's gradient norm and weight norm.
+    pub(super) fn layers(self, layers: &[(f64, f64)]) -> Self {
+        let mut log = self.interval(&[]);
+        let row = log.rows.last_mut().unwrap();
+        for (layer, (gradient, weight)) in layers.iter().enumerate() {
+            row.figures.insert(format!("layers.{layer}.gradient_norm"), *gradient);
+            row.figures.insert(format!("layers.{layer}.weight_norm"), *weight);
+        }
+        log
+    }
+
+    /// Training loss and accuracy of each epoch.
+    pub(super) fn epochs(self, figures: &[(f64, f64)]) -> Self {
+        self.split("train", figures)
+    }
+
+    /// Validation loss and accuracy of each epoch.
+    pub(super) fn validation(self, figures: &[(f64, f64)]) -> Self {
+        self.split("validation", figures)
+    }
+
+    fn split(mut self, split: &str, figures: &[(f64, f64)]) -> Self {
+        for (epoch, (loss, accuracy)) in (1..).zip(figures) {
+            let figures = [("loss", *loss), ("accuracy", *accuracy)];
+            self.rows.push(MetricRow::new(split, Scope::Epoch, epoch, epoch * 20, figures));
+        }
+        self
+    }
+}
+
+/// Test figures with this accuracy, over classes of these sizes.
+pub(super) fn test_metrics(accuracy: f64, supports: &[u64], dropout_active: Option<f64>) -> Metrics {
+    let class = |support: &u64| ClassFigures {
+        class: String::new(),
+        support: *support,
+        predicted: 0,
+        precision: None,
+        recall: None,
+        f1: None,
+        auc: None,
+        average_precision: None,
+    };
+    Metrics {
+        examples: supports.iter().sum(),
+        checkpoint_step: None,
+        loss: None,
+        accuracy,
+        labels: LabelFigures {
+            balanced_accuracy: None,
+            macro_precision: None,
+            macro_recall: None,
+            macro_f1: None,
+            weighted_precision: None,
+            weighted_recall: None,
+            weighted_f1: None,
+            cohen_kappa: None,
+            mcc: None,
+        },
+        curves: CurveFigures {
+            macro_auc: None,
+            weighted_auc: None,
+            micro_auc: None,
+            macro_average_roc_auc: None,
+            macro_average_precision: None,
+            weighted_average_precision: None,
+            micro_average_precision: None,
+        },
+        probabilities: ProbabilityFigures { log_loss: None, brier_score: None, ece: None },
+        top_k_accuracy: None,
+        dropout_active: dropout_active.map(|accuracy| DropoutActive { loss: None, accuracy }),
+        intervals: None,
+        classes: supports.iter().map(class).collect(),
+        reliability: None,
+        non_finite_examples: 0,
+        undefined: Vec::new(),
+        partial_means: Vec::new(),
+    }
+}

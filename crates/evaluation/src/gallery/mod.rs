@@ -1,0 +1,127 @@
+//! Which examples of an evaluation are worth looking at.
+
+mod choice;
+mod image;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use kiln_artifacts::replace_file;
+use kiln_data::{Shape, Split};
+use serde::{Deserialize, Serialize};
+
+use crate::json_file::read_json;
+use crate::{EvaluationError, Predictions};
+
+use self::choice::{cells, least_certain, most_confident_mistakes, random};
+use self::image::base64_png;
+pub use self::image::picture_seen;
+
+/// The gallery in the folder of its evaluation.
+pub const GALLERY_FILE: &str = "gallery.json";
+
+/// Examples in each of the three rows.
+const ROW: usize = 30;
+
+/// Examples to look at: some at random, the most confident mistakes, the least certain, and some of each cell of
+/// the confusion matrix. Kept with the evaluation, so that a report needs no data set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gallery {
+    /// Height and width of the pictures in pixels; none where the examples are no images.
+    pub image_size: Option<[usize; 2]>,
+    /// Up to 30 examples drawn by the seed, in the split's order.
+    pub random: Vec<u32>,
+    /// Up to 30 examples predicted wrong, the most probable prediction first.
+    pub most_confident_mistakes: Vec<u32>,
+    /// Up to 30 examples with the smallest distance between the two greatest probabilities, that distance
+    /// rising.
+    pub least_certain: Vec<u32>,
+    /// Cells of the confusion matrix that have examples, with some of them.
+    pub cells: Vec<GalleryCell>,
+    /// Every example named above, by its position in the split.
+    pub examples: BTreeMap<u32, GalleryExample>,
+}
+
+/// A cell of the confusion matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GalleryCell {
+    /// The true class, by number.
+    pub truth: u32,
+    /// The predicted class, by number.
+    pub predicted: u32,
+    /// Some of its examples, the most probable prediction first.
+    pub examples: Vec<u32>,
+}
+
+/// An example as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GalleryExample {
+    /// The true class, by number.
+    pub truth: u32,
+    /// The predicted class, by number.
+    pub predicted: u32,
+    /// The probability of the predicted class, in [0, 1]; none where it is not a number.
+    pub probability: Option<f32>,
+    /// The image as PNG in base64; none where the example is no image.
+    pub png: Option<String>,
+}
+
+impl Gallery {
+    /// Chooses from `predictions` of `split`, whose examples have `shape`.
+    #[must_use]
+    pub fn new(predictions: &Predictions, split: &Split, shape: &Shape, seed: u64) -> Self {
+        let image_size = match *shape {
+            Shape::Image { height, width } => Some([height, width]),
+            Shape::Columns(_) => None,
+        };
+        let mut gallery = Self {
+            image_size,
+            random: random(predictions, ROW, seed),
+            most_confident_mistakes: most_confident_mistakes(predictions, ROW),
+            least_certain: least_certain(predictions, ROW),
+            // What is no image has nothing to look at.
+            cells: if image_size.is_some() { cells(predictions) } else { Vec::new() },
+            examples: BTreeMap::new(),
+        };
+        let rows = [&gallery.random, &gallery.most_confident_mistakes, &gallery.least_certain];
+        let rows = rows.into_iter().chain(gallery.cells.iter().map(|cell| &cell.examples));
+        let example = |&position: &u32| (position, example(predictions, split, image_size, position));
+        gallery.examples = rows.flatten().map(example).collect();
+        gallery
+    }
+
+    /// Reads the gallery in the folder of an evaluation; none where it was not made.
+    ///
+    /// # Errors
+    /// Where the file is there and cannot be read.
+    pub fn read(folder: &Path) -> Result<Option<Self>, EvaluationError> {
+        let path = folder.join(GALLERY_FILE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        read_json(&path, "a gallery of examples").map(Some)
+    }
+
+    /// Writes the gallery into the folder of its evaluation.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), EvaluationError> {
+        let text = serde_json::to_vec(self).expect("a gallery is plain data");
+        Ok(replace_file(&folder.join(GALLERY_FILE), &text)?)
+    }
+}
+
+fn example(
+    predictions: &Predictions,
+    split: &Split,
+    image_size: Option<[usize; 2]>,
+    position: u32,
+) -> GalleryExample {
+    let at = position as usize;
+    let predicted = predictions.predicted()[at];
+    let probability = predictions.probabilities(at)[predicted as usize];
+    GalleryExample {
+        truth: predictions.truth()[at],
+        predicted,
+        probability: probability.is_finite().then_some(probability),
+        png: image_size.map(|size| base64_png(split, at, size)),
+    }
+}

@@ -1,0 +1,31 @@
+//! JSON files of an evaluation.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::EvaluationError;
+
+/// Reads the file at `path`, which must hold what `expected` says.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T, EvaluationError> {
+    let text = fs::read(path).map_err(|cause| EvaluationError::Io {
+        action: "read",
+        path: path.to_owned(),
+        cause,
+    })?;
+    serde_json::from_slice(&text).map_err(|error| EvaluationError::Malformed {
+        path: path.to_owned(),
+        line: error.line() as u64,
+        expected: expected.to_owned(),
+        found: error.to_string(),
+    })
+}
+
+/// `value` as the text of a file.
+pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("figures and names are all that JSON needs");
+    text.push(b'\n');
+    text
+}

@@ -1,0 +1,90 @@
+//! The figures of each class, in scikit-learn's names.
+
+use maud::{Markup, html};
+
+use super::page::Section;
+use super::{Story, figure};
+use crate::{Metrics, ReportRow};
+
+pub(super) fn section(story: &Story<'_>) -> Section {
+    let metrics = &story.evaluation.metrics;
+    let report = &story.evaluation.report;
+    let content = html! {
+        div.wide { table {
+            tr {
+                @for head in ["class", "precision", "recall", "f1-score", "AUC", "average precision", "support"] {
+                    th { (head) }
+                }
+            }
+            @for class in &metrics.classes {
+                tr {
+                    td { (class.class) }
+                    @for value in [class.precision, class.recall, class.f1, class.auc, class.average_precision] {
+                        td { (figure(value)) }
+                    }
+                    td { (class.support) }
+                }
+            }
+            (mean(&report.macro_avg, metrics.curves.macro_auc, metrics.curves.macro_average_precision))
+            (mean(&report.weighted_avg, metrics.curves.weighted_auc, metrics.curves.weighted_average_precision))
+        } }
+        (others(metrics))
+        (undefined(metrics))
+    };
+    Section { anchor: "classes", heading: "Classes", content }
+}
+
+fn mean(row: &ReportRow, auc: Option<f64>, average_precision: Option<f64>) -> Markup {
+    let defined = |value: f64| (!value.is_nan()).then_some(value);
+    html! {
+        tr {
+            td { (row.name) }
+            @for value in [defined(row.precision), defined(row.recall), defined(row.f1), auc, average_precision] {
+                td { (figure(value)) }
+            }
+            td { (row.support) }
+        }
+    }
+}
+
+fn others(metrics: &Metrics) -> Markup {
+    let top_k = metrics.top_k_accuracy.iter().flatten();
+    let mut rows: Vec<(String, String)> =
+        top_k.map(|(k, value)| (format!("top-{k} accuracy"), figure(Some(*value)))).collect();
+    rows.extend(
+        [
+            ("balanced accuracy", metrics.labels.balanced_accuracy),
+            ("Cohen's kappa", metrics.labels.cohen_kappa),
+            ("Matthews correlation", metrics.labels.mcc),
+            ("log-loss", metrics.probabilities.log_loss),
+            ("Brier score", metrics.probabilities.brier_score),
+            ("expected calibration error", metrics.probabilities.ece),
+            ("micro average AUC", metrics.curves.micro_auc),
+            ("AUC of the average ROC curve", metrics.curves.macro_average_roc_auc),
+            ("micro average precision", metrics.curves.micro_average_precision),
+        ]
+        .map(|(name, value)| (name.to_owned(), figure(value))),
+    );
+    html! {
+        h3 { "Other figures" }
+        table.facts { @for (name, value) in rows { tr { td { (name) } td { (value) } } } }
+    }
+}
+
+/// Why figures have no value.
+fn undefined(metrics: &Metrics) -> Markup {
+    html! {
+        @if !metrics.undefined.is_empty() {
+            h3 { "Undefined figures" }
+            ul {
+                @for undefined in &metrics.undefined {
+                    li {
+                        (undefined.figure)
+                        @if let Some(class) = &undefined.class { " of " (class) }
+                        ": " (undefined.reason) "."
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What a reader wants to know first.
+
+use maud::{Markup, html};
+
+use super::{Story, figure};
+use crate::Interval;
+
+pub(super) fn headline(story: &Story<'_>) -> Markup {
+    let metrics = &story.evaluation.metrics;
+    let intervals = metrics.intervals.as_ref();
+    let with = |of: fn(&crate::Intervals) -> Option<Interval>| intervals.and_then(of).map(words);
+    let cards = [
+        (figure(Some(metrics.accuracy)), "accuracy", with(|all| all.accuracy)),
+        (figure(metrics.loss), "loss", with(|all| all.loss)),
+        (figure(metrics.labels.macro_f1), "macro F1", with(|all| all.macro_f1)),
+        (figure(metrics.curves.macro_auc), "macro AUC", with(|all| all.macro_auc)),
+        (figure(metrics.probabilities.ece), "expected calibration error", None),
+        (figure(metrics.labels.mcc), "Matthews correlation", None),
+    ];
+    html! {
+        p.note {
+            "Run " (story.run.id()) ", " (story.name) " examples"
+            @if let Some(provenance) = &story.provenance { " of " (provenance.dataset.name) }
+            " (" (metrics.examples) ")"
+            @if let Some(step) = metrics.checkpoint_step { ", checkpoint of step " (step) }
+            "."
+        }
+        div.cards {
+            @for (value, name, interval) in cards {
+                div.card { b { (value) } (name) @if let Some(interval) = interval { br; span { (interval) } } }
+            }
+        }
+        @if let Some(active) = &metrics.dropout_active {
+            @if story.experiment.model.dropout > 0.0 {
+                p.note {
+                    "With dropout left on, as some published figures were measured: accuracy "
+                    (figure(Some(active.accuracy))) ", loss " (figure(active.loss)) "."
+                }
+            }
+        }
+        @if metrics.non_finite_examples > 0 {
+            p { b { (metrics.non_finite_examples) " examples have a loss or a probability that is no finite number." } }
+        }
+    }
+}
+
+fn words(interval: Interval) -> String {
+    format!("95 % interval {:.4} to {:.4}", interval.lower, interval.upper)
+}

@@ -1,0 +1,142 @@
+//! `report.html`: all that a run found, in one file that needs nothing else.
+
+mod charts;
+mod classes;
+mod confusion;
+mod examples;
+mod headline;
+mod health;
+mod origin;
+mod page;
+mod training;
+
+use std::path::{Path, PathBuf};
+
+use kiln_artifacts::{MetricRow, Provenance, Run, Status, replace_file};
+use kiln_config::Experiment;
+
+use crate::pictures::{self, Picture};
+use crate::{Evaluation, EvaluationError, Finding, Gallery, Metrics, Predictions, findings};
+use crate::{EvaluationSettings, METRICS_FILE, PREDICTIONS_FILE, sheets};
+
+/// All that the report tells of.
+struct Story<'a> {
+    run: &'a Run,
+    name: &'a str,
+    evaluation: &'a Evaluation,
+    gallery: Option<&'a Gallery>,
+    experiment: &'a Experiment,
+    config: String,
+    status: Status,
+    /// None of a run that was killed before it had written down where it comes from.
+    provenance: Option<Provenance>,
+    rows: Vec<MetricRow>,
+    findings: Vec<Finding>,
+    pictures: Vec<Picture>,
+}
+
+/// Writes the plots, the gallery and the report of the evaluation `name` of `run`, and returns the report's path.
+/// For `test` they are [`Run::plots`], [`Run::gallery`] and [`Run::report`]; for any other evaluation the same
+/// names in its own folder.
+///
+/// # Errors
+/// Where the run's files cannot be read, or a file cannot be written.
+pub fn write_report(
+    run: &Run,
+    name: &str,
+    experiment: &Experiment,
+    evaluation: &Evaluation,
+    gallery: Option<&Gallery>,
+) -> Result<PathBuf, EvaluationError> {
+    let places = Places::of(run, name);
+    let story = Story::new(run, name, experiment, evaluation, gallery, &places.plots)?;
+    pictures::write(&story.pictures, &places.plots)?;
+    if let Some(gallery) = gallery {
+        sheets::write(gallery, &evaluation.confusion.classes, &places.gallery)?;
+    }
+    replace_file(&places.report, page::page(&story).as_bytes())?;
+    Ok(places.report)
+}
+
+/// Reads the evaluation `name` of `run` back from its files.
+///
+/// # Errors
+/// Where a file is missing or is not what it must be.
+pub fn read_evaluation(run: &Run, name: &str) -> Result<(Evaluation, Option<Gallery>), EvaluationError> {
+    let folder = run.evaluation(name);
+    let predictions = Predictions::read(&folder.join(PREDICTIONS_FILE))?;
+    let metrics = Metrics::read(&folder.join(METRICS_FILE))?;
+    // Everything but the intervals, which are read.
+    let settings = EvaluationSettings { resamples: 0, ..EvaluationSettings::default() };
+    let evaluation = Evaluation { metrics, ..Evaluation::new(&predictions, &settings)? };
+    Ok((evaluation, Gallery::read(&folder)?))
+}
+
+/// Where the files go.
+struct Places {
+    plots: PathBuf,
+    gallery: PathBuf,
+    report: PathBuf,
+}
+
+impl Places {
+    fn of(run: &Run, name: &str) -> Self {
+        if name == "test" {
+            return Self { plots: run.plots(), gallery: run.gallery(), report: run.report() };
+        }
+        let folder = run.evaluation(name);
+        let below = |name: &str| folder.join(name);
+        Self { plots: below("plots"), gallery: below("gallery"), report: below("report.html") }
+    }
+}
+
+impl<'a> Story<'a> {
+    fn new(
+        run: &'a Run,
+        name: &'a str,
+        experiment: &'a Experiment,
+        evaluation: &'a Evaluation,
+        gallery: Option<&'a Gallery>,
+        place: &Path,
+    ) -> Result<Self, EvaluationError> {
+        let rows = run.metric_rows()?;
+        let status = run.status()?;
+        let test = (name == "test").then_some(&evaluation.metrics);
+        let findings = findings(&rows, test, experiment, status.error.as_deref());
+        let (epochs, scores) = rayon::join(
+            || pictures::epoch_pictures(&rows, place),
+            || pictures::evaluation_pictures(evaluation, place),
+        );
+        let mut pictures = epochs?;
+        pictures.extend(scores?);
+        let provenance = if run.run_json().is_file() { Some(run.provenance()?) } else { None };
+        let config = experiment.to_toml();
+        Ok(Self {
+            run,
+            name,
+            evaluation,
+            gallery,
+            experiment,
+            config,
+            status,
+            provenance,
+            rows,
+            findings,
+            pictures,
+        })
+    }
+
+    /// The SVG of a picture, if it was drawn.
+    fn picture(&self, name: &str) -> Option<&str> {
+        self.pictures.iter().find(|picture| picture.name == name).map(|picture| picture.svg.as_str())
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.evaluation.confusion.classes
+    }
+}
+
+/// A figure in four decimals, or `undefined`.
+fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"))
+}

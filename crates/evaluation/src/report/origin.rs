@@ -1,0 +1,48 @@
+//! What the run came from.
+
+use maud::html;
+
+use super::Story;
+use super::page::Section;
+
+/// The resolved experiment file.
+pub(super) fn experiment(story: &Story<'_>) -> Section {
+    let content = html! { pre { (story.config) } };
+    Section { anchor: "experiment", heading: "Experiment", content }
+}
+
+/// Versions, machine, data.
+pub(super) fn section(story: &Story<'_>) -> Option<Section> {
+    let provenance = story.provenance.as_ref()?;
+    let machine = &provenance.machine;
+    let unknown = || "unknown".to_owned();
+    let cores = machine.cores.map_or_else(unknown, |cores| cores.to_string());
+    let git = provenance.git.as_ref().map_or_else(
+        || "not in a git checkout".to_owned(),
+        |git| format!("{}{}", git.commit, if git.dirty { " with changes (git.diff)" } else { "" }),
+    );
+    let adapter = provenance.adapter.as_deref().unwrap_or_default();
+    let facts = [
+        ("run", format!("{}/{}", story.run.name(), story.run.id())),
+        ("started", story.status.started.to_string()),
+        ("training time", format!("{:.1} s", story.status.elapsed_seconds)),
+        ("epochs and steps", format!("{} and {}", story.status.epoch, story.status.step)),
+        ("backend", format!("{} on {adapter}, {} threads", provenance.backend, provenance.threads)),
+        (
+            "machine",
+            format!("{}, {cores} cores, {}", machine.cpu.clone().unwrap_or_else(unknown), machine.os),
+        ),
+        ("data", format!("{}, SHA-256 {}", provenance.dataset.name, provenance.dataset.sha256)),
+        ("seed", provenance.seed.to_string()),
+        ("Kiln, Burn, compiler", {
+            let build = &provenance.build;
+            format!("{}, {}, {}", build.kiln, build.burn, build.rustc)
+        }),
+        ("source", git),
+    ];
+    let content = html! {
+        table.facts { @for (name, value) in facts { tr { td { (name) } td { (value) } } } }
+        p.note { "More in run.json, metrics.jsonl and the folder evaluation/" (story.name) "." }
+    };
+    Some(Section { anchor: "provenance", heading: "Provenance", content })
+}

@@ -1,0 +1,61 @@
+//! The page around the sections.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{Story, charts, classes, confusion, examples, headline, health, origin, training};
+
+const STYLE: &str = include_str!("style.css");
+
+/// A part of the report: its anchor, its heading, and what stands there.
+pub(super) struct Section {
+    pub(super) anchor: &'static str,
+    pub(super) heading: &'static str,
+    pub(super) content: Markup,
+}
+
+/// The whole page.
+pub(super) fn page(story: &Story<'_>) -> String {
+    let sections: Vec<Section> = [
+        Some(health::section(story)),
+        training::section(story),
+        Some(confusion::section(story)),
+        Some(classes::section(story)),
+        charts::section(story),
+        examples::section(story),
+        Some(origin::experiment(story)),
+        origin::section(story),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let title = format!("{} · {}", story.run.name(), story.run.id());
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                // Browsers ask for an icon otherwise, and note that there is none.
+                link rel="icon" href="data:,";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (story.run.name()) }
+                    (headline::headline(story))
+                }
+                nav { @for section in &sections { a href={ "#" (section.anchor) } { (section.heading) } } }
+                main {
+                    @for section in &sections {
+                        section id=(section.anchor) {
+                            h2 { (section.heading) }
+                            (section.content)
+                        }
+                    }
+                }
+            }
+        }
+    };
+    page.into_string()
+}

@@ -1,0 +1,183 @@
+//! Means of repeated measurements, one row each.
+
+use plotters::prelude::DrawingBackend;
+
+use crate::{
+    Axis, PlotError,
+    canvas::{Anchor, Canvas, Drawn, Pen},
+    color::PALETTE,
+    render::{self, Picture},
+    scale::{Scale, can_be_shown},
+    text::{LABEL, SMALL, TITLE, shortened, text_width},
+};
+
+/// A row for each trial, the first on top: the mean over its seeds, one standard deviation to each side, the
+/// seeds, and the mean as a number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intervals {
+    /// What stands above the rows.
+    pub title: String,
+    /// What was measured, with the unit: `test accuracy`.
+    pub value_label: String,
+    /// How many decimals the means have.
+    pub decimals: usize,
+    /// The rows; those after the first 200 are left out, which the picture then says.
+    pub rows: Vec<IntervalRow>,
+}
+
+/// What was measured of one trial. What is not finite is not drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntervalRow {
+    /// What stands at the left; a long label is shortened.
+    pub label: String,
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation, at least 0; none of one seed alone.
+    pub deviation: Option<f64>,
+    /// The value of each seed.
+    pub seeds: Vec<f64>,
+}
+
+const TOP: f64 = 62.0;
+const MARGIN: f64 = 16.0;
+const ROW: f64 = 28.0;
+const WIDTH: f64 = 480.0;
+const WIDEST_LABEL: f64 = 300.0;
+const GAP: f64 = 12.0;
+/// The seeds stand below the mean, where it does not hide them.
+const SEEDS_DROP: f64 = 9.0;
+const MOST_ROWS: usize = 200;
+const KEY: &str = "disc: mean, line: one standard deviation to each side, small points: seeds";
+
+impl Intervals {
+    /// The picture as SVG.
+    ///
+    /// # Errors
+    ///
+    /// When no row has a finite mean or a finite seed.
+    pub fn to_svg(&self) -> Result<String, PlotError> {
+        render::svg(&Layout::of(self)?)
+    }
+
+    /// The picture as the bytes of a PNG file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Intervals::to_svg`].
+    pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
+        render::png(&Layout::of(self)?)
+    }
+}
+
+impl IntervalRow {
+    /// The mean less and plus one standard deviation.
+    fn ends(&self) -> Option<[f64; 2]> {
+        let ends = self.deviation.map(|deviation| [self.mean - deviation, self.mean + deviation]);
+        ends.filter(|ends| ends.iter().all(|end| can_be_shown(*end)))
+    }
+
+    /// All that the axis must reach.
+    fn values(&self) -> impl Iterator<Item = f64> {
+        let ends = self.ends().into_iter().flatten();
+        self.seeds.iter().copied().chain([self.mean]).chain(ends)
+    }
+}
+
+/// Rows whose parts have their places.
+struct Layout<'a> {
+    intervals: &'a Intervals,
+    /// Those that are shown.
+    rows: &'a [IntervalRow],
+    x: Scale,
+    labels: Vec<String>,
+    means: Vec<String>,
+    left: f64,
+}
+
+impl<'a> Layout<'a> {
+    fn of(intervals: &'a Intervals) -> Result<Self, PlotError> {
+        let rows = &intervals.rows[..intervals.rows.len().min(MOST_ROWS)];
+        let values = rows.iter().flat_map(IntervalRow::values);
+        let x = Scale::of_axis(&Axis::values(&intervals.value_label), values, 8)?
+            .ok_or_else(|| PlotError::Nothing { title: intervals.title.clone() })?;
+        let label = |row: &IntervalRow| shortened(&row.label, LABEL, WIDEST_LABEL);
+        let labels: Vec<String> = rows.iter().map(label).collect();
+        let means = rows.iter().map(|row| mean_text(row, intervals.decimals)).collect();
+        let left = (MARGIN + widest(&labels) + GAP).ceil();
+        Ok(Self { intervals, rows, x, labels, means, left })
+    }
+
+    fn bottom(&self) -> f64 {
+        TOP + self.labels.len() as f64 * ROW
+    }
+
+    /// What is what.
+    fn key(&self) -> String {
+        let (shown, all) = (self.rows.len(), self.intervals.rows.len());
+        if shown < all { format!("{KEY}; the first {shown} of {all} rows") } else { KEY.to_owned() }
+    }
+
+    fn place(&self, value: f64) -> Option<f64> {
+        self.x.share(value).map(|share| self.left + share * WIDTH)
+    }
+
+    fn draw_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+        let (bottom, right) = (self.bottom(), self.left + WIDTH);
+        let grid = Pen { opacity: 0.22, ..Pen::new(canvas.ink, 1.0) };
+        for (value, name) in self.x.ticks() {
+            let x = self.place(value).unwrap_or(self.left);
+            canvas.line(&[(x, TOP), (x, bottom)], grid)?;
+            canvas.line(&[(x, bottom), (x, bottom + 5.0)], Pen::new(canvas.ink, 1.0))?;
+            canvas.text(&name, (x, bottom + 14.0), canvas.lettering(SMALL, Anchor::Middle))?;
+        }
+        canvas.line(&[(self.left, bottom), (right, bottom)], Pen::new(canvas.ink, 1.0))?;
+        let middle = f64::midpoint(self.left, right);
+        let lettering = canvas.lettering(LABEL, Anchor::Middle);
+        canvas.text(&self.intervals.value_label, (middle, bottom + 34.0), lettering)
+    }
+
+    fn draw_row<B: DrawingBackend>(&self, canvas: &Canvas<B>, index: usize) -> Drawn {
+        let (row, y) = (&self.rows[index], TOP + (index as f64 + 0.5) * ROW - 2.0);
+        canvas.text(&self.labels[index], (self.left - GAP, y), canvas.lettering(LABEL, Anchor::End))?;
+        let right = (self.left + WIDTH + GAP, y);
+        canvas.text(&self.means[index], right, canvas.lettering(LABEL, Anchor::Start))?;
+        if let Some([Some(low), Some(high)]) = row.ends().map(|ends| ends.map(|end| self.place(end))) {
+            canvas.line(&[(low, y), (high, y)], Pen::new(PALETTE[0], 3.0))?;
+        }
+        if let Some(mean) = self.place(row.mean) {
+            canvas.disc((mean, y), 5.0, PALETTE[0])?;
+        }
+        let mut seeds = row.seeds.iter().filter_map(|seed| self.place(*seed));
+        seeds.try_for_each(|seed| canvas.disc((seed, y + SEEDS_DROP), 2.5, canvas.ink))
+    }
+}
+
+impl Picture for Layout<'_> {
+    fn title(&self) -> &str {
+        &self.intervals.title
+    }
+
+    fn size(&self) -> (f64, f64) {
+        let right = self.left + WIDTH + GAP + widest(&self.means) + MARGIN;
+        (right.ceil(), self.bottom() + 48.0)
+    }
+
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+        let title = shortened(self.title(), TITLE, self.size().0 - 2.0 * MARGIN);
+        canvas.text(&title, (MARGIN, 20.0), canvas.lettering(TITLE, Anchor::Start))?;
+        canvas.text(&self.key(), (MARGIN, 42.0), canvas.lettering(SMALL, Anchor::Start))?;
+        self.draw_axis(canvas)?;
+        (0..self.labels.len()).try_for_each(|index| self.draw_row(canvas, index))
+    }
+}
+
+fn mean_text(row: &IntervalRow, decimals: usize) -> String {
+    if row.mean.is_finite() { format!("{:.decimals$}", row.mean) } else { "–".to_owned() }
+}
+
+fn widest(texts: &[String]) -> f64 {
+    texts.iter().map(|text| text_width(text, LABEL)).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests;

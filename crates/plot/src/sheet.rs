@@ -1,0 +1,155 @@
+//! Many small grey images with a line of text or two below each: a contact sheet.
+
+use plotters::prelude::DrawingBackend;
+
+use crate::{
+    Color, PlotError,
+    canvas::{Anchor, Canvas, Drawn},
+    color::PALETTE,
+    render::{self, Picture},
+    text::{SMALL, TITLE, shortened},
+};
+
+/// A contact sheet; it has pixels of its own, and so a PNG form alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sheet {
+    /// What stands above the images.
+    pub title: String,
+    /// Height and width of every image, in its own pixels, each at least 1.
+    pub image_size: [usize; 2],
+    /// The images, row by row.
+    pub tiles: Vec<Tile>,
+}
+
+/// An image of a sheet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tile {
+    /// Grey levels, row by row, 0 black to 255 white.
+    pub levels: Vec<u8>,
+    /// One line each, shortened to the width of the image.
+    pub lines: Vec<String>,
+    /// Whether the image has a frame that strikes the eye.
+    pub is_marked: bool,
+}
+
+const COLUMNS: usize = 6;
+/// The longer side of an image, in pixels of the picture.
+const SIDE: f64 = 96.0;
+const GAP: f64 = 14.0;
+const LINE: f64 = 15.0;
+const LINES: f64 = 2.0;
+const HEADER: f64 = 40.0;
+const FRAME: f64 = 3.0;
+
+impl Sheet {
+    /// The picture as the bytes of a PNG file.
+    ///
+    /// # Errors
+    ///
+    /// When there is no image, or one has not as many grey levels as its size says.
+    pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
+        let [height, width] = self.image_size;
+        if self.tiles.is_empty() {
+            return Err(PlotError::Nothing { title: self.title.clone() });
+        }
+        let wrong = self.tiles.iter().map(|tile| tile.levels.len()).find(|&levels| levels != height * width);
+        match wrong {
+            Some(levels) => {
+                let problem = format!("{levels} grey levels for {height}x{width} pixels");
+                Err(PlotError::Draw { title: self.title.clone(), problem })
+            }
+            None => render::png(self),
+        }
+    }
+
+    fn columns(&self) -> usize {
+        self.tiles.len().min(COLUMNS)
+    }
+
+    /// Width and height of an image in pixels of the picture.
+    fn tile_size(&self) -> (f64, f64) {
+        let [height, width] = self.image_size.map(|side| side as f64);
+        let scale = SIDE / height.max(width);
+        (width * scale, height * scale)
+    }
+
+    fn draw_tile<B: DrawingBackend>(&self, canvas: &Canvas<B>, tile: &Tile, (x, y): (f64, f64)) -> Drawn {
+        let (width, height) = self.tile_size();
+        if tile.is_marked {
+            let to = (x + width + FRAME, y + height + FRAME);
+            canvas.rectangle((x - FRAME, y - FRAME), to, PALETTE[1])?;
+        }
+        let [rows, columns] = self.image_size;
+        let (step_x, step_y) = (width / columns as f64, height / rows as f64);
+        for (index, &level) in tile.levels.iter().enumerate() {
+            let from = (x + (index % columns) as f64 * step_x, y + (index / columns) as f64 * step_y);
+            canvas.rectangle(from, (from.0 + step_x, from.1 + step_y), Color(level, level, level))?;
+        }
+        for (index, line) in tile.lines.iter().enumerate() {
+            let place = (x + width / 2.0, y + height + FRAME + (index as f64 + 0.6) * LINE);
+            let text = shortened(line, SMALL, SIDE + GAP / 2.0);
+            canvas.text(&text, place, canvas.lettering(SMALL, Anchor::Middle))?;
+        }
+        Ok(())
+    }
+}
+
+impl Picture for Sheet {
+    fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn size(&self) -> (f64, f64) {
+        let (_, height) = self.tile_size();
+        let rows = self.tiles.len().div_ceil(COLUMNS) as f64;
+        let width = self.columns().max(4) as f64 * (SIDE + GAP) + GAP;
+        (width, HEADER + rows * (height + LINES * LINE + GAP) + GAP)
+    }
+
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+        let (width, height) = self.tile_size();
+        let title = shortened(&self.title, TITLE, self.size().0 - 2.0 * GAP);
+        canvas.text(&title, (GAP, HEADER / 2.0), canvas.lettering(TITLE, Anchor::Start))?;
+        for (index, tile) in self.tiles.iter().enumerate() {
+            let (row, column) = (index / COLUMNS, index % COLUMNS);
+            let x = GAP + column as f64 * (SIDE + GAP) + (SIDE - width) / 2.0;
+            let y = HEADER + row as f64 * (height + LINES * LINE + GAP);
+            self.draw_tile(canvas, tile, (x, y))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sheet(tiles: usize) -> Sheet {
+        let tile = |index| Tile {
+            levels: vec![0, 255, 128, 64, 32, 16],
+            lines: vec![format!("#{index}"), "a very long line of text that cannot fit".to_owned()],
+            is_marked: index == 1,
+        };
+        Sheet { title: "Images".to_owned(), image_size: [3, 2], tiles: (0..tiles).map(tile).collect() }
+    }
+
+    #[test]
+    fn every_image_has_its_place() {
+        let small = image::load_from_memory(&sheet(1).to_png().unwrap()).unwrap().to_rgb8();
+        let large = image::load_from_memory(&sheet(13).to_png().unwrap()).unwrap().to_rgb8();
+        assert!(large.width() > small.width() && large.height() > 2 * small.height());
+        let white = large.pixels().filter(|pixel| pixel.0 == [255; 3]).count();
+        assert!(white < large.pixels().len(), "something is drawn");
+        let orange = Color(PALETTE[1].0, PALETTE[1].1, PALETTE[1].2);
+        assert!(large.pixels().any(|pixel| pixel.0 == [orange.0, orange.1, orange.2]), "one is framed");
+        assert!(!small.pixels().any(|pixel| pixel.0 == [orange.0, orange.1, orange.2]));
+    }
+
+    #[test]
+    fn nothing_and_images_of_another_size_are_refused() {
+        assert!(matches!(sheet(0).to_png(), Err(PlotError::Nothing { .. })));
+        let mut wrong = sheet(2);
+        wrong.tiles[1].levels.pop();
+        assert!(wrong.to_png().unwrap_err().to_string().contains("5 grey levels"));
+    }
+}
