@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Study(Study),
     /// Take a small network through one step by hand: every sum, slope, gradient and new weight.
     Trace(Trace),
+    /// Find out where the time of a training step goes.
+    Bench(Bench),
     /// Find out which backends work here, and whether they compute right.
     Doctor(Doctor),
     /// Print a completion script for a shell.
@@ -354,6 +356,18 @@ pub(crate) enum StudyUi {
 pub(crate) struct Trace {
     /// A worked example, such as `configs/worked/backpropagation.toml`.
     pub(crate) file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArguments,
+    /// How many steps to train; the first tenth is not counted.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) steps: usize,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -44,6 +44,12 @@ impl Classifier {
 
     /// One forward and backward pass; the loss that is reported leaves out the penalty on the weights.
     pub(crate) fn forward_backward(&self, batch: Batch) -> (GradientsParams, StepOutput) {
+        let (objective, output) = self.forward(batch);
+        (self.backward(&objective), output)
+    }
+
+    /// The mean loss of a batch with the penalty on the weights, and what is reported of it.
+    pub(crate) fn forward(&self, batch: Batch) -> (Tensor<1>, StepOutput) {
         let [examples, _] = batch.features.dims();
         let output = self.mlp.forward(batch.features, Pass::Training { step: batch.step });
         let loss = self.loss.mean(output.clone(), batch.targets.clone());
@@ -51,9 +57,13 @@ impl Classifier {
             Some(penalty) => loss.clone() + penalty,
             None => loss.clone(),
         };
-        let gradients = GradientsParams::from_grads(objective.backward(), self);
         let correct = correct(output.inner(), batch.targets);
-        (gradients, StepOutput { loss: loss.inner(), correct, examples: examples as u64 })
+        (objective, StepOutput { loss: loss.inner(), correct, examples: examples as u64 })
+    }
+
+    /// The gradient of every parameter.
+    pub(crate) fn backward(&self, objective: &Tensor<1>) -> GradientsParams {
+        GradientsParams::from_grads(objective.backward(), self)
     }
 
     /// Adds a batch's inference to `tally`.

@@ -4,6 +4,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use kiln_config::Training;
 use kiln_model::Mlp;
+use rayon::prelude::*;
 
 use crate::host;
 
@@ -100,19 +101,29 @@ pub(crate) fn global_norm(norms: &[f64]) -> f64 {
 /// Lanes that are summed apart, so that the loop can use vector instructions.
 const LANES: usize = 16;
 
+/// Lanes that are added in single precision before they go on in double.
+const BLOCK: usize = 256;
+/// Blocks that one thread takes at a time.
+const BLOCKS: usize = 16;
+
 fn sum_of_squares(values: &[f32]) -> f64 {
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    // Sums of at most this many squares stay in single precision before they are added in double.
-    let blocks = chunks.chunks(256).map(|block| {
-        let mut lanes = [0.0_f32; LANES];
-        for chunk in block {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                *lane += value * value;
-            }
-        }
-        lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>()
+    // Pieces have fixed ends and are added in order: the number of threads does not change the sum.
+    let pieces = values.par_chunks(LANES * BLOCK * BLOCKS).map(|piece| {
+        let (chunks, rest) = piece.as_chunks::<LANES>();
+        let blocks: f64 = chunks.chunks(BLOCK).map(sum_of_block).sum();
+        blocks + rest.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>()
     });
-    blocks.sum::<f64>() + rest.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>()
+    pieces.collect::<Vec<f64>>().into_iter().sum()
+}
+
+fn sum_of_block(block: &[[f32; LANES]]) -> f64 {
+    let mut lanes = [0.0_f32; LANES];
+    for chunk in block {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value * value;
+        }
+    }
+    lanes.iter().map(|&lane| f64::from(lane)).sum()
 }
 
 #[cfg(test)]

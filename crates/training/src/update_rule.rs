@@ -95,17 +95,15 @@ impl UpdateRule {
         let mut second = take(state.second, keeps_second);
         let decay = self.weight_decay as f32;
         let rate = lr as f32;
-        match self.name {
-            OptimizerName::Sgd => {
-                self.sgd(rate, decay, state.step, &mut values, &gradient, &mut first);
-            }
-            OptimizerName::Rmsprop => {
-                self.rmsprop(rate, decay, &mut values, &gradient, &mut first, &mut second);
-            }
-            OptimizerName::Adam | OptimizerName::Adamw => {
-                self.adam(lr, state.step, &mut values, &gradient, &mut first, &mut second);
-            }
-        }
+        let piece =
+            |values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]| match self.name {
+                OptimizerName::Sgd => self.sgd(rate, decay, state.step, values, gradient, first),
+                OptimizerName::Rmsprop => self.rmsprop(rate, decay, values, gradient, first, second),
+                OptimizerName::Adam | OptimizerName::Adamw => {
+                    self.adam(lr, state.step, values, gradient, first, second);
+                }
+            };
+        in_pieces(&piece, &mut values, &gradient, &mut first, &mut second);
         let give = |values: Vec<f32>, keeps: bool| keeps.then(|| host::give(values, &device));
         let state =
             Moments { step: state.step, first: give(first, keeps_first), second: give(second, keeps_second) };
@@ -132,7 +130,7 @@ impl UpdateRule {
         let (carry, fresh) = if step == 1 { (0.0, 1.0) } else { (momentum, 1.0 - self.dampening as f32) };
         for ((value, &slope), buffer) in values.iter_mut().zip(gradient).zip(buffer) {
             let slope = slope + decay * *value;
-            *buffer = carry * *buffer + fresh * slope;
+            *buffer = flushed(carry * *buffer + fresh * slope);
             *value -= rate * if self.nesterov { slope + momentum * *buffer } else { *buffer };
         }
     }
@@ -151,15 +149,15 @@ impl UpdateRule {
         if buffer.is_empty() {
             for ((value, &slope), square) in values.iter_mut().zip(gradient).zip(squares) {
                 let slope = slope + decay * *value;
-                *square = alpha * *square + rest * slope * slope;
+                *square = flushed(alpha * *square + rest * slope * slope);
                 *value -= rate * slope / (square.sqrt() + eps);
             }
             return;
         }
         for (((value, &slope), square), buffer) in values.iter_mut().zip(gradient).zip(squares).zip(buffer) {
             let slope = slope + decay * *value;
-            *square = alpha * *square + rest * slope * slope;
-            *buffer = momentum * *buffer + slope / (square.sqrt() + eps);
+            *square = flushed(alpha * *square + rest * slope * slope);
+            *buffer = flushed(momentum * *buffer + slope / (square.sqrt() + eps));
             *value -= rate * *buffer;
         }
     }
@@ -181,8 +179,8 @@ impl UpdateRule {
         let (step_size, correction, eps) = (step_size as f32, correction as f32, self.eps as f32);
         for (((value, &slope), mean), square) in values.iter_mut().zip(gradient).zip(means).zip(squares) {
             let slope = slope + into_gradient * *value;
-            *mean = beta1 * *mean + rest1 * slope;
-            *square = beta2 * *square + rest2 * slope * slope;
+            *mean = flushed(beta1 * *mean + rest1 * slope);
+            *square = flushed(beta2 * *square + rest2 * slope * slope);
             *value = *value * shrink - step_size * *mean / (square.sqrt() / correction + eps);
         }
     }
@@ -305,5 +303,91 @@ impl<const D: usize> RecordState for Moments<D> {
         let step = src.take_scalar(prefix, "step").and_then(|step| usize::try_from(step).ok())?;
         let mut take = |name| src.take_tensor(prefix, name).map(|data| Tensor::from_data(data, device));
         Some(Self { step, first: take("first"), second: take("second") })
+    }
+}
+/// Values in a piece: enough that handing it to another thread is cheap beside it.
+const PIECE: usize = 1 << 16;
+
+/// Runs `work` on pieces of the slices, on all of the pool's threads. Every value is its own affair, so that the
+/// number of threads changes none. A moment that is not kept is empty.
+fn in_pieces(
+    work: &(impl Fn(&mut [f32], &[f32], &mut [f32], &mut [f32]) + Sync),
+    values: &mut [f32],
+    gradient: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+) {
+    if values.len() <= PIECE {
+        return work(values, gradient, first, second);
+    }
+    let middle = values.len() / 2;
+    let half = |moment: &[f32]| middle.min(moment.len());
+    let (values_below, values_above) = values.split_at_mut(middle);
+    let (gradient_below, gradient_above) = gradient.split_at(middle);
+    let (first_below, first_above) = first.split_at_mut(half(first));
+    let (second_below, second_above) = second.split_at_mut(half(second));
+    rayon::join(
+        || in_pieces(work, values_below, gradient_below, first_below, second_below),
+        || in_pieces(work, values_above, gradient_above, first_above, second_above),
+    );
+}
+
+/// Zero for a number below the normal ones: the moments of a unit that gets no gradient shrink until they are
+/// there, where processors are up to a hundred times slower.
+fn flushed(value: f32) -> f32 {
+    if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(name: OptimizerName) -> UpdateRule {
+        UpdateRule::new(&kiln_config::Optimizer { name, momentum: 0.9, ..Default::default() }, true)
+    }
+
+    /// Three steps of `rule` on these values, with the moments at the end.
+    fn stepped(rule: &UpdateRule, values: &[f32]) -> [Vec<f32>; 3] {
+        let device = Device::flex();
+        let (mut parameter, mut state) = (host::give(values.to_vec(), &device), None);
+        for step in 1..=3 {
+            let gradient = values.iter().map(|value| value * 0.3 - step as f32 * 0.01).collect();
+            let (next, moments) = rule.step_flat(0.01, parameter, host::give(gradient, &device), state);
+            (parameter, state) = (next, Some(moments));
+        }
+        let moments = state.unwrap();
+        [Some(parameter), moments.first, moments.second]
+            .map(|tensor| tensor.map_or_else(Vec::new, host::take))
+    }
+
+    #[test]
+    fn a_parameter_in_pieces_takes_the_same_steps() {
+        let values: Vec<f32> =
+            (0..3 * PIECE + 7).map(|at| (at * 7919 % 1013) as f32 / 1013.0 - 0.5).collect();
+        for name in [OptimizerName::Sgd, OptimizerName::Rmsprop, OptimizerName::Adam, OptimizerName::Adamw] {
+            let rule = rule(name);
+            let whole = stepped(&rule, &values);
+            let mut parts = [const { Vec::new() }; 3];
+            for piece in values.chunks(1000) {
+                for (part, stepped) in parts.iter_mut().zip(stepped(&rule, piece)) {
+                    part.extend(stepped);
+                }
+            }
+            assert_eq!(parts, whole, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn moments_end_at_zero_and_not_below_the_normal_numbers() {
+        let device = Device::flex();
+        let tiny = || Some(host::give(vec![f32::MIN_POSITIVE; 4], &device));
+        for name in [OptimizerName::Sgd, OptimizerName::Rmsprop, OptimizerName::Adam] {
+            let zeros = || host::give(vec![0.0; 4], &device);
+            let state = Moments { step: 9, first: tiny(), second: tiny() };
+            let (_, moments) = rule(name).step_flat(0.01, zeros(), zeros(), Some(state));
+            for moment in [moments.first, moments.second].into_iter().flatten() {
+                assert_eq!(host::take(moment), [0.0; 4], "{name:?}");
+            }
+        }
     }
 }

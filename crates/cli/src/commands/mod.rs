@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod completions;
 mod config;
 mod data;
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Config(arguments) => config::config(&arguments.action),
         Command::Study(arguments) => study::study(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completions { shell } => {
             completions::completions(shell);

@@ -1,0 +1,86 @@
+//! `kiln bench`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kiln_backend::{Selected, select};
+use kiln_config::Experiment;
+use kiln_data::{DataSet, Folders, Profile, load};
+use kiln_evaluation::predict;
+use kiln_model::{Loss, Mlp};
+use kiln_training::{StepProfile, profile_steps};
+use serde_json::json;
+
+use crate::arguments::Bench;
+use crate::experiment::resolved;
+use crate::failure::Failure;
+use crate::output::{print, print_json, say, table};
+use crate::view::DownloadBar;
+
+/// Trains some steps without keeping anything, and prints where their time goes.
+pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
+    let experiment = resolved(&arguments.experiment)?.experiment;
+    let backend = select(&experiment.backend)?;
+    let folders = Folders::from_environment();
+    let data = Arc::new(load(&experiment.data, experiment.seed, &folders, &DownloadBar::default())?);
+    say(&format!("{} on {}, {} threads", backend.name, backend.adapter, backend.threads));
+    let profile = profile_steps(&experiment, &data, &backend, arguments.steps)?;
+    let test_pass_seconds = test_pass_seconds(&experiment, &data, &backend)?;
+    let batches = data.train.len().div_ceil(experiment.training.batch_size);
+    if arguments.json {
+        print_json(&json!({
+            "backend": backend.name, "adapter": backend.adapter, "threads": backend.threads,
+            "batch_size": experiment.training.batch_size, "batches": batches, "microseconds": profile,
+            "test_examples": data.test.len(), "test_pass_seconds": test_pass_seconds,
+        }));
+    } else {
+        print(&shown(&profile, batches));
+        let (examples, batch_size) = (data.test.len(), experiment.evaluation.batch_size);
+        print(&format!(
+            "A test pass over {examples} examples in batches of {batch_size} takes {test_pass_seconds:.3} s."
+        ));
+    }
+    Ok(())
+}
+
+/// Test passes that are timed; the fastest counts.
+const PASSES: usize = 3;
+
+fn test_pass_seconds(experiment: &Experiment, data: &DataSet, backend: &Selected) -> Result<f64, Failure> {
+    let profile = Profile::of(data);
+    let shape = [data.features(), data.class_count()];
+    let mlp = Mlp::new(&experiment.model, experiment.loss.name, shape, experiment.seed, &backend.device)?;
+    let loss = Loss::new(&experiment.loss, data.class_count())?;
+    let batch_size = experiment.evaluation.batch_size;
+    let pass = || {
+        let started = Instant::now();
+        std::hint::black_box(predict(&mlp, &loss, &profile, &data.test, batch_size, backend));
+        started.elapsed().as_secs_f64()
+    };
+    Ok((0..PASSES).map(|_| pass()).fold(f64::INFINITY, f64::min))
+}
+
+fn shown(profile: &StepProfile, batches: usize) -> String {
+    let row = |name: &str, microseconds: f64| {
+        let share = microseconds / profile.step * 100.0;
+        vec![name.to_owned(), format!("{microseconds:>10.1}"), format!("{share:>5.1} %")]
+    };
+    let head = ["median of a step", "          µs", "  share"].map(str::to_owned).to_vec();
+    let rows = [
+        head,
+        row("data", profile.data),
+        row("forward", profile.forward),
+        row("backward", profile.backward),
+        row("optimizer", profile.optimizer),
+        row("metrics", profile.metrics),
+        row("step", profile.step),
+        row("matrix products alone", profile.matrix_products),
+    ];
+    format!(
+        "{}\n\n{:.2} times the matrix products alone; {batches} steps, an epoch, take {:.2} s ({} steps timed).",
+        table(&rows),
+        profile.step / profile.matrix_products,
+        profile.step * batches as f64 / 1e6,
+        profile.steps
+    )
+}
