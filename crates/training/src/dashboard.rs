@@ -72,106 +72,76 @@ fn let_ctrl_c_through() -> io::Result<()> {
     Ok(())
 }
 
-/// Burn's dashboard without its count of iterations: the loop sends what happened since the last redraw as one
-/// item, so the dashboard would count redraws.
-pub(crate) struct Dashboard(pub(crate) TuiMetricsRendererWrapper);
+/// Burn's renderer: its dashboard, or nothing. The dashboard comes without its count of iterations: the loop sends
+/// what happened since the last redraw as one item, so it would count redraws.
+pub(crate) struct Renderer(pub(crate) Option<TuiMetricsRendererWrapper>);
 
-impl MetricsRendererTraining for Dashboard {
+impl Renderer {
+    fn tell(&mut self, what: impl FnOnce(&mut TuiMetricsRendererWrapper)) {
+        self.0.as_mut().map(what);
+    }
+}
+
+impl MetricsRendererTraining for Renderer {
     fn update_train(&mut self, state: MetricState) {
-        self.0.update_train(state);
+        self.tell(|dashboard| dashboard.update_train(state));
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        self.0.update_valid(state);
+        self.tell(|dashboard| dashboard.update_valid(state));
     }
 
     fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
-        self.0.on_train_end(summary)
+        self.0.as_mut().map_or(Ok(()), |dashboard| dashboard.on_train_end(summary))
     }
 }
 
-impl MetricsRendererEvaluation for Dashboard {
+impl MetricsRendererEvaluation for Renderer {
     fn update_test(&mut self, name: EvaluationName, state: MetricState) {
-        self.0.update_test(name, state);
+        self.tell(|dashboard| dashboard.update_test(name, state));
     }
 }
 
-impl MetricsRenderer for Dashboard {
+impl MetricsRenderer for Renderer {
     fn manual_close(&mut self) {
-        self.0.manual_close();
+        self.tell(MetricsRenderer::manual_close);
     }
 
     fn register_metric(&mut self, definition: MetricDefinition) {
-        self.0.register_metric(definition);
+        self.tell(|dashboard| dashboard.register_metric(definition));
     }
 }
 
-impl TrainingProgressLogger for Dashboard {
+impl TrainingProgressLogger for Renderer {
     fn start(&mut self, epochs: usize, first_epoch: usize, items: Option<usize>, label: Option<&str>) {
-        self.0.start(epochs, first_epoch, items, label);
+        self.tell(|dashboard| dashboard.start(epochs, first_epoch, items, label));
     }
 
     fn update_epoch(&mut self, epoch: usize) {
-        self.0.update_epoch(epoch);
+        self.tell(|dashboard| dashboard.update_epoch(epoch));
     }
 
     fn start_split(&mut self, split: &str, items: usize) {
-        self.0.start_split(split, items);
+        self.tell(|dashboard| dashboard.start_split(split, items));
     }
 
     fn update_split(&mut self, items_done: usize) {
-        self.0.update_split(items_done);
+        self.tell(|dashboard| dashboard.update_split(items_done));
     }
 
     fn end_split(&mut self) {
-        self.0.end_split();
+        self.tell(TrainingProgressLogger::end_split);
     }
 
     fn end(&mut self) {
-        self.0.end();
+        self.tell(TrainingProgressLogger::end);
     }
 
     fn log_event_training(&mut self, _: String) {}
 }
 
 /// Kiln evaluates after the dashboard has closed.
-impl EvaluationProgressLogger for Dashboard {
-    fn start_global_progress(&mut self, _: usize) {}
-    fn start_test(&mut self, _: &str, _: usize) {}
-    fn update_test_progress(&mut self, _: usize) {}
-    fn end_test(&mut self) {}
-    fn end_global_progress(&mut self) {}
-    fn log_event_evaluation(&mut self, _: String) {}
-}
-
-/// Burn's renderer where there is nothing to render to.
-pub(crate) struct NoDashboard;
-
-impl MetricsRendererTraining for NoDashboard {
-    fn update_train(&mut self, _: MetricState) {}
-    fn update_valid(&mut self, _: MetricState) {}
-}
-
-impl MetricsRendererEvaluation for NoDashboard {
-    fn update_test(&mut self, _: EvaluationName, _: MetricState) {}
-}
-
-impl MetricsRenderer for NoDashboard {
-    fn manual_close(&mut self) {}
-    fn register_metric(&mut self, _: MetricDefinition) {}
-}
-
-impl TrainingProgressLogger for NoDashboard {
-    fn start(&mut self, _: usize, _: usize, _: Option<usize>, _: Option<&str>) {}
-    fn update_epoch(&mut self, _: usize) {}
-    fn start_split(&mut self, _: &str, _: usize) {}
-    fn update_split(&mut self, _: usize) {}
-    fn end_split(&mut self) {}
-    fn end(&mut self) {}
-    fn log_event_training(&mut self, _: String) {}
-}
-
-impl EvaluationProgressLogger for NoDashboard {
+impl EvaluationProgressLogger for Renderer {
     fn start_global_progress(&mut self, _: usize) {}
     fn start_test(&mut self, _: &str, _: usize) {}
     fn update_test_progress(&mut self, _: usize) {}

@@ -14,7 +14,7 @@ use kiln_config::Experiment;
 use kiln_data::{DataSet, SplitLoader};
 use kiln_model::{Loss, MODEL_FILE, Mlp, Parameter, parameters_from_safetensors, weights_sha256};
 
-use crate::dashboard::{Dashboard, NoDashboard, open_dashboard, settle_after_kill};
+use crate::dashboard::{Renderer, open_dashboard, settle_after_kill};
 use crate::event::Observer;
 use crate::metric::{FigureMetric, Kind};
 use crate::monitoring::Best;
@@ -73,7 +73,9 @@ impl Job {
     /// settings, or figures stop being finite. The run's status then says `failed`.
     pub fn train(self, checkpoint: Option<&Checkpoint>) -> Result<Trained, TrainingError> {
         let run = self.run.clone();
-        let result = self.train_inner(checkpoint);
+        // Within the pool, a parallel operation begins on this thread; from outside it would hand over to another
+        // and wait, hundreds of times a step.
+        let result = rayon::scope(|_| self.train_inner(checkpoint));
         match &result {
             Ok(_) | Err(TrainingError::Changed { .. }) => {}
             Err(TrainingError::Killed) => {
@@ -249,12 +251,8 @@ fn launch(
             training = training.metric_valid_numeric(FigureMetric::new(kind));
         }
     }
-    training = if dashboard {
-        let interrupter = training.interrupter();
-        training.renderer(Box::new(Dashboard(open_dashboard(interrupter, first_epoch))))
-    } else {
-        training.renderer(Box::new(NoDashboard))
-    };
+    let dashboard = dashboard.then(|| open_dashboard(training.interrupter(), first_epoch));
+    let training = training.renderer(Box::new(Renderer(dashboard)));
     let learner = Learner::new(model, ModuleOptimizer::from(rule), lr);
     let result = match catch_unwind(AssertUnwindSafe(|| training.launch(learner))) {
         Ok(result) => result,

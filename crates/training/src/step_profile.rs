@@ -54,19 +54,22 @@ pub fn profile_steps(
 ) -> Result<StepProfile, TrainingError> {
     check(experiment, data)?;
     let steps = steps.max(10);
-    let mut trainer = Trainer::new(experiment, data, backend)?;
-    let parts: Vec<Parts> = (0..steps).map(|_| trainer.step()).collect();
-    let counted = &parts[steps / 10..];
-    let of = |part: usize| median(counted.iter().map(|parts| parts[part]).collect());
-    Ok(StepProfile {
-        steps: counted.len(),
-        data: of(0),
-        forward: of(1),
-        backward: of(2),
-        optimizer: of(3),
-        metrics: of(4),
-        step: of(5),
-        matrix_products: matrix_products(&trainer.model.mlp, experiment.training.batch_size, backend),
+    // As a run does: within the pool, a parallel operation need not hand over to another thread and wait.
+    rayon::scope(|_| {
+        let mut trainer = Trainer::new(experiment, data, backend)?;
+        let parts: Vec<Parts> = (0..steps).map(|_| trainer.step()).collect();
+        let counted = &parts[steps / 10..];
+        let of = |part: usize| median(counted.iter().map(|parts| parts[part]).collect());
+        Ok(StepProfile {
+            steps: counted.len(),
+            data: of(0),
+            forward: of(1),
+            backward: of(2),
+            optimizer: of(3),
+            metrics: of(4),
+            step: of(5),
+            matrix_products: matrix_products(&trainer.model.mlp, experiment.training.batch_size, backend),
+        })
     })
 }
 

@@ -12,3 +12,4 @@ mod mirror;
 mod mirrors;
 mod mnist;
 mod sources;
+mod trained;

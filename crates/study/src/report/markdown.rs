@@ -11,6 +11,9 @@ pub(crate) fn markdown(findings: &Findings) -> String {
     }
     text += &format!("{}\n\n", provenance(findings));
     text += &table(&leaderboard(findings));
+    if findings.trials.iter().any(|trial| trial.rank.is_some()) {
+        text += "\n![Test accuracy of every trial: seeds, mean and standard deviation](intervals.svg)\n";
+    }
     if let Some(verdicts) = verdicts(findings) {
         text += &format!("\n## Expectations\n\n{}", table(&verdicts));
     }
