@@ -1,7 +1,7 @@
 //! How long an evaluation takes, and how much memory: `synthetic_speed [EXAMPLES [CLASSES [FOLDER]]]`.
 //!
 //! Makes predictions of a mediocre model (about 80 % right, hardly two probabilities alike, which is the
-//! hardest case), evaluates them, writes all files into a run and reads the predictions back. The run is
+//! hardest case), evaluates them, writes all files, plots and the report into a run and reads the predictions back. The run is
 //! removed afterwards, unless it was to be made in FOLDER.
 
 use std::error::Error;
@@ -10,9 +10,10 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use kiln_artifacts::{Run, RunInputs};
+use kiln_artifacts::{Run, RunInputs, Status};
+use kiln_config::Experiment;
 use kiln_config::random::{Purpose, Stream};
-use kiln_evaluation::{EvaluationSettings, PREDICTIONS_FILE, Predictions, write_evaluation};
+use kiln_evaluation::{EvaluationSettings, PREDICTIONS_FILE, Predictions, write_evaluation, write_report};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -28,6 +29,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let evaluation = write_evaluation(&run, "test", &predictions, &EvaluationSettings::default())?;
     let written = start.elapsed();
     let start = Instant::now();
+    run.write_status(&Status::running(0, 0))?;
+    write_report(&run, "test", &Experiment::default(), &evaluation, None)?;
+    let reported = start.elapsed();
+    let start = Instant::now();
     let read = Predictions::read(&run.evaluation("test").join(PREDICTIONS_FILE))?;
     let read_back = start.elapsed();
 
@@ -36,7 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(out, "{examples} examples of {classes} classes, {} read back", read.len())?;
     writeln!(out, "accuracy {} macro_auc {:?}", metrics.accuracy, metrics.curves.macro_auc)?;
     writeln!(out, "intervals {:?}", metrics.intervals)?;
-    writeln!(out, "evaluated and written in {written:.2?}, read back in {read_back:.2?}")?;
+    writeln!(out, "evaluated and written in {written:.2?}, plots and report in {reported:.2?}")?;
+    writeln!(out, "read back in {read_back:.2?}")?;
     for entry in fs::read_dir(run.evaluation("test"))? {
         let entry = entry?;
         writeln!(out, "{:>12} bytes {}", entry.metadata()?.len(), entry.file_name().to_string_lossy())?;

@@ -5,8 +5,14 @@ use image::{GrayImage, Luma};
 
 use crate::Profile;
 
-/// Fainter than this share of the full range is paper, not ink: cameras and JPEG leave such traces.
-const FAINT: u8 = 32;
+/// Fainter than this share of the strongest ink is paper: cameras and JPEG leave such traces.
+const FAINT: f64 = 1.0 / 8.0;
+/// Ink that decides how far the drawing reaches; what is fainter may be a shadow.
+const FIRM: u8 = 96;
+/// Standard deviations that the paper's own noise may reach.
+const NOISE: f64 = 5.0;
+/// A picture whose strongest ink is less than this off its background shows nothing.
+const LEAST_CONTRAST: u8 = 32;
 
 /// The picture that comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,29 +62,43 @@ fn ink(grey: &GrayImage) -> Option<GrayImage> {
         if is_dark_on_light { background.saturating_sub(pixel) } else { pixel.saturating_sub(background) }
     };
     let most = grey.as_raw().iter().map(|&pixel| distance(pixel)).max()?;
-    if most < FAINT {
+    if most < LEAST_CONTRAST {
         return None;
     }
+    let faint = (f64::from(most) * FAINT).max(NOISE * noise(grey, background));
     let stretched = |pixel: u8| {
-        let share = u32::from(distance(pixel)) * 255 / u32::from(most);
-        if share < u32::from(FAINT) { 0 } else { share as u8 }
+        let distance = distance(pixel);
+        if f64::from(distance) < faint { 0 } else { (u32::from(distance) * 255 / u32::from(most)) as u8 }
     };
     let pixels = grey.as_raw().iter().map(|&pixel| stretched(pixel)).collect();
     GrayImage::from_raw(grey.width(), grey.height(), pixels)
 }
 
+/// The standard deviation of the border's levels, by their median absolute deviation: a drawing that reaches the
+/// border does not change it.
+fn noise(grey: &GrayImage, background: u8) -> f64 {
+    let mut deviations: Vec<u8> = border(grey).map(|level| level.abs_diff(background)).collect();
+    deviations.sort_unstable();
+    1.4826 * f64::from(deviations[deviations.len() / 2])
+}
+
 fn border_median(grey: &GrayImage) -> u8 {
-    let (width, height) = grey.dimensions();
-    let rows = (0..width).flat_map(|x| [(x, 0), (x, height - 1)]);
-    let columns = (0..height).flat_map(|y| [(0, y), (width - 1, y)]);
-    let mut levels: Vec<u8> = rows.chain(columns).map(|(x, y)| grey.get_pixel(x, y)[0]).collect();
+    let mut levels: Vec<u8> = border(grey).collect();
     levels.sort_unstable();
     levels[levels.len() / 2]
 }
 
-/// Left, top, width and height of what is not background.
+/// The levels of the outermost pixels.
+fn border(grey: &GrayImage) -> impl Iterator<Item = u8> {
+    let (width, height) = grey.dimensions();
+    let rows = (0..width).flat_map(move |x| [(x, 0), (x, height - 1)]);
+    let columns = (0..height).flat_map(move |y| [(0, y), (width - 1, y)]);
+    rows.chain(columns).map(|(x, y)| grey.get_pixel(x, y)[0])
+}
+
+/// Left, top, width and height of what is drawn firmly.
 fn bounds(ink: &GrayImage) -> Option<[u32; 4]> {
-    let drawn = || ink.enumerate_pixels().filter(|(_, _, pixel)| pixel[0] > 0);
+    let drawn = || ink.enumerate_pixels().filter(|(_, _, pixel)| pixel[0] >= FIRM);
     let [left, right] = [drawn().map(|(x, _, _)| x).min()?, drawn().map(|(x, _, _)| x).max()?];
     let [top, bottom] = [drawn().map(|(_, y, _)| y).min()?, drawn().map(|(_, y, _)| y).max()?];
     Some([left, top, right - left + 1, bottom - top + 1])
@@ -135,6 +155,16 @@ mod tests {
         for (paper, ink) in [(255, 0), (200, 90), (30, 160)] {
             assert_eq!(framed(&bar(paper, ink), MNIST).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn noise_on_the_paper_does_not_make_the_drawing_larger() {
+        let mut noisy = bar(170, 90);
+        for (index, pixel) in noisy.pixels_mut().enumerate() {
+            pixel[0] = pixel[0].saturating_add((index * 7919 % 17) as u8).saturating_sub(8);
+        }
+        let framed = framed(&noisy, MNIST).unwrap();
+        assert_eq!(bounds(&framed), Some([12, 4, 4, 20]));
     }
 
     #[test]
