@@ -366,8 +366,8 @@ pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArguments,
     /// How many steps to train; the first tenth is not counted.
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    pub(crate) steps: usize,
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..))]
+    pub(crate) steps: u32,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,12 +1,12 @@
 //! The files of an evaluation in its run's folder.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use kiln_artifacts::{Run, replace_file};
 
 use crate::json_file::{read_json, to_json};
-use crate::{Evaluation, EvaluationError, EvaluationSettings, Metrics, Predictions};
+use crate::{Evaluation, EvaluationError, EvaluationSettings, GALLERY_FILE, Metrics, Predictions};
 
 /// The predictions; see [`Predictions::to_csv`].
 pub const PREDICTIONS_FILE: &str = "predictions.csv";
@@ -32,9 +32,23 @@ pub fn write_evaluation(
         path: folder.clone(),
         cause,
     })?;
+    // What is there of earlier predictions must not stand beside new ones.
+    for name in [METRICS_FILE, GALLERY_FILE] {
+        remove_if_there(&folder.join(name))?;
+    }
     replace_file(&folder.join(PREDICTIONS_FILE), &predictions.to_csv())?;
     evaluation.write(&folder)?;
     Ok(evaluation)
+}
+
+/// Removes a file of an earlier evaluation.
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), EvaluationError> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Err(EvaluationError::Io { action: "remove", path: path.to_owned(), cause })
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Evaluation {

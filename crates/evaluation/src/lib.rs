@@ -61,7 +61,7 @@ pub use pass::{PassFigures, evaluate_with_dropout, predict};
 pub use pictures::write_epoch_plots;
 pub use precision_recall::PrecisionRecallCurve;
 pub use predictions::Predictions;
-pub use report::{read_evaluation, write_report};
+pub use report::{findings_of_run, read_evaluation, write_report};
 pub use roc::RocCurve;
 pub use stored_model::{StoredModel, Weights, load_model};
 pub use undefined::{PartialMean, Undefined};

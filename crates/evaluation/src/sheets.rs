@@ -9,6 +9,7 @@ use kiln_artifacts::replace_file;
 use kiln_plot::{Sheet, Tile};
 use rayon::prelude::*;
 
+use crate::evaluation_files::remove_if_there;
 use crate::{EvaluationError, Gallery, GalleryExample};
 
 /// Writes `random.png`, `most_confident_mistakes.png` and `least_certain.png` into `folder`, as far as there are
@@ -21,21 +22,22 @@ pub(crate) fn write(gallery: &Gallery, classes: &[String], folder: &Path) -> Res
         cause,
     })?;
     let sheets = [
-        ("random.png", "Test images at random", &gallery.random),
+        ("random.png", "Images at random", &gallery.random),
         ("most_confident_mistakes.png", "The most confident mistakes", &gallery.most_confident_mistakes),
         ("least_certain.png", "The least certain predictions", &gallery.least_certain),
     ];
-    sheets.into_par_iter().filter(|(_, _, positions)| !positions.is_empty()).try_for_each(
-        |(name, title, positions)| {
-            let examples = positions.iter().filter_map(|at| Some((*at, gallery.examples.get(at)?)));
-            let tiles = examples.map(|(at, example)| tile(at, example, image_size, classes)).collect();
-            let path = folder.join(name);
-            let png = Sheet { title: title.to_owned(), image_size, tiles }.to_png().map_err(|problem| {
-                EvaluationError::Plot { path: path.clone(), problem: problem.to_string() }
-            })?;
-            Ok(replace_file(&path, &png)?)
-        },
-    )
+    sheets.into_par_iter().try_for_each(|(name, title, positions)| {
+        if positions.is_empty() {
+            return remove_if_there(&folder.join(name));
+        }
+        let examples = positions.iter().filter_map(|at| Some((*at, gallery.examples.get(at)?)));
+        let tiles = examples.map(|(at, example)| tile(at, example, image_size, classes)).collect();
+        let path = folder.join(name);
+        let png = Sheet { title: title.to_owned(), image_size, tiles }
+            .to_png()
+            .map_err(|problem| EvaluationError::Plot { path: path.clone(), problem: problem.to_string() })?;
+        Ok(replace_file(&path, &png)?)
+    })
 }
 
 fn tile(at: u32, example: &GalleryExample, [height, width]: [usize; 2], classes: &[String]) -> Tile {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use kiln_backend::{Selected, select};
 use kiln_config::Experiment;
-use kiln_data::{DataSet, Folders, Profile, load};
+use kiln_data::{Batching, DataSet, Folders, Profile, load};
 use kiln_evaluation::predict;
 use kiln_model::{Loss, Mlp};
 use kiln_training::{StepProfile, profile_steps};
@@ -24,9 +24,11 @@ pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
     let folders = Folders::from_environment();
     let data = Arc::new(load(&experiment.data, experiment.seed, &folders, &DownloadBar::default())?);
     say(&format!("{} on {}, {} threads", backend.name, backend.adapter, backend.threads));
-    let profile = profile_steps(&experiment, &data, &backend, arguments.steps)?;
+    let profile = profile_steps(&experiment, &data, &backend, arguments.steps as usize)?;
     let test_pass_seconds = test_pass_seconds(&experiment, &data, &backend)?;
-    let batches = data.train.len().div_ceil(experiment.training.batch_size);
+    let training = &experiment.training;
+    let batching = Batching::shuffled(training.batch_size, experiment.seed, training.drop_last);
+    let batches = batching.batches(data.train.len());
     if arguments.json {
         print_json(&json!({
             "backend": backend.name, "adapter": backend.adapter, "threads": backend.threads,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::Run;
+use kiln_artifacts::{Run, RunState, sha256_hex};
 use kiln_backend::select;
 use kiln_config::{Ckpt, Experiment};
 use kiln_data::{DataSet, Folders, Profile, Split, labelled, load};
@@ -24,11 +24,16 @@ pub(crate) fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
     let weights = weights(arguments.ckpt.as_deref(), &experiment)?;
     let model = load_model(&run, &weights, &experiment, &profile, &backend)?;
     let name = match &arguments.ckpt {
-        Some(ckpt) if weights != Weights::Marked(experiment.evaluation.ckpt) => {
-            format!("{of}-{}", file_stem(Path::new(ckpt)))
-        }
+        Some(ckpt) if weights != Weights::Marked(experiment.evaluation.ckpt) => match &weights {
+            Weights::Path(path) => format!("{of}-{}", name_of(path)),
+            _ => format!("{of}-{ckpt}"),
+        },
         _ => of,
     };
+    let state = run.status_now()?.state;
+    if state != RunState::Finished {
+        say(&format!("warning: the run is {state}; this is how far it has come"));
+    }
     let examination =
         Examination { run: &run, experiment: &experiment, profile: &profile, backend: &backend };
     let (evaluation, gallery) = examination.evaluate(&name, &split, &model)?;
@@ -46,10 +51,11 @@ fn examples(
     if let Some(path) = &arguments.data {
         let profile = profile(run, experiment)?;
         let split = labelled(path, &experiment.data, &profile)?;
-        return Ok((profile, split, file_stem(path)));
+        return Ok((profile, split, name_of(path)));
     }
     let data = own_data(experiment)?;
-    let profile = Profile::of(&data);
+    check_unchanged(run, &data)?;
+    let profile = profile(run, experiment)?;
     let split = match arguments.split {
         SplitArgument::Test => data.test,
         SplitArgument::Train => data.train,
@@ -58,6 +64,22 @@ fn examples(
         })?,
     };
     Ok((profile, split, arguments.split.name().to_owned()))
+}
+
+/// Figures of other data must not take the place of the run's own.
+fn check_unchanged(run: &Run, data: &DataSet) -> Result<(), Failure> {
+    if !run.run_json().is_file() {
+        return Ok(());
+    }
+    let trained_on = run.provenance()?.dataset.sha256;
+    if trained_on == data.sha256 {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "the data are no longer those that the run was trained on (their SHA-256 was {trained_on}, now it is {}); \
+         bring the old ones back, or evaluate the new ones with --data PATH",
+        data.sha256
+    )))
 }
 
 /// The profile that the run keeps; that of its data, if it keeps none.
@@ -93,11 +115,12 @@ pub(super) fn weights(ckpt: Option<&str>, experiment: &Experiment) -> Result<Wei
     )))
 }
 
-/// The last part of a path, as the name of an evaluation.
-fn file_stem(path: &Path) -> String {
-    let stem = path.file_stem().map_or_else(|| "data".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    // Those are the run's own.
-    if ["test", "validation", "train"].contains(&stem.as_str()) { format!("{stem}-data") } else { stem }
+/// The last part of a path, with six digits that tell paths of one ending apart: the name of an evaluation.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map_or_else(|| "data".into(), |stem| stem.to_string_lossy());
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let digest = sha256_hex(whole.to_string_lossy().as_bytes());
+    format!("{stem}-{}", &digest[..6])
 }
 
 fn show(run: &Run, name: &str, evaluation: &Evaluation, report: &Path, as_json: bool) {

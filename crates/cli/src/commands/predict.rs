@@ -132,9 +132,11 @@ impl Prediction {
     }
 }
 
-/// Saves `picture` beside `file`, as `name.seen.png`; says so where that cannot be done.
+/// Saves `picture` beside `file`, as `<file>.seen.png`; says so where that cannot be done.
 fn saved(file: &Path, picture: &[u8]) -> Option<PathBuf> {
-    let path = file.with_extension("seen.png");
+    let mut path = file.as_os_str().to_owned();
+    path.push(".seen.png");
+    let path = PathBuf::from(path);
     match replace_file(&path, picture) {
         Ok(()) => Some(path),
         Err(error) => {

@@ -1,7 +1,7 @@
 //! `kiln runs`.
 
-use kiln_artifacts::{MetricRow, Run, RunSummary, Status, runs};
-use kiln_evaluation::{Finding, METRICS_FILE, Metrics, findings};
+use kiln_artifacts::{Run, RunSummary, Status, runs};
+use kiln_evaluation::findings_of_run;
 use serde_json::json;
 
 use crate::arguments::RunsAction;
@@ -59,7 +59,7 @@ fn show(run: &Run, as_json: bool) -> Result<(), Failure> {
     let status = run.status_now()?;
     let provenance = run.provenance()?;
     let rows = run.metric_rows()?;
-    let findings = findings_of(run, &status, &rows)?;
+    let findings = findings_of_run(run, &of_run(run)?)?;
     if as_json {
         print_json(&json!({
             "run": run.folder(), "name": run.name(), "id": run.id(), "status": status,
@@ -86,14 +86,6 @@ fn show(run: &Run, as_json: bool) -> Result<(), Failure> {
         print(&format!("\n{finding}"));
     }
     Ok(())
-}
-
-/// What the run's figures say against it; of its test, as far as it was tested.
-fn findings_of(run: &Run, status: &Status, rows: &[MetricRow]) -> Result<Vec<Finding>, Failure> {
-    let experiment = of_run(run)?;
-    let metrics = run.evaluation("test").join(METRICS_FILE);
-    let test = if metrics.is_file() { Some(Metrics::read(&metrics)?) } else { None };
-    Ok(findings(rows, test.as_ref(), &experiment, status.error.as_deref()))
 }
 
 fn facts(run: &Run, status: &Status) -> Vec<Vec<String>> {

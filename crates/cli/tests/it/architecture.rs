@@ -20,7 +20,11 @@ const RULES: [(&str, &[&str], &[&str]); 10] = [
         &["config", "artifacts", "backend", "data", "model", "plot", "training", "evaluation"],
         &["clap"],
     ),
-    ("cli", &["config", "artifacts", "backend", "data", "model", "training", "evaluation", "study"], &[]),
+    (
+        "cli",
+        &["config", "artifacts", "backend", "data", "model", "plot", "training", "evaluation", "study"],
+        &[],
+    ),
 ];
 
 /// Ordinary dependencies of every workspace crate, by name.

@@ -122,6 +122,10 @@ fn a_report_is_made_again_from_what_is_there() {
     workplace.run(&["report", run.text()]).expect(0);
     assert_eq!(run.read("report.html"), first, "the same report every time");
     workplace.run(&["report", run.text(), "--evaluation", "none"]).expect(2).says(&["kiln evaluate"]);
+    let gallery = run.read("evaluation/test/gallery.json");
+    fs::write(run.file("evaluation/test/gallery.json"), gallery.replace("\"truth\":1", "\"truth\":99"))
+        .unwrap();
+    workplace.run(&["report", run.text()]).expect(1).says(&["gallery.json", "kiln evaluate"]);
     fs::write(run.file("evaluation/test/predictions.csv"), "index,true\n").unwrap();
     workplace.run(&["report", run.text()]).expect(1).says(&["predictions.csv"]);
     assert_eq!(run.read("report.html"), first, "the old report stays");
@@ -134,12 +138,20 @@ fn other_tables_are_evaluated_and_predicted() {
     fs::write(workplace.path().join("later.csv"), table(60..80)).unwrap();
     let run = workplace.train(&[]);
     let ended = workplace.run(&["evaluate", run.text(), "--data", "later.csv", "--json"]).expect(0);
-    assert_eq!(json(&ended.stdout)["metrics"]["examples"], 20);
-    assert!(run.file("evaluation/later/report.html").is_file());
+    let found = json(&ended.stdout);
+    assert_eq!(found["metrics"]["examples"], 20);
+    let folder = workplace.path().join(found["evaluation"].as_str().unwrap());
+    assert!(folder.file_name().unwrap().to_string_lossy().starts_with("later-"));
+    assert!(folder.join("report.html").is_file());
     fs::write(workplace.path().join("other.csv"), "x,z,label\n1,2,odd\n").unwrap();
     workplace.run(&["evaluate", run.text(), "--data", "other.csv"]).expect(1).says(&["x, y", "x, z"]);
     fs::write(workplace.path().join("new.csv"), "x,y,label\n1,2,prime\n").unwrap();
     workplace.run(&["evaluate", run.text(), "--data", "new.csv"]).expect(1).says(&["prime", "even, odd"]);
+    // Figures of other data must not take the place of the run's own.
+    fs::copy(workplace.path().join("later.csv"), workplace.path().join("train.csv")).unwrap();
+    let before = run.snapshot();
+    workplace.run(&["evaluate", run.text()]).expect(1).says(&["SHA-256", "--data PATH"]);
+    run.expect_unchanged(&before);
     // A prediction needs neither labels nor the training data.
     fs::remove_file(workplace.path().join("train.csv")).unwrap();
     fs::write(workplace.path().join("rows.csv"), "y,x\n1,2\n3,4\n").unwrap();
@@ -185,5 +197,5 @@ fn a_test_image_in_its_own_size_gets_the_prediction_of_the_evaluation() {
     assert_eq!(top["class"], example["predicted"].as_u64().unwrap().to_string());
     let [here, there] = [&top["probability"], &example["probability"]].map(|value| value.as_f64().unwrap());
     assert!((here - there).abs() < 1e-6, "{here} {there}");
-    assert!(!workplace.path().join("own.seen.png").exists(), "it was taken as it is");
+    assert!(!workplace.path().join("own.png.seen.png").exists(), "it was taken as it is");
 }

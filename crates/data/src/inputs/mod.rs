@@ -35,7 +35,10 @@ impl Framing {
     /// The framing that the training pictures of `profile` had.
     #[must_use]
     pub fn of(profile: &Profile) -> Self {
-        if profile.source == "image-folder" { Self::Resize } else { Self::Handwriting }
+        match profile.source.as_str() {
+            "digits" | "mnist" | "kmnist" => Self::Handwriting,
+            _ => Self::Resize,
+        }
     }
 }
 
@@ -90,7 +93,7 @@ fn picture_of(
     profile: &Profile,
     framing: Framing,
 ) -> Result<Inputs, DataError> {
-    let grey = picture::read_on_white(path)?;
+    let grey = picture::read(path)?;
     let has_size = grey.dimensions() == (width as u32, height as u32);
     let (mut pixels, is_prepared) = match framing {
         Framing::Resize => (picture::resized(grey, [height, width]).into_raw(), !has_size),

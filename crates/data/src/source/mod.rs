@@ -91,7 +91,7 @@ fn check_folder(folder: &Path, expected: &str) -> Result<(), DataError> {
         return Ok(());
     }
     let found = if folder.exists() { "a file" } else { "nothing" };
-    let fault = Fault::new(folder, expected, found).remedy("check data.path and data.test_path");
+    let fault = Fault::new(folder, expected, found).remedy("check data.path, data.test_path or --data");
     Err(DataError::Missing(fault))
 }
 

@@ -6,7 +6,9 @@ use std::{
     thread,
 };
 
-use image::{DynamicImage, GrayImage, ImageReader, Limits, Rgba, RgbaImage, imageops::FilterType};
+use image::error::{LimitError, LimitErrorKind};
+use image::imageops::FilterType;
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageReader, Limits, Rgba, RgbaImage};
 
 use crate::{DataError, Fault, checksum::sha256};
 
@@ -64,12 +66,9 @@ pub(super) fn decode_all(
     })
 }
 
-/// Reads the picture at `path` as grey (ITU-R BT.709 luma), on white paper where it is transparent.
-pub(crate) fn read_on_white(path: &Path) -> Result<GrayImage, DataError> {
-    let picture = decoded(&content(path)?, path)?;
-    let mut seen = RgbaImage::from_pixel(picture.width(), picture.height(), Rgba([u8::MAX; 4]));
-    image::imageops::overlay(&mut seen, &picture.into_rgba8(), 0, 0);
-    Ok(DynamicImage::ImageRgba8(seen).into_luma8())
+/// Reads the picture at `path` as grey (ITU-R BT.709 luma), upright, on white paper where it is transparent.
+pub(crate) fn read(path: &Path) -> Result<GrayImage, DataError> {
+    grey(&content(path)?, path)
 }
 
 /// `grey` in another size, by a triangle filter, without regard to its aspect ratio.
@@ -81,10 +80,10 @@ pub(crate) fn resized(grey: GrayImage, [height, width]: [usize; 2]) -> GrayImage
     image::imageops::resize(&grey, width, height, FilterType::Triangle)
 }
 
-/// Decodes the picture at `path` to grey (ITU-R BT.709 luma; transparency is left out), and resizes it.
+/// Reads the picture at `path` and resizes it.
 fn decode(path: &Path, height: usize, width: usize) -> Result<Decoded, DataError> {
     let content = content(path)?;
-    let grey = resized(decoded(&content, path)?.into_luma8(), [height, width]);
+    let grey = resized(grey(&content, path)?, [height, width]);
     Ok(Decoded { pixels: grey.into_raw(), bytes: content.len() as u64, sha256: sha256(&content) })
 }
 
@@ -97,19 +96,34 @@ fn content(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(DataError::read(path))
 }
 
-fn decoded(content: &[u8], path: &Path) -> Result<DynamicImage, DataError> {
-    let decode = || {
-        let mut limits = Limits::default();
-        limits.max_image_width = Some(MOST_SIDE);
-        limits.max_image_height = Some(MOST_SIDE);
-        limits.max_alloc = Some(MOST_DECODED_BYTES);
-        let mut reader = ImageReader::new(Cursor::new(content)).with_guessed_format()?;
-        reader.limits(limits);
-        reader.decode()
-    };
-    decode().map_err(|error: image::ImageError| {
+fn grey(content: &[u8], path: &Path) -> Result<GrayImage, DataError> {
+    let picture = decoded(content).map_err(|error| {
         let expected = format!("a PNG or JPEG picture of at most {MOST_SIDE} pixels a side");
         let fault = Fault::new(path, expected, error.to_string());
         DataError::Picture(fault.remedy("open it in an image program and save it again, or take it away"))
-    })
+    })?;
+    if !picture.color().has_alpha() {
+        return Ok(picture.into_luma8());
+    }
+    let mut paper = RgbaImage::from_pixel(picture.width(), picture.height(), Rgba([u8::MAX; 4]));
+    image::imageops::overlay(&mut paper, &picture.into_rgba8(), 0, 0);
+    Ok(DynamicImage::ImageRgba8(paper).into_luma8())
+}
+
+/// The picture as a camera meant it to be looked at: many store it turned, with a note of how (Exif).
+fn decoded(content: &[u8]) -> Result<DynamicImage, ImageError> {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MOST_SIDE);
+    limits.max_image_height = Some(MOST_SIDE);
+    limits.max_alloc = Some(MOST_DECODED_BYTES);
+    let mut reader = ImageReader::new(Cursor::new(content)).with_guessed_format()?;
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder()?;
+    if decoder.total_bytes() > MOST_DECODED_BYTES {
+        return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::InsufficientMemory)));
+    }
+    let orientation = decoder.orientation()?;
+    let mut picture = DynamicImage::from_decoder(decoder)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
 }

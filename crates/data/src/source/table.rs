@@ -40,7 +40,7 @@ impl Table {
         if !path.is_file() {
             let found = if path.exists() { "a folder" } else { "nothing" };
             let fault = Fault::new(path, "a csv file", found);
-            return Err(DataError::Missing(fault.remedy("check data.path and data.test_path")));
+            return Err(DataError::Missing(fault.remedy("check data.path, data.test_path or --data")));
         }
         Self::parse(File::open(path).map_err(DataError::read(path))?, path, label_column)
     }

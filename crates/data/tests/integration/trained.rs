@@ -90,6 +90,12 @@ fn a_transparent_ground_is_paper() {
     let seen = inputs(&path, &profile, Framing::Resize).unwrap();
     let Raw::Bytes(pixels) = seen.examples.raw(0) else { panic!("pictures are bytes") };
     assert_eq!((pixels[0], pixels[2]), (0, 255));
+    // What it was trained on was read in the same way.
+    let pictures = tempfile::tempdir().unwrap();
+    fs::create_dir_all(pictures.path().join("0")).unwrap();
+    fs::copy(&path, pictures.path().join("0/ink.png")).unwrap();
+    let trained = labelled(pictures.path(), &Data::default(), &profile).unwrap();
+    assert_eq!(trained.raw(0), seen.examples.raw(0));
 }
 
 #[test]
@@ -98,5 +104,7 @@ fn the_framing_is_that_of_the_training_pictures() {
     good_pictures(folder.path());
     let pictures = Profile::of(&load(&data(DataSource::ImageFolder, folder.path())).unwrap());
     assert_eq!(Framing::of(&pictures), Framing::Resize);
+    let own = tempfile::tempdir().unwrap();
+    assert_eq!(Framing::of(&idx_profile(own.path()).1), Framing::Resize);
     assert_eq!(Framing::of(&Profile::of(&load(&Data::default()).unwrap())), Framing::Handwriting);
 }

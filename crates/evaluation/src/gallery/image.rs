@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, GrayImage, ImageEncoder, imageops};
 use kiln_data::{Raw, Split};
 
 /// The grey levels 0 to 255 of the image at `position` of `split`.
@@ -24,9 +25,28 @@ pub fn picture_seen(split: &Split, position: usize, image_size: [usize; 2]) -> V
     png(&grey_levels(split, position), image_size)
 }
 
-/// The same in base64.
+/// Pictures in a gallery are at most so many pixels high and wide: a report carries more than a thousand.
+const MOST_SIDE: usize = 96;
+
+/// The same in base64, shrunk where it is large.
 pub(super) fn base64_png(split: &Split, position: usize, image_size: [usize; 2]) -> String {
-    STANDARD.encode(picture_seen(split, position, image_size))
+    let [height, width] = shown_size(image_size);
+    if [height, width] == image_size {
+        return STANDARD.encode(picture_seen(split, position, image_size));
+    }
+    let whole = GrayImage::from_raw(image_size[1] as u32, image_size[0] as u32, grey_levels(split, position));
+    let whole = whole.expect("examples have the image size of their data");
+    let small = imageops::thumbnail(&whole, width as u32, height as u32);
+    STANDARD.encode(png(small.as_raw(), [height, width]))
+}
+
+/// Height and width of a picture in a gallery.
+pub(super) fn shown_size([height, width]: [usize; 2]) -> [usize; 2] {
+    let longer = height.max(width);
+    if longer <= MOST_SIDE {
+        return [height, width];
+    }
+    [height, width].map(|side| (side * MOST_SIDE / longer).max(1))
 }
 
 /// Grey levels, row by row, as a PNG file.

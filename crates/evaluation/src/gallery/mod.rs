@@ -14,8 +14,8 @@ use crate::json_file::read_json;
 use crate::{EvaluationError, Predictions};
 
 use self::choice::{cells, least_certain, most_confident_mistakes, random};
-use self::image::base64_png;
 pub use self::image::picture_seen;
+use self::image::{base64_png, shown_size};
 
 /// The gallery in the folder of its evaluation.
 pub const GALLERY_FILE: &str = "gallery.json";
@@ -75,7 +75,7 @@ impl Gallery {
             Shape::Columns(_) => None,
         };
         let mut gallery = Self {
-            image_size,
+            image_size: image_size.map(shown_size),
             random: random(predictions, ROW, seed),
             most_confident_mistakes: most_confident_mistakes(predictions, ROW),
             least_certain: least_certain(predictions, ROW),
@@ -100,6 +100,27 @@ impl Gallery {
             return Ok(None);
         }
         read_json(&path, "a gallery of examples").map(Some)
+    }
+
+    /// Holds the gallery in `folder` to the predictions beside it.
+    pub(crate) fn check(&self, folder: &Path, predictions: &Predictions) -> Result<(), EvaluationError> {
+        let fits = |(&position, example): (&u32, &GalleryExample)| {
+            let at = position as usize;
+            at < predictions.len()
+                && (predictions.truth()[at], predictions.predicted()[at])
+                    == (example.truth, example.predicted)
+        };
+        let classes = predictions.class_count() as u32;
+        let is_class = |cell: &GalleryCell| cell.truth < classes && cell.predicted < classes;
+        if self.examples.iter().all(fits) && self.cells.iter().all(is_class) {
+            return Ok(());
+        }
+        Err(EvaluationError::Malformed {
+            path: folder.join(GALLERY_FILE),
+            line: 1,
+            expected: "a gallery of the predictions beside it".to_owned(),
+            found: "other examples; `kiln evaluate` makes both anew".to_owned(),
+        })
     }
 
     /// Writes the gallery into the folder of its evaluation.

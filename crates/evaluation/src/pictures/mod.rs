@@ -10,6 +10,7 @@ use kiln_artifacts::{MetricRow, Run, replace_file};
 use kiln_plot::{PlotError, Reliability};
 use rayon::prelude::*;
 
+use crate::evaluation_files::remove_if_there;
 use crate::{Evaluation, EvaluationError};
 
 /// A plot in both forms.
@@ -34,7 +35,7 @@ enum Sketch {
 /// # Errors
 /// Where the log cannot be read or a picture cannot be written.
 pub fn write_epoch_plots(run: &Run) -> Result<Vec<PathBuf>, EvaluationError> {
-    let pictures = epoch_pictures(&run.metric_rows()?, "svg".as_ref())?;
+    let pictures = epoch_pictures(&run.metric_rows()?, &run.plots())?;
     write(&pictures, &run.plots())
 }
 
@@ -49,6 +50,17 @@ pub(crate) fn evaluation_pictures(
     place: &Path,
 ) -> Result<Vec<Picture>, EvaluationError> {
     draw(scores::sketches(evaluation), place)
+}
+
+/// Removes those of the pictures of an evaluation from `folder` that `pictures` has not.
+pub(crate) fn remove_others(pictures: &[Picture], folder: &Path) -> Result<(), EvaluationError> {
+    for name in scores::NAMES.into_iter().filter(|name| pictures.iter().all(|picture| picture.name != *name))
+    {
+        for ending in ["svg", "png"] {
+            remove_if_there(&folder.join(name).with_extension(ending))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes `pictures` into `folder` and returns the files.

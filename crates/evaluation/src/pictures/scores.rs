@@ -5,6 +5,10 @@ use kiln_plot::{Axis, CellFormat, LineChart, Matrix, Reliability, ReliabilityBin
 use super::Sketch;
 use crate::{Confusion, Evaluation, PrecisionRecallCurves, RocCurves};
 
+/// Every picture that an evaluation can have.
+pub(super) const NAMES: [&str; 5] =
+    ["confusion_matrix", "confusion_rates", "roc", "precision_recall", "reliability"];
+
 /// A matrix of more classes is no picture any more.
 const MOST_CLASSES: usize = 100;
 /// With more curves than this none can be told from another: the averages then stand alone.
@@ -114,7 +118,7 @@ mod tests {
     fn what_is_undefined_is_left_out() {
         let sketches = sketches(&evaluation(vec![0.8, 0.2, 0.0, 0.6, 0.4, 0.0]));
         let names: Vec<&str> = sketches.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["confusion_matrix", "confusion_rates", "roc", "precision_recall", "reliability"]);
+        assert_eq!(names, NAMES);
         let Sketch::Lines(roc) = &sketches[2].1 else { panic!("curves are lines") };
         let legend: Vec<&str> = roc.series.iter().map(|series| series.name.as_str()).collect();
         assert_eq!(legend.len(), 4, "{legend:?}");

@@ -20,8 +20,8 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
     ];
     let content = html! {
         p.note {
-            "Each with its number in the split, the true class, and the predicted one with its probability where the \
-             two differ; mistakes have a frame."
+            "Each with its number in the split, the true class, where it was taken for another one that, and the \
+             probability of what was predicted; mistakes have a frame."
         }
         @for (heading, examples) in rows {
             @if !examples.is_empty() {
@@ -68,9 +68,9 @@ fn pictures(story: &Story<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
                                 alt={ "example " (position) ", " (truth) };
                         }
                         figcaption {
-                            span.note { "#" (position) " " } (truth)
+                            span.note { "#" (position) } (truth)
                             @if example.truth != example.predicted { " " b { "→ " (predicted) } }
-                            " " (percent(example.probability))
+                            ", " (percent(example.probability))
                         }
                     }
                 }
@@ -99,5 +99,5 @@ fn table(story: &Story<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
 }
 
 fn percent(probability: Option<f32>) -> String {
-    probability.map_or_else(|| "not a number".to_owned(), |value| format!("{:.0} %", value * 100.0))
+    probability.map_or_else(|| "not a number".to_owned(), |value| format!("{:.0}\u{a0}%", value * 100.0))
 }

@@ -1,5 +1,6 @@
 //! What a reader wants to know first.
 
+use kiln_artifacts::RunState;
 use maud::{Markup, html};
 
 use super::{Story, figure};
@@ -24,6 +25,9 @@ pub(super) fn headline(story: &Story<'_>) -> Markup {
             " (" (metrics.examples) ")"
             @if let Some(step) = metrics.checkpoint_step { ", checkpoint of step " (step) }
             "."
+            @if story.status.state == RunState::Interrupted || story.status.state == RunState::Failed {
+                " The run is " (story.status.state) " in epoch " (story.status.epoch) " of " (story.status.epochs) "."
+            }
         }
         div.cards {
             @for (value, name, interval) in cards {

@@ -13,7 +13,9 @@ pub(super) fn section(story: &Story<'_>) -> Section {
         Severity::Failure => "failure",
     };
     let content = html! {
-        @if story.findings.is_empty() {
+        @if !story.rows.iter().any(|row| row.split == "train") {
+            p { "Nothing is logged yet that could speak for or against this run." }
+        } @else if story.findings.is_empty() {
             p { "Nothing speaks against this run: gradients, weights and losses stayed in their usual ranges, and it \
                  neither underfits nor overfits by the figures it logged." }
         } @else {

@@ -51,6 +51,7 @@ pub fn write_report(
     let places = Places::of(run, name);
     let story = Story::new(run, name, experiment, evaluation, gallery, &places.plots)?;
     pictures::write(&story.pictures, &places.plots)?;
+    pictures::remove_others(&story.pictures, &places.plots)?;
     if let Some(gallery) = gallery {
         sheets::write(gallery, &evaluation.confusion.classes, &places.gallery)?;
     }
@@ -69,7 +70,22 @@ pub fn read_evaluation(run: &Run, name: &str) -> Result<(Evaluation, Option<Gall
     // Everything but the intervals, which are read.
     let settings = EvaluationSettings { resamples: 0, ..EvaluationSettings::default() };
     let evaluation = Evaluation { metrics, ..Evaluation::new(&predictions, &settings)? };
-    Ok((evaluation, Gallery::read(&folder)?))
+    let gallery = Gallery::read(&folder)?;
+    if let Some(gallery) = &gallery {
+        gallery.check(&folder, &predictions)?;
+    }
+    Ok((evaluation, gallery))
+}
+
+/// What the figures of `run` say against it, as far as it has come.
+///
+/// # Errors
+/// Where its metric log, its status or the figures of its test cannot be read.
+pub fn findings_of_run(run: &Run, experiment: &Experiment) -> Result<Vec<Finding>, EvaluationError> {
+    let metrics = run.evaluation("test").join(METRICS_FILE);
+    let test = if metrics.is_file() { Some(Metrics::read(&metrics)?) } else { None };
+    let error = run.status()?.error;
+    Ok(findings(&run.metric_rows()?, test.as_ref(), experiment, error.as_deref()))
 }
 
 /// Where the files go.
@@ -101,8 +117,7 @@ impl<'a> Story<'a> {
     ) -> Result<Self, EvaluationError> {
         let rows = run.metric_rows()?;
         let status = run.status()?;
-        let test = (name == "test").then_some(&evaluation.metrics);
-        let findings = findings(&rows, test, experiment, status.error.as_deref());
+        let findings = findings_of_run(run, experiment)?;
         let (epochs, scores) = rayon::join(
             || pictures::epoch_pictures(&rows, place),
             || pictures::evaluation_pictures(evaluation, place),

@@ -32,7 +32,7 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
             "machine",
             format!("{}, {cores} cores, {}", machine.cpu.clone().unwrap_or_else(unknown), machine.os),
         ),
-        ("data", format!("{}, SHA-256 {}", provenance.dataset.name, provenance.dataset.sha256)),
+        ("trained on", format!("{}, SHA-256 {}", provenance.dataset.name, provenance.dataset.sha256)),
         ("seed", provenance.seed.to_string()),
         ("Kiln, Burn, compiler", {
             let build = &provenance.build;
