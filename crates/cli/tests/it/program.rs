@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::run_folder::RunFolder;
 
 /// Longer than anything here takes on a loaded machine; who waits longer waits in vain.
-pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A folder to work in, with `experiment.toml` and `artifacts/`.
