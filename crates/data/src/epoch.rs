@@ -105,12 +105,6 @@ impl Epoch {
         self.batches
     }
 
-    /// The number of the next batch in the epoch, from 0.
-    #[must_use]
-    pub fn next_batch(&self) -> usize {
-        self.next
-    }
-
     /// The number of examples in the whole epoch.
     #[must_use]
     pub fn examples(&self) -> usize {

@@ -23,6 +23,7 @@ mod findings;
 mod gallery;
 #[cfg(test)]
 mod golden;
+mod html_page;
 mod json_file;
 mod metrics;
 mod pass;
@@ -56,6 +57,7 @@ pub use examination::{Examination, read_profile, write_profile};
 pub use findings::{Finding, FindingKind, Severity, findings};
 pub use gallery::picture_seen;
 pub use gallery::{GALLERY_FILE, Gallery, GalleryCell, GalleryExample};
+pub use html_page::html_page;
 pub use metrics::{ClassFigures, CurveFigures, DropoutActive, LabelFigures, Metrics, ProbabilityFigures};
 pub use pass::{PassFigures, evaluate_with_dropout, predict};
 pub use pictures::write_epoch_plots;

@@ -19,23 +19,24 @@ pub(crate) fn start_layer(
     seed: u64,
 ) -> LayerStart {
     let gain = model.initialization_gain;
-    let mut stream = Stream::new(seed, Purpose::Initialization, &[layer as u64]);
+    let stream = &mut Stream::new(seed, Purpose::Initialization, &[layer as u64]);
     let (fan_in, fan_out) = (inputs as f64, outputs as f64);
     let size = inputs * outputs;
-    let mut uniform = |bound: f64, count| draw(count, || (2.0 * stream.uniform() - 1.0) * bound * gain);
-    let mut normals = Stream::new(seed, Purpose::Initialization, &[layer as u64]);
-    let mut normal = |deviation: f64| draw(size, || normals.normal() * deviation * gain);
+    let uniform = |stream: &mut Stream, bound: f64, count| {
+        draw(count, || (2.0 * stream.uniform() - 1.0) * bound * gain)
+    };
+    let normal = |stream: &mut Stream, deviation: f64| draw(size, || stream.normal() * deviation * gain);
     let constant = model.initialization_constant as f32;
     let zeros = vec![0.0; outputs];
     let (weight, bias): (Vec<f32>, Vec<f32>) = match model.initialization {
         Initialization::Pytorch => {
             let bound = fan_in.sqrt().recip();
-            (uniform(bound, size), uniform(bound, outputs))
+            (uniform(stream, bound, size), uniform(stream, bound, outputs))
         }
-        Initialization::XavierUniform => (uniform((6.0 / (fan_in + fan_out)).sqrt(), size), zeros),
-        Initialization::XavierNormal => (normal((2.0 / (fan_in + fan_out)).sqrt()), zeros),
-        Initialization::HeUniform => (uniform((6.0 / fan_in).sqrt(), size), zeros),
-        Initialization::HeNormal => (normal((2.0 / fan_in).sqrt()), zeros),
+        Initialization::XavierUniform => (uniform(stream, (6.0 / (fan_in + fan_out)).sqrt(), size), zeros),
+        Initialization::XavierNormal => (normal(stream, (2.0 / (fan_in + fan_out)).sqrt()), zeros),
+        Initialization::HeUniform => (uniform(stream, (6.0 / fan_in).sqrt(), size), zeros),
+        Initialization::HeNormal => (normal(stream, (2.0 / fan_in).sqrt()), zeros),
         Initialization::Constant => (vec![constant; size], vec![constant; outputs]),
         Initialization::Explicit => explicit(&model.weights[layer], outputs),
     };

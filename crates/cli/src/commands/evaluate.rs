@@ -30,7 +30,7 @@ pub(crate) fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
         },
         _ => of,
     };
-    let state = run.status_now()?.state;
+    let state = run.state_now()?;
     if state != RunState::Finished {
         say(&format!("warning: the run is {state}; this is how far it has come"));
     }
@@ -55,7 +55,7 @@ fn examples(
     }
     let data = own_data(experiment)?;
     check_unchanged(run, &data)?;
-    let profile = profile(run, experiment)?;
+    let profile = stored_profile(run)?.unwrap_or_else(|| Profile::of(&data));
     let split = match arguments.split {
         SplitArgument::Test => data.test,
         SplitArgument::Train => data.train,
@@ -84,10 +84,14 @@ fn check_unchanged(run: &Run, data: &DataSet) -> Result<(), Failure> {
 
 /// The profile that the run keeps; that of its data, if it keeps none.
 pub(super) fn profile(run: &Run, experiment: &Experiment) -> Result<Profile, Failure> {
-    if run.data_json().is_file() {
-        return Ok(read_profile(run)?);
+    match stored_profile(run)? {
+        Some(profile) => Ok(profile),
+        None => Ok(Profile::of(&own_data(experiment)?)),
     }
-    Ok(Profile::of(&own_data(experiment)?))
+}
+
+fn stored_profile(run: &Run) -> Result<Option<Profile>, Failure> {
+    Ok(if run.data_json().is_file() { Some(read_profile(run)?) } else { None })
 }
 
 fn own_data(experiment: &Experiment) -> Result<DataSet, Failure> {

@@ -59,7 +59,7 @@ fn show(run: &Run, as_json: bool) -> Result<(), Failure> {
     let status = run.status_now()?;
     let provenance = run.provenance()?;
     let rows = run.metric_rows()?;
-    let findings = findings_of_run(run, &of_run(run)?)?;
+    let findings = findings_of_run(run, &rows, &status, &of_run(run)?)?;
     if as_json {
         print_json(&json!({
             "run": run.folder(), "name": run.name(), "id": run.id(), "status": status,

@@ -60,7 +60,8 @@ impl Session {
         if manner.stop_with_stdin {
             stop_at_end_of_stdin(&stop);
         }
-        let (dashboard, observer) = self.view(manner.ui);
+        let ui = wanted_view(manner.ui, &self.experiment);
+        let (dashboard, observer) = view(ui);
         let job = Job {
             run: self.run.clone(),
             experiment: self.experiment.clone(),
@@ -70,7 +71,6 @@ impl Session {
             observer,
             stop,
         };
-        let ui = manner.ui.map_or(self.experiment.dashboard.ui, Ui::from);
         let trained = match job.train(checkpoint) {
             Ok(trained) => trained,
             Err(error) => {
@@ -96,18 +96,6 @@ impl Session {
         summary(ui, None, &findings);
         self.print_outcome(&trained, None, &findings, manner.json);
         Err(stopped)
-    }
-
-    fn view(&self, ui: Option<UiArgument>) -> (bool, Box<dyn Observer>) {
-        let ui = ui.map_or(self.experiment.dashboard.ui, Ui::from);
-        let on_terminal = stdout().is_terminal() && stderr().is_terminal();
-        match ui {
-            Ui::Auto if on_terminal => (true, Box::new(Silent)),
-            Ui::Tui => (true, Box::new(Silent)),
-            Ui::Auto | Ui::Plain => (false, Box::new(Plain)),
-            Ui::Json => (false, Box::new(Json)),
-            Ui::None => (false, Box::new(Silent)),
-        }
     }
 
     /// The test pass, on the checkpoint that `evaluation.ckpt` names.
@@ -182,6 +170,23 @@ impl Session {
     }
 }
 
+/// The view that the command line asks for, or else the experiment.
+fn wanted_view(ui: Option<UiArgument>, experiment: &Experiment) -> Ui {
+    ui.map_or(experiment.dashboard.ui, Ui::from)
+}
+
+/// Whether to open the dashboard, and who watches without it.
+fn view(ui: Ui) -> (bool, Box<dyn Observer>) {
+    let on_terminal = stdout().is_terminal() && stderr().is_terminal();
+    match ui {
+        Ui::Auto if on_terminal => (true, Box::new(Silent)),
+        Ui::Tui => (true, Box::new(Silent)),
+        Ui::Auto | Ui::Plain => (false, Box::new(Plain)),
+        Ui::Json => (false, Box::new(Json)),
+        Ui::None => (false, Box::new(Silent)),
+    }
+}
+
 /// The headline figures; a loss that is not finite is NaN.
 fn figures(metrics: &Metrics) -> PassFigures {
     let loss = metrics.loss.unwrap_or(f64::NAN);
@@ -213,8 +218,7 @@ fn summary(ui: Ui, test: Option<PassFigures>, findings: &[Finding]) {
 
 /// Refuses the dashboard where there is no terminal to show it on, before anything is made.
 pub(crate) fn check_view(ui: Option<UiArgument>, experiment: &Experiment) -> Result<(), Failure> {
-    let wanted = ui.map_or(experiment.dashboard.ui, Ui::from);
-    if wanted == Ui::Tui && !stdout().is_terminal() {
+    if wanted_view(ui, experiment) == Ui::Tui && !stdout().is_terminal() {
         return Err(Failure::usage(
             "the dashboard needs a terminal on stdout; choose another view with --ui plain",
         ));

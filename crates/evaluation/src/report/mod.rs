@@ -77,15 +77,19 @@ pub fn read_evaluation(run: &Run, name: &str) -> Result<(Evaluation, Option<Gall
     Ok((evaluation, gallery))
 }
 
-/// What the figures of `run` say against it, as far as it has come.
+/// What the figures of `run` say against it, as far as it has come: `rows` is its metric log.
 ///
 /// # Errors
-/// Where its metric log, its status or the figures of its test cannot be read.
-pub fn findings_of_run(run: &Run, experiment: &Experiment) -> Result<Vec<Finding>, EvaluationError> {
+/// Where the figures of its test are there and cannot be read.
+pub fn findings_of_run(
+    run: &Run,
+    rows: &[MetricRow],
+    status: &Status,
+    experiment: &Experiment,
+) -> Result<Vec<Finding>, EvaluationError> {
     let metrics = run.evaluation("test").join(METRICS_FILE);
     let test = if metrics.is_file() { Some(Metrics::read(&metrics)?) } else { None };
-    let error = run.status()?.error;
-    Ok(findings(&run.metric_rows()?, test.as_ref(), experiment, error.as_deref()))
+    Ok(findings(rows, test.as_ref(), experiment, status.error.as_deref()))
 }
 
 /// Where the files go.
@@ -117,7 +121,7 @@ impl<'a> Story<'a> {
     ) -> Result<Self, EvaluationError> {
         let rows = run.metric_rows()?;
         let status = run.status()?;
-        let findings = findings_of_run(run, experiment)?;
+        let findings = findings_of_run(run, &rows, &status, experiment)?;
         let (epochs, scores) = rayon::join(
             || pictures::epoch_pictures(&rows, place),
             || pictures::evaluation_pictures(evaluation, place),

@@ -1,6 +1,8 @@
-//! The page around the sections.
+//! The sections, one after the other.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
+
+use crate::html_page;
 
 use super::{Story, charts, classes, confusion, examples, headline, health, origin, training};
 
@@ -29,33 +31,20 @@ pub(super) fn page(story: &Story<'_>) -> String {
     .flatten()
     .collect();
     let title = format!("{} · {}", story.run.name(), story.run.id());
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                // Browsers ask for an icon otherwise, and note that there is none.
-                link rel="icon" href="data:,";
-                title { (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { (story.run.name()) }
-                    (headline::headline(story))
-                }
-                nav { @for section in &sections { a href={ "#" (section.anchor) } { (section.heading) } } }
-                main {
-                    @for section in &sections {
-                        section id=(section.anchor) {
-                            h2 { (section.heading) }
-                            (section.content)
-                        }
-                    }
+    let body = html! {
+        header {
+            h1 { (story.run.name()) }
+            (headline::headline(story))
+        }
+        nav { @for section in &sections { a href={ "#" (section.anchor) } { (section.heading) } } }
+        main {
+            @for section in &sections {
+                section id=(section.anchor) {
+                    h2 { (section.heading) }
+                    (section.content)
                 }
             }
         }
     };
-    page.into_string()
+    html_page(&title, STYLE, &body)
 }

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kiln_artifacts::{MetricRow, Run, RunState, Scope, sha256_hex};
+use kiln_evaluation::{METRICS_FILE, Metrics, PREDICTIONS_FILE};
 use serde::Serialize;
 
 pub use curve::EpochPoint;
@@ -114,10 +115,10 @@ impl Outcome {
             }
         }
         self.note_rows(&rows);
-        self.note_evaluation(&run.evaluation("test").join("metrics.json"));
+        self.note_evaluation(&run.evaluation("test").join(METRICS_FILE));
         self.note("parameters", parameters::count(run).map(|count| count as f64));
         if self.is_finished() {
-            self.predictions = predictions::read(&run.evaluation("test").join("predictions.csv"));
+            self.predictions = predictions::read(&run.evaluation("test").join(PREDICTIONS_FILE));
             self.trace_sha256 = fs::read(run.metrics()).ok().map(|bytes| sha256_hex(&bytes));
         }
     }
@@ -134,13 +135,12 @@ impl Outcome {
 
     /// What the evaluation of the test split found, where it was kept.
     fn note_evaluation(&mut self, path: &Path) {
-        let Some(found) = fs::read(path).ok() else { return };
-        let Ok(found) = serde_json::from_slice::<serde_json::Value>(&found) else { return };
-        let number = |value: &serde_json::Value| value.as_f64().or_else(|| value["value"].as_f64());
-        let active = &found["dropout_active"];
-        self.note("dropout_active_accuracy", number(&active["accuracy"]));
-        self.note("dropout_active_loss", number(&active["loss"]));
-        self.note("macro_auc", number(&found["macro_auc"]));
+        let Ok(found) = Metrics::read(path) else { return };
+        if let Some(active) = found.dropout_active {
+            self.note("dropout_active_accuracy", Some(active.accuracy));
+            self.note("dropout_active_loss", active.loss);
+        }
+        self.note("macro_auc", found.curves.macro_auc);
     }
 
     fn note(&mut self, name: &str, value: Option<f64>) {

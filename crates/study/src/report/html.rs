@@ -1,6 +1,7 @@
 //! The report as one self-contained page.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use kiln_evaluation::html_page;
+use maud::{Markup, PreEscaped, html};
 
 use super::leaderboard::{Table, leaderboard, verdicts};
 use super::markdown::provenance;
@@ -14,36 +15,23 @@ const STYLE: &str = include_str!("style.css");
 pub(crate) fn html(findings: &Findings, pictures: &[Picture]) -> String {
     let about = findings.about.trim();
     let picture = |name: &str| pictures.iter().find(|picture| picture.name == name).map(|found| &found.svg);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                // Browsers ask for an icon otherwise, and note that there is none.
-                link rel="icon" href="data:,";
-                title { (findings.study) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { (findings.study) }
-                @if !about.is_empty() { p { (about) } }
-                p.note { (provenance(findings)) }
-                (table(&leaderboard(findings)))
-                (chart(picture("intervals")))
-                @if let Some(verdicts) = verdicts(findings) { h2 { "Expectations" } (table(&verdicts)) }
-                h2 { "Training curves" }
-                (chart(picture("loss")))
-                (chart(picture("accuracy")))
-                h2 { "Analysis" }
-                @for section in &findings.analysis {
-                    h3 { (section.title) }
-                    ul { @for statement in &section.statements { li { (statement) } } }
-                }
-            }
+    let body = html! {
+        h1 { (findings.study) }
+        @if !about.is_empty() { p { (about) } }
+        p.note { (provenance(findings)) }
+        (table(&leaderboard(findings)))
+        (chart(picture("intervals")))
+        @if let Some(verdicts) = verdicts(findings) { h2 { "Expectations" } (table(&verdicts)) }
+        h2 { "Training curves" }
+        (chart(picture("loss")))
+        (chart(picture("accuracy")))
+        h2 { "Analysis" }
+        @for section in &findings.analysis {
+            h3 { (section.title) }
+            ul { @for statement in &section.statements { li { (statement) } } }
         }
     };
-    page.into_string()
+    html_page(&findings.study, STYLE, &body)
 }
 
 fn chart(svg: Option<&String>) -> Markup {
