@@ -47,6 +47,13 @@ impl Stream {
         mix(self.key.wrapping_add(self.counter))
     }
 
+    /// The 64 random bits at `index` from the stream's start, whatever has been drawn.
+    #[must_use]
+    #[inline]
+    pub fn word(&self, index: u64) -> u64 {
+        mix(self.key.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN_GAMMA)))
+    }
+
     /// A number in [0, 1), in steps of 2^-53.
     pub fn uniform(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
@@ -83,6 +90,7 @@ impl Stream {
 }
 
 /// SplitMix64's finalizer: variant 13 of Stafford's mixers.
+#[inline]
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -98,6 +106,9 @@ mod tests {
         let draw = |seed, purpose, indices: &[u64]| Stream::new(seed, purpose, indices).next_u64();
         let reference = draw(1, Purpose::Dropout, &[3, 0]);
         assert_eq!(reference, draw(1, Purpose::Dropout, &[3, 0]));
+        let mut stream = Stream::new(1, Purpose::Dropout, &[3, 0]);
+        let words = [0, 1, 2].map(|index| stream.word(index));
+        assert_eq!(words, [(); 3].map(|()| stream.next_u64()));
         for other in [
             draw(2, Purpose::Dropout, &[3, 0]),
             draw(1, Purpose::Order, &[3, 0]),

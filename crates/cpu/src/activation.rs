@@ -1,0 +1,93 @@
+//! Activations with their slopes.
+
+use std::f32::consts::{FRAC_1_SQRT_2, PI};
+
+use kiln_config::Activation;
+
+use crate::elementary::{exp, sigmoid, tanh};
+use crate::panels::Row;
+
+/// PyTorch's `negative_slope` of `LeakyReLU`.
+const LEAKY_SLOPE: f32 = 0.01;
+
+/// Replaces every value by its activation, and writes the slope there into `slopes`.
+#[inline(always)]
+pub(crate) fn activate(function: Activation, values: &mut [Row], slopes: &mut [Row]) {
+    match function {
+        Activation::Identity => slopes.as_flattened_mut().fill(1.0),
+        // A NaN is not zero: it must reach the loss, where it is found.
+        Activation::Relu => each(values, slopes, |z| if z <= 0.0 { (0.0, 0.0) } else { (z, 1.0) }),
+        Activation::LeakyRelu => {
+            each(values, slopes, |z| if z <= 0.0 { (LEAKY_SLOPE * z, LEAKY_SLOPE) } else { (z, 1.0) });
+        }
+        Activation::Tanh => each(values, slopes, |z| {
+            let tanh = tanh(z);
+            (tanh, 1.0 - tanh * tanh)
+        }),
+        Activation::Sigmoid => each(values, slopes, |z| {
+            let sigmoid = sigmoid(z);
+            (sigmoid, sigmoid * (1.0 - sigmoid))
+        }),
+        Activation::Silu => each(values, slopes, |z| {
+            let sigmoid = sigmoid(z);
+            (z * sigmoid, sigmoid * (1.0 + z * (1.0 - sigmoid)))
+        }),
+        Activation::Softplus => each(values, slopes, |z| {
+            let positive = if z <= 0.0 { 0.0 } else { z };
+            (positive + libm::log1pf(exp(-z.abs())), sigmoid(z))
+        }),
+        Activation::Gelu => each(values, slopes, |z| {
+            let below = 0.5 * (1.0 + libm::erff(z * FRAC_1_SQRT_2));
+            let density = exp(-0.5 * z * z) / (2.0 * PI).sqrt();
+            (z * below, below + z * density)
+        }),
+    }
+}
+
+#[inline(always)]
+fn each(values: &mut [Row], slopes: &mut [Row], function: impl Fn(f32) -> (f32, f32)) {
+    for (values, slopes) in values.iter_mut().zip(slopes) {
+        for (value, slope) in values.iter_mut().zip(slopes) {
+            (*value, *slope) = function(*value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::panels::WIDTH;
+
+    const ALL: [Activation; 8] = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::LeakyRelu,
+        Activation::Tanh,
+        Activation::Sigmoid,
+        Activation::Silu,
+        Activation::Softplus,
+        Activation::Gelu,
+    ];
+
+    fn at(function: Activation, z: f32) -> (f32, f32) {
+        let (mut values, mut slopes) = ([[z; WIDTH]], [[0.0; WIDTH]]);
+        activate(function, &mut values, &mut slopes);
+        (values[0][0], slopes[0][0])
+    }
+
+    #[test]
+    fn the_slope_is_that_of_the_values() {
+        for function in ALL {
+            for z in [-7.3, -1.0, -0.1, 0.2, 1.5, 6.0] {
+                let (h, slope) = (1e-2, at(function, z).1);
+                let measured = (at(function, z + h).0 - at(function, z - h).0) / (2.0 * h);
+                assert!((slope - measured).abs() < 2e-4, "{function:?} at {z}: {slope}, measured {measured}");
+            }
+        }
+    }
+
+    #[test]
+    fn nan_is_never_hidden() {
+        assert!(ALL.into_iter().all(|function| at(function, f32::NAN).0.is_nan()));
+    }
+}

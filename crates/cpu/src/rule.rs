@@ -1,0 +1,164 @@
+//! The optimizers' steps on plain slices, as PyTorch defines them.
+
+use kiln_config::OptimizerName;
+
+/// An update rule with its constants.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    name: OptimizerName,
+    momentum: f64,
+    dampening: f64,
+    nesterov: bool,
+    alpha: f64,
+    betas: [f64; 2],
+    eps: f64,
+    weight_decay: f64,
+}
+
+/// A rule at one step: all that is the same for every value.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleStep {
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Sgd { rate: f32, decay: f32 },
+    Momentum { rate: f32, decay: f32, carry: f32, fresh: f32, momentum: f32, nesterov: bool },
+    Rmsprop { rate: f32, decay: f32, alpha: f32, rest: f32, eps: f32, momentum: Option<f32> },
+    Adam { into_gradient: f32, shrink: f32, betas: [f32; 2], rests: [f32; 2], size: f32, correction: f32, eps: f32 },
+}
+
+impl Rule {
+    /// The rule that `config` describes.
+    #[must_use]
+    pub fn new(config: &kiln_config::Optimizer) -> Self {
+        Self {
+            name: config.name,
+            momentum: config.momentum,
+            dampening: config.dampening,
+            nesterov: config.nesterov,
+            alpha: config.alpha,
+            betas: config.betas,
+            eps: config.eps,
+            weight_decay: config.effective_weight_decay(),
+        }
+    }
+
+    /// Whether the rule keeps a first moment (sgd's and rmsprop's momentum buffer, adam's mean of the gradient) and
+    /// a second (the mean of the squared gradient).
+    #[must_use]
+    pub fn moments(&self) -> [bool; 2] {
+        match self.name {
+            OptimizerName::Sgd => [self.momentum > 0.0, false],
+            OptimizerName::Rmsprop => [self.momentum > 0.0, true],
+            OptimizerName::Adam | OptimizerName::Adamw => [true, true],
+        }
+    }
+
+    /// The rule at step number `step`, from 1, with learning rate `lr`.
+    #[must_use]
+    pub fn at(&self, lr: f64, step: usize) -> RuleStep {
+        let (rate, decay, momentum) = (lr as f32, self.weight_decay as f32, self.momentum as f32);
+        let kind = match self.name {
+            OptimizerName::Sgd if self.momentum == 0.0 => Kind::Sgd { rate, decay },
+            OptimizerName::Sgd => {
+                // The first step starts the buffer with the whole gradient, as PyTorch does.
+                let (carry, fresh) =
+                    if step == 1 { (0.0, 1.0) } else { (momentum, 1.0 - self.dampening as f32) };
+                Kind::Momentum { rate, decay, carry, fresh, momentum, nesterov: self.nesterov }
+            }
+            OptimizerName::Rmsprop => Kind::Rmsprop {
+                rate,
+                decay,
+                alpha: self.alpha as f32,
+                rest: (1.0 - self.alpha) as f32,
+                eps: self.eps as f32,
+                momentum: (self.momentum > 0.0).then_some(momentum),
+            },
+            OptimizerName::Adam | OptimizerName::Adamw => {
+                let (into_gradient, shrink) = self.decays(lr);
+                let (size, correction) = self.bias_corrections(lr, step);
+                Kind::Adam {
+                    into_gradient: into_gradient as f32,
+                    shrink: shrink as f32,
+                    betas: self.betas.map(|beta| beta as f32),
+                    rests: self.betas.map(|beta| (1.0 - beta) as f32),
+                    size: size as f32,
+                    correction: correction as f32,
+                    eps: self.eps as f32,
+                }
+            }
+        };
+        RuleStep { kind }
+    }
+
+    /// Adam's decay goes into the gradient; AdamW's shrinks the weight itself by this factor.
+    #[must_use]
+    pub fn decays(&self, lr: f64) -> (f64, f64) {
+        match self.name {
+            OptimizerName::Adamw => (0.0, 1.0 - lr * self.weight_decay),
+            _ => (self.weight_decay, 1.0),
+        }
+    }
+
+    /// Adam's step size after correcting the first moment, and the root of the second one's correction.
+    #[must_use]
+    pub fn bias_corrections(&self, lr: f64, step: usize) -> (f64, f64) {
+        let [first, second] = self.betas.map(|beta| 1.0 - beta.powf(step as f64));
+        (lr / first, second.sqrt())
+    }
+}
+
+impl RuleStep {
+    /// Moves `values` against `gradient`, in one pass; a moment that the rule does not keep is empty. Every value is
+    /// its own affair: slices may be cut anywhere.
+    #[inline(always)]
+    pub fn apply(&self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+        let pairs = values.iter_mut().zip(gradient);
+        match self.kind {
+            Kind::Sgd { rate, decay } => {
+                for (value, &slope) in pairs {
+                    *value -= rate * (slope + decay * *value);
+                }
+            }
+            Kind::Momentum { rate, decay, carry, fresh, momentum, nesterov } => {
+                for ((value, &slope), buffer) in pairs.zip(first) {
+                    let slope = slope + decay * *value;
+                    *buffer = flushed(carry * *buffer + fresh * slope);
+                    *value -= rate * if nesterov { slope + momentum * *buffer } else { *buffer };
+                }
+            }
+            Kind::Rmsprop { rate, decay, alpha, rest, eps, momentum: None } => {
+                for ((value, &slope), square) in pairs.zip(second) {
+                    let slope = slope + decay * *value;
+                    *square = flushed(alpha * *square + rest * slope * slope);
+                    *value -= rate * slope / (square.sqrt() + eps);
+                }
+            }
+            Kind::Rmsprop { rate, decay, alpha, rest, eps, momentum: Some(momentum) } => {
+                for (((value, &slope), square), buffer) in pairs.zip(second).zip(first) {
+                    let slope = slope + decay * *value;
+                    *square = flushed(alpha * *square + rest * slope * slope);
+                    *buffer = flushed(momentum * *buffer + slope / (square.sqrt() + eps));
+                    *value -= rate * *buffer;
+                }
+            }
+            Kind::Adam { into_gradient, shrink, betas, rests, size, correction, eps } => {
+                for (((value, &slope), mean), square) in pairs.zip(first).zip(second) {
+                    let slope = slope + into_gradient * *value;
+                    *mean = flushed(betas[0] * *mean + rests[0] * slope);
+                    *square = flushed(betas[1] * *square + rests[1] * slope * slope);
+                    *value = *value * shrink - size * *mean / (square.sqrt() / correction + eps);
+                }
+            }
+        }
+    }
+}
+
+/// Zero for a number below the normal ones: the moments of a unit that gets no gradient shrink until they are
+/// there, where processors are up to a hundred times slower.
+#[inline(always)]
+fn flushed(value: f32) -> f32 {
+    if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
+}
