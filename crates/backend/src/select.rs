@@ -21,6 +21,8 @@ pub struct Selected {
     pub on_host: bool,
     /// Computing threads on the CPU.
     pub threads: usize,
+    /// True where Kiln's own kernels compute in place of Burn's: on flex, unless they are switched off.
+    pub fused: bool,
 }
 
 /// Finds the device that `config` asks for and sets up the computing threads.
@@ -34,7 +36,8 @@ pub fn select(config: &Backend) -> Result<Selected, BackendError> {
         name => named(name, config.device)?,
     };
     let Probe { device, adapter, .. } = probe;
-    Ok(Selected { device, name, reason, adapter, on_host: is_host(name), threads })
+    let fused = config.fused && name == BackendName::Flex;
+    Ok(Selected { device, name, reason, adapter, on_host: is_host(name), threads, fused })
 }
 
 fn named(name: BackendName, index: usize) -> Result<(BackendName, Probe, String), BackendError> {

@@ -89,6 +89,7 @@ pub(crate) const EFFECTS: &[Effect] = &[
     row("early_stopping.patience", "early_stopping.enabled", When::On),
     row("early_stopping.min_delta", "early_stopping.enabled", When::On),
     row("backend.threads", "backend.name", CPU),
+    row("backend.fused", "backend.name", When::Is(&["auto", "flex"])),
     row("backend.device", "backend.name", GPU),
 ];
 

@@ -200,6 +200,7 @@ pub(crate) const RULES: &[Rule] = &[
     free("checkpoint.mode"),
     free("backend.name"),
     number("backend.device", up_to(1023.0, AT_LEAST_0), ""),
+    free("backend.fused"),
     number("backend.threads", up_to(1024.0, AT_LEAST_1), "threads"),
     free("dashboard.ui"),
     number("dashboard.log_interval", AT_LEAST_1, "batches"),

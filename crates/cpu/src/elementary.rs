@@ -63,7 +63,11 @@ mod tests {
         (0..=steps)
             .map(|step| (from + (to - from) * f64::from(step) / f64::from(steps)) as f32)
             .map(|x| (f64::from(found(x)), expected(f64::from(x))))
-            .map(|(found, expected)| if expected == 0.0 { found.abs() } else { (found / expected - 1.0).abs() })
+            .map(
+                |(found, expected)| {
+                    if expected == 0.0 { found.abs() } else { (found / expected - 1.0).abs() }
+                },
+            )
             .fold(0.0, f64::max)
     }
 

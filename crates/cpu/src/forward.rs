@@ -25,6 +25,15 @@ pub struct Buffers {
     pub(crate) logits: Vec<f32>,
 }
 
+impl Buffers {
+    /// What the hidden layers of `network` gave out in the last pass, first to last: the values, example after
+    /// example, and how many an example has.
+    pub fn hidden(&self, network: &Network) -> impl Iterator<Item = (Vec<f32>, usize)> {
+        let hidden = network.layers.len() - 1;
+        self.outputs.iter().take(hidden).map(|outputs| (outputs.to_rows(), outputs.columns()))
+    }
+}
+
 impl Network {
     /// The logits of the examples whose features follow each other in `features`, row after row of `classes`.
     ///
@@ -54,7 +63,7 @@ impl Network {
                     _ => None,
                 },
             });
-            layer_forward(layer, left, &ending, &mut rest[0], slopes);
+            layer_forward(layer, left, ending.as_ref(), &mut rest[0], slopes);
         }
         buffers.logits = buffers.outputs[hidden].to_rows();
         &mut buffers.logits
@@ -71,7 +80,7 @@ struct Ending {
 fn layer_forward(
     layer: &Dense,
     left: Rows<'_>,
-    ending: &Option<Ending>,
+    ending: Option<&Ending>,
     outputs: &mut Panels,
     slopes: Option<&mut Panels>,
 ) {
@@ -82,7 +91,7 @@ fn layer_forward(
     let units: Vec<_> = outputs
         .blocks_mut(EXAMPLES)
         .zip(slopes)
-        .map(|((place, outputs), slopes)| Unit { layer, left, ending: ending.as_ref(), place, outputs, slopes })
+        .map(|((place, outputs), slopes)| Unit { layer, left, ending, place, outputs, slopes })
         .collect();
     each(units, cost, |unit| arch.dispatch(unit));
 }

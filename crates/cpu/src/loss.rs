@@ -1,5 +1,7 @@
 //! Cross-entropy with its gradient.
 
+use crate::elementary::exp;
+
 /// What a batch's loss says.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct BatchLoss {
@@ -19,28 +21,42 @@ pub fn cross_entropy(logits: &mut [f32], labels: &[u32], classes: usize) -> Batc
     let mut loss = BatchLoss::default();
     for (row, &label) in logits.chunks_exact_mut(classes).zip(labels) {
         let label = label as usize;
-        let (greatest, chosen) = (greatest(row), row[label]);
-        let shift = row[greatest];
-        let mut total = 0.0;
-        for value in row.iter_mut() {
-            *value = crate::elementary::exp(*value - shift);
-            total += *value;
-        }
-        loss.sum += f64::from(total.ln() - (chosen - shift));
-        loss.correct += u64::from(greatest == label);
-        for value in row.iter_mut() {
-            *value *= share / total;
+        loss.correct += u64::from(greatest(row) == label);
+        loss.sum += f64::from(softmax(row, label));
+        for value in &mut *row {
+            *value *= share;
         }
         row[label] -= share;
     }
     loss
 }
 
-/// The place of the greatest value, the first of several that are equal.
-fn greatest(row: &[f32]) -> usize {
+/// Replaces the logits of one example by their softmax; the cross-entropy of it and of class `label`.
+///
+/// # Panics
+/// If `label` is not below the number of logits.
+pub fn softmax(logits: &mut [f32], label: usize) -> f32 {
+    // A NaN is never the greatest, but it reaches the sum.
+    let shift = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let chosen = logits[label] - shift;
+    let mut total = 0.0;
+    for value in &mut *logits {
+        *value = exp(*value - shift);
+        total += *value;
+    }
+    let scale = 1.0 / total;
+    for value in logits {
+        *value *= scale;
+    }
+    total.ln() - chosen
+}
+
+/// The place of the greatest value, the first of several that are equal; a NaN is never the greatest.
+#[must_use]
+pub fn greatest(row: &[f32]) -> usize {
     let mut best = 0;
     for (place, value) in row.iter().enumerate() {
-        if *value > row[best] {
+        if *value > row[best] || (row[best].is_nan() && !value.is_nan()) {
             best = place;
         }
     }
@@ -69,6 +85,12 @@ mod tests {
         }
         assert!((loss.sum - sum).abs() < 1e-6, "{loss:?} {sum}");
         assert_eq!(loss.correct, 1);
+    }
+
+    #[test]
+    fn the_first_of_equal_values_is_the_greatest_and_never_a_nan() {
+        let rows = [[1.0, 3.0, 3.0], [f32::NAN, 1.0, 2.0], [f32::NAN; 3]];
+        assert_eq!(rows.map(|row| greatest(&row)), [1, 2, 0]);
     }
 
     #[test]

@@ -54,7 +54,10 @@ impl Network {
     #[must_use]
     pub fn new(activation: Activation, dropout: Dropout, layers: Vec<Dense>) -> Self {
         assert!(!layers.is_empty(), "a network has a layer");
-        assert!(layers.windows(2).all(|pair| pair[0].outputs() == pair[1].inputs()), "the layers fit together");
+        assert!(
+            layers.windows(2).all(|pair| pair[0].outputs() == pair[1].inputs()),
+            "the layers fit together"
+        );
         Self { activation, dropout, layers }
     }
 

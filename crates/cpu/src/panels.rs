@@ -144,8 +144,9 @@ mod tests {
         for (Place { panel, .. }, out) in transpose.blocks_mut(columns) {
             transpose_panel(&matrix, panel, out);
         }
-        let expected: Vec<f32> =
-            (0..columns).flat_map(|column| (0..rows).map(move |row| (row * columns + column) as f32 + 1.0)).collect();
+        let expected: Vec<f32> = (0..columns)
+            .flat_map(|column| (0..rows).map(move |row| (row * columns + column) as f32 + 1.0))
+            .collect();
         assert_eq!(transpose.to_rows(), expected);
     }
 }

@@ -63,7 +63,13 @@ impl<'a> Rows<'a> {
 /// Adds to `out` the product of `left`'s rows from `first_row` on with the panel `right`, which has as many rows as
 /// `left` has columns.
 #[inline(always)]
-pub(crate) fn add_product<S: Simd>(simd: S, left: Rows<'_>, first_row: usize, right: &[Row], out: &mut [Row]) {
+pub(crate) fn add_product<S: Simd>(
+    simd: S,
+    left: Rows<'_>,
+    first_row: usize,
+    right: &[Row],
+    out: &mut [Row],
+) {
     // As many rows as registers can hold besides what is read: AVX-512 and NEON have 32, AVX2 has 16.
     if S::REGISTER_COUNT >= 32 {
         product_by::<S, 8>(simd, left, first_row, right, out);
@@ -255,7 +261,8 @@ mod tests {
     /// One chain of fused multiply-adds for every output.
     fn expected(left: &[f32], right: &[f32], [rows, depth, columns]: [usize; 3]) -> Vec<f32> {
         let at = |row: usize, column: usize| {
-            (0..depth).fold(0.0, |sum: f32, k| left[row * depth + k].mul_add(right[k * columns + column], sum))
+            (0..depth)
+                .fold(0.0, |sum: f32, k| left[row * depth + k].mul_add(right[k * columns + column], sum))
         };
         (0..rows).flat_map(|row| (0..columns).map(move |column| at(row, column))).collect()
     }

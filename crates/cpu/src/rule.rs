@@ -23,10 +23,35 @@ pub struct RuleStep {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Sgd { rate: f32, decay: f32 },
-    Momentum { rate: f32, decay: f32, carry: f32, fresh: f32, momentum: f32, nesterov: bool },
-    Rmsprop { rate: f32, decay: f32, alpha: f32, rest: f32, eps: f32, momentum: Option<f32> },
-    Adam { into_gradient: f32, shrink: f32, betas: [f32; 2], rests: [f32; 2], size: f32, correction: f32, eps: f32 },
+    Sgd {
+        rate: f32,
+        decay: f32,
+    },
+    Momentum {
+        rate: f32,
+        decay: f32,
+        carry: f32,
+        fresh: f32,
+        momentum: f32,
+        nesterov: bool,
+    },
+    Rmsprop {
+        rate: f32,
+        decay: f32,
+        alpha: f32,
+        rest: f32,
+        eps: f32,
+        momentum: Option<f32>,
+    },
+    Adam {
+        into_gradient: f32,
+        shrink: f32,
+        betas: [f32; 2],
+        rests: [f32; 2],
+        size: f32,
+        correction: f32,
+        eps: f32,
+    },
 }
 
 impl Rule {

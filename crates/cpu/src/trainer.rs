@@ -66,7 +66,8 @@ impl Trainer {
         let moment = |parameter: &Panels, keeps: bool| {
             if keeps { Panels::zeros(parameter.rows(), parameter.columns()) } else { Panels::default() }
         };
-        let moments = network.panels().map(|it| [moment(it, keeps_first), moment(it, keeps_second)]).collect();
+        let moments =
+            network.panels().map(|it| [moment(it, keeps_first), moment(it, keeps_second)]).collect();
         let layers = network.layers.len();
         Self {
             network,
@@ -84,6 +85,12 @@ impl Trainer {
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// Whether the rule keeps a first moment and a second.
+    #[must_use]
+    pub fn keeps_moments(&self) -> [bool; 2] {
+        self.rule.moments()
     }
 
     /// First and second moment of every parameter, in the order of [`Network::parameters`]; none where the rule
@@ -126,8 +133,7 @@ impl Trainer {
     /// Goes back through the layers and adds the gradient to those of the batches since the last step.
     pub fn backward_and_keep(&mut self, features: &[f32]) {
         if self.kept.sums.is_empty() {
-            self.kept.sums =
-                self.network.panels().map(|it| Panels::zeros(it.rows(), it.columns())).collect();
+            self.kept.sums = self.network.panels().map(|it| Panels::zeros(it.rows(), it.columns())).collect();
         }
         self.backward(features, if self.kept.batches == 0 { Use::Keep } else { Use::Add });
         self.kept.batches += 1;
@@ -205,8 +211,15 @@ impl Trainer {
             }
             parameter -= 1;
             let kept = kept.sums.get_mut(parameter);
-            norms[parameter] =
-                weight_gradient(inputs, delta, goal, *penalty, &mut layer.weight, &mut moments[parameter], kept);
+            norms[parameter] = weight_gradient(
+                inputs,
+                delta,
+                goal,
+                *penalty,
+                &mut layer.weight,
+                &mut moments[parameter],
+                kept,
+            );
         }
         norms
     }
@@ -277,9 +290,12 @@ fn blocks<'a>(
     let kept = kept.into_iter().flat_map(move |kept| kept.blocks_mut(height)).map(|(_, rows)| rows);
     let kept = kept.chain(std::iter::repeat_with(Default::default));
     let (first, second) = (rows(first), rows(second));
-    values.blocks_mut(height).zip(first).zip(second).zip(kept).map(|((((place, values), first), second), kept)| {
-        Block { place, values, first, second, kept }
-    })
+    values
+        .blocks_mut(height)
+        .zip(first)
+        .zip(second)
+        .zip(kept)
+        .map(|((((place, values), first), second), kept)| Block { place, values, first, second, kept })
 }
 
 fn weight_gradient(

@@ -20,7 +20,13 @@ fn value(at: usize, salt: usize) -> f32 {
 
 impl Case {
     fn new(widths: &[usize], activation: Activation) -> Self {
-        Self { widths: widths.to_vec(), activation, probability: 0.0, bias: true, penalty: Penalty::default() }
+        Self {
+            widths: widths.to_vec(),
+            activation,
+            probability: 0.0,
+            bias: true,
+            penalty: Penalty::default(),
+        }
     }
 
     fn dropout(&self) -> Dropout {
@@ -71,23 +77,25 @@ impl Case {
                 self.dropout().mask(STEP, layer).fill(0, &mut factors);
             }
             let (mut out, mut slope) = (vec![], vec![]);
-            for at in 0..EXAMPLES * to {
+            for (at, factor) in factors.into_iter().enumerate() {
                 let (example, unit) = (at / to, at % to);
                 let terms = (0..from).map(|k| inputs[layer][example * from + k] * weights[k * to + unit]);
                 let z = terms.sum::<f64>() + if self.bias { bias[unit] } else { 0.0 };
                 let (value, derivative) = if hidden { activation(self.activation, z) } else { (z, 1.0) };
-                out.push(value * f64::from(factors[at]));
-                slope.push(derivative * f64::from(factors[at]));
+                out.push(value * f64::from(factor));
+                slope.push(derivative * f64::from(factor));
             }
             inputs.push(out);
             slopes.push(slope);
         }
         let classes = self.widths[shapes.len()];
-        let (mut loss, mut delta) = (0.0, inputs.pop().unwrap());
+        let (mut loss, mut delta) = (0.0, inputs.pop().expect("a layer"));
         for (row, label) in delta.chunks_mut(classes).zip(self.labels(EXAMPLES)) {
             let total: f64 = row.iter().map(|value| value.exp()).sum();
             loss += (total.ln() - row[label as usize]) / EXAMPLES as f64;
-            row.iter_mut().for_each(|value| *value = value.exp() / total / EXAMPLES as f64);
+            for value in row.iter_mut() {
+                *value = value.exp() / total / EXAMPLES as f64;
+            }
             row[label as usize] -= 1.0 / EXAMPLES as f64;
         }
         let mut gradients = vec![];
@@ -122,20 +130,35 @@ impl Case {
     fn check(&self) {
         let (loss, gradients) = self.reference();
         let lr = 0.5;
-        let mut trainer = self.trainer(&Optimizer { name: OptimizerName::Sgd, momentum: 0.0, ..Default::default() });
+        let mut trainer =
+            self.trainer(&Optimizer { name: OptimizerName::Sgd, momentum: 0.0, ..Default::default() });
         let features = self.features(EXAMPLES);
         let before = trainer.network().parameters();
-        let found = cross_entropy(trainer.forward(&features, STEP), &self.labels(EXAMPLES), self.widths[self.widths.len() - 1]);
+        let found = cross_entropy(
+            trainer.forward(&features, STEP),
+            &self.labels(EXAMPLES),
+            self.widths[self.widths.len() - 1],
+        );
         let norms = trainer.backward_and_step(&features, lr, 1);
         let name = format!("{:?} {:?}", self.widths, self.activation);
-        assert!((found.sum / EXAMPLES as f64 - loss).abs() < 2e-6 * (1.0 + loss), "{name}: {found:?}, expected {loss}");
+        assert!(
+            (found.sum / EXAMPLES as f64 - loss).abs() < 2e-6 * (1.0 + loss),
+            "{name}: {found:?}, expected {loss}"
+        );
         for (at, gradient) in gradients.iter().enumerate() {
             let norm = gradient.iter().map(|value| value * value).sum::<f64>().sqrt();
-            assert!((norms[at] - norm).abs() < 1e-5 * norm + 1e-12, "{name}, parameter {at}: {} {norm}", norms[at]);
+            assert!(
+                (norms[at] - norm).abs() < 1e-5 * norm + 1e-12,
+                "{name}, parameter {at}: {} {norm}",
+                norms[at]
+            );
             let after = &trainer.network().parameters()[at];
             for ((after, before), slope) in after.iter().zip(&before[at]).zip(gradient) {
                 let expected = f64::from(*before) - lr * slope;
-                assert!((f64::from(*after) - expected).abs() < 1e-6, "{name}, parameter {at}: {after} {expected}");
+                assert!(
+                    (f64::from(*after) - expected).abs() < 1e-6,
+                    "{name}, parameter {at}: {after} {expected}"
+                );
             }
         }
     }
@@ -146,7 +169,13 @@ fn activation(function: Activation, z: f64) -> (f64, f64) {
     match function {
         Activation::Identity => (z, 1.0),
         Activation::Relu => (z.max(0.0), f64::from(u8::from(z > 0.0))),
-        Activation::LeakyRelu => if z > 0.0 { (z, 1.0) } else { (0.01 * z, 0.01) },
+        Activation::LeakyRelu => {
+            if z > 0.0 {
+                (z, 1.0)
+            } else {
+                (0.01 * z, 0.01)
+            }
+        }
         Activation::Tanh => (z.tanh(), 1.0 - z.tanh().powi(2)),
         Activation::Sigmoid => (sigmoid, sigmoid * (1.0 - sigmoid)),
         Activation::Silu => (z * sigmoid, sigmoid * (1.0 + z * (1.0 - sigmoid))),
@@ -160,7 +189,15 @@ fn activation(function: Activation, z: f64) -> (f64, f64) {
 
 #[test]
 fn every_shape_is_the_double_precision_step() {
-    for widths in [&[1, 1][..], &[5, 2], &[3, 1, 2], &[40, 33, 7], &[784, 40, 10], &[300, 129, 64, 31, 3], &[7, 100, 40]] {
+    for widths in [
+        &[1, 1][..],
+        &[5, 2],
+        &[3, 1, 2],
+        &[40, 33, 7],
+        &[784, 40, 10],
+        &[300, 129, 64, 31, 3],
+        &[7, 100, 40],
+    ] {
         Case::new(widths, Activation::Tanh).check();
     }
 }
@@ -181,10 +218,12 @@ fn penalties_and_layers_without_bias_are_those_of_double_precision() {
     Case { bias: false, ..Case::new(&[20, 35, 4], Activation::Relu) }.check();
 }
 
+type Moments = [Option<Vec<f32>>; 2];
+
 /// Some steps of a network that is large enough for several threads; its parameters, moments and norms.
-fn trained(threads: usize, name: OptimizerName) -> (Vec<Vec<f32>>, Vec<[Option<Vec<f32>>; 2]>, Vec<f64>) {
+fn trained(threads: usize, name: OptimizerName) -> (Vec<Vec<f32>>, Vec<Moments>, Vec<f64>) {
     let case = Case { probability: 0.2, ..Case::new(&[200, 300, 70, 10], Activation::Relu) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     pool.install(|| {
         let mut trainer = case.trainer(&Optimizer { name, momentum: 0.9, ..Default::default() });
         let (features, labels) = (case.features(150), case.labels(150));
@@ -226,7 +265,8 @@ fn kept_gradients_of_parts_make_the_step_of_the_whole() {
         }
         parts.step_kept(0.1, repetition);
         if repetition == 1 {
-            let pairs = parts.network().parameters().concat().into_iter().zip(whole.network().parameters().concat());
+            let pairs =
+                parts.network().parameters().concat().into_iter().zip(whole.network().parameters().concat());
             assert!(pairs.into_iter().all(|(part, whole)| (part - whole).abs() < 1e-7));
             cross_entropy(whole.forward(&features, 0), &labels, 6);
             whole.backward_and_step(&features, 0.1, 2);

@@ -1,6 +1,7 @@
 //! One batch of examples, as tensors on a device.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
 
 use crate::{Normalizer, Split};
 
@@ -31,6 +32,9 @@ impl Batch {
     }
 }
 
+/// Values that are worth handing to another thread.
+const VALUES: usize = 1 << 14;
+
 impl Split {
     /// The examples at `positions`, scaled by `normalizer`, on `device`, as batch number `step`.
     ///
@@ -41,10 +45,17 @@ impl Split {
     /// If a position is not below [`Split::len`].
     #[must_use]
     pub fn batch(&self, positions: &[u32], normalizer: &Normalizer, step: u64, device: &Device) -> Batch {
-        let mut features = Vec::with_capacity(positions.len() * self.features());
-        for &position in positions {
-            normalizer.append(self.raw(position as usize), &mut features);
-        }
+        let width = self.features();
+        let mut features = vec![0.0; positions.len() * width];
+        // Examples lie scattered in memory: threads wait for them side by side.
+        let examples = (VALUES / width).max(1);
+        features.par_chunks_mut(examples * width).zip(positions.par_chunks(examples)).for_each(
+            |(features, positions)| {
+                for (features, &position) in features.chunks_mut(width).zip(positions) {
+                    normalizer.write(self.raw(position as usize), features);
+                }
+            },
+        );
         let labels: Vec<u32> = positions.iter().map(|&position| self.label(position as usize)).collect();
         let targets: Vec<i64> = labels.iter().copied().map(i64::from).collect();
         let shape = [positions.len(), self.features()];

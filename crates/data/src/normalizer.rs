@@ -1,6 +1,7 @@
 //! How raw values are scaled before a network sees them.
 
 use kiln_config::Normalization;
+use pulp::Arch;
 use serde::{Deserialize, Serialize};
 
 use crate::{Raw, Split};
@@ -50,23 +51,34 @@ impl Normalizer {
         }
     }
 
-    /// Appends the scaled features of `raw` to `out`.
+    /// Writes the scaled features of `raw` to `out`.
     ///
     /// # Panics
-    /// If this scales columns, and `raw` has another number of them.
-    pub fn append(&self, raw: Raw<'_>, out: &mut Vec<f32>) {
-        match raw {
-            Raw::Bytes(values) => self.append_values(values, out),
-            Raw::Floats(values) => self.append_values(values, out),
-        }
+    /// If `out` has another number of values than `raw`, or this scales columns and `raw` has another number of them.
+    pub fn write(&self, raw: Raw<'_>, out: &mut [f32]) {
+        assert_eq!(raw.len(), out.len(), "a place for every value");
+        // The closure is compiled for every set of vector instructions; the processor's own is taken. A division
+        // rounds in the same way in each.
+        Arch::new().dispatch(
+            #[inline(always)]
+            || match raw {
+                Raw::Bytes(values) => self.write_values(values, out),
+                Raw::Floats(values) => self.write_values(values, out),
+            },
+        );
     }
 
     // Each arm is one pass over slices without a branch or a lookup in it, which the compiler vectorizes.
-    fn append_values<T: Copy + Into<f32>>(&self, values: &[T], out: &mut Vec<f32>) {
+    #[expect(
+        clippy::inline_always,
+        reason = "the vector instructions reach what is inlined, and nothing else"
+    )]
+    #[inline(always)]
+    fn write_values<T: Copy + Into<f32>>(&self, values: &[T], out: &mut [f32]) {
         match self {
-            &Self::Divide { divisor } => out.extend(values.iter().map(|&value| value.into() / divisor)),
+            &Self::Divide { divisor } => each(values, out, |value| value / divisor),
             &Self::Standardize { divisor, mean, deviation } => {
-                out.extend(values.iter().map(|&value| (value.into() / divisor - mean) / deviation));
+                each(values, out, |value| (value / divisor - mean) / deviation);
             }
             Self::Columns { offset, spread } => {
                 assert_eq!(
@@ -74,14 +86,21 @@ impl Normalizer {
                     offset.len(),
                     "examples have the columns that the scaling was fitted on"
                 );
-                let columns = values.iter().zip(offset).zip(spread);
-                out.extend(columns.map(
-                    |((&value, offset), &spread)| {
-                        if spread == 0.0 { 0.0 } else { (value.into() - offset) / spread }
-                    },
-                ));
+                for ((out, &value), (offset, &spread)) in
+                    out.iter_mut().zip(values).zip(offset.iter().zip(spread))
+                {
+                    *out = if spread == 0.0 { 0.0 } else { (value.into() - offset) / spread };
+                }
             }
         }
+    }
+}
+
+#[expect(clippy::inline_always, reason = "the vector instructions reach what is inlined, and nothing else")]
+#[inline(always)]
+fn each<T: Copy + Into<f32>>(values: &[T], out: &mut [f32], scale: impl Fn(f32) -> f32) {
+    for (out, &value) in out.iter_mut().zip(values) {
+        *out = scale(value.into());
     }
 }
 
@@ -155,9 +174,9 @@ mod tests {
     }
 
     fn scaled(normalizer: &Normalizer, split: &Split) -> Vec<f32> {
-        let mut out = Vec::new();
-        for position in 0..split.len() {
-            normalizer.append(split.raw(position), &mut out);
+        let mut out = vec![0.0; split.len() * split.features()];
+        for (position, out) in out.chunks_mut(split.features()).enumerate() {
+            normalizer.write(split.raw(position), out);
         }
         out
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn_dataset::{Dataset, DatasetError};
 
-use crate::{Normalizer, Profile, Raw, storage::Storage};
+use crate::{Profile, Raw, storage::Storage};
 
 /// Examples for one use (training, validation or test). A clone is cheap: it shares everything.
 ///
@@ -16,7 +16,7 @@ pub struct Split {
     labels: Arc<[u32]>,
 }
 
-/// One example with its values as the source has them, not scaled (see [`Normalizer::append`]).
+/// One example with its values as the source has them, not scaled (see [`crate::Normalizer::write`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// Raw values, one per feature.
@@ -81,16 +81,6 @@ impl Split {
     #[must_use]
     pub fn source_row(&self, position: usize) -> u32 {
         self.rows[position]
-    }
-
-    /// Writes the scaled features of the example at `position` to `out`.
-    ///
-    /// # Panics
-    /// If `position` is not below [`Split::len`], or `out` is not [`Split::features`] long.
-    pub fn write_features(&self, position: usize, normalizer: &Normalizer, out: &mut [f32]) {
-        let mut scaled = Vec::with_capacity(self.features());
-        normalizer.append(self.raw(position), &mut scaled);
-        out.copy_from_slice(&scaled);
     }
 
     /// The number of examples of each of `class_count` classes.

@@ -9,15 +9,17 @@ mod error;
 mod initialization;
 mod loss;
 mod mlp;
+mod predictor;
 mod tally;
 mod weights;
 
 pub use activation::activate;
-pub use dropout::{Dropout, Pass};
 pub use error::ModelError;
 pub use initialization::check_weights;
+pub use kiln_cpu::{Dropout, Pass};
 pub use loss::{Loss, correct};
 pub use mlp::{Mlp, NonFinite, ParameterUpdate};
+pub use predictor::{Predicted, Predictor};
 pub use tally::Tally;
 pub use weights::{
     MODEL_FILE, Parameter, parameters_from_safetensors, parameters_to_safetensors, weights_sha256,

@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use kiln_config::LossName;
+use kiln_config::{LossName, Output};
 
 use crate::{Mlp, ModelError, Tally};
 
@@ -33,6 +33,24 @@ impl Loss {
             l1: config.l1,
             l2: config.l2,
         })
+    }
+
+    /// Whether this is the cross-entropy of the softmax of the last layer's values and no more, given what they are
+    /// turned into.
+    #[must_use]
+    pub fn is_plain_cross_entropy(&self, output: Output) -> bool {
+        let pair = matches!(
+            (self.name, output),
+            (LossName::CrossEntropy, Output::Logits | Output::LogSoftmax)
+                | (LossName::Nll, Output::LogSoftmax)
+        );
+        pair && self.label_smoothing == 0.0 && self.class_weights.is_empty()
+    }
+
+    /// The factors of the penalty on the weights: of their absolute values, and of their squares.
+    #[must_use]
+    pub fn penalty_factors(&self) -> [f64; 2] {
+        [self.l1, self.l2]
     }
 
     /// The mean loss of a batch, shape `[1]`: `output` has shape [batch, classes], `targets` `[batch]`.

@@ -5,9 +5,10 @@ use burn::nn::Linear;
 use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 use kiln_config::{Activation, LossName, Model, Output};
+use kiln_cpu::{Dense, Dropout, Network, Pass};
 
 use crate::activation::activate;
-use crate::dropout::{Dropout, Pass};
+use crate::dropout::drop_units;
 use crate::initialization::{check_weights, layer_widths, start_layer};
 use crate::{ModelError, Parameter};
 
@@ -59,7 +60,12 @@ impl Mlp {
     /// The network's output for `features` of shape [batch, inputs]: shape [batch, classes].
     #[must_use]
     pub fn forward(&self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
-        let logits = self.logits(features, pass);
+        self.output_of(self.logits(features, pass))
+    }
+
+    /// What the last layer's values, `logits`, are turned into; the shape stays.
+    #[must_use]
+    pub fn output_of(&self, logits: Tensor<2>) -> Tensor<2> {
         match self.head.output {
             Output::Auto | Output::Logits => logits,
             Output::LogSoftmax => log_softmax(logits, 1),
@@ -94,6 +100,24 @@ impl Mlp {
         &self.layers
     }
 
+    /// The same network for [`kiln_cpu`]: a copy, which knows no output function.
+    ///
+    /// # Panics
+    /// If a parameter is not of 32-bit floats.
+    #[must_use]
+    pub fn to_network(&self) -> Network {
+        let values = |tensor: Tensor<1>| -> Vec<f32> {
+            tensor.into_data().try_to_vec().expect("parameters are 32-bit floats")
+        };
+        let layers = self.layers.iter().map(|layer| {
+            let weight = layer.weight.val();
+            let bias = layer.bias.as_ref().map(|bias| values(bias.val()));
+            let shape = weight.dims();
+            Dense::new(&values(weight.flatten(0, 1)), bias.as_deref(), shape)
+        });
+        Network::new(self.head.activation, self.head.dropout, layers.collect())
+    }
+
     /// Puts every parameter through `update`, in the fixed order of [`Mlp::parameters`].
     pub fn update_parameters(&mut self, update: &mut impl ParameterUpdate) {
         self.layers = std::mem::take(&mut self.layers)
@@ -115,7 +139,7 @@ impl Mlp {
             .enumerate()
             .map(|(index, layer)| {
                 let activations = activate(self.head.activation, layer.forward(input.clone()));
-                input = self.head.dropout.forward(activations.clone(), index, Pass::Inference);
+                input = drop_units(&self.head.dropout, activations.clone(), index, Pass::Inference);
                 activations
             })
             .collect()
@@ -140,7 +164,7 @@ impl Mlp {
             if !finite(values.clone()) {
                 return Some(NonFinite::Values { layer: index });
             }
-            activations = self.head.dropout.forward(activate(self.head.activation, values), index, pass);
+            activations = drop_units(&self.head.dropout, activate(self.head.activation, values), index, pass);
         }
         None
     }
@@ -156,6 +180,17 @@ impl Mlp {
             }
         }
         parameters
+    }
+
+    /// Other values for every parameter, in the order of [`Mlp::parameters`], with their names and shapes.
+    #[must_use]
+    pub fn named(&self, values: Vec<Vec<f32>>) -> Vec<Parameter> {
+        let shapes = self.layers.iter().enumerate().flat_map(|(index, layer)| {
+            let weight = (format!("layers.{index}.weight"), layer.weight.val().dims().to_vec());
+            let bias = |bias: &Param<Tensor<1>>| (format!("layers.{index}.bias"), bias.val().dims().to_vec());
+            std::iter::once(weight).chain(layer.bias.as_ref().map(bias))
+        });
+        shapes.zip(values).map(|((name, shape), values)| Parameter { name, shape, values }).collect()
     }
 
     /// Replaces every parameter by the one of the same name in `stored`.
@@ -184,7 +219,7 @@ impl Mlp {
         let (last, hidden) = self.layers.split_last().expect("a network has at least one layer");
         let activations = hidden.iter().enumerate().fold(features, |input, (index, layer)| {
             let activations = activate(self.head.activation, layer.forward(input));
-            self.head.dropout.forward(activations, index, pass)
+            drop_units(&self.head.dropout, activations, index, pass)
         });
         last.forward(activations)
     }

@@ -19,13 +19,13 @@ pub struct Classifier {
 }
 
 /// What a training step found, still on the device.
-pub(crate) struct StepOutput {
+pub(crate) struct DeviceOutput {
     pub(crate) loss: Tensor<1>,
     pub(crate) correct: Tensor<1, Int>,
     pub(crate) examples: u64,
 }
 
-impl StepOutput {
+impl DeviceOutput {
     /// Reads the figures back from the device and adds them to `tally`; returns the batch's mean loss.
     pub(crate) fn read_into(self, tally: &mut Tally) -> f64 {
         let loss = f64::from(self.loss.into_scalar::<f32>());
@@ -43,22 +43,45 @@ impl Classifier {
     }
 
     /// One forward and backward pass; the loss that is reported leaves out the penalty on the weights.
-    pub(crate) fn forward_backward(&self, batch: Batch) -> (GradientsParams, StepOutput) {
+    pub(crate) fn forward_backward(&self, batch: Batch) -> (GradientsParams, DeviceOutput) {
         let (objective, output) = self.forward(batch);
         (self.backward(&objective), output)
     }
 
     /// The mean loss of a batch with the penalty on the weights, and what is reported of it.
-    pub(crate) fn forward(&self, batch: Batch) -> (Tensor<1>, StepOutput) {
-        let [examples, _] = batch.features.dims();
+    pub(crate) fn forward(&self, batch: Batch) -> (Tensor<1>, DeviceOutput) {
         let output = self.mlp.forward(batch.features, Pass::Training { step: batch.step });
-        let loss = self.loss.mean(output.clone(), batch.targets.clone());
-        let objective = match self.loss.penalty(&self.mlp) {
-            Some(penalty) => loss.clone() + penalty,
-            None => loss.clone(),
-        };
-        let correct = correct(output.inner(), batch.targets);
-        (objective, StepOutput { loss: loss.inner(), correct, examples: examples as u64 })
+        let (loss, figures) = self.figures(output, batch.targets);
+        match self.loss.penalty(&self.mlp) {
+            Some(penalty) => (loss + penalty, figures),
+            None => (loss, figures),
+        }
+    }
+
+    /// The mean loss of a batch, given the last layer's values, and what is reported of it.
+    pub(crate) fn loss_of_logits(
+        &self,
+        logits: Tensor<2>,
+        targets: Tensor<1, Int>,
+    ) -> (Tensor<1>, DeviceOutput) {
+        self.figures(self.mlp.output_of(logits), targets)
+    }
+
+    fn figures(&self, output: Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, DeviceOutput) {
+        let [examples, _] = output.dims();
+        let loss = self.loss.mean(output.clone(), targets.clone());
+        let correct = correct(output.inner(), targets);
+        (loss.clone(), DeviceOutput { loss: loss.inner(), correct, examples: examples as u64 })
+    }
+
+    /// The loss that the network is trained on.
+    pub(crate) fn loss(&self) -> &Loss {
+        &self.loss
+    }
+
+    /// Whether that is the cross-entropy of the softmax of the last layer's values and no more.
+    pub(crate) fn is_plain_cross_entropy(&self) -> bool {
+        self.loss.is_plain_cross_entropy(self.mlp.output())
     }
 
     /// The gradient of every parameter.

@@ -1,6 +1,6 @@
 //! Where figures stopped being numbers, and what to do about it.
 
-use kiln_model::{NonFinite, Pass};
+use kiln_model::{NonFinite, Parameter, Pass};
 
 use crate::setting::Setting;
 use crate::state::TrainingState;
@@ -18,16 +18,16 @@ pub(crate) fn of_loss(
     error(setting, state, "loss", value, step, place)
 }
 
-/// The error for a gradient that is not finite; `norms` has one entry per parameter.
+/// The error for a gradient that is not finite; `norms` has one entry for each of
+/// `parameters`.
 pub(crate) fn of_gradient(
     setting: &Setting,
     state: &TrainingState,
-    model: &Classifier,
+    parameters: &[Parameter],
     norms: &[f64],
 ) -> TrainingError {
-    let names = model.mlp.parameters();
     // Gradients flow from the last layer to the first, so the last one that is not finite came first.
-    let first = norms.iter().zip(&names).rfind(|(norm, _)| !norm.is_finite());
+    let first = norms.iter().zip(parameters).rfind(|(norm, _)| !norm.is_finite());
     let (value, name) =
         first.map_or((f64::NAN, "the sum of all"), |(norm, parameter)| (*norm, &parameter.name));
     let place = format!("the gradient of {name} is the first that is not finite, counted from the output");

@@ -4,18 +4,16 @@
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use kiln_config::{Experiment, LayerWeights};
+use kiln_config::{Experiment, LayerWeights, Optimizer, OptimizerName};
 use kiln_data::Batch;
-use kiln_model::{Loss, Mlp, Pass};
+use kiln_model::{Loss, Mlp, Parameter, Pass, Tally};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::Classifier;
-use crate::gradients::Gradients;
-use crate::optimizer::NetworkOptimizer;
+use crate::engine::{Engine, Step, UpdateRule, engine};
 use crate::schedule::Schedule;
-use crate::update_rule::UpdateRule;
 
 /// Single precision, sums in another order.
 const TOLERANCE: f64 = 3e-6;
@@ -125,8 +123,18 @@ fn values(tensor: Tensor<1>) -> Vec<f64> {
     tensor.into_data().iter::<f32>().map(f64::from).collect()
 }
 
-fn parameters(model: &Classifier) -> Vec<f64> {
-    model.mlp.parameters().into_iter().flat_map(|parameter| parameter.values).map(f64::from).collect()
+fn values_of(parameters: Vec<Parameter>) -> Vec<f64> {
+    parameters.into_iter().flat_map(|parameter| parameter.values).map(f64::from).collect()
+}
+
+/// Every way to compute a step, with its name.
+fn engines(experiment: &Experiment) -> [(&'static str, Box<dyn Engine>); 3] {
+    let engine = |fused, on_host| engine(classifier(experiment), experiment, fused, on_host);
+    [
+        ("Kiln's kernels", engine(true, true)),
+        ("autodiff, steps on slices", engine(false, true)),
+        ("autodiff, steps on tensors", engine(false, false)),
+    ]
 }
 
 /// Weights then biases of each layer, in the order of [`Mlp::parameters`].
@@ -143,49 +151,47 @@ fn forward_loss_and_gradients_are_those_of_pytorch() {
         let model = classifier(&experiment);
         let output = model.mlp.forward(batch(&network, 0..6).features, Pass::Inference);
         assert_close(&values(output.flatten(0, 1).inner()), &case.output.concat(), TOLERANCE, &case.name);
-        let (gradients, step) = model.forward_backward(batch(&network, 0..6));
-        assert_close(&values(step.loss.clone()), &[case.loss], TOLERANCE, &case.name);
-        if let (Some(objective), Some(penalty)) =
-            (case.objective, Loss::new(&experiment.loss, 3).expect("weights that fit").penalty(&model.mlp))
-        {
-            let found = values(step.loss + penalty.inner());
-            assert_close(&found, &[objective], TOLERANCE, &case.name);
+        if let (Some(objective), Some(penalty)) = (case.objective, model.loss().penalty(&model.mlp)) {
+            let found = case.loss + values(penalty.inner())[0];
+            assert_close(&[found], &[objective], TOLERANCE, &case.name);
         }
-        let gradients = Gradients::new(&model.mlp, gradients, true);
-        let found: Vec<f64> = gradients.into_entries().flat_map(values).collect();
-        assert_close(&found, &flat(&case.gradients), TOLERANCE, &case.name);
+        let optimizer = Optimizer { name: OptimizerName::Sgd, momentum: 0.0, ..Optimizer::default() };
+        for (engine_name, mut engine) in engines(&Experiment { optimizer, ..experiment }) {
+            let what = format!("{} by {engine_name}", case.name);
+            let before = values_of(engine.parameters());
+            let loss = engine.forward(batch(&network, 0..6)).read_into(&mut Tally::default());
+            assert_close(&[loss], &[case.loss], TOLERANCE, &what);
+            // A step of this size leaves the gradient as the difference.
+            engine.backward_and_step(Step { lr: 1.0, norms: false });
+            let after = values_of(engine.parameters());
+            let found: Vec<f64> = before.iter().zip(after).map(|(before, after)| before - after).collect();
+            assert_close(&found, &flat(&case.gradients), TOLERANCE, &what);
+        }
     }
 }
 
-/// Ten steps of a case; `checked` sees the model after each.
+/// Ten steps of a case; `checked` sees the engine after each.
 fn ten_steps(
     case: &OptimizerCase,
     network: &Network,
-    on_host: bool,
-    mut checked: impl FnMut(usize, &Classifier),
+    experiment: &Experiment,
+    engine: &mut dyn Engine,
+    checked: impl Fn(usize, &dyn Engine),
 ) {
-    let experiment = experiment(&case.config, network);
-    let mut model = classifier(&experiment);
-    let rule = UpdateRule::new(&experiment.optimizer, on_host);
-    let mut optimizer = NetworkOptimizer::new(rule, &model.mlp);
     let accumulation = experiment.training.gradient_accumulation;
     let rows = 6 / accumulation;
     for step in 1..=10 {
-        let mut sum: Option<Gradients> = None;
         let mut loss = 0.0;
-        for part in 0..accumulation {
-            let (gradients, output) = model.forward_backward(batch(network, part * rows..(part + 1) * rows));
-            loss += values(output.loss)[0] / accumulation as f64;
-            let gradients = Gradients::new(&model.mlp, gradients, on_host);
-            sum = Some(match sum {
-                Some(sum) => sum.add(gradients),
-                None => gradients,
-            });
+        for part in 1..=accumulation {
+            let output = engine.forward(batch(network, (part - 1) * rows..part * rows));
+            loss += output.read_into(&mut Tally::default()) / accumulation as f64;
+            if part < accumulation {
+                engine.backward();
+            }
         }
         assert_close(&[loss], &[case.losses[step - 1]], tolerance(case, step), &case.name);
-        let mean = sum.expect("at least one part").mean_of(accumulation);
-        optimizer.step(&mut model.mlp, mean.clip(&experiment.training), experiment.optimizer.lr);
-        checked(step, &model);
+        engine.backward_and_step(Step { lr: experiment.optimizer.lr, norms: true });
+        checked(step, engine);
     }
 }
 
@@ -198,15 +204,17 @@ fn tolerance(case: &OptimizerCase, step: usize) -> f64 {
 }
 
 #[test]
-fn ten_steps_of_each_optimizer_are_those_of_pytorch_on_both_paths() {
+fn ten_steps_of_each_optimizer_are_those_of_pytorch_on_every_engine() {
     let Golden { network, optimizers, .. } = golden();
     assert_eq!(optimizers.len(), 15);
     for case in &optimizers {
-        for on_host in [true, false] {
-            ten_steps(case, &network, on_host, |step, model| {
+        let experiment = experiment(&case.config, &network);
+        for (name, mut engine) in engines(&experiment) {
+            ten_steps(case, &network, &experiment, &mut *engine, |step, engine| {
                 if let Some(expected) = case.after.get(&step.to_string()) {
-                    let what = format!("{} (on host: {on_host}) after step {step}", case.name);
-                    assert_close(&parameters(model), &flat(expected), tolerance(case, step), &what);
+                    let what = format!("{} by {name} after step {step}", case.name);
+                    let found = values_of(engine.parameters());
+                    assert_close(&found, &flat(expected), tolerance(case, step), &what);
                 }
             });
         }
@@ -228,7 +236,12 @@ fn burns_own_module_optimizer_takes_the_same_steps() {
             let (gradients, _): (GradientsParams, _) = model.forward_backward(batch(&network, 0..6));
             model = optimizer.step(experiment.optimizer.lr, model, gradients);
         }
-        assert_close(&parameters(&model.valid()), &flat(&case.after["10"]), tolerance(case, 10), &case.name);
+        assert_close(
+            &values_of(model.valid().mlp.parameters()),
+            &flat(&case.after["10"]),
+            tolerance(case, 10),
+            &case.name,
+        );
     }
 }
 

@@ -1,12 +1,9 @@
 //! How each layer fares: the signs of exploding and vanishing gradients, of dead and saturated units.
 
-use burn::module::Module;
-use burn::tensor::Tensor;
 use kiln_config::Activation;
-use kiln_data::Batch;
-use kiln_model::{Mlp, Parameter};
+use kiln_model::Parameter;
 
-use crate::Classifier;
+use crate::engine::Activations;
 
 /// Distance from its limits at which a sigmoid counts as saturated; its slope is then below 0.05.
 const SIGMOID_MARGIN: f64 = 0.05;
@@ -33,53 +30,33 @@ pub(crate) struct Health {
     activation: Activation,
 }
 
-/// What is measured before an optimizer step, to compare with what is there after it.
-pub(crate) struct Before {
-    weights: Vec<Parameter>,
-    gradient_norms: Vec<f64>,
-}
-
-impl Before {
-    /// `norms` has the norm of each parameter's gradient, in the order of [`Mlp::parameters`].
-    pub(crate) fn new(mlp: &Mlp, norms: &[f64]) -> Self {
-        let parameters = mlp.parameters();
-        let is_weight = |parameter: &Parameter| parameter.shape.len() == 2;
-        let gradient_norms =
-            parameters.iter().zip(norms).filter(|(parameter, _)| is_weight(parameter)).map(|(_, &norm)| norm);
-        Self {
-            gradient_norms: gradient_norms.collect(),
-            weights: parameters.into_iter().filter(is_weight).collect(),
-        }
-    }
-
-    /// The health of every layer, given the model after the step and the batch that it was taken on.
-    pub(crate) fn health(self, model: &Classifier, batch: Batch) -> Health {
-        let mlp = model.valid().mlp;
-        let mut inactive = inactive_shares(&mlp, batch.features.inner()).into_iter();
-        let after = mlp.parameters().into_iter().filter(|parameter| parameter.shape.len() == 2);
-        let layers = self
-            .weights
-            .iter()
-            .zip(after)
-            .zip(self.gradient_norms)
-            .map(|((before, after), gradient_norm)| {
-                let weight_norm = norm(after.values.iter().copied());
-                let step =
-                    norm(before.values.iter().zip(&after.values).map(|(before, after)| after - before));
-                let update_ratio = if step == 0.0 { 0.0 } else { step / weight_norm };
-                LayerHealth {
-                    gradient_norm,
-                    weight_norm,
-                    update_ratio,
-                    inactive_share: inactive.next().flatten(),
-                }
-            })
-            .collect();
-        Health { layers, activation: mlp.activation() }
-    }
-}
-
 impl Health {
+    /// The health of every layer, given the parameters before and after the step, the norm of each one's gradient,
+    /// and what the hidden layers give out after it for the batch that it was taken on.
+    pub(crate) fn new(
+        before: &[Parameter],
+        after: &[Parameter],
+        gradient_norms: &[f64],
+        activation: Activation,
+        hidden: &[Activations],
+    ) -> Self {
+        let mut inactive = hidden.iter().map(|hidden| inactive_share(activation, hidden));
+        let weights = before.iter().zip(after).zip(gradient_norms);
+        let weights = weights.filter(|((before, _), _)| before.shape.len() == 2);
+        let layers = weights.map(|((before, after), &gradient_norm)| {
+            let weight_norm = norm(after.values.iter().copied());
+            let step = norm(before.values.iter().zip(&after.values).map(|(before, after)| after - before));
+            let update_ratio = if step == 0.0 { 0.0 } else { step / weight_norm };
+            LayerHealth {
+                gradient_norm,
+                weight_norm,
+                update_ratio,
+                inactive_share: inactive.next().flatten(),
+            }
+        });
+        Self { layers: layers.collect(), activation }
+    }
+
     /// The figures as the metric log has them: `layers.0.gradient_norm` and so on.
     pub(crate) fn figures(&self) -> impl Iterator<Item = (String, f64)> {
         let inactive_name = match self.activation {
@@ -110,28 +87,32 @@ impl Health {
     }
 }
 
-/// For each hidden layer the share of inactive units; none for activations that know no such state.
-fn inactive_shares(mlp: &Mlp, features: Tensor<2>) -> Vec<Option<f64>> {
-    let share: fn(Tensor<2>) -> Tensor<1> = match mlp.activation() {
-        Activation::Relu => dead_share,
-        Activation::Sigmoid => |units| saturated_share(units - 0.5, 0.5 - SIGMOID_MARGIN),
-        Activation::Tanh => |units| saturated_share(units, 1.0 - TANH_MARGIN),
-        _ => return Vec::new(),
-    };
-    mlp.hidden_activations(features)
-        .into_iter()
-        .map(|units| Some(f64::from(share(units).into_scalar::<f32>())))
-        .collect()
+/// The share of a layer's inactive units; none for activations that know no such state.
+fn inactive_share(activation: Activation, hidden: &Activations) -> Option<f64> {
+    match activation {
+        Activation::Relu => Some(dead_share(hidden)),
+        Activation::Sigmoid => Some(saturated_share(hidden, 0.5, 0.5 - SIGMOID_MARGIN)),
+        Activation::Tanh => Some(saturated_share(hidden, 0.0, 1.0 - TANH_MARGIN)),
+        _ => None,
+    }
 }
 
 /// The share of units that are zero for every example of the batch.
-fn dead_share(units: Tensor<2>) -> Tensor<1> {
-    units.max_dim(0).equal_elem(0.0).float().mean()
+fn dead_share(hidden: &Activations) -> f64 {
+    let mut awake = vec![false; hidden.units];
+    for example in hidden.values.chunks_exact(hidden.units) {
+        for (awake, value) in awake.iter_mut().zip(example) {
+            *awake |= *value != 0.0;
+        }
+    }
+    let dead = awake.iter().filter(|awake| !**awake).count();
+    dead as f64 / hidden.units as f64
 }
 
-/// The share of values that are further from zero than `limit`.
-fn saturated_share(values: Tensor<2>, limit: f64) -> Tensor<1> {
-    values.abs().greater_elem(limit).float().mean()
+/// The share of values that are further from `middle` than `limit`.
+fn saturated_share(hidden: &Activations, middle: f32, limit: f64) -> f64 {
+    let saturated = hidden.values.iter().filter(|value| f64::from((**value - middle).abs()) > limit).count();
+    saturated as f64 / hidden.values.len() as f64
 }
 
 fn norm(values: impl Iterator<Item = f32>) -> f64 {
@@ -140,23 +121,19 @@ fn norm(values: impl Iterator<Item = f32>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
 
-    fn units(values: [[f32; 3]; 2]) -> Tensor<2> {
-        Tensor::from_floats(values, &Device::flex())
+    fn units(values: [[f32; 3]; 2]) -> Activations {
+        Activations { values: values.concat(), units: 3 }
     }
 
     #[test]
     fn a_unit_is_dead_when_no_example_wakes_it() {
-        let share = dead_share(units([[0.0, 0.0, 1.0], [0.0, 2.0, 0.0]]));
-        assert!((share.into_scalar::<f32>() - 1.0 / 3.0).abs() < 1e-6);
+        assert_eq!(dead_share(&units([[0.0, 0.0, 1.0], [0.0, 2.0, 0.0]])), 1.0 / 3.0);
     }
 
     #[test]
     fn values_near_the_limits_are_saturated() {
-        let share = saturated_share(units([[0.99, -0.99, 0.5], [0.0, -0.2, 0.96]]), 0.95);
-        assert!((share.into_scalar::<f32>() - 0.5).abs() < 1e-6);
+        assert_eq!(saturated_share(&units([[0.99, -0.99, 0.5], [0.0, -0.2, 0.96]]), 0.0, 0.95), 0.5);
     }
 }

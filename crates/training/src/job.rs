@@ -15,10 +15,10 @@ use kiln_data::{DataSet, SplitLoader};
 use kiln_model::{Loss, MODEL_FILE, Mlp, Parameter, parameters_from_safetensors, weights_sha256};
 
 use crate::dashboard::{Renderer, open_dashboard, settle_after_kill};
+use crate::engine::{Engine, UpdateRule, engine};
 use crate::event::Observer;
 use crate::metric::{FigureMetric, Kind};
 use crate::monitoring::Best;
-use crate::optimizer::NetworkOptimizer;
 use crate::recorder::Recorder;
 use crate::saver::{OPTIMIZER_FILE, Saver};
 use crate::schedule::Schedule;
@@ -27,7 +27,6 @@ use crate::state::TrainingState;
 use crate::stop::StopSignal;
 use crate::strategy::ExactStrategy;
 use crate::training_loop::{End, TrainingLoop};
-use crate::update_rule::UpdateRule;
 use crate::{Classifier, TrainingError};
 
 /// A run to train: everything that [`Job::train`] needs.
@@ -92,36 +91,35 @@ impl Job {
     fn train_inner(self, checkpoint: Option<&Checkpoint>) -> Result<Trained, TrainingError> {
         let Self { run, experiment, data, backend, dashboard, observer, stop } = self;
         let setting = setting(run, experiment, data, &backend, stop)?;
-        let rule = UpdateRule::new(&setting.experiment.optimizer, setting.on_host);
-        let mut model = build_model(&setting)?;
-        let mut optimizer = NetworkOptimizer::new(rule.clone(), &model.mlp);
+        let model = build_model(&setting)?;
         let mut schedule = schedule(&setting);
-        let state = match checkpoint {
-            Some(checkpoint) => restore(checkpoint, &setting, &mut model, &mut optimizer, &mut schedule)?,
-            None => {
-                TrainingState::new(setting.experiment.clone(), setting.data.sha256.clone(), schedule.state())
-            }
+        let new_engine = |model| engine(model, &setting.experiment, backend.fused, setting.on_host);
+        let (state, engine) = if let Some(checkpoint) = checkpoint {
+            restore(checkpoint, &setting, &model, new_engine, &mut schedule)?
+        } else {
+            let (experiment, data) = (setting.experiment.clone(), setting.data.sha256.clone());
+            (TrainingState::new(experiment, data, schedule.state()), new_engine(model))
         };
         let recorder = recorder(&setting, &state, observer)?;
         if let Some(reason) = state.over {
             // Killed between the last checkpoint and the end. The recorder has cut the log back and noted how
             // far the run had come: what is left to do is done once.
-            return Ok(trained(&model, &End { reason, state }));
+            return Ok(trained(&engine.parameters(), &End { reason, state }));
         }
         let saver = Saver::start(setting.run.clone(), setting.experiment.checkpoint.keep_latest_k);
         let training_loop = TrainingLoop {
             setting,
             saver,
             state,
-            optimizer,
+            engine,
             schedule,
             recorder,
             unread: Vec::new(),
             health: None,
-            accumulated: None,
+            accumulated: 0,
         };
-        let (model, end) = launch(training_loop, model, rule, dashboard)?;
-        Ok(trained(&model, &end))
+        let (model, end) = launch(training_loop, dashboard)?;
+        Ok(trained(&model.mlp.parameters(), &end))
     }
 }
 
@@ -178,10 +176,10 @@ fn schedule(setting: &Setting) -> Schedule {
 fn restore(
     checkpoint: &Checkpoint,
     setting: &Setting,
-    model: &mut Classifier,
-    optimizer: &mut NetworkOptimizer,
+    model: &Classifier,
+    new_engine: impl FnOnce(Classifier) -> Box<dyn Engine>,
     schedule: &mut Schedule,
-) -> Result<TrainingState, TrainingError> {
+) -> Result<(TrainingState, Box<dyn Engine>), TrainingError> {
     let mut state = TrainingState::of(checkpoint)?;
     state.check_unchanged(&setting.experiment, &setting.data.sha256)?;
     state.experiment = setting.experiment.clone();
@@ -192,16 +190,16 @@ fn restore(
         })?;
         Ok(parameters_from_safetensors(bytes)?)
     };
-    model.mlp = model.mlp.clone().load_parameters(&read(MODEL_FILE)?, &setting.training_device())?;
-    let names = model.mlp.parameters();
-    optimizer.restore(&names, &read(OPTIMIZER_FILE)?, state.optimizer_steps, &setting.device)?;
+    let mlp = model.mlp.clone().load_parameters(&read(MODEL_FILE)?, &setting.training_device())?;
+    let mut engine = new_engine(Classifier::new(mlp, model.loss().clone()));
+    engine.restore_moments(&read(OPTIMIZER_FILE)?, state.optimizer_steps)?;
     schedule.restore(state.plateau);
     setting.store.discard_after(checkpoint.step)?;
     setting.store.set_last(checkpoint.step)?;
     if let Some(best) = state.best.filter(|best| best.step == checkpoint.step) {
         setting.store.set_best(best.step)?;
     }
-    Ok(state)
+    Ok((state, engine))
 }
 
 fn recorder(
@@ -225,16 +223,14 @@ fn recorder(
 }
 
 /// Hands the loop to Burn's learner.
-fn launch(
-    training_loop: TrainingLoop,
-    model: Classifier,
-    rule: UpdateRule,
-    dashboard: bool,
-) -> Result<(Classifier, End), TrainingError> {
+fn launch(training_loop: TrainingLoop, dashboard: bool) -> Result<(Classifier, End), TrainingError> {
     let setting = &training_loop.setting;
     let [train, validation] = loaders(setting);
     let (lr, epochs) = (setting.experiment.optimizer.lr, setting.experiment.training.epochs);
     let first_epoch = training_loop.state.epochs_done();
+    // What Burn's learner is built with; the steps are the engine's.
+    let (model, rule) =
+        (training_loop.engine.model(), UpdateRule::new(&setting.experiment.optimizer, setting.on_host));
     let label = format!("{} {}", setting.run.name(), setting.run.id());
     let folder = setting.run.folder().to_owned();
     let strategy = Arc::new(ExactStrategy::new(training_loop));
@@ -289,13 +285,13 @@ fn loaders(setting: &Setting) -> [Arc<SplitLoader>; 2] {
     [loader(train), loader(setting.data.validation.as_ref().unwrap_or(train))]
 }
 
-fn trained(model: &Classifier, end: &End) -> Trained {
+fn trained(parameters: &[Parameter], end: &End) -> Trained {
     Trained {
         reason: end.reason,
         epochs: end.state.epochs_done(),
         steps: end.state.step,
         best: end.state.best,
-        weights_sha256: weights_sha256(&model.mlp.parameters()),
+        weights_sha256: weights_sha256(parameters),
         elapsed_seconds: end.state.elapsed_seconds,
     }
 }

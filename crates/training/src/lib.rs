@@ -6,18 +6,16 @@
 mod classifier;
 mod dashboard;
 mod diagnosis;
+mod engine;
 mod error;
 mod event;
 mod figures;
 #[cfg(test)]
 mod golden;
-mod gradients;
 mod health;
-mod host;
 mod job;
 mod metric;
 mod monitoring;
-mod optimizer;
 mod parity;
 mod recorder;
 mod saver;
@@ -28,11 +26,11 @@ mod step_profile;
 mod stop;
 mod strategy;
 mod training_loop;
-mod update_rule;
 mod watch;
 
 pub use classifier::Classifier;
 pub use dashboard::{open_dashboard, restore_terminal};
+pub use engine::{Moments, UpdateRule};
 pub use error::TrainingError;
 pub use event::{Event, Observer, Silent};
 pub use figures::Figures;
@@ -42,5 +40,4 @@ pub use parity::{Parity, parity};
 pub use state::check_resumable;
 pub use step_profile::{StepProfile, profile_steps};
 pub use stop::StopSignal;
-pub use update_rule::{Moments, UpdateRule};
 pub use watch::watch;

@@ -1,23 +1,19 @@
-//! One training step on a device, held to the same step on the CPU.
+//! One training step, held to the same step by Burn's autodiff on the CPU.
 
-use burn::optim::LearningRate;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_config::random::{Purpose, Stream};
-use kiln_config::{Activation, LossName, Model};
+use kiln_config::{Activation, Experiment, LossName, Model, Optimizer, OptimizerName};
 use kiln_data::Batch;
-use kiln_model::{Loss, Mlp};
+use kiln_model::{Loss, Mlp, Tally};
 use serde::Serialize;
 
 use crate::Classifier;
-use crate::gradients::Gradients;
-use crate::host;
-use crate::optimizer::NetworkOptimizer;
-use crate::update_rule::UpdateRule;
+use crate::engine::{Step, engine};
 
 const SEED: u64 = 42;
 const SHAPE: [usize; 2] = [64, 10];
 const EXAMPLES: usize = 32;
-const LEARNING_RATE: LearningRate = 0.1;
+const LEARNING_RATE: f64 = 0.1;
 /// Single precision sums in another order on a GPU; more than this is a wrong result.
 const TOLERANCE: f64 = 1e-3;
 
@@ -40,43 +36,46 @@ impl Parity {
     }
 }
 
-/// Takes one step of stochastic gradient descent on a small network, on `device` and on the CPU, with the
-/// same weights, examples and dropout masks.
+/// Takes one step of stochastic gradient descent on a small network with the same weights, examples and dropout
+/// masks, by Burn's autodiff on the CPU and on `device`, whose tensors are this process's own memory if `on_host`;
+/// with Kiln's own kernels there if `fused`.
 #[must_use]
-pub fn parity(device: &Device, on_host: bool) -> Parity {
-    let reference = step(&Device::flex(), true);
-    let found = step(device, on_host);
+pub fn parity(device: &Device, on_host: bool, fused: bool) -> Parity {
+    let reference = taken(&Device::flex(), true, false);
+    let found = taken(device, on_host, fused);
     Parity {
-        loss: difference(&found.loss, &reference.loss),
+        loss: difference(&[found.loss], &[reference.loss]),
         gradients: difference(&found.gradients, &reference.gradients),
         weights: difference(&found.weights, &reference.weights),
     }
 }
 
-struct Step {
-    loss: Vec<f32>,
+/// A step that was taken.
+struct Taken {
+    loss: f32,
     gradients: Vec<f32>,
     weights: Vec<f32>,
 }
 
-fn step(device: &Device, on_host: bool) -> Step {
+fn taken(device: &Device, on_host: bool, fused: bool) -> Taken {
     let device = device.clone().autodiff();
     let model =
         Model { hidden: vec![48, 24], activation: Activation::Tanh, dropout: 0.2, ..Model::default() };
     let mlp = Mlp::new(&model, LossName::CrossEntropy, SHAPE, SEED, &device).expect("drawn weights fit");
     let loss = Loss::new(&kiln_config::Loss::default(), SHAPE[1]).expect("no class weights");
-    let mut model = Classifier::new(mlp, loss);
-    let (gradients, output) = model.forward_backward(batch(&device));
-    let entries: Vec<_> = Gradients::new(&model.mlp, gradients, on_host).into_entries().collect();
-    let gradients: Vec<f32> = entries.iter().flat_map(|entry| host::take(entry.clone())).collect();
-    let rule = UpdateRule::new(&kiln_config::Optimizer::default(), on_host);
-    NetworkOptimizer::new(rule, &model.mlp).step(
-        &mut model.mlp,
-        Gradients::from_entries(entries, on_host),
-        LEARNING_RATE,
-    );
-    let weights = model.mlp.parameters().into_iter().flat_map(|parameter| parameter.values).collect();
-    Step { loss: host::take(output.loss), gradients, weights }
+    let optimizer = Optimizer { name: OptimizerName::Sgd, momentum: 0.0, ..Optimizer::default() };
+    let experiment = Experiment { model, optimizer, ..Experiment::default() };
+    let mut engine = engine(Classifier::new(mlp, loss), &experiment, fused, on_host);
+    let values = |parameters: Vec<kiln_model::Parameter>| -> Vec<f32> {
+        parameters.into_iter().flat_map(|parameter| parameter.values).collect()
+    };
+    let before = values(engine.parameters());
+    let loss = engine.forward(batch(&device)).read_into(&mut Tally::default()) as f32;
+    engine.backward_and_step(Step { lr: LEARNING_RATE, norms: false });
+    let weights = values(engine.parameters());
+    let rate = LEARNING_RATE as f32;
+    let gradients = before.iter().zip(&weights).map(|(before, after)| (before - after) / rate).collect();
+    Taken { loss, gradients, weights }
 }
 
 fn batch(device: &Device) -> Batch {
@@ -109,14 +108,20 @@ mod tests {
 
     #[test]
     fn the_cpu_is_equal_to_itself_to_the_bit() {
-        let parity = parity(&Device::flex(), true);
+        let parity = parity(&Device::flex(), true, false);
         assert_eq!(parity, Parity { loss: 0.0, gradients: 0.0, weights: 0.0 });
     }
 
     #[test]
     fn tensor_operations_agree_with_the_host_path() {
-        let parity = parity(&Device::flex(), false);
+        let parity = parity(&Device::flex(), false, false);
         assert!(parity.holds(), "{parity:?}");
+    }
+
+    #[test]
+    fn kilns_own_kernels_agree_with_burns_autodiff() {
+        let parity = parity(&Device::flex(), true, true);
+        assert!(parity.holds() && parity.loss < 1e-6 && parity.gradients < 1e-4, "{parity:?}");
     }
 
     #[test]

@@ -10,10 +10,8 @@ use kiln_data::{Batch, DataSet, Epoch};
 use kiln_model::{Loss, Mlp, Tally};
 use serde::Serialize;
 
-use crate::gradients::{Gradients, global_norm};
-use crate::optimizer::NetworkOptimizer;
+use crate::engine::{Engine, Step, engine};
 use crate::setting::Setting;
-use crate::update_rule::UpdateRule;
 use crate::{Classifier, TrainingError, check};
 
 /// Medians over many steps, in microseconds; each part is waited for, also on a GPU, which would otherwise work
@@ -26,10 +24,10 @@ pub struct StepProfile {
     pub data: f64,
     /// Outputs and loss.
     pub forward: f64,
-    /// Gradients.
+    /// Gradients; with Kiln's own kernels also the update of the weights.
     pub backward: f64,
-    /// Gradient norm, clipping and the update of the weights.
-    pub optimizer: f64,
+    /// Gradient norm, clipping and the update of the weights; none where these are done within `backward`.
+    pub optimizer: Option<f64>,
     /// Bringing loss and hits back and adding them up.
     pub metrics: f64,
     /// All of these together.
@@ -65,10 +63,14 @@ pub fn profile_steps(
             data: of(0),
             forward: of(1),
             backward: of(2),
-            optimizer: of(3),
+            optimizer: (!backend.fused).then(|| of(3)),
             metrics: of(4),
             step: of(5),
-            matrix_products: matrix_products(&trainer.model.mlp, experiment.training.batch_size, backend),
+            matrix_products: matrix_products(
+                &trainer.engine.model().mlp,
+                experiment.training.batch_size,
+                backend,
+            ),
         })
     })
 }
@@ -78,8 +80,7 @@ struct Trainer<'a> {
     experiment: &'a Experiment,
     data: &'a DataSet,
     backend: &'a Selected,
-    model: Classifier,
-    optimizer: NetworkOptimizer,
+    engine: Box<dyn Engine>,
     batches: Epoch,
     epoch: u64,
     tally: Tally,
@@ -94,11 +95,10 @@ impl<'a> Trainer<'a> {
         let shape = [data.features(), data.class_count()];
         let device = backend.device.clone().autodiff();
         let mlp = Mlp::new(&experiment.model, experiment.loss.name, shape, experiment.seed, &device)?;
-        let rule = UpdateRule::new(&experiment.optimizer, backend.on_host);
-        let optimizer = NetworkOptimizer::new(rule, &mlp);
         let model = Classifier::new(mlp, Loss::new(&experiment.loss, data.class_count())?);
+        let engine = engine(model, experiment, backend.fused, backend.on_host);
         let batches = epoch(experiment, data, backend, 0);
-        Ok(Self { experiment, data, backend, model, optimizer, batches, epoch: 0, tally: Tally::default() })
+        Ok(Self { experiment, data, backend, engine, batches, epoch: 0, tally: Tally::default() })
     }
 
     fn step(&mut self) -> Parts {
@@ -106,18 +106,18 @@ impl<'a> Trainer<'a> {
         let mut clock = Clock::start(device);
         let batch = self.batch();
         let data = clock.lap(device);
-        let (objective, output) = self.model.forward(batch);
+        let output = self.engine.forward(batch);
         let forward = clock.lap(device);
-        let gradients = self.model.backward(&objective);
-        drop(objective);
-        let backward = clock.lap(device);
-        let mut gradients = Gradients::new(&self.model.mlp, gradients, self.backend.on_host);
-        if self.backend.on_host {
-            std::hint::black_box(global_norm(&gradients.norms()));
-        }
-        let gradients = gradients.clip(&self.experiment.training);
-        self.optimizer.step(&mut self.model.mlp, gradients, self.experiment.optimizer.lr);
-        let optimizer = clock.lap(device);
+        let step = Step { lr: self.experiment.optimizer.lr, norms: self.backend.on_host };
+        let (backward, optimizer) = if self.backend.fused {
+            std::hint::black_box(self.engine.backward_and_step(step));
+            (clock.lap(device), 0.0)
+        } else {
+            self.engine.backward();
+            let backward = clock.lap(device);
+            std::hint::black_box(self.engine.step(step));
+            (backward, clock.lap(device))
+        };
         output.read_into(&mut self.tally);
         let metrics = clock.lap(device);
         [data, forward, backward, optimizer, metrics, clock.total()]
@@ -220,7 +220,8 @@ mod tests {
         let backend = kiln_backend::select(&Backend::default()).unwrap();
         let profile = profile_steps(&experiment, &Arc::new(data), &backend, 20).unwrap();
         assert_eq!(profile.steps, 18);
-        let parts = [profile.data, profile.forward, profile.backward, profile.optimizer, profile.metrics];
+        assert_eq!(profile.optimizer, None);
+        let parts = [profile.data, profile.forward, profile.backward, profile.metrics];
         assert!(parts.iter().all(|part| *part > 0.0) && profile.matrix_products > 0.0, "{profile:?}");
         assert!(parts.iter().all(|part| *part < profile.step), "{profile:?}");
     }

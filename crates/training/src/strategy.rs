@@ -41,11 +41,10 @@ impl SupervisedLearningStrategy<Classifier> for ExactStrategy {
     ) -> (Classifier, SupervisedTrainingEventProcessor<Classifier>) {
         let training_loop = self.training_loop.lock().expect("no thread panics with the lock").take();
         let training_loop = training_loop.expect("Burn calls fit once");
-        let model = learner.model();
-        // The learner's own clone would force a copy of every parameter at every step.
+        // The learner's clone of the model would force the engine to copy every parameter at every step.
         drop(learner);
         let mut processor = components.event_processor;
-        let (model, end) = training_loop.run(model, &mut processor, &components.interrupter);
+        let (model, end) = training_loop.run(&mut processor, &components.interrupter);
         *self.end.lock().expect("no thread panics with the lock") = Some(end);
         (model, processor)
     }

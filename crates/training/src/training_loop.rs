@@ -2,17 +2,14 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::train::{Interrupter, SupervisedTrainingEventProcessor};
 use kiln_artifacts::StopReason;
-use kiln_data::{Batch, Epoch};
+use kiln_data::Batch;
 use kiln_model::Tally;
 
-use crate::classifier::StepOutput;
-use crate::gradients::{Gradients, global_norm};
-use crate::health::{Before, Health};
+use crate::engine::{Engine, Step, StepOutput, global_norm};
+use crate::health::Health;
 use crate::monitoring::EpochTallies;
-use crate::optimizer::NetworkOptimizer;
 use crate::recorder::Recorder;
 use crate::saver::{Saver, Snapshot};
 use crate::schedule::Schedule;
@@ -27,7 +24,7 @@ const GPU_READ_INTERVAL: usize = 64;
 pub(crate) struct TrainingLoop {
     pub(crate) setting: Setting,
     pub(crate) state: TrainingState,
-    pub(crate) optimizer: NetworkOptimizer,
+    pub(crate) engine: Box<dyn Engine>,
     pub(crate) schedule: Schedule,
     pub(crate) recorder: Recorder,
     pub(crate) saver: Saver,
@@ -35,8 +32,8 @@ pub(crate) struct TrainingLoop {
     pub(crate) unread: Vec<StepOutput>,
     /// The layers' health, measured in the step that ends an interval.
     pub(crate) health: Option<Health>,
-    /// Gradients of the batches since the last optimizer step.
-    pub(crate) accumulated: Option<(Gradients, usize)>,
+    /// Batches since the last optimizer step, whose gradients wait for the next.
+    pub(crate) accumulated: usize,
 }
 
 /// How a run came to its end.
@@ -51,7 +48,6 @@ impl TrainingLoop {
     /// Trains until the run is over or someone stops it.
     pub(crate) fn run(
         mut self,
-        mut model: Classifier,
         processor: &mut Processor,
         interrupter: &Interrupter,
     ) -> (Classifier, Result<End, TrainingError>) {
@@ -60,7 +56,7 @@ impl TrainingLoop {
         self.recorder.start(&self.state, &self.setting);
         let reason = loop {
             self.state.elapsed_seconds = elapsed_before + started.elapsed().as_secs_f64();
-            match self.epoch(&mut model, processor, interrupter, started) {
+            match self.epoch(processor, interrupter, started) {
                 Ok(None) => {}
                 Ok(Some(reason)) => break Ok(reason),
                 Err(error) => break Err(error),
@@ -75,13 +71,12 @@ impl TrainingLoop {
             }),
             Err(error) => Err(diagnosis::with_last_checkpoint(error, &self.setting)),
         };
-        (model, end)
+        (self.engine.model(), end)
     }
 
     /// Trains from the current place to the end of its epoch; a reason if the run is then over.
     fn epoch(
         &mut self,
-        model: &mut Classifier,
         processor: &mut Processor,
         interrupter: &Interrupter,
         started: Instant,
@@ -91,84 +86,78 @@ impl TrainingLoop {
         let mut clock = Instant::now();
         for batch in batches {
             if let Some(reason) = self.wish_to_stop(interrupter, started) {
-                self.save(model, false)?;
+                self.save(false)?;
                 return Ok(Some(reason));
             }
-            self.step(model, batch)?;
+            self.step(batch)?;
             let now = Instant::now();
             let seconds = (now - clock).as_secs_f64();
             clock = now;
             self.state.elapsed_seconds += seconds;
             self.state.epoch_seconds += seconds;
             self.state.interval_seconds += seconds;
-            self.after_step(model, processor)?;
+            self.after_step(processor)?;
             if self.max_steps_reached() {
                 break;
             }
         }
-        self.end_epoch(model, processor)
+        self.end_epoch(processor)
     }
 
     /// One batch: forward, backward, and an optimizer step once enough batches are accumulated.
-    fn step(&mut self, model: &mut Classifier, batch: Batch) -> Result<(), TrainingError> {
-        let accumulation = self.setting.experiment.training.gradient_accumulation;
+    fn step(&mut self, batch: Batch) -> Result<(), TrainingError> {
         let is_measured = (self.state.batch + 1).is_multiple_of(self.setting.log_interval());
         let measured = is_measured.then(|| batch.clone());
-        let (gradients, output) = model.forward_backward(batch);
-        let gradients = Gradients::new(&model.mlp, gradients, self.setting.on_host);
+        let output = self.engine.forward(batch);
         self.unread.push(output);
         self.state.step += 1;
         self.state.batch += 1;
         if self.setting.on_host || self.unread.len() == GPU_READ_INTERVAL {
-            self.read_figures(model)?;
+            self.read_figures()?;
         }
-        let (sum, count) = match self.accumulated.take() {
-            Some((sum, count)) => (sum.add(gradients), count + 1),
-            None => (gradients, 1),
-        };
-        let whole = count == accumulation;
+        self.accumulated += 1;
+        let whole = self.accumulated == self.setting.experiment.training.gradient_accumulation;
         if whole || self.state.batch == self.setting.batches || self.max_steps_reached() {
-            self.optimizer_step(model, sum.mean_of(count), measured)
+            self.accumulated = 0;
+            self.optimizer_step(measured)
         } else {
-            self.accumulated = Some((sum, count));
+            self.engine.backward();
             Ok(())
         }
     }
 
     /// Moves the weights; where `measured` is the batch of an interval's last step, looks how the layers fare.
-    fn optimizer_step(
-        &mut self,
-        model: &mut Classifier,
-        mut gradients: Gradients,
-        measured: Option<Batch>,
-    ) -> Result<(), TrainingError> {
-        let mut before = None;
-        if self.setting.on_host || measured.is_some() {
-            let norms = gradients.norms();
-            before = measured.map(|batch| (Before::new(&model.mlp, &norms), batch));
-            self.state.gradient_norm = global_norm(&norms);
+    fn optimizer_step(&mut self, measured: Option<Batch>) -> Result<(), TrainingError> {
+        let lr = self.schedule.rate(self.state.optimizer_steps, self.state.epoch - 1);
+        let before = measured.map(|batch| (self.engine.parameters(), batch));
+        let norms = self.setting.on_host || before.is_some();
+        let norms = self.engine.backward_and_step(Step { lr, norms });
+        if let Some(norms) = &norms {
+            self.state.gradient_norm = global_norm(norms);
             if !self.state.gradient_norm.is_finite() {
-                return Err(diagnosis::of_gradient(&self.setting, &self.state, model, &norms));
+                let names = self.engine.parameters();
+                return Err(diagnosis::of_gradient(&self.setting, &self.state, &names, norms));
             }
         }
-        let lr = self.schedule.rate(self.state.optimizer_steps, self.state.epoch - 1);
-        let gradients = gradients.clip(&self.setting.experiment.training);
-        self.optimizer.step(&mut model.mlp, gradients, lr);
-        self.health = before.map(|(before, batch)| before.health(model, batch));
+        self.health = before.zip(norms).map(|((before, batch), norms)| {
+            let hidden = self.engine.hidden_activations(batch);
+            let activation = self.setting.experiment.model.activation;
+            Health::new(&before, &self.engine.parameters(), &norms, activation, &hidden)
+        });
         self.state.learning_rate = lr;
         self.state.optimizer_steps += 1;
         Ok(())
     }
 
     /// Brings the figures of all steps since the last reading to the host.
-    fn read_figures(&mut self, model: &Classifier) -> Result<(), TrainingError> {
+    fn read_figures(&mut self) -> Result<(), TrainingError> {
         let first = self.state.step - self.unread.len() as u64;
         for (index, output) in self.unread.drain(..).enumerate() {
             let mut tally = Tally::default();
             let loss = output.read_into(&mut tally);
             if !loss.is_finite() {
                 let step = first + index as u64 + 1;
-                return Err(diagnosis::of_loss(&self.setting, &self.state, model, loss, step));
+                return Err(diagnosis::of_loss(&self.setting, &self.state, &self.engine.model(), loss, step));
             }
             self.state.epoch_tally.merge(&tally);
             self.state.interval_tally.merge(&tally);
@@ -177,9 +166,9 @@ impl TrainingLoop {
         Ok(())
     }
 
-    fn after_step(&mut self, model: &Classifier, processor: &mut Processor) -> Result<(), TrainingError> {
+    fn after_step(&mut self, processor: &mut Processor) -> Result<(), TrainingError> {
         if self.is_interval_end() {
-            self.read_figures(model)?;
+            self.read_figures()?;
             let health = self.health.take();
             self.recorder.interval(&mut self.state, &self.setting, health.as_ref())?;
             if self.recorder.status_is_due() {
@@ -189,22 +178,22 @@ impl TrainingLoop {
         self.recorder.show_training(&self.state, &self.setting, processor);
         let interval = self.setting.experiment.checkpoint.interval_steps;
         let due = interval.is_some_and(|interval| self.state.step.is_multiple_of(interval as u64));
-        if due && self.accumulated.is_none() && self.state.batch < self.setting.batches {
-            self.save(model, false)?;
+        if due && self.accumulated == 0 && self.state.batch < self.setting.batches {
+            self.save(false)?;
         }
         Ok(())
     }
 
     /// Validates, logs, decides what is best and whether to go on, and saves.
-    fn end_epoch(
-        &mut self,
-        model: &Classifier,
-        processor: &mut Processor,
-    ) -> Result<Option<StopReason>, TrainingError> {
-        self.read_figures(model)?;
+    fn end_epoch(&mut self, processor: &mut Processor) -> Result<Option<StopReason>, TrainingError> {
+        self.read_figures()?;
         self.recorder.end_training(&self.state, processor);
         let started = Instant::now();
-        let validation = self.setting.validation_epoch().map(|batches| validate(model, batches));
+        let validation = self.setting.validation_epoch().map(|batches| {
+            let mut tally = Tally::default();
+            batches.for_each(|batch| self.engine.infer_into(batch, &mut tally));
+            tally
+        });
         let tallies = EpochTallies { train: self.state.epoch_tally, validation };
         let improved = self.setting.judge_best(&tallies, &mut self.state);
         let seconds = started.elapsed().as_secs_f64();
@@ -215,7 +204,7 @@ impl TrainingLoop {
         self.state.start_epoch(finished + 1);
         let due = finished.is_multiple_of(self.setting.experiment.checkpoint.interval);
         if due || improved || reason.is_some() {
-            self.save(model, improved)?;
+            self.save(improved)?;
         }
         Ok(reason)
     }
@@ -240,11 +229,10 @@ impl TrainingLoop {
         }
     }
 
-    fn save(&mut self, model: &Classifier, is_best: bool) -> Result<(), TrainingError> {
-        self.read_figures(model)?;
+    fn save(&mut self, is_best: bool) -> Result<(), TrainingError> {
+        self.read_figures()?;
         self.recorder.note_lengths(&mut self.state);
-        let parameters = model.mlp.parameters();
-        let moments = self.optimizer.state(&parameters);
+        let (parameters, moments) = (self.engine.parameters(), self.engine.moments());
         let state = serde_json::to_value(&self.state).expect("the state is plain data");
         self.saver.save(Snapshot { step: self.state.step, state, parameters, moments }, is_best)?;
         self.saver.write_status(self.recorder.status(&self.state, &self.setting));
@@ -252,7 +240,7 @@ impl TrainingLoop {
     }
 
     fn wish_to_stop(&self, interrupter: &Interrupter, started: Instant) -> Option<StopReason> {
-        if self.accumulated.is_some() {
+        if self.accumulated > 0 {
             return None;
         }
         if self.setting.stop.is_requested() || interrupter.should_stop() {
@@ -269,13 +257,4 @@ impl TrainingLoop {
     fn is_interval_end(&self) -> bool {
         self.state.batch.is_multiple_of(self.setting.log_interval())
     }
-}
-
-fn validate(model: &Classifier, batches: Epoch) -> Tally {
-    let model = model.valid();
-    let mut tally = Tally::default();
-    for batch in batches {
-        model.infer_into(batch, &mut tally);
-    }
-    tally
 }

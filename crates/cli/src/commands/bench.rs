@@ -68,16 +68,15 @@ fn shown(profile: &StepProfile, batches: usize) -> String {
         vec![name.to_owned(), format!("{microseconds:>10.1}"), format!("{share:>5.1} %")]
     };
     let head = ["median of a step", "          µs", "  share"].map(str::to_owned).to_vec();
-    let rows = [
-        head,
-        row("data", profile.data),
-        row("forward", profile.forward),
-        row("backward", profile.backward),
-        row("optimizer", profile.optimizer),
-        row("metrics", profile.metrics),
-        row("step", profile.step),
-        row("matrix products alone", profile.matrix_products),
-    ];
+    let back = match profile.optimizer {
+        Some(optimizer) => vec![row("backward", profile.backward), row("optimizer", optimizer)],
+        None => vec![row("backward and optimizer", profile.backward)],
+    };
+    let mut rows = vec![head, row("data", profile.data), row("forward", profile.forward)];
+    rows.extend(back);
+    rows.push(row("metrics", profile.metrics));
+    rows.push(row("step", profile.step));
+    rows.push(row("matrix products alone", profile.matrix_products));
     format!(
         "{}\n\n{:.2} times the matrix products alone; {batches} steps, an epoch, take {:.2} s ({} steps timed).",
         table(&rows),

@@ -57,7 +57,8 @@ fn examine(backend: BackendName) -> Finding {
     match probe(backend, 0) {
         Err(cause) => finding(None, None, format!("no working device: {cause}"), false),
         Ok(probe) => {
-            let parity = parity(&probe.device, is_host(backend));
+            let fused = backend == BackendName::Flex;
+            let parity = parity(&probe.device, is_host(backend), fused);
             let verdict = match (parity.holds(), probe.is_software) {
                 (true, false) => "works".to_owned(),
                 (true, true) => "works, but computes on the CPU: no GPU was found".to_owned(),

@@ -6,13 +6,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 10] = [
+const RULES: [(&str, &[&str], &[&str]); 11] = [
     ("config", &[], &["burn", "clap"]),
     ("artifacts", &["config"], &["burn", "clap"]),
+    ("cpu", &["config"], &["burn", "clap"]),
     ("backend", &["config"], &["clap"]),
     ("data", &["config"], &["clap", "indicatif", "ratatui"]),
-    ("model", &["config"], &["clap", "ratatui"]),
-    ("training", &["config", "artifacts", "backend", "data", "model"], &["clap"]),
+    ("model", &["config", "cpu"], &["clap", "ratatui"]),
+    ("training", &["config", "artifacts", "backend", "cpu", "data", "model"], &["clap"]),
     ("plot", &[], &["burn", "clap"]),
     ("evaluation", &["config", "artifacts", "backend", "data", "model", "plot"], &["clap", "ratatui"]),
     (

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::experiments::{COSINE, LONG};
-use crate::program::{Ended, Workplace};
+use crate::program::{Ended, Workplace, wait_for};
 use crate::run_folder::RunFolder;
 
 /// A run that was interrupted in its second epoch or later.
@@ -46,6 +46,8 @@ fn a_changed_setting_is_refused_before_the_first_checkpoint_too() {
     let slow = ["model.hidden=[2048,2048]", "training.batch_size=1", "checkpoint.interval_steps=1000000"];
     let process = workplace.start_training(&slow);
     let run = workplace.only_run();
+    // Its files are being written until it trains; the time log is the last.
+    wait_for("the run to train", || run.file("timings.jsonl").exists().then_some(()));
     process.signal("KILL");
     process.wait();
     assert!(run.checkpoints().is_empty());

@@ -15,11 +15,14 @@ pub struct Backend {
     pub device: usize,
     /// Computing threads of a CPU backend. Left out: as many as the machine has cores.
     pub threads: Option<usize>,
+    /// On flex, train and predict with Kiln's own kernels, each layer one pass over memory; false leaves it to
+    /// Burn's tensors. The two differ by rounding.
+    pub fused: bool,
 }
 
 impl Default for Backend {
     fn default() -> Self {
-        Self { name: BackendName::Auto, device: 0, threads: None }
+        Self { name: BackendName::Auto, device: 0, threads: None, fused: true }
     }
 }
 

@@ -81,9 +81,9 @@ fn a_table_gives_scaled_columns_and_named_classes() {
         (&["ant".to_owned(), "wolf".to_owned()][..], &[1, 0, 1][..])
     );
     let mut features = vec![0.0; 2];
-    set.train.write_features(1, &set.normalizer, &mut features);
+    set.normalizer.write(set.train.raw(1), &mut features);
     assert_eq!(features, vec![1.0, 0.0]);
-    set.test.write_features(0, &set.normalizer, &mut features);
+    set.normalizer.write(set.test.raw(0), &mut features);
     assert_eq!(features, vec![2.0, 0.0]);
     assert_eq!(set.train.render(0, &set.shape), "size   = 0\nweight = 5\n");
     let example: Example = Dataset::get(&set.train, 1).unwrap();

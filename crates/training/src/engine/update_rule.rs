@@ -3,20 +3,15 @@
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
 use kiln_config::OptimizerName;
+use kiln_cpu::Rule;
 
-use crate::host;
+use super::host;
 
 /// An update rule with its constants; works on a parameter of any shape.
 #[derive(Clone, Debug)]
 pub struct UpdateRule {
-    name: OptimizerName,
-    momentum: f64,
-    dampening: f64,
-    nesterov: bool,
-    alpha: f64,
-    betas: [f64; 2],
-    eps: f64,
-    weight_decay: f64,
+    config: kiln_config::Optimizer,
+    rule: Rule,
     on_host: bool,
 }
 
@@ -38,27 +33,13 @@ impl UpdateRule {
     /// The rule that `config` describes; `on_host` says that tensors lie in this process's memory.
     #[must_use]
     pub fn new(config: &kiln_config::Optimizer, on_host: bool) -> Self {
-        Self {
-            name: config.name,
-            momentum: config.momentum,
-            dampening: config.dampening,
-            nesterov: config.nesterov,
-            alpha: config.alpha,
-            betas: config.betas,
-            eps: config.eps,
-            weight_decay: config.effective_weight_decay(),
-            on_host,
-        }
+        Self { config: config.clone(), rule: Rule::new(config), on_host }
     }
 
     /// Whether the rule keeps a first and a second moment.
     #[must_use]
     pub fn moments(&self) -> [bool; 2] {
-        match self.name {
-            OptimizerName::Sgd => [self.momentum > 0.0, false],
-            OptimizerName::Rmsprop => [self.momentum > 0.0, true],
-            OptimizerName::Adam | OptimizerName::Adamw => [true, true],
-        }
+        self.rule.moments()
     }
 
     /// One step on a flattened parameter.
@@ -93,110 +74,15 @@ impl UpdateRule {
         };
         let mut first = take(state.first, keeps_first);
         let mut second = take(state.second, keeps_second);
-        let decay = self.weight_decay as f32;
-        let rate = lr as f32;
-        let piece =
-            |values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]| match self.name {
-                OptimizerName::Sgd => self.sgd(rate, decay, state.step, values, gradient, first),
-                OptimizerName::Rmsprop => self.rmsprop(rate, decay, values, gradient, first, second),
-                OptimizerName::Adam | OptimizerName::Adamw => {
-                    self.adam(lr, state.step, values, gradient, first, second);
-                }
-            };
+        let rule = self.rule.at(lr, state.step);
+        let piece = |values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]| {
+            rule.apply(values, gradient, first, second);
+        };
         in_pieces(&piece, &mut values, &gradient, &mut first, &mut second);
         let give = |values: Vec<f32>, keeps: bool| keeps.then(|| host::give(values, &device));
         let state =
             Moments { step: state.step, first: give(first, keeps_first), second: give(second, keeps_second) };
         (host::give(values, &device), state)
-    }
-
-    fn sgd(
-        &self,
-        rate: f32,
-        decay: f32,
-        step: usize,
-        values: &mut [f32],
-        gradient: &[f32],
-        buffer: &mut [f32],
-    ) {
-        if buffer.is_empty() {
-            for (value, &slope) in values.iter_mut().zip(gradient) {
-                *value -= rate * (slope + decay * *value);
-            }
-            return;
-        }
-        let momentum = self.momentum as f32;
-        // The first step starts the buffer with the whole gradient, as PyTorch does.
-        let (carry, fresh) = if step == 1 { (0.0, 1.0) } else { (momentum, 1.0 - self.dampening as f32) };
-        for ((value, &slope), buffer) in values.iter_mut().zip(gradient).zip(buffer) {
-            let slope = slope + decay * *value;
-            *buffer = flushed(carry * *buffer + fresh * slope);
-            *value -= rate * if self.nesterov { slope + momentum * *buffer } else { *buffer };
-        }
-    }
-
-    fn rmsprop(
-        &self,
-        rate: f32,
-        decay: f32,
-        values: &mut [f32],
-        gradient: &[f32],
-        buffer: &mut [f32],
-        squares: &mut [f32],
-    ) {
-        let (alpha, eps, momentum) = (self.alpha as f32, self.eps as f32, self.momentum as f32);
-        let rest = (1.0 - self.alpha) as f32;
-        if buffer.is_empty() {
-            for ((value, &slope), square) in values.iter_mut().zip(gradient).zip(squares) {
-                let slope = slope + decay * *value;
-                *square = flushed(alpha * *square + rest * slope * slope);
-                *value -= rate * slope / (square.sqrt() + eps);
-            }
-            return;
-        }
-        for (((value, &slope), square), buffer) in values.iter_mut().zip(gradient).zip(squares).zip(buffer) {
-            let slope = slope + decay * *value;
-            *square = flushed(alpha * *square + rest * slope * slope);
-            *buffer = flushed(momentum * *buffer + slope / (square.sqrt() + eps));
-            *value -= rate * *buffer;
-        }
-    }
-
-    fn adam(
-        &self,
-        lr: f64,
-        step: usize,
-        values: &mut [f32],
-        gradient: &[f32],
-        means: &mut [f32],
-        squares: &mut [f32],
-    ) {
-        let [beta1, beta2] = self.betas.map(|beta| beta as f32);
-        let [rest1, rest2] = self.betas.map(|beta| (1.0 - beta) as f32);
-        let (into_gradient, shrink) = self.decays(lr);
-        let (into_gradient, shrink) = (into_gradient as f32, shrink as f32);
-        let (step_size, correction) = self.bias_corrections(lr, step);
-        let (step_size, correction, eps) = (step_size as f32, correction as f32, self.eps as f32);
-        for (((value, &slope), mean), square) in values.iter_mut().zip(gradient).zip(means).zip(squares) {
-            let slope = slope + into_gradient * *value;
-            *mean = flushed(beta1 * *mean + rest1 * slope);
-            *square = flushed(beta2 * *square + rest2 * slope * slope);
-            *value = *value * shrink - step_size * *mean / (square.sqrt() / correction + eps);
-        }
-    }
-
-    /// Adam's decay goes into the gradient; AdamW's shrinks the weight itself by this factor.
-    fn decays(&self, lr: f64) -> (f64, f64) {
-        match self.name {
-            OptimizerName::Adamw => (0.0, 1.0 - lr * self.weight_decay),
-            _ => (self.weight_decay, 1.0),
-        }
-    }
-
-    /// Adam's step size after correcting the first moment, and the root of the second one's correction.
-    fn bias_corrections(&self, lr: f64, step: usize) -> (f64, f64) {
-        let [first, second] = self.betas.map(|beta| 1.0 - beta.powf(step as f64));
-        (lr / first, second.sqrt())
     }
 
     /// The same step in tensor operations, which a GPU backend fuses into one kernel.
@@ -208,31 +94,32 @@ impl UpdateRule {
         state: Moments<1>,
     ) -> Stepped {
         let Moments { step, first, second } = state;
-        let (into_gradient, shrink) = self.decays(lr);
+        let (into_gradient, shrink) = self.rule.decays(lr);
         let slope =
             if into_gradient == 0.0 { gradient } else { gradient + parameter.clone() * into_gradient };
         let mean_square = |second: Option<Tensor<1>>, decay: f64| {
             let fresh = slope.clone().square() * (1.0 - decay);
             second.map_or(fresh.clone(), |second| second * decay + fresh)
         };
-        let (update, first, second) = match self.name {
+        let (update, first, second) = match self.config.name {
             OptimizerName::Sgd => self.sgd_on_device(slope, first),
             OptimizerName::Rmsprop => {
-                let second = mean_square(second, self.alpha);
-                let scaled = slope / (second.clone().sqrt() + self.eps);
-                if self.momentum == 0.0 {
+                let second = mean_square(second, self.config.alpha);
+                let scaled = slope / (second.clone().sqrt() + self.config.eps);
+                if self.config.momentum == 0.0 {
                     (scaled, None, Some(second))
                 } else {
-                    let buffer = first.map_or(scaled.clone(), |buffer| buffer * self.momentum + scaled);
+                    let buffer =
+                        first.map_or(scaled.clone(), |buffer| buffer * self.config.momentum + scaled);
                     (buffer.clone(), Some(buffer), Some(second))
                 }
             }
             OptimizerName::Adam | OptimizerName::Adamw => {
-                let second = mean_square(second, self.betas[1]);
-                let fresh = slope * (1.0 - self.betas[0]);
-                let first = first.map_or(fresh.clone(), |first| first * self.betas[0] + fresh);
-                let (step_size, correction) = self.bias_corrections(lr, step);
-                let denominator = second.clone().sqrt() / correction + self.eps;
+                let second = mean_square(second, self.config.betas[1]);
+                let fresh = slope * (1.0 - self.config.betas[0]);
+                let first = first.map_or(fresh.clone(), |first| first * self.config.betas[0] + fresh);
+                let (step_size, correction) = self.rule.bias_corrections(lr, step);
+                let denominator = second.clone().sqrt() / correction + self.config.eps;
                 (first.clone() / denominator * (step_size / lr), Some(first), Some(second))
             }
         };
@@ -245,12 +132,14 @@ impl UpdateRule {
         slope: Tensor<1>,
         buffer: Option<Tensor<1>>,
     ) -> (Tensor<1>, Option<Tensor<1>>, Option<Tensor<1>>) {
-        if self.momentum == 0.0 {
+        if self.config.momentum == 0.0 {
             return (slope, None, None);
         }
-        let buffer = buffer
-            .map_or(slope.clone(), |buffer| buffer * self.momentum + slope.clone() * (1.0 - self.dampening));
-        let update = if self.nesterov { slope + buffer.clone() * self.momentum } else { buffer.clone() };
+        let buffer = buffer.map_or(slope.clone(), |buffer| {
+            buffer * self.config.momentum + slope.clone() * (1.0 - self.config.dampening)
+        });
+        let update =
+            if self.config.nesterov { slope + buffer.clone() * self.config.momentum } else { buffer.clone() };
         (update, Some(buffer), None)
     }
 }
@@ -330,12 +219,6 @@ fn in_pieces(
         || in_pieces(work, values_below, gradient_below, first_below, second_below),
         || in_pieces(work, values_above, gradient_above, first_above, second_above),
     );
-}
-
-/// Zero for a number below the normal ones: the moments of a unit that gets no gradient shrink until they are
-/// there, where processors are up to a hundred times slower.
-fn flushed(value: f32) -> f32 {
-    if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use burn::module::Param;
 use burn::tensor::{Device, Tensor};
 use kiln_model::{Mlp, ModelError, Parameter, ParameterUpdate};
 
-use crate::gradients::Gradients;
-use crate::host;
-use crate::update_rule::{Moments, UpdateRule};
+use super::gradients::Gradients;
+use super::update_rule::{Moments, UpdateRule};
+use super::{find_moments, host};
 
 /// An update rule and what it remembers of each parameter.
 ///
@@ -56,18 +56,9 @@ impl NetworkOptimizer {
         if steps == 0 {
             return Ok(());
         }
-        let [keeps_first, keeps_second] = self.rule.moments();
-        for (state, parameter) in self.states.iter_mut().zip(names) {
-            let find = |moment: &str, keeps: bool| -> Result<Option<Tensor<1>>, ModelError> {
-                if !keeps {
-                    return Ok(None);
-                }
-                let name = format!("{}.{moment}", parameter.name);
-                let stored = Parameter::find(stored, &name, &[parameter.values.len()])?;
-                Ok(Some(host::give(stored.values.clone(), device)))
-            };
-            let first = find("first", keeps_first)?;
-            let second = find("second", keeps_second)?;
+        let moments = find_moments(stored, names, self.rule.moments())?;
+        for (state, moments) in self.states.iter_mut().zip(moments) {
+            let [first, second] = moments.map(|moment| moment.map(|values| host::give(values, device)));
             *state = Some(Moments { step: steps, first, second });
         }
         Ok(())

@@ -6,10 +6,10 @@ use kiln_config::Training;
 use kiln_model::Mlp;
 use rayon::prelude::*;
 
-use crate::host;
+use super::host;
 
 /// PyTorch's guard against a division by zero in `clip_grad_norm_`.
-const NORM_EPSILON: f64 = 1e-6;
+pub(super) const NORM_EPSILON: f64 = 1e-6;
 
 /// The gradient of every parameter, flattened, in the fixed order of [`Mlp::parameters`].
 pub(crate) struct Gradients {
@@ -28,11 +28,6 @@ impl Gradients {
                 entries.push(params.remove::<1>(bias.id).expect("every bias takes part in the loss"));
             }
         }
-        Self { entries, on_host }
-    }
-
-    /// Gradients at hand, in the same order.
-    pub(crate) fn from_entries(entries: Vec<Tensor<1>>, on_host: bool) -> Self {
         Self { entries, on_host }
     }
 

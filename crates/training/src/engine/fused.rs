@@ -1,0 +1,166 @@
+//! Steps by Kiln's own kernels, on a CPU.
+
+use burn::tensor::{Tensor, TensorData};
+use kiln_config::{Experiment, Training};
+use kiln_cpu::{BatchLoss, Buffers, Pass, Penalty, Rule, Trainer, cross_entropy};
+use kiln_data::Batch;
+use kiln_model::{ModelError, Parameter, Tally};
+
+use super::{Activations, Engine, Step, StepOutput, find_moments};
+use crate::Classifier;
+
+/// A network whose steps [`kiln_cpu`] computes.
+pub(crate) struct FusedEngine {
+    /// What the network is besides its weights, which are the trainer's.
+    model: Classifier,
+    trainer: Trainer,
+    training: Training,
+    /// Steps of the optimizer.
+    steps: usize,
+    /// The features of the last forward pass.
+    features: Vec<f32>,
+    /// Whether gradients of earlier batches wait for the next step.
+    waiting: bool,
+    inference: Buffers,
+}
+
+impl FusedEngine {
+    /// An engine that has not stepped yet.
+    pub(crate) fn new(model: Classifier, experiment: &Experiment) -> Self {
+        let [l1, l2] = model.loss().penalty_factors().map(|factor| factor as f32);
+        let rule = Rule::new(&experiment.optimizer);
+        Self {
+            trainer: Trainer::new(model.mlp.to_network(), rule, Penalty { l1, l2 }),
+            model,
+            training: experiment.training.clone(),
+            steps: 0,
+            features: Vec::new(),
+            waiting: false,
+            inference: Buffers::default(),
+        }
+    }
+
+    fn clip(&mut self, norms: &[f64]) {
+        let mut norm = super::global_norm(norms);
+        if let Some(bound) = self.training.max_value {
+            self.trainer.clamp_kept(bound as f32);
+            norm = super::global_norm(&self.trainer.kept_norms());
+        }
+        if let Some(max_norm) = self.training.max_norm {
+            let factor = max_norm / (norm + super::gradients::NORM_EPSILON);
+            if factor < 1.0 {
+                self.trainer.scale_kept(factor as f32);
+            }
+        }
+    }
+}
+
+impl Engine for FusedEngine {
+    fn forward(&mut self, batch: Batch) -> StepOutput {
+        let Batch { features, targets, labels, step } = batch;
+        let (examples, device) = (labels.len(), features.device());
+        self.features = values(features.inner());
+        let logits = self.trainer.forward(&self.features, step);
+        let classes = logits.len() / examples;
+        if self.model.is_plain_cross_entropy() {
+            let BatchLoss { sum, correct } = cross_entropy(logits, &labels, classes);
+            return StepOutput::Known { loss: sum / examples as f64, correct, examples: examples as u64 };
+        }
+        // Any other loss: Burn differentiates it, which on so few values costs little.
+        let data = TensorData::new(logits.to_vec(), [examples, classes]);
+        let tensor = Tensor::<2>::from_data(data, &device).require_grad();
+        let (loss, output) = self.model.loss_of_logits(tensor.clone(), targets);
+        let gradient = tensor.grad(&loss.backward()).expect("every loss depends on the logits");
+        logits.copy_from_slice(&values(gradient));
+        StepOutput::OnDevice(Box::new(output))
+    }
+
+    fn backward(&mut self) {
+        self.trainer.backward_and_keep(&self.features);
+        self.waiting = true;
+    }
+
+    fn step(&mut self, Step { lr, norms: wanted }: Step) -> Option<Vec<f64>> {
+        let norms = self.trainer.kept_norms();
+        self.clip(&norms);
+        self.steps += 1;
+        self.trainer.step_kept(lr, self.steps);
+        self.waiting = false;
+        wanted.then_some(norms)
+    }
+
+    fn backward_and_step(&mut self, step: Step) -> Option<Vec<f64>> {
+        // Where nothing is done to all gradients together, the weights move while their gradients are made.
+        if self.waiting || self.training.max_norm.is_some() || self.training.max_value.is_some() {
+            self.backward();
+            return self.step(step);
+        }
+        self.steps += 1;
+        let norms = self.trainer.backward_and_step(&self.features, step.lr, self.steps);
+        step.norms.then_some(norms)
+    }
+
+    fn infer_into(&mut self, batch: Batch, tally: &mut Tally) {
+        let Batch { features, targets, labels, .. } = batch;
+        let (examples, device) = (labels.len(), features.device());
+        let network = self.trainer.network();
+        let logits = network.forward(&values(features), Pass::Inference, &mut self.inference);
+        let classes = logits.len() / examples;
+        if self.model.is_plain_cross_entropy() {
+            let BatchLoss { sum, correct } = cross_entropy(logits, &labels, classes);
+            tally.add_sum(sum, examples as f64, correct, examples as u64);
+        } else {
+            let data = TensorData::new(logits.to_vec(), [examples, classes]);
+            let output = self.model.mlp.output_of(Tensor::from_data(data, &device));
+            self.model.loss().tally(output, targets, tally);
+        }
+    }
+
+    fn hidden_activations(&mut self, batch: Batch) -> Vec<Activations> {
+        let network = self.trainer.network();
+        network.forward(&values(batch.features.inner()), Pass::Inference, &mut self.inference);
+        let hidden = self.inference.hidden(network);
+        hidden.map(|(values, units)| Activations { values, units }).collect()
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.model.mlp.named(self.trainer.network().parameters())
+    }
+
+    fn moments(&self) -> Vec<Parameter> {
+        if self.steps == 0 {
+            return Vec::new();
+        }
+        let names = self.parameters().into_iter().map(|parameter| parameter.name);
+        let moments = names.zip(self.trainer.moments()).flat_map(|(parameter, [first, second])| {
+            let entry = |moment: &str, values: Option<Vec<f32>>| {
+                values.map(|values| Parameter {
+                    name: format!("{parameter}.{moment}"),
+                    shape: vec![values.len()],
+                    values,
+                })
+            };
+            [entry("first", first), entry("second", second)]
+        });
+        moments.flatten().collect()
+    }
+
+    fn restore_moments(&mut self, stored: &[Parameter], steps: usize) -> Result<(), ModelError> {
+        self.steps = steps;
+        if steps > 0 {
+            let moments = find_moments(stored, &self.parameters(), self.trainer.keeps_moments())?;
+            self.trainer.set_moments(&moments);
+        }
+        Ok(())
+    }
+
+    fn model(&self) -> Classifier {
+        let device = self.model.mlp.layers()[0].weight.val().device();
+        let mlp = self.model.mlp.clone().load_parameters(&self.parameters(), &device);
+        Classifier::new(mlp.expect("the trainer has this network's shapes"), self.model.loss().clone())
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("all of Kiln's float tensors are 32-bit")
+}
