@@ -27,13 +27,13 @@ OPTIMIZERS = ["sgd", "rmsprop", "adam"]
 CONFIG = HERE.parent / "configs" / "mnist.toml"
 
 
-def run(command, **options):
-    """Runs `command` to its end. Its output, and its greatest resident memory in bytes."""
+def run(command, expected=(0,), **options):
+    """Runs `command` to its end, with one of the `expected` exit codes. Its output, and its greatest resident memory in bytes."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
     output, errors = process.stdout.read(), process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.returncode not in expected:
         sys.exit(f"{command} ended with {process.returncode}:\n{errors}")
     return output, usage.ru_maxrss * 1024
 
@@ -57,9 +57,9 @@ def kiln(arguments, root, optimizer, view="plain"):
     return {"epoch_seconds": epoch_seconds(output.split()[-1]), "memory": memory}
 
 
-def peer(arguments, name, optimizer):
+def peer(arguments, name, optimizer, activation="relu"):
     data = Path(os.environ["KILN_DATA_DIR"]) / "mnist"
-    command = [sys.executable, HERE / f"{name}_peer.py", data, optimizer, arguments.epochs]
+    command = [sys.executable, HERE / f"{name}_peer.py", data, optimizer, arguments.epochs, activation]
     output, memory = run([str(word) for word in command])
     found = json.loads(output.splitlines()[-1])
     return {**found, "epoch_seconds": found["epoch_seconds"][1:], "memory": memory}
@@ -150,4 +150,5 @@ def main():
     print(f"| seconds to the first step | {statistics.median(first):.3f} | | | 0.5 |")
 
 
-main()
+if __name__ == "__main__":
+    main()

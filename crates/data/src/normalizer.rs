@@ -1,7 +1,7 @@
 //! How raw values are scaled before a network sees them.
 
 use kiln_config::Normalization;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
 use crate::{Raw, Split};
@@ -57,28 +57,46 @@ impl Normalizer {
     /// If `out` has another number of values than `raw`, or this scales columns and `raw` has another number of them.
     pub fn write(&self, raw: Raw<'_>, out: &mut [f32]) {
         assert_eq!(raw.len(), out.len(), "a place for every value");
-        // The closure is compiled for every set of vector instructions; the processor's own is taken. A division
-        // rounds in the same way in each.
-        Arch::new().dispatch(
-            #[inline(always)]
-            || match raw {
-                Raw::Bytes(values) => self.write_values(values, out),
-                Raw::Floats(values) => self.write_values(values, out),
-            },
-        );
+        Arch::new().dispatch(Scaling { normalizer: self, raw, out });
     }
+}
 
-    // Each arm is one pass over slices without a branch or a lookup in it, which the compiler vectorizes.
-    #[expect(
-        clippy::inline_always,
-        reason = "the vector instructions reach what is inlined, and nothing else"
-    )]
+/// The scaling of one example, compiled for every set of vector instructions, of which the processor's own is taken;
+/// a division rounds in the same way in each.
+struct Scaling<'a> {
+    normalizer: &'a Normalizer,
+    raw: Raw<'a>,
+    out: &'a mut [f32],
+}
+
+#[expect(clippy::inline_always, reason = "the vector instructions reach what is inlined, and nothing else")]
+impl WithSimd for Scaling<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn write_values<T: Copy + Into<f32>>(&self, values: &[T], out: &mut [f32]) {
+    fn with_simd<S: Simd>(self, _: S) {
+        match self.raw {
+            Raw::Bytes(values) => self.normalizer.scale(values, self.out),
+            Raw::Floats(values) => self.normalizer.scale(values, self.out),
+        }
+    }
+}
+
+#[expect(clippy::inline_always, reason = "the vector instructions reach what is inlined, and nothing else")]
+impl Normalizer {
+    // Each arm is one pass over slices without a branch or a lookup in it, which the compiler vectorizes.
+    #[inline(always)]
+    fn scale<T: Copy + Into<f32>>(&self, values: &[T], out: &mut [f32]) {
         match self {
-            &Self::Divide { divisor } => each(values, out, |value| value / divisor),
+            &Self::Divide { divisor } => {
+                for (out, &value) in out.iter_mut().zip(values) {
+                    *out = value.into() / divisor;
+                }
+            }
             &Self::Standardize { divisor, mean, deviation } => {
-                each(values, out, |value| (value / divisor - mean) / deviation);
+                for (out, &value) in out.iter_mut().zip(values) {
+                    *out = (value.into() / divisor - mean) / deviation;
+                }
             }
             Self::Columns { offset, spread } => {
                 assert_eq!(
@@ -86,21 +104,12 @@ impl Normalizer {
                     offset.len(),
                     "examples have the columns that the scaling was fitted on"
                 );
-                for ((out, &value), (offset, &spread)) in
-                    out.iter_mut().zip(values).zip(offset.iter().zip(spread))
-                {
+                let columns = offset.iter().zip(spread);
+                for ((out, &value), (offset, &spread)) in out.iter_mut().zip(values).zip(columns) {
                     *out = if spread == 0.0 { 0.0 } else { (value.into() - offset) / spread };
                 }
             }
         }
-    }
-}
-
-#[expect(clippy::inline_always, reason = "the vector instructions reach what is inlined, and nothing else")]
-#[inline(always)]
-fn each<T: Copy + Into<f32>>(values: &[T], out: &mut [f32], scale: impl Fn(f32) -> f32) {
-    for (out, &value) in out.iter_mut().zip(values) {
-        *out = scale(value.into());
     }
 }
 

@@ -70,13 +70,16 @@ pub fn predict(
     let mut probabilities = Vec::with_capacity(split.len() * classes);
     let mut losses = Vec::with_capacity(split.len());
     let mut predictor = Predictor::new(mlp, loss, backend.fused);
-    for batch in batches(profile, split, batch_size, backend) {
-        let found = predictor.predict(batch.features, batch.targets, Pass::Inference);
-        losses.extend(found.losses.into_iter().map(f64::from));
-        // A GPU's exponential function can be a little above 1.
-        probabilities.extend(found.probabilities.into_iter().map(|value| value.clamp(0.0, 1.0)));
-        predicted.extend(found.classes);
-    }
+    // Within the pool, a parallel operation begins on this thread; from outside it would hand over and wait.
+    rayon::scope(|_| {
+        for batch in batches(profile, split, batch_size, backend) {
+            let found = predictor.predict(batch.features, batch.targets, Pass::Inference);
+            losses.extend(found.losses.into_iter().map(f64::from));
+            // A GPU's exponential function can be a little above 1.
+            probabilities.extend(found.probabilities.into_iter().map(|value| value.clamp(0.0, 1.0)));
+            predicted.extend(found.classes);
+        }
+    });
     let truth = split.labels().to_vec();
     let weights = example_weights(loss, &truth, classes, &backend.device);
     let predictions = Predictions::new(profile.classes.clone(), truth, predicted, probabilities, losses);

@@ -1,0 +1,67 @@
+"""The ten experiments of the assignment: Kiln's study beside the same ten in PyTorch and in JAX, one after the other.
+
+    python3 -m venv venv && venv/bin/pip install torch numpy "jax[cpu]"
+    cargo build --release
+    KILN_DATA_DIR=DIR venv/bin/python benchmarks/study_side_by_side.py [--rounds 5] [--epochs 3] [--without jax]
+
+Kiln's time is the whole command, `kiln study`, with loading, logs, checkpoints, evaluations and the report. Of a peer's
+processes only the epochs count, and of PyTorch's a test pass each: neither their start, nor loading, nor JAX's
+compilation, for which the first epoch counts as much as the later ones. Prints Markdown.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from side_by_side import HERE, machine, peer, run
+
+STUDY = HERE.parent / "configs" / "studies" / "ten-experiments.toml"
+EXPERIMENTS = [
+    ("relu", "sgd"), ("relu", "rmsprop"), ("relu", "adam"), ("relu", "sgd"), ("tanh", "sgd"),
+    ("tanh", "sgd"), ("tanh", "rmsprop"), ("sigmoid", "adam"), ("sigmoid", "rmsprop"), ("sigmoid", "sgd"),
+]
+
+
+def study_seconds(arguments):
+    with tempfile.TemporaryDirectory() as root:
+        words = [arguments.kiln, "study", STUDY, "--ui", "none", "--artifacts", root, f"training.epochs={arguments.epochs}"]
+        start = time.perf_counter()
+        run([str(word) for word in words], expected=(0, 3))  # 3: so few epochs do not reproduce the figures
+        return time.perf_counter() - start
+
+
+def peer_seconds(arguments, name):
+    total = 0.0
+    for activation, optimizer in EXPERIMENTS:
+        found = peer(arguments, name, optimizer, activation)
+        epochs = found["epoch_seconds"]
+        total += statistics.median(epochs) * arguments.epochs + found.get("test_seconds", 0.0)
+    return total
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--kiln", default=HERE.parent / "target" / "release" / "kiln")
+    parser.add_argument("--without", action="append", default=[], choices=["jax"])
+    arguments = parser.parse_args()
+    peers = [name for name in ["pytorch", "jax"] if name not in arguments.without]
+    seconds = {who: [] for who in ["kiln", *peers]}
+    for number in range(arguments.rounds):
+        print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
+        seconds["kiln"].append(study_seconds(arguments))
+        for name in peers:
+            seconds[name].append(peer_seconds(arguments, name))
+    medians = {who: statistics.median(found) for who, found in seconds.items()}
+    print(f"{machine()}; {arguments.rounds} rounds in turn, {arguments.epochs} epochs of each experiment\n")
+    print("| ten experiments | seconds | Kiln's over it |\n| --- | --- | --- |")
+    for who, median in medians.items():
+        print(f"| {who} | {median:.1f} | {medians['kiln'] / median:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
