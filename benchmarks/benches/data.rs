@@ -9,12 +9,8 @@ use kiln_config::{Data, DataSource};
 use kiln_data::{Folders, NoProgress, load};
 
 fn batch(c: &mut Criterion) {
-    let settings = Data {
-        source: DataSource::NoisyFeatures,
-        examples: 20_000,
-        features: 784,
-        ..Data::default()
-    };
+    let settings =
+        Data { source: DataSource::NoisyFeatures, examples: 20_000, features: 784, ..Data::default() };
     let data = load(&settings, 1, &Folders { data_dir: None, cache: PathBuf::new() }, &NoProgress)
         .expect("generated data needs no file");
     let positions: Vec<u32> = (0..64).map(|at| at * 7919 % data.train.len() as u32).collect();

@@ -25,7 +25,8 @@ fn evaluation(c: &mut Criterion) {
     let backend = kiln_backend::select(&backend).expect("flex works everywhere");
     let experiment = Experiment::default();
     let shape = [data.features(), data.class_count()];
-    let mlp = Mlp::new(&experiment.model, experiment.loss.name, shape, 1, &backend.device).expect("drawn weights");
+    let mlp =
+        Mlp::new(&experiment.model, experiment.loss.name, shape, 1, &backend.device).expect("drawn weights");
     let loss = Loss::new(&experiment.loss, data.class_count()).expect("no class weights");
     let profile = Profile::of(&data);
     let mut group = c.benchmark_group("evaluation");

@@ -49,7 +49,8 @@ impl Stream {
 
     /// The 64 random bits at `index` from the stream's start, whatever has been drawn.
     #[must_use]
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "vector instructions reach what is inlined, and nothing else")]
     pub fn word(&self, index: u64) -> u64 {
         mix(self.key.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN_GAMMA)))
     }
@@ -90,7 +91,8 @@ impl Stream {
 }
 
 /// SplitMix64's finalizer: variant 13 of Stafford's mixers.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "vector instructions reach what is inlined, and nothing else")]
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -5,7 +5,7 @@ use std::f32::consts::{FRAC_1_SQRT_2, PI};
 use kiln_config::Activation;
 
 use crate::elementary::{exp, sigmoid, tanh};
-use crate::panels::Row;
+use crate::panels::{Row, WIDTH};
 
 /// PyTorch's `negative_slope` of `LeakyReLU`.
 const LEAKY_SLOPE: f32 = 0.01;
@@ -16,10 +16,12 @@ pub(crate) fn activate(function: Activation, values: &mut [Row], slopes: &mut [R
     match function {
         Activation::Identity => slopes.as_flattened_mut().fill(1.0),
         // A NaN is not zero: it must reach the loss, where it is found.
-        Activation::Relu => each(values, slopes, |z| if z <= 0.0 { (0.0, 0.0) } else { (z, 1.0) }),
-        Activation::LeakyRelu => {
-            each(values, slopes, |z| if z <= 0.0 { (LEAKY_SLOPE * z, LEAKY_SLOPE) } else { (z, 1.0) });
+        Activation::Relu => {
+            each(values, slopes, |z| (if z <= 0.0 { 0.0 } else { z }, if z <= 0.0 { 0.0 } else { 1.0 }))
         }
+        Activation::LeakyRelu => each(values, slopes, |z| {
+            (if z <= 0.0 { LEAKY_SLOPE * z } else { z }, if z <= 0.0 { LEAKY_SLOPE } else { 1.0 })
+        }),
         Activation::Tanh => each(values, slopes, |z| {
             let tanh = tanh(z);
             (tanh, 1.0 - tanh * tanh)
@@ -47,16 +49,18 @@ pub(crate) fn activate(function: Activation, values: &mut [Row], slopes: &mut [R
 #[inline(always)]
 fn each(values: &mut [Row], slopes: &mut [Row], function: impl Fn(f32) -> (f32, f32)) {
     for (values, slopes) in values.iter_mut().zip(slopes) {
-        for (value, slope) in values.iter_mut().zip(slopes) {
-            (*value, *slope) = function(*value);
+        // On copies of its own the compiler sees that nothing overlaps, and works on whole vectors.
+        let (mut activated, mut slope) = ([0.0; WIDTH], [0.0; WIDTH]);
+        for (at, value) in values.iter().enumerate() {
+            (activated[at], slope[at]) = function(*value);
         }
+        (*values, *slopes) = (activated, slope);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::panels::WIDTH;
 
     const ALL: [Activation; 8] = [
         Activation::Identity,

@@ -131,14 +131,17 @@ impl Ending {
             let mut factors = [0.0; WIDTH];
             for (row, (values, slopes)) in values.iter_mut().zip(slopes).enumerate() {
                 mask.fill((place.row + row) * columns + first, &mut factors[..width]);
-                for ((value, slope), factor) in values.iter_mut().zip(slopes).zip(factors) {
-                    *value *= factor;
-                    *slope *= factor;
-                }
+                *values = times(values, &factors);
+                *slopes = times(slopes, &factors);
             }
         } else if self.dropout.mode == DropoutMode::Standard && self.dropout.probability > 0.0 {
             let keep = (1.0 - self.dropout.probability) as f32;
             values.as_flattened_mut().iter_mut().for_each(|value| *value *= keep);
         }
     }
+}
+
+#[inline(always)]
+fn times(row: &Row, factors: &Row) -> Row {
+    std::array::from_fn(|at| row[at] * factors[at])
 }

@@ -137,8 +137,9 @@ fn product_tile<S: Simd, const R: usize>(
     }
 }
 
-/// Adds to `out` the product of the transpose of `left`, its columns from `first_column` on, with the panel `right`:
-/// with activations and slopes, the gradient of a block of weights. `first_column` is a multiple of 8.
+/// Adds to `out` the product of the transpose of `left`, its columns from `first_column` on, with the panel `right`;
+/// writes it there, if `fresh`. With activations and slopes it is the gradient of a block of weights. `first_column` is
+/// a multiple of 8.
 #[inline(always)]
 pub(crate) fn add_transposed_product<S: Simd>(
     simd: S,
@@ -146,11 +147,12 @@ pub(crate) fn add_transposed_product<S: Simd>(
     first_column: usize,
     right: &[Row],
     out: &mut [Row],
+    fresh: bool,
 ) {
     if S::REGISTER_COUNT >= 32 {
-        transposed_by::<S, 8>(simd, left, first_column, right, out);
+        transposed_by::<S, 8>(simd, left, first_column, right, out, fresh);
     } else {
-        transposed_by::<S, 4>(simd, left, first_column, right, out);
+        transposed_by::<S, 4>(simd, left, first_column, right, out, fresh);
     }
 }
 
@@ -161,17 +163,19 @@ fn transposed_by<S: Simd, const R: usize>(
     first_column: usize,
     right: &[Row],
     out: &mut [Row],
+    fresh: bool,
 ) {
     for (block, right) in right.chunks(DEPTH).enumerate() {
+        let fresh = fresh && block == 0;
         let first_row = block * DEPTH;
         let mut column = first_column;
         let (tiles, rest) = out.as_chunks_mut::<R>();
         for tile in tiles {
-            transposed_tile(simd, left, first_row, column, right, tile);
+            transposed_tile(simd, left, first_row, column, right, tile, fresh);
             column += R;
         }
         for out in rest {
-            transposed_tile(simd, left, first_row, column, right, std::array::from_mut(out));
+            transposed_tile(simd, left, first_row, column, right, std::array::from_mut(out), fresh);
             column += 1;
         }
     }
@@ -185,9 +189,11 @@ fn transposed_tile<S: Simd, const R: usize>(
     first_column: usize,
     right: &[Row],
     out: &mut [Row; R],
+    fresh: bool,
 ) {
     for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
-        let mut sums = load(simd, out, vector);
+        let zeros = [[simd.splat_f32s(0.0); VECTORS]; R];
+        let mut sums = if fresh { zeros } else { load(simd, out, vector) };
         for (values, right) in left.at_column(first_row, first_column).zip(right) {
             let values: &[f32; R] = values.first_chunk().expect("a tile's columns lie in one chunk");
             let right = vectors::<S>(right, vector);
@@ -245,7 +251,8 @@ mod tests {
             for (Place { panel, row }, out) in self.out.blocks_mut(self.block) {
                 let right = self.right.panel(panel);
                 if self.transposed {
-                    add_transposed_product(simd, self.left, row, right, out);
+                    out.fill([f32::NAN; WIDTH]);
+                    add_transposed_product(simd, self.left, row, right, out, true);
                 } else {
                     add_product(simd, self.left, row, right, out);
                 }

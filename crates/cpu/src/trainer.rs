@@ -1,5 +1,7 @@
 //! From the loss's gradient back to the first layer, and the optimizer's step.
 
+use std::cell::RefCell;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::dropout::Pass;
@@ -309,8 +311,17 @@ fn weight_gradient(
 ) -> f64 {
     let cost = delta.rows() * weight.rows() * weight.columns();
     let arch = Arch::new();
-    let units = blocks(weight, moments, kept).map(|block| Weights { inputs, delta, goal, penalty, block });
-    each(units.collect(), cost, |unit| arch.dispatch(unit)).into_iter().sum::<f64>().sqrt()
+    let squares = each(blocks(weight, moments, kept).collect(), cost, |block| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            arch.dispatch(Weights { inputs, delta, goal, penalty, block, scratch })
+        })
+    });
+    squares.into_iter().sum::<f64>().sqrt()
+}
+
+thread_local! {
+    /// Where a thread keeps the gradient of the block that it works on.
+    static SCRATCH: RefCell<[Row; BLOCK]> = const { RefCell::new([[0.0; WIDTH]; BLOCK]) };
 }
 
 /// The gradient of a block of weights, and what becomes of it; its sum of squares.
@@ -320,6 +331,7 @@ struct Weights<'a> {
     goal: Use,
     penalty: Penalty,
     block: Block<'a>,
+    scratch: &'a mut [Row; BLOCK],
 }
 
 impl WithSimd for Weights<'_> {
@@ -327,17 +339,14 @@ impl WithSimd for Weights<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f64 {
-        let Self { inputs, delta, goal, penalty, block } = self;
+        let Self { inputs, delta, goal, penalty, block, scratch } = self;
         let delta = delta.panel(block.place.panel);
-        let mut fresh = [[0.0; WIDTH]; BLOCK];
         let gradient = match goal {
-            Use::Step(_) => &mut fresh[..block.values.len()],
+            Use::Step(_) => &mut scratch[..block.values.len()],
             Use::Keep | Use::Add => &mut *block.kept,
         };
-        if matches!(goal, Use::Keep) {
-            gradient.fill([0.0; WIDTH]);
-        }
-        add_transposed_product(simd, inputs, block.place.row, delta, gradient);
+        let fresh = !matches!(goal, Use::Add);
+        add_transposed_product(simd, inputs, block.place.row, delta, gradient, fresh);
         penalty.add(block.values, gradient);
         finish(goal, gradient, block.values, block.first, block.second)
     }
