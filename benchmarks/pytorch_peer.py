@@ -78,4 +78,5 @@ def main(folder, optimizer_name, epochs, activation="relu"):
     print(json.dumps({"version": torch.__version__, "threads": torch.get_num_threads(), **figures}))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

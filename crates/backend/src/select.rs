@@ -21,7 +21,8 @@ pub struct Selected {
     pub on_host: bool,
     /// Computing threads on the CPU.
     pub threads: usize,
-    /// True where Kiln's own kernels compute in place of Burn's: on flex, unless they are switched off.
+    /// True where Kiln's own kernels compute in place of Burn's: on flex, unless they are switched off or the processor
+    /// is too old for them.
     pub fused: bool,
 }
 
@@ -36,7 +37,7 @@ pub fn select(config: &Backend) -> Result<Selected, BackendError> {
         name => named(name, config.device)?,
     };
     let Probe { device, adapter, .. } = probe;
-    let fused = config.fused && name == BackendName::Flex;
+    let fused = config.fused && name == BackendName::Flex && kiln_cpu::is_fast_here();
     Ok(Selected { device, name, reason, adapter, on_host: is_host(name), threads, fused })
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn activate(function: Activation, values: &mut [Row], slopes: &mut [R
         Activation::Identity => slopes.as_flattened_mut().fill(1.0),
         // A NaN is not zero: it must reach the loss, where it is found.
         Activation::Relu => {
-            each(values, slopes, |z| (if z <= 0.0 { 0.0 } else { z }, if z <= 0.0 { 0.0 } else { 1.0 }))
+            each(values, slopes, |z| (if z <= 0.0 { 0.0 } else { z }, if z <= 0.0 { 0.0 } else { 1.0 }));
         }
         Activation::LeakyRelu => each(values, slopes, |z| {
             (if z <= 0.0 { LEAKY_SLOPE * z } else { z }, if z <= 0.0 { LEAKY_SLOPE } else { 1.0 })

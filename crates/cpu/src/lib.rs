@@ -2,7 +2,7 @@
 //!
 //! A general framework allocates a tensor for every operation and passes over memory for each. Here a layer is one
 //! pass: product, bias, activation and dropout while the outputs are in the cache; and backwards, the gradient of a
-//! block of weights and the optimizer's step on that block. Matrices lie in [panels](panels) of 32 columns, so that
+//! block of weights and the optimizer's step on that block. Matrices lie in panels of 32 columns, so that
 //! every kernel reads memory in order, and threads write to parts of their own.
 //!
 //! Results depend neither on the number of threads nor on the width of the processor's vectors: every output is one
@@ -14,6 +14,7 @@
 )]
 
 mod activation;
+mod backward;
 mod dropout;
 mod elementary;
 mod forward;
@@ -25,9 +26,16 @@ mod rule;
 mod share;
 mod trainer;
 
+pub use backward::Penalty;
 pub use dropout::{Dropout, DropoutMask, Pass};
 pub use forward::Buffers;
 pub use loss::{BatchLoss, cross_entropy, greatest, softmax};
 pub use network::{Dense, Network};
 pub use rule::{Rule, RuleStep};
-pub use trainer::{Penalty, Trainer};
+pub use trainer::Trainer;
+
+/// Whether this processor multiplies and adds in one instruction; without it, the kernels' exact results are slow.
+#[must_use]
+pub fn is_fast_here() -> bool {
+    !matches!(pulp::Arch::new(), pulp::Arch::Scalar)
+}

@@ -10,7 +10,7 @@ const RULES: [(&str, &[&str], &[&str]); 12] = [
     ("config", &[], &["burn", "clap"]),
     ("artifacts", &["config"], &["burn", "clap"]),
     ("cpu", &["config"], &["burn", "clap"]),
-    ("backend", &["config"], &["clap"]),
+    ("backend", &["config", "cpu"], &["clap"]),
     ("data", &["config"], &["clap", "indicatif", "ratatui"]),
     ("model", &["config", "cpu"], &["clap", "ratatui"]),
     ("training", &["config", "artifacts", "backend", "cpu", "data", "model"], &["clap"]),

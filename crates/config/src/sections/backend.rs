@@ -16,7 +16,7 @@ pub struct Backend {
     /// Computing threads of a CPU backend. Left out: as many as the machine has cores.
     pub threads: Option<usize>,
     /// On flex, train and predict with Kiln's own kernels, each layer one pass over memory; false leaves it to
-    /// Burn's tensors. The two differ by rounding.
+    /// Burn's tensors, as does a processor without fused multiply-add. The two differ by rounding.
     pub fused: bool,
 }
 
