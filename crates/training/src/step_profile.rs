@@ -170,8 +170,9 @@ fn wait_for(device: &Device) {
     let _ = device.sync();
 }
 
-/// Times that each product is repeated.
+/// Times that each product is repeated at most, and the seconds after which it is not repeated any more.
 const REPETITIONS: usize = 200;
+const SECONDS: f64 = 0.2;
 
 /// The products of a step, for each layer of `mlp`: outputs, gradient of the weights, and but for the first layer
 /// the gradient of the inputs.
@@ -183,12 +184,13 @@ fn matrix_products(mlp: &Mlp, batch: usize, backend: &Selected) -> f64 {
         let [inputs, outputs] = layer.weight.shape().dims();
         let (x, w, slope) = (random(batch, inputs), random(inputs, outputs), random(batch, outputs));
         let mut time = |left: Tensor<2>, right: Tensor<2>| {
-            let laps = (0..REPETITIONS).map(|_| {
+            let (started, mut laps) = (Instant::now(), Vec::new());
+            while laps.is_empty() || (laps.len() < REPETITIONS && started.elapsed().as_secs_f64() < SECONDS) {
                 let mut clock = Clock::start(device);
                 std::hint::black_box(left.clone().matmul(right.clone()));
-                clock.lap(device)
-            });
-            total += median(laps.collect());
+                laps.push(clock.lap(device));
+            }
+            total += median(laps);
         };
         time(x.clone(), w.clone());
         time(x.transpose(), slope.clone());
