@@ -117,6 +117,8 @@ def main():
     parser.add_argument("--kiln", default=HERE.parent / "target" / "release" / "kiln")
     parser.add_argument("--without", action="append", default=[], choices=["jax"])
     arguments = parser.parse_args()
+    if arguments.epochs < 2:
+        parser.error("the first epoch of a peer is left out: --epochs is 2 or more")
     peers = [name for name in ["pytorch", "jax"] if name not in arguments.without]
     times = {(who, optimizer): [] for who in ["kiln", *peers] for optimizer in OPTIMIZERS}
     memory, tests, versions = {who: [] for who in ["kiln", *peers]}, {"kiln": [], "pytorch": []}, {}

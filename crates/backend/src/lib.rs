@@ -8,4 +8,4 @@ mod select;
 pub use compiled::{ALL, compiled_in, is_host};
 pub use error::BackendError;
 pub use probe::{Probe, probe};
-pub use select::{Selected, select};
+pub use select::{Selected, has_kernels, select};

@@ -37,8 +37,14 @@ pub fn select(config: &Backend) -> Result<Selected, BackendError> {
         name => named(name, config.device)?,
     };
     let Probe { device, adapter, .. } = probe;
-    let fused = config.fused && name == BackendName::Flex && kiln_cpu::is_fast_here();
+    let fused = config.fused && has_kernels(name);
     Ok(Selected { device, name, reason, adapter, on_host: is_host(name), threads, fused })
+}
+
+/// Whether Kiln has kernels of its own that compute in place of this backend, fast on this processor.
+#[must_use]
+pub fn has_kernels(name: BackendName) -> bool {
+    name == BackendName::Flex && kiln_cpu::is_fast_here()
 }
 
 fn named(name: BackendName, index: usize) -> Result<(BackendName, Probe, String), BackendError> {

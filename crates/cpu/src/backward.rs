@@ -7,12 +7,15 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::forward::EXAMPLES;
 use crate::panels::{Panels, Place, Row, WIDTH, transpose_panel};
 use crate::product::{Rows, add_product, add_transposed_product};
-use crate::rule::RuleStep;
+use crate::rule::{RuleStep, flushed};
 use crate::share::each;
 
 /// Weights of a panel that one piece of work takes on, in rows: with their gradient and moments they are within a
 /// first-level cache.
 pub(crate) const BLOCK: usize = 128;
+
+/// What a pass over a weight and its moments costs, in multiply-adds.
+pub(crate) const MEMORY: usize = 8;
 
 /// What is added to the loss for the size of the weights; biases are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -71,21 +74,21 @@ impl WithSimd for Delta<'_> {
         self.out.fill([0.0; WIDTH]);
         add_product(simd, self.left, self.first_row, self.transpose, self.out);
         for (value, slope) in self.out.as_flattened_mut().iter_mut().zip(self.slopes.as_flattened()) {
-            *value *= slope;
+            *value = flushed(*value * slope);
         }
     }
 }
 
 /// A block of a parameter with all that belongs to it; what there is none of is empty.
-pub(crate) struct Block<'a> {
+struct Block<'a> {
     place: Place,
-    pub(crate) values: &'a mut [Row],
-    pub(crate) first: &'a mut [Row],
-    pub(crate) second: &'a mut [Row],
-    pub(crate) kept: &'a mut [Row],
+    values: &'a mut [Row],
+    first: &'a mut [Row],
+    second: &'a mut [Row],
+    kept: &'a mut [Row],
 }
 
-pub(crate) fn blocks<'a>(
+fn blocks<'a>(
     values: &'a mut Panels,
     [first, second]: &'a mut [Panels; 2],
     kept: Option<&'a mut Panels>,
@@ -116,7 +119,8 @@ pub(crate) fn weight_gradient(
     moments: &mut [Panels; 2],
     kept: Option<&mut Panels>,
 ) -> f64 {
-    let cost = delta.rows() * weight.rows() * weight.columns();
+    // Weights and moments are read and written however small the batch is.
+    let cost = (delta.rows() + MEMORY) * weight.rows() * weight.columns();
     let arch = Arch::new();
     let squares = each(blocks(weight, moments, kept).collect(), cost, |block| {
         SCRATCH.with_borrow_mut(|scratch| {
@@ -229,10 +233,51 @@ impl Penalty {
     }
 }
 
+/// The 2-norm of a gradient.
 pub(crate) fn norm(gradient: &mut Panels) -> f64 {
-    let cost = gradient.values().len() * WIDTH;
-    let squares = each(gradient.blocks_mut(BLOCK).collect(), cost, |(_, rows)| sum_of_squares(rows));
-    squares.into_iter().sum::<f64>().sqrt()
+    let (arch, cost) = (Arch::new(), MEMORY * gradient.values().len() * WIDTH);
+    let units = gradient.blocks_mut(BLOCK).map(|(_, rows)| Squares(rows));
+    each(units.collect(), cost, |unit| arch.dispatch(unit)).into_iter().sum::<f64>().sqrt()
+}
+
+/// The sum of squares of a block.
+struct Squares<'a>(&'a [Row]);
+
+impl WithSimd for Squares<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        sum_of_squares(self.0)
+    }
+}
+
+/// Moves `values` against a gradient that was kept.
+pub(crate) fn step(rule: RuleStep, values: &mut Panels, gradient: &mut Panels, moments: &mut [Panels; 2]) {
+    let (arch, cost) = (Arch::new(), MEMORY * values.values().len() * WIDTH);
+    let units = blocks(values, moments, Some(gradient)).map(|block| Moved { rule, block });
+    each(units.collect(), cost, |unit| arch.dispatch(unit));
+}
+
+/// The step of a block.
+struct Moved<'a> {
+    rule: RuleStep,
+    block: Block<'a>,
+}
+
+impl WithSimd for Moved<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Block { values, first, second, kept, .. } = self.block;
+        self.rule.apply(
+            values.as_flattened_mut(),
+            kept.as_flattened(),
+            first.as_flattened_mut(),
+            second.as_flattened_mut(),
+        );
+    }
 }
 
 /// Lanes are added apart in single precision over a block, then together in double precision.

@@ -3,18 +3,21 @@
 
 // The polynomials are the Taylor series; on half of ln 2 to either side of zero their error is below rounding.
 
-/// e to the power of `x`, to 1 or 2 units in the last place; `x` is held to [-87, 88], where single precision
-/// neither underflows nor overflows.
+/// Where e to the power of it is still a normal number, and so is its inverse.
+const LIMIT: f32 = 87.0;
+
+/// e to the power of `x`, to 1 or 2 units in the last place; 0 below -87, so that nothing ends below the normal numbers,
+/// and no more than at 87.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    let (power, rest) = reduced(x.clamp(-87.0, 88.0));
-    power * (1.0 + rest)
+    let (power, rest) = reduced(x.clamp(-LIMIT, LIMIT));
+    if x < -LIMIT { 0.0 } else { power * (1.0 + rest) }
 }
 
-/// e to the power of `x`, less 1, precise also near zero; `x` is held to [-87, 88].
+/// e to the power of `x`, less 1, precise also near zero; `x` is held to [-87, 87].
 #[inline(always)]
 pub(crate) fn exp_m1(x: f32) -> f32 {
-    let (power, rest) = reduced(x.clamp(-87.0, 88.0));
+    let (power, rest) = reduced(x.clamp(-LIMIT, LIMIT));
     power * rest + (power - 1.0)
 }
 
@@ -22,7 +25,7 @@ pub(crate) fn exp_m1(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
     let grown = exp_m1(2.0 * x.abs());
-    // At 88 it is infinite in all but name: the quotient is 1.
+    // At the limit it is infinite in all but name: the quotient is 1.
     (grown / (grown + 2.0)).copysign(x)
 }
 
@@ -74,7 +77,7 @@ mod tests {
     #[test]
     fn they_are_precise_to_a_few_units_in_the_last_place() {
         let unit = f64::from(f32::EPSILON);
-        assert!(error([-86.9, 87.9], exp, f64::exp) < 1.5 * unit);
+        assert!(error([-86.9, 86.9], exp, f64::exp) < 1.5 * unit);
         assert!(error([-20.0, 20.0], exp_m1, f64::exp_m1) < 2.0 * unit);
         assert!(error([-1e-3, 1e-3], exp_m1, f64::exp_m1) < 1.5 * unit);
         assert!(error([-12.0, 12.0], tanh, f64::tanh) < 3.0 * unit);
@@ -86,7 +89,8 @@ mod tests {
     fn extremes_stay_in_range_and_nan_stays_nan() {
         assert_eq!([-1e9, f32::NEG_INFINITY].map(tanh), [-1.0; 2]);
         assert_eq!([1e9, f32::INFINITY].map(sigmoid), [1.0; 2]);
-        assert!(sigmoid(-1e9) < 1e-37 && exp(f32::INFINITY).is_finite());
+        assert!(sigmoid(-1e9) < 1e-37 && sigmoid(-1e9).is_normal() && exp(f32::INFINITY).is_finite());
+        assert_eq!([-87.1, -1e9, f32::NEG_INFINITY].map(exp), [0.0; 3]);
         assert!([exp, exp_m1, tanh, sigmoid].into_iter().all(|function| function(f32::NAN).is_nan()));
     }
 }

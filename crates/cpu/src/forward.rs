@@ -25,15 +25,6 @@ pub struct Buffers {
     pub(crate) logits: Vec<f32>,
 }
 
-impl Buffers {
-    /// What the hidden layers of `network` gave out in the last pass, first to last: the values, example after
-    /// example, and how many an example has.
-    pub fn hidden(&self, network: &Network) -> impl Iterator<Item = (Vec<f32>, usize)> {
-        let hidden = network.layers.len() - 1;
-        self.outputs.iter().take(hidden).map(|outputs| (outputs.to_rows(), outputs.columns()))
-    }
-}
-
 impl Network {
     /// The logits of the examples whose features follow each other in `features`, row after row of `classes`.
     ///
@@ -67,6 +58,27 @@ impl Network {
         }
         buffers.logits = buffers.outputs[hidden].to_rows();
         &mut buffers.logits
+    }
+
+    /// What the hidden layers give out in inference, before dropout scales it, first to last: the values, example after
+    /// example, and how many an example has.
+    ///
+    /// # Panics
+    /// If `features` is not made of whole examples.
+    pub fn hidden(&self, features: &[f32], buffers: &mut Buffers) -> Vec<(Vec<f32>, usize)> {
+        self.forward(features, Pass::Inference, buffers);
+        let kept = match self.dropout.mode {
+            DropoutMode::Standard => (1.0 - self.dropout.probability) as f32,
+            DropoutMode::Inverted => 1.0,
+        };
+        let hidden = buffers.outputs.iter().take(self.layers.len() - 1).map(|outputs| {
+            let mut values = outputs.to_rows();
+            for value in &mut values {
+                *value /= kept;
+            }
+            (values, outputs.columns())
+        });
+        hidden.collect()
     }
 }
 

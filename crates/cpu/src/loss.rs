@@ -1,6 +1,9 @@
 //! Cross-entropy with its gradient.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::elementary::exp;
+use crate::share::each;
 
 /// What a batch's loss says.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -11,48 +14,79 @@ pub struct BatchLoss {
     pub correct: u64,
 }
 
+/// Examples that one piece of work takes on.
+const EXAMPLES: usize = 64;
+/// What an exponential costs beside a multiply-add.
+const COST: usize = 16;
+
 /// The cross-entropy of the softmax of `logits`, row after row of `classes` values, and of the class of each row;
 /// replaces the logits by the gradient of the mean over the batch.
 ///
 /// # Panics
-/// If a label is not below `classes`.
+/// If there is not a row for every label, or a label is not below `classes`.
 pub fn cross_entropy(logits: &mut [f32], labels: &[u32], classes: usize) -> BatchLoss {
+    assert_eq!(logits.len(), labels.len() * classes, "a row for every label");
+    let (arch, cost) = (Arch::new(), COST * logits.len());
     let share = 1.0 / labels.len() as f32;
-    let mut loss = BatchLoss::default();
-    for (row, &label) in logits.chunks_exact_mut(classes).zip(labels) {
-        let label = label as usize;
-        loss.correct += u64::from(greatest(row) == label);
-        loss.sum += f64::from(softmax(row, label));
-        for value in &mut *row {
-            *value *= share;
+    let units = logits.chunks_mut(EXAMPLES * classes).zip(labels.chunks(EXAMPLES));
+    let units = units.map(|(logits, labels)| Examples { logits, labels, classes, share });
+    let parts = each(units.collect(), cost, |unit| arch.dispatch(unit));
+    parts.into_iter().fold(BatchLoss::default(), |total, part| BatchLoss {
+        sum: total.sum + part.sum,
+        correct: total.correct + part.correct,
+    })
+}
+
+/// Some examples of a batch of which each has this `share`.
+struct Examples<'a> {
+    logits: &'a mut [f32],
+    labels: &'a [u32],
+    classes: usize,
+    share: f32,
+}
+
+impl WithSimd for Examples<'_> {
+    type Output = BatchLoss;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> BatchLoss {
+        let mut loss = BatchLoss::default();
+        for (row, &label) in self.logits.chunks_exact_mut(self.classes).zip(self.labels) {
+            let label = label as usize;
+            loss.correct += u64::from(greatest(row) == label);
+            loss.sum += f64::from(softmax(row, label));
+            for value in &mut *row {
+                *value *= self.share;
+            }
+            row[label] -= self.share;
         }
-        row[label] -= share;
+        loss
     }
-    loss
 }
 
 /// Replaces the logits of one example by their softmax; the cross-entropy of it and of class `label`.
 ///
 /// # Panics
 /// If `label` is not below the number of logits.
+#[inline(always)]
 pub fn softmax(logits: &mut [f32], label: usize) -> f32 {
     // A NaN is never the greatest, but it reaches the sum.
     let shift = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let chosen = logits[label] - shift;
-    let mut total = 0.0;
     for value in &mut *logits {
         *value = exp(*value - shift);
-        total += *value;
     }
+    let total: f32 = logits.iter().sum();
     let scale = 1.0 / total;
     for value in logits {
         *value *= scale;
     }
-    total.ln() - chosen
+    libm::logf(total) - chosen
 }
 
 /// The place of the greatest value, the first of several that are equal; a NaN is never the greatest.
 #[must_use]
+#[inline(always)]
 pub fn greatest(row: &[f32]) -> usize {
     let mut best = 0;
     for (place, value) in row.iter().enumerate() {

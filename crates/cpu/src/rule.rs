@@ -130,7 +130,7 @@ impl Rule {
     /// Adam's step size after correcting the first moment, and the root of the second one's correction.
     #[must_use]
     pub fn bias_corrections(&self, lr: f64, step: usize) -> (f64, f64) {
-        let [first, second] = self.betas.map(|beta| 1.0 - beta.powf(step as f64));
+        let [first, second] = self.betas.map(|beta| 1.0 - libm::pow(beta, step as f64));
         (lr / first, second.sqrt())
     }
 }
@@ -181,9 +181,9 @@ impl RuleStep {
     }
 }
 
-/// Zero for a number below the normal ones: the moments of a unit that gets no gradient shrink until they are
-/// there, where processors are up to a hundred times slower.
+/// Zero for a number below the normal ones, where processors are up to a hundred times slower: the moments of a unit that
+/// gets no gradient shrink until they are there, and so do gradients on their way back through saturated units.
 #[inline(always)]
-fn flushed(value: f32) -> f32 {
+pub(crate) fn flushed(value: f32) -> f32 {
     if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
 }

@@ -1,7 +1,7 @@
 //! From the loss's gradient back to the first layer, and the optimizer's step.
 
 use crate::backward::{
-    BLOCK, Penalty, Use, bias_gradient, blocks, delta_before, norm, transpose, weight_gradient,
+    self, BLOCK, MEMORY, Penalty, Use, bias_gradient, delta_before, norm, transpose, weight_gradient,
 };
 use crate::dropout::Pass;
 use crate::forward::Buffers;
@@ -140,22 +140,14 @@ impl Trainer {
         let rule = self.rule.at(lr, step);
         let parameters = self.network.panels_mut().zip(&mut self.kept.sums).zip(&mut self.moments);
         for ((values, gradient), moments) in parameters {
-            let cost = values.values().len() * WIDTH;
-            each(blocks(values, moments, Some(gradient)).collect(), cost, |block| {
-                rule.apply(
-                    block.values.as_flattened_mut(),
-                    block.kept.as_flattened(),
-                    block.first.as_flattened_mut(),
-                    block.second.as_flattened_mut(),
-                );
-            });
+            backward::step(rule, values, gradient, moments);
         }
         self.kept.batches = 0;
     }
 
     fn change_kept(&mut self, change: impl Fn(f32) -> f32 + Sync) {
         for gradient in &mut self.kept.sums {
-            let cost = gradient.values().len() * WIDTH;
+            let cost = MEMORY * gradient.values().len() * WIDTH;
             each(gradient.blocks_mut(BLOCK).collect(), cost, |(_, rows)| {
                 rows.as_flattened_mut().iter_mut().for_each(|value| *value = change(*value));
             });

@@ -1,7 +1,7 @@
 //! Steps held to the same steps computed plainly, in double precision.
 
 use kiln_config::{Activation, DropoutMode, Optimizer, OptimizerName};
-use kiln_cpu::{Dense, Dropout, Network, Penalty, Rule, Trainer, cross_entropy};
+use kiln_cpu::{Buffers, Dense, Dropout, Network, Pass, Penalty, Rule, Trainer, cross_entropy};
 
 const EXAMPLES: usize = 37;
 const STEP: u64 = 5;
@@ -10,6 +10,7 @@ struct Case {
     widths: Vec<usize>,
     activation: Activation,
     probability: f64,
+    mode: DropoutMode,
     bias: bool,
     penalty: Penalty,
 }
@@ -24,13 +25,14 @@ impl Case {
             widths: widths.to_vec(),
             activation,
             probability: 0.0,
+            mode: DropoutMode::Inverted,
             bias: true,
             penalty: Penalty::default(),
         }
     }
 
     fn dropout(&self) -> Dropout {
-        Dropout { probability: self.probability, mode: DropoutMode::Inverted, seed: 3 }
+        Dropout { probability: self.probability, mode: self.mode, seed: 3 }
     }
 
     fn shapes(&self) -> Vec<[usize; 2]> {
@@ -207,7 +209,9 @@ fn every_activation_is_the_double_precision_step() {
     use Activation::{Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
     for activation in [Gelu, Identity, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh] {
         Case::new(&[20, 35, 12, 4], activation).check();
-        Case { probability: 0.3, ..Case::new(&[20, 35, 12, 4], activation) }.check();
+        for mode in [DropoutMode::Inverted, DropoutMode::Standard] {
+            Case { probability: 0.3, mode, ..Case::new(&[20, 35, 12, 4], activation) }.check();
+        }
     }
 }
 
@@ -220,17 +224,26 @@ fn penalties_and_layers_without_bias_are_those_of_double_precision() {
 
 type Moments = [Option<Vec<f32>>; 2];
 
-/// Some steps of a network that is large enough for several threads; its parameters, moments and norms.
-fn trained(threads: usize, name: OptimizerName) -> (Vec<Vec<f32>>, Vec<Moments>, Vec<f64>) {
+/// Some steps of a network that is large enough for several threads, on more examples than a block has; its parameters,
+/// moments and norms. Gradients are `kept` for a step of their own, or used at once.
+fn trained(threads: usize, name: OptimizerName, kept: bool) -> (Vec<Vec<f32>>, Vec<Moments>, Vec<f64>) {
     let case = Case { probability: 0.2, ..Case::new(&[200, 300, 70, 10], Activation::Relu) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     pool.install(|| {
         let mut trainer = case.trainer(&Optimizer { name, momentum: 0.9, ..Default::default() });
-        let (features, labels) = (case.features(150), case.labels(150));
+        let (features, labels) = (case.features(290), case.labels(290));
         let mut norms = vec![];
         for step in 0..5 {
             cross_entropy(trainer.forward(&features, step), &labels, 10);
-            norms = trainer.backward_and_step(&features, 0.01, step as usize + 1);
+            if kept {
+                trainer.backward_and_keep(&features);
+                trainer.clamp_kept(0.01);
+                norms = trainer.kept_norms();
+                trainer.scale_kept(0.5);
+                trainer.step_kept(0.01, step as usize + 1);
+            } else {
+                norms = trainer.backward_and_step(&features, 0.01, step as usize + 1);
+            }
         }
         (trainer.network().parameters(), trainer.moments(), norms)
     })
@@ -239,9 +252,32 @@ fn trained(threads: usize, name: OptimizerName) -> (Vec<Vec<f32>>, Vec<Moments>,
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     for name in [OptimizerName::Sgd, OptimizerName::Rmsprop, OptimizerName::Adam, OptimizerName::Adamw] {
-        let one = trained(1, name);
-        assert_eq!(trained(2, name), one, "{name:?}");
-        assert_eq!(trained(5, name), one, "{name:?}");
+        for kept in [false, true] {
+            let one = trained(1, name, kept);
+            assert_eq!(trained(2, name, kept), one, "{name:?}");
+            assert_eq!(trained(5, name, kept), one, "{name:?}");
+        }
+    }
+}
+
+#[test]
+fn inference_scales_by_what_standard_dropout_keeps_and_shows_units_as_they_are() {
+    let plain = Case::new(&[20, 35, 4], Activation::Tanh);
+    let scaled =
+        Case { probability: 0.25, mode: DropoutMode::Standard, ..Case::new(&[20, 35, 4], Activation::Tanh) };
+    let [plain, scaled] = [plain, scaled].map(|case| {
+        let (trainer, features) = (case.trainer(&Optimizer::default()), case.features(9));
+        let network = trainer.network();
+        let hidden = network.hidden(&features, &mut Buffers::default());
+        let logits = network.forward(&features, Pass::Inference, &mut Buffers::default()).to_vec();
+        (hidden, logits, network.parameters())
+    });
+    let [(values, units)] = &plain.0[..] else { panic!("one hidden layer") };
+    assert_eq!((*units, scaled.0[0].1), (35, 35));
+    assert!(values.iter().zip(&scaled.0[0].0).all(|(plain, scaled)| (plain - scaled).abs() < 1e-6));
+    let bias = plain.2.last().expect("a bias").iter().cycle();
+    for ((plain, scaled), bias) in plain.1.iter().zip(&scaled.1).zip(bias) {
+        assert!((0.75 * (plain - bias) + bias - scaled).abs() < 1e-5, "{plain} {scaled}");
     }
 }
 

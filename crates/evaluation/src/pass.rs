@@ -35,17 +35,20 @@ pub fn evaluate_with_dropout(
     split: &Split,
     backend: &Selected,
 ) -> PassFigures {
+    // Within the pool, a parallel operation begins on this thread; from outside it would hand over and wait.
     let mut predictor = Predictor::new(mlp, loss, backend.fused);
     let mut tally = Tally::default();
-    for batch in batches(profile, split, DROPOUT_BATCH, backend) {
-        let pass = Pass::Training { step: batch.step };
-        let weights = loss.target_weights(batch.targets.clone());
-        let predicted = predictor.predict(batch.features, batch.targets, pass);
-        let hits = predicted.classes.iter().zip(&batch.labels).filter(|(found, label)| found == label);
-        let sum = predicted.losses.iter().copied().map(f64::from).sum();
-        let weight = values(weights).into_iter().map(f64::from).sum();
-        tally.add_sum(sum, weight, hits.count() as u64, batch.labels.len() as u64);
-    }
+    rayon::scope(|_| {
+        for batch in batches(profile, split, DROPOUT_BATCH, backend) {
+            let pass = Pass::Training { step: batch.step };
+            let weights = loss.target_weights(batch.targets.clone());
+            let predicted = predictor.predict(batch.features, batch.targets, pass);
+            let hits = predicted.classes.iter().zip(&batch.labels).filter(|(found, label)| found == label);
+            let sum = predicted.losses.iter().copied().map(f64::from).sum();
+            let weight = values(weights).into_iter().map(f64::from).sum();
+            tally.add_sum(sum, weight, hits.count() as u64, batch.labels.len() as u64);
+        }
+    });
     PassFigures { loss: tally.loss(), accuracy: tally.accuracy(), examples: tally.examples }
 }
 
@@ -70,7 +73,6 @@ pub fn predict(
     let mut probabilities = Vec::with_capacity(split.len() * classes);
     let mut losses = Vec::with_capacity(split.len());
     let mut predictor = Predictor::new(mlp, loss, backend.fused);
-    // Within the pool, a parallel operation begins on this thread; from outside it would hand over and wait.
     rayon::scope(|_| {
         for batch in batches(profile, split, batch_size, backend) {
             let found = predictor.predict(batch.features, batch.targets, Pass::Inference);

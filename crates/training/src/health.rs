@@ -32,7 +32,7 @@ pub(crate) struct Health {
 
 impl Health {
     /// The health of every layer, given the parameters before and after the step, the norm of each one's gradient,
-    /// and what the hidden layers give out after it for the batch that it was taken on.
+    /// and what the hidden layers give out after it for the batch that it was taken on, if they can have inactive units.
     pub(crate) fn new(
         before: &[Parameter],
         after: &[Parameter],
@@ -55,6 +55,11 @@ impl Health {
             }
         });
         Self { layers: layers.collect(), activation }
+    }
+
+    /// Whether units with this activation can be dead or saturated.
+    pub(crate) fn knows_inactive_units(activation: Activation) -> bool {
+        matches!(activation, Activation::Relu | Activation::Sigmoid | Activation::Tanh)
     }
 
     /// The figures as the metric log has them: `layers.0.gradient_norm` and so on.

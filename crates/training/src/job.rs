@@ -93,12 +93,13 @@ impl Job {
         let setting = setting(run, experiment, data, &backend, stop)?;
         let model = build_model(&setting)?;
         let mut schedule = schedule(&setting);
-        let new_engine = |model| engine(model, &setting.experiment, backend.fused, setting.on_host);
+        let new_engine = |model, fused| engine(model, &setting.experiment, fused, setting.on_host);
         let (state, engine) = if let Some(checkpoint) = checkpoint {
             restore(checkpoint, &setting, &model, new_engine, &mut schedule)?
         } else {
             let (experiment, data) = (setting.experiment.clone(), setting.data.sha256.clone());
-            (TrainingState::new(experiment, data, schedule.state()), new_engine(model))
+            let state = TrainingState::new(experiment, data, schedule.state(), backend.fused);
+            (state, new_engine(model, backend.fused))
         };
         let recorder = recorder(&setting, &state, observer)?;
         if let Some(reason) = state.over {
@@ -177,7 +178,7 @@ fn restore(
     checkpoint: &Checkpoint,
     setting: &Setting,
     model: &Classifier,
-    new_engine: impl FnOnce(Classifier) -> Box<dyn Engine>,
+    new_engine: impl FnOnce(Classifier, bool) -> Box<dyn Engine>,
     schedule: &mut Schedule,
 ) -> Result<(TrainingState, Box<dyn Engine>), TrainingError> {
     let mut state = TrainingState::of(checkpoint)?;
@@ -191,7 +192,7 @@ fn restore(
         Ok(parameters_from_safetensors(bytes)?)
     };
     let mlp = model.mlp.clone().load_parameters(&read(MODEL_FILE)?, &setting.training_device())?;
-    let mut engine = new_engine(Classifier::new(mlp, model.loss().clone()));
+    let mut engine = new_engine(Classifier::new(mlp, model.loss().clone()), state.fused);
     engine.restore_moments(&read(OPTIMIZER_FILE)?, state.optimizer_steps)?;
     schedule.restore(state.plateau);
     setting.store.discard_after(checkpoint.step)?;

@@ -11,8 +11,10 @@ use crate::Classifier;
 use crate::engine::{Step, engine};
 
 const SEED: u64 = 42;
-const SHAPE: [usize; 2] = [64, 10];
-const EXAMPLES: usize = 32;
+/// Enough for several threads, and for sizes that no block divides.
+const SHAPE: [usize; 2] = [300, 10];
+const HIDDEN: [usize; 2] = [200, 33];
+const EXAMPLES: usize = 100;
 const LEARNING_RATE: f64 = 0.1;
 /// Single precision sums in another order on a GPU; more than this is a wrong result.
 const TOLERANCE: f64 = 1e-3;
@@ -22,7 +24,8 @@ const TOLERANCE: f64 = 1e-3;
 pub struct Parity {
     /// Difference of the loss, relative to the CPU's.
     pub loss: f64,
-    /// Greatest difference of a gradient entry, relative to the greatest entry.
+    /// Greatest difference of a gradient entry, relative to the greatest entry; the entry is what the step moved the
+    /// weight by, over the learning rate.
     pub gradients: f64,
     /// Greatest difference of a weight after the step, relative to the greatest weight.
     pub weights: f64,
@@ -60,7 +63,7 @@ struct Taken {
 fn taken(device: &Device, on_host: bool, fused: bool) -> Taken {
     let device = device.clone().autodiff();
     let model =
-        Model { hidden: vec![48, 24], activation: Activation::Tanh, dropout: 0.2, ..Model::default() };
+        Model { hidden: HIDDEN.to_vec(), activation: Activation::Tanh, dropout: 0.2, ..Model::default() };
     let mlp = Mlp::new(&model, LossName::CrossEntropy, SHAPE, SEED, &device).expect("drawn weights fit");
     let loss = Loss::new(&kiln_config::Loss::default(), SHAPE[1]).expect("no class weights");
     let optimizer = Optimizer { name: OptimizerName::Sgd, momentum: 0.0, ..Optimizer::default() };

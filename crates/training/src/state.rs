@@ -43,6 +43,9 @@ pub(crate) struct TrainingState {
     pub(crate) elapsed_seconds: f64,
     /// Why training is over, once it is.
     pub(crate) over: Option<StopReason>,
+    /// Whether Kiln's own kernels computed the steps; a run goes on with what it began with, to the bit.
+    #[serde(default)]
+    pub(crate) fused: bool,
     /// The settings that the run was trained with.
     pub(crate) experiment: Experiment,
     /// SHA-256 of the data that it was trained on.
@@ -51,8 +54,9 @@ pub(crate) struct TrainingState {
 
 impl TrainingState {
     /// The beginning of a run.
-    pub(crate) fn new(experiment: Experiment, data_sha256: String, plateau: Plateau) -> Self {
+    pub(crate) fn new(experiment: Experiment, data_sha256: String, plateau: Plateau, fused: bool) -> Self {
         Self {
+            fused,
             epoch: 1,
             batch: 0,
             step: 0,

@@ -32,7 +32,7 @@ pub struct StepProfile {
     pub metrics: f64,
     /// All of these together.
     pub step: f64,
-    /// The matrix products alone that a step cannot do without.
+    /// The matrix products of a step alone, as Burn computes them.
     pub matrix_products: f64,
 }
 

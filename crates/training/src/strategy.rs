@@ -41,7 +41,7 @@ impl SupervisedLearningStrategy<Classifier> for ExactStrategy {
     ) -> (Classifier, SupervisedTrainingEventProcessor<Classifier>) {
         let training_loop = self.training_loop.lock().expect("no thread panics with the lock").take();
         let training_loop = training_loop.expect("Burn calls fit once");
-        // The learner's clone of the model would force the engine to copy every parameter at every step.
+        // The learner's clone of the model would force Burn to copy every parameter at every step.
         drop(learner);
         let mut processor = components.event_processor;
         let (model, end) = training_loop.run(&mut processor, &components.interrupter);

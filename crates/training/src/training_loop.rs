@@ -140,8 +140,9 @@ impl TrainingLoop {
             }
         }
         self.health = before.zip(norms).map(|((before, batch), norms)| {
-            let hidden = self.engine.hidden_activations(batch);
             let activation = self.setting.experiment.model.activation;
+            let known = Health::knows_inactive_units(activation);
+            let hidden = known.then(|| self.engine.hidden_activations(batch)).unwrap_or_default();
             Health::new(&before, &self.engine.parameters(), &norms, activation, &hidden)
         });
         self.state.learning_rate = lr;

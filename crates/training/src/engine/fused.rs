@@ -11,8 +11,8 @@ use crate::Classifier;
 
 /// A network whose steps [`kiln_cpu`] computes.
 pub(crate) struct FusedEngine {
-    /// What the network is besides its weights, which are the trainer's.
-    model: Classifier,
+    /// What the network is besides its weights: those in here are the first ones, the trainer has the others.
+    template: Classifier,
     trainer: Trainer,
     training: Training,
     /// Steps of the optimizer.
@@ -31,7 +31,7 @@ impl FusedEngine {
         let rule = Rule::new(&experiment.optimizer);
         Self {
             trainer: Trainer::new(model.mlp.to_network(), rule, Penalty { l1, l2 }),
-            model,
+            template: model,
             training: experiment.training.clone(),
             steps: 0,
             features: Vec::new(),
@@ -41,16 +41,18 @@ impl FusedEngine {
     }
 
     fn clip(&mut self, norms: &[f64]) {
-        let mut norm = super::global_norm(norms);
-        if let Some(bound) = self.training.max_value {
+        let Training { max_value, max_norm, .. } = self.training;
+        if let Some(bound) = max_value {
             self.trainer.clamp_kept(bound as f32);
-            norm = super::global_norm(&self.trainer.kept_norms());
         }
-        if let Some(max_norm) = self.training.max_norm {
-            let factor = max_norm / (norm + super::gradients::NORM_EPSILON);
-            if factor < 1.0 {
-                self.trainer.scale_kept(factor as f32);
-            }
+        let Some(max_norm) = max_norm else { return };
+        let norm = match max_value {
+            Some(_) => super::global_norm(&self.trainer.kept_norms()),
+            None => super::global_norm(norms),
+        };
+        let factor = max_norm / (norm + super::gradients::NORM_EPSILON);
+        if factor < 1.0 {
+            self.trainer.scale_kept(factor as f32);
         }
     }
 }
@@ -62,14 +64,14 @@ impl Engine for FusedEngine {
         self.features = values(features.inner());
         let logits = self.trainer.forward(&self.features, step);
         let classes = logits.len() / examples;
-        if self.model.is_plain_cross_entropy() {
+        if self.template.is_plain_cross_entropy() {
             let BatchLoss { sum, correct } = cross_entropy(logits, &labels, classes);
             return StepOutput::Known { loss: sum / examples as f64, correct, examples: examples as u64 };
         }
         // Any other loss: Burn differentiates it, which on so few values costs little.
         let data = TensorData::new(logits.to_vec(), [examples, classes]);
         let tensor = Tensor::<2>::from_data(data, &device).require_grad();
-        let (loss, output) = self.model.loss_of_logits(tensor.clone(), targets);
+        let (loss, output) = self.template.loss_of_logits(tensor.clone(), targets);
         let gradient = tensor.grad(&loss.backward()).expect("every loss depends on the logits");
         logits.copy_from_slice(&values(gradient));
         StepOutput::OnDevice(Box::new(output))
@@ -106,25 +108,23 @@ impl Engine for FusedEngine {
         let network = self.trainer.network();
         let logits = network.forward(&values(features), Pass::Inference, &mut self.inference);
         let classes = logits.len() / examples;
-        if self.model.is_plain_cross_entropy() {
+        if self.template.is_plain_cross_entropy() {
             let BatchLoss { sum, correct } = cross_entropy(logits, &labels, classes);
             tally.add_sum(sum, examples as f64, correct, examples as u64);
         } else {
             let data = TensorData::new(logits.to_vec(), [examples, classes]);
-            let output = self.model.mlp.output_of(Tensor::from_data(data, &device));
-            self.model.loss().tally(output, targets, tally);
+            let output = self.template.mlp.output_of(Tensor::from_data(data, &device));
+            self.template.loss().tally(output, targets, tally);
         }
     }
 
     fn hidden_activations(&mut self, batch: Batch) -> Vec<Activations> {
-        let network = self.trainer.network();
-        network.forward(&values(batch.features.inner()), Pass::Inference, &mut self.inference);
-        let hidden = self.inference.hidden(network);
-        hidden.map(|(values, units)| Activations { values, units }).collect()
+        let hidden = self.trainer.network().hidden(&values(batch.features.inner()), &mut self.inference);
+        hidden.into_iter().map(|(values, units)| Activations { values, units }).collect()
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        self.model.mlp.named(self.trainer.network().parameters())
+        self.template.mlp.named(self.trainer.network().parameters())
     }
 
     fn moments(&self) -> Vec<Parameter> {
@@ -155,9 +155,9 @@ impl Engine for FusedEngine {
     }
 
     fn model(&self) -> Classifier {
-        let device = self.model.mlp.layers()[0].weight.val().device();
-        let mlp = self.model.mlp.clone().load_parameters(&self.parameters(), &device);
-        Classifier::new(mlp.expect("the trainer has this network's shapes"), self.model.loss().clone())
+        let device = self.template.mlp.layers()[0].weight.val().device();
+        let mlp = self.template.mlp.clone().load_parameters(&self.parameters(), &device);
+        Classifier::new(mlp.expect("the trainer has this network's shapes"), self.template.loss().clone())
     }
 }
 

@@ -62,7 +62,7 @@ impl Gradients {
             .collect()
     }
 
-    /// Clips as `training` asks, by value first, then by the global norm given the `norm` before clipping.
+    /// Clips as `training` asks, by value first, then by the global norm.
     pub(crate) fn clip(self, training: &Training) -> Self {
         let mut clipped = match training.max_value {
             Some(bound) => {
