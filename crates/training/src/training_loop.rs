@@ -141,8 +141,11 @@ impl TrainingLoop {
         }
         self.health = before.zip(norms).map(|((before, batch), norms)| {
             let activation = self.setting.experiment.model.activation;
-            let known = Health::knows_inactive_units(activation);
-            let hidden = known.then(|| self.engine.hidden_activations(batch)).unwrap_or_default();
+            let hidden = if Health::knows_inactive_units(activation) {
+                self.engine.hidden_activations(batch)
+            } else {
+                Vec::new()
+            };
             Health::new(&before, &self.engine.parameters(), &norms, activation, &hidden)
         });
         self.state.learning_rate = lr;
