@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 12] = [
+const RULES: [(&str, &[&str], &[&str]); 11] = [
     ("config", &[], &["burn", "clap"]),
     ("artifacts", &["config"], &["burn", "clap"]),
     ("cpu", &["config"], &["burn", "clap"]),
@@ -26,7 +26,6 @@ const RULES: [(&str, &[&str], &[&str]); 12] = [
         &["config", "artifacts", "backend", "data", "model", "plot", "training", "evaluation", "study"],
         &[],
     ),
-    ("benchmarks", &[], &[]),
 ];
 
 /// Ordinary dependencies of every workspace crate, by name.
