@@ -110,16 +110,26 @@ def machine():
     return f"{date.today()}, {cpu}, {os.cpu_count()} cores"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def argument_parser(description):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--kiln", default=HERE.parent / "target" / "release" / "kiln")
+    return parser
+
+
+def parse(description, epochs):
+    """The arguments of a script that runs whole epochs of Kiln and its peers, and these peers."""
+    parser = argument_parser(description)
+    parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--without", action="append", default=[], choices=["jax"])
     arguments = parser.parse_args()
     if arguments.epochs < 2:
         parser.error("the first epoch of a peer is left out: --epochs is 2 or more")
-    peers = [name for name in ["pytorch", "jax"] if name not in arguments.without]
+    return arguments, [name for name in ["pytorch", "jax"] if name not in arguments.without]
+
+
+def main():
+    arguments, peers = parse(__doc__, epochs=4)
     times = {(who, optimizer): [] for who in ["kiln", *peers] for optimizer in OPTIMIZERS}
     memory, tests, versions = {who: [] for who in ["kiln", *peers]}, {"kiln": [], "pytorch": []}, {}
     views, first = {"none": [], "tui": []}, []

@@ -9,14 +9,13 @@ processes only the epochs count, and of PyTorch's a test pass each: neither thei
 compilation, for which the first epoch counts as much as the later ones. Prints Markdown.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from side_by_side import HERE, machine, peer, run
+from side_by_side import HERE, machine, parse, peer, run
 
 STUDY = HERE.parent / "configs" / "studies" / "ten-experiments.toml"
 EXPERIMENTS = [
@@ -43,15 +42,7 @@ def peer_seconds(arguments, name):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--kiln", default=HERE.parent / "target" / "release" / "kiln")
-    parser.add_argument("--without", action="append", default=[], choices=["jax"])
-    arguments = parser.parse_args()
-    if arguments.epochs < 2:
-        parser.error("the first epoch of a peer is left out: --epochs is 2 or more")
-    peers = [name for name in ["pytorch", "jax"] if name not in arguments.without]
+    arguments, peers = parse(__doc__, epochs=3)
     seconds = {who: [] for who in ["kiln", *peers]}
     for number in range(arguments.rounds):
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)

@@ -9,7 +9,6 @@ dropout 0.2 and ReLU. In every cell the two programs run in turn; the figures ar
 ratio to PyTorch's median. Prints Markdown.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -18,7 +17,7 @@ import time
 
 import torch
 from pytorch_peer import split
-from side_by_side import CONFIG, HERE, machine, run
+from side_by_side import CONFIG, argument_parser, machine, run
 from torch import nn
 
 BATCHES = [1, 8, 64, 512, 4096]
@@ -64,11 +63,9 @@ def cell(arguments, images, labels, batch, width):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = argument_parser(__doc__)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--optimizer", default="sgd", choices=["sgd", "rmsprop", "adam"])
-    parser.add_argument("--kiln", default=HERE.parent / "target" / "release" / "kiln")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

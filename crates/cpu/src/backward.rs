@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::forward::EXAMPLES;
 use crate::panels::{Panels, Place, Row, WIDTH, transpose_panel};
-use crate::product::{Rows, add_product, add_transposed_product};
+use crate::product::{Rows, Transposed, product};
 use crate::rule::{RuleStep, flushed};
 use crate::share::each;
 
@@ -71,8 +71,7 @@ impl WithSimd for Delta<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.out.fill([0.0; WIDTH]);
-        add_product(simd, self.left, self.first_row, self.transpose, self.out);
+        product(simd, self.left, self.first_row, self.transpose, self.out, true);
         for (value, slope) in self.out.as_flattened_mut().iter_mut().zip(self.slopes.as_flattened()) {
             *value = flushed(*value * slope);
         }
@@ -157,7 +156,7 @@ impl WithSimd for Weights<'_> {
             Use::Keep | Use::Add => &mut *block.kept,
         };
         let fresh = !matches!(goal, Use::Add);
-        add_transposed_product(simd, inputs, block.place.row, delta, gradient, fresh);
+        product(simd, Transposed(inputs), block.place.row, delta, gradient, fresh);
         penalty.add(block.values, gradient);
         finish(goal, gradient, block.values, block.first, block.second)
     }

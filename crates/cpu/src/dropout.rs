@@ -34,6 +34,15 @@ pub struct Dropout {
 }
 
 impl Dropout {
+    /// What a unit's output is multiplied by in inference.
+    #[must_use]
+    pub fn inference_factor(&self) -> f32 {
+        match self.mode {
+            DropoutMode::Inverted => 1.0,
+            DropoutMode::Standard => (1.0 - self.probability) as f32,
+        }
+    }
+
     /// The mask of `layer`, from 0, in `step`.
     #[must_use]
     pub fn mask(&self, step: u64, layer: usize) -> DropoutMask {

@@ -1,14 +1,14 @@
 //! From features to logits.
 
+use kiln_config::Activation;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::activation::activate;
-use crate::dropout::{Dropout, DropoutMask, Pass};
+use crate::dropout::{DropoutMask, Pass};
 use crate::network::{Dense, Network};
 use crate::panels::{Panels, Place, Row, WIDTH};
-use crate::product::{Rows, add_product};
+use crate::product::{Rows, product};
 use crate::share::each;
-use kiln_config::{Activation, DropoutMode};
 
 /// Examples that one piece of work takes on.
 pub(crate) const EXAMPLES: usize = 64;
@@ -46,7 +46,7 @@ impl Network {
             }
             let ending = (index < hidden).then(|| Ending {
                 activation: self.activation,
-                dropout: self.dropout,
+                inference_factor: self.dropout.inference_factor(),
                 mask: match pass {
                     Pass::Training { step } if self.dropout.probability > 0.0 => {
                         Some(self.dropout.mask(step, index))
@@ -67,10 +67,7 @@ impl Network {
     /// If `features` is not made of whole examples.
     pub fn hidden(&self, features: &[f32], buffers: &mut Buffers) -> Vec<(Vec<f32>, usize)> {
         self.forward(features, Pass::Inference, buffers);
-        let kept = match self.dropout.mode {
-            DropoutMode::Standard => (1.0 - self.dropout.probability) as f32,
-            DropoutMode::Inverted => 1.0,
-        };
+        let kept = self.dropout.inference_factor();
         let hidden = buffers.outputs.iter().take(self.layers.len() - 1).map(|outputs| {
             let mut values = outputs.to_rows();
             for value in &mut values {
@@ -85,7 +82,7 @@ impl Network {
 /// What comes after a hidden layer's values.
 struct Ending {
     activation: Activation,
-    dropout: Dropout,
+    inference_factor: f32,
     mask: Option<DropoutMask>,
 }
 
@@ -126,7 +123,7 @@ impl WithSimd for Unit<'_> {
         let Self { layer, left, ending, place, outputs, slopes } = self;
         let bias = layer.bias.as_ref().map_or([0.0; WIDTH], |bias| bias.values()[place.panel]);
         outputs.fill(bias);
-        add_product(simd, left, place.row, layer.weight.panel(place.panel), outputs);
+        product(simd, left, place.row, layer.weight.panel(place.panel), outputs, false);
         if let (Some(ending), Some(slopes)) = (ending, slopes) {
             ending.apply(place, layer.outputs(), outputs, slopes);
         }
@@ -146,9 +143,10 @@ impl Ending {
                 *values = times(values, &factors);
                 *slopes = times(slopes, &factors);
             }
-        } else if self.dropout.mode == DropoutMode::Standard && self.dropout.probability > 0.0 {
-            let keep = (1.0 - self.dropout.probability) as f32;
-            values.as_flattened_mut().iter_mut().for_each(|value| *value *= keep);
+        } else if self.inference_factor != 1.0 {
+            for value in values.as_flattened_mut() {
+                *value *= self.inference_factor;
+            }
         }
     }
 }

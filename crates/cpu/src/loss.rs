@@ -3,6 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::elementary::exp;
+use crate::forward::EXAMPLES;
 use crate::share::each;
 
 /// What a batch's loss says.
@@ -14,8 +15,6 @@ pub struct BatchLoss {
     pub correct: u64,
 }
 
-/// Examples that one piece of work takes on.
-const EXAMPLES: usize = 64;
 /// What an exponential costs beside a multiply-add.
 const COST: usize = 16;
 

@@ -26,8 +26,6 @@ pub(crate) struct Rows<'a> {
     chunk_stride: usize,
     /// From a row to the next.
     row_stride: usize,
-    /// Values of a row.
-    depth: usize,
     /// Values of a row that are worked off before the next rows are taken.
     block: usize,
 }
@@ -36,7 +34,7 @@ impl<'a> Rows<'a> {
     /// Rows of `depth` values that follow each other.
     pub(crate) fn plain(values: &'a [f32], depth: usize) -> Self {
         let block = depth.div_ceil(depth.div_ceil(DEPTH));
-        Self { values, chunk: depth, chunk_stride: depth, row_stride: depth, depth, block }
+        Self { values, chunk: depth, chunk_stride: depth, row_stride: depth, block }
     }
 
     /// The rows of a matrix in panels.
@@ -46,7 +44,6 @@ impl<'a> Rows<'a> {
             chunk: WIDTH,
             chunk_stride: matrix.rows() * WIDTH,
             row_stride: WIDTH,
-            depth: matrix.columns(),
             block: DEPTH,
         }
     }
@@ -60,171 +57,168 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Adds to `out` the product of `left`'s rows from `first_row` on with the panel `right`, which has as many rows as
-/// `left` has columns.
+/// The left side of a product as the tiles take it: rows of the outputs, each a chain along the inner dimension.
+pub(crate) trait Left: Copy {
+    /// Inner positions that are worked off before the next rows are taken.
+    fn block(&self) -> usize;
+
+    /// Goes on with the chains of the outputs from `row` on, along the inner positions in `range`.
+    fn add<S: Simd, const R: usize>(
+        self,
+        simd: S,
+        row: usize,
+        range: Range<usize>,
+        right: &[Row],
+        vector: usize,
+        sums: &mut Tile<S, R>,
+    );
+}
+
+/// Accumulators of some rows by two vectors.
+pub(crate) type Tile<S, const R: usize> = [[<S as Simd>::f32s; VECTORS]; R];
+
+/// Adds to `out` the product of `left`'s rows from `first_row` on with the panel `right`, which has a row for every
+/// inner position; writes it there, if `fresh`.
 #[inline(always)]
-pub(crate) fn add_product<S: Simd>(
+pub(crate) fn product<S: Simd>(
     simd: S,
-    left: Rows<'_>,
+    left: impl Left,
     first_row: usize,
     right: &[Row],
     out: &mut [Row],
+    fresh: bool,
 ) {
     // As many rows as registers can hold besides what is read: AVX-512 and NEON have 32, AVX2 has 16.
     if S::REGISTER_COUNT >= 32 {
-        product_by::<S, 8>(simd, left, first_row, right, out);
+        in_tiles::<S, 8>(simd, left, first_row, right, out, fresh);
     } else {
-        product_by::<S, 4>(simd, left, first_row, right, out);
+        in_tiles::<S, 4>(simd, left, first_row, right, out, fresh);
     }
 }
 
 #[inline(always)]
-fn product_by<S: Simd, const R: usize>(
+fn in_tiles<S: Simd, const R: usize>(
     simd: S,
-    left: Rows<'_>,
+    left: impl Left,
     first_row: usize,
     right: &[Row],
     out: &mut [Row],
+    fresh: bool,
 ) {
-    for start in (0..left.depth).step_by(left.block) {
-        let range = start..left.depth.min(start + left.block);
+    for start in (0..right.len()).step_by(left.block()) {
+        let range = start..right.len().min(start + left.block());
+        let fresh = fresh && start == 0;
         let mut row = first_row;
         let (tiles, rest) = out.as_chunks_mut::<R>();
-        for tile in tiles {
-            product_tile(simd, left, range.clone(), row, right, tile);
+        for out in tiles {
+            tile(simd, left, row, range.clone(), right, out, fresh);
             row += R;
         }
         for out in rest {
-            product_tile(simd, left, range.clone(), row, right, std::array::from_mut(out));
+            tile(simd, left, row, range.clone(), right, std::array::from_mut(out), fresh);
             row += 1;
         }
     }
 }
 
 #[inline(always)]
-fn product_tile<S: Simd, const R: usize>(
+fn tile<S: Simd, const R: usize>(
     simd: S,
-    left: Rows<'_>,
+    left: impl Left,
+    row: usize,
     range: Range<usize>,
-    first_row: usize,
-    right: &[Row],
-    out: &mut [Row; R],
-) {
-    for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
-        let mut sums = load(simd, out, vector);
-        let mut start = range.start;
-        while start < range.end {
-            let (chunk, offset) = (start / left.chunk, start % left.chunk);
-            let end = range.end.min(start - offset + left.chunk);
-            let length = end - start;
-            let rows: [&[f32]; R] = std::array::from_fn(|row| {
-                let begin = chunk * left.chunk_stride + (first_row + row) * left.row_stride + offset;
-                &left.values[begin..][..length]
-            });
-            let right = &right[start..end];
-            start = end;
-            for at in 0..length {
-                let right = vectors::<S>(&right[at], vector);
-                for row in 0..R {
-                    let value = simd.splat_f32s(rows[row][at]);
-                    for part in 0..VECTORS {
-                        sums[row][part] = simd.mul_add_f32s(value, right[part], sums[row][part]);
-                    }
-                }
-            }
-        }
-        store::<S, R>(&sums, out, vector);
-    }
-}
-
-/// Adds to `out` the product of the transpose of `left`, its columns from `first_column` on, with the panel `right`;
-/// writes it there, if `fresh`. With activations and slopes it is the gradient of a block of weights. `first_column` is
-/// a multiple of 8.
-#[inline(always)]
-pub(crate) fn add_transposed_product<S: Simd>(
-    simd: S,
-    left: Rows<'_>,
-    first_column: usize,
-    right: &[Row],
-    out: &mut [Row],
-    fresh: bool,
-) {
-    if S::REGISTER_COUNT >= 32 {
-        transposed_by::<S, 8>(simd, left, first_column, right, out, fresh);
-    } else {
-        transposed_by::<S, 4>(simd, left, first_column, right, out, fresh);
-    }
-}
-
-#[inline(always)]
-fn transposed_by<S: Simd, const R: usize>(
-    simd: S,
-    left: Rows<'_>,
-    first_column: usize,
-    right: &[Row],
-    out: &mut [Row],
-    fresh: bool,
-) {
-    for (block, right) in right.chunks(DEPTH).enumerate() {
-        let fresh = fresh && block == 0;
-        let first_row = block * DEPTH;
-        let mut column = first_column;
-        let (tiles, rest) = out.as_chunks_mut::<R>();
-        for tile in tiles {
-            transposed_tile(simd, left, first_row, column, right, tile, fresh);
-            column += R;
-        }
-        for out in rest {
-            transposed_tile(simd, left, first_row, column, right, std::array::from_mut(out), fresh);
-            column += 1;
-        }
-    }
-}
-
-#[inline(always)]
-fn transposed_tile<S: Simd, const R: usize>(
-    simd: S,
-    left: Rows<'_>,
-    first_row: usize,
-    first_column: usize,
     right: &[Row],
     out: &mut [Row; R],
     fresh: bool,
 ) {
     for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
         let zeros = [[simd.splat_f32s(0.0); VECTORS]; R];
-        let mut sums = if fresh { zeros } else { load(simd, out, vector) };
-        for (values, right) in left.at_column(first_row, first_column).zip(right) {
-            let values: &[f32; R] = values.first_chunk().expect("a tile's columns lie in one chunk");
-            let right = vectors::<S>(right, vector);
-            for row in 0..R {
-                let value = simd.splat_f32s(values[row]);
-                for part in 0..VECTORS {
-                    sums[row][part] = simd.mul_add_f32s(value, right[part], sums[row][part]);
-                }
-            }
+        let mut sums = if fresh { zeros } else { std::array::from_fn(|row| vectors::<S>(&out[row], vector)) };
+        left.add(simd, row, range.clone(), right, vector, &mut sums);
+        for (sums, row) in sums.iter().zip(&mut *out) {
+            let (row, _) = S::as_mut_simd_f32s(row);
+            row[vector..vector + VECTORS].copy_from_slice(sums);
         }
-        store::<S, R>(&sums, out, vector);
     }
 }
 
+impl Left for Rows<'_> {
+    #[inline(always)]
+    fn block(&self) -> usize {
+        self.block
+    }
+
+    #[inline(always)]
+    fn add<S: Simd, const R: usize>(
+        self,
+        simd: S,
+        row: usize,
+        range: Range<usize>,
+        right: &[Row],
+        vector: usize,
+        sums: &mut Tile<S, R>,
+    ) {
+        let mut start = range.start;
+        while start < range.end {
+            let (chunk, offset) = (start / self.chunk, start % self.chunk);
+            let end = range.end.min(start - offset + self.chunk);
+            let length = end - start;
+            let rows: [&[f32]; R] = std::array::from_fn(|at| {
+                let begin = chunk * self.chunk_stride + (row + at) * self.row_stride + offset;
+                &self.values[begin..][..length]
+            });
+            let right = &right[start..end];
+            start = end;
+            for at in 0..length {
+                step(simd, rows.map(|row| row[at]), vectors::<S>(&right[at], vector), sums);
+            }
+        }
+    }
+}
+
+/// The transpose of a matrix: with activations and slopes, the product is the gradient of a block of weights. Blocks
+/// begin at columns that are multiples of 8.
+#[derive(Clone, Copy)]
+pub(crate) struct Transposed<'a>(pub(crate) Rows<'a>);
+
+impl Left for Transposed<'_> {
+    #[inline(always)]
+    fn block(&self) -> usize {
+        DEPTH
+    }
+
+    #[inline(always)]
+    fn add<S: Simd, const R: usize>(
+        self,
+        simd: S,
+        row: usize,
+        range: Range<usize>,
+        right: &[Row],
+        vector: usize,
+        sums: &mut Tile<S, R>,
+    ) {
+        for (values, right) in self.0.at_column(range.start, row).zip(&right[range]) {
+            let values: &[f32; R] = values.first_chunk().expect("a tile's columns lie in one chunk");
+            step(simd, *values, vectors::<S>(right, vector), sums);
+        }
+    }
+}
+
+/// One inner position of every chain.
 #[inline(always)]
-fn load<S: Simd, const R: usize>(_: S, rows: &[Row; R], vector: usize) -> [[S::f32s; VECTORS]; R] {
-    std::array::from_fn(|row| vectors::<S>(&rows[row], vector))
+fn step<S: Simd, const R: usize>(simd: S, left: [f32; R], right: [S::f32s; VECTORS], sums: &mut Tile<S, R>) {
+    for (sums, value) in sums.iter_mut().zip(left) {
+        let value = simd.splat_f32s(value);
+        for (sum, right) in sums.iter_mut().zip(right) {
+            *sum = simd.mul_add_f32s(value, right, *sum);
+        }
+    }
 }
 
 #[inline(always)]
 fn vectors<S: Simd>(row: &Row, first: usize) -> [S::f32s; VECTORS] {
     let (row, _) = S::as_simd_f32s(row);
     std::array::from_fn(|part| row[first + part])
-}
-
-#[inline(always)]
-fn store<S: Simd, const R: usize>(sums: &[[S::f32s; VECTORS]; R], rows: &mut [Row; R], vector: usize) {
-    for (sums, row) in sums.iter().zip(rows) {
-        let (row, _) = S::as_mut_simd_f32s(row);
-        row[vector..vector + VECTORS].copy_from_slice(sums);
-    }
 }
 
 #[cfg(test)]
@@ -236,7 +230,7 @@ mod tests {
     use crate::panels::Place;
 
     /// The product of two matrices, or of the transpose of the first with the second, in blocks of some rows.
-    struct Product<'a> {
+    struct Whole<'a> {
         left: Rows<'a>,
         right: &'a Panels,
         transposed: bool,
@@ -244,17 +238,17 @@ mod tests {
         out: Panels,
     }
 
-    impl WithSimd for Product<'_> {
+    impl WithSimd for Whole<'_> {
         type Output = Vec<f32>;
 
         fn with_simd<S: Simd>(mut self, simd: S) -> Vec<f32> {
             for (Place { panel, row }, out) in self.out.blocks_mut(self.block) {
                 let right = self.right.panel(panel);
+                out.fill([f32::NAN; WIDTH]);
                 if self.transposed {
-                    out.fill([f32::NAN; WIDTH]);
-                    add_transposed_product(simd, self.left, row, right, out, true);
+                    product(simd, Transposed(self.left), row, right, out, true);
                 } else {
-                    add_product(simd, self.left, row, right, out);
+                    product(simd, self.left, row, right, out, true);
                 }
             }
             self.out.to_rows()
@@ -298,14 +292,14 @@ mod tests {
                 (Rows::panels(&turned_panels), true),
             ];
             for (left, transposed) in layouts {
-                let product = || {
-                    Product { left, right: &right, transposed, block: 8 * block, out: Panels::zeros(rows, columns) }
+                let whole = || {
+                    Whole { left, right: &right, transposed, block: 8 * block, out: Panels::zeros(rows, columns) }
                 };
-                prop_assert_eq!(&Arch::new().dispatch(product()), &expected);
-                prop_assert_eq!(&product().with_simd(Scalar::new()), &expected);
+                prop_assert_eq!(&Arch::new().dispatch(whole()), &expected);
+                prop_assert_eq!(&whole().with_simd(Scalar::new()), &expected);
                 #[cfg(target_arch = "x86_64")]
                 if let Some(simd) = pulp::x86::V3::try_new() {
-                    prop_assert_eq!(&pulp::Simd::vectorize(simd, product()), &expected);
+                    prop_assert_eq!(&pulp::Simd::vectorize(simd, whole()), &expected);
                 }
             }
         }

@@ -116,6 +116,12 @@ impl Trainer {
         self.kept.batches += 1;
     }
 
+    /// Whether gradients wait for a step.
+    #[must_use]
+    pub fn keeps_gradients(&self) -> bool {
+        self.kept.batches > 0
+    }
+
     /// The 2-norm of each parameter's kept gradient, which becomes the mean over the batches.
     pub fn kept_norms(&mut self) -> Vec<f64> {
         let batches = std::mem::replace(&mut self.kept.batches, 1).max(1);

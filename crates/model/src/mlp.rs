@@ -106,14 +106,11 @@ impl Mlp {
     /// If a parameter is not of 32-bit floats.
     #[must_use]
     pub fn to_network(&self) -> Network {
-        let values = |tensor: Tensor<1>| -> Vec<f32> {
-            tensor.into_data().try_to_vec().expect("parameters are 32-bit floats")
-        };
         let layers = self.layers.iter().map(|layer| {
             let weight = layer.weight.val();
             let bias = layer.bias.as_ref().map(|bias| values(bias.val()));
             let shape = weight.dims();
-            Dense::new(&values(weight.flatten(0, 1)), bias.as_deref(), shape)
+            Dense::new(&values(weight), bias.as_deref(), shape)
         });
         Network::new(self.head.activation, self.head.dropout, layers.collect())
     }
@@ -172,14 +169,11 @@ impl Mlp {
     /// Every parameter with its name and values, in a fixed order: weight then bias, first layer to last.
     #[must_use]
     pub fn parameters(&self) -> Vec<Parameter> {
-        let mut parameters = Vec::new();
-        for (index, layer) in self.layers.iter().enumerate() {
-            parameters.push(Parameter::read(format!("layers.{index}.weight"), layer.weight.val()));
-            if let Some(bias) = &layer.bias {
-                parameters.push(Parameter::read(format!("layers.{index}.bias"), bias.val()));
-            }
-        }
-        parameters
+        let values = self.layers.iter().flat_map(|layer| {
+            let bias = layer.bias.as_ref().map(|bias| values(bias.val()));
+            std::iter::once(values(layer.weight.val())).chain(bias)
+        });
+        self.named(values.collect())
     }
 
     /// Other values for every parameter, in the order of [`Mlp::parameters`], with their names and shapes.
@@ -244,6 +238,10 @@ pub enum NonFinite {
 pub trait ParameterUpdate {
     /// Returns the parameter's next value.
     fn update<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>>;
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().expect("parameters are 32-bit floats")
 }
 
 /// `auto` spelled out.

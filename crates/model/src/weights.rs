@@ -1,6 +1,5 @@
 //! Parameters as named values, as safetensors bytes, and as one hash.
 
-use burn::tensor::Tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use sha2::{Digest, Sha256};
 
@@ -21,17 +20,6 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// Reads a tensor back from its device.
-    ///
-    /// # Panics
-    /// If it is not of 32-bit floats.
-    #[must_use]
-    pub fn read<const D: usize>(name: String, tensor: Tensor<D>) -> Self {
-        let shape = tensor.dims().to_vec();
-        let values = tensor.into_data().try_to_vec().expect("parameters are 32-bit floats");
-        Self { name, shape, values }
-    }
-
     /// The parameter called `name` among `stored`, held to `shape`.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ impl Health {
         activation: Activation,
         hidden: &[Activations],
     ) -> Self {
-        let mut inactive = hidden.iter().map(|hidden| inactive_share(activation, hidden));
+        let mut inactive = hidden.iter().map(|hidden| inactive_share(activation).map(|share| share(hidden)));
         let weights = before.iter().zip(after).zip(gradient_norms);
         let weights = weights.filter(|((before, _), _)| before.shape.len() == 2);
         let layers = weights.map(|((before, after), &gradient_norm)| {
@@ -59,7 +59,7 @@ impl Health {
 
     /// Whether units with this activation can be dead or saturated.
     pub(crate) fn knows_inactive_units(activation: Activation) -> bool {
-        matches!(activation, Activation::Relu | Activation::Sigmoid | Activation::Tanh)
+        inactive_share(activation).is_some()
     }
 
     /// The figures as the metric log has them: `layers.0.gradient_norm` and so on.
@@ -92,12 +92,12 @@ impl Health {
     }
 }
 
-/// The share of a layer's inactive units; none for activations that know no such state.
-fn inactive_share(activation: Activation, hidden: &Activations) -> Option<f64> {
+/// How the share of a layer's inactive units is found; none for activations that know no such state.
+fn inactive_share(activation: Activation) -> Option<fn(&Activations) -> f64> {
     match activation {
-        Activation::Relu => Some(dead_share(hidden)),
-        Activation::Sigmoid => Some(saturated_share(hidden, 0.5, 0.5 - SIGMOID_MARGIN)),
-        Activation::Tanh => Some(saturated_share(hidden, 0.0, 1.0 - TANH_MARGIN)),
+        Activation::Relu => Some(dead_share),
+        Activation::Sigmoid => Some(|hidden| saturated_share(hidden, 0.5, 0.5 - SIGMOID_MARGIN)),
+        Activation::Tanh => Some(|hidden| saturated_share(hidden, 0.0, 1.0 - TANH_MARGIN)),
         _ => None,
     }
 }

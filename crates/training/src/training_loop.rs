@@ -193,11 +193,7 @@ impl TrainingLoop {
         self.read_figures()?;
         self.recorder.end_training(&self.state, processor);
         let started = Instant::now();
-        let validation = self.setting.validation_epoch().map(|batches| {
-            let mut tally = Tally::default();
-            batches.for_each(|batch| self.engine.infer_into(batch, &mut tally));
-            tally
-        });
+        let validation = self.setting.validation_epoch().map(|batches| self.engine.infer(batches));
         let tallies = EpochTallies { train: self.state.epoch_tally, validation };
         let improved = self.setting.judge_best(&tallies, &mut self.state);
         let seconds = started.elapsed().as_secs_f64();

@@ -1,12 +1,12 @@
 //! Steps by Kiln's own kernels, on a CPU.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use kiln_config::{Experiment, Training};
 use kiln_cpu::{BatchLoss, Buffers, Pass, Penalty, Rule, Trainer, cross_entropy};
-use kiln_data::Batch;
+use kiln_data::{Batch, Epoch};
 use kiln_model::{ModelError, Parameter, Tally};
 
-use super::{Activations, Engine, Step, StepOutput, find_moments};
+use super::{Activations, Engine, Step, StepOutput, find_moments, host, name_moments};
 use crate::Classifier;
 
 /// A network whose steps [`kiln_cpu`] computes.
@@ -19,8 +19,6 @@ pub(crate) struct FusedEngine {
     steps: usize,
     /// The features of the last forward pass.
     features: Vec<f32>,
-    /// Whether gradients of earlier batches wait for the next step.
-    waiting: bool,
     inference: Buffers,
 }
 
@@ -35,7 +33,6 @@ impl FusedEngine {
             training: experiment.training.clone(),
             steps: 0,
             features: Vec::new(),
-            waiting: false,
             inference: Buffers::default(),
         }
     }
@@ -61,7 +58,7 @@ impl Engine for FusedEngine {
     fn forward(&mut self, batch: Batch) -> StepOutput {
         let Batch { features, targets, labels, step } = batch;
         let (examples, device) = (labels.len(), features.device());
-        self.features = values(features.inner());
+        self.features = host::take(features.inner());
         let logits = self.trainer.forward(&self.features, step);
         let classes = logits.len() / examples;
         if self.template.is_plain_cross_entropy() {
@@ -69,17 +66,15 @@ impl Engine for FusedEngine {
             return StepOutput::Known { loss: sum / examples as f64, correct, examples: examples as u64 };
         }
         // Any other loss: Burn differentiates it, which on so few values costs little.
-        let data = TensorData::new(logits.to_vec(), [examples, classes]);
-        let tensor = Tensor::<2>::from_data(data, &device).require_grad();
+        let tensor = tensor(logits, examples, &device).require_grad();
         let (loss, output) = self.template.loss_of_logits(tensor.clone(), targets);
         let gradient = tensor.grad(&loss.backward()).expect("every loss depends on the logits");
-        logits.copy_from_slice(&values(gradient));
+        logits.copy_from_slice(&host::take(gradient));
         StepOutput::OnDevice(Box::new(output))
     }
 
     fn backward(&mut self) {
         self.trainer.backward_and_keep(&self.features);
-        self.waiting = true;
     }
 
     fn step(&mut self, Step { lr, norms: wanted }: Step) -> Option<Vec<f64>> {
@@ -87,13 +82,13 @@ impl Engine for FusedEngine {
         self.clip(&norms);
         self.steps += 1;
         self.trainer.step_kept(lr, self.steps);
-        self.waiting = false;
         wanted.then_some(norms)
     }
 
     fn backward_and_step(&mut self, step: Step) -> Option<Vec<f64>> {
         // Where nothing is done to all gradients together, the weights move while their gradients are made.
-        if self.waiting || self.training.max_norm.is_some() || self.training.max_value.is_some() {
+        let clips = self.training.max_norm.is_some() || self.training.max_value.is_some();
+        if clips || self.trainer.keeps_gradients() {
             self.backward();
             return self.step(step);
         }
@@ -102,24 +97,25 @@ impl Engine for FusedEngine {
         step.norms.then_some(norms)
     }
 
-    fn infer_into(&mut self, batch: Batch, tally: &mut Tally) {
-        let Batch { features, targets, labels, .. } = batch;
-        let (examples, device) = (labels.len(), features.device());
-        let network = self.trainer.network();
-        let logits = network.forward(&values(features), Pass::Inference, &mut self.inference);
-        let classes = logits.len() / examples;
-        if self.template.is_plain_cross_entropy() {
-            let BatchLoss { sum, correct } = cross_entropy(logits, &labels, classes);
-            tally.add_sum(sum, examples as f64, correct, examples as u64);
-        } else {
-            let data = TensorData::new(logits.to_vec(), [examples, classes]);
-            let output = self.template.mlp.output_of(Tensor::from_data(data, &device));
-            self.template.loss().tally(output, targets, tally);
+    fn infer(&mut self, batches: Epoch) -> Tally {
+        let mut tally = Tally::default();
+        for Batch { features, targets, labels, .. } in batches {
+            let (examples, device) = (labels.len(), features.device());
+            let network = self.trainer.network();
+            let logits = network.forward(&host::take(features), Pass::Inference, &mut self.inference);
+            if self.template.is_plain_cross_entropy() {
+                let BatchLoss { sum, correct } = cross_entropy(logits, &labels, logits.len() / examples);
+                tally.add_sum(sum, examples as f64, correct, examples as u64);
+            } else {
+                let output = self.template.mlp.output_of(tensor(logits, examples, &device));
+                self.template.loss().tally(output, targets, &mut tally);
+            }
         }
+        tally
     }
 
     fn hidden_activations(&mut self, batch: Batch) -> Vec<Activations> {
-        let hidden = self.trainer.network().hidden(&values(batch.features.inner()), &mut self.inference);
+        let hidden = self.trainer.network().hidden(&host::take(batch.features.inner()), &mut self.inference);
         hidden.into_iter().map(|(values, units)| Activations { values, units }).collect()
     }
 
@@ -131,18 +127,7 @@ impl Engine for FusedEngine {
         if self.steps == 0 {
             return Vec::new();
         }
-        let names = self.parameters().into_iter().map(|parameter| parameter.name);
-        let moments = names.zip(self.trainer.moments()).flat_map(|(parameter, [first, second])| {
-            let entry = |moment: &str, values: Option<Vec<f32>>| {
-                values.map(|values| Parameter {
-                    name: format!("{parameter}.{moment}"),
-                    shape: vec![values.len()],
-                    values,
-                })
-            };
-            [entry("first", first), entry("second", second)]
-        });
-        moments.flatten().collect()
+        name_moments(&self.parameters(), self.trainer.moments())
     }
 
     fn restore_moments(&mut self, stored: &[Parameter], steps: usize) -> Result<(), ModelError> {
@@ -161,6 +146,7 @@ impl Engine for FusedEngine {
     }
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("all of Kiln's float tensors are 32-bit")
+/// Logits of `examples` examples on `device`.
+fn tensor(logits: &[f32], examples: usize, device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(logits.to_vec(), [examples, logits.len() / examples]), device)
 }

@@ -3,12 +3,12 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use kiln_config::{Experiment, Training};
-use kiln_data::Batch;
+use kiln_data::{Batch, Epoch};
 use kiln_model::{ModelError, Parameter, Tally};
 
 use super::gradients::Gradients;
 use super::optimizer::NetworkOptimizer;
-use super::{Activations, Engine, Step, StepOutput, UpdateRule};
+use super::{Activations, Engine, Step, StepOutput, UpdateRule, host};
 use crate::Classifier;
 
 /// A network whose steps Burn computes.
@@ -57,16 +57,17 @@ impl Engine for GraphEngine {
         norms
     }
 
-    fn infer_into(&mut self, batch: Batch, tally: &mut Tally) {
-        self.model.valid().infer_into(batch, tally);
+    fn infer(&mut self, batches: Epoch) -> Tally {
+        let (model, mut tally) = (self.model.valid(), Tally::default());
+        batches.for_each(|batch| model.infer_into(batch, &mut tally));
+        tally
     }
 
     fn hidden_activations(&mut self, batch: Batch) -> Vec<Activations> {
         let hidden = self.model.valid().mlp.hidden_activations(batch.features.inner());
         let activations = hidden.into_iter().map(|tensor| {
             let [_, units] = tensor.dims();
-            let values = tensor.into_data().try_into_vec().expect("all of Kiln's float tensors are 32-bit");
-            Activations { values, units }
+            Activations { values: host::take(tensor), units }
         });
         activations.collect()
     }

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// The values of a tensor of 32-bit floats.
-pub(crate) fn take(tensor: Tensor<1>) -> Vec<f32> {
+pub(crate) fn take<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("all of Kiln's float tensors are 32-bit")
 }
 

@@ -8,12 +8,12 @@ mod optimizer;
 mod update_rule;
 
 use kiln_config::Experiment;
-use kiln_data::Batch;
+use kiln_data::{Batch, Epoch};
 use kiln_model::{ModelError, Parameter, Tally};
 
-pub(crate) use fused::FusedEngine;
+use fused::FusedEngine;
 pub(crate) use gradients::global_norm;
-pub(crate) use graph::GraphEngine;
+use graph::GraphEngine;
 pub use update_rule::{Moments, UpdateRule};
 
 use crate::Classifier;
@@ -37,8 +37,8 @@ pub(crate) trait Engine: Send {
         self.step(step)
     }
 
-    /// Adds a batch's inference to `tally`.
-    fn infer_into(&mut self, batch: Batch, tally: &mut Tally);
+    /// Loss and hits of `batches` in inference.
+    fn infer(&mut self, batches: Epoch) -> Tally;
 
     /// What each hidden layer gives out for `batch` in inference, first to last.
     fn hidden_activations(&mut self, batch: Batch) -> Vec<Activations>;
@@ -116,16 +116,37 @@ pub(crate) fn engine(
     }
 }
 
-/// The moments in `stored`, given the `names` and lengths of the parameters; none where the rule keeps none.
+/// First and second moment of a parameter; none where the rule keeps none.
+type Pair = [Option<Vec<f32>>; 2];
+
+/// What the first and the second moment are called behind their parameter's name.
+const MOMENTS: [&str; 2] = ["first", "second"];
+
+fn moment_name(parameter: &Parameter, moment: &str) -> String {
+    format!("{}.{moment}", parameter.name)
+}
+
+/// The moments of `parameters` under their names.
+fn name_moments(parameters: &[Parameter], moments: impl IntoIterator<Item = Pair>) -> Vec<Parameter> {
+    let entries = parameters.iter().zip(moments).flat_map(|(parameter, pair)| {
+        MOMENTS.into_iter().zip(pair).filter_map(|(moment, values)| {
+            let (name, values) = (moment_name(parameter, moment), values?);
+            Some(Parameter { name, shape: vec![values.len()], values })
+        })
+    });
+    entries.collect()
+}
+
+/// The moments of `parameters` among `stored`, as [`name_moments`] named them; `keeps` says which the rule keeps.
 fn find_moments(
     stored: &[Parameter],
     parameters: &[Parameter],
-    [first, second]: [bool; 2],
-) -> Result<Vec<[Option<Vec<f32>>; 2]>, ModelError> {
-    let find = |parameter: &Parameter, moment: &str, keeps: bool| {
-        let name = format!("{}.{moment}", parameter.name);
-        let found = keeps.then(|| Parameter::find(stored, &name, &[parameter.values.len()]));
+    keeps: [bool; 2],
+) -> Result<Vec<Pair>, ModelError> {
+    let find = |parameter: &Parameter, which: usize| {
+        let name = moment_name(parameter, MOMENTS[which]);
+        let found = keeps[which].then(|| Parameter::find(stored, &name, &[parameter.values.len()]));
         found.transpose().map(|found| found.map(|found| found.values.clone()))
     };
-    parameters.iter().map(|it| Ok([find(it, "first", first)?, find(it, "second", second)?])).collect()
+    parameters.iter().map(|parameter| Ok([find(parameter, 0)?, find(parameter, 1)?])).collect()
 }

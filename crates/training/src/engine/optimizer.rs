@@ -6,7 +6,7 @@ use kiln_model::{Mlp, ModelError, Parameter, ParameterUpdate};
 
 use super::gradients::Gradients;
 use super::update_rule::{Moments, UpdateRule};
-use super::{find_moments, host};
+use super::{find_moments, host, name_moments};
 
 /// An update rule and what it remembers of each parameter.
 ///
@@ -33,16 +33,12 @@ impl NetworkOptimizer {
 
     /// The state as named values, `{parameter}.first` and `.second`; the steps taken are the caller's to keep.
     pub(crate) fn state(&self, names: &[Parameter]) -> Vec<Parameter> {
-        let mut entries = Vec::new();
-        for (state, parameter) in self.states.iter().zip(names) {
-            let Some(state) = state else { continue };
-            for (moment, tensor) in [("first", &state.first), ("second", &state.second)] {
-                if let Some(tensor) = tensor {
-                    entries.push(Parameter::read(format!("{}.{moment}", parameter.name), tensor.clone()));
-                }
-            }
-        }
-        entries
+        let values = |moment: &Option<Tensor<1>>| moment.clone().map(host::take);
+        let moments = self.states.iter().map(|state| match state {
+            Some(Moments { first, second, .. }) => [values(first), values(second)],
+            None => [None, None],
+        });
+        name_moments(names, moments)
     }
 
     /// Restores what [`NetworkOptimizer::state`] gave.
