@@ -7,7 +7,7 @@ use kiln_training::{StopSignal, restore_terminal};
 
 use crate::failure::INTERRUPTED;
 
-/// Turns SIGINT and SIGTERM into `stop`. What was checkpointed is safe even from the second one.
+/// Turns SIGINT, SIGTERM and SIGHUP into `stop`. What was checkpointed is safe even from the second one.
 pub(crate) fn stop_on_ctrl_c(stop: &StopSignal) {
     let stop = stop.clone();
     let handler = move || {
@@ -16,7 +16,7 @@ pub(crate) fn stop_on_ctrl_c(stop: &StopSignal) {
             std::process::exit(i32::from(INTERRUPTED));
         }
     };
-    if let Err(error) = ctrlc::set_handler(handler) {
+    if let Err(error) = on_signal(handler) {
         tracing::warn!("Ctrl-C cannot be caught, so it will end the program at once: {error}");
     }
 }
@@ -29,4 +29,39 @@ pub(crate) fn stop_at_end_of_stdin(stop: &StopSignal) {
         while matches!(stdin().lock().read(&mut nothing), Ok(1..)) {}
         let _ = stop.request();
     });
+}
+
+/// Calls `handler`, in a thread of its own, at each signal that asks the program to end.
+#[cfg(unix)]
+fn on_signal(handler: impl Fn() + Send + 'static) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    // A handler would undo what `nohup` did, and the end of the terminal would be the end of the run.
+    if !hangup_is_ignored() {
+        signals.add_signal(SIGHUP)?;
+    }
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for _ in &mut signals {
+            handler();
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn on_signal(handler: impl Fn() + Send + 'static) -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(handler)
+}
+
+/// Whether this process was started with SIGHUP ignored, as `nohup` and `trap "" HUP` start one.
+///
+/// A child inherits that, so a shell that sends the signal to itself shows it: it lives on only where the signal is
+/// ignored. To ask the system itself takes unsafe code, or `/proc`, which macOS does not have. Without a shell the
+/// answer is no. To be asked before a handler is set: a child does not inherit that one.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    use std::process::{Command, Stdio};
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "kill -s HUP $$"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.status().is_ok_and(|status| status.success())
 }

@@ -14,6 +14,29 @@ fn a_request_to_terminate_is_as_good_as_ctrl_c() {
     a_signal_stops_the_run("TERM");
 }
 
+#[test]
+fn the_end_of_the_terminal_is_as_good_as_ctrl_c() {
+    a_signal_stops_the_run("HUP");
+}
+
+#[test]
+fn under_nohup_neither_training_nor_resuming_heeds_the_end_of_the_terminal() {
+    let workplace = Workplace::new(COSINE);
+    let train = ["train", "experiment.toml", "--ui", "plain", "--no-report", LONG];
+    let mut process = workplace.start_without_hangup(&train);
+    process.wait_for_stderr("epoch 2/300 done");
+    process.signal("HUP");
+    process.wait_for_stderr("epoch 20/300 done");
+    process.signal("INT");
+    let ended = process.wait().expect(130);
+    let run = interrupted(&workplace, &ended, "ctrl_c");
+    let mut process = workplace.start_without_hangup(&["resume", run.text(), "--ui", "plain", "--no-report"]);
+    process.wait_for_stderr("epoch 40/300 done");
+    process.signal("HUP");
+    process.wait().expect(0);
+    run.expect_state("finished");
+}
+
 fn a_signal_stops_the_run(signal: &str) {
     let workplace = Workplace::new(COSINE);
     let undisturbed = workplace.train(&[LONG]).result();

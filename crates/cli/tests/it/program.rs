@@ -55,16 +55,33 @@ impl Workplace {
     /// `kiln` with these arguments, in this folder, with nothing of the caller's own settings.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
-        without_own_settings(&mut command);
-        command.current_dir(self.path()).env("HOME", self.path()).args(arguments).stdin(Stdio::null());
+        self.settle(&mut command);
+        command.args(arguments);
         command
     }
 
+    fn settle(&self, command: &mut Command) {
+        without_own_settings(command);
+        command.current_dir(self.path()).env("HOME", self.path()).stdin(Stdio::null());
+    }
+
     pub(crate) fn start(&self, arguments: &[&str]) -> Process {
+        self.spawn(self.command(arguments))
+    }
+
+    /// Starts `kiln` as `nohup` does: with SIGHUP ignored.
+    pub(crate) fn start_without_hangup(&self, arguments: &[&str]) -> Process {
+        let kiln = self.command(arguments);
+        let mut shell = Command::new("sh");
+        self.settle(&mut shell);
+        shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(kiln.get_program()).args(kiln.get_args());
+        self.spawn(shell)
+    }
+
+    fn spawn(&self, mut command: Command) -> Process {
         let number = self.outputs.fetch_add(1, Ordering::Relaxed);
         let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.path().join(format!("{name}-{number}")));
-        let child = self
-            .command(arguments)
+        let child = command
             .stdout(File::create(&stdout).unwrap())
             .stderr(File::create(&stderr).unwrap())
             .spawn()
@@ -113,9 +130,7 @@ impl Process {
 
     /// Sends a signal, by its name without `SIG`.
     pub(crate) fn signal(&self, name: &str) {
-        // The shell's own `kill`: there is one in every container.
-        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status().unwrap();
-        assert!(sent.success(), "the process is still there: nobody has waited for it");
+        send(name, &self.id().to_string());
     }
 
     pub(crate) fn stderr(&self) -> String {
@@ -179,6 +194,13 @@ impl Ended {
         }
         self
     }
+}
+
+/// Sends a signal, by its name without `SIG`, to the process of this id.
+pub(crate) fn send(name: &str, id: &str) {
+    // The shell's own `kill`: there is one in every container.
+    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().unwrap();
+    assert!(sent.success(), "the process is still there: nobody has waited for it");
 }
 
 /// Where workplaces are made: `TMPDIR`, or memory, as a disk that others keep busy can hold up one write for

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::{Ended, Workplace, wait_for};
+use crate::program::{Ended, Workplace, send, wait_for};
 use crate::random::Random;
 
 const BASE: &str = r#"
@@ -173,6 +173,29 @@ fn ctrl_c_stops_all_workers_with_a_checkpoint_and_the_study_goes_on() {
     }
     run(&disturbed, &[long]).expect(0).says(&["going on"]);
     assert_eq!(leaderboard(&disturbed), leaderboard(&undisturbed));
+}
+
+#[test]
+fn under_nohup_neither_a_study_nor_its_workers_heed_the_end_of_the_terminal() {
+    let workplace = workplace(STUDY);
+    let process = workplace.start_without_hangup(&[
+        "study",
+        "study.toml",
+        "seeds=[0]",
+        "training.epochs=300",
+        "--ui",
+        "none",
+    ]);
+    let worker = wait_for("a worker", || {
+        let (folder, _) = runs(&workplace).into_iter().find(|(_, step)| *step > 0)?;
+        // `process 1234 on host`
+        let holder = fs::read_to_string(folder.join("lock")).unwrap();
+        holder.split(' ').nth(1).map(str::to_owned)
+    });
+    send("HUP", &worker);
+    process.signal("HUP");
+    process.wait().expect(0);
+    assert_eq!(finished(&workplace).len(), 3);
 }
 
 #[test]
