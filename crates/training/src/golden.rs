@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::Classifier;
 use crate::engine::{Engine, Step, UpdateRule, engine};
-use crate::schedule::Schedule;
+use crate::schedule::{Length, Schedule};
 
 /// Single precision, sums in another order.
 const TOLERANCE: f64 = 3e-6;
@@ -248,17 +248,17 @@ fn burns_own_module_optimizer_takes_the_same_steps() {
 #[test]
 fn schedules_are_those_of_pytorch() {
     let Golden { network, schedules, .. } = golden();
-    assert_eq!(schedules.len(), 12);
+    assert_eq!(schedules.len(), 17);
     for case in &schedules {
         let experiment = experiment(&case.config, &network);
-        let steps = case.steps.unwrap_or(case.lrs.len());
-        let mut schedule = Schedule::new(&experiment.lr_scheduler, experiment.optimizer.lr, steps);
+        let per_epoch = case.steps_per_epoch.unwrap_or(1);
+        let length = Length { steps: case.steps.unwrap_or(case.lrs.len()), per_epoch };
+        let mut schedule = Schedule::new(&experiment.lr_scheduler, experiment.optimizer.lr, length);
         let found: Vec<f64> = (0..case.lrs.len())
             .map(|step| {
-                let epoch = case.steps_per_epoch.map_or(step, |per_epoch| step / per_epoch);
-                let lr = schedule.rate(step, epoch);
+                let lr = schedule.rate(step, step / per_epoch);
                 if let Some(&figure) = case.figures.get(step) {
-                    schedule.end_epoch(figure);
+                    schedule.end_epoch(figure, step + 1);
                 }
                 lr
             })

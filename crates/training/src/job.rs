@@ -21,7 +21,7 @@ use crate::metric::{FigureMetric, Kind};
 use crate::monitoring::Best;
 use crate::recorder::Recorder;
 use crate::saver::{OPTIMIZER_FILE, Saver};
-use crate::schedule::Schedule;
+use crate::schedule::{Length, Schedule};
 use crate::setting::Setting;
 use crate::state::TrainingState;
 use crate::stop::StopSignal;
@@ -166,12 +166,8 @@ fn build_model(setting: &Setting) -> Result<Classifier, TrainingError> {
 }
 
 fn schedule(setting: &Setting) -> Schedule {
-    let training = &setting.experiment.training;
-    let per_epoch = setting.batches.div_ceil(training.gradient_accumulation);
-    let steps = setting.total_steps();
-    let optimizer_steps = steps / setting.batches * per_epoch
-        + (steps % setting.batches).div_ceil(training.gradient_accumulation);
-    Schedule::new(&setting.experiment.lr_scheduler, setting.experiment.optimizer.lr, optimizer_steps)
+    let Experiment { lr_scheduler, optimizer, training, .. } = &setting.experiment;
+    Schedule::new(lr_scheduler, optimizer.lr, Length::new(training, setting.batches))
 }
 
 fn restore(

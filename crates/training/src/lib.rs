@@ -37,6 +37,7 @@ pub use figures::Figures;
 pub use job::{Job, Trained, check};
 pub use monitoring::Best;
 pub use parity::{Parity, parity};
+pub use schedule::unfinished_warmup;
 pub use state::check_resumable;
 pub use step_profile::{StepProfile, profile_steps};
 pub use stop::StopSignal;

@@ -2,16 +2,33 @@
 
 use std::f64::consts::PI;
 
-use kiln_config::{LrScheduler, LrSchedulerName, Mode};
+use kiln_config::{Experiment, LrScheduler, LrSchedulerName, Mode, Training};
+use kiln_data::DataSet;
 use serde::{Deserialize, Serialize};
 
-/// A schedule over a run of known length.
+use crate::setting::Setting;
+
+/// A schedule over a run of known length: the warm-up, then the schedule that `lr_scheduler.name` names, as
+/// `SequentialLR` puts a `LinearLR` before it.
+///
+/// The rate is `optimizer.lr` in the last step of the warm-up and in the step after it, where the schedule begins:
+/// linear and cosine run over the steps that are left. A schedule of epochs begins with the epoch of that step, however
+/// little of it is left, and reduce-on-plateau sees that epoch's figure first.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     config: LrScheduler,
     base: f64,
-    total_steps: usize,
+    length: Length,
     plateau: Plateau,
+}
+
+/// How long a run is, in optimizer steps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Length {
+    /// All steps of the run.
+    pub(crate) steps: usize,
+    /// Steps of a whole epoch.
+    pub(crate) per_epoch: usize,
 }
 
 /// What reduce-on-plateau remembers.
@@ -23,17 +40,34 @@ pub(crate) struct Plateau {
     cooldown_left: usize,
 }
 
+impl Length {
+    /// The length of a run whose epochs have `batches` batches.
+    pub(crate) fn new(training: &Training, batches: usize) -> Self {
+        let per_epoch = batches.div_ceil(training.gradient_accumulation);
+        let all = training.epochs * batches;
+        let all = training.max_steps.map_or(all, |most| most.min(all));
+        let steps = all / batches * per_epoch + (all % batches).div_ceil(training.gradient_accumulation);
+        Self { steps, per_epoch }
+    }
+}
+
 impl Schedule {
-    /// The schedule for a run of `total_steps` optimizer steps from learning rate `base`.
-    pub(crate) fn new(config: &LrScheduler, base: f64, total_steps: usize) -> Self {
+    /// The schedule for a run of this length, with `base` as the greatest learning rate.
+    pub(crate) fn new(config: &LrScheduler, base: f64, length: Length) -> Self {
         let plateau = Plateau { factor: 1.0, best: None, bad_epochs: 0, cooldown_left: 0 };
-        Self { config: config.clone(), base, total_steps: total_steps.max(1), plateau }
+        Self { config: config.clone(), base, length, plateau }
     }
 
     /// The learning rate of optimizer step `step` (from 0) in `epoch` (from 0).
     pub(crate) fn rate(&self, step: usize, epoch: usize) -> f64 {
         let config = &self.config;
-        let progress = (step as f64 / self.total_steps as f64).min(1.0);
+        let warmup = config.warmup_steps;
+        if step < warmup {
+            return self.base * ((step + 1) as f64 / warmup as f64);
+        }
+        let steps_left = self.length.steps.saturating_sub(warmup).max(1);
+        let progress = ((step - warmup) as f64 / steps_left as f64).min(1.0);
+        let epoch = epoch.saturating_sub(warmup / self.length.per_epoch.max(1));
         let factor = match config.name {
             LrSchedulerName::Constant => 1.0,
             LrSchedulerName::Linear => 1.0 - (1.0 - config.min_lr_factor) * progress,
@@ -46,11 +80,15 @@ impl Schedule {
             LrSchedulerName::ReduceOnPlateau => self.plateau.factor,
         };
         let floor = if config.name == LrSchedulerName::ReduceOnPlateau { config.min_lr } else { 0.0 };
-        self.warmup(step) * (self.base * factor).max(floor.min(self.base))
+        (self.base * factor).max(floor.min(self.base))
     }
 
-    /// Tells reduce-on-plateau the monitored figure of an epoch.
-    pub(crate) fn end_epoch(&mut self, figure: f64) {
+    /// Tells reduce-on-plateau the monitored figure of an epoch, at whose end the run has taken `steps` optimizer
+    /// steps. An epoch that lies within the warm-up does not count.
+    pub(crate) fn end_epoch(&mut self, figure: f64, steps: usize) {
+        if steps <= self.config.warmup_steps {
+            return;
+        }
         let LrScheduler { threshold, patience, cooldown, factor, mode, .. } = self.config;
         let state = &mut self.plateau;
         let improved = state.best.is_none_or(|best| match mode {
@@ -83,9 +121,79 @@ impl Schedule {
     pub(crate) fn restore(&mut self, plateau: Plateau) {
         self.plateau = plateau;
     }
+}
 
-    fn warmup(&self, step: usize) -> f64 {
-        let steps = self.config.warmup_steps;
-        if step < steps { (step + 1) as f64 / steps as f64 } else { 1.0 }
+/// What a user should hear before training: that the run ends before its warm-up does. Otherwise nothing.
+#[must_use]
+pub fn unfinished_warmup(experiment: &Experiment, data: &DataSet) -> Option<String> {
+    let batches = Setting::batching(experiment).batches(data.train.len());
+    let length = Length::new(&experiment.training, batches.max(1));
+    warning(experiment, length)
+}
+
+fn warning(experiment: &Experiment, length: Length) -> Option<String> {
+    let (warmup, lr) = (experiment.lr_scheduler.warmup_steps, experiment.optimizer.lr);
+    if warmup <= length.steps {
+        return None;
+    }
+    let steps = length.steps;
+    let reached = lr * steps as f64 / warmup as f64;
+    Some(format!(
+        "lr_scheduler.warmup_steps is {warmup}, but the run has {steps} optimizer steps: the learning rate reaches \
+         {reached:.3e}, not optimizer.lr = {lr}. Use fewer warm-up steps or more epochs"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: Length = Length { steps: 100, per_epoch: 10 };
+
+    fn schedule(name: LrSchedulerName, warmup_steps: usize) -> Schedule {
+        let config = LrScheduler { name, warmup_steps, gamma: 0.5, patience: 0, ..LrScheduler::default() };
+        Schedule::new(&config, 1.0, LENGTH)
+    }
+
+    #[test]
+    fn every_schedule_rises_to_the_whole_rate_and_never_above() {
+        use LrSchedulerName::{Constant, Cosine, Exponential, Linear, ReduceOnPlateau, Step};
+        for name in [Constant, Linear, Cosine, Step, Exponential, ReduceOnPlateau] {
+            for warmup in [0, 1, 9, 10, 50, 100] {
+                let mut schedule = schedule(name, warmup);
+                let rates = (0..LENGTH.steps).map(|step| {
+                    let rate = schedule.rate(step, step / LENGTH.per_epoch);
+                    if (step + 1).is_multiple_of(LENGTH.per_epoch) {
+                        schedule.end_epoch(1.0, step + 1);
+                    }
+                    rate
+                });
+                let rates: Vec<f64> = rates.collect();
+                let what = format!("{name:?} after {warmup} steps");
+                assert_eq!(rates.iter().copied().fold(0.0, f64::max), 1.0, "{what}");
+                assert_eq!(rates[warmup.saturating_sub(1)], 1.0, "{what}");
+                assert!(rates.get(warmup).is_none_or(|rate| *rate == 1.0), "{what}: {rates:?}");
+                assert!(rates[..warmup].is_sorted(), "{what}: {rates:?}");
+                assert!(rates[warmup..].is_sorted_by(|before, after| before >= after), "{what}: {rates:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_warm_up_longer_than_the_run_rises_to_the_end_and_is_said() {
+        let mut experiment = Experiment::default();
+        for (warmup, is_said) in [(0, false), (100, false), (101, true), (1000, true)] {
+            experiment.lr_scheduler.warmup_steps = warmup;
+            assert_eq!(warning(&experiment, LENGTH).is_some(), is_said, "{warmup}");
+        }
+        assert_eq!(schedule(LrSchedulerName::Cosine, 1000).rate(99, 9), 0.1);
+    }
+
+    #[test]
+    fn a_run_counts_optimizer_steps() {
+        let training =
+            |max_steps| Training { epochs: 3, gradient_accumulation: 4, max_steps, ..Training::default() };
+        let steps = |max_steps| Length::new(&training(max_steps), 10).steps;
+        assert_eq!([None, Some(1000), Some(15), Some(20), Some(1)].map(steps), [9, 9, 5, 6, 1]);
     }
 }

@@ -212,7 +212,7 @@ impl TrainingLoop {
     fn reason_to_end(&mut self, tallies: &EpochTallies) -> Option<StopReason> {
         let experiment = &self.setting.experiment;
         if let Some(figure) = tallies.figure(experiment.lr_scheduler.monitor) {
-            self.schedule.end_epoch(figure);
+            self.schedule.end_epoch(figure, self.state.optimizer_steps);
             self.state.plateau = self.schedule.state();
         }
         let early = &experiment.early_stopping;

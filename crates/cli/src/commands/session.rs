@@ -14,7 +14,7 @@ use kiln_evaluation::{
     Examination, Finding, Metrics, PassFigures, Weights, findings, load_model, write_epoch_plots,
     write_report,
 };
-use kiln_training::{Job, Observer, Silent, StopSignal, Trained};
+use kiln_training::{Job, Observer, Silent, StopSignal, Trained, unfinished_warmup};
 use serde::Serialize;
 use serde_json::json;
 
@@ -55,6 +55,9 @@ impl Session {
         checkpoint: Option<&Checkpoint>,
     ) -> Result<(), Failure> {
         log_to(&self.run)?;
+        if let Some(warning) = unfinished_warmup(&self.experiment, &self.data) {
+            say(&format!("warning: {warning}"));
+        }
         let stop = StopSignal::default();
         stop_on_ctrl_c(&stop);
         if manner.stop_with_stdin {

@@ -29,6 +29,20 @@ fn a_training_prints_its_folder_and_nothing_else() {
 }
 
 #[test]
+fn a_warm_up_that_outlasts_the_run_is_said() {
+    let workplace = Workplace::new(COSINE);
+    let train = |warmup: &str| {
+        workplace.run(&["train", "experiment.toml", "training.max_steps=10", "--no-report", warmup]).expect(0)
+    };
+    train("lr_scheduler.warmup_steps=40").says(&[
+        "warning: lr_scheduler.warmup_steps is 40, but the run has 10 optimizer steps",
+        "reaches 2.500e-4, not optimizer.lr = 0.001",
+    ]);
+    let fits = train("lr_scheduler.warmup_steps=10");
+    assert!(!fits.stderr.contains("warning"), "{}", fits.stderr);
+}
+
+#[test]
 fn the_result_of_a_training_as_json() {
     let workplace = Workplace::new(COSINE);
     let ended = workplace.run(&["train", "experiment.toml", "training.epochs=2", "--json"]).expect(0);

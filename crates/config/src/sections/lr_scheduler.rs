@@ -11,7 +11,9 @@ use crate::{Mode, Monitor};
 pub struct LrScheduler {
     /// Which schedule.
     pub name: LrSchedulerName,
-    /// Optimizer steps over which the rate rises linearly from 0 to `optimizer.lr` first.
+    /// Optimizer steps in which the rate rises to `optimizer.lr` along a straight line, before the
+    /// schedule begins. Linear and cosine run over the steps that are left; the others count epochs from
+    /// the first one that has a step after the warm-up.
     pub warmup_steps: usize,
     /// Last learning rate of linear and cosine, as a share of `optimizer.lr`, 0 to 1.
     pub min_lr_factor: f64,

@@ -217,33 +217,43 @@ def optimizer_cases():
     ]
 
 
-def schedule_case(name, make, config, every):
-    """The rate at each of 40 optimizer steps, the schedule stepped after every `every` of them."""
+def schedule_case(name, make, config, every, warmup=0):
+    """The rate at each of 40 optimizer steps, the schedule stepped after every `every` of them.
+
+    A warm-up is PyTorch's own: a SequentialLR of a LinearLR, which is at the full rate in the last step of the
+    warm-up, and of the schedule, which begins with the step after it. It is stepped after each step of the
+    warm-up, and from then on as the schedule alone is: one of epochs counts the ends of epochs after the warm-up.
+    """
     optim = torch.optim.SGD([torch.zeros(1)], lr=LR)
-    schedule = make(optim)
+    schedule = make(optim, STEPS - warmup)
+    if warmup > 0:
+        schedule = schedules.SequentialLR(optim, [ramp(optim, warmup), schedule], milestones=[warmup])
+        config = config | {"warmup_steps": warmup}
     lrs = []
-    for step in range(STEPS):
+    for step in range(1, STEPS + 1):
         lrs.append(optim.param_groups[0]["lr"])
         optim.step()
-        if (step + 1) % every == 0:
+        if step <= warmup or step % every == 0:
             schedule.step()
-
-    def case(name, lrs, **warmup):
-        return {
-            "name": name,
-            "config": {"optimizer": {"lr": LR}, "lr_scheduler": config | warmup},
-            "steps": STEPS,
-            "steps_per_epoch": STEPS_PER_EPOCH,
-            "lrs": lrs,
-        }
-
-    # Warm-up multiplies the schedule's rate at step k (from 0) by min(1, (k + 1) / warmup_steps).
-    warm = [lr * min(1.0, (k + 1) / WARMUP) for k, lr in enumerate(lrs)]
-    return [case(name, lrs), case(f"{name}-warmup", warm, warmup_steps=WARMUP)]
+    return {
+        "name": name,
+        "config": {"optimizer": {"lr": LR}, "lr_scheduler": config},
+        "steps": STEPS,
+        "steps_per_epoch": STEPS_PER_EPOCH,
+        "lrs": lrs,
+    }
 
 
-def plateau_case(name, figures):
-    """The rate in use during each epoch, and the one after its figure is seen."""
+def ramp(optim, steps):
+    return schedules.LinearLR(optim, start_factor=1 / steps, total_iters=steps - 1)
+
+
+def plateau_case(name, figures, warmup=0):
+    """The rate in use during each epoch, and the one after its figure is seen; an epoch is one step.
+
+    SequentialLR takes no ReduceLROnPlateau. This does by hand what it does with the others: the plateau sees
+    the first figure of an epoch that has a step after the warm-up.
+    """
     options = {
         "mode": "min",
         "factor": 0.5,
@@ -253,13 +263,21 @@ def plateau_case(name, figures):
         "min_lr": 0.01,
     }
     optim = torch.optim.SGD([torch.zeros(1)], lr=LR)
+    config = {"name": "reduce-on-plateau", "monitor": "validation_loss", **options}
+    rise = None
+    if warmup > 0:
+        rise = ramp(optim, warmup)
+        config["warmup_steps"] = warmup
     schedule = schedules.ReduceLROnPlateau(optim, **options)
     lrs, after = [], []
-    for figure in figures:
+    for step, figure in enumerate(figures, start=1):
         lrs.append(optim.param_groups[0]["lr"])
-        schedule.step(figure)
+        optim.step()
+        if step < warmup:
+            rise.step()
+        elif step > warmup:
+            schedule.step(figure)
         after.append(optim.param_groups[0]["lr"])
-    config = {"name": "reduce-on-plateau", "monitor": "validation_loss", **options}
     return {
         "name": name,
         "config": {"optimizer": {"lr": LR}, "lr_scheduler": config},
@@ -271,21 +289,34 @@ def plateau_case(name, figures):
 
 def schedule_cases():
     shared = {"min_lr_factor": 0.1}
-    stepped = [
-        ("constant", lambda o: schedules.LambdaLR(o, lambda _: 1.0), {}, 1),
-        ("linear", lambda o: schedules.LinearLR(o, 1.0, 0.1, total_iters=STEPS), shared, 1),
-        ("cosine", lambda o: schedules.CosineAnnealingLR(o, T_max=STEPS, eta_min=0.01), shared, 1),
-        ("step", lambda o: schedules.StepLR(o, 2, 0.5), {"step_size": 2, "gamma": 0.5}, STEPS_PER_EPOCH),
-        ("exponential", lambda o: schedules.ExponentialLR(o, 0.9), {"gamma": 0.9}, STEPS_PER_EPOCH),
+    halved = {"step_size": 2, "gamma": 0.5}
+    by_step = [
+        ("constant", lambda o, _: schedules.LambdaLR(o, lambda _: 1.0), {}),
+        ("linear", lambda o, steps: schedules.LinearLR(o, 1.0, 0.1, total_iters=steps), shared),
+        ("cosine", lambda o, steps: schedules.CosineAnnealingLR(o, T_max=steps, eta_min=0.01), shared),
+    ]
+    by_epoch = [
+        ("step", lambda o, _: schedules.StepLR(o, 2, 0.5), halved),
+        ("exponential", lambda o, _: schedules.ExponentialLR(o, 0.9), {"gamma": 0.9}),
     ]
     cases = []
-    for name, make, config, every in stepped:
-        cases += schedule_case(name, make, {"name": name, **config}, every)
+    for name, make, config in by_step:
+        for suffix, warmup in [("", 0), ("-warmup", WARMUP)]:
+            cases.append(schedule_case(name + suffix, make, {"name": name, **config}, 1, warmup))
+    # A warm-up that ends within the first epoch, within the second, with the second.
+    for name, make, config in by_epoch:
+        for suffix, warmup in [("", 0), ("-warmup", WARMUP), ("-warmup-15", 15), ("-warmup-20", 20)]:
+            case = {"name": name, **config}
+            cases.append(schedule_case(name + suffix, make, case, STEPS_PER_EPOCH, warmup))
     # Improvements that reset the count, two within the threshold that do not, two in a cooldown.
     mixed = [1.0, 0.9, 0.95, 0.8, 0.79995, 0.79993, 0.7, 0.7, 0.75, 0.6999, 0.71, 0.6]
     # Nothing improves: four drops, the last held at min_lr.
     flat = [1.0, 1.1, 1.0, 1.2, 1.0, 1.0, 1.3, 0.99995, 0.99991, 1.0, 1.0, 1.0]
-    return cases + [plateau_case("plateau", mixed), plateau_case("plateau-min-lr", flat)]
+    return cases + [
+        plateau_case("plateau", mixed),
+        plateau_case("plateau-min-lr", flat),
+        plateau_case("plateau-warmup", flat, warmup=4),
+    ]
 
 
 def main():
