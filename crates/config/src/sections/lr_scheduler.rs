@@ -15,7 +15,8 @@ pub struct LrScheduler {
     /// schedule begins. Linear and cosine run over the steps that are left; the others count epochs from
     /// the first one that has a step after the warm-up.
     pub warmup_steps: usize,
-    /// Last learning rate of linear and cosine, as a share of `optimizer.lr`, 0 to 1.
+    /// Share of `optimizer.lr`, 0 to 1, that linear and cosine fall to. As in PyTorch, they would reach it
+    /// one step after the last step.
     pub min_lr_factor: f64,
     /// Epochs between two drops (step), at least 1.
     pub step_size: usize,
@@ -62,9 +63,9 @@ impl Default for LrScheduler {
 pub enum LrSchedulerName {
     /// `optimizer.lr` throughout.
     Constant,
-    /// A straight line to `min_lr_factor` at the last step.
+    /// A straight line down to `min_lr_factor`.
     Linear,
-    /// Half a cosine to `min_lr_factor` at the last step.
+    /// Half a cosine down to `min_lr_factor`.
     Cosine,
     /// Times `gamma` every `step_size` epochs.
     Step,
