@@ -25,7 +25,8 @@ pub(crate) struct Snapshot {
 /// A thread that saves the newest and the best snapshot.
 ///
 /// Where snapshots come faster than the disk takes them, those that a newer one has made pointless are left
-/// out; the best is always saved, and before any later one.
+/// out; the best is always saved, and before any later one, and so is the last. Which others there are depends on
+/// the disk: to save every one, a short epoch would have to wait for it.
 pub(crate) struct Saver {
     desk: Arc<Desk>,
     thread: Option<JoinHandle<()>>,
@@ -180,4 +181,32 @@ impl Keeper {
 fn sync(path: &Path) -> Result<(), ArtifactError> {
     let synced = OpenOptions::new().append(true).open(path).and_then(|file| file.sync_all());
     synced.map_err(|cause| ArtifactError::io("sync", path, cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_artifacts::RunInputs;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_best_and_the_last_are_saved_however_fast_snapshots_come() {
+        let root = tempfile::tempdir().unwrap();
+        let inputs = RunInputs { resolved_toml: "", input_toml: "", overrides: &[] };
+        let run = Run::create(root.path(), "run", &inputs).unwrap();
+        for log in [run.metrics(), run.timings()] {
+            std::fs::write(log, "").unwrap();
+        }
+        let saver = Saver::start(run.clone(), 1);
+        for step in 1..=100 {
+            let snapshot = Snapshot { step, state: json!({}), parameters: Vec::new(), moments: Vec::new() };
+            saver.save(snapshot, [10, 40].contains(&step)).unwrap();
+        }
+        saver.finish().unwrap();
+        let store = run.checkpoint_store();
+        assert_eq!((store.best().unwrap(), store.last().unwrap()), (Some(40), Some(100)));
+        assert_eq!(store.steps().unwrap(), [40, 100]);
+        assert_eq!(store.latest_good().unwrap().checkpoint.unwrap().step, 100);
+    }
 }

@@ -9,11 +9,14 @@ use crate::{Mode, Monitor};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Checkpoint {
-    /// Epochs between two checkpoints, at least 1; the last epoch always has one.
+    /// Epochs between two checkpoints, at least 1. The best epoch and the last step always have one.
+    /// Training does not wait for the disk: of the others, some are left out where the disk is too slow.
     pub interval: usize,
-    /// Also save every so many batches within an epoch.
+    /// Also save every so many batches within an epoch, where such a batch completes an optimizer step
+    /// (see `training.gradient_accumulation`). Where the disk is too slow, some are left out.
     pub interval_steps: Option<usize>,
-    /// How many of the latest checkpoints to keep besides the best, at least 1.
+    /// How many of the latest saved checkpoints to keep besides the best, at least 1. Which ones there are
+    /// may differ between two equal runs, as the disk decides (see `interval`).
     pub keep_latest_k: usize,
     /// Figure that decides which checkpoint is best.
     pub monitor: Monitor,
