@@ -1,6 +1,6 @@
 //! From the command line's words to an experiment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf, absolute};
 
 use kiln_artifacts::Run;
 use kiln_config::{DIGITS, Experiment, Request, Resolved, Source, resolve};
@@ -22,6 +22,21 @@ pub(crate) fn resolved(arguments: &ExperimentArguments) -> Result<Resolved, Fail
         }
     };
     Ok(resolve(&Request { source, environment: environment(), overrides })?)
+}
+
+/// The experiment as a run keeps it: its paths name the same data from every working directory. The file as it was
+/// written is in the run's `config.input.toml`.
+pub(crate) fn with_absolute_paths(experiment: &Experiment) -> Experiment {
+    let mut experiment = experiment.clone();
+    for path in [&mut experiment.data.path, &mut experiment.data.test_path].into_iter().flatten() {
+        *path = absolute_text(path).unwrap_or_else(|| path.clone());
+    }
+    experiment
+}
+
+/// None where there is no working directory any more, or where its name is not text, as a TOML file must be.
+fn absolute_text(path: &Path) -> Option<PathBuf> {
+    absolute(path).ok().filter(|path| path.to_str().is_some())
 }
 
 /// The experiment that `run` was made for.

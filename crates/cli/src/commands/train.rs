@@ -10,7 +10,7 @@ use kiln_evaluation::write_profile;
 use crate::arguments::Train;
 use crate::build::build;
 use crate::commands::session::{Session, check_view};
-use crate::experiment::resolved;
+use crate::experiment::{resolved, with_absolute_paths};
 use crate::failure::Failure;
 use crate::output::say;
 use crate::view::DownloadBar;
@@ -24,8 +24,10 @@ pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
     let data =
         load(&experiment.data, experiment.seed, &Folders::from_environment(), &DownloadBar::default())?;
     kiln_training::check(&experiment, &data)?;
+    // After loading: what is wrong with the data is said of the paths as they were written.
+    let experiment = with_absolute_paths(&experiment);
     let inputs = RunInputs {
-        resolved_toml: &resolved.to_toml(),
+        resolved_toml: &experiment.to_toml(),
         input_toml: &resolved.input,
         overrides: &resolved.overrides,
     };

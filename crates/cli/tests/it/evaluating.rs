@@ -132,6 +132,36 @@ fn a_report_is_made_again_from_what_is_there() {
 }
 
 #[test]
+fn a_run_finds_its_data_from_any_working_directory() {
+    let workplace = Workplace::new(TABLE);
+    fs::write(workplace.path().join("train.csv"), table(0..60)).unwrap();
+    fs::write(workplace.path().join("test.csv"), table(60..80)).unwrap();
+    let stopped = workplace.start_training(&["data.test_path=test.csv", "training.max_time=1e-6"]);
+    stopped.wait().expect(130);
+    let run = workplace.only_run();
+    let elsewhere = workplace.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let resume = ["resume", run.text(), "training.max_time=600", "--ui", "none", "--no-report"];
+    workplace.run_in(&elsewhere, &resume).expect(0);
+    let ended = workplace.run_in(&elsewhere, &["evaluate", run.text(), "--json"]).expect(0);
+    assert_eq!(json(&ended.stdout)["metrics"]["examples"], 20);
+    // What the user wrote stays as it was written.
+    assert!(run.read("config.input.toml").contains("path = \"train.csv\""));
+    assert_eq!(run.read("overrides.txt").lines().next(), Some("data.test_path=test.csv"));
+}
+
+#[test]
+fn a_study_of_a_relative_path_finds_again_what_it_trained() {
+    let workplace = Workplace::new(TABLE);
+    fs::write(workplace.path().join("train.csv"), table(0..60)).unwrap();
+    let study = "name = \"tables\"\nbase = \"experiment.toml\"\nseeds = [0]\n[[trial]]\nname = \"table\"\n";
+    fs::write(workplace.path().join("study.toml"), study).unwrap();
+    let study = ["study", "study.toml", "--ui", "plain"];
+    workplace.run(&study).expect(0);
+    workplace.run(&study).expect(0).says(&["1 runs, 1 of them finished before"]);
+}
+
+#[test]
 fn other_tables_are_evaluated_and_predicted() {
     let workplace = Workplace::new(TABLE);
     fs::write(workplace.path().join("train.csv"), table(0..60)).unwrap();

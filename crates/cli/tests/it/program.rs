@@ -94,6 +94,13 @@ impl Workplace {
         self.start(arguments).wait()
     }
 
+    /// As [`Workplace::run`], with another working directory.
+    pub(crate) fn run_in(&self, folder: &Path, arguments: &[&str]) -> Ended {
+        let mut command = self.command(arguments);
+        command.current_dir(folder);
+        self.spawn(command).wait()
+    }
+
     /// Trains the experiment with `overrides` to its end, without pictures and report.
     pub(crate) fn train(&self, overrides: &[&str]) -> RunFolder {
         self.train_with_report(&[&["--no-report"], overrides].concat())

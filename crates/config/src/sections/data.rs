@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 pub struct Data {
     /// Which data set, or which kind of files.
     pub source: DataSource,
-    /// Folder (mnist and its like, idx, image-folder) or file (csv) that holds the data already.
+    /// Folder (mnist and its like, idx, image-folder) or file (csv) that holds the data already. A
+    /// relative path counts from the working directory; a run keeps it as an absolute one.
     pub path: Option<PathBuf>,
-    /// Test data of a csv or image-folder source; without it, `test` is held out of `path`.
+    /// Test data of a csv or image-folder source, relative as `path` is; without it, `test` is held out of
+    /// `path`.
     pub test_path: Option<PathBuf>,
     /// Name of the csv column that holds the class.
     pub label_column: String,
