@@ -15,7 +15,7 @@ pub struct EarlyStopping {
     pub monitor: Monitor,
     /// Whether it should fall or rise.
     pub mode: Mode,
-    /// Epochs without improvement before the run stops, at least 1.
+    /// Epochs without improvement after which the run stops, at least 1.
     pub patience: usize,
     /// Change that counts as improvement, absolute.
     pub min_delta: f64,

@@ -14,9 +14,9 @@ pub struct Loss {
     pub label_smoothing: f64,
     /// Weight of each class in the mean (cross-entropy and nll). Empty: all equal.
     pub class_weights: Vec<f64>,
-    /// Adds l1 times the sum of absolute weights (biases excepted) to the objective.
+    /// Adds l1 times the sum of absolute weights to the objective; biases are left out.
     pub l1: f64,
-    /// Adds l2 times the sum of squared weights (biases excepted) to the objective.
+    /// Adds l2 times the sum of squared weights to the objective; biases are left out.
     pub l2: f64,
 }
 

@@ -28,7 +28,8 @@ pub struct LrScheduler {
     pub mode: Mode,
     /// Factor of a drop (reduce-on-plateau), above 0 and below 1.
     pub factor: f64,
-    /// Epochs without improvement before a drop (reduce-on-plateau).
+    /// Epochs without improvement that bring no drop yet (reduce-on-plateau): the rate drops after one
+    /// more, as in PyTorch.
     pub patience: usize,
     /// Relative change that counts as improvement (reduce-on-plateau).
     pub threshold: f64,

@@ -23,8 +23,8 @@ pub struct Optimizer {
     pub betas: [f64; 2],
     /// Added to the denominator (rmsprop, adam, adamw), above 0.
     pub eps: f64,
-    /// Decay of the weights: into the gradient (sgd, rmsprop, adam) or straight (adamw). Left out: 0, and
-    /// 0.01 for adamw.
+    /// Decay of the weights and the biases, as in PyTorch: into the gradient (sgd, rmsprop, adam) or
+    /// straight (adamw). Left out: 0, and 0.01 for adamw. `loss.l2` leaves biases out.
     pub weight_decay: Option<f64>,
 }
 

@@ -17,9 +17,9 @@ pub struct Training {
     pub drop_last: bool,
     /// Batches whose gradients are averaged into one optimizer step, at least 1.
     pub gradient_accumulation: usize,
-    /// Gradients are scaled down together to this global 2-norm.
+    /// Gradients are scaled down together to this global 2-norm. `max_value` clips them before that.
     pub max_norm: Option<f64>,
-    /// Each gradient entry is clipped to plus or minus this.
+    /// Each gradient entry is clipped to plus or minus this, before `max_norm` scales it.
     pub max_value: Option<f64>,
     /// Stops after this many batches: a smoke run.
     pub max_steps: Option<usize>,
