@@ -21,8 +21,8 @@ pub struct Selected {
     pub on_host: bool,
     /// Computing threads on the CPU.
     pub threads: usize,
-    /// True where Kiln's own kernels compute in place of Burn's: on flex, unless they are switched off or the processor
-    /// is too old for them.
+    /// True where Kiln's kernels compute a layer, the loss and the optimizer's step: on flex, unless they are switched
+    /// off or the processor is too old for them.
     pub fused: bool,
 }
 
@@ -41,10 +41,10 @@ pub fn select(config: &Backend) -> Result<Selected, BackendError> {
     Ok(Selected { device, name, reason, adapter, on_host: is_host(name), threads, fused })
 }
 
-/// Whether Kiln has kernels of its own that compute in place of this backend, fast on this processor.
+/// Whether Kiln has kernels for this backend that are fast on this processor.
 #[must_use]
 pub fn has_kernels(name: BackendName) -> bool {
-    name == BackendName::Flex && kiln_cpu::is_fast_here()
+    name == BackendName::Flex && kiln_kernels::is_fast_here()
 }
 
 fn named(name: BackendName, index: usize) -> Result<(BackendName, Probe, String), BackendError> {

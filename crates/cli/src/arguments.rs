@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Find out which backends work here, and whether they compute right.
     Doctor(Doctor),
+    /// Carry out an order of a study, from standard input.
+    #[command(hide = true)]
+    Worker,
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -107,9 +110,6 @@ pub(crate) struct TrainingManner {
     /// Leave out plots, gallery and report; `kiln report` makes them later.
     #[arg(long)]
     pub(crate) no_report: bool,
-    /// Stop as at Ctrl-C when standard input ends: how a study stops its workers, also by dying itself.
-    #[arg(long, hide = true)]
-    pub(crate) stop_with_stdin: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,8 @@
 //! From the command line's words to an experiment.
 
-use std::path::{Path, PathBuf, absolute};
+use std::path::PathBuf;
 
-use kiln_artifacts::Run;
-use kiln_config::{DIGITS, Experiment, Request, Resolved, Source, resolve};
+use kiln_config::{DIGITS, Request, Resolved, Source, resolve};
 
 use crate::arguments::ExperimentArguments;
 use crate::failure::Failure;
@@ -22,35 +21,6 @@ pub(crate) fn resolved(arguments: &ExperimentArguments) -> Result<Resolved, Fail
         }
     };
     Ok(resolve(&Request { source, environment: environment(), overrides })?)
-}
-
-/// The experiment as a run keeps it: its paths name the same data from every working directory. The file as it was
-/// written is in the run's `config.input.toml`.
-pub(crate) fn with_absolute_paths(experiment: &Experiment) -> Experiment {
-    let mut experiment = experiment.clone();
-    for path in [&mut experiment.data.path, &mut experiment.data.test_path].into_iter().flatten() {
-        *path = absolute_text(path).unwrap_or_else(|| path.clone());
-    }
-    experiment
-}
-
-/// None where there is no working directory any more, or where its name is not text, as a TOML file must be.
-fn absolute_text(path: &Path) -> Option<PathBuf> {
-    absolute(path).ok().filter(|path| path.to_str().is_some())
-}
-
-/// The experiment that `run` was made for.
-pub(crate) fn of_run(run: &Run) -> Result<Experiment, Failure> {
-    let (name, text) = config_of(run)?;
-    Ok(Experiment::from_toml_str(&name, &text)?)
-}
-
-/// Name and text of the resolved experiment file of `run`.
-pub(crate) fn config_of(run: &Run) -> Result<(String, String), Failure> {
-    let path = run.config_toml();
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
-    Ok((path.display().to_string(), text))
 }
 
 /// A word without `=` can only be a file; one with it is a file if it names one.

@@ -7,7 +7,6 @@ use kiln_backend::BackendError;
 use kiln_config::ConfigError;
 use kiln_data::DataError;
 use kiln_evaluation::EvaluationError;
-use kiln_model::ModelError;
 use kiln_study::{StudyError, TraceError};
 use kiln_training::TrainingError;
 
@@ -44,11 +43,6 @@ impl Failure {
         Self { code: INTERRUPTED, message: message.into() }
     }
 
-    /// What is printed.
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// Prints the message and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         if !self.message.is_empty() {
@@ -58,15 +52,21 @@ impl Failure {
     }
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::usage(error.to_string())
+impl From<kiln::Error> for Failure {
+    fn from(error: kiln::Error) -> Self {
+        match error {
+            kiln::Error::Config(error) => error.into(),
+            kiln::Error::Backend(error) => error.into(),
+            kiln::Error::Training(error) => error.into(),
+            kiln::Error::OtherModel { .. } | kiln::Error::NoValidation => Self::usage(error.to_string()),
+            error => Self::failed(error.to_string()),
+        }
     }
 }
 
-impl From<ModelError> for Failure {
-    fn from(error: ModelError) -> Self {
-        Self::failed(error.to_string())
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

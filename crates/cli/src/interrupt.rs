@@ -3,7 +3,8 @@
 use std::io::{Read, stdin};
 use std::thread;
 
-use kiln_training::{StopSignal, restore_terminal};
+use kiln::StopSignal;
+use kiln_training::restore_terminal;
 
 use crate::failure::INTERRUPTED;
 

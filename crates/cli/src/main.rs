@@ -1,7 +1,6 @@
 //! The `kiln` program: arguments, messages, exit codes.
 
 mod arguments;
-mod build;
 mod commands;
 mod experiment;
 mod failure;

@@ -92,9 +92,14 @@ impl Key {
             meaning: meaning(node),
             kind: Kind::from_schema(node, root),
             rule,
-            default: values.and_then(|values| values.get(leaf)).cloned(),
+            default: values.and_then(|values| values.get(leaf)).cloned().or_else(|| schema_default(node)),
         }
     }
+}
+
+/// The default that the schema names for a key which a default experiment does not write out.
+fn schema_default(node: &serde_json::Value) -> Option<toml::Value> {
+    node["default"].as_str().map(|text| toml::Value::String(text.to_owned()))
 }
 
 /// A key's section (empty at the top level) and its name there.

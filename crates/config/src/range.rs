@@ -142,6 +142,7 @@ pub(crate) const RULES: &[Rule] = &[
     number("data.limit", AT_LEAST_1, "examples"),
     number("data.test_limit", AT_LEAST_1, "examples"),
     free("data.normalization"),
+    free("model.name"),
     number("model.hidden", up_to(GREATEST_COUNT, AT_LEAST_1), "units"),
     free("model.activation"),
     free("model.output"),

@@ -12,23 +12,33 @@ pub struct Batch {
     pub features: Tensor<2>,
     /// Classes from 0, shape `[examples]`.
     pub targets: Tensor<1, Int>,
-    /// The same classes where the host can read them without waiting for the device.
-    pub labels: Vec<u32>,
-    /// Batches that came before this one since the first batch of epoch 0.
-    pub step: u64,
+    /// What the batch goes through the network for.
+    pub pass: Pass,
+}
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Every unit is kept: validation, test, prediction.
+    Inference,
+    /// Units are dropped with the mask of this step: training, or a test with dropout left on.
+    Training {
+        /// Batches that came before this one since the first batch of epoch 0.
+        step: u64,
+    },
 }
 
 impl Batch {
     /// The number of examples.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.targets.dims()[0]
     }
 
     /// True when there is no example.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 }
 
@@ -36,7 +46,7 @@ impl Batch {
 const VALUES: usize = 1 << 14;
 
 impl Split {
-    /// The examples at `positions`, scaled by `normalizer`, on `device`, as batch number `step`.
+    /// The examples at `positions`, scaled by `normalizer`, on `device`, for `pass`.
     ///
     /// Features and targets are one buffer and one transfer each: a tensor per example, stacked, takes many
     /// times as long.
@@ -44,7 +54,7 @@ impl Split {
     /// # Panics
     /// If a position is not below [`Split::len`].
     #[must_use]
-    pub fn batch(&self, positions: &[u32], normalizer: &Normalizer, step: u64, device: &Device) -> Batch {
+    pub fn batch(&self, positions: &[u32], normalizer: &Normalizer, pass: Pass, device: &Device) -> Batch {
         let width = self.features();
         let mut features = vec![0.0; positions.len() * width];
         // Examples lie scattered in memory: threads wait for them side by side.
@@ -56,14 +66,13 @@ impl Split {
                 }
             },
         );
-        let labels: Vec<u32> = positions.iter().map(|&position| self.label(position as usize)).collect();
-        let targets: Vec<i64> = labels.iter().copied().map(i64::from).collect();
+        let targets: Vec<i64> =
+            positions.iter().map(|&position| i64::from(self.label(position as usize))).collect();
         let shape = [positions.len(), self.features()];
         Batch {
             features: Tensor::from_data(TensorData::new(features, shape), device),
             targets: Tensor::from_data(TensorData::new(targets, [positions.len()]), device),
-            labels,
-            step,
+            pass,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use kiln_config::random::{Purpose, Stream};
 
-use crate::{Batch, Normalizer, Split};
+use crate::{Batch, Normalizer, Pass, Split};
 
 /// How a split is cut into batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,8 @@ pub struct Epoch {
     batch_size: usize,
     batches: usize,
     next: usize,
-    first_step: u64,
+    /// The number of the epoch's first batch where units are to be dropped, counted from epoch 0.
+    first_step: Option<u64>,
 }
 
 impl Epoch {
@@ -95,8 +96,15 @@ impl Epoch {
             batch_size: batching.batch_size,
             batches,
             next: first_batch.min(batches),
-            first_step: epoch * batches as u64,
+            first_step: None,
         }
+    }
+
+    /// The same batches for training: each has the number of its step, counted from the first batch of epoch 0, which
+    /// is `epoch` epochs before this one.
+    #[must_use]
+    pub fn for_training(self, epoch: u64) -> Self {
+        Self { first_step: Some(epoch * self.batches as u64), ..self }
     }
 
     /// The number of batches in the whole epoch.
@@ -127,9 +135,12 @@ impl Iterator for Epoch {
         }
         let start = self.next * self.batch_size;
         let end = self.order.len().min(start + self.batch_size);
-        let step = self.first_step + self.next as u64;
+        let pass = match self.first_step {
+            Some(first) => Pass::Training { step: first + self.next as u64 },
+            None => Pass::Inference,
+        };
         self.next += 1;
-        Some(self.split.batch(&self.order[start..end], &self.normalizer, step, &self.device))
+        Some(self.split.batch(&self.order[start..end], &self.normalizer, pass, &self.device))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -151,11 +162,11 @@ mod tests {
         let labels = (0..u32::from(examples)).collect();
         let split = Split::new(Storage::bytes(2, values, 255), labels);
         let normalizer = Arc::new(Normalizer::Divide { divisor: 1.0 });
-        Epoch::new(&split, &normalizer, &batching, epoch, first_batch, &Device::flex())
+        Epoch::new(&split, &normalizer, &batching, epoch, first_batch, &Device::flex()).for_training(epoch)
     }
 
-    fn labels(epoch: Epoch) -> Vec<u32> {
-        epoch.flat_map(|batch| batch.labels).collect()
+    fn classes(batch: &Batch) -> Vec<i64> {
+        batch.targets.to_data().convert::<i64>().try_to_vec().unwrap()
     }
 
     #[test]
@@ -165,9 +176,9 @@ mod tests {
         let batch = &batches[1];
         assert_eq!((batch.features.dims(), batch.targets.dims()), ([2, 2], [2]));
         let features = batch.features.to_data().convert::<f32>().try_to_vec::<f32>().unwrap();
-        let targets = batch.targets.to_data().convert::<i64>().try_to_vec::<i64>().unwrap();
-        assert_eq!((features, targets), (vec![2.0, 4.0, 3.0, 6.0], vec![2, 3]));
-        assert_eq!(batches.iter().map(|batch| batch.step).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!((features, classes(batch)), (vec![2.0, 4.0, 3.0, 6.0], vec![2, 3]));
+        let passes: Vec<Pass> = batches.iter().map(|batch| batch.pass).collect();
+        assert_eq!(passes, [0, 1, 2].map(|step| Pass::Training { step }));
     }
 
     #[test]
@@ -177,15 +188,15 @@ mod tests {
         let rest: Vec<Batch> = epoch(20, batching, 4, 2).collect();
         assert_eq!(rest.len(), whole.len() - 2);
         for (rest, whole) in rest.iter().zip(&whole[2..]) {
-            assert_eq!((rest.step, &rest.labels), (whole.step, &whole.labels));
+            assert_eq!((rest.pass, classes(rest)), (whole.pass, classes(whole)));
             assert_eq!(rest.features.to_data(), whole.features.to_data());
         }
-        assert_eq!(whole[0].step, 4 * 7);
+        assert_eq!(whole[0].pass, Pass::Training { step: 4 * 7 });
     }
 
     #[test]
     fn a_short_last_batch_can_be_left_out() {
-        assert_eq!(labels(epoch(5, Batching::shuffled(2, 1, true), 0, 0)).len(), 4);
+        assert_eq!(epoch(5, Batching::shuffled(2, 1, true), 0, 0).map(|batch| batch.len()).sum::<usize>(), 4);
         assert_eq!(Batching::shuffled(2, 1, true).batches(5), 2);
         assert_eq!(Batching::shuffled(2, 1, false).batches(5), 3);
         assert_eq!(epoch(5, Batching::in_order(8), 0, 9).count(), 0);

@@ -33,14 +33,14 @@ mod split;
 mod storage;
 mod transfer;
 
-pub use batch::Batch;
+pub use batch::{Batch, Pass};
 pub use dataset::{DataSet, FileRecord, Shape, load, load_with};
 pub use describe::{Content, Description, describe};
 pub use download::{Attempt, Downloads, Timeouts, Unavailable};
 pub use epoch::{Batching, Epoch, epoch_order};
 pub use error::{DataError, Fault};
 pub use folders::Folders;
-pub use inputs::{Framing, Inputs, inputs};
+pub use inputs::{Framing, Inputs, inputs, inputs_of_picture, inputs_of_values};
 pub use labelled::labelled;
 pub use loader::SplitLoader;
 pub use normalizer::Normalizer;

@@ -1,5 +1,6 @@
-//! A split as the data loader that Burn's learner takes.
+//! A split as the data loader that Burn's learner takes, in Kiln's exact order.
 
+use std::marker::PhantomData;
 use std::sync::{
     Arc,
     atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -15,20 +16,21 @@ use crate::{Batch, Batching, Epoch, Normalizer, Split};
 
 /// The batches of a split, epoch after epoch.
 ///
-/// Burn's `iter` does not say which epoch it is for, so the loader counts: every `iter` is one epoch later
-/// than the one before. [`SplitLoader::resume_at`] sets the count, and [`SplitLoader::epoch`] leaves it alone.
+/// Burn's `iter` does not say which epoch it is for, so the loader counts: every `iter` is one epoch later than the one
+/// before. [`SplitLoader::resume_at`] sets the count.
 #[derive(Debug)]
 pub struct SplitLoader {
     split: Split,
     normalizer: Arc<Normalizer>,
     batching: Batching,
     device: Device,
+    is_training: bool,
     next_epoch: AtomicU64,
     first_batch: AtomicUsize,
 }
 
 impl SplitLoader {
-    /// A loader that begins with epoch 0.
+    /// A loader that begins with epoch 0, for inference.
     #[must_use]
     pub fn new(split: Split, normalizer: Arc<Normalizer>, batching: Batching, device: Device) -> Self {
         Self {
@@ -36,9 +38,16 @@ impl SplitLoader {
             normalizer,
             batching,
             device,
+            is_training: false,
             next_epoch: AtomicU64::new(0),
             first_batch: AtomicUsize::new(0),
         }
+    }
+
+    /// The same for training: each batch has the number of its step.
+    #[must_use]
+    pub fn for_training(self) -> Self {
+        Self { is_training: true, ..self }
     }
 
     /// Lets the next `iter` begin with batch number `first_batch` of epoch number `epoch` (both from 0).
@@ -52,7 +61,9 @@ impl SplitLoader {
     /// The batches of epoch number `epoch` from batch number `first_batch` on (both from 0).
     #[must_use]
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> Epoch {
-        Epoch::new(&self.split, &self.normalizer, &self.batching, epoch, first_batch, &self.device)
+        let Self { split, normalizer, batching, device, .. } = self;
+        let batches = Epoch::new(split, normalizer, batching, epoch, first_batch, device);
+        if self.is_training { batches.for_training(epoch) } else { batches }
     }
 
     /// The number of batches in an epoch.
@@ -61,60 +72,64 @@ impl SplitLoader {
         self.batching.batches(self.split.len())
     }
 
-    /// The split that the batches come from.
+    /// The number of examples in an epoch: fewer than the split's when the last batch is left out.
     #[must_use]
-    pub fn split(&self) -> &Split {
-        &self.split
+    pub fn examples(&self) -> usize {
+        self.split.len().min(self.batches() * self.batching.batch_size)
     }
 
-    fn with(&self, split: Split, device: &Device) -> Arc<dyn DataLoader<Batch>> {
-        let loader = Self::new(split, Arc::clone(&self.normalizer), self.batching, device.clone());
-        loader.resume_at(self.next_epoch.load(Ordering::Relaxed), self.first_batch.load(Ordering::Relaxed));
-        Arc::new(loader)
+    fn with(&self, split: Split, device: &Device) -> Self {
+        Self {
+            split,
+            normalizer: Arc::clone(&self.normalizer),
+            batching: self.batching,
+            device: device.clone(),
+            is_training: self.is_training,
+            next_epoch: AtomicU64::new(self.next_epoch.load(Ordering::Relaxed)),
+            first_batch: AtomicUsize::new(self.first_batch.load(Ordering::Relaxed)),
+        }
     }
 }
 
-impl DataLoader<Batch> for SplitLoader {
-    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
+/// A loader of whatever a model makes of a batch.
+impl<I: From<Batch> + 'static> DataLoader<I> for SplitLoader {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<I> + 'a> {
         let epoch = self.next_epoch.fetch_add(1, Ordering::Relaxed);
         let first_batch = self.first_batch.swap(0, Ordering::Relaxed);
-        Box::new(LoaderIterator(self.epoch(epoch, first_batch)))
+        Box::new(LoaderIterator { batches: self.epoch(epoch, first_batch), input: PhantomData })
     }
 
     fn num_items(&self) -> usize {
-        self.epoch_examples()
+        self.examples()
     }
 
-    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch>> {
-        self.with(self.split.clone(), device)
+    fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<I>> {
+        Arc::new(self.with(self.split.clone(), device))
     }
 
-    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch>> {
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<I>> {
         let positions: Vec<u32> = (start as u32..end as u32).collect();
-        self.with(self.split.select(&positions), &self.device)
+        Arc::new(self.with(self.split.select(&positions), &self.device))
     }
 }
 
-impl SplitLoader {
-    /// Examples in an epoch: fewer than the split's when the last batch is left out.
-    fn epoch_examples(&self) -> usize {
-        self.split.len().min(self.batches() * self.batching.batch_size)
-    }
+struct LoaderIterator<I> {
+    batches: Epoch,
+    input: PhantomData<I>,
 }
 
-struct LoaderIterator(Epoch);
-
-impl Iterator for LoaderIterator {
-    type Item = Result<Batch, DatasetError>;
+impl<I: From<Batch>> Iterator for LoaderIterator<I> {
+    type Item = Result<I, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(Ok)
+        self.batches.next().map(|batch| Ok(batch.into()))
     }
 }
 
-impl DataLoaderIterator<Batch> for LoaderIterator {
+impl<I: From<Batch>> DataLoaderIterator<I> for LoaderIterator<I> {
     fn progress(&self) -> Progress {
-        Progress::new(self.0.examples_done(), self.0.examples(), Some("examples".to_owned()))
+        let Self { batches, .. } = self;
+        Progress::new(batches.examples_done(), batches.examples(), Some("examples".to_owned()))
     }
 }
 
@@ -129,7 +144,9 @@ mod tests {
     }
 
     fn labels(loader: &dyn DataLoader<Batch>) -> Vec<u32> {
-        loader.iter().flat_map(|batch| batch.unwrap().labels).collect()
+        let classes =
+            |batch: Batch| batch.targets.into_data().convert::<i64>().try_into_vec::<i64>().unwrap();
+        loader.iter().flat_map(|batch| classes(batch.unwrap())).map(|class| class as u32).collect()
     }
 
     #[test]
@@ -145,18 +162,18 @@ mod tests {
     #[test]
     fn progress_counts_examples() {
         let loader = loader(Batching::in_order(4));
-        let mut pass = loader.iter();
+        let mut pass = DataLoader::<Batch>::iter(&loader);
         let mut done = Vec::new();
         while pass.next().is_some() {
             done.push((pass.progress().items_processed, pass.progress().items_total));
         }
         assert_eq!(done, [(4, 10), (8, 10), (10, 10)]);
-        assert_eq!(super::SplitLoader::num_items(&loader), 10);
+        assert_eq!(loader.examples(), 10);
     }
 
     #[test]
     fn a_slice_is_a_loader_of_its_own() {
-        let slice = loader(Batching::in_order(2)).slice(3, 6);
+        let slice: Arc<dyn DataLoader<Batch>> = loader(Batching::in_order(2)).slice(3, 6);
         assert_eq!((slice.num_items(), labels(&*slice)), (3, vec![3, 4, 5]));
     }
 }

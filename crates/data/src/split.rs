@@ -32,6 +32,25 @@ impl Split {
         Self { storage: Arc::new(storage), rows, labels: labels.into() }
     }
 
+    /// The examples of any of Burn's data sets, kept as 32-bit numbers.
+    ///
+    /// # Errors
+    /// Where an example cannot be had.
+    ///
+    /// # Panics
+    /// If two examples have different numbers of features.
+    pub fn from_dataset(dataset: &impl Dataset<Example>) -> Result<Self, DatasetError> {
+        let (mut values, mut labels, mut width) = (Vec::new(), Vec::new(), 0);
+        for index in 0..dataset.len() {
+            let Example { features, label } = dataset.get(index)?;
+            assert!(index == 0 || features.len() == width, "all examples have {width} features");
+            width = features.len();
+            values.extend(features);
+            labels.push(label);
+        }
+        Ok(Self::new(Storage::floats(width.max(1), values), labels))
+    }
+
     /// The number of examples.
     #[must_use]
     pub fn len(&self) -> usize {

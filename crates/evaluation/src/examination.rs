@@ -1,10 +1,10 @@
 //! An evaluation from beginning to end: one pass over a split, and every file that follows from it.
 
+use burn::tensor::Device;
 use kiln_artifacts::{Run, replace_file};
-use kiln_backend::Selected;
 use kiln_config::Experiment;
 use kiln_data::{Profile, Split};
-use kiln_model::Loss;
+use kiln_model::Model;
 
 use crate::json_file::{read_json, to_json};
 use crate::{
@@ -22,7 +22,7 @@ pub struct Examination<'a> {
     /// What its examples are like.
     pub profile: &'a Profile,
     /// The device.
-    pub backend: &'a Selected,
+    pub device: &'a Device,
 }
 
 impl Examination<'_> {
@@ -35,17 +35,18 @@ impl Examination<'_> {
         &self,
         name: &str,
         split: &Split,
-        model: &StoredModel,
+        model: &StoredModel<impl Model>,
     ) -> Result<(Evaluation, Gallery), EvaluationError> {
-        let Self { run, experiment, profile, backend } = *self;
-        let loss = Loss::new(&experiment.loss, profile.classes.len())?;
-        let batch_size = experiment.evaluation.batch_size;
-        let dropout_active = evaluate_with_dropout(&model.mlp, &loss, profile, split, backend);
-        let predictions = predict(&model.mlp, &loss, profile, split, batch_size, backend);
+        let Self { run, experiment, profile, device } = *self;
+        let (batch_size, class_weights) = (experiment.evaluation.batch_size, &experiment.loss.class_weights);
+        let with_dropout = || evaluate_with_dropout(&model.model, profile, split, device);
+        // Of another network nobody knows whether it has dropout.
+        let dropout_active = experiment.model.is_mlp().then(with_dropout);
+        let predictions = predict(&model.model, profile, split, batch_size, class_weights, device);
         let settings = EvaluationSettings {
             seed: experiment.seed,
             checkpoint_step: model.step,
-            dropout_active: Some(dropout_active),
+            dropout_active,
             ..EvaluationSettings::default()
         };
         let evaluation = write_evaluation(run, name, &predictions, &settings)?;

@@ -1,22 +1,20 @@
-//! The network of a checkpoint.
+//! The model of a checkpoint.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kiln_artifacts::{Checkpoint, Run};
-use kiln_backend::Selected;
-use kiln_config::{Ckpt, Experiment};
-use kiln_data::Profile;
-use kiln_model::{MODEL_FILE, Mlp, parameters_from_safetensors};
+use kiln_config::Ckpt;
+use kiln_model::{MODEL_FILE, Model, parameters_from_safetensors, with_parameters};
 
 use crate::EvaluationError;
 
-/// A network read from a checkpoint.
+/// A model with the weights of a checkpoint.
 #[derive(Clone, Debug)]
-pub struct StoredModel {
-    /// The network, without autodiff.
-    pub mlp: Mlp,
-    /// Step of the checkpoint that it came from; none for weights from elsewhere.
+pub struct StoredModel<M> {
+    /// The model, without autodiff.
+    pub model: M,
+    /// Step of the checkpoint that its weights came from; none for weights from elsewhere.
     pub step: Option<u64>,
 }
 
@@ -31,27 +29,21 @@ pub enum Weights {
     Path(PathBuf),
 }
 
-/// Reads the network of a checkpoint of `run`.
+/// Gives `model` the weights of a checkpoint of `run`.
 ///
 /// # Errors
-/// Where there is no such checkpoint, it is damaged, or its weights do not fit `experiment` and `profile`.
-pub fn load_model(
+/// Where there is no such checkpoint, it is damaged, or its weights do not fit `model`.
+pub fn load_model<M: Model>(
+    model: M,
     run: &Run,
     weights: &Weights,
-    experiment: &Experiment,
-    profile: &Profile,
-    backend: &Selected,
-) -> Result<StoredModel, EvaluationError> {
+) -> Result<StoredModel<M>, EvaluationError> {
     let (step, bytes) = match weights {
         Weights::Marked(ckpt) => of_checkpoint(marked(run, *ckpt)?)?,
         Weights::Step(step) => of_checkpoint(run.checkpoint_store().load(*step)?)?,
         Weights::Path(path) => (None, of_path(path)?),
     };
-    let shape = [profile.shape.features(), profile.classes.len()];
-    let Experiment { model, loss, seed, .. } = experiment;
-    let mlp = Mlp::new(model, loss.name, shape, *seed, &backend.device)?
-        .load_parameters(&parameters_from_safetensors(&bytes)?, &backend.device)?;
-    Ok(StoredModel { mlp, step })
+    Ok(StoredModel { model: with_parameters(model, &parameters_from_safetensors(&bytes)?)?, step })
 }
 
 fn of_checkpoint(mut checkpoint: Checkpoint) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {

@@ -1,26 +1,34 @@
-//! The multilayer perceptron, its losses and its weights as bytes.
+//! What a model is to Kiln, and the multilayer perceptron.
 //!
-//! Written against Burn's `Tensor` and `Device` alone: the device decides the backend at run time. This crate
-//! knows no files, no optimizers, and not where a batch comes from.
+//! A [`Model`] is a Burn module with Burn's own `TrainStep` and `InferenceStep`. The rest of Kiln sees no more of it:
+//! names of parameters come from the module's paths, figures from what a step gives out ([`StepOutput`]).
+//!
+//! Written against Burn's `Tensor` and `Device` alone: the device decides the backend at run time. This crate knows
+//! neither files nor optimizers.
 
-mod activation;
+mod burn_output;
+mod classified;
+mod contract;
 mod dropout;
 mod error;
 mod initialization;
 mod loss;
 mod mlp;
-mod predictor;
+mod module_parameters;
+mod parameter;
 mod tally;
-mod weights;
 
-pub use activation::activate;
+pub use classified::Classified;
+pub use contract::{Model, Predicted, Probe, StepOutput};
+pub use dropout::Dropout;
 pub use error::ModelError;
 pub use initialization::check_weights;
-pub use kiln_cpu::{Dropout, Pass};
-pub use loss::{Loss, correct};
-pub use mlp::{Mlp, NonFinite, ParameterUpdate};
-pub use predictor::{Predicted, Predictor};
-pub use tally::Tally;
-pub use weights::{
+pub use kiln_data::{Batch, Pass};
+pub use kiln_kernels::Fused;
+pub use loss::Loss;
+pub use mlp::Mlp;
+pub use module_parameters::{Named, named, parameters, with_parameters};
+pub use parameter::{
     MODEL_FILE, Parameter, parameters_from_safetensors, parameters_to_safetensors, weights_sha256,
 };
+pub use tally::Tally;

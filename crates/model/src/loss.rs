@@ -1,73 +1,74 @@
 //! Loss functions, as PyTorch takes them.
 
-use burn::tensor::activation::log_softmax;
+use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_config::{LossName, Output};
 
-use crate::{Mlp, ModelError, Tally};
+use kiln_kernels::Fused;
 
-/// A loss function with its class weights and its penalties.
+use crate::ModelError;
+
+/// A loss function with its class weights, and the output function that goes with it.
 #[derive(Clone, Debug)]
 pub struct Loss {
     name: LossName,
+    output: Output,
     label_smoothing: f64,
     class_weights: Vec<f32>,
-    l1: f64,
-    l2: f64,
 }
 
 impl Loss {
-    /// Builds the loss for data of `classes` classes.
+    /// Builds the loss for data of `classes` classes on a network that ends in `output`.
     ///
     /// # Errors
     /// Where `class_weights` does not have an entry per class.
-    pub fn new(config: &kiln_config::Loss, classes: usize) -> Result<Self, ModelError> {
+    pub fn new(config: &kiln_config::Loss, output: Output, classes: usize) -> Result<Self, ModelError> {
         let found = config.class_weights.len();
         if found != 0 && found != classes {
             return Err(ModelError::ClassWeights { found, expected: classes });
         }
         Ok(Self {
             name: config.name,
+            output: effective_output(output, config.name),
             label_smoothing: config.label_smoothing,
             class_weights: config.class_weights.iter().map(|&weight| weight as f32).collect(),
-            l1: config.l1,
-            l2: config.l2,
         })
     }
 
-    /// Whether this is the cross-entropy of the softmax of the last layer's values and no more, given what they are
-    /// turned into.
-    #[must_use]
-    pub fn is_plain_cross_entropy(&self, output: Output) -> bool {
+    /// Whether this is the cross-entropy of the softmax of the last layer's values and no more.
+    fn is_plain_cross_entropy(&self) -> bool {
         let pair = matches!(
-            (self.name, output),
+            (self.name, self.output),
             (LossName::CrossEntropy, Output::Logits | Output::LogSoftmax)
                 | (LossName::Nll, Output::LogSoftmax)
         );
         pair && self.label_smoothing == 0.0 && self.class_weights.is_empty()
     }
 
-    /// The factors of the penalty on the weights: of their absolute values, and of their squares.
+    /// What the last layer's values are turned into; never `auto`.
     #[must_use]
-    pub fn penalty_factors(&self) -> [f64; 2] {
-        [self.l1, self.l2]
+    pub fn output_name(&self) -> Output {
+        self.output
     }
 
-    /// The mean loss of a batch, shape `[1]`: `output` has shape [batch, classes], `targets` `[batch]`.
-    ///
-    /// With class weights the mean is weighted by each target's weight.
+    /// The mean of a batch's `losses`, as [`Loss::per_example`] gave them, shape `[1]`; `weights` are those of
+    /// [`Loss::target_weights`].
     #[must_use]
-    pub fn mean(&self, output: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        if self.class_weights.is_empty() {
-            return self.per_example(output, targets).mean();
+    pub fn mean(&self, losses: Tensor<1>, weights: Option<&Tensor<1>>) -> Tensor<1> {
+        match weights {
+            None => losses.mean(),
+            Some(weights) => losses.sum() / weights.clone().sum(),
         }
-        let weights = self.class_weights(&output.device()).gather(0, targets.clone());
-        self.per_example(output, targets).sum() / weights.sum()
     }
 
-    /// The loss of each example, shape `[batch]`. Under class weights each is multiplied by its weight.
+    /// The loss of each example, shape `[batch]`, given the last layer's values, shape [batch, classes], and the
+    /// classes, shape `[batch]`. Under class weights each is multiplied by its weight.
     #[must_use]
-    pub fn per_example(&self, output: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    pub fn per_example(&self, logits: Tensor<2>, targets: Tensor<1, Int>, fused: Fused) -> Tensor<1> {
+        if self.is_plain_cross_entropy() {
+            return kiln_kernels::cross_entropy(logits, targets, fused);
+        }
+        let output = self.output(logits);
         match self.name {
             LossName::CrossEntropy => self.cross_entropy(log_softmax(output, 1), targets),
             LossName::Nll => self.negative_log_likelihood(&output, targets),
@@ -75,38 +76,22 @@ impl Loss {
         }
     }
 
-    /// The weight of each target in a mean, shape `[batch]`.
+    /// What the last layer's values, `logits`, are turned into; the shape stays.
     #[must_use]
-    pub fn target_weights(&self, targets: Tensor<1, Int>) -> Tensor<1> {
-        if self.class_weights.is_empty() {
-            Tensor::ones(targets.dims(), &targets.device())
-        } else {
-            self.class_weights(&targets.device()).gather(0, targets)
+    pub fn output(&self, logits: Tensor<2>) -> Tensor<2> {
+        match self.output {
+            Output::Auto | Output::Logits => logits,
+            Output::LogSoftmax => log_softmax(logits, 1),
+            Output::Softmax => softmax(logits, 1),
+            Output::Sigmoid => sigmoid(logits),
         }
     }
 
-    /// Adds a batch to `tally`, summed in double precision so that the figures do not depend on its size.
-    pub fn tally(&self, output: Tensor<2>, targets: Tensor<1, Int>, tally: &mut Tally) {
-        let [examples, _] = output.dims();
-        let losses = self.per_example(output.clone(), targets.clone());
-        let weights = self.target_weights(targets.clone());
-        let correct = correct(output, targets).into_scalar::<i64>().unsigned_abs();
-        tally.add_sum(sum(losses), sum(weights), correct, examples as u64);
-    }
-
-    /// What l1 and l2 add to the objective, if anything: shape `[1]`.
+    /// The weight of each target in a mean, shape `[batch]`; none where all count the same.
     #[must_use]
-    pub fn penalty(&self, model: &Mlp) -> Option<Tensor<1>> {
-        let weights = || model.layers().iter().map(|layer| layer.weight.val());
-        let sum = |terms: Vec<Tensor<1>>| terms.into_iter().reduce(|total, term| total + term);
-        let l1 = (self.l1 > 0.0).then(|| sum(weights().map(|w| w.abs().sum()).collect()));
-        let l2 = (self.l2 > 0.0).then(|| sum(weights().map(|w| w.square().sum()).collect()));
-        match (l1.flatten(), l2.flatten()) {
-            (Some(l1), Some(l2)) => Some(l1 * self.l1 + l2 * self.l2),
-            (Some(l1), None) => Some(l1 * self.l1),
-            (None, Some(l2)) => Some(l2 * self.l2),
-            (None, None) => None,
-        }
+    pub fn target_weights(&self, targets: &Tensor<1, Int>) -> Option<Tensor<1>> {
+        let weights = (!self.class_weights.is_empty()).then(|| self.class_weights(&targets.device()));
+        weights.map(|weights| weights.gather(0, targets.clone()))
     }
 
     fn cross_entropy(&self, log_probabilities: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
@@ -142,15 +127,13 @@ impl Loss {
     }
 }
 
-/// How many rows of `output`, shape [batch, classes], are greatest at their target: shape `[1]`.
-#[must_use]
-pub fn correct(output: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1, Int> {
-    output.argmax(1).squeeze_dim::<1>(1).equal(targets).int().sum()
-}
-
-fn sum(values: Tensor<1>) -> f64 {
-    let values: Vec<f32> = values.into_data().try_into_vec().expect("all of Kiln's float tensors are 32-bit");
-    values.into_iter().map(f64::from).sum()
+/// `auto` spelled out.
+fn effective_output(output: Output, loss: LossName) -> Output {
+    match (output, loss) {
+        (Output::Auto, LossName::Nll) => Output::LogSoftmax,
+        (Output::Auto, LossName::CrossEntropy | LossName::Mse) => Output::Logits,
+        (given, _) => given,
+    }
 }
 
 /// The mean over classes of the squared distance to the one-hot target.

@@ -16,22 +16,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds a batch of `examples` whose mean loss is `mean_loss`, each example counting once.
-    pub fn add_mean(&mut self, mean_loss: f64, correct: u64, examples: u64) {
-        self.add_sum(mean_loss * examples as f64, examples as f64, correct, examples);
-    }
-
-    /// Adds a batch by its sum of losses and its sum of weights.
-    pub fn add_sum(&mut self, loss_sum: f64, weight: f64, correct: u64, examples: u64) {
-        self.loss_sum += loss_sum;
-        self.weight += weight;
-        self.correct += correct;
-        self.examples += examples;
-    }
-
     /// Adds the examples of another tally.
     pub fn merge(&mut self, other: &Self) {
-        self.add_sum(other.loss_sum, other.weight, other.correct, other.examples);
+        self.loss_sum += other.loss_sum;
+        self.weight += other.weight;
+        self.correct += other.correct;
+        self.examples += other.examples;
     }
 
     /// The mean loss; NaN before the first example.
@@ -54,8 +44,8 @@ mod tests {
     #[test]
     fn a_short_batch_counts_by_its_examples() {
         let mut tally = Tally::default();
-        tally.add_mean(1.0, 3, 3);
-        tally.add_mean(5.0, 0, 1);
+        tally.merge(&Tally { loss_sum: 3.0, weight: 3.0, correct: 3, examples: 3 });
+        tally.merge(&Tally { loss_sum: 5.0, weight: 1.0, correct: 0, examples: 1 });
         assert_eq!((tally.loss(), tally.accuracy()), (2.0, 0.75));
     }
 }

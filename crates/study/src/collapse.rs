@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kiln_artifacts::Run;
 use kiln_config::{Experiment, Model};
 use kiln_data::{Batching, DataSet, Epoch, Folders, NoProgress, load};
-use kiln_model::{MODEL_FILE, Mlp, Parameter, Pass, parameters_from_safetensors};
+use kiln_model::{Fused, MODEL_FILE, Mlp, Parameter, Pass, parameters_from_safetensors, with_parameters};
 use serde::Serialize;
 
 /// How near a deep network comes to one linear layer.
@@ -43,8 +43,9 @@ pub(crate) fn collapse(run: &Run, experiment: &Experiment) -> Option<Collapse> {
     let device = kiln_backend::select(&experiment.backend).ok()?.device;
     let build = |model: &Model, parameters: &[Parameter]| {
         let shape = [data.features(), data.class_count()];
-        let mlp = Mlp::new(model, experiment.loss.name, shape, experiment.seed, &device).ok()?;
-        mlp.load_parameters(parameters, &device).ok()
+        let experiment = Experiment { model: model.clone(), ..experiment.clone() };
+        let mlp = Mlp::new(&experiment, shape, Fused::On, &device).ok()?;
+        with_parameters(mlp, parameters).ok()
     };
     let layers = layers(&parameters)?;
     let product = layers.iter().skip(1).fold(layers.first()?.clone(), |product, next| product.then(next));

@@ -35,4 +35,4 @@ pub use statistics::{McNemar, Method, Spread};
 pub use study::Study;
 pub use trace::{Kind, Quantity, Trace, TraceError, TraceFile, trace};
 pub use verdict::Verdict;
-pub use work::{CellEnd, Progress, View};
+pub use work::{CellEnd, Message, Order, Progress, View, Worker, WorkerEnd};

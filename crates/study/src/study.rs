@@ -7,7 +7,7 @@ use std::thread;
 use crate::findings::Findings;
 use crate::outcome::Outcome;
 use crate::work::{Cell, Shift, work};
-use crate::{Plan, StudyError, View, report};
+use crate::{Plan, StudyError, View, Worker, report};
 
 /// A plan with the folder that its results land in.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Study {
     }
 
     /// Trains what is not finished yet, `jobs` cells at a time (by default as the plan says, or as many as the
-    /// machine has cores), and writes the report. `is_stop_asked` is looked at all the time; once it says yes,
+    /// machine has cores), each by a `worker` process, and writes the report. `is_stop_asked` is looked at all the time; once it says yes,
     /// all workers stop with a checkpoint.
     ///
     /// # Errors
@@ -48,6 +48,7 @@ impl Study {
     pub fn run(
         &self,
         jobs: Option<usize>,
+        worker: &Worker,
         is_stop_asked: &dyn Fn() -> bool,
         view: &mut dyn View,
     ) -> Result<Findings, StudyError> {
@@ -55,7 +56,7 @@ impl Study {
         let _lock = self.lock()?;
         let cores = || thread::available_parallelism().map_or(1, Into::into);
         let jobs = jobs.or(self.plan.jobs).unwrap_or_else(cores);
-        let Shift { failed, was_stopped } = work(&self.cells, jobs, is_stop_asked, view)?;
+        let Shift { failed, was_stopped } = work(&self.cells, jobs, worker, is_stop_asked, view)?;
         let read = |(index, cell): (usize, &Cell)| Outcome::read(cell, failed.get(&index));
         let outcomes: Vec<Outcome> = self.cells.iter().enumerate().map(read).collect();
         let findings = Findings::of(&self.plan, &outcomes, was_stopped);

@@ -1,16 +1,17 @@
 //! Where figures stopped being numbers, and what to do about it.
 
-use kiln_model::{NonFinite, Parameter, Pass};
+use burn::train::TrainStep;
+use kiln_model::{Model, Named, Parameter, parameters};
 
+use crate::TrainingError;
 use crate::setting::Setting;
 use crate::state::TrainingState;
-use crate::{Classifier, TrainingError};
 
 /// The error for a loss that is not finite, found in step `step` (from 1).
-pub(crate) fn of_loss(
+pub(crate) fn of_loss<M: Model>(
     setting: &Setting,
     state: &TrainingState,
-    model: &Classifier,
+    model: &M,
     value: f64,
     step: u64,
 ) -> TrainingError {
@@ -18,20 +19,31 @@ pub(crate) fn of_loss(
     error(setting, state, "loss", value, step, place)
 }
 
-/// The error for a gradient that is not finite; `norms` has one entry for each of
-/// `parameters`.
+/// The error for a gradient that is not finite; `norms` has one entry for each of `parameters`.
 pub(crate) fn of_gradient(
     setting: &Setting,
     state: &TrainingState,
-    parameters: &[Parameter],
+    parameters: &[Named],
     norms: &[f64],
 ) -> TrainingError {
     // Gradients flow from the last layer to the first, so the last one that is not finite came first.
     let first = norms.iter().zip(parameters).rfind(|(norm, _)| !norm.is_finite());
     let (value, name) =
-        first.map_or((f64::NAN, "the sum of all"), |(norm, parameter)| (*norm, &parameter.name));
+        first.map_or((f64::NAN, "the sum of all"), |(norm, parameter)| (*norm, &parameter.path));
     let place = format!("the gradient of {name} is the first that is not finite, counted from the output");
     error(setting, state, "gradient", value, state.step, place)
+}
+
+/// The error for weights that are not finite after a step.
+pub(crate) fn of_weights(setting: &Setting, state: &TrainingState, place: String) -> TrainingError {
+    error(setting, state, "weights", f64::NAN, state.step, place)
+}
+
+/// The first of the parameters that is not finite, in words.
+pub(crate) fn first_non_finite(parameters: &[Parameter]) -> Option<String> {
+    let is_finite = |parameter: &&Parameter| parameter.values.iter().all(|value| value.is_finite());
+    let first = parameters.iter().find(|parameter| !is_finite(parameter))?;
+    Some(format!("{} is the first that is not finite", first.name))
 }
 
 fn error(
@@ -57,14 +69,16 @@ pub(crate) fn with_last_checkpoint(mut error: TrainingError, setting: &Setting) 
     error
 }
 
-/// Repeats the forward pass of the step's batch, layer by layer.
-fn first_place(setting: &Setting, state: &TrainingState, model: &Classifier) -> Option<String> {
-    let batch = setting.train_epoch(state.epoch, state.batch - 1).next()?;
-    let pass = Pass::Training { step: batch.step };
-    Some(match model.mlp.first_non_finite(batch.features, pass)? {
-        NonFinite::Weights { layer } => format!("layers.{layer}.weight is the first that is not finite"),
-        NonFinite::Values { layer } => {
-            format!("layer {layer} is the first whose values (before the activation) are not finite")
-        }
-    })
+/// Looks at the weights, then at what the layers give out for the step's batch.
+fn first_place<M: Model>(setting: &Setting, state: &TrainingState, model: &M) -> Option<String> {
+    let model = model.valid();
+    if let Some(place) = first_non_finite(&parameters(&model)) {
+        return Some(place);
+    }
+    let batch = setting.train.epoch(state.epoch as u64 - 1, state.batch - 1).next()?;
+    let input = <M as TrainStep>::Input::from(batch);
+    let probes = model.probes(input).into_iter();
+    let first =
+        probes.into_iter().find(|probe| !probe.outputs.clone().is_finite().all().into_scalar::<bool>())?;
+    Some(format!("{} is the first layer whose outputs are not finite", first.layer))
 }

@@ -1,9 +1,9 @@
 //! What a training run tells whoever watches it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Something that happened, in the order it happened.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// Training begins, or goes on after a stop.

@@ -1,18 +1,16 @@
 //! Forward, loss, gradients, optimizers and schedules against PyTorch's numbers, which
 //! `tests/golden/pytorch.py` made.
 
-use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_config::{Experiment, LayerWeights, Optimizer, OptimizerName};
-use kiln_data::Batch;
-use kiln_model::{Loss, Mlp, Parameter, Pass, Tally};
+use kiln_data::{Batch, Pass};
+use kiln_kernels::{Fused, UpdateRule};
+use kiln_model::{Mlp, Parameter, StepOutput};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::Classifier;
-use crate::engine::{Engine, Step, UpdateRule, engine};
+use crate::learning::Learning;
 use crate::schedule::{Length, Schedule};
 
 /// Single precision, sums in another order.
@@ -92,11 +90,9 @@ fn experiment(config: &Map<String, Value>, network: &Network) -> Experiment {
     experiment
 }
 
-fn classifier(experiment: &Experiment) -> Classifier {
+fn mlp(experiment: &Experiment, fused: Fused) -> Mlp {
     let device = Device::flex().autodiff();
-    let mlp =
-        Mlp::new(&experiment.model, experiment.loss.name, [5, 3], 0, &device).expect("weights that fit");
-    Classifier::new(mlp, Loss::new(&experiment.loss, 3).expect("weights that fit"))
+    Mlp::new(experiment, [5, 3], fused, &device).expect("weights that fit")
 }
 
 fn batch(network: &Network, rows: std::ops::Range<usize>) -> Batch {
@@ -106,9 +102,8 @@ fn batch(network: &Network, rows: std::ops::Range<usize>) -> Batch {
     let count = targets.len();
     Batch {
         features: Tensor::from_data(TensorData::new(features, [count, 5]), &device),
-        labels: targets.iter().map(|&target| target as u32).collect(),
         targets: Tensor::<1, Int>::from_data(TensorData::new(targets, [count]), &device),
-        step: 0,
+        pass: Pass::Training { step: 0 },
     }
 }
 
@@ -127,14 +122,12 @@ fn values_of(parameters: Vec<Parameter>) -> Vec<f64> {
     parameters.into_iter().flat_map(|parameter| parameter.values).map(f64::from).collect()
 }
 
-/// Every way to compute a step, with its name.
-fn engines(experiment: &Experiment) -> [(&'static str, Box<dyn Engine>); 3] {
-    let engine = |fused, on_host| engine(classifier(experiment), experiment, fused, on_host);
-    [
-        ("Kiln's kernels", engine(true, true)),
-        ("autodiff, steps on slices", engine(false, true)),
-        ("autodiff, steps on tensors", engine(false, false)),
-    ]
+/// Both ways to compute a step, with their names.
+fn learnings(experiment: &Experiment) -> [(&'static str, Learning<Mlp>); 2] {
+    [("Kiln's kernels", Fused::On), ("Burn's own operations", Fused::Off)].map(|(name, fused)| {
+        let rule = UpdateRule::new(&experiment.optimizer, fused);
+        (name, Learning::new(mlp(experiment, fused), rule.into(), experiment))
+    })
 }
 
 /// Weights then biases of each layer, in the order of [`Mlp::parameters`].
@@ -148,50 +141,55 @@ fn forward_loss_and_gradients_are_those_of_pytorch() {
     assert_eq!((activations.len(), losses.len()), (8, 12));
     for case in activations.iter().chain(&losses) {
         let experiment = experiment(&case.config, &network);
-        let model = classifier(&experiment);
-        let output = model.mlp.forward(batch(&network, 0..6).features, Pass::Inference);
-        assert_close(&values(output.flatten(0, 1).inner()), &case.output.concat(), TOLERANCE, &case.name);
-        if let (Some(objective), Some(penalty)) = (case.objective, model.loss().penalty(&model.mlp)) {
-            let found = case.loss + values(penalty.inner())[0];
-            assert_close(&[found], &[objective], TOLERANCE, &case.name);
-        }
         let optimizer = Optimizer { name: OptimizerName::Sgd, momentum: 0.0, ..Optimizer::default() };
-        for (engine_name, mut engine) in engines(&Experiment { optimizer, ..experiment }) {
-            let what = format!("{} by {engine_name}", case.name);
-            let before = values_of(engine.parameters());
-            let loss = engine.forward(batch(&network, 0..6)).read_into(&mut Tally::default());
+        let experiment = Experiment { optimizer, ..experiment };
+        for (name, mut learning) in learnings(&experiment) {
+            let what = format!("{} by {name}", case.name);
+            let output = learning.model().forward(batch(&network, 0..6).features, Pass::Inference);
+            assert_close(&values(output.flatten(0, 1).inner()), &case.output.concat(), TOLERANCE, &what);
+            let before = values_of(learning.parameters());
+            if let Some(objective) = case.objective {
+                let found = case.loss + penalty(&experiment, &learning.parameters());
+                assert_close(&[found], &[objective], TOLERANCE, &what);
+            }
+            let loss = learning.forward_backward(batch(&network, 0..6)).tally().loss();
             assert_close(&[loss], &[case.loss], TOLERANCE, &what);
             // A step of this size leaves the gradient as the difference.
-            engine.backward_and_step(Step { lr: 1.0, norms: false });
-            let after = values_of(engine.parameters());
+            learning.step(1.0, false);
+            let after = values_of(learning.parameters());
             let found: Vec<f64> = before.iter().zip(after).map(|(before, after)| before - after).collect();
             assert_close(&found, &flat(&case.gradients), TOLERANCE, &what);
         }
     }
 }
 
-/// Ten steps of a case; `checked` sees the engine after each.
+/// What l1 and l2 add to the objective, of which training needs the gradient alone.
+fn penalty(experiment: &Experiment, parameters: &[Parameter]) -> f64 {
+    let weights = parameters.iter().filter(|parameter| parameter.shape.len() == 2);
+    let weights = weights.flat_map(|parameter| &parameter.values).map(|&weight| f64::from(weight));
+    let kiln_config::Loss { l1, l2, .. } = experiment.loss;
+    weights.map(|weight| l1 * weight.abs() + l2 * weight * weight).sum()
+}
+
+/// Ten steps of a case; `checked` sees the model after each.
 fn ten_steps(
     case: &OptimizerCase,
     network: &Network,
     experiment: &Experiment,
-    engine: &mut dyn Engine,
-    checked: impl Fn(usize, &dyn Engine),
+    learning: &mut Learning<Mlp>,
+    checked: impl Fn(usize, &Learning<Mlp>),
 ) {
     let accumulation = experiment.training.gradient_accumulation;
     let rows = 6 / accumulation;
     for step in 1..=10 {
         let mut loss = 0.0;
         for part in 1..=accumulation {
-            let output = engine.forward(batch(network, (part - 1) * rows..part * rows));
-            loss += output.read_into(&mut Tally::default()) / accumulation as f64;
-            if part < accumulation {
-                engine.backward();
-            }
+            let output = learning.forward_backward(batch(network, (part - 1) * rows..part * rows));
+            loss += output.tally().loss() / accumulation as f64;
         }
         assert_close(&[loss], &[case.losses[step - 1]], tolerance(case, step), &case.name);
-        engine.backward_and_step(Step { lr: experiment.optimizer.lr, norms: true });
-        checked(step, engine);
+        learning.step(experiment.optimizer.lr, true);
+        checked(step, learning);
     }
 }
 
@@ -204,44 +202,20 @@ fn tolerance(case: &OptimizerCase, step: usize) -> f64 {
 }
 
 #[test]
-fn ten_steps_of_each_optimizer_are_those_of_pytorch_on_every_engine() {
+fn ten_steps_of_each_optimizer_are_those_of_pytorch() {
     let Golden { network, optimizers, .. } = golden();
     assert_eq!(optimizers.len(), 15);
     for case in &optimizers {
         let experiment = experiment(&case.config, &network);
-        for (name, mut engine) in engines(&experiment) {
-            ten_steps(case, &network, &experiment, &mut *engine, |step, engine| {
+        for (name, mut learning) in learnings(&experiment) {
+            ten_steps(case, &network, &experiment, &mut learning, |step, learning| {
                 if let Some(expected) = case.after.get(&step.to_string()) {
                     let what = format!("{} by {name} after step {step}", case.name);
-                    let found = values_of(engine.parameters());
+                    let found = values_of(learning.parameters());
                     assert_close(&found, &flat(expected), tolerance(case, step), &what);
                 }
             });
         }
-    }
-}
-
-#[test]
-fn burns_own_module_optimizer_takes_the_same_steps() {
-    let Golden { network, optimizers, .. } = golden();
-    // Burn's optimizer knows neither our clipping nor our accumulation.
-    let plain = |case: &&OptimizerCase| !case.name.contains("-max-") && !case.name.contains("-accumulation");
-    let cases: Vec<_> = optimizers.iter().filter(plain).collect();
-    assert_eq!(cases.len(), 11);
-    for case in cases {
-        let experiment = experiment(&case.config, &network);
-        let mut model = classifier(&experiment);
-        let mut optimizer = ModuleOptimizer::from(UpdateRule::new(&experiment.optimizer, true));
-        for _ in 0..10 {
-            let (gradients, _): (GradientsParams, _) = model.forward_backward(batch(&network, 0..6));
-            model = optimizer.step(experiment.optimizer.lr, model, gradients);
-        }
-        assert_close(
-            &values_of(model.valid().mlp.parameters()),
-            &flat(&case.after["10"]),
-            tolerance(case, 10),
-            &case.name,
-        );
     }
 }
 

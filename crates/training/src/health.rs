@@ -1,9 +1,9 @@
 //! How each layer fares: the signs of exploding and vanishing gradients, of dead and saturated units.
 
 use kiln_config::Activation;
-use kiln_model::Parameter;
+use kiln_model::{Model, Parameter, Probe};
 
-use crate::engine::Activations;
+use crate::learning::Learning;
 
 /// Distance from its limits at which a sigmoid counts as saturated; its slope is then below 0.05.
 const SIGMOID_MARGIN: f64 = 0.05;
@@ -11,70 +11,66 @@ const SIGMOID_MARGIN: f64 = 0.05;
 const TANH_MARGIN: f64 = 0.05;
 
 /// One layer at one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LayerHealth {
+    /// The path of its parameters, such as `layers.0`.
+    pub(crate) name: String,
     /// 2-norm of the gradient of its weights.
     pub(crate) gradient_norm: f64,
     /// 2-norm of its weights.
     pub(crate) weight_norm: f64,
     /// 2-norm of the step over the 2-norm of the weights.
     pub(crate) update_ratio: f64,
-    /// Share of its units that no longer take part, in [0, 1]; none where the activation has no such state.
-    pub(crate) inactive_share: Option<f64>,
+    /// Share of its units that no longer take part, in [0, 1], and what it is called; none where the activation has no
+    /// such state.
+    pub(crate) inactive_share: Option<(&'static str, f64)>,
 }
 
 /// All layers at one step.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Health {
     pub(crate) layers: Vec<LayerHealth>,
-    activation: Activation,
 }
 
 impl Health {
-    /// The health of every layer, given the parameters before and after the step, the norm of each one's gradient,
-    /// and what the hidden layers give out after it for the batch that it was taken on, if they can have inactive units.
-    pub(crate) fn new(
+    /// The health of every layer, that is of every trained parameter of two or more dimensions, given the parameters
+    /// before the step, the norm of each trained one's gradient, and what layers give out after the step for the batch
+    /// that it was taken on.
+    pub(crate) fn new<M: Model>(
         before: &[Parameter],
-        after: &[Parameter],
+        learning: &Learning<M>,
         gradient_norms: &[f64],
-        activation: Activation,
-        hidden: &[Activations],
+        probes: Vec<Probe>,
     ) -> Self {
-        let mut inactive = hidden.iter().map(|hidden| inactive_share(activation).map(|share| share(hidden)));
-        let weights = before.iter().zip(after).zip(gradient_norms);
-        let weights = weights.filter(|((before, _), _)| before.shape.len() == 2);
-        let layers = weights.map(|((before, after), &gradient_norm)| {
-            let weight_norm = norm(after.values.iter().copied());
-            let step = norm(before.values.iter().zip(&after.values).map(|(before, after)| after - before));
-            let update_ratio = if step == 0.0 { 0.0 } else { step / weight_norm };
-            LayerHealth {
+        let after = learning.parameters();
+        let trained = learning.trained.iter().zip(gradient_norms).filter(|(named, _)| named.shape.len() >= 2);
+        let layers = trained.filter_map(|(named, &gradient_norm)| {
+            let [before, after] = [before, &after].map(|all| all.iter().find(|it| it.name == named.path));
+            let (before, after) = (&before?.values, &after?.values);
+            let weight_norm = norm(after.iter().copied());
+            let step = norm(before.iter().zip(after).map(|(before, after)| after - before));
+            let name = layer_of(&named.path).to_owned();
+            let probe = probes.iter().find(|probe| probe.layer == name);
+            Some(LayerHealth {
                 gradient_norm,
                 weight_norm,
-                update_ratio,
-                inactive_share: inactive.next().flatten(),
-            }
+                update_ratio: if step == 0.0 { 0.0 } else { step / weight_norm },
+                inactive_share: probe.and_then(inactive_share),
+                name,
+            })
         });
-        Self { layers: layers.collect(), activation }
-    }
-
-    /// Whether units with this activation can be dead or saturated.
-    pub(crate) fn knows_inactive_units(activation: Activation) -> bool {
-        inactive_share(activation).is_some()
+        Self { layers: layers.collect() }
     }
 
     /// The figures as the metric log has them: `layers.0.gradient_norm` and so on.
     pub(crate) fn figures(&self) -> impl Iterator<Item = (String, f64)> {
-        let inactive_name = match self.activation {
-            Activation::Sigmoid | Activation::Tanh => "saturated_share",
-            _ => "dead_share",
-        };
-        self.layers.iter().enumerate().flat_map(move |(index, layer)| {
-            let name = |figure: &str| format!("layers.{index}.{figure}");
+        self.layers.iter().flat_map(|layer| {
+            let name = |figure: &str| format!("{}.{figure}", layer.name);
             [
                 Some((name("gradient_norm"), layer.gradient_norm)),
                 Some((name("weight_norm"), layer.weight_norm)),
                 Some((name("update_ratio"), layer.update_ratio)),
-                layer.inactive_share.map(|share| (name(inactive_name), share)),
+                layer.inactive_share.map(|(figure, share)| (name(figure), share)),
             ]
             .into_iter()
             .flatten()
@@ -88,36 +84,49 @@ impl Health {
 
     /// The greatest share of inactive units of a layer; 0 where no layer can have any.
     pub(crate) fn inactive_share(&self) -> f64 {
-        self.layers.iter().filter_map(|layer| layer.inactive_share).fold(0.0, f64::max)
+        self.layers
+            .iter()
+            .filter_map(|layer| layer.inactive_share)
+            .map(|(_, share)| share)
+            .fold(0.0, f64::max)
     }
 }
 
-/// How the share of a layer's inactive units is found; none for activations that know no such state.
-fn inactive_share(activation: Activation) -> Option<fn(&Activations) -> f64> {
-    match activation {
-        Activation::Relu => Some(dead_share),
-        Activation::Sigmoid => Some(|hidden| saturated_share(hidden, 0.5, 0.5 - SIGMOID_MARGIN)),
-        Activation::Tanh => Some(|hidden| saturated_share(hidden, 0.0, 1.0 - TANH_MARGIN)),
-        _ => None,
-    }
+/// The layer that a parameter belongs to.
+fn layer_of(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(layer, _)| layer)
+}
+
+/// The share of a layer's inactive units with its name; none for activations that know no such state.
+fn inactive_share(probe: &Probe) -> Option<(&'static str, f64)> {
+    let share: fn(&[f32], usize) -> f64 = match probe.activation {
+        Activation::Relu => dead_share,
+        Activation::Sigmoid => |values, _| saturated_share(values, 0.5, 0.5 - SIGMOID_MARGIN),
+        Activation::Tanh => |values, _| saturated_share(values, 0.0, 1.0 - TANH_MARGIN),
+        _ => return None,
+    };
+    let name = if probe.activation == Activation::Relu { "dead_share" } else { "saturated_share" };
+    let [_, units] = probe.outputs.dims();
+    let values = probe.outputs.to_data().convert::<f32>().try_into_vec::<f32>();
+    Some((name, share(&values.expect("just converted"), units)))
 }
 
 /// The share of units that are zero for every example of the batch.
-fn dead_share(hidden: &Activations) -> f64 {
-    let mut awake = vec![false; hidden.units];
-    for example in hidden.values.chunks_exact(hidden.units) {
+fn dead_share(values: &[f32], units: usize) -> f64 {
+    let mut awake = vec![false; units];
+    for example in values.chunks_exact(units) {
         for (awake, value) in awake.iter_mut().zip(example) {
             *awake |= *value != 0.0;
         }
     }
     let dead = awake.iter().filter(|awake| !**awake).count();
-    dead as f64 / hidden.units as f64
+    dead as f64 / units as f64
 }
 
 /// The share of values that are further from `middle` than `limit`.
-fn saturated_share(hidden: &Activations, middle: f32, limit: f64) -> f64 {
-    let saturated = hidden.values.iter().filter(|value| f64::from((**value - middle).abs()) > limit).count();
-    saturated as f64 / hidden.values.len() as f64
+fn saturated_share(values: &[f32], middle: f32, limit: f64) -> f64 {
+    let saturated = values.iter().filter(|value| f64::from((**value - middle).abs()) > limit).count();
+    saturated as f64 / values.len() as f64
 }
 
 fn norm(values: impl Iterator<Item = f32>) -> f64 {
@@ -128,17 +137,13 @@ fn norm(values: impl Iterator<Item = f32>) -> f64 {
 mod tests {
     use super::*;
 
-    fn units(values: [[f32; 3]; 2]) -> Activations {
-        Activations { values: values.concat(), units: 3 }
-    }
-
     #[test]
     fn a_unit_is_dead_when_no_example_wakes_it() {
-        assert_eq!(dead_share(&units([[0.0, 0.0, 1.0], [0.0, 2.0, 0.0]])), 1.0 / 3.0);
+        assert_eq!(dead_share(&[0.0, 0.0, 1.0, 0.0, 2.0, 0.0], 3), 1.0 / 3.0);
     }
 
     #[test]
     fn values_near_the_limits_are_saturated() {
-        assert_eq!(saturated_share(&units([[0.99, -0.99, 0.5], [0.0, -0.2, 0.96]]), 0.0, 0.95), 0.5);
+        assert_eq!(saturated_share(&[0.99, -0.99, 0.5, 0.0, -0.2, 0.96], 0.0, 0.95), 0.5);
     }
 }

@@ -3,34 +3,43 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use burn::data::dataloader::DataLoader;
 use burn::optim::ModuleOptimizer;
 use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, NumericEntry};
-use burn::train::{Learner, SupervisedTraining, TrainingStrategy};
+use burn::train::{ExecutionStrategy, Interrupter, Learner, SupervisedTraining, TrainStep, TrainingStrategy};
 use kiln_artifacts::{Checkpoint, MetricLog, Run, RunState, Status, StopReason, TimingLog};
 use kiln_backend::Selected;
 use kiln_config::Experiment;
-use kiln_data::{DataSet, SplitLoader};
-use kiln_model::{Loss, MODEL_FILE, Mlp, Parameter, parameters_from_safetensors, weights_sha256};
+use kiln_data::DataSet;
+use kiln_kernels::with_threads_awake;
+use kiln_model::{
+    MODEL_FILE, Model, Parameter, named, parameters, parameters_from_safetensors, weights_sha256,
+    with_parameters,
+};
 
+use crate::TrainingError;
 use crate::dashboard::{Renderer, open_dashboard, settle_after_kill};
-use crate::engine::{Engine, UpdateRule, engine};
 use crate::event::Observer;
 use crate::metric::{FigureMetric, Kind};
 use crate::monitoring::Best;
+use crate::optimizer_state::{Number, OptimizerState};
 use crate::recorder::Recorder;
 use crate::saver::{OPTIMIZER_FILE, Saver};
 use crate::schedule::{Length, Schedule};
 use crate::setting::Setting;
 use crate::state::TrainingState;
 use crate::stop::StopSignal;
-use crate::strategy::ExactStrategy;
+use crate::strategy::{ExactStrategy, Watched};
 use crate::training_loop::{End, TrainingLoop};
-use crate::{Classifier, TrainingError};
 
 /// A run to train: everything that [`Job::train`] needs.
-pub struct Job {
+pub struct Job<M> {
+    /// The model with its starting values, on the backend's device with autodiff.
+    pub model: M,
+    /// What moves its weights: any of Burn's optimizers.
+    pub optimizer: ModuleOptimizer,
     /// The run folder; its lock is the caller's to hold.
     pub run: Run,
     /// What to train.
@@ -64,7 +73,7 @@ pub struct Trained {
     pub elapsed_seconds: f64,
 }
 
-impl Job {
+impl<M: Model> Job<M> {
     /// Trains from `checkpoint`, or from the beginning without one.
     ///
     /// # Errors
@@ -74,7 +83,7 @@ impl Job {
         let run = self.run.clone();
         // Within the pool, a parallel operation begins on this thread; from outside it would hand over to another
         // and wait, hundreds of times a step.
-        let result = rayon::scope(|_| self.train_inner(checkpoint));
+        let result = with_threads_awake(|| self.train_inner(checkpoint));
         match &result {
             Ok(_) | Err(TrainingError::Changed { .. }) => {}
             Err(TrainingError::Killed) => {
@@ -89,49 +98,57 @@ impl Job {
     }
 
     fn train_inner(self, checkpoint: Option<&Checkpoint>) -> Result<Trained, TrainingError> {
-        let Self { run, experiment, data, backend, dashboard, observer, stop } = self;
-        let setting = setting(run, experiment, data, &backend, stop)?;
-        let model = build_model(&setting)?;
+        let Self { model, optimizer, run, experiment, data, backend, dashboard, observer, stop } = self;
+        batches(&experiment, &data)?;
+        let setting = Setting::new(run, experiment, &data, &backend, stop);
         let mut schedule = schedule(&setting);
-        let new_engine = |model, fused| engine(model, &setting.experiment, fused, setting.on_host);
-        let (state, engine) = if let Some(checkpoint) = checkpoint {
-            restore(checkpoint, &setting, &model, new_engine, &mut schedule)?
+        let (state, model, optimizer) = if let Some(checkpoint) = checkpoint {
+            restore(checkpoint, &setting, model, optimizer, &mut schedule)?
         } else {
-            let (experiment, data) = (setting.experiment.clone(), setting.data.sha256.clone());
+            let (experiment, data) = (setting.experiment.clone(), setting.data_sha256.clone());
             let state = TrainingState::new(experiment, data, schedule.state(), backend.fused);
-            (state, new_engine(model, backend.fused))
+            (state, model, optimizer)
         };
         let recorder = recorder(&setting, &state, observer)?;
         if let Some(reason) = state.over {
             // Killed between the last checkpoint and the end. The recorder has cut the log back and noted how
             // far the run had come: what is left to do is done once.
-            return Ok(trained(&engine.parameters(), &End { reason, state }));
+            return Ok(trained(&parameters(&model), &End { reason, state }));
         }
+        setting.train.resume_at(state.epoch as u64 - 1, state.batch);
         let saver = Saver::start(setting.run.clone(), setting.experiment.checkpoint.keep_latest_k);
-        let training_loop = TrainingLoop {
-            setting,
-            saver,
-            state,
-            engine,
-            schedule,
-            recorder,
-            unread: Vec::new(),
-            health: None,
-            accumulated: 0,
-        };
-        let (model, end) = launch(training_loop, dashboard)?;
-        Ok(trained(&model.mlp.parameters(), &end))
+        let training_loop =
+            TrainingLoop { setting, saver, state, optimizer, schedule, recorder, unread: Vec::new() };
+        let (model, end) = launch(training_loop, model, dashboard)?;
+        Ok(trained(&parameters(&model), &end))
+    }
+
+    /// Trains by one of Burn's own strategies, such as several devices at once: Burn's loop over the same batches, with
+    /// the same optimizer, figures and dashboard, at the constant learning rate `optimizer.lr`. It knows neither
+    /// checkpoints that can be resumed to the bit nor Kiln's schedules and logs; the trained model is all that it leaves.
+    ///
+    /// # Errors
+    /// Where there is no batch to train on, or Burn's training fails.
+    pub fn train_by(self, strategy: ExecutionStrategy) -> Result<M, TrainingError> {
+        let Self { model, optimizer, run, experiment, data, backend, dashboard, stop, .. } = self;
+        batches(&experiment, &data)?;
+        let setting = Setting::new(run, experiment, &data, &backend, stop);
+        let training = supervised::<M>(&setting, 0, dashboard)
+            .with_training_strategy(TrainingStrategy::Default(strategy));
+        let learner = Learner::new(Watched { model }, optimizer, setting.experiment.optimizer.lr);
+        let result = training.launch(learner);
+        match result.error {
+            Some(error) => Err(TrainingError::Burn(error.to_string())),
+            None => Ok(result.model.model),
+        }
     }
 }
 
 /// Finds what can be wrong with an experiment on its data before a run folder is made.
 ///
 /// # Errors
-/// Where the model, the loss or the batch size do not fit the data.
+/// Where there is no whole batch.
 pub fn check(experiment: &Experiment, data: &DataSet) -> Result<(), TrainingError> {
-    let classes = data.class_count();
-    Loss::new(&experiment.loss, classes)?;
-    kiln_model::check_weights(&experiment.model, [data.features(), classes])?;
     batches(experiment, data).map(|_| ())
 }
 
@@ -143,42 +160,20 @@ fn batches(experiment: &Experiment, data: &DataSet) -> Result<usize, TrainingErr
     }
 }
 
-fn setting(
-    run: Run,
-    experiment: Experiment,
-    data: Arc<DataSet>,
-    backend: &Selected,
-    stop: StopSignal,
-) -> Result<Setting, TrainingError> {
-    let batches = batches(&experiment, &data)?;
-    let normalizer = Arc::new(data.normalizer.clone());
-    let store = run.checkpoint_store();
-    let (device, on_host) = (backend.device.clone(), backend.on_host);
-    Ok(Setting { experiment, data, normalizer, run, store, stop, device, on_host, batches })
-}
-
-fn build_model(setting: &Setting) -> Result<Classifier, TrainingError> {
-    let Experiment { model, loss, seed, .. } = &setting.experiment;
-    let classes = setting.data.class_count();
-    let shape = [setting.data.features(), classes];
-    let mlp = Mlp::new(model, loss.name, shape, *seed, &setting.training_device())?;
-    Ok(Classifier::new(mlp, Loss::new(loss, classes)?))
-}
-
 fn schedule(setting: &Setting) -> Schedule {
     let Experiment { lr_scheduler, optimizer, training, .. } = &setting.experiment;
     Schedule::new(lr_scheduler, optimizer.lr, Length::new(training, setting.batches))
 }
 
-fn restore(
+fn restore<M: Model>(
     checkpoint: &Checkpoint,
     setting: &Setting,
-    model: &Classifier,
-    new_engine: impl FnOnce(Classifier, bool) -> Box<dyn Engine>,
+    model: M,
+    optimizer: ModuleOptimizer,
     schedule: &mut Schedule,
-) -> Result<(TrainingState, Box<dyn Engine>), TrainingError> {
+) -> Result<(TrainingState, M, ModuleOptimizer), TrainingError> {
     let mut state = TrainingState::of(checkpoint)?;
-    state.check_unchanged(&setting.experiment, &setting.data.sha256)?;
+    state.check_unchanged(&setting.experiment, &setting.data_sha256)?;
     state.experiment = setting.experiment.clone();
     let read = |file: &str| -> Result<Vec<Parameter>, TrainingError> {
         let bytes = checkpoint.files.get(file).ok_or_else(|| TrainingError::State {
@@ -187,16 +182,23 @@ fn restore(
         })?;
         Ok(parameters_from_safetensors(bytes)?)
     };
-    let mlp = model.mlp.clone().load_parameters(&read(MODEL_FILE)?, &setting.training_device())?;
-    let mut engine = new_engine(Classifier::new(mlp, model.loss().clone()), state.fused);
-    engine.restore_moments(&read(OPTIMIZER_FILE)?, state.optimizer_steps)?;
+    let model = with_parameters(model, &read(MODEL_FILE)?)?;
+    let named = named(&model);
+    let mut numbers = state.optimizer_numbers.clone();
+    if numbers.is_empty() && state.optimizer_steps > 0 {
+        // A checkpoint of the first version: its only number is that of the steps, the same for every parameter.
+        let steps = Number::Int(state.optimizer_steps as i64);
+        numbers.extend(named.iter().map(|parameter| (format!("{}.step", parameter.path), steps)));
+    }
+    let memory = OptimizerState { tensors: read(OPTIMIZER_FILE)?, numbers };
+    let optimizer = memory.restore(optimizer, &named)?;
     schedule.restore(state.plateau);
     setting.store.discard_after(checkpoint.step)?;
     setting.store.set_last(checkpoint.step)?;
     if let Some(best) = state.best.filter(|best| best.step == checkpoint.step) {
         setting.store.set_best(best.step)?;
     }
-    Ok((state, engine))
+    Ok((state, model, optimizer))
 }
 
 fn recorder(
@@ -219,34 +221,44 @@ fn recorder(
     Ok(recorder)
 }
 
-/// Hands the loop to Burn's learner.
-fn launch(training_loop: TrainingLoop, dashboard: bool) -> Result<(Classifier, End), TrainingError> {
-    let setting = &training_loop.setting;
-    let [train, validation] = loaders(setting);
-    let (lr, epochs) = (setting.experiment.optimizer.lr, setting.experiment.training.epochs);
-    let first_epoch = training_loop.state.epochs_done();
-    // What Burn's learner is built with; the steps are the engine's.
-    let (model, rule) =
-        (training_loop.engine.model(), UpdateRule::new(&setting.experiment.optimizer, setting.on_host));
-    let label = format!("{} {}", setting.run.name(), setting.run.id());
-    let folder = setting.run.folder().to_owned();
-    let strategy = Arc::new(ExactStrategy::new(training_loop));
-    let mut training = SupervisedTraining::new(folder, train, validation)
-        .with_training_strategy(TrainingStrategy::Custom(strategy.clone()))
+/// Burn's training with Kiln's loaders, figures and dashboard.
+fn supervised<M: Model>(
+    setting: &Setting,
+    first_epoch: usize,
+    dashboard: bool,
+) -> SupervisedTraining<Watched<M>> {
+    let train: Arc<dyn DataLoader<<M as TrainStep>::Input>> = setting.train.clone();
+    let validation = setting.validation.clone().unwrap_or_else(|| Arc::clone(&setting.train));
+    let mut training = SupervisedTraining::new(setting.run.folder(), train, validation)
         .with_application_logger(None)
         .with_metric_logger(NoFiles)
-        .num_epochs(epochs)
+        .num_epochs(setting.experiment.training.epochs)
         .checkpoint(first_epoch)
-        .label(&label);
+        .label(&format!("{} {}", setting.run.name(), setting.run.id()));
     for kind in Kind::ALL {
         training = training.metric_train_numeric(FigureMetric::new(kind));
         if kind.in_validation() {
             training = training.metric_valid_numeric(FigureMetric::new(kind));
         }
     }
-    let dashboard = dashboard.then(|| open_dashboard(training.interrupter(), first_epoch));
-    let training = training.renderer(Box::new(Renderer(dashboard)));
-    let learner = Learner::new(model, ModuleOptimizer::from(rule), lr);
+    let interrupter: Interrupter = training.interrupter();
+    let dashboard = dashboard.then(|| open_dashboard(interrupter, first_epoch));
+    training.renderer(Box::new(Renderer(dashboard)))
+}
+
+/// Hands the loop to Burn's learner.
+fn launch<M: Model>(
+    training_loop: TrainingLoop<M>,
+    model: M,
+    dashboard: bool,
+) -> Result<(M, End), TrainingError> {
+    let setting = &training_loop.setting;
+    let training = supervised::<M>(setting, training_loop.state.epochs_done(), dashboard);
+    // Burn's learner does not give its optimizer back, whose state a checkpoint must keep: the loop has its own.
+    let (optimizer, lr) = (training_loop.optimizer.clone(), setting.experiment.optimizer.lr);
+    let learner = Learner::new(Watched { model }, optimizer, lr);
+    let strategy = Arc::new(ExactStrategy::new(training_loop));
+    let training = training.with_training_strategy(TrainingStrategy::Custom(strategy.clone()));
     let result = match catch_unwind(AssertUnwindSafe(|| training.launch(learner))) {
         Ok(result) => result,
         Err(panic) if is_kill(panic.as_ref()) => {
@@ -260,7 +272,7 @@ fn launch(training_loop: TrainingLoop, dashboard: bool) -> Result<(Classifier, E
             result.error.as_ref().map_or_else(|| "no reason given".into(), ToString::to_string),
         )
     })??;
-    Ok((result.model, end))
+    Ok((result.model.model, end))
 }
 
 /// The message of the panic by which Burn's dashboard carries out its kill key.
@@ -269,17 +281,6 @@ const KILL_MESSAGE: &str = "Killing training from user input.";
 pub(crate) fn is_kill(panic: &(dyn std::any::Any + Send)) -> bool {
     panic.downcast_ref::<&str>() == Some(&KILL_MESSAGE)
         || panic.downcast_ref::<String>().is_some_and(|message| message == KILL_MESSAGE)
-}
-
-/// Burn asks for loaders; the loop takes its batches from the setting, as it must be able to start anywhere.
-fn loaders(setting: &Setting) -> [Arc<SplitLoader>; 2] {
-    let batching = Setting::batching(&setting.experiment);
-    let loader = |split: &kiln_data::Split| {
-        let device = setting.device.clone();
-        Arc::new(SplitLoader::new(split.clone(), Arc::clone(&setting.normalizer), batching, device))
-    };
-    let train = &setting.data.train;
-    [loader(train), loader(setting.data.validation.as_ref().unwrap_or(train))]
 }
 
 fn trained(parameters: &[Parameter], end: &End) -> Trained {

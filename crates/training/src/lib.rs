@@ -3,10 +3,8 @@
 //! Burn's `SupervisedTraining` sets up the learner, the metrics and the dashboard; [`Job::train`] gives it a
 //! strategy of our own, whose loop can stop at any batch and go on from there to the bit.
 
-mod classifier;
 mod dashboard;
 mod diagnosis;
-mod engine;
 mod error;
 mod event;
 mod figures;
@@ -14,8 +12,10 @@ mod figures;
 mod golden;
 mod health;
 mod job;
+mod learning;
 mod metric;
 mod monitoring;
+mod optimizer_state;
 mod parity;
 mod recorder;
 mod saver;
@@ -28,9 +28,7 @@ mod strategy;
 mod training_loop;
 mod watch;
 
-pub use classifier::Classifier;
 pub use dashboard::{open_dashboard, restore_terminal};
-pub use engine::{Moments, UpdateRule};
 pub use error::TrainingError;
 pub use event::{Event, Observer, Silent};
 pub use figures::Figures;
@@ -38,7 +36,7 @@ pub use job::{Job, Trained, check};
 pub use monitoring::Best;
 pub use parity::{Parity, parity};
 pub use schedule::unfinished_warmup;
-pub use state::check_resumable;
+pub use state::{check_resumable, is_fused};
 pub use step_profile::{StepProfile, profile_steps};
 pub use stop::StopSignal;
 pub use watch::watch;

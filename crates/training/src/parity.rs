@@ -1,14 +1,14 @@
-//! One training step, held to the same step by Burn's autodiff on the CPU.
+//! One training step, compared with the same step by Burn's own operations on the CPU.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_config::random::{Purpose, Stream};
-use kiln_config::{Activation, Experiment, LossName, Model, Optimizer, OptimizerName};
-use kiln_data::Batch;
-use kiln_model::{Loss, Mlp, Tally};
+use kiln_config::{Activation, Experiment, Model, Optimizer, OptimizerName};
+use kiln_data::{Batch, Pass};
+use kiln_kernels::{Fused, UpdateRule};
+use kiln_model::{Mlp, Parameter, StepOutput};
 use serde::Serialize;
 
-use crate::Classifier;
-use crate::engine::{Step, engine};
+use crate::learning::Learning;
 
 const SEED: u64 = 42;
 /// Enough for several threads, and for sizes that no block divides.
@@ -39,13 +39,12 @@ impl Parity {
     }
 }
 
-/// Takes one step of stochastic gradient descent on a small network with the same weights, examples and dropout
-/// masks, by Burn's autodiff on the CPU and on `device`, whose tensors are this process's own memory if `on_host`;
-/// with Kiln's own kernels there if `fused`.
+/// Takes one step of stochastic gradient descent on a small network with the same weights, examples and dropout masks,
+/// by Burn's own operations on the CPU and on `device`, with Kiln's kernels there if `fused`.
 #[must_use]
-pub fn parity(device: &Device, on_host: bool, fused: bool) -> Parity {
-    let reference = taken(&Device::flex(), true, false);
-    let found = taken(device, on_host, fused);
+pub fn parity(device: &Device, fused: Fused) -> Parity {
+    let reference = taken(&Device::flex(), Fused::Off);
+    let found = taken(device, fused);
     Parity {
         loss: difference(&[found.loss], &[reference.loss]),
         gradients: difference(&found.gradients, &reference.gradients),
@@ -60,22 +59,22 @@ struct Taken {
     weights: Vec<f32>,
 }
 
-fn taken(device: &Device, on_host: bool, fused: bool) -> Taken {
+fn taken(device: &Device, fused: Fused) -> Taken {
     let device = device.clone().autodiff();
     let model =
         Model { hidden: HIDDEN.to_vec(), activation: Activation::Tanh, dropout: 0.2, ..Model::default() };
-    let mlp = Mlp::new(&model, LossName::CrossEntropy, SHAPE, SEED, &device).expect("drawn weights fit");
-    let loss = Loss::new(&kiln_config::Loss::default(), SHAPE[1]).expect("no class weights");
     let optimizer = Optimizer { name: OptimizerName::Sgd, momentum: 0.0, ..Optimizer::default() };
-    let experiment = Experiment { model, optimizer, ..Experiment::default() };
-    let mut engine = engine(Classifier::new(mlp, loss), &experiment, fused, on_host);
-    let values = |parameters: Vec<kiln_model::Parameter>| -> Vec<f32> {
+    let experiment = Experiment { model, optimizer, seed: SEED, ..Experiment::default() };
+    let mlp = Mlp::new(&experiment, SHAPE, fused, &device).expect("drawn weights fit");
+    let rule = UpdateRule::new(&experiment.optimizer, fused);
+    let mut learning = Learning::new(mlp, rule.into(), &experiment);
+    let values = |parameters: Vec<Parameter>| -> Vec<f32> {
         parameters.into_iter().flat_map(|parameter| parameter.values).collect()
     };
-    let before = values(engine.parameters());
-    let loss = engine.forward(batch(&device)).read_into(&mut Tally::default()) as f32;
-    engine.backward_and_step(Step { lr: LEARNING_RATE, norms: false });
-    let weights = values(engine.parameters());
+    let before = values(learning.parameters());
+    let loss = learning.forward_backward(batch(&device)).tally().loss() as f32;
+    learning.step(LEARNING_RATE, false);
+    let weights = values(learning.parameters());
     let rate = LEARNING_RATE as f32;
     let gradients = before.iter().zip(&weights).map(|(before, after)| (before - after) / rate).collect();
     Taken { loss, gradients, weights }
@@ -85,13 +84,11 @@ fn batch(device: &Device) -> Batch {
     let [features, classes] = SHAPE;
     let mut stream = Stream::new(SEED, Purpose::Sampling, &[]);
     let values: Vec<f32> = (0..EXAMPLES * features).map(|_| stream.uniform() as f32).collect();
-    let labels: Vec<u32> = (0..EXAMPLES).map(|_| stream.below(classes) as u32).collect();
-    let targets: Vec<i64> = labels.iter().copied().map(i64::from).collect();
+    let targets: Vec<i64> = (0..EXAMPLES).map(|_| stream.below(classes) as i64).collect();
     Batch {
         features: Tensor::from_data(TensorData::new(values, [EXAMPLES, features]), device),
         targets: Tensor::<1, Int>::from_data(TensorData::new(targets, [EXAMPLES]), device),
-        labels,
-        step: 0,
+        pass: Pass::Training { step: 0 },
     }
 }
 
@@ -110,20 +107,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cpu_is_equal_to_itself_to_the_bit() {
-        let parity = parity(&Device::flex(), true, false);
+    fn burns_own_operations_are_equal_to_themselves_to_the_bit() {
+        let parity = parity(&Device::flex(), Fused::Off);
         assert_eq!(parity, Parity { loss: 0.0, gradients: 0.0, weights: 0.0 });
     }
 
     #[test]
-    fn tensor_operations_agree_with_the_host_path() {
-        let parity = parity(&Device::flex(), false, false);
-        assert!(parity.holds(), "{parity:?}");
-    }
-
-    #[test]
-    fn kilns_own_kernels_agree_with_burns_autodiff() {
-        let parity = parity(&Device::flex(), true, true);
+    fn the_kernels_agree_with_burns_own_operations() {
+        let parity = parity(&Device::flex(), Fused::On);
         assert!(parity.holds() && parity.loss < 1e-6 && parity.gradients < 1e-4, "{parity:?}");
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use burn::data::dataloader::Progress;
-use burn::train::{EventProcessorTraining, LearnerEvent, SupervisedTrainingEventProcessor, TrainingItem};
+use burn::train::{EventProcessorTraining, LearnerEvent, TrainingItem};
 use kiln_artifacts::{MetricLog, MetricRow, Scope, Status, StopReason, TimingLog, TimingRow};
 use kiln_model::Tally;
 
@@ -12,14 +12,13 @@ use crate::health::Health;
 use crate::monitoring::EpochTallies;
 use crate::setting::Setting;
 use crate::state::TrainingState;
-use crate::{Classifier, Figures, TrainingError};
+use crate::strategy::Processor;
+use crate::{Figures, TrainingError};
 
 /// Time between two updates of the dashboard, which redraws ten times a second.
 const SHOW_INTERVAL: Duration = Duration::from_millis(100);
 /// Time between two updates of status.json within an epoch.
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
-
-type Processor = SupervisedTrainingEventProcessor<Classifier>;
 
 /// Everything that a run tells the outside.
 pub(crate) struct Recorder {

@@ -4,33 +4,66 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use kiln_artifacts::{CheckpointStore, Run};
+use kiln_backend::Selected;
 use kiln_config::Experiment;
-use kiln_data::{Batching, DataSet, Epoch, Normalizer};
+use kiln_data::{Batching, DataSet, SplitLoader};
 
 use crate::monitoring::{Best, EpochTallies, improves};
 use crate::state::TrainingState;
 use crate::stop::StopSignal;
 
-/// Experiment, data and devices of a run.
+/// Experiment, data and device of a run.
 pub(crate) struct Setting {
     pub(crate) experiment: Experiment,
-    pub(crate) data: Arc<DataSet>,
-    pub(crate) normalizer: Arc<Normalizer>,
+    pub(crate) data_sha256: String,
+    /// The batches to train on, epoch after epoch.
+    pub(crate) train: Arc<SplitLoader>,
+    /// Those of the validation split, in order.
+    pub(crate) validation: Option<Arc<SplitLoader>>,
     pub(crate) run: Run,
     pub(crate) store: CheckpointStore,
     pub(crate) stop: StopSignal,
-    /// The device without autodiff; [`Setting::training_device`] has it.
+    /// The device whose operations are recorded for the backward pass.
     pub(crate) device: Device,
-    /// Whether tensors lie in this process's memory.
-    pub(crate) on_host: bool,
+    /// Steps whose figures may wait on the device before they are read together: 1 where it is the CPU.
+    pub(crate) read_interval: usize,
     /// Batches in an epoch.
     pub(crate) batches: usize,
 }
 
+/// Steps whose figures may wait on a GPU.
+const GPU_READ_INTERVAL: usize = 64;
+
 impl Setting {
-    /// The device whose operations are recorded for the backward pass.
-    pub(crate) fn training_device(&self) -> Device {
-        self.device.clone().autodiff()
+    pub(crate) fn new(
+        run: Run,
+        experiment: Experiment,
+        data: &DataSet,
+        backend: &Selected,
+        stop: StopSignal,
+    ) -> Self {
+        let normalizer = Arc::new(data.normalizer.clone());
+        let device = backend.device.clone().autodiff();
+        let batching = Self::batching(&experiment);
+        let loader = |split: &kiln_data::Split, batching, device| {
+            SplitLoader::new(split.clone(), Arc::clone(&normalizer), batching, device)
+        };
+        let train = loader(&data.train, batching, device.clone()).for_training();
+        let in_order = Batching::in_order(experiment.evaluation.batch_size);
+        let validation =
+            data.validation.as_ref().map(|split| loader(split, in_order, backend.device.clone()));
+        Self {
+            data_sha256: data.sha256.clone(),
+            batches: train.batches(),
+            train: Arc::new(train),
+            validation: validation.map(Arc::new),
+            store: run.checkpoint_store(),
+            run,
+            stop,
+            device,
+            read_interval: if backend.on_host { 1 } else { GPU_READ_INTERVAL },
+            experiment,
+        }
     }
 
     /// How training data is cut into batches.
@@ -43,20 +76,6 @@ impl Setting {
         }
     }
 
-    /// The batches of `epoch` (from 1), the first `done` left out.
-    pub(crate) fn train_epoch(&self, epoch: usize, done: usize) -> Epoch {
-        let batching = Self::batching(&self.experiment);
-        let device = self.training_device();
-        Epoch::new(&self.data.train, &self.normalizer, &batching, epoch as u64 - 1, done, &device)
-    }
-
-    /// The batches of the validation split, in order.
-    pub(crate) fn validation_epoch(&self) -> Option<Epoch> {
-        let split = self.data.validation.as_ref()?;
-        let batching = Batching::in_order(self.experiment.evaluation.batch_size);
-        Some(Epoch::new(split, &self.normalizer, &batching, 0, 0, &self.device))
-    }
-
     /// Batches between two rows of the metric log: at least one row falls into each epoch.
     pub(crate) fn log_interval(&self) -> usize {
         self.experiment.dashboard.log_interval.min(self.batches)
@@ -64,7 +83,7 @@ impl Setting {
 
     /// Training examples in an epoch.
     pub(crate) fn examples(&self) -> usize {
-        self.data.train.len().min(self.batches * self.experiment.training.batch_size)
+        self.train.examples()
     }
 
     /// Batches in the whole run.

@@ -1,5 +1,7 @@
 //! What a checkpoint keeps besides the weights: all that the next step depends on.
 
+use std::collections::BTreeMap;
+
 use kiln_artifacts::{Checkpoint, StopReason};
 use kiln_config::Experiment;
 use kiln_model::Tally;
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainingError;
 use crate::monitoring::{Best, Patience};
+use crate::optimizer_state::Number;
 use crate::schedule::Plateau;
 
 /// The place in a run, to the batch. Random streams have no state: they follow from seed, epoch and step.
@@ -43,7 +46,10 @@ pub(crate) struct TrainingState {
     pub(crate) elapsed_seconds: f64,
     /// Why training is over, once it is.
     pub(crate) over: Option<StopReason>,
-    /// Whether Kiln's own kernels computed the steps; a run goes on with what it began with, to the bit.
+    /// What the optimizer remembers besides tensors.
+    #[serde(default)]
+    pub(crate) optimizer_numbers: BTreeMap<String, Number>,
+    /// Whether Kiln's kernels computed the steps; a run is resumed with what it began with, to the bit.
     #[serde(default)]
     pub(crate) fused: bool,
     /// The settings that the run was trained with.
@@ -56,6 +62,7 @@ impl TrainingState {
     /// The beginning of a run.
     pub(crate) fn new(experiment: Experiment, data_sha256: String, plateau: Plateau, fused: bool) -> Self {
         Self {
+            optimizer_numbers: BTreeMap::new(),
             fused,
             epoch: 1,
             batch: 0,
@@ -126,6 +133,14 @@ pub fn check_resumable(
 ) -> Result<(), TrainingError> {
     let trained_with = checkpoint.map(TrainingState::of).transpose()?.map(|state| state.experiment);
     refuse(&changed_keys(trained_with.as_ref().unwrap_or(made_with), now))
+}
+
+/// Whether Kiln's kernels computed the steps up to `checkpoint`.
+///
+/// # Errors
+/// Where the checkpoint cannot be understood.
+pub fn is_fused(checkpoint: &Checkpoint) -> Result<bool, TrainingError> {
+    Ok(TrainingState::of(checkpoint)?.fused)
 }
 
 fn refuse(changes: &[String]) -> Result<(), TrainingError> {

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Distribution, Tensor};
+use burn::train::{InferenceStep, TrainStep};
 use kiln_backend::Selected;
 use kiln_config::Experiment;
-use kiln_data::{Batch, DataSet, Epoch};
-use kiln_model::{Loss, Mlp, Tally};
+use kiln_data::{Batch, DataSet, SplitLoader};
+use kiln_kernels::with_threads_awake;
+use kiln_model::{Model, Named, StepOutput, Tally, named};
 use serde::Serialize;
 
-use crate::engine::{Engine, Step, engine};
+use crate::learning::Learning;
 use crate::setting::Setting;
-use crate::{Classifier, TrainingError, check};
+use crate::{TrainingError, check};
 
 /// Medians over many steps, in microseconds; each part is waited for, also on a GPU, which would otherwise work
 /// ahead: there the parts add up to more than a step takes.
@@ -24,10 +27,10 @@ pub struct StepProfile {
     pub data: f64,
     /// Outputs and loss.
     pub forward: f64,
-    /// Gradients; with Kiln's own kernels also the update of the weights.
+    /// Gradients.
     pub backward: f64,
-    /// Gradient norm, clipping and the update of the weights; none where these are done within `backward`.
-    pub optimizer: Option<f64>,
+    /// Clipping and the update of the weights.
+    pub optimizer: f64,
     /// Bringing loss and hits back and adding them up.
     pub metrics: f64,
     /// All of these together.
@@ -36,15 +39,17 @@ pub struct StepProfile {
     pub matrix_products: f64,
 }
 
-/// What one step took, part by part.
-type Parts = [f64; 6];
+/// What one step took: data, outputs with gradients, optimizer, metrics, all.
+type Parts = [f64; 5];
 
-/// Trains `steps` steps of `experiment` and takes the time of each part. The first tenth is for warming up, and is
-/// not counted.
+/// Trains `model` for `steps` steps of `experiment` and takes the time of each part. The first tenth is for warming up,
+/// and is not counted.
 ///
 /// # Errors
-/// As [`check`], and where the model does not fit the data.
-pub fn profile_steps(
+/// As [`check`].
+pub fn profile_steps<M: Model>(
+    model: M,
+    optimizer: ModuleOptimizer,
     experiment: &Experiment,
     data: &Arc<DataSet>,
     backend: &Selected,
@@ -53,90 +58,88 @@ pub fn profile_steps(
     check(experiment, data)?;
     let steps = steps.max(10);
     // As a run does: within the pool, a parallel operation need not hand over to another thread and wait.
-    rayon::scope(|_| {
-        let mut trainer = Trainer::new(experiment, data, backend)?;
+    with_threads_awake(|| {
+        let mut trainer = Trainer::new(model, optimizer, experiment, data, backend);
         let parts: Vec<Parts> = (0..steps).map(|_| trainer.step()).collect();
         let counted = &parts[steps / 10..];
         let of = |part: usize| median(counted.iter().map(|parts| parts[part]).collect());
+        let forward = median((0..steps).map(|_| trainer.forward()).collect());
+        let batch = experiment.training.batch_size;
         Ok(StepProfile {
             steps: counted.len(),
             data: of(0),
-            forward: of(1),
-            backward: of(2),
-            optimizer: (!backend.fused).then(|| of(3)),
-            metrics: of(4),
-            step: of(5),
-            matrix_products: matrix_products(
-                &trainer.engine.model().mlp,
-                experiment.training.batch_size,
-                backend,
-            ),
+            forward,
+            backward: of(1) - forward,
+            optimizer: of(2),
+            metrics: of(3),
+            step: of(4),
+            matrix_products: matrix_products(&named(trainer.learning.model()), batch, backend),
         })
     })
 }
 
 /// A training without a run folder.
-struct Trainer<'a> {
-    experiment: &'a Experiment,
-    data: &'a DataSet,
-    backend: &'a Selected,
-    engine: Box<dyn Engine>,
-    batches: Epoch,
+struct Trainer<'a, M: Model> {
+    device: &'a Device,
+    lr: f64,
+    loader: SplitLoader,
+    learning: Learning<M>,
+    batches: Box<dyn Iterator<Item = Batch>>,
     epoch: u64,
     tally: Tally,
 }
 
-impl<'a> Trainer<'a> {
+impl<'a, M: Model> Trainer<'a, M> {
     fn new(
-        experiment: &'a Experiment,
-        data: &'a DataSet,
+        model: M,
+        optimizer: ModuleOptimizer,
+        experiment: &Experiment,
+        data: &DataSet,
         backend: &'a Selected,
-    ) -> Result<Self, TrainingError> {
-        let shape = [data.features(), data.class_count()];
+    ) -> Self {
+        let (batching, normalizer) = (Setting::batching(experiment), Arc::new(data.normalizer.clone()));
         let device = backend.device.clone().autodiff();
-        let mlp = Mlp::new(&experiment.model, experiment.loss.name, shape, experiment.seed, &device)?;
-        let model = Classifier::new(mlp, Loss::new(&experiment.loss, data.class_count())?);
-        let engine = engine(model, experiment, backend.fused, backend.on_host);
-        let batches = epoch(experiment, data, backend, 0);
-        Ok(Self { experiment, data, backend, engine, batches, epoch: 0, tally: Tally::default() })
+        Self {
+            device: &backend.device,
+            lr: experiment.optimizer.lr,
+            loader: SplitLoader::new(data.train.clone(), normalizer, batching, device).for_training(),
+            learning: Learning::new(model, optimizer, experiment),
+            batches: Box::new(std::iter::empty()),
+            epoch: 0,
+            tally: Tally::default(),
+        }
     }
 
     fn step(&mut self) -> Parts {
-        let device = &self.backend.device;
-        let mut clock = Clock::start(device);
+        let mut clock = Clock::start(self.device);
         let batch = self.batch();
-        let data = clock.lap(device);
-        let output = self.engine.forward(batch);
-        let forward = clock.lap(device);
-        let step = Step { lr: self.experiment.optimizer.lr, norms: self.backend.on_host };
-        let (backward, optimizer) = if self.backend.fused {
-            std::hint::black_box(self.engine.backward_and_step(step));
-            (clock.lap(device), 0.0)
-        } else {
-            self.engine.backward();
-            let backward = clock.lap(device);
-            std::hint::black_box(self.engine.step(step));
-            (backward, clock.lap(device))
-        };
-        output.read_into(&mut self.tally);
-        let metrics = clock.lap(device);
-        [data, forward, backward, optimizer, metrics, clock.total()]
+        let data = clock.lap(self.device);
+        let output = self.learning.forward_backward(batch);
+        let gradients = clock.lap(self.device);
+        let tally = output.tally();
+        self.tally.merge(&tally);
+        let metrics = clock.lap(self.device);
+        self.learning.step(self.lr, false);
+        let optimizer = clock.lap(self.device);
+        [data, gradients, optimizer, metrics, clock.total()]
     }
 
-    fn batch(&mut self) -> Batch {
-        if let Some(batch) = self.batches.next() {
-            return batch;
-        }
-        self.epoch += 1;
-        self.batches = epoch(self.experiment, self.data, self.backend, self.epoch);
-        self.batches.next().expect("an epoch has a batch: the experiment was checked")
+    /// The time of a forward pass alone.
+    fn forward(&mut self) -> f64 {
+        let batch = self.batch();
+        let mut clock = Clock::start(self.device);
+        std::hint::black_box(InferenceStep::step(self.learning.model(), batch));
+        clock.lap(self.device)
     }
-}
 
-fn epoch(experiment: &Experiment, data: &DataSet, backend: &Selected, number: u64) -> Epoch {
-    let batching = Setting::batching(experiment);
-    let normalizer = Arc::new(data.normalizer.clone());
-    Epoch::new(&data.train, &normalizer, &batching, number, 0, &backend.device.clone().autodiff())
+    fn batch(&mut self) -> <M as TrainStep>::Input {
+        let batch = self.batches.next().unwrap_or_else(|| {
+            self.batches = Box::new(self.loader.epoch(self.epoch, 0));
+            self.epoch += 1;
+            self.batches.next().expect("an epoch has a batch: the experiment was checked")
+        });
+        batch.into()
+    }
 }
 
 /// Microseconds since the start and since the last lap.
@@ -174,14 +177,14 @@ fn wait_for(device: &Device) {
 const REPETITIONS: usize = 200;
 const SECONDS: f64 = 0.2;
 
-/// The products of a step, for each layer of `mlp`: outputs, gradient of the weights, and but for the first layer
-/// the gradient of the inputs.
-fn matrix_products(mlp: &Mlp, batch: usize, backend: &Selected) -> f64 {
+/// The products of a step, for each weight that is a matrix: outputs, gradient of the weights, and but for the first
+/// layer the gradient of the inputs.
+fn matrix_products(parameters: &[Named], batch: usize, backend: &Selected) -> f64 {
     let device = &backend.device;
     let random = |rows, columns| Tensor::<2>::random([rows, columns], Distribution::Default, device);
     let mut total = 0.0;
-    for (index, layer) in mlp.layers().iter().enumerate() {
-        let [inputs, outputs] = layer.weight.shape().dims();
+    let shapes = parameters.iter().filter_map(|parameter| <[usize; 2]>::try_from(&parameter.shape[..]).ok());
+    for (index, [inputs, outputs]) in shapes.enumerate() {
         let (x, w, slope) = (random(batch, inputs), random(inputs, outputs), random(batch, outputs));
         let mut time = |left: Tensor<2>, right: Tensor<2>| {
             let (started, mut laps) = (Instant::now(), Vec::new());
@@ -210,6 +213,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 mod tests {
     use kiln_config::{Backend, Experiment};
     use kiln_data::{Folders, NoProgress};
+    use kiln_kernels::{Fused, UpdateRule};
+    use kiln_model::Mlp;
 
     use super::*;
 
@@ -220,10 +225,13 @@ mod tests {
         let folders = Folders { data_dir: None, cache: std::path::PathBuf::new() };
         let data = kiln_data::load(&experiment.data, 1, &folders, &NoProgress).unwrap();
         let backend = kiln_backend::select(&Backend::default()).unwrap();
-        let profile = profile_steps(&experiment, &Arc::new(data), &backend, 20).unwrap();
+        let shape = [data.features(), data.class_count()];
+        let device = backend.device.clone().autodiff();
+        let model = Mlp::new(&experiment, shape, Fused::On, &device).unwrap();
+        let optimizer = UpdateRule::new(&experiment.optimizer, Fused::On).into();
+        let profile = profile_steps(model, optimizer, &experiment, &Arc::new(data), &backend, 20).unwrap();
         assert_eq!(profile.steps, 18);
-        assert_eq!(profile.optimizer, None);
-        let parts = [profile.data, profile.forward, profile.backward, profile.metrics];
+        let parts = [profile.data, profile.forward, profile.optimizer, profile.metrics];
         assert!(parts.iter().all(|part| *part > 0.0) && profile.matrix_products > 0.0, "{profile:?}");
         assert!(parts.iter().all(|part| *part < profile.step), "{profile:?}");
     }

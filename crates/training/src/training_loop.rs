@@ -2,38 +2,35 @@
 
 use std::time::Instant;
 
-use burn::train::{Interrupter, SupervisedTrainingEventProcessor};
+use burn::data::dataloader::DataLoader;
+use burn::optim::ModuleOptimizer;
+use burn::train::{Interrupter, TrainStep};
 use kiln_artifacts::StopReason;
-use kiln_data::Batch;
-use kiln_model::Tally;
+use kiln_config::random::{Purpose, Stream};
+use kiln_model::{Model, StepOutput};
 
-use crate::engine::{Engine, Step, StepOutput, global_norm};
 use crate::health::Health;
+use crate::learning::{Learning, global_norm};
 use crate::monitoring::EpochTallies;
+use crate::optimizer_state::OptimizerState;
 use crate::recorder::Recorder;
 use crate::saver::{Saver, Snapshot};
 use crate::schedule::Schedule;
 use crate::setting::Setting;
 use crate::state::TrainingState;
-use crate::{Classifier, TrainingError, diagnosis};
+use crate::strategy::Processor;
+use crate::{TrainingError, diagnosis};
 
-/// Steps whose figures may wait on a GPU before they are read back together.
-const GPU_READ_INTERVAL: usize = 64;
-
-/// A run in progress.
-pub(crate) struct TrainingLoop {
+/// A run in progress, but for its model.
+pub(crate) struct TrainingLoop<M: Model> {
     pub(crate) setting: Setting,
     pub(crate) state: TrainingState,
-    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) optimizer: ModuleOptimizer,
     pub(crate) schedule: Schedule,
     pub(crate) recorder: Recorder,
     pub(crate) saver: Saver,
     /// Figures that have not been read back from the device yet.
-    pub(crate) unread: Vec<StepOutput>,
-    /// The layers' health, measured in the step that ends an interval.
-    pub(crate) health: Option<Health>,
-    /// Batches since the last optimizer step, whose gradients wait for the next.
-    pub(crate) accumulated: usize,
+    pub(crate) unread: Vec<<M as TrainStep>::Output>,
 }
 
 /// How a run came to its end.
@@ -42,21 +39,71 @@ pub(crate) struct End {
     pub(crate) state: TrainingState,
 }
 
-type Processor = SupervisedTrainingEventProcessor<Classifier>;
+/// What Burn's loaders give.
+type Input<M> = <M as TrainStep>::Input;
+type Loader<M> = dyn DataLoader<Input<M>>;
 
-impl TrainingLoop {
+impl<M: Model> TrainingLoop<M> {
     /// Trains until the run is over or someone stops it.
     pub(crate) fn run(
-        mut self,
+        self,
+        model: M,
+        train: &Loader<M>,
+        validation: &Loader<M>,
         processor: &mut Processor,
         interrupter: &Interrupter,
-    ) -> (Classifier, Result<End, TrainingError>) {
+    ) -> (M, Result<End, TrainingError>) {
+        let Self { setting, state, optimizer, schedule, recorder, saver, unread } = self;
+        let learning = Learning::new(model, optimizer, &setting.experiment);
         let started = Instant::now();
-        let elapsed_before = self.state.elapsed_seconds;
+        let watch = Watch { processor, interrupter, started };
+        Training {
+            setting,
+            state,
+            learning,
+            schedule,
+            recorder,
+            saver,
+            unread,
+            health: None,
+            train,
+            validation,
+            watch,
+        }
+        .run()
+    }
+}
+
+/// Who watches a training and may stop it.
+struct Watch<'a> {
+    processor: &'a mut Processor,
+    interrupter: &'a Interrupter,
+    started: Instant,
+}
+
+/// A run in progress.
+struct Training<'a, M: Model> {
+    setting: Setting,
+    state: TrainingState,
+    learning: Learning<M>,
+    schedule: Schedule,
+    recorder: Recorder,
+    saver: Saver,
+    unread: Vec<<M as TrainStep>::Output>,
+    /// The layers' health, measured in the step that ends an interval.
+    health: Option<Health>,
+    train: &'a Loader<M>,
+    validation: &'a Loader<M>,
+    watch: Watch<'a>,
+}
+
+impl<M: Model> Training<'_, M> {
+    fn run(mut self) -> (M, Result<End, TrainingError>) {
+        let (started, elapsed_before) = (self.watch.started, self.state.elapsed_seconds);
         self.recorder.start(&self.state, &self.setting);
         let reason = loop {
             self.state.elapsed_seconds = elapsed_before + started.elapsed().as_secs_f64();
-            match self.epoch(processor, interrupter, started) {
+            match self.epoch() {
                 Ok(None) => {}
                 Ok(Some(reason)) => break Ok(reason),
                 Err(error) => break Err(error),
@@ -71,85 +118,73 @@ impl TrainingLoop {
             }),
             Err(error) => Err(diagnosis::with_last_checkpoint(error, &self.setting)),
         };
-        (self.engine.model(), end)
+        (self.learning.into_model(), end)
     }
 
     /// Trains from the current place to the end of its epoch; a reason if the run is then over.
-    fn epoch(
-        &mut self,
-        processor: &mut Processor,
-        interrupter: &Interrupter,
-        started: Instant,
-    ) -> Result<Option<StopReason>, TrainingError> {
-        self.recorder.start_epoch(&self.state, &self.setting, processor);
-        let batches = self.setting.train_epoch(self.state.epoch, self.state.batch);
+    fn epoch(&mut self) -> Result<Option<StopReason>, TrainingError> {
+        self.recorder.start_epoch(&self.state, &self.setting, self.watch.processor);
         let mut clock = Instant::now();
-        for batch in batches {
-            if let Some(reason) = self.wish_to_stop(interrupter, started) {
+        for input in self.train.iter() {
+            if let Some(reason) = self.wish_to_stop() {
                 self.save(false)?;
                 return Ok(Some(reason));
             }
-            self.step(batch)?;
+            self.step(input.map_err(|error| TrainingError::Burn(error.to_string()))?)?;
             let now = Instant::now();
             let seconds = (now - clock).as_secs_f64();
             clock = now;
             self.state.elapsed_seconds += seconds;
             self.state.epoch_seconds += seconds;
             self.state.interval_seconds += seconds;
-            self.after_step(processor)?;
+            self.after_step()?;
             if self.max_steps_reached() {
                 break;
             }
         }
-        self.end_epoch(processor)
+        self.end_epoch()
     }
 
     /// One batch: forward, backward, and an optimizer step once enough batches are accumulated.
-    fn step(&mut self, batch: Batch) -> Result<(), TrainingError> {
+    fn step(&mut self, input: Input<M>) -> Result<(), TrainingError> {
         let is_measured = (self.state.batch + 1).is_multiple_of(self.setting.log_interval());
-        let measured = is_measured.then(|| batch.clone());
-        let output = self.engine.forward(batch);
+        let measured = is_measured.then(|| input.clone());
+        self.seed_device();
+        let output = self.learning.forward_backward(input);
         self.unread.push(output);
         self.state.step += 1;
         self.state.batch += 1;
-        if self.setting.on_host || self.unread.len() == GPU_READ_INTERVAL {
+        if self.unread.len() >= self.setting.read_interval {
             self.read_figures()?;
         }
-        self.accumulated += 1;
-        let whole = self.accumulated == self.setting.experiment.training.gradient_accumulation;
+        let whole = self.learning.batches_waiting() == self.setting.experiment.training.gradient_accumulation;
         if whole || self.state.batch == self.setting.batches || self.max_steps_reached() {
-            self.accumulated = 0;
-            self.optimizer_step(measured)
-        } else {
-            self.engine.backward();
-            Ok(())
+            self.optimizer_step(measured)?;
         }
+        Ok(())
+    }
+
+    /// Makes whatever Burn draws in this step a function of the seed and the step.
+    fn seed_device(&self) {
+        let mut stream = Stream::new(self.setting.experiment.seed, Purpose::Dropout, &[self.state.step]);
+        self.setting.device.seed(stream.next_u64());
     }
 
     /// Moves the weights; where `measured` is the batch of an interval's last step, looks how the layers fare.
-    fn optimizer_step(&mut self, measured: Option<Batch>) -> Result<(), TrainingError> {
+    fn optimizer_step(&mut self, measured: Option<Input<M>>) -> Result<(), TrainingError> {
         let lr = self.schedule.rate(self.state.optimizer_steps, self.state.epoch - 1);
-        let before = measured.map(|batch| (self.engine.parameters(), batch));
-        let norms = self.setting.on_host || before.is_some();
-        let norms = self.engine.backward_and_step(Step { lr, norms });
-        if let Some(norms) = &norms {
-            self.state.gradient_norm = global_norm(norms);
-            if !self.state.gradient_norm.is_finite() {
-                let names = self.engine.parameters();
-                return Err(diagnosis::of_gradient(&self.setting, &self.state, &names, norms));
-            }
-        }
-        self.health = before.zip(norms).map(|((before, batch), norms)| {
-            let activation = self.setting.experiment.model.activation;
-            let hidden = if Health::knows_inactive_units(activation) {
-                self.engine.hidden_activations(batch)
-            } else {
-                Vec::new()
-            };
-            Health::new(&before, &self.engine.parameters(), &norms, activation, &hidden)
-        });
+        let before = measured.map(|input| (self.learning.parameters(), input));
+        let norms = self.learning.step(lr, self.is_last_step_of_interval());
         self.state.learning_rate = lr;
         self.state.optimizer_steps += 1;
+        let Some(norms) = norms else { return Ok(()) };
+        self.state.gradient_norm = global_norm(&norms);
+        if !self.state.gradient_norm.is_finite() {
+            return Err(diagnosis::of_gradient(&self.setting, &self.state, &self.learning.trained, &norms));
+        }
+        let Some((before, input)) = before else { return Ok(()) };
+        let probes = self.learning.model().valid().probes(input);
+        self.health = Some(Health::new(&before, &self.learning, &norms, probes));
         Ok(())
     }
 
@@ -157,11 +192,12 @@ impl TrainingLoop {
     fn read_figures(&mut self) -> Result<(), TrainingError> {
         let first = self.state.step - self.unread.len() as u64;
         for (index, output) in self.unread.drain(..).enumerate() {
-            let mut tally = Tally::default();
-            let loss = output.read_into(&mut tally);
+            let tally = output.tally();
+            let loss = tally.loss();
             if !loss.is_finite() {
                 let step = first + index as u64 + 1;
-                return Err(diagnosis::of_loss(&self.setting, &self.state, &self.engine.model(), loss, step));
+                let model = self.learning.model();
+                return Err(diagnosis::of_loss(&self.setting, &self.state, model, loss, step));
             }
             self.state.epoch_tally.merge(&tally);
             self.state.interval_tally.merge(&tally);
@@ -170,7 +206,7 @@ impl TrainingLoop {
         Ok(())
     }
 
-    fn after_step(&mut self, processor: &mut Processor) -> Result<(), TrainingError> {
+    fn after_step(&mut self) -> Result<(), TrainingError> {
         if self.is_interval_end() {
             self.read_figures()?;
             let health = self.health.take();
@@ -179,25 +215,34 @@ impl TrainingLoop {
                 self.saver.write_status(self.recorder.status(&self.state, &self.setting));
             }
         }
-        self.recorder.show_training(&self.state, &self.setting, processor);
+        self.recorder.show_training(&self.state, &self.setting, self.watch.processor);
         let interval = self.setting.experiment.checkpoint.interval_steps;
         let due = interval.is_some_and(|interval| self.state.step.is_multiple_of(interval as u64));
-        if due && self.accumulated == 0 && self.state.batch < self.setting.batches {
+        if due && self.learning.batches_waiting() == 0 && self.state.batch < self.setting.batches {
             self.save(false)?;
         }
         Ok(())
     }
 
     /// Validates, logs, decides what is best and whether to go on, and saves.
-    fn end_epoch(&mut self, processor: &mut Processor) -> Result<Option<StopReason>, TrainingError> {
+    fn end_epoch(&mut self) -> Result<Option<StopReason>, TrainingError> {
         self.read_figures()?;
-        self.recorder.end_training(&self.state, processor);
+        self.recorder.end_training(&self.state, self.watch.processor);
         let started = Instant::now();
-        let validation = self.setting.validation_epoch().map(|batches| self.engine.infer(batches));
+        let validation = self.setting.validation.is_some();
+        let validation =
+            validation.then(|| self.learning.infer(self.validation.iter().map_while(Result::ok)));
         let tallies = EpochTallies { train: self.state.epoch_tally, validation };
         let improved = self.setting.judge_best(&tallies, &mut self.state);
         let seconds = started.elapsed().as_secs_f64();
-        self.recorder.epoch(&mut self.state, &self.setting, &tallies, improved, seconds, processor)?;
+        self.recorder.epoch(
+            &mut self.state,
+            &self.setting,
+            &tallies,
+            improved,
+            seconds,
+            self.watch.processor,
+        )?;
         let reason = self.reason_to_end(&tallies);
         self.state.over = reason;
         let finished = self.state.epoch;
@@ -231,27 +276,39 @@ impl TrainingLoop {
 
     fn save(&mut self, is_best: bool) -> Result<(), TrainingError> {
         self.read_figures()?;
+        let parameters = self.learning.parameters();
+        if let Some(place) = diagnosis::first_non_finite(&parameters) {
+            return Err(diagnosis::of_weights(&self.setting, &self.state, place));
+        }
         self.recorder.note_lengths(&mut self.state);
-        let (parameters, moments) = (self.engine.parameters(), self.engine.moments());
+        let memory = OptimizerState::of(&self.learning.optimizer, &self.learning.trained);
+        self.state.optimizer_numbers = memory.numbers;
         let state = serde_json::to_value(&self.state).expect("the state is plain data");
-        self.saver.save(Snapshot { step: self.state.step, state, parameters, moments }, is_best)?;
+        let snapshot = Snapshot { step: self.state.step, state, parameters, moments: memory.tensors };
+        self.saver.save(snapshot, is_best)?;
         self.saver.write_status(self.recorder.status(&self.state, &self.setting));
         Ok(())
     }
 
-    fn wish_to_stop(&self, interrupter: &Interrupter, started: Instant) -> Option<StopReason> {
-        if self.accumulated > 0 {
+    fn wish_to_stop(&self) -> Option<StopReason> {
+        if self.learning.batches_waiting() > 0 {
             return None;
         }
-        if self.setting.stop.is_requested() || interrupter.should_stop() {
+        if self.setting.stop.is_requested() || self.watch.interrupter.should_stop() {
             return Some(StopReason::CtrlC);
         }
         let limit = self.setting.experiment.training.max_time?;
-        (started.elapsed().as_secs_f64() >= limit).then_some(StopReason::MaxTime)
+        (self.watch.started.elapsed().as_secs_f64() >= limit).then_some(StopReason::MaxTime)
     }
 
     fn max_steps_reached(&self) -> bool {
         self.setting.experiment.training.max_steps.is_some_and(|steps| self.state.step >= steps as u64)
+    }
+
+    /// Whether the logging interval ends before the next step of the optimizer.
+    fn is_last_step_of_interval(&self) -> bool {
+        let end = self.state.batch.next_multiple_of(self.setting.log_interval());
+        end < self.state.batch + self.setting.experiment.training.gradient_accumulation
     }
 
     fn is_interval_end(&self) -> bool {

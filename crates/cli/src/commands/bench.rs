@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use kiln_backend::{Selected, select};
-use kiln_config::Experiment;
+use kiln::{Fused, Setup, check_perceptron, optimizer, perceptron};
+use kiln_backend::select;
 use kiln_data::{Batching, DataSet, Folders, Profile, load};
 use kiln_evaluation::predict;
-use kiln_model::{Loss, Mlp};
 use kiln_training::{StepProfile, profile_steps};
 use serde_json::json;
 
@@ -20,12 +19,23 @@ use crate::view::DownloadBar;
 /// Trains some steps without keeping anything, and prints where their time goes.
 pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
     let experiment = resolved(&arguments.experiment)?.experiment;
+    check_perceptron(&experiment)?;
     let backend = select(&experiment.backend)?;
     let folders = Folders::from_environment();
     let data = Arc::new(load(&experiment.data, experiment.seed, &folders, &DownloadBar::default())?);
     say(&format!("{} on {}, {} threads", backend.name, backend.adapter, backend.threads));
-    let profile = profile_steps(&experiment, &data, &backend, arguments.steps as usize)?;
-    let test_pass_seconds = test_pass_seconds(&experiment, &data, &backend)?;
+    let setup = Setup {
+        experiment: experiment.clone(),
+        features: data.features(),
+        image_size: None,
+        classes: data.class_count(),
+        device: backend.device.clone().autodiff(),
+        fused: Fused::when(backend.fused),
+    };
+    let model = perceptron(&setup).map_err(kiln::Error::from)?;
+    let optimizer = optimizer(&model, &setup);
+    let profile = profile_steps(model, optimizer, &experiment, &data, &backend, arguments.steps as usize)?;
+    let test_pass_seconds = test_pass_seconds(&Setup { device: backend.device.clone(), ..setup }, &data)?;
     let training = &experiment.training;
     let batching = Batching::shuffled(training.batch_size, experiment.seed, training.drop_last);
     let batches = batching.batches(data.train.len());
@@ -48,15 +58,14 @@ pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
 /// Test passes that are timed; the fastest counts.
 const PASSES: usize = 3;
 
-fn test_pass_seconds(experiment: &Experiment, data: &DataSet, backend: &Selected) -> Result<f64, Failure> {
+fn test_pass_seconds(setup: &Setup, data: &DataSet) -> Result<f64, Failure> {
     let profile = Profile::of(data);
-    let shape = [data.features(), data.class_count()];
-    let mlp = Mlp::new(&experiment.model, experiment.loss.name, shape, experiment.seed, &backend.device)?;
-    let loss = Loss::new(&experiment.loss, data.class_count())?;
-    let batch_size = experiment.evaluation.batch_size;
+    let model = perceptron(setup).map_err(kiln::Error::from)?;
+    let (batch_size, weights) =
+        (setup.experiment.evaluation.batch_size, &setup.experiment.loss.class_weights);
     let pass = || {
         let started = Instant::now();
-        std::hint::black_box(predict(&mlp, &loss, &profile, &data.test, batch_size, backend));
+        std::hint::black_box(predict(&model, &profile, &data.test, batch_size, weights, &setup.device));
         started.elapsed().as_secs_f64()
     };
     Ok((0..PASSES).map(|_| pass()).fold(f64::INFINITY, f64::min))
@@ -68,17 +77,18 @@ fn shown(profile: &StepProfile, batches: usize) -> String {
         vec![name.to_owned(), format!("{microseconds:>10.1}"), format!("{share:>5.1} %")]
     };
     let head = ["median of a step", "          µs", "  share"].map(str::to_owned).to_vec();
-    let back = match profile.optimizer {
-        Some(optimizer) => vec![row("backward", profile.backward), row("optimizer", optimizer)],
-        None => vec![row("backward and optimizer", profile.backward)],
-    };
-    let mut rows = vec![head, row("data", profile.data), row("forward", profile.forward)];
-    rows.extend(back);
-    rows.push(row("metrics", profile.metrics));
-    rows.push(row("step", profile.step));
-    rows.push(row("matrix products alone", profile.matrix_products));
+    let rows = [
+        head,
+        row("data", profile.data),
+        row("forward", profile.forward),
+        row("backward", profile.backward),
+        row("optimizer", profile.optimizer),
+        row("metrics", profile.metrics),
+        row("step", profile.step),
+        row("Burn's products alone", profile.matrix_products),
+    ];
     format!(
-        "{}\n\n{:.2} times the matrix products alone; {batches} steps, an epoch, take {:.2} s ({} steps timed).",
+        "{}\n\n{:.2} times Burn's matrix products alone; {batches} steps, an epoch, take {:.2} s ({} steps timed).",
         table(&rows),
         profile.step / profile.matrix_products,
         profile.step * batches as f64 / 1e6,

@@ -1,5 +1,6 @@
 //! `kiln doctor`.
 
+use kiln::Fused;
 use kiln_backend::{ALL, compiled_in, has_kernels, is_host, probe};
 use kiln_config::BackendName;
 use kiln_training::{Parity, parity};
@@ -57,7 +58,7 @@ fn examine(backend: BackendName) -> Finding {
     match probe(backend, 0) {
         Err(cause) => finding(None, None, format!("no working device: {cause}"), false),
         Ok(probe) => {
-            let parity = parity(&probe.device, is_host(backend), has_kernels(backend));
+            let parity = parity(&probe.device, Fused::when(has_kernels(backend)));
             let verdict = match (parity.holds(), probe.is_software) {
                 (true, false) => "works".to_owned(),
                 (true, true) => "works, but computes on the CPU: no GPU was found".to_owned(),

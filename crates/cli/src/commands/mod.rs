@@ -15,6 +15,7 @@ mod study;
 mod trace;
 mod train;
 mod watch;
+mod worker;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Worker => worker::worker(),
         Command::Completions { shell } => {
             completions::completions(shell);
             Ok(())

@@ -2,33 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{Run, replace_file};
-use kiln_backend::{Selected, select};
-use kiln_config::Experiment;
-use kiln_data::{Framing, Profile, inputs};
-use kiln_evaluation::{Predictions, StoredModel, load_model, picture_seen, predict as predict_split};
-use kiln_model::Loss;
+use kiln::{Framing, Mlp, Predictions, Run, Trained, of_run, perceptron};
+use kiln_artifacts::replace_file;
+use kiln_evaluation::picture_seen;
 use serde::Serialize;
 
 use crate::arguments::{FramingArgument, Predict};
-use crate::commands::evaluate::{profile, weights};
-use crate::experiment::of_run;
+use crate::commands::evaluate::weights;
 use crate::failure::Failure;
 use crate::output::{print, print_json, say, table};
+use crate::view::DownloadBar;
 
 /// How many classes an answer names.
 const TOP: usize = 3;
 /// A most probable class below this is as good as a guess to most readers.
 const LOW_CONFIDENCE: f32 = 0.6;
-
-/// A network, and what it takes to ask it.
-struct Oracle {
-    experiment: Experiment,
-    profile: Profile,
-    backend: Selected,
-    model: StoredModel,
-    framing: Framing,
-}
 
 /// What came of one file.
 #[derive(Serialize)]
@@ -57,9 +45,14 @@ struct Guess {
 /// Answers for each file that can be read; fails in the end if one could not.
 pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
-    let oracle = Oracle::new(&run, arguments)?;
-    let answers: Vec<Answer> =
-        arguments.files.iter().map(|file| oracle.answer(file, !arguments.no_pictures)).collect();
+    let weights = weights(arguments.ckpt.as_deref(), &of_run(&run)?)?;
+    let trained = Trained::open_with(run, Some(weights), perceptron, &DownloadBar::default())?;
+    let framing = arguments.framing.map(|framing| match framing {
+        FramingArgument::Handwriting => Framing::Handwriting,
+        FramingArgument::Resize => Framing::Resize,
+    });
+    let answer = |file: &PathBuf| answer(&trained, file, framing, !arguments.no_pictures);
+    let answers: Vec<Answer> = arguments.files.iter().map(answer).collect();
     if arguments.json {
         print_json(&answers);
     } else {
@@ -72,48 +65,31 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
     Ok(())
 }
 
-impl Oracle {
-    fn new(run: &Run, arguments: &Predict) -> Result<Self, Failure> {
-        let experiment = of_run(run)?;
-        let backend = select(&experiment.backend)?;
-        let profile = profile(run, &experiment)?;
-        let weights = weights(arguments.ckpt.as_deref(), &experiment)?;
-        let model = load_model(run, &weights, &experiment, &profile, &backend)?;
-        let framing = match arguments.framing {
-            Some(FramingArgument::Handwriting) => Framing::Handwriting,
-            Some(FramingArgument::Resize) => Framing::Resize,
-            None => Framing::of(&profile),
-        };
-        Ok(Self { experiment, profile, backend, model, framing })
-    }
-
-    fn answer(&self, file: &Path, save_picture: bool) -> Answer {
-        let mut answer = Answer { file: file.to_owned(), predictions: Vec::new(), seen: None, error: None };
-        match self.predictions(file) {
-            Ok((predictions, picture)) => {
-                answer.predictions = predictions;
-                if let Some(picture) = picture.filter(|_| save_picture) {
-                    answer.seen = saved(file, &picture);
-                }
+fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, save_picture: bool) -> Answer {
+    let mut answer = Answer { file: file.to_owned(), predictions: Vec::new(), seen: None, error: None };
+    match predictions(trained, file, framing) {
+        Ok((predictions, picture)) => {
+            answer.predictions = predictions;
+            if let Some(picture) = picture.filter(|_| save_picture) {
+                answer.seen = saved(file, &picture);
             }
-            Err(failure) => answer.error = Some(failure.message().to_owned()),
         }
-        answer
+        Err(error) => answer.error = Some(error.to_string()),
     }
+    answer
+}
 
-    /// The predictions for a file, and the picture that the network saw, if it is not the file itself.
-    fn predictions(&self, file: &Path) -> Result<(Vec<Prediction>, Option<Vec<u8>>), Failure> {
-        let inputs = inputs(file, &self.profile, self.framing)?;
-        let loss = Loss::new(&self.experiment.loss, self.profile.classes.len())?;
-        let batch_size = self.experiment.evaluation.batch_size;
-        let Self { model, profile, backend, .. } = self;
-        let found = predict_split(&model.mlp, &loss, profile, &inputs.examples, batch_size, backend);
-        let picture = profile
-            .image_size()
-            .filter(|_| inputs.is_prepared)
-            .map(|size| picture_seen(&inputs.examples, 0, size));
-        Ok(((0..found.len()).map(|at| Prediction::new(&found, at)).collect(), picture))
-    }
+/// The predictions for a file, and the picture that the network saw, if it is not the file itself.
+fn predictions(
+    trained: &Trained<Mlp>,
+    file: &Path,
+    framing: Option<Framing>,
+) -> Result<(Vec<Prediction>, Option<Vec<u8>>), kiln::Error> {
+    let inputs = trained.inputs(file, framing)?;
+    let found = trained.predict(&inputs.examples);
+    let size = trained.profile().image_size().filter(|_| inputs.is_prepared);
+    let picture = size.map(|size| picture_seen(&inputs.examples, 0, size));
+    Ok(((0..found.len()).map(|at| Prediction::new(&found, at)).collect(), picture))
 }
 
 impl Prediction {

@@ -4,9 +4,9 @@ use kiln_artifacts::Run;
 use kiln_evaluation::{read_evaluation, write_report};
 
 use crate::arguments::Report;
-use crate::experiment::of_run;
 use crate::failure::Failure;
 use crate::output::print;
+use kiln::of_run;
 
 /// Writes plots, gallery and report of an evaluation that is there, and prints the report's path.
 pub(crate) fn report(arguments: &Report) -> Result<(), Failure> {

@@ -5,9 +5,9 @@ use kiln_evaluation::findings_of_run;
 use serde_json::json;
 
 use crate::arguments::RunsAction;
-use crate::experiment::of_run;
 use crate::failure::Failure;
 use crate::output::{print, print_json, table};
+use kiln::of_run;
 
 /// Lists, shows or compares runs.
 pub(crate) fn runs(action: &RunsAction) -> Result<(), Failure> {

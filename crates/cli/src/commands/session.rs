@@ -1,45 +1,27 @@
-//! One session of training a run: train, test, plot, report.
+//! A session of training as the program shows it.
 
 use std::io::{IsTerminal, stderr, stdout};
-use std::sync::Arc;
 
-use kiln_artifacts::{
-    Checkpoint, MetricLog, MetricRow, Run, RunLock, RunState, Scope, Status, StopReason, TestFigures,
-    write_metrics_csv,
+use kiln::{
+    Error, Experiment, Finding, Metrics, Observer, Options, Outcome, Session, Silent, StopSignal, perceptron,
 };
-use kiln_backend::Selected;
-use kiln_config::{Experiment, Ui};
-use kiln_data::{DataSet, Profile};
-use kiln_evaluation::{
-    Examination, Finding, Metrics, PassFigures, Weights, findings, load_model, write_epoch_plots,
-    write_report,
-};
-use kiln_training::{Job, Observer, Silent, StopSignal, Trained, unfinished_warmup};
+use kiln_config::Ui;
+use kiln_evaluation::PassFigures;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::arguments::{TrainingManner, UiArgument};
 use crate::failure::Failure;
-use crate::interrupt::{stop_at_end_of_stdin, stop_on_ctrl_c};
+use crate::interrupt::stop_on_ctrl_c;
 use crate::log::log_to;
 use crate::output::{print, print_json, say};
 use crate::view::{Json, Plain};
 
-/// A run that this process has taken, and what it takes to train it.
-pub(crate) struct Session {
-    pub(crate) run: Run,
-    #[expect(dead_code, reason = "held until the session ends, so that no other process trains the run")]
-    pub(crate) lock: RunLock,
-    pub(crate) experiment: Experiment,
-    pub(crate) data: Arc<DataSet>,
-    pub(crate) backend: Selected,
-}
-
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct Printed<'a> {
     run: String,
-    reason: StopReason,
+    reason: kiln::StopReason,
     epochs: usize,
     steps: u64,
     weights_sha256: &'a str,
@@ -47,130 +29,51 @@ struct Outcome<'a> {
     findings: &'a [Finding],
 }
 
-impl Session {
-    /// Trains from `checkpoint`, or from the beginning, and finishes the run if training is over.
-    pub(crate) fn train(
-        self,
-        manner: &TrainingManner,
-        checkpoint: Option<&Checkpoint>,
-    ) -> Result<(), Failure> {
-        log_to(&self.run)?;
-        if let Some(warning) = unfinished_warmup(&self.experiment, &self.data) {
-            say(&format!("warning: {warning}"));
+/// Trains `session` under the eyes that `manner` asks for, and prints what came of it.
+pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Failure> {
+    for notice in session.notices() {
+        say(notice);
+    }
+    log_to(session.run())?;
+    let stop = StopSignal::default();
+    stop_on_ctrl_c(&stop);
+    let ui = wanted_view(manner.ui, session.experiment());
+    let (dashboard, observer) = view(ui);
+    let options = Options { dashboard, observer, stop, report: !manner.no_report, optimizer: None };
+    match session.train(perceptron, options) {
+        Ok(outcome) => {
+            let test = outcome.test.as_ref().map(figures);
+            summary(ui, test, &outcome.findings);
+            print_outcome(&outcome, test, manner.json);
+            if test.is_some() { Ok(()) } else { Err(stopped(&outcome)) }
         }
-        let stop = StopSignal::default();
-        stop_on_ctrl_c(&stop);
-        if manner.stop_with_stdin {
-            stop_at_end_of_stdin(&stop);
-        }
-        let ui = wanted_view(manner.ui, &self.experiment);
-        let (dashboard, observer) = view(ui);
-        let job = Job {
-            run: self.run.clone(),
-            experiment: self.experiment.clone(),
-            data: Arc::clone(&self.data),
-            backend: self.backend.clone(),
-            dashboard,
-            observer,
-            stop,
-        };
-        let trained = match job.train(checkpoint) {
-            Ok(trained) => trained,
-            Err(error) => {
+        Err(error) => {
+            if let Error::Training(_) = &error {
                 // A log that cannot be read must not hide why.
-                let findings = self.findings(None, Some(&error.to_string())).unwrap_or_default();
+                let findings = session.findings(None, Some(&error.to_string())).unwrap_or_default();
                 summary(ui, None, &findings);
-                return Err(error.into());
             }
-        };
-        if is_over(trained.reason) {
-            let metrics = self.finish(&trained, !manner.no_report)?;
-            let findings = self.findings(Some(&metrics), None)?;
-            summary(ui, Some(figures(&metrics)), &findings);
-            self.print_outcome(&trained, Some(figures(&metrics)), &findings, manner.json);
-            return Ok(());
+            Err(error.into())
         }
-        let stopped = self.stopped(&trained);
-        write_metrics_csv(&self.run)?;
-        if !manner.no_report {
-            write_epoch_plots(&self.run)?;
-        }
-        let findings = self.findings(None, None)?;
-        summary(ui, None, &findings);
-        self.print_outcome(&trained, None, &findings, manner.json);
-        Err(stopped)
     }
+}
 
-    /// The test pass, on the checkpoint that `evaluation.ckpt` names.
-    fn finish(&self, trained: &Trained, with_report: bool) -> Result<Metrics, Failure> {
-        let Self { run, experiment, data, backend, .. } = self;
-        let profile = Profile::of(data);
-        let ckpt = Weights::Marked(experiment.evaluation.ckpt);
-        let model = load_model(run, &ckpt, experiment, &profile, backend)?;
-        let examination = Examination { run, experiment, profile: &profile, backend };
-        let (evaluation, gallery) = examination.evaluate("test", &data.test, &model)?;
-        let test = figures(&evaluation.metrics);
-        let row = MetricRow::new(
-            "test",
-            Scope::Epoch,
-            trained.epochs as u64,
-            model.step.unwrap_or(trained.steps),
-            [("loss", test.loss), ("accuracy", test.accuracy)],
-        );
-        let mut log = MetricLog::open_append(run.metrics())?;
-        log.append(&row)?;
-        log.sync()?;
-        let status = Status {
-            test: Some(TestFigures { loss: test.loss, accuracy: test.accuracy }),
-            weights_sha256: Some(trained.weights_sha256.clone()),
-            elapsed_seconds: trained.elapsed_seconds,
-            ..run.status()?
-        };
-        run.write_status(&status)?;
-        write_metrics_csv(run)?;
-        if with_report {
-            write_report(run, "test", experiment, &evaluation, Some(&gallery))?;
-        }
-        // What is finished is complete: a process that is killed before has left a run to resume.
-        run.write_status(&status.stopped(RunState::Finished, trained.reason))?;
-        Ok(evaluation.metrics)
+/// The result on stdout: the run folder, or all of it as JSON.
+fn print_outcome(outcome: &Outcome, test: Option<PassFigures>, as_json: bool) {
+    let run = outcome.run.folder().display().to_string();
+    if !as_json {
+        print(&run);
+        return;
     }
+    let kiln_training::Trained { reason, epochs, steps, weights_sha256, .. } = &outcome.trained;
+    let (reason, epochs, steps) = (*reason, *epochs, *steps);
+    print_json(&Printed { run, reason, epochs, steps, weights_sha256, test, findings: &outcome.findings });
+}
 
-    /// What the metric log says against the run.
-    fn findings(&self, test: Option<&Metrics>, error: Option<&str>) -> Result<Vec<Finding>, Failure> {
-        Ok(findings(&self.run.metric_rows()?, test, &self.experiment, error))
-    }
-
-    /// The result on stdout: the run folder, or all of it as JSON.
-    fn print_outcome(
-        &self,
-        trained: &Trained,
-        test: Option<PassFigures>,
-        findings: &[Finding],
-        as_json: bool,
-    ) {
-        let run = self.run.folder().display().to_string();
-        if as_json {
-            let Trained { reason, epochs, steps, weights_sha256, .. } = trained;
-            let (reason, epochs, steps) = (*reason, *epochs, *steps);
-            print_json(&Outcome { run, reason, epochs, steps, weights_sha256, test, findings });
-        } else {
-            print(&run);
-        }
-    }
-
-    /// Notes that the run was stopped before its end.
-    fn stopped(&self, trained: &Trained) -> Failure {
-        let noted = self
-            .run
-            .status()
-            .and_then(|status| self.run.write_status(&status.stopped(RunState::Interrupted, trained.reason)));
-        if let Err(error) = noted {
-            return error.into();
-        }
-        let run = self.run.folder().display();
-        Failure::interrupted(format!("stopped ({}); `kiln resume {run}` goes on from here", trained.reason))
-    }
+fn stopped(outcome: &Outcome) -> Failure {
+    let run = outcome.run.folder().display();
+    let reason = outcome.trained.reason;
+    Failure::interrupted(format!("stopped ({reason}); `kiln resume {run}` goes on from here"))
 }
 
 /// The view that the command line asks for, or else the experiment.
@@ -227,9 +130,4 @@ pub(crate) fn check_view(ui: Option<UiArgument>, experiment: &Experiment) -> Res
         ));
     }
     Ok(())
-}
-
-/// True when training came to its end, early or not; false when it was stopped and can go on.
-fn is_over(reason: StopReason) -> bool {
-    matches!(reason, StopReason::Completed | StopReason::EarlyStopping | StopReason::MaxSteps)
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use kiln_study::{Findings, Plan, PlanRequest, Study, leaderboard, verdicts};
-use kiln_training::StopSignal;
+use kiln::StopSignal;
+use kiln_study::{Findings, Plan, PlanRequest, Study, Worker, leaderboard, verdicts};
 
 use crate::arguments;
 use crate::experiment::environment;
@@ -24,7 +24,11 @@ pub(crate) fn study(arguments: &arguments::Study) -> Result<(), Failure> {
     stop_on_ctrl_c(&stop);
     let mut view = study_view(arguments.ui);
     let jobs = arguments.jobs.map(usize::from);
-    let findings = study.run(jobs, &|| stop.is_requested(), view.as_mut())?;
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::failed(format!("cannot find the program itself, to start workers: {error}"))
+    })?;
+    let worker = Worker { program, arguments: vec!["worker".to_owned()] };
+    let findings = study.run(jobs, &worker, &|| stop.is_requested(), view.as_mut())?;
     drop(view);
     if arguments.json {
         print_json(&findings);

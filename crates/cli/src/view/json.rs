@@ -1,6 +1,6 @@
 //! A running training as JSON lines.
 
-use kiln_training::{Event, Observer};
+use kiln::{Event, Observer};
 
 use crate::output::say;
 

@@ -1,6 +1,6 @@
 //! A running training as lines of text.
 
-use kiln_training::{Event, Observer};
+use kiln::{Event, Observer};
 
 use crate::output::say;
 

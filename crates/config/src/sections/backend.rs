@@ -15,8 +15,9 @@ pub struct Backend {
     pub device: usize,
     /// Computing threads of a CPU backend. Left out: as many as the machine has cores.
     pub threads: Option<usize>,
-    /// On flex, train and predict with Kiln's own kernels, each layer one pass over memory; false leaves it to
-    /// Burn's tensors, as does a processor without fused multiply-add. The two differ by rounding.
+    /// On flex, compute a layer, the loss and the optimizer's step with Kiln's kernels, each in one pass over memory;
+    /// false leaves them to Burn's own operations, as does a processor without fused multiply-add. The two differ by
+    /// rounding.
     pub fused: bool,
 }
 

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
+    /// Which network: `mlp`, the multilayer perceptron that the other keys of this section describe, or the name under
+    /// which a program of your own brings its Burn module (README, "Your own model").
+    #[serde(skip_serializing_if = "is_mlp")]
+    #[schemars(extend("default" = MLP))]
+    pub name: String,
     /// Units of each hidden layer; an empty list is a linear model.
     pub hidden: Vec<usize>,
     /// Activation after each hidden layer.
@@ -29,9 +34,26 @@ pub struct Model {
     pub dropout_mode: DropoutMode,
 }
 
+/// The name of the multilayer perceptron.
+const MLP: &str = "mlp";
+
+/// Written out, the default would change what a run of the perceptron is known by.
+fn is_mlp(name: &str) -> bool {
+    name == MLP
+}
+
+impl Model {
+    /// Whether this is the multilayer perceptron, the one network that every program of Kiln's has.
+    #[must_use]
+    pub fn is_mlp(&self) -> bool {
+        is_mlp(&self.name)
+    }
+}
+
 impl Default for Model {
     fn default() -> Self {
         Self {
+            name: MLP.to_owned(),
             hidden: vec![512, 128],
             activation: Activation::Relu,
             output: Output::Auto,

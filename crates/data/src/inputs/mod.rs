@@ -5,6 +5,8 @@ mod rows;
 
 use std::path::Path;
 
+use image::GrayImage;
+
 use crate::data_file::DataFile;
 use crate::source::{idx, idx_folder, picture};
 use crate::storage::Storage;
@@ -63,8 +65,49 @@ pub fn inputs(path: &Path, profile: &Profile, framing: Framing) -> Result<Inputs
         Shape::Image { height, width } if name.contains("-idx") || name.contains(".idx") => {
             images_of_idx(path, &name, [*height, *width], profile)
         }
-        Shape::Image { height, width } => picture_of(path, [*height, *width], profile, framing),
+        Shape::Image { height, width } => {
+            picture_of(picture::read(path)?, path, [*height, *width], profile, framing)
+        }
     }
+}
+
+/// The example in the bytes of a PNG or JPEG picture; see [`inputs`].
+///
+/// # Errors
+/// Where they cannot be decoded, show nothing, or the network takes no pictures.
+pub fn inputs_of_picture(bytes: &[u8], profile: &Profile, framing: Framing) -> Result<Inputs, DataError> {
+    let place = Path::new("the picture");
+    match profile.image_size() {
+        Some(size) => picture_of(picture::grey(bytes, place)?, place, size, profile, framing),
+        None => {
+            let fault =
+                Fault::new(place, "the columns of a table, on which the network was trained", "a picture");
+            Err(DataError::Picture(fault))
+        }
+    }
+}
+
+/// The examples whose features follow each other in `values`: raw, as the source has them, pixels from 0 to 255 row by
+/// row or the columns of a table in their order.
+///
+/// # Errors
+/// Where they are not whole examples, or one is not finite.
+pub fn inputs_of_values(values: &[f32], profile: &Profile) -> Result<Inputs, DataError> {
+    let place = Path::new("the values");
+    let features = profile.shape.features();
+    if values.is_empty() || !values.len().is_multiple_of(features) {
+        let expected = format!("{features} values for each example");
+        return Err(DataError::CsvRagged(Fault::new(place, expected, format!("{} in all", values.len()))));
+    }
+    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        let fault = Fault::new(place, "finite numbers", values[index].to_string());
+        return Err(DataError::CsvNumber(fault.place(format!("value {index}"))));
+    }
+    // Of the digits' pixels the greatest is 16.
+    let scale = profile.greatest_pixel.map_or(1.0, |greatest| f32::from(greatest) / f32::from(u8::MAX));
+    let count = values.len() / features;
+    let values = values.iter().map(|value| value * scale).collect();
+    Ok(unlabelled(Storage::floats(features, values), count, false))
 }
 
 fn unlabelled(storage: Storage, count: usize, is_prepared: bool) -> Inputs {
@@ -88,12 +131,12 @@ fn images_of_idx(
 }
 
 fn picture_of(
+    grey: GrayImage,
     path: &Path,
     [height, width]: [usize; 2],
     profile: &Profile,
     framing: Framing,
 ) -> Result<Inputs, DataError> {
-    let grey = picture::read(path)?;
     let has_size = grey.dimensions() == (width as u32, height as u32);
     let (mut pixels, is_prepared) = match framing {
         Framing::Resize => (picture::resized(grey, [height, width]).into_raw(), !has_size),

@@ -96,7 +96,8 @@ fn content(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(DataError::read(path))
 }
 
-fn grey(content: &[u8], path: &Path) -> Result<GrayImage, DataError> {
+/// The same from the bytes of a picture; `path` is what messages call it.
+pub(crate) fn grey(content: &[u8], path: &Path) -> Result<GrayImage, DataError> {
     let picture = decoded(content).map_err(|error| {
         let expected = format!("a PNG or JPEG picture of at most {MOST_SIDE} pixels a side");
         let fault = Fault::new(path, expected, error.to_string());

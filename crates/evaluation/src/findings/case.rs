@@ -18,8 +18,8 @@ pub(super) struct Case<'a> {
     pub(super) epochs: Vec<&'a MetricRow>,
     /// Validation figures by epoch.
     pub(super) validation: Vec<&'a MetricRow>,
-    /// Weight layers of which the log has figures.
-    pub(super) layers: usize,
+    /// Layers of which the log has figures, such as `layers.0`: those with numbers in their order.
+    pub(super) layers: Vec<String>,
     pub(super) test: Option<&'a Metrics>,
     pub(super) experiment: &'a Experiment,
     pub(super) error: Option<&'a str>,
@@ -37,7 +37,10 @@ impl<'a> Case<'a> {
         };
         let intervals = of("train", Scope::Interval);
         Self {
-            layers: intervals.iter().map(|row| layer_count(row)).max().unwrap_or(0),
+            layers: intervals
+                .iter()
+                .rfind(|row| !layer_names(row).is_empty())
+                .map_or_else(Vec::new, |row| layer_names(row)),
             intervals,
             epochs: of("train", Scope::Epoch),
             validation: of("validation", Scope::Epoch),
@@ -48,7 +51,7 @@ impl<'a> Case<'a> {
     }
 
     /// A figure of a layer at each measurement that has it; finite ones alone.
-    pub(super) fn layer_series(&self, layer: usize, name: &str) -> Vec<f64> {
+    pub(super) fn layer_series(&self, layer: &str, name: &str) -> Vec<f64> {
         let values = self.intervals.iter().filter_map(|row| layer_figure(row, layer, name));
         values.filter(|value| value.is_finite()).collect()
     }
@@ -90,12 +93,22 @@ impl<'a> Case<'a> {
     /// Whether training figures were measured with units dropped. Without hidden layers there are none to drop.
     pub(super) fn has_dropout(&self) -> bool {
         let model = &self.experiment.model;
-        model.dropout > 0.0 && !model.hidden.is_empty()
+        model.is_mlp() && model.dropout > 0.0 && !model.hidden.is_empty()
     }
 
     /// Epochs that were trained.
     pub(super) fn epochs_done(&self) -> u64 {
         self.epochs.last().map_or(0, |row| row.epoch)
+    }
+
+    /// The first and the last layer, where the layers' names say their order: all are of one list.
+    pub(super) fn ends(&self) -> Option<[&str; 2]> {
+        let (first, last) = (self.layers.first()?, self.layers.last()?);
+        let prefix = |layer: &str| numbered(layer).map(|(prefix, _)| prefix.to_owned());
+        let common = prefix(first)?;
+        let is_list =
+            first != last && self.layers.iter().all(|layer| prefix(layer).as_ref() == Some(&common));
+        is_list.then_some([first, last])
     }
 
     /// [`Severity::Failure`] for what left a network that learned next to nothing.
@@ -106,12 +119,25 @@ impl<'a> Case<'a> {
 }
 
 /// A figure of a layer: `layers.0.weight_norm`.
-pub(super) fn layer_figure(row: &MetricRow, layer: usize, name: &str) -> Option<f64> {
-    row.figure(&format!("layers.{layer}.{name}"))
+pub(super) fn layer_figure(row: &MetricRow, layer: &str, name: &str) -> Option<f64> {
+    row.figure(&format!("{layer}.{name}"))
 }
 
-fn layer_count(row: &MetricRow) -> usize {
-    row.figures.keys().filter(|name| name.starts_with("layers.") && name.ends_with(".weight_norm")).count()
+/// The layers of which `row` has figures: those with numbers in their order, others by name.
+pub(crate) fn layer_names(row: &MetricRow) -> Vec<String> {
+    let names = row.figures.keys().filter_map(|name| name.strip_suffix(".weight_norm"));
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort_by_key(|name| match numbered(name) {
+        Some((prefix, number)) => (prefix.to_owned(), number),
+        None => (name.clone(), 0),
+    });
+    names
+}
+
+/// `layers.3` as `layers` and 3.
+fn numbered(layer: &str) -> Option<(&str, usize)> {
+    let (prefix, number) = layer.rsplit_once('.')?;
+    Some((prefix, number.parse().ok()?))
 }
 
 fn class_count(experiment: &Experiment) -> Option<usize> {
@@ -157,8 +183,8 @@ mod tests {
         let log = TestLog::default().layers(&[(0.1, 1.0), (0.2, 1.0), (f64::NAN, 1.0)]);
         let experiment = Experiment::default();
         let case = Case::new(&log.rows, None, &experiment, None);
-        assert_eq!(case.layers, 3);
-        assert_eq!(case.layer_series(1, "gradient_norm"), [0.2]);
-        assert!(case.layer_series(2, "gradient_norm").is_empty());
+        assert_eq!(case.layers, ["layers.0", "layers.1", "layers.2"]);
+        assert_eq!(case.layer_series("layers.1", "gradient_norm"), [0.2]);
+        assert!(case.layer_series("layers.2", "gradient_norm").is_empty());
     }
 }

@@ -81,11 +81,11 @@ fn lost_accuracy(case: &Case<'_>) -> Option<(f64, f64)> {
 fn is_pulled_down(case: &Case<'_>) -> bool {
     let Experiment { loss, optimizer, .. } = case.experiment;
     let is_penalized = loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.effective_weight_decay() > 0.0;
-    let shrank = |layer: usize| {
+    let shrank = |layer: &String| {
         let norms = case.layer_series(layer, "weight_norm");
         norms.first().zip(norms.last()).is_some_and(|(first, last)| last < first)
     };
-    is_penalized && case.layers > 0 && (0..case.layers).all(shrank)
+    is_penalized && !case.layers.is_empty() && case.layers.iter().all(shrank)
 }
 
 #[cfg(test)]

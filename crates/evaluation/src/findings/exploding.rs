@@ -72,7 +72,7 @@ fn gradients(case: &Case<'_>) -> Option<Found> {
 
 /// The layer whose weights grew most, where they still grew exponentially at the end.
 fn weights(case: &Case<'_>) -> Option<Found> {
-    let layers = (0..case.layers).filter_map(|layer| {
+    let layers = case.layers.iter().filter_map(|layer| {
         let norms = case.layer_series(layer, "weight_norm");
         let streak = norms.len().checked_sub(WEIGHT_STREAK + 1)?;
         let (low, _) = extremes(&norms)?;
@@ -82,7 +82,7 @@ fn weights(case: &Case<'_>) -> Option<Found> {
     });
     let (layer, first, last) = layers.max_by(|one, other| one.2.total_cmp(&other.2))?;
     let statement = format!(
-        "{}The weights of layers.{layer} grow exponentially: their norm went from {} to {} and rose by half or \
+        "{}The weights of {layer} grow exponentially: their norm went from {} to {} and rose by half or \
          more at each of the last {WEIGHT_STREAK} measurements.",
         if gradients(case).is_some() { " " } else { "" },
         short(first),

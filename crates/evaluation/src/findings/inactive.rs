@@ -95,31 +95,28 @@ fn finding(
     severity: Severity,
     statement: String,
     remedy: &Remedies<'_>,
-    layers: &[(usize, f64)],
+    layers: &[(&str, f64)],
 ) -> Finding {
-    let names: Vec<String> = layers.iter().map(|(layer, _)| format!("layers.{layer}")).collect();
-    let evidence: Vec<(&str, f64)> =
-        names.iter().map(String::as_str).zip(layers.iter().map(|(_, share)| *share)).collect();
-    Finding::new(kind, severity, statement, remedy.words(), &evidence)
+    Finding::new(kind, severity, statement, remedy.words(), layers)
 }
 
 /// Layers whose share was at least `limit` in each of the latest measurements, each with the least of them. Of
 /// fewer measurements, only whole layers: at its start a deep network may well answer all of a batch alike.
-fn inactive_layers(case: &Case<'_>, name: &str, limit: f64) -> Vec<(usize, f64)> {
-    let least = |layer: usize| {
+fn inactive_layers<'a>(case: &'a Case<'_>, name: &str, limit: f64) -> Vec<(&'a str, f64)> {
+    let least = |layer: &str| {
         let series = case.layer_series(layer, name);
         let (least, _) = extremes(latest(&series, LATEST))?;
         (series.len() >= LATEST || least >= WHOLE).then_some(least)
     };
-    let layers = (0..case.layers).filter_map(|layer| Some((layer, least(layer)?)));
+    let layers = case.layers.iter().filter_map(|layer| Some((layer.as_str(), least(layer)?)));
     layers.filter(|(_, share)| *share >= limit).collect()
 }
 
 /// `63 % of the units of layers.0 and 54 % of layers.1`.
-fn shares(layers: &[(usize, f64)], what: &str) -> String {
+fn shares(layers: &[(&str, f64)], what: &str) -> String {
     let words = layers.iter().enumerate().map(|(index, (layer, share))| {
         let what = if index == 0 { format!("the {what} of ") } else { String::new() };
-        format!("{} of {what}layers.{layer}", percent(*share))
+        format!("{} of {what}{layer}", percent(*share))
     });
     listed(&words.collect::<Vec<_>>(), "and")
 }

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Metrics;
 use case::Case;
+pub(crate) use case::layer_names;
 
 /// Something that a run's figures say of how it went.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]

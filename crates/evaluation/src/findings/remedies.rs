@@ -25,8 +25,12 @@ impl<'a> Remedies<'a> {
         listed(&self.steps, "or")
     }
 
+    /// A remedy that names a key of the perceptron is none for another network.
     pub(super) fn step(mut self, words: impl Into<String>) -> Self {
-        self.steps.push(words.into());
+        let words = words.into();
+        if self.experiment.model.is_mlp() || !words.contains("model.") {
+            self.steps.push(words);
+        }
         self
     }
 

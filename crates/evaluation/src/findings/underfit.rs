@@ -101,7 +101,7 @@ fn fall_per_epoch(case: &Case<'_>) -> Option<f64> {
 /// The median over the run of the greatest update ratio of a layer.
 fn typical_update(case: &Case<'_>) -> Option<f64> {
     let layers: Vec<Vec<f64>> =
-        (0..case.layers).map(|layer| case.layer_series(layer, "update_ratio")).collect();
+        case.layers.iter().map(|layer| case.layer_series(layer, "update_ratio")).collect();
     let measurements = layers.iter().map(Vec::len).min()?;
     let greatest =
         |index: usize| Some(extremes(&layers.iter().map(|series| series[index]).collect::<Vec<_>>())?.1);

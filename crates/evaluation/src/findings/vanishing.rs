@@ -27,8 +27,8 @@ pub(super) fn find(case: &Case<'_>, is_saturated: bool) -> Option<Finding> {
     if has_dead_layer(case) {
         return None;
     }
-    let ratios: Vec<f64> =
-        case.intervals.iter().filter_map(|row| first_over_last(row, case.layers)).collect();
+    let ends = case.ends()?;
+    let ratios: Vec<f64> = case.intervals.iter().filter_map(|row| first_over_last(row, ends)).collect();
     let first = *ratios.first()?;
     let now = median(latest(&ratios, LATEST))?;
     if first >= VANISHING_RATIO || now >= VANISHING_RATIO {
@@ -45,10 +45,10 @@ pub(super) fn find(case: &Case<'_>, is_saturated: bool) -> Option<Finding> {
     Some(Finding::new(FindingKind::Vanishing, case.severity(), statement, remedy, &evidence))
 }
 
-fn first_over_last(row: &MetricRow, layers: usize) -> Option<f64> {
+fn first_over_last(row: &MetricRow, [first, last]: [&str; 2]) -> Option<f64> {
     let relative =
         |layer| Some(layer_figure(row, layer, "gradient_norm")? / layer_figure(row, layer, "weight_norm")?);
-    let ratio: f64 = relative(0)? / relative(layers.checked_sub(2)? + 1)?;
+    let ratio: f64 = relative(first)? / relative(last)?;
     ratio.is_finite().then_some(ratio)
 }
 

@@ -35,7 +35,7 @@ pub(super) fn headline(story: &Story<'_>) -> Markup {
             }
         }
         @if let Some(active) = &metrics.dropout_active {
-            @if story.experiment.model.dropout > 0.0 {
+            @if story.experiment.model.is_mlp() && story.experiment.model.dropout > 0.0 {
                 p.note {
                     "With dropout left on, as some published figures were measured: accuracy "
                     (figure(Some(active.accuracy))) ", loss " (figure(active.loss)) "."

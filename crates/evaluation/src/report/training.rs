@@ -5,6 +5,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::Story;
 use super::page::Section;
+use crate::findings::layer_names;
 
 /// Figures of a layer as the metric log names them, and as people do.
 const LAYER_FIGURES: [(&str, &str); 5] = [
@@ -24,7 +25,7 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
         div.charts { @for chart in charts { div { (PreEscaped(chart)) } } }
         p.note {
             "Training figures are measured while the weights move"
-            @if story.experiment.model.dropout > 0.0 { " and with dropout on" }
+            @if story.experiment.model.is_mlp() && story.experiment.model.dropout > 0.0 { " and with dropout on" }
             "; validation figures after the epoch, in inference mode."
         }
         (layers(&story.rows))
@@ -34,18 +35,18 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
 
 /// The layers at the last measurement.
 fn layers(rows: &[MetricRow]) -> Markup {
-    let last = rows.iter().rfind(|row| row.scope == Scope::Interval && of(row, 0, "weight_norm").is_some());
-    let Some(row) = last else { return html! {} };
-    let count = (0..row.figures.len()).take_while(|layer| of(row, *layer, "weight_norm").is_some()).count();
+    let is_measured = |row: &&MetricRow| row.scope == Scope::Interval && !layer_names(row).is_empty();
+    let Some(row) = rows.iter().rfind(is_measured) else { return html! {} };
+    let names = layer_names(row);
     let known: Vec<(&str, &str)> = LAYER_FIGURES
         .into_iter()
-        .filter(|(figure, _)| (0..count).any(|layer| of(row, layer, figure).is_some()))
+        .filter(|(figure, _)| names.iter().any(|layer| of(row, layer, figure).is_some()))
         .collect();
     html! {
         h3 { "Layers at the last measurement (step " (row.step) ")" }
         div.wide { table {
             tr { th { "layer" } @for (_, words) in &known { th { (words) } } }
-            @for layer in 0..count {
+            @for layer in &names {
                 tr {
                     td { (layer) }
                     @for (figure, _) in &known { td { (cell(figure, of(row, layer, figure))) } }
@@ -55,8 +56,8 @@ fn layers(rows: &[MetricRow]) -> Markup {
     }
 }
 
-fn of(row: &MetricRow, layer: usize, figure: &str) -> Option<f64> {
-    row.figure(&format!("layers.{layer}.{figure}"))
+fn of(row: &MetricRow, layer: &str, figure: &str) -> Option<f64> {
+    row.figure(&format!("{layer}.{figure}"))
 }
 
 fn cell(figure: &str, value: Option<f64>) -> String {

@@ -1,5 +1,6 @@
 //! Backpropagation by hand, done by the program: one example through a small network, every quantity named.
 
+mod activation;
 mod file;
 mod network;
 mod quantity;

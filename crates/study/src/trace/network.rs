@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use kiln_config::{Activation, DropoutMode};
-use kiln_model::activate;
 
+use super::activation::activate;
 use super::file::{TraceFile, TraceLayer};
 use super::quantity::{Kind, Quantity, Trace};
 

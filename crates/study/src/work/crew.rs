@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cell::Cell;
 use super::leash::Leash;
-use super::worker::Workshop;
+use super::worker::{Worker, Workshop};
 use crate::{CellEnd, Progress, StudyError, View};
 
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(50);
@@ -22,15 +22,14 @@ pub(crate) struct Shift {
     pub(crate) was_stopped: bool,
 }
 
-/// Works off every cell that is not finished, `jobs` at a time. Cells with one and the same folder are one.
+/// Works off every cell that is not finished, with `jobs` workers at a time. Cells with one and the same folder are one.
 pub(crate) fn work(
     cells: &[Cell],
     jobs: usize,
+    worker: &Worker,
     is_stop_asked: &dyn Fn() -> bool,
     view: &mut dyn View,
 ) -> Result<Shift, StudyError> {
-    let program =
-        std::env::current_exe().map_err(|cause| StudyError::NoWorker { program: "kiln".into(), cause })?;
     let mut seen = Vec::new();
     let is_first = |cell: &Cell| {
         !seen.contains(&cell.folder) && {
@@ -44,7 +43,7 @@ pub(crate) fn work(
     let finished = distinct.iter().filter(|&&distinct| distinct).count() - open.len();
     view.show(&Progress::Planned { cells: finished + open.len(), finished, jobs });
     let leash = Leash::new();
-    let workshop = Workshop { program, leash: &leash };
+    let workshop = Workshop { worker, leash: &leash };
     let queue = Mutex::new(open);
     let (sender, receiver) = channel();
     let mut shift = Shift::default();

@@ -1,39 +1,31 @@
-//! One `kiln` process that trains one cell.
+//! One process that trains one cell.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 
-use kiln_artifacts::RunState;
+use kiln::{Event, RunState};
 use kiln_config::RESERVED_VARIABLES;
-use serde::Deserialize;
 
 use super::cell::Cell;
 use super::leash::Leash;
+use super::order::{Message, Order, WorkerEnd};
 use crate::{CellEnd, Progress, StudyError};
 
-/// The exit code of a run that was asked to stop.
-const INTERRUPTED: i32 = 130;
+/// The program that works for a study: it reads an [`Order`] from its standard input, carries it out, stops when that
+/// input ends, and writes every [`Message`] as a line to its standard error.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
 
 /// The program that trains, and how its processes are asked to stop.
 pub(crate) struct Workshop<'a> {
-    pub(crate) program: PathBuf,
+    pub(crate) worker: &'a Worker,
     pub(crate) leash: &'a Leash,
-}
-
-/// What is read of an event line; see `kiln_training::Event`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Line {
-    event: String,
-    epoch: f64,
-    epochs: f64,
-    examples_done: f64,
-    examples: f64,
-    loss: Option<f64>,
-    accuracy: Option<f64>,
-    train_loss: Option<f64>,
-    train_accuracy: Option<f64>,
 }
 
 impl Workshop<'_> {
@@ -51,30 +43,31 @@ impl Workshop<'_> {
             return Ok(CellEnd::finished(run));
         }
         tell(Progress::Started { cell: index, name: cell.name.clone(), resumed: before.is_some() });
-        let mut command = Command::new(&self.program);
-        match &before {
-            Some((run, _)) => command.arg("resume").arg(run.folder()),
-            None => command.arg("train").arg(cell.experiment_toml()),
+        let order = Order {
+            artifacts: cell.folder.clone(),
+            experiment: cell.experiment_toml(),
+            resume: before.map(|(run, _)| run.folder().to_owned()),
         };
-        command.arg("--artifacts").arg(&cell.folder).args([
-            "--ui",
-            "json",
-            "--no-report",
-            "--stop-with-stdin",
-        ]);
+        let mut command = Command::new(&self.worker.program);
+        command.args(&self.worker.arguments);
         settle(&mut command);
         command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::piped());
-        let mut child =
-            command.spawn().map_err(|cause| StudyError::NoWorker { program: self.program.clone(), cause })?;
+        let no_worker = |cause| StudyError::NoWorker { program: self.worker.program.clone(), cause };
+        let mut child = command.spawn().map_err(no_worker)?;
         // The command keeps its copy of the locked output open.
         drop(command);
-        self.leash.hold(index, child.stdin.take());
-        let talk = child.stderr.take().map(|stderr| listen(index, BufReader::new(stderr), tell));
+        self.leash.hold(index, child.stdin.take().and_then(|input| handed_over(&order, input)));
+        let last = child.stderr.take().map(|stderr| listen(index, BufReader::new(stderr), tell));
         let status = child.wait();
         self.leash.drop(index);
-        let status = status.map_err(|cause| StudyError::NoWorker { program: self.program.clone(), cause })?;
-        Ok(end(cell, status, &talk.unwrap_or_default()))
+        Ok(end(cell, status.map_err(no_worker)?, last.unwrap_or_default()))
     }
+}
+
+/// Hands the order over; none where the worker is gone already, which its status will say.
+fn handed_over(order: &Order, mut input: ChildStdin) -> Option<ChildStdin> {
+    let line = serde_json::to_string(order).expect("an order is plain data");
+    writeln!(input, "{line}").ok().map(|()| input)
 }
 
 /// A worker's file says everything: variables that the study itself obeyed must not be obeyed again. It has a
@@ -90,49 +83,65 @@ fn settle(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
-/// Passes progress on until the worker closes its stderr. Gives the error that it named last, if any: whoever is
-/// killed names none, and other talk is no reason.
-fn listen(index: usize, lines: impl BufRead, tell: &dyn Fn(Progress)) -> String {
-    let mut last = String::new();
+/// What a worker said last.
+#[derive(Debug, Default, PartialEq)]
+struct LastWords {
+    /// How it ended; none where it was killed.
+    end: Option<WorkerEnd>,
+    /// The last line that was not a message, such as that of a panic.
+    talk: String,
+}
+
+/// Passes progress on until the worker closes its stderr.
+fn listen(index: usize, lines: impl BufRead, tell: &dyn Fn(Progress)) -> LastWords {
+    let mut last = LastWords::default();
     for line in lines.lines().map_while(Result::ok) {
-        match serde_json::from_str::<Line>(&line) {
-            Ok(line) => tell(line.progress(index)),
-            Err(_) if line.starts_with("error: ") => last = line,
-            Err(_) => {}
+        match serde_json::from_str::<Message>(&line) {
+            Ok(Message::Event(event)) => tell(progress(index, &event)),
+            Ok(Message::Ended(end)) => last.end = Some(end),
+            Err(_) => last.talk = line,
         }
     }
     last
 }
 
-impl Line {
-    fn progress(&self, cell: usize) -> Progress {
-        let whole = if self.event == "epoch" || self.event == "stopped" { 1.0 } else { 0.0 };
-        let within = if self.examples > 0.0 { self.examples_done / self.examples } else { whole };
-        let done = if self.event == "started" { self.epoch - 1.0 } else { self.epoch - 1.0 + within };
-        Progress::Advanced {
-            cell,
-            share: if self.epochs > 0.0 { (done / self.epochs).clamp(0.0, 1.0) } else { 0.0 },
-            epoch: self.epoch as u64,
-            epochs: self.epochs as u64,
-            loss: self.loss.or(self.train_loss),
-            accuracy: self.accuracy.or(self.train_accuracy),
+fn progress(cell: usize, event: &Event) -> Progress {
+    let advanced = |done: f64, epoch: usize, epochs: usize, loss, accuracy| Progress::Advanced {
+        cell,
+        share: if epochs > 0 { (done / epochs as f64).clamp(0.0, 1.0) } else { 0.0 },
+        epoch: epoch as u64,
+        epochs: epochs as u64,
+        loss,
+        accuracy,
+    };
+    match *event {
+        Event::Started { epoch, epochs, .. } => advanced(epoch as f64 - 1.0, epoch, epochs, None, None),
+        Event::Interval { epoch, epochs, examples_done, examples, loss, accuracy, .. } => {
+            let within = if examples > 0 { examples_done as f64 / examples as f64 } else { 0.0 };
+            advanced(epoch as f64 - 1.0 + within, epoch, epochs, Some(loss), Some(accuracy))
         }
+        Event::Epoch { epoch, epochs, train_loss, train_accuracy, .. } => {
+            advanced(epoch as f64, epoch, epochs, Some(train_loss), Some(train_accuracy))
+        }
+        Event::Stopped { epochs, .. } => advanced(epochs as f64, epochs, epochs, None, None),
     }
 }
 
-fn end(cell: &Cell, status: ExitStatus, last_words: &str) -> CellEnd {
+fn end(cell: &Cell, status: ExitStatus, last: LastWords) -> CellEnd {
     let run = cell.run();
     if let Some((run, RunState::Finished)) = &run {
         return CellEnd::finished(run);
     }
-    if status.code() == Some(INTERRUPTED) {
-        return CellEnd::Stopped;
-    }
-    let noted = run.and_then(|(run, _)| run.status().ok()?.error);
-    let said = || last_words.trim_start_matches("error: ").to_owned();
-    let error = noted.unwrap_or_else(said);
-    CellEnd::Failed {
-        error: if error.is_empty() { format!("the worker ended with {status}") } else { error },
+    match last.end {
+        Some(WorkerEnd::Stopped) => CellEnd::Stopped,
+        Some(WorkerEnd::Failed(error)) => CellEnd::Failed { error },
+        Some(WorkerEnd::Finished) | None => {
+            let noted = run.and_then(|(run, _)| run.status().ok()?.error);
+            let talk = if last.talk.is_empty() { String::new() } else { format!(": {}", last.talk) };
+            CellEnd::Failed {
+                error: noted.unwrap_or_else(|| format!("the worker ended with {status}{talk}")),
+            }
+        }
     }
 }
 
@@ -145,12 +154,38 @@ mod tests {
     #[test]
     fn events_become_shares_of_the_whole_and_talk_is_kept() {
         let told = RefCell::new(Vec::new());
-        let lines = "{\"event\":\"started\",\"epoch\":1,\"epochs\":4,\"step\":0,\"examples\":100}\n\
-                     {\"event\":\"interval\",\"epoch\":2,\"epochs\":4,\"examples_done\":50,\"examples\":100,\"loss\":1.0}\n\
-                     {\"event\":\"epoch\",\"epoch\":2,\"epochs\":4,\"train_loss\":0.5,\"validation_loss\":null}\n\
-                     error: no space\nflex on CPU\n";
+        let interval = Event::Interval {
+            epoch: 2,
+            epochs: 4,
+            examples_done: 50,
+            examples: 100,
+            loss: 1.0,
+            accuracy: 0.5,
+            lr: 0.1,
+            gradient_norm: 1.0,
+            examples_per_second: 10.0,
+        };
+        let epoch = Event::Epoch {
+            epoch: 2,
+            epochs: 4,
+            train_loss: 0.5,
+            train_accuracy: 0.5,
+            validation_loss: None,
+            validation_accuracy: None,
+            seconds: 1.0,
+            best: true,
+        };
+        let messages = [
+            Message::Event(Event::Started { epoch: 1, epochs: 4, step: 0, examples: 100 }),
+            Message::Event(interval),
+            Message::Event(epoch),
+            Message::Ended(WorkerEnd::Failed("no space".to_owned())),
+        ];
+        let lines = messages.iter().map(|message| serde_json::to_string(message).unwrap() + "\n");
+        let lines = lines.collect::<String>() + "flex on CPU\n";
         let last = listen(0, lines.as_bytes(), &|progress| told.borrow_mut().push(progress));
-        assert_eq!(last, "error: no space");
+        assert_eq!(last.end, Some(WorkerEnd::Failed("no space".to_owned())));
+        assert_eq!(last.talk, "flex on CPU");
         let shares: Vec<f64> = told
             .borrow()
             .iter()

@@ -1,4 +1,4 @@
-//! Activation functions by name.
+//! Activation functions by name, as Burn has them.
 
 use burn::tensor::{Tensor, activation};
 use kiln_config::Activation;
@@ -7,8 +7,7 @@ use kiln_config::Activation;
 const LEAKY_SLOPE: f64 = 0.01;
 
 /// Applies `function` to every entry; the shape stays.
-#[must_use]
-pub fn activate(function: Activation, tensor: Tensor<2>) -> Tensor<2> {
+pub(super) fn activate(function: Activation, tensor: Tensor<2>) -> Tensor<2> {
     match function {
         Activation::Relu => activation::relu(tensor),
         Activation::Tanh => activation::tanh(tensor),

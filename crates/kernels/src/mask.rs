@@ -1,7 +1,6 @@
-//! Dropout's mask: a pure function of (seed, step, layer).
+//! Dropout's masks: pure functions of a random stream, which has no state.
 
-use kiln_config::DropoutMode;
-use kiln_config::random::{Purpose, Stream};
+use kiln_config::random::Stream;
 
 /// Random bits spent on a unit: the drop probability is met to 1 / 65,536.
 const BITS: usize = 16;
@@ -10,52 +9,15 @@ const UNITS: usize = 64 / BITS;
 /// Words that are drawn side by side.
 const BLOCK: usize = 8;
 
-/// What a forward pass is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// Every unit is kept: validation, test, prediction.
-    Inference,
-    /// Units are dropped with the mask of this step: training, or a test with dropout left on.
-    Training {
-        /// Batches trained on before this one.
-        step: u64,
-    },
-}
-
-/// Dropout after every hidden activation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Dropout {
-    /// Probability that a unit is dropped, in [0, 1).
-    pub probability: f64,
-    /// Where the scaling happens.
-    pub mode: DropoutMode,
-    /// Seed of the masks.
-    pub seed: u64,
-}
-
-impl Dropout {
-    /// What a unit's output is multiplied by in inference.
-    #[must_use]
-    pub fn inference_factor(&self) -> f32 {
-        match self.mode {
-            DropoutMode::Inverted => 1.0,
-            DropoutMode::Standard => (1.0 - self.probability) as f32,
-        }
-    }
-
-    /// The mask of `layer`, from 0, in `step`.
-    #[must_use]
-    pub fn mask(&self, step: u64, layer: usize) -> DropoutMask {
-        let keep = 1.0 - self.probability;
-        DropoutMask {
-            stream: Stream::new(self.seed, Purpose::Dropout, &[step, layer as u64]),
-            threshold: (keep * f64::from(1_u32 << BITS)).round() as u32,
-            kept_value: match self.mode {
-                DropoutMode::Inverted => (1.0 / keep) as f32,
-                DropoutMode::Standard => 1.0,
-            },
-        }
-    }
+/// What dropout does to a layer's outputs in one pass.
+#[derive(Clone, Debug)]
+pub enum Dropping {
+    /// Nothing.
+    None,
+    /// All are multiplied by this.
+    Scale(f32),
+    /// Each is multiplied by what the mask has for it.
+    Mask(DropoutMask),
 }
 
 /// Which units of a layer are kept in a step, and what they are multiplied by.
@@ -66,7 +28,29 @@ pub struct DropoutMask {
     kept_value: f32,
 }
 
+/// Factors that are made and used together.
+const FACTORS: usize = 256;
+
 impl DropoutMask {
+    /// Keeps each unit with probability `keep`, in (0, 1], as `stream` draws, and multiplies it by `kept_value`.
+    #[must_use]
+    pub fn new(stream: Stream, keep: f64, kept_value: f32) -> Self {
+        Self { stream, threshold: (keep * f64::from(1_u32 << BITS)).round() as u32, kept_value }
+    }
+
+    /// Multiplies the outputs from number `position` on, and their slopes, if there are any.
+    #[inline(always)]
+    pub(crate) fn multiply(&self, position: usize, values: &mut [f32], slopes: &mut [f32]) {
+        let mut slopes = slopes.chunks_mut(FACTORS);
+        for (piece, values) in values.chunks_mut(FACTORS).enumerate() {
+            let mut factors = [0.0; FACTORS];
+            let factors = &mut factors[..values.len()];
+            self.fill(position + piece * FACTORS, factors);
+            multiply(values, factors);
+            multiply(slopes.next().unwrap_or_default(), factors);
+        }
+    }
+
     /// Writes what the outputs from number `position` on, counted over the whole batch row after row, are multiplied
     /// by: 0 where dropped.
     #[inline(always)]
@@ -112,14 +96,23 @@ impl DropoutMask {
     }
 }
 
+#[inline(always)]
+fn multiply(values: &mut [f32], factors: &[f32]) {
+    for (value, factor) in values.iter_mut().zip(factors) {
+        *value *= factor;
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use kiln_config::random::Purpose;
+
     use super::*;
 
     fn mask(start: usize, end: usize) -> Vec<f32> {
-        let dropout = Dropout { probability: 0.2, mode: DropoutMode::Inverted, seed: 1 };
+        let mask = DropoutMask::new(Stream::new(1, Purpose::Dropout, &[3, 0]), 0.8, 1.25);
         let mut factors = vec![f32::NAN; end - start];
-        dropout.mask(3, 0).fill(start, &mut factors);
+        mask.fill(start, &mut factors);
         factors
     }
 

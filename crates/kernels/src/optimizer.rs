@@ -1,18 +1,22 @@
-//! The optimizers: one parameter's step, as PyTorch defines it.
+//! The optimizers as PyTorch defines them, each one of Burn's.
 
+use burn::backend::Flex;
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use kiln_config::OptimizerName;
-use kiln_cpu::Rule;
 
-use super::host;
+use crate::Fused;
+use crate::buffers::recycle;
+use crate::rule::Rule;
 
 /// An update rule with its constants; works on a parameter of any shape.
+///
+/// On flex it is one pass over the parameter's own memory; elsewhere, and where the kernels are off, tensor operations.
 #[derive(Clone, Debug)]
 pub struct UpdateRule {
     config: kiln_config::Optimizer,
     rule: Rule,
-    on_host: bool,
+    fused: Fused,
 }
 
 /// What a rule remembers of one parameter.
@@ -27,82 +31,61 @@ pub struct Moments<const D: usize> {
 }
 
 /// A parameter's values with what the rule remembers of them.
-type Stepped = (Tensor<1>, Moments<1>);
+type Stepped<const D: usize> = (Tensor<D>, Moments<D>);
 
 impl UpdateRule {
-    /// The rule that `config` describes; `on_host` says that tensors lie in this process's memory.
+    /// The rule that `config` describes.
     #[must_use]
-    pub fn new(config: &kiln_config::Optimizer, on_host: bool) -> Self {
-        Self { config: config.clone(), rule: Rule::new(config), on_host }
+    pub fn new(config: &kiln_config::Optimizer, fused: Fused) -> Self {
+        Self { config: config.clone(), rule: Rule::new(config), fused }
     }
 
-    /// Whether the rule keeps a first and a second moment.
-    #[must_use]
-    pub fn moments(&self) -> [bool; 2] {
-        self.rule.moments()
-    }
-
-    /// One step on a flattened parameter.
-    #[must_use]
-    pub fn step_flat(
+    /// The step as one pass over plain slices: each of a dozen tensor operations would be a pass and an allocation of
+    /// its own.
+    fn step_in_place<const D: usize>(
         &self,
         lr: f64,
-        parameter: Tensor<1>,
-        gradient: Tensor<1>,
-        state: Option<Moments<1>>,
-    ) -> Stepped {
-        let mut state = state.unwrap_or(Moments { step: 0, first: None, second: None });
-        state.step += 1;
-        if self.on_host {
-            self.step_on_host(lr, parameter, gradient, state)
-        } else {
-            self.step_on_device(lr, parameter, gradient, state)
-        }
-    }
-
-    /// The step as one pass over plain slices: on a CPU an order of magnitude faster than tensor operations,
-    /// each of which would be a pass and an allocation of its own.
-    fn step_on_host(&self, lr: f64, parameter: Tensor<1>, gradient: Tensor<1>, state: Moments<1>) -> Stepped {
-        let device = parameter.device();
-        let mut values = host::take(parameter);
-        let gradient = host::take(gradient);
-        let [keeps_first, keeps_second] = self.moments();
-        let take = |moment: Option<Tensor<1>>, keeps: bool| match moment {
-            Some(moment) => host::take(moment),
+        parameter: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Moments<D>,
+    ) -> Stepped<D> {
+        let (shape, device) = (parameter.dims(), parameter.device());
+        let mut values = take(parameter);
+        let gradient = take(gradient);
+        let [keeps_first, keeps_second] = self.rule.moments();
+        let moment = |moment: Option<Tensor<D>>, keeps: bool| match moment {
+            Some(moment) => take(moment),
             None if keeps => vec![0.0; values.len()],
             None => Vec::new(),
         };
-        let mut first = take(state.first, keeps_first);
-        let mut second = take(state.second, keeps_second);
-        let rule = self.rule.at(lr, state.step);
-        let piece = |values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]| {
-            rule.apply(values, gradient, first, second);
-        };
-        in_pieces(&piece, &mut values, &gradient, &mut first, &mut second);
-        let give = |values: Vec<f32>, keeps: bool| keeps.then(|| host::give(values, &device));
-        let state =
-            Moments { step: state.step, first: give(first, keeps_first), second: give(second, keeps_second) };
-        (host::give(values, &device), state)
+        let mut first = moment(state.first, keeps_first);
+        let mut second = moment(state.second, keeps_second);
+        self.rule.at(lr, state.step).apply_in_pieces(&mut values, &gradient, &mut first, &mut second);
+        recycle(gradient);
+        let give = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, shape), &device);
+        let first = keeps_first.then(|| give(first));
+        let second = keeps_second.then(|| give(second));
+        (give(values), Moments { step: state.step, first, second })
     }
 
     /// The same step in tensor operations, which a GPU backend fuses into one kernel.
-    fn step_on_device(
+    fn step_composed<const D: usize>(
         &self,
         lr: f64,
-        parameter: Tensor<1>,
-        gradient: Tensor<1>,
-        state: Moments<1>,
-    ) -> Stepped {
+        parameter: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Moments<D>,
+    ) -> Stepped<D> {
         let Moments { step, first, second } = state;
         let (into_gradient, shrink) = self.rule.decays(lr);
         let slope =
             if into_gradient == 0.0 { gradient } else { gradient + parameter.clone() * into_gradient };
-        let mean_square = |second: Option<Tensor<1>>, decay: f64| {
+        let mean_square = |second: Option<Tensor<D>>, decay: f64| {
             let fresh = slope.clone().square() * (1.0 - decay);
             second.map_or(fresh.clone(), |second| second * decay + fresh)
         };
         let (update, first, second) = match self.config.name {
-            OptimizerName::Sgd => self.sgd_on_device(slope, first),
+            OptimizerName::Sgd => self.sgd_composed(slope, first),
             OptimizerName::Rmsprop => {
                 let second = mean_square(second, self.config.alpha);
                 let scaled = slope / (second.clone().sqrt() + self.config.eps);
@@ -127,11 +110,11 @@ impl UpdateRule {
         (kept - update * lr, Moments { step, first, second })
     }
 
-    fn sgd_on_device(
+    fn sgd_composed<const D: usize>(
         &self,
-        slope: Tensor<1>,
-        buffer: Option<Tensor<1>>,
-    ) -> (Tensor<1>, Option<Tensor<1>>, Option<Tensor<1>>) {
+        slope: Tensor<D>,
+        buffer: Option<Tensor<D>>,
+    ) -> (Tensor<D>, Option<Tensor<D>>, Option<Tensor<D>>) {
         if self.config.momentum == 0.0 {
             return (slope, None, None);
         }
@@ -144,7 +127,6 @@ impl UpdateRule {
     }
 }
 
-/// The rule as one of Burn's optimizers, so that it also works under Burn's own training strategies.
 impl Optimizer for UpdateRule {
     type State<const D: usize> = Moments<D>;
 
@@ -155,17 +137,14 @@ impl Optimizer for UpdateRule {
         grad: Tensor<D>,
         state: Option<Self::State<D>>,
     ) -> (Tensor<D>, Option<Self::State<D>>) {
-        let shape = tensor.shape();
-        let flat = |tensor: Tensor<D>| tensor.flatten::<1>(0, D - 1);
-        let state = state.map(|Moments { step, first, second }| Moments {
-            step,
-            first: first.map(flat),
-            second: second.map(flat),
-        });
-        let (tensor, Moments { step, first, second }) = self.step_flat(lr, flat(tensor), flat(grad), state);
-        let restore = |tensor: Tensor<1>| tensor.reshape(shape.clone());
-        let state = Moments { step, first: first.map(restore), second: second.map(restore) };
-        (restore(tensor), Some(state))
+        let mut state = state.unwrap_or(Moments { step: 0, first: None, second: None });
+        state.step += 1;
+        let (tensor, state) = if self.fused == Fused::On && is_on_flex(&tensor) {
+            self.step_in_place(lr, tensor, grad, state)
+        } else {
+            self.step_composed(lr, tensor, grad, state)
+        };
+        (tensor, Some(state))
     }
 
     fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
@@ -188,37 +167,21 @@ impl<const D: usize> RecordState for Moments<D> {
         }
     }
 
-    fn state_unflatten(prefix: &str, src: &mut StateSource, device: &Device) -> Option<Self> {
+    /// The moments go to the CPU, which is always there; the next step takes them to their parameter's device.
+    fn state_unflatten(prefix: &str, src: &mut StateSource, _: &Device) -> Option<Self> {
+        let device = &Device::flex();
         let step = src.take_scalar(prefix, "step").and_then(|step| usize::try_from(step).ok())?;
         let mut take = |name| src.take_tensor(prefix, name).map(|data| Tensor::from_data(data, device));
         Some(Self { step, first: take("first"), second: take("second") })
     }
 }
-/// Values in a piece: enough that handing it to another thread is cheap beside it.
-const PIECE: usize = 1 << 16;
+fn is_on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.clone().try_into_primitive::<Flex>().is_ok()
+}
 
-/// Runs `work` on pieces of the slices, on all of the pool's threads. Every value is its own affair, so that the
-/// number of threads changes none. A moment that is not kept is empty.
-fn in_pieces(
-    work: &(impl Fn(&mut [f32], &[f32], &mut [f32], &mut [f32]) + Sync),
-    values: &mut [f32],
-    gradient: &[f32],
-    first: &mut [f32],
-    second: &mut [f32],
-) {
-    if values.len() <= PIECE {
-        return work(values, gradient, first, second);
-    }
-    let middle = values.len() / 2;
-    let half = |moment: &[f32]| middle.min(moment.len());
-    let (values_below, values_above) = values.split_at_mut(middle);
-    let (gradient_below, gradient_above) = gradient.split_at(middle);
-    let (first_below, first_above) = first.split_at_mut(half(first));
-    let (second_below, second_above) = second.split_at_mut(half(second));
-    rayon::join(
-        || in_pieces(work, values_below, gradient_below, first_below, second_below),
-        || in_pieces(work, values_above, gradient_above, first_above, second_above),
-    );
+/// The values, without a copy where nobody else holds the tensor.
+fn take<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("all of Kiln's float tensors are 32-bit")
 }
 
 #[cfg(test)]
@@ -226,27 +189,28 @@ mod tests {
     use super::*;
 
     fn rule(name: OptimizerName) -> UpdateRule {
-        UpdateRule::new(&kiln_config::Optimizer { name, momentum: 0.9, ..Default::default() }, true)
+        UpdateRule::new(&kiln_config::Optimizer { name, momentum: 0.9, ..Default::default() }, Fused::On)
+    }
+
+    fn tensor(values: Vec<f32>) -> Tensor<1> {
+        let shape = [values.len()];
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
     }
 
     /// Three steps of `rule` on these values, with the moments at the end.
     fn stepped(rule: &UpdateRule, values: &[f32]) -> [Vec<f32>; 3] {
-        let device = Device::flex();
-        let (mut parameter, mut state) = (host::give(values.to_vec(), &device), None);
+        let (mut parameter, mut state) = (tensor(values.to_vec()), None);
         for step in 1..=3 {
             let gradient = values.iter().map(|value| value * 0.3 - step as f32 * 0.01).collect();
-            let (next, moments) = rule.step_flat(0.01, parameter, host::give(gradient, &device), state);
-            (parameter, state) = (next, Some(moments));
+            (parameter, state) = rule.step(0.01, parameter, tensor(gradient), state);
         }
-        let moments = state.unwrap();
-        [Some(parameter), moments.first, moments.second]
-            .map(|tensor| tensor.map_or_else(Vec::new, host::take))
+        let moments = state.expect("a step leaves a state");
+        [Some(parameter), moments.first, moments.second].map(|tensor| tensor.map_or_else(Vec::new, take))
     }
 
     #[test]
     fn a_parameter_in_pieces_takes_the_same_steps() {
-        let values: Vec<f32> =
-            (0..3 * PIECE + 7).map(|at| (at * 7919 % 1013) as f32 / 1013.0 - 0.5).collect();
+        let values: Vec<f32> = (0..200_007).map(|at| (at * 7919 % 1013) as f32 / 1013.0 - 0.5).collect();
         for name in [OptimizerName::Sgd, OptimizerName::Rmsprop, OptimizerName::Adam, OptimizerName::Adamw] {
             let rule = rule(name);
             let whole = stepped(&rule, &values);
@@ -261,15 +225,27 @@ mod tests {
     }
 
     #[test]
+    fn a_step_moves_the_memory_of_the_parameter_itself() {
+        let parameter = tensor(vec![1.0; 8]);
+        let place = |tensor: &Tensor<1>| {
+            let flex = tensor.clone().try_into_primitive::<Flex>().expect("a tensor of flex");
+            flex.bytes().as_ptr()
+        };
+        let place_before = place(&parameter);
+        let (moved, _) = rule(OptimizerName::Sgd).step(0.1, parameter, tensor(vec![1.0; 8]), None);
+        assert_eq!(place(&moved), place_before);
+    }
+
+    #[test]
     fn moments_end_at_zero_and_not_below_the_normal_numbers() {
-        let device = Device::flex();
-        let tiny = || Some(host::give(vec![f32::MIN_POSITIVE; 4], &device));
+        let tiny = || Some(tensor(vec![f32::MIN_POSITIVE; 4]));
         for name in [OptimizerName::Sgd, OptimizerName::Rmsprop, OptimizerName::Adam] {
-            let zeros = || host::give(vec![0.0; 4], &device);
+            let zeros = || tensor(vec![0.0; 4]);
             let state = Moments { step: 9, first: tiny(), second: tiny() };
-            let (_, moments) = rule(name).step_flat(0.01, zeros(), zeros(), Some(state));
+            let (_, moments) = rule(name).step(0.01, zeros(), zeros(), Some(state));
+            let moments = moments.expect("a step leaves a state");
             for moment in [moments.first, moments.second].into_iter().flatten() {
-                assert_eq!(host::take(moment), [0.0; 4], "{name:?}");
+                assert_eq!(take(moment), [0.0; 4], "{name:?}");
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The optimizers' steps on plain slices, as PyTorch defines them.
 
 use kiln_config::OptimizerName;
+use pulp::{Arch, Simd, WithSimd};
 
 /// An update rule with its constants.
 #[derive(Clone, Copy, Debug)]
-pub struct Rule {
+pub(crate) struct Rule {
     name: OptimizerName,
     momentum: f64,
     dampening: f64,
@@ -17,7 +18,7 @@ pub struct Rule {
 
 /// A rule at one step: all that is the same for every value.
 #[derive(Clone, Copy, Debug)]
-pub struct RuleStep {
+pub(crate) struct RuleStep {
     kind: Kind,
 }
 
@@ -56,8 +57,7 @@ enum Kind {
 
 impl Rule {
     /// The rule that `config` describes.
-    #[must_use]
-    pub fn new(config: &kiln_config::Optimizer) -> Self {
+    pub(crate) fn new(config: &kiln_config::Optimizer) -> Self {
         Self {
             name: config.name,
             momentum: config.momentum,
@@ -72,8 +72,7 @@ impl Rule {
 
     /// Whether the rule keeps a first moment (sgd's and rmsprop's momentum buffer, adam's mean of the gradient) and
     /// a second (the mean of the squared gradient).
-    #[must_use]
-    pub fn moments(&self) -> [bool; 2] {
+    pub(crate) fn moments(&self) -> [bool; 2] {
         match self.name {
             OptimizerName::Sgd => [self.momentum > 0.0, false],
             OptimizerName::Rmsprop => [self.momentum > 0.0, true],
@@ -82,8 +81,7 @@ impl Rule {
     }
 
     /// The rule at step number `step`, from 1, with learning rate `lr`.
-    #[must_use]
-    pub fn at(&self, lr: f64, step: usize) -> RuleStep {
+    pub(crate) fn at(&self, lr: f64, step: usize) -> RuleStep {
         let (rate, decay, momentum) = (lr as f32, self.weight_decay as f32, self.momentum as f32);
         let kind = match self.name {
             OptimizerName::Sgd if self.momentum == 0.0 => Kind::Sgd { rate, decay },
@@ -119,8 +117,7 @@ impl Rule {
     }
 
     /// Adam's decay goes into the gradient; AdamW's shrinks the weight itself by this factor.
-    #[must_use]
-    pub fn decays(&self, lr: f64) -> (f64, f64) {
+    pub(crate) fn decays(&self, lr: f64) -> (f64, f64) {
         match self.name {
             OptimizerName::Adamw => (0.0, 1.0 - lr * self.weight_decay),
             _ => (self.weight_decay, 1.0),
@@ -128,18 +125,45 @@ impl Rule {
     }
 
     /// Adam's step size after correcting the first moment, and the root of the second one's correction.
-    #[must_use]
-    pub fn bias_corrections(&self, lr: f64, step: usize) -> (f64, f64) {
+    pub(crate) fn bias_corrections(&self, lr: f64, step: usize) -> (f64, f64) {
         let [first, second] = self.betas.map(|beta| 1.0 - libm::pow(beta, step as f64));
         (lr / first, second.sqrt())
     }
 }
 
+/// Values in a piece: enough that handing it to another thread is cheap beside it.
+const PIECE: usize = 1 << 16;
+
 impl RuleStep {
-    /// Moves `values` against `gradient`, in one pass; a moment that the rule does not keep is empty. Every value is
-    /// its own affair: slices may be cut anywhere.
+    /// Moves `values` against `gradient`, piece by piece on all of the pool's threads; a moment that the rule does not
+    /// keep is empty. Each value depends on itself alone, so the number of threads changes none.
+    pub(crate) fn apply_in_pieces(
+        &self,
+        values: &mut [f32],
+        gradient: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
+        if values.len() <= PIECE {
+            Arch::new().dispatch(Piece { step: *self, values, gradient, first, second });
+            return;
+        }
+        let middle = values.len() / 2;
+        let half = |moment: &[f32]| middle.min(moment.len());
+        let (values_below, values_above) = values.split_at_mut(middle);
+        let (gradient_below, gradient_above) = gradient.split_at(middle);
+        let (first_below, first_above) = first.split_at_mut(half(first));
+        let (second_below, second_above) = second.split_at_mut(half(second));
+        rayon::join(
+            || self.apply_in_pieces(values_below, gradient_below, first_below, second_below),
+            || self.apply_in_pieces(values_above, gradient_above, first_above, second_above),
+        );
+    }
+
+    /// Moves `values` against `gradient`, in one pass; a moment that the rule does not keep is empty. Slices may
+    /// be cut anywhere.
     #[inline(always)]
-    pub fn apply(&self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+    fn apply(&self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
         let pairs = values.iter_mut().zip(gradient);
         match self.kind {
             Kind::Sgd { rate, decay } => {
@@ -178,6 +202,24 @@ impl RuleStep {
                 }
             }
         }
+    }
+}
+
+struct Piece<'a> {
+    step: RuleStep,
+    values: &'a mut [f32],
+    gradient: &'a [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+}
+
+impl WithSimd for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { step, values, gradient, first, second } = self;
+        step.apply(values, gradient, first, second);
     }
 }
 

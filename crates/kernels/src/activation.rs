@@ -5,16 +5,18 @@ use std::f32::consts::{FRAC_1_SQRT_2, PI};
 use kiln_config::Activation;
 
 use crate::elementary::{exp, sigmoid, tanh};
-use crate::panels::{Row, WIDTH};
 
 /// PyTorch's `negative_slope` of `LeakyReLU`.
-const LEAKY_SLOPE: f32 = 0.01;
+pub(crate) const LEAKY_SLOPE: f32 = 0.01;
 
-/// Replaces every value by its activation, and writes the slope there into `slopes`.
+/// Values that are worked off together: two vectors of the widest kind.
+const WIDTH: usize = 32;
+
+/// Replaces every value by its activation, and writes the slope there into `slopes`, unless that is empty.
 #[inline(always)]
-pub(crate) fn activate(function: Activation, values: &mut [Row], slopes: &mut [Row]) {
+pub(crate) fn activate(function: Activation, values: &mut [f32], slopes: &mut [f32]) {
     match function {
-        Activation::Identity => slopes.as_flattened_mut().fill(1.0),
+        Activation::Identity => slopes.fill(1.0),
         // A NaN is not zero: it must reach the loss, where it is found.
         Activation::Relu => {
             each(values, slopes, |z| (if z <= 0.0 { 0.0 } else { z }, if z <= 0.0 { 0.0 } else { 1.0 }));
@@ -47,14 +49,25 @@ pub(crate) fn activate(function: Activation, values: &mut [Row], slopes: &mut [R
 }
 
 #[inline(always)]
-fn each(values: &mut [Row], slopes: &mut [Row], function: impl Fn(f32) -> (f32, f32)) {
-    for (values, slopes) in values.iter_mut().zip(slopes) {
+fn each(values: &mut [f32], slopes: &mut [f32], function: impl Fn(f32) -> (f32, f32)) {
+    if slopes.is_empty() {
+        for value in values {
+            *value = function(*value).0;
+        }
+        return;
+    }
+    let (blocks, rest) = values.as_chunks_mut::<WIDTH>();
+    let (block_slopes, rest_slopes) = slopes.as_chunks_mut::<WIDTH>();
+    for (values, slopes) in blocks.iter_mut().zip(block_slopes) {
         // On copies of its own the compiler sees that nothing overlaps, and works on whole vectors.
         let (mut activated, mut slope) = ([0.0; WIDTH], [0.0; WIDTH]);
         for (at, value) in values.iter().enumerate() {
             (activated[at], slope[at]) = function(*value);
         }
         (*values, *slopes) = (activated, slope);
+    }
+    for (value, slope) in rest.iter_mut().zip(rest_slopes) {
+        (*value, *slope) = function(*value);
     }
 }
 
@@ -74,9 +87,15 @@ mod tests {
     ];
 
     fn at(function: Activation, z: f32) -> (f32, f32) {
-        let (mut values, mut slopes) = ([[z; WIDTH]], [[0.0; WIDTH]]);
+        let (mut values, mut slopes) = ([z; WIDTH + 1], [0.0; WIDTH + 1]);
         activate(function, &mut values, &mut slopes);
-        (values[0][0], slopes[0][0])
+        let mut alone = [z];
+        activate(function, &mut alone, &mut []);
+        if !z.is_nan() {
+            assert_eq!(values.map(f32::to_bits), [alone[0].to_bits(); WIDTH + 1]);
+            assert_eq!(slopes.map(f32::to_bits), [slopes[0].to_bits(); WIDTH + 1]);
+        }
+        (values[0], slopes[0])
     }
 
     #[test]

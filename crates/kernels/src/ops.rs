@@ -1,0 +1,140 @@
+//! The operations as an extension of Burn's backends.
+//!
+//! Every operation has a body of Burn's own operations, under autodiff too: it is what all backends compute that have
+//! no kernel here, what flex computes where the kernels are switched off, and the reference in the tests.
+
+use burn::backend::Autodiff;
+#[cfg(feature = "ndarray")]
+use burn::backend::NdArray;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::tensor::{Device, FloatTensor, IntTensor};
+use burn::backend::{Backend, Scalar, TensorMetadata, backend_extension};
+#[cfg(feature = "cube")]
+use burn::backend::{Cube, fusion::Fusion};
+use burn::tensor::{Shape, TensorData};
+use kiln_config::Activation;
+
+use crate::mask::{DropoutMask, Dropping};
+use crate::{Ending, Fused};
+
+/// Kiln's operations. To add a backend, list it here and in [`composed`]'s implementations below.
+#[backend_extension(
+    Flex,
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "cube"),
+    Autodiff
+)]
+pub trait Kernels: Backend {
+    /// `input`, shape [batch, inputs], times `weight`, shape [inputs, outputs], plus `bias`, shape `[outputs]`, and
+    /// then `ending`: shape [batch, outputs].
+    #[cfg_attr(feature = "cube", fusion(default))]
+    fn linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        ending: Ending,
+        fused: Fused,
+    ) -> FloatTensor<Self> {
+        let _ = fused;
+        composed::linear::<Self>(input, weight, bias, ending)
+    }
+
+    /// The cross-entropy of the softmax of each row of `logits`, shape [batch, classes], and of the row's class in
+    /// `targets`, shape `[batch]`: shape `[batch]`.
+    #[cfg_attr(feature = "cube", fusion(default))]
+    fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>, fused: Fused) -> FloatTensor<Self> {
+        let _ = fused;
+        composed::cross_entropy::<Self>(logits, targets)
+    }
+
+    /// What `mask` multiplies the values of `like` by, shape [batch, units]; a constant under autodiff.
+    #[cfg_attr(feature = "cube", fusion(dtype = like, shape = like))]
+    fn dropout_factors(like: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {
+        composed::dropout_factors::<Self>(&like.shape(), &mask, &like.device())
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl Kernels for NdArray {}
+
+#[cfg(feature = "ndarray")]
+impl<C: CheckpointStrategy> Kernels for Autodiff<NdArray, C> {
+    fn dropout_factors(like: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {
+        constant_factors::<NdArray, C>(like, mask)
+    }
+}
+
+#[cfg(feature = "cube")]
+impl<C: CheckpointStrategy> Kernels for Autodiff<Fusion<Cube>, C> {
+    fn dropout_factors(like: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {
+        constant_factors::<Fusion<Cube>, C>(like, mask)
+    }
+}
+
+/// The factors without a place in the graph: no gradient is computed for them.
+pub(crate) fn constant_factors<B: Kernels, C: CheckpointStrategy>(
+    like: FloatTensor<Autodiff<B, C>>,
+    mask: DropoutMask,
+) -> FloatTensor<Autodiff<B, C>> {
+    use burn::backend::AutodiffBackend;
+    Autodiff::<B, C>::from_inner(B::dropout_factors(like.into_primitive(), mask))
+}
+
+/// The same by Burn's own operations.
+pub(crate) mod composed {
+    use super::*;
+
+    pub(crate) fn linear<B: Kernels>(
+        input: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        bias: FloatTensor<B>,
+        ending: Ending,
+    ) -> FloatTensor<B> {
+        let outputs = bias.shape()[0];
+        let bias = B::float_reshape(bias, Shape::new([1, outputs]));
+        let values = B::float_add(B::float_matmul(input, weight), bias);
+        let values = activate::<B>(ending.activation, values);
+        match ending.dropping {
+            Dropping::None => values,
+            Dropping::Scale(factor) => B::float_mul_scalar(values, factor.into()),
+            Dropping::Mask(mask) => {
+                let factors = B::dropout_factors(values.clone(), mask);
+                B::float_mul(values, factors)
+            }
+        }
+    }
+
+    pub(crate) fn activate<B: Backend>(function: Activation, values: FloatTensor<B>) -> FloatTensor<B> {
+        match function {
+            Activation::Identity => values,
+            Activation::Relu => B::relu(values),
+            Activation::LeakyRelu => B::leaky_relu(values, Scalar::from(crate::activation::LEAKY_SLOPE)),
+            Activation::Tanh => B::float_tanh(values),
+            Activation::Sigmoid => B::sigmoid(values),
+            Activation::Silu => B::float_mul(values.clone(), B::sigmoid(values)),
+            Activation::Gelu => B::gelu(values),
+            Activation::Softplus => {
+                let below = B::float_exp(B::float_neg(B::float_abs(values.clone())));
+                B::float_add(B::relu(values), B::float_log1p(below))
+            }
+        }
+    }
+
+    pub(crate) fn cross_entropy<B: Backend>(logits: FloatTensor<B>, targets: IntTensor<B>) -> FloatTensor<B> {
+        let batch = targets.shape()[0];
+        let targets = B::int_reshape(targets, Shape::new([batch, 1]));
+        let chosen = B::float_gather(1, B::log_softmax(logits, 1), targets);
+        B::float_neg(B::float_reshape(chosen, Shape::new([batch])))
+    }
+
+    pub(crate) fn dropout_factors<B: Backend>(
+        shape: &Shape,
+        mask: &DropoutMask,
+        device: &Device<B>,
+    ) -> FloatTensor<B> {
+        let mut factors = vec![0.0; shape.num_elements()];
+        mask.fill(0, &mut factors);
+        B::float_from_data(TensorData::new(factors, shape.clone()), device)
+    }
+}

@@ -1,0 +1,656 @@
+//! Matrix products on row-major slices, in the order of memory and of the caches.
+//!
+//! A unit of work is a block of the result: some rows by some columns, along the whole inner dimension. Along the
+//! inner dimension it goes in steps of [`DEPTH`]. For a step, the right matrix is copied into panels of 32 columns, and
+//! the left one, where its rows lie far apart, into strips of 8 rows; together they fit the second-level cache, and a
+//! panel fits the first-level one. Every strip meets every panel, and the accumulators stay in registers: a tile of 8
+//! rows by 32 columns (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication").
+//!
+//! Every value of a result is one chain of fused multiply-adds in the order of the inner dimension, however rows,
+//! columns and the inner dimension are cut. So the bits depend neither on the processor nor on the number of threads.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::share::{each, threads_for};
+
+/// Columns of a panel: two vectors of the widest kind.
+pub(crate) const WIDTH: usize = 32;
+/// Inner positions that are worked off together: a panel of them is 32 KiB, most of a first-level cache.
+const DEPTH: usize = 512;
+/// Most rows of a unit: with [`COLUMNS`], the result and both sides of a step fill a second-level cache of 1 MiB by
+/// three quarters.
+const ROWS: usize = 128;
+/// Most columns of a unit.
+const COLUMNS: usize = 256;
+/// Fewest columns of a unit, where rows do not keep all threads busy: below that, copying into panels costs too much.
+const FEW_COLUMNS: usize = 64;
+/// Fewest rows for which copying the right matrix into panels pays.
+const FEW_ROWS: usize = 6;
+/// Vectors of a tile's row.
+const VECTORS: usize = 2;
+/// Rows of a strip.
+const HEIGHT: usize = 8;
+/// Values from one line of the left matrix to the next from which on the lines share too few places of a cache.
+const FAR: usize = 1024;
+
+/// The values of a panel at one inner position.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Row([f32; WIDTH]);
+
+/// The values of a strip at one inner position.
+type Column = [f32; HEIGHT];
+
+/// A matrix, or the transpose of the one that lies in memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    values: &'a [f32],
+    /// Values of a row in memory.
+    stride: usize,
+    is_transposed: bool,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of `columns` values that follow each other.
+    pub(crate) fn rows(values: &'a [f32], columns: usize) -> Self {
+        Self { values, stride: columns, is_transposed: false }
+    }
+
+    /// The values in the order of memory.
+    pub(crate) fn values(self) -> &'a [f32] {
+        self.values
+    }
+
+    /// The transpose.
+    pub(crate) fn transposed(self) -> Self {
+        Self { is_transposed: !self.is_transposed, ..self }
+    }
+}
+
+/// A product to compute: `left`, shape [rows, depth], times `right`, shape [depth, columns].
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    pub(crate) left: Matrix<'a>,
+    pub(crate) right: Matrix<'a>,
+    pub(crate) depth: usize,
+    pub(crate) columns: usize,
+    /// What every row of the result starts with, if not zeros.
+    pub(crate) start: Option<&'a [f32]>,
+}
+
+/// What happens to a block of the result while it is in the cache.
+pub(crate) trait Finish: Copy + Sync {
+    /// Changes `values`, a part of row `row` that begins at `column`; `extra` is the same part of the second matrix,
+    /// empty where there is none.
+    fn apply(self, row: usize, column: usize, values: &mut [f32], extra: &mut [f32]);
+}
+
+/// Leaves the product as it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain;
+
+impl Finish for Plain {
+    #[inline(always)]
+    fn apply(self, _: usize, _: usize, _: &mut [f32], _: &mut [f32]) {}
+}
+
+impl Product<'_> {
+    /// Writes the product into `out`, and puts every part of a row through `finish`, together with the same part of
+    /// `extra`, which is empty or has the shape of `out`.
+    pub(crate) fn write(self, out: &mut [f32], extra: &mut [f32], finish: impl Finish) {
+        let Some(rows) = out.len().checked_div(self.columns) else { return };
+        let cost = rows * self.depth * self.columns;
+        let (height, width) = self.unit_size(rows, threads_for(cost));
+        let arch = Arch::new();
+        let units = units(out, extra, self.columns, height, width);
+        each(units, cost, |unit| {
+            SCRATCH.with_borrow_mut(|scratch| arch.dispatch(Work { product: self, unit, finish, scratch }));
+        });
+    }
+
+    /// Rows and columns of a unit.
+    fn unit_size(&self, rows: usize, threads: usize) -> (usize, usize) {
+        let height = rows.div_ceil(rows.div_ceil(ROWS)).next_multiple_of(8).min(rows);
+        if threads == 1 {
+            return (height, self.columns.min(COLUMNS));
+        }
+        let wanted = (4 * threads).div_ceil(rows.div_ceil(height));
+        let width = self.columns.div_ceil(wanted).next_multiple_of(WIDTH);
+        (height, width.clamp(FEW_COLUMNS, COLUMNS))
+    }
+}
+
+/// A block of a result.
+struct Unit<'a> {
+    row: usize,
+    column: usize,
+    /// The block's part of each row.
+    out: Vec<&'a mut [f32]>,
+    /// The same part of the second matrix; no rows where there is none.
+    extra: Vec<&'a mut [f32]>,
+}
+
+fn units<'a>(
+    out: &'a mut [f32],
+    extra: &'a mut [f32],
+    columns: usize,
+    height: usize,
+    width: usize,
+) -> Vec<Unit<'a>> {
+    let mut units = Vec::new();
+    let mut extra = extra.chunks_mut(height * columns);
+    for (block, out) in out.chunks_mut(height * columns).enumerate() {
+        let mut out = columns_of(out, columns, width).into_iter();
+        let mut extra = columns_of(extra.next().unwrap_or_default(), columns, width).into_iter();
+        for column in (0..columns).step_by(width) {
+            units.push(Unit {
+                row: block * height,
+                column,
+                out: out.next().unwrap_or_default(),
+                extra: extra.next().unwrap_or_default(),
+            });
+        }
+    }
+    units
+}
+
+/// The parts of `width` columns of some rows: for each part its piece of every row.
+fn columns_of(rows: &mut [f32], columns: usize, width: usize) -> Vec<Vec<&mut [f32]>> {
+    let count = rows.len() / columns;
+    let mut parts: Vec<Vec<_>> = (0..columns.div_ceil(width)).map(|_| Vec::with_capacity(count)).collect();
+    for row in rows.chunks_exact_mut(columns) {
+        for (part, piece) in parts.iter_mut().zip(row.chunks_mut(width)) {
+            part.push(piece);
+        }
+    }
+    parts
+}
+
+struct Work<'a, F> {
+    product: Product<'a>,
+    unit: Unit<'a>,
+    finish: F,
+    scratch: &'a mut Scratch,
+}
+
+/// Copies of what a step of a unit reads.
+#[derive(Default)]
+struct Scratch {
+    strips: Vec<Column>,
+    panels: Vec<Row>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl<F: Finish> WithSimd for Work<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { product, mut unit, finish, scratch } = self;
+        let Scratch { strips, panels } = scratch;
+        let block = product.depth.div_ceil(product.depth.div_ceil(DEPTH).max(1)).max(1);
+        let width = unit.out.first().map_or(0, |row| row.len());
+        unit.start(product.start);
+        for start in (0..product.depth).step_by(block) {
+            let range = start..product.depth.min(start + block);
+            let is_fresh = start == 0 && product.start.is_none();
+            if unit.out.len() < FEW_ROWS && !product.right.is_transposed && !product.left.is_transposed {
+                unit.add_rows(simd, &product, range);
+                continue;
+            }
+            copy_panels(product.right, range.clone(), unit.column..unit.column + width, panels);
+            let left = side(product.left, unit.row..unit.row + unit.out.len(), range.clone(), strips);
+            unit.add_panels(simd, left, panels, range.len(), is_fresh);
+        }
+        let mut extra = unit.extra.into_iter();
+        for (row, values) in unit.out.into_iter().enumerate() {
+            finish.apply(unit.row + row, unit.column, values, extra.next().unwrap_or_default());
+        }
+    }
+}
+
+/// Where the values of a step's left side lie.
+#[derive(Clone, Copy)]
+enum Side<'a> {
+    /// Line after line, `stride` apart, each a row.
+    Rows { values: &'a [f32], stride: usize },
+    /// Line after line, `stride` apart, each all rows at an inner position.
+    Columns { values: &'a [f32], stride: usize },
+    /// In strips.
+    Strips(&'a [Column]),
+}
+
+/// The `rows` of `matrix` along the inner positions in `range`, where they lie or copied into `strips`.
+#[inline(always)]
+fn side<'a>(
+    matrix: Matrix<'a>,
+    rows: Range<usize>,
+    range: Range<usize>,
+    strips: &'a mut Vec<Column>,
+) -> Side<'a> {
+    let Matrix { values, stride, is_transposed } = matrix;
+    if stride >= FAR || is_transposed {
+        copy_strips(matrix, rows, range, strips);
+        Side::Strips(strips)
+    } else if is_transposed {
+        Side::Columns { values: &values[range.start * stride + rows.start..], stride }
+    } else {
+        Side::Rows { values: &values[rows.start * stride + range.start..], stride }
+    }
+}
+
+/// Copies `rows` of `matrix`, along the inner positions in `range`, into strips, one after the other.
+#[inline(always)]
+fn copy_strips(matrix: Matrix<'_>, rows: Range<usize>, range: Range<usize>, strips: &mut Vec<Column>) {
+    let Matrix { values, stride, is_transposed } = matrix;
+    let depth = range.len();
+    strips.resize(depth * rows.len().div_ceil(HEIGHT), [0.0; HEIGHT]);
+    for (strip, first) in strips.chunks_exact_mut(depth).zip(rows.clone().step_by(HEIGHT)) {
+        let height = HEIGHT.min(rows.end - first);
+        if height < HEIGHT {
+            strip.fill([0.0; HEIGHT]);
+        }
+        if is_transposed {
+            for (column, line) in strip.iter_mut().zip(values[range.start * stride..].chunks(stride)) {
+                copy_start(column, &line[first..first + height]);
+            }
+        } else {
+            transpose(&values[first * stride + range.start..], stride, height, strip, |column| column);
+        }
+    }
+}
+
+#[inline(always)]
+fn copy_start(column: &mut Column, values: &[f32]) {
+    if let Some(whole) = values.first_chunk() {
+        *column = *whole;
+    } else {
+        column[..values.len()].copy_from_slice(values);
+    }
+}
+
+/// Writes `height` lines of `values`, at most 8, into the places that `place` gives of each of `turned`.
+#[inline(always)]
+fn transpose<T>(
+    values: &[f32],
+    stride: usize,
+    height: usize,
+    turned: &mut [T],
+    place: impl Fn(&mut T) -> &mut Column,
+) {
+    let length = turned.len();
+    let mut done = 0;
+    if height == HEIGHT {
+        let (blocks, _) = turned.as_chunks_mut::<HEIGHT>();
+        for block in blocks {
+            let mut lines = [[0.0; HEIGHT]; HEIGHT];
+            for (at, line) in lines.iter_mut().enumerate() {
+                line.copy_from_slice(&values[at * stride + done..][..HEIGHT]);
+            }
+            for (at, out) in block.iter_mut().enumerate() {
+                let mut column = [0.0; HEIGHT];
+                for (value, line) in column.iter_mut().zip(&lines) {
+                    *value = line[at];
+                }
+                *place(out) = column;
+            }
+            done += HEIGHT;
+        }
+    }
+    for at in done..length {
+        let column = place(&mut turned[at]);
+        for (line, value) in column.iter_mut().enumerate().take(height) {
+            *value = values[line * stride + at];
+        }
+    }
+}
+
+/// Copies `columns` of `matrix`, along the inner positions in `range`, into panels, one after the other.
+#[inline(always)]
+fn copy_panels(matrix: Matrix<'_>, range: Range<usize>, columns: Range<usize>, panels: &mut Vec<Row>) {
+    let Matrix { values, stride, is_transposed } = matrix;
+    let depth = range.len();
+    panels.resize(depth * columns.len().div_ceil(WIDTH), Row([0.0; WIDTH]));
+    if !is_transposed {
+        for (line, row) in range.enumerate() {
+            let (whole, rest) = values[row * stride..][columns.clone()].as_chunks::<WIDTH>();
+            let mut place = line;
+            for values in whole {
+                panels[place] = Row(*values);
+                place += depth;
+            }
+            if !rest.is_empty() {
+                panels[place].0[..rest.len()].copy_from_slice(rest);
+                panels[place].0[rest.len()..].fill(0.0);
+            }
+        }
+        return;
+    }
+    for (panel, first) in panels.chunks_exact_mut(depth).zip(columns.clone().step_by(WIDTH)) {
+        let width = WIDTH.min(columns.end - first);
+        if width < WIDTH {
+            panel.fill(Row([0.0; WIDTH]));
+        }
+        for column in (0..width).step_by(HEIGHT) {
+            let height = HEIGHT.min(width - column);
+            let values = &values[(first + column) * stride + range.start..];
+            transpose(values, stride, height, panel, |row| {
+                row.0[column..].first_chunk_mut().expect("a panel is four strips wide")
+            });
+        }
+    }
+}
+
+impl Unit<'_> {
+    #[inline(always)]
+    fn start(&mut self, start: Option<&[f32]>) {
+        let Some(start) = start else { return };
+        for row in &mut self.out {
+            let width = row.len();
+            row.copy_from_slice(&start[self.column..self.column + width]);
+        }
+    }
+
+    /// Goes on with every chain along a step, tile by tile.
+    #[inline(always)]
+    fn add_panels<S: Simd>(&mut self, simd: S, left: Side<'_>, panels: &[Row], depth: usize, is_fresh: bool) {
+        for (number, panel) in panels.chunks_exact(depth).enumerate() {
+            for (strip, out) in self.out.chunks_mut(HEIGHT).enumerate() {
+                let goal = Goal { strip, out, start: number * WIDTH, is_fresh };
+                // As many rows as registers can hold besides what is read: AVX-512 and NEON have 32, AVX2 has 16.
+                if S::REGISTER_COUNT >= 32 {
+                    goal.add::<S, HEIGHT>(simd, left, panel);
+                } else {
+                    goal.add::<S, { HEIGHT / 2 }>(simd, left, panel);
+                }
+            }
+        }
+    }
+
+    /// Goes on with every chain along a step, reading the right matrix where it lies: with few rows, a copy would
+    /// cost more than it saves.
+    #[inline(always)]
+    fn add_rows<S: Simd>(&mut self, simd: S, product: &Product<'_>, range: Range<usize>) {
+        let Product { left, right, start, .. } = product;
+        let is_fresh = range.start == 0 && start.is_none();
+        for (row, out) in self.out.iter_mut().enumerate() {
+            if is_fresh {
+                out.fill(0.0);
+            }
+            let line = &left.values[(self.row + row) * left.stride..][range.clone()];
+            let mut column = self.column;
+            let (groups, rest) = out.as_chunks_mut::<{ 4 * WIDTH }>();
+            for out in groups {
+                add_line::<S, 4>(simd, line, right, range.start, column, out.as_chunks_mut().0);
+                column += 4 * WIDTH;
+            }
+            let (panels, rest) = rest.as_chunks_mut::<WIDTH>();
+            for out in panels {
+                add_line::<S, 1>(simd, line, right, range.start, column, std::slice::from_mut(out));
+                column += WIDTH;
+            }
+            for (at, value) in line.iter().enumerate() {
+                let values = &right.values[(range.start + at) * right.stride + column..];
+                for (sum, right) in rest.iter_mut().zip(values) {
+                    *sum = value.mul_add(*right, *sum);
+                }
+            }
+        }
+    }
+}
+
+/// Goes on with the chains of `PANELS` times 32 columns from `column` on, along the inner positions from `first` on.
+#[inline(always)]
+fn add_line<S: Simd, const PANELS: usize>(
+    simd: S,
+    line: &[f32],
+    right: &Matrix<'_>,
+    first: usize,
+    column: usize,
+    out: &mut [[f32; WIDTH]],
+) {
+    let out: &mut [[f32; WIDTH]; PANELS] = out.first_chunk_mut().expect("as many panels as asked for");
+    for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; PANELS];
+        for (sums, out) in sums.iter_mut().zip(&*out) {
+            *sums = vectors::<S>(out, vector);
+        }
+        for (at, value) in line.iter().enumerate() {
+            let value = simd.splat_f32s(*value);
+            let values = &right.values[(first + at) * right.stride + column..][..PANELS * WIDTH];
+            for (sums, values) in sums.iter_mut().zip(values.as_chunks().0) {
+                for (sum, right) in sums.iter_mut().zip(vectors::<S>(values, vector)) {
+                    *sum = simd.mul_add_f32s(value, right, *sum);
+                }
+            }
+        }
+        for (sums, out) in sums.iter().zip(&mut *out) {
+            store::<S>(out, vector, sums);
+        }
+    }
+}
+
+/// Where a strip meets a panel: at most 8 rows by 32 columns of a result.
+struct Goal<'a, 'b> {
+    strip: usize,
+    out: &'a mut [&'b mut [f32]],
+    /// The first column.
+    start: usize,
+    is_fresh: bool,
+}
+
+impl Goal<'_, '_> {
+    /// Goes on with the chains, `R` rows at a time.
+    #[inline(always)]
+    fn add<S: Simd, const R: usize>(self, simd: S, left: Side<'_>, panel: &[Row]) {
+        let Self { strip, out, start, is_fresh } = self;
+        let width = WIDTH.min(out[0].len() - start);
+        for (part, out) in out.chunks_mut(R).enumerate() {
+            let first = part * R;
+            let mut block = [[0.0; WIDTH]; R];
+            if !is_fresh {
+                for (block, out) in block.iter_mut().zip(&*out) {
+                    match out[start..].first_chunk() {
+                        Some(whole) => *block = *whole,
+                        None => block[..width].copy_from_slice(&out[start..]),
+                    }
+                }
+            }
+            let row = strip * HEIGHT + first;
+            match left {
+                Side::Rows { values, stride } => {
+                    if out.len() == R {
+                        add_lines(simd, &values[row * stride..], stride, panel, &mut block);
+                    } else {
+                        // Each row alone, so that nothing beyond the last is read.
+                        for (line, block) in
+                            values[row * stride..].chunks(stride).zip(&mut block[..out.len()])
+                        {
+                            add_lines(simd, line, stride, panel, std::array::from_mut(block));
+                        }
+                    }
+                }
+                Side::Columns { values, stride } => {
+                    let columns = values[row..].chunks(stride);
+                    if out.len() == R {
+                        add_columns(simd, columns, panel, &mut block);
+                    } else {
+                        for (at, block) in block[..out.len()].iter_mut().enumerate() {
+                            let columns = values[row + at..].chunks(stride);
+                            add_columns(simd, columns, panel, std::array::from_mut(block));
+                        }
+                    }
+                }
+                Side::Strips(strips) => {
+                    let columns = strips[strip * panel.len()..].iter().map(|column| &column[first..]);
+                    add_columns(simd, columns, panel, &mut block);
+                }
+            }
+            for (block, out) in block.iter().zip(out) {
+                match out[start..].first_chunk_mut() {
+                    Some(whole) => *whole = *block,
+                    None => out[start..].copy_from_slice(&block[..width]),
+                }
+            }
+        }
+    }
+}
+
+/// Goes on with the chains of `R` rows that are lines, `stride` apart.
+#[inline(always)]
+fn add_lines<S: Simd, const R: usize>(
+    simd: S,
+    values: &[f32],
+    stride: usize,
+    panel: &[Row],
+    block: &mut [[f32; WIDTH]; R],
+) {
+    let mut lines = [&[][..]; R];
+    for (at, line) in lines.iter_mut().enumerate() {
+        *line = &values[at * stride..][..panel.len()];
+    }
+    for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
+        let mut sums = load::<S, R>(simd, block, vector);
+        for (at, row) in panel.iter().enumerate() {
+            let right = vectors::<S>(&row.0, vector);
+            for (sums, line) in sums.iter_mut().zip(&lines) {
+                multiply_add(simd, line[at], right, sums);
+            }
+        }
+        for (sums, block) in sums.iter().zip(&mut *block) {
+            store::<S>(block, vector, sums);
+        }
+    }
+}
+
+/// Goes on with the chains of `R` rows whose values at an inner position follow each other.
+#[inline(always)]
+fn add_columns<'a, S: Simd, const R: usize>(
+    simd: S,
+    columns: impl Iterator<Item = &'a [f32]> + Clone,
+    panel: &[Row],
+    block: &mut [[f32; WIDTH]; R],
+) {
+    for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
+        let mut sums = load::<S, R>(simd, block, vector);
+        for (column, row) in columns.clone().zip(panel) {
+            let right = vectors::<S>(&row.0, vector);
+            let column: &[f32; R] = column.first_chunk().expect("a value for every row");
+            for (sums, value) in sums.iter_mut().zip(column) {
+                multiply_add(simd, *value, right, sums);
+            }
+        }
+        for (sums, block) in sums.iter().zip(&mut *block) {
+            store::<S>(block, vector, sums);
+        }
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd, const R: usize>(
+    simd: S,
+    block: &[[f32; WIDTH]; R],
+    vector: usize,
+) -> [[S::f32s; VECTORS]; R] {
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
+    for (sums, block) in sums.iter_mut().zip(block) {
+        *sums = vectors::<S>(block, vector);
+    }
+    sums
+}
+
+#[inline(always)]
+fn multiply_add<S: Simd>(simd: S, left: f32, right: [S::f32s; VECTORS], sums: &mut [S::f32s; VECTORS]) {
+    let left = simd.splat_f32s(left);
+    for (sum, right) in sums.iter_mut().zip(right) {
+        *sum = simd.mul_add_f32s(left, right, *sum);
+    }
+}
+
+#[inline(always)]
+fn vectors<S: Simd>(row: &[f32; WIDTH], first: usize) -> [S::f32s; VECTORS] {
+    let (row, _) = S::as_simd_f32s(row);
+    [row[first], row[first + 1]]
+}
+
+#[inline(always)]
+fn store<S: Simd>(row: &mut [f32; WIDTH], first: usize, sums: &[S::f32s; VECTORS]) {
+    let (row, _) = S::as_mut_simd_f32s(row);
+    row[first..first + VECTORS].copy_from_slice(sums);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use pulp::Scalar;
+
+    use super::*;
+
+    fn values(rows: usize, columns: usize, salt: usize) -> Vec<f32> {
+        (0..rows * columns).map(|at| ((at + salt) * 7919 % 1013) as f32 / 1013.0 - 0.5).collect()
+    }
+
+    /// One chain of fused multiply-adds for every value.
+    fn expected(
+        left: &[f32],
+        right: &[f32],
+        start: Option<&[f32]>,
+        [rows, depth, columns]: [usize; 3],
+    ) -> Vec<f32> {
+        let at = |row: usize, column: usize| {
+            let start = start.map_or(0.0, |start| start[column]);
+            (0..depth)
+                .fold(start, |sum: f32, k| left[row * depth + k].mul_add(right[k * columns + column], sum))
+        };
+        (0..rows).flat_map(|row| (0..columns).map(move |column| at(row, column))).collect()
+    }
+
+    fn turned(values: &[f32], columns: usize) -> Vec<f32> {
+        (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
+    }
+
+    /// The product by the instructions of `simd`, in units of this size.
+    fn by<S: Simd>(simd: S, product: Product<'_>, rows: usize, height: usize, width: usize) -> Vec<f32> {
+        let mut out = vec![f32::NAN; rows * product.columns];
+        for unit in units(&mut out, &mut [], product.columns, height, width) {
+            simd.vectorize(Work { product, unit, finish: Plain, scratch: &mut Scratch::default() });
+        }
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever the shape, the layout, the units and the processor.
+        #[test]
+        fn every_value_is_one_chain(
+            rows in 1_usize..40, depth in 1_usize..600, columns in 1_usize..150, biased: bool,
+            height in 1_usize..20, width in 1_usize..4,
+        ) {
+            let (left, right) = (values(rows, depth, 1), values(depth, columns, 2));
+            let bias = values(1, columns, 3);
+            let start = biased.then_some(bias.as_slice());
+            let expected = expected(&left, &right, start, [rows, depth, columns]);
+            let (left_turned, right_turned) = (turned(&left, depth), turned(&right, columns));
+            let lefts = [Matrix::rows(&left, depth), Matrix::rows(&left_turned, rows).transposed()];
+            let rights = [Matrix::rows(&right, columns), Matrix::rows(&right_turned, depth).transposed()];
+            for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
+                let product = Product { left, right, depth, columns, start };
+                let mut out = vec![f32::NAN; rows * columns];
+                product.write(&mut out, &mut [], Plain);
+                prop_assert_eq!(&out, &expected);
+                prop_assert_eq!(&by(Scalar::new(), product, rows, height, width * WIDTH), &expected);
+                #[cfg(target_arch = "x86_64")]
+                if let Some(simd) = pulp::x86::V3::try_new() {
+                    prop_assert_eq!(&by(simd, product, rows, height, width * WIDTH), &expected);
+                }
+            }
+        }
+    }
+}

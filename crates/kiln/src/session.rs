@@ -1,0 +1,331 @@
+//! A run that this process trains: train, test, plot, report.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::train::ExecutionStrategy;
+use kiln_artifacts::{
+    Checkpoint, DataFile, Dataset, MetricLog, MetricRow, Provenance, ProvenanceInputs, Run, RunInputs,
+    RunLock, RunState, Scope, Status, StopReason, TestFigures, write_metrics_csv,
+};
+use kiln_backend::{Selected, select};
+use kiln_config::{Experiment, Resolved};
+use kiln_data::{DataSet, Folders, NoProgress, Profile, Progress, load};
+use kiln_evaluation::{
+    Examination, Finding, Metrics, Weights, findings, load_model, write_epoch_plots, write_profile,
+    write_report,
+};
+use kiln_model::{Fused, Loss, Model, ModelError, check_weights};
+use kiln_training::{Job, check, check_resumable, is_fused, unfinished_warmup};
+
+use crate::build::build;
+use crate::experiment::{with_absolute_paths, with_overrides};
+use crate::setup::{Setup, optimizer};
+use crate::{Error, Options};
+
+/// A run that this process has taken, and what it takes to train it.
+pub struct Session {
+    run: Run,
+    #[expect(dead_code, reason = "held until the session ends, so that no other process trains the run")]
+    lock: RunLock,
+    experiment: Experiment,
+    data: Arc<DataSet>,
+    backend: Selected,
+    checkpoint: Option<Checkpoint>,
+    notices: Vec<String>,
+}
+
+/// A run that was to be resumed.
+pub enum Resumed {
+    /// It can go on.
+    Ready(Box<Session>),
+    /// It is finished: there is nothing left to train.
+    Finished(Run),
+}
+
+/// What came of a session.
+pub struct Outcome {
+    /// The run.
+    pub run: Run,
+    /// What training came to.
+    pub trained: kiln_training::Trained,
+    /// The test figures, where training came to its end.
+    pub test: Option<Metrics>,
+    /// What the metric log says against the run.
+    pub findings: Vec<Finding>,
+}
+
+impl Session {
+    /// Makes a run for `experiment` in a folder of its own below `artifacts`. What can be found wrong before is, and
+    /// leaves no folder.
+    ///
+    /// # Errors
+    /// Where the backend or the data cannot be had, they do not fit the experiment, or the folder cannot be made.
+    pub fn create(experiment: &Resolved, artifacts: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::create_with(experiment, artifacts, &NoProgress)
+    }
+
+    /// The same; `progress` hears of downloads.
+    ///
+    /// # Errors
+    /// As [`Session::create`].
+    pub fn create_with(
+        resolved: &Resolved,
+        artifacts: impl AsRef<Path>,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let experiment = &resolved.experiment;
+        let backend = select(&experiment.backend)?;
+        let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
+        check(experiment, &data)?;
+        if experiment.model.is_mlp() {
+            check_weights(&experiment.model, [data.features(), data.class_count()])?;
+            Loss::new(&experiment.loss, experiment.model.output, data.class_count())?;
+        }
+        // After loading: what is wrong with the data is said of the paths as they were written.
+        let experiment = with_absolute_paths(experiment);
+        let inputs = RunInputs {
+            resolved_toml: &experiment.to_toml(),
+            input_toml: &resolved.input,
+            overrides: &resolved.overrides,
+        };
+        let run = Run::create(artifacts.as_ref(), &experiment.name, &inputs)?;
+        let lock = run.lock()?;
+        provenance(&backend, &data, experiment.seed).write(&run)?;
+        write_profile(&run, &Profile::of(&data))?;
+        let mut notices = vec![format!("{} on {}: {}", backend.name, backend.adapter, backend.reason)];
+        notices.extend(unfinished_warmup(&experiment, &data).map(|warning| format!("warning: {warning}")));
+        Ok(Self { run, lock, experiment, data: Arc::new(data), backend, checkpoint: None, notices })
+    }
+
+    /// Takes up `run` from its last good checkpoint, with `overrides` of settings that may change on the way.
+    ///
+    /// # Errors
+    /// Where another process trains the run, a setting changed that decides what is trained, or backend or data cannot
+    /// be had.
+    pub fn resume(run: Run, overrides: &[String]) -> Result<Resumed, Error> {
+        Self::resume_with(run, overrides, &NoProgress)
+    }
+
+    /// The same; `progress` hears of downloads.
+    ///
+    /// # Errors
+    /// As [`Session::resume`].
+    pub fn resume_with(run: Run, overrides: &[String], progress: &dyn Progress) -> Result<Resumed, Error> {
+        let [made_with, experiment] = with_overrides(&run, overrides)?;
+        let lock = run.lock()?;
+        let store = run.checkpoint_store();
+        let latest = store.latest_good()?;
+        check_resumable(&made_with, latest.checkpoint.as_ref(), &experiment)?;
+        if run.status()?.state == RunState::Finished {
+            return Ok(Resumed::Finished(run));
+        }
+        store.recover()?;
+        let mut notices: Vec<String> =
+            latest.damaged.iter().map(|damaged| format!("warning: {damaged}")).collect();
+        notices.push(match &latest.checkpoint {
+            Some(checkpoint) => format!("going on from the checkpoint of step {}", checkpoint.step),
+            None => "there is no checkpoint to go on from: the run starts from the beginning".to_owned(),
+        });
+        let mut backend = select(&experiment.backend)?;
+        if let Some(checkpoint) = &latest.checkpoint {
+            // To the bit, a run is resumed with what it began with.
+            backend.fused = is_fused(checkpoint)?;
+        }
+        let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
+        if run.run_json().is_file() {
+            let mut provenance = Provenance::read(&run)?;
+            provenance.add_session(build());
+            provenance.write(&run)?;
+        } else {
+            // The process that made the run was killed before it had written down where it comes from.
+            provenance(&backend, &data, experiment.seed).write(&run)?;
+        }
+        write_profile(&run, &Profile::of(&data))?;
+        notices.extend(unfinished_warmup(&experiment, &data).map(|warning| format!("warning: {warning}")));
+        let (data, checkpoint) = (Arc::new(data), latest.checkpoint);
+        Ok(Resumed::Ready(Box::new(Self { run, lock, experiment, data, backend, checkpoint, notices })))
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// The experiment in force.
+    #[must_use]
+    pub fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    /// What whoever started the session should know of how it begins, a line each.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// What a model for training is built for.
+    #[must_use]
+    pub fn setup(&self) -> Setup {
+        self.setup_on(self.backend.device.clone().autodiff())
+    }
+
+    fn setup_on(&self, device: burn::tensor::Device) -> Setup {
+        setup(&self.experiment, &Profile::of(&self.data), device, Fused::when(self.backend.fused))
+    }
+
+    /// Trains what `build` gives to the end of the experiment or until it is stopped; then tests the best checkpoint
+    /// and writes the report. `build` is called once for training and once for the test.
+    ///
+    /// # Errors
+    /// Where the model does not fit, the folder cannot be written, or figures become non-finite; the run's status then
+    /// says so.
+    pub fn train<M: Model>(
+        &self,
+        build: impl Fn(&Setup) -> Result<M, ModelError>,
+        options: Options,
+    ) -> Result<Outcome, Error> {
+        let report = options.report;
+        let trained = self.job(&build, options)?.train(self.checkpoint.as_ref())?;
+        let test = if is_over(trained.reason) {
+            Some(self.finish(&build, &trained, report)?)
+        } else {
+            self.stop(&trained, report)?;
+            None
+        };
+        let findings = self.findings(test.as_ref(), None)?;
+        Ok(Outcome { run: self.run.clone(), trained, test, findings })
+    }
+
+    /// Trains by one of Burn's own strategies, such as several devices at once; see [`Job::train_by`] for what that
+    /// leaves out. Gives the trained model.
+    ///
+    /// # Errors
+    /// Where the model does not fit, or Burn's training fails.
+    pub fn train_by<M: Model>(
+        &self,
+        strategy: ExecutionStrategy,
+        build: impl Fn(&Setup) -> Result<M, ModelError>,
+        options: Options,
+    ) -> Result<M, Error> {
+        Ok(self.job(&build, options)?.train_by(strategy)?)
+    }
+
+    fn job<M: Model>(
+        &self,
+        build: &impl Fn(&Setup) -> Result<M, ModelError>,
+        options: Options,
+    ) -> Result<Job<M>, Error> {
+        let setup = self.setup();
+        let model = setup.build(build)?;
+        Ok(Job {
+            optimizer: options.optimizer.unwrap_or_else(|| optimizer(&model, &setup)),
+            model,
+            run: self.run.clone(),
+            experiment: self.experiment.clone(),
+            data: Arc::clone(&self.data),
+            backend: self.backend.clone(),
+            dashboard: options.dashboard,
+            observer: options.observer,
+            stop: options.stop,
+        })
+    }
+
+    /// What the metric log says against the run; `error` is how it ended, if badly.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub fn findings(&self, test: Option<&Metrics>, error: Option<&str>) -> Result<Vec<Finding>, Error> {
+        Ok(findings(&self.run.metric_rows()?, test, &self.experiment, error))
+    }
+
+    /// The test pass, on the checkpoint that `evaluation.ckpt` names.
+    fn finish<M: Model>(
+        &self,
+        build: &impl Fn(&Setup) -> Result<M, ModelError>,
+        trained: &kiln_training::Trained,
+        with_report: bool,
+    ) -> Result<Metrics, Error> {
+        let Self { run, experiment, data, backend, .. } = self;
+        let profile = Profile::of(data);
+        let model = self.setup_on(backend.device.clone()).build(build)?;
+        let model = load_model(model, run, &Weights::Marked(experiment.evaluation.ckpt))?;
+        let examination = Examination { run, experiment, profile: &profile, device: &backend.device };
+        let (evaluation, gallery) = examination.evaluate("test", &data.test, &model)?;
+        let (loss, accuracy) = (evaluation.metrics.loss.unwrap_or(f64::NAN), evaluation.metrics.accuracy);
+        let row = MetricRow::new(
+            "test",
+            Scope::Epoch,
+            trained.epochs as u64,
+            model.step.unwrap_or(trained.steps),
+            [("loss", loss), ("accuracy", accuracy)],
+        );
+        let mut log = MetricLog::open_append(run.metrics())?;
+        log.append(&row)?;
+        log.sync()?;
+        let status = Status {
+            test: Some(TestFigures { loss, accuracy }),
+            weights_sha256: Some(trained.weights_sha256.clone()),
+            elapsed_seconds: trained.elapsed_seconds,
+            ..run.status()?
+        };
+        run.write_status(&status)?;
+        write_metrics_csv(run)?;
+        if with_report {
+            write_report(run, "test", experiment, &evaluation, Some(&gallery))?;
+        }
+        // What is finished is complete: a process that is killed before has left a run to resume.
+        run.write_status(&status.stopped(RunState::Finished, trained.reason))?;
+        Ok(evaluation.metrics)
+    }
+
+    /// Notes that the run was stopped before its end.
+    fn stop(&self, trained: &kiln_training::Trained, with_plots: bool) -> Result<(), Error> {
+        let status = self.run.status()?;
+        self.run.write_status(&status.stopped(RunState::Interrupted, trained.reason))?;
+        write_metrics_csv(&self.run)?;
+        if with_plots {
+            write_epoch_plots(&self.run)?;
+        }
+        Ok(())
+    }
+}
+
+/// True when training came to its end, early or not; false when it was stopped and can go on.
+#[must_use]
+pub fn is_over(reason: StopReason) -> bool {
+    matches!(reason, StopReason::Completed | StopReason::EarlyStopping | StopReason::MaxSteps)
+}
+
+pub(crate) fn setup(
+    experiment: &Experiment,
+    profile: &Profile,
+    device: burn::tensor::Device,
+    fused: Fused,
+) -> Setup {
+    Setup {
+        experiment: experiment.clone(),
+        features: profile.shape.features(),
+        image_size: profile.image_size(),
+        classes: profile.classes.len(),
+        device,
+        fused,
+    }
+}
+
+fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {
+    let files = data
+        .files
+        .iter()
+        .map(|file| DataFile { name: file.name.clone(), bytes: file.bytes, sha256: file.sha256.clone() })
+        .collect();
+    Provenance::collect(ProvenanceInputs {
+        build: build(),
+        backend: backend.name.to_string(),
+        adapter: Some(backend.adapter.clone()),
+        threads: backend.threads,
+        dataset: Dataset { name: data.name.clone(), sha256: data.sha256.clone(), files },
+        seed,
+    })
+}

@@ -1,0 +1,161 @@
+//! The model of a run, to evaluate and to predict with.
+
+use std::path::{Path, PathBuf};
+
+use kiln_artifacts::Run;
+use kiln_backend::{Selected, select};
+use kiln_config::Experiment;
+use kiln_data::{
+    DataSet, Folders, Framing, Inputs, NoProgress, Profile, Progress, Split, inputs, inputs_of_picture,
+    inputs_of_values, labelled, load,
+};
+use kiln_evaluation::{
+    Evaluation, Examination, Predictions, StoredModel, Weights, load_model, predict, read_profile,
+    write_report,
+};
+use kiln_model::{Fused, Model, ModelError};
+
+use crate::experiment::of_run;
+use crate::session::setup;
+use crate::{Error, Setup};
+
+/// The model of a run with the weights of one of its checkpoints. It is read once, however often it predicts.
+pub struct Trained<M> {
+    run: Run,
+    experiment: Experiment,
+    profile: Profile,
+    backend: Selected,
+    model: StoredModel<M>,
+}
+
+impl<M: Model> Trained<M> {
+    /// The model of `run`, as `build` gives it, with the weights that `weights` names; without, those that
+    /// `evaluation.ckpt` does.
+    ///
+    /// # Errors
+    /// Where the run keeps no such weights, or they do not fit the model.
+    pub fn open(
+        run: Run,
+        weights: Option<Weights>,
+        build: impl Fn(&Setup) -> Result<M, ModelError>,
+    ) -> Result<Self, Error> {
+        Self::open_with(run, weights, build, &NoProgress)
+    }
+
+    /// The same; `progress` hears of downloads, which only a run of the first version asks for.
+    ///
+    /// # Errors
+    /// As [`Trained::open`].
+    pub fn open_with(
+        run: Run,
+        weights: Option<Weights>,
+        build: impl Fn(&Setup) -> Result<M, ModelError>,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let experiment = of_run(&run)?;
+        let backend = select(&experiment.backend)?;
+        let profile = match stored_profile(&run)? {
+            Some(profile) => profile,
+            None => Profile::of(&own_data(&experiment, progress)?),
+        };
+        let fused = Fused::when(backend.fused);
+        let model = setup(&experiment, &profile, backend.device.clone(), fused).build(build)?;
+        let weights = weights.unwrap_or(Weights::Marked(experiment.evaluation.ckpt));
+        let model = load_model(model, &run, &weights)?;
+        Ok(Self { run, experiment, profile, backend, model })
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// What the examples are like that the model takes.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The examples of a split of the run's own data, by name: `train`, `validation` or `test`.
+    ///
+    /// # Errors
+    /// Where the data cannot be had, have changed, or have no such split.
+    pub fn own_split(&self, name: &str, progress: &dyn Progress) -> Result<Split, Error> {
+        let data = own_data(&self.experiment, progress)?;
+        if self.run.run_json().is_file() {
+            let was = self.run.provenance()?.dataset.sha256;
+            if was != data.sha256 {
+                return Err(Error::OtherData { was, is: data.sha256 });
+            }
+        }
+        match name {
+            "train" => Ok(data.train),
+            "validation" => data.validation.ok_or(Error::NoValidation),
+            _ => Ok(data.test),
+        }
+    }
+
+    /// The labelled examples in the file or folder at `path`.
+    ///
+    /// # Errors
+    /// Where they cannot be read or do not fit the model.
+    pub fn labelled(&self, path: &Path) -> Result<Split, Error> {
+        Ok(labelled(path, &self.experiment.data, &self.profile)?)
+    }
+
+    /// Tests the model on `split` and keeps all figures and the report in the run's folder under `name`. Gives them,
+    /// and where the report is.
+    ///
+    /// # Errors
+    /// Where the split is empty, or a file cannot be written.
+    pub fn evaluate(&self, name: &str, split: &Split) -> Result<(Evaluation, PathBuf), Error> {
+        let Self { run, experiment, profile, backend, model } = self;
+        let examination = Examination { run, experiment, profile, device: &backend.device };
+        let (evaluation, gallery) = examination.evaluate(name, split, model)?;
+        let report = write_report(run, name, experiment, &evaluation, Some(&gallery))?;
+        Ok((evaluation, report))
+    }
+
+    /// What the model says of each example in `split`; its labels may mean nothing.
+    #[must_use]
+    pub fn predict(&self, split: &Split) -> Predictions {
+        let Self { experiment, profile, backend, model, .. } = self;
+        let (batch_size, class_weights) = (experiment.evaluation.batch_size, &experiment.loss.class_weights);
+        predict(&model.model, profile, split, batch_size, class_weights, &backend.device)
+    }
+
+    /// The examples in a file: a picture, an IDX file of images, or the rows of a table.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or does not fit the model.
+    pub fn inputs(&self, path: &Path, framing: Option<Framing>) -> Result<Inputs, Error> {
+        Ok(inputs(path, &self.profile, framing.unwrap_or(Framing::of(&self.profile)))?)
+    }
+
+    /// What the model says of the PNG or JPEG picture in `bytes`.
+    ///
+    /// # Errors
+    /// Where it cannot be decoded, shows nothing, or the model takes no pictures.
+    pub fn predict_picture(&self, bytes: &[u8]) -> Result<Predictions, Error> {
+        let inputs = inputs_of_picture(bytes, &self.profile, Framing::of(&self.profile))?;
+        Ok(self.predict(&inputs.examples))
+    }
+
+    /// What the model says of the examples whose raw features follow each other in `values`: pixels from 0 to 255 row
+    /// by row, or the columns of a table.
+    ///
+    /// # Errors
+    /// Where they are not whole examples, or one is not finite.
+    pub fn predict_values(&self, values: &[f32]) -> Result<Predictions, Error> {
+        Ok(self.predict(&inputs_of_values(values, &self.profile)?.examples))
+    }
+}
+
+fn stored_profile(run: &Run) -> Result<Option<Profile>, Error> {
+    Ok(if run.data_json().is_file() { Some(read_profile(run)?) } else { None })
+}
+
+fn own_data(experiment: &Experiment, progress: &dyn Progress) -> Result<DataSet, Error> {
+    Ok(load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?)
+}
