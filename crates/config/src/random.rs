@@ -41,6 +41,13 @@ impl Stream {
         Self { key, counter: 0 }
     }
 
+    /// The number that the stream's words follow from: word `index` is the mix of it and `index + 1` times the golden
+    /// gamma.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.counter = self.counter.wrapping_add(GOLDEN_GAMMA);

@@ -16,6 +16,8 @@
 
 mod activation;
 mod buffers;
+#[cfg(feature = "cube")]
+mod cube;
 mod elementary;
 mod flex;
 mod linear;

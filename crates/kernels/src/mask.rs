@@ -23,13 +23,13 @@ pub enum Dropping {
 /// Which units of a layer are kept in a step, and what they are multiplied by.
 #[derive(Clone, Debug)]
 pub struct DropoutMask {
-    stream: Stream,
-    threshold: u32,
-    kept_value: f32,
+    pub(crate) stream: Stream,
+    pub(crate) threshold: u32,
+    pub(crate) kept_value: f32,
 }
 
 /// Factors that are made and used together.
-const FACTORS: usize = 256;
+const FACTORS: usize = UNITS * BLOCK;
 
 impl DropoutMask {
     /// Keeps each unit with probability `keep`, in (0, 1], as `stream` draws, and multiplies it by `kept_value`.
@@ -41,13 +41,25 @@ impl DropoutMask {
     /// Multiplies the outputs from number `position` on, and their slopes, if there are any.
     #[inline(always)]
     pub(crate) fn multiply(&self, position: usize, values: &mut [f32], slopes: &mut [f32]) {
-        let mut slopes = slopes.chunks_mut(FACTORS);
-        for (piece, values) in values.chunks_mut(FACTORS).enumerate() {
+        let (blocks, rest) = values.as_chunks_mut::<FACTORS>();
+        let (slope_blocks, rest_slopes) = slopes.as_chunks_mut::<FACTORS>();
+        let (mut slope_blocks, mut position) = (slope_blocks.iter_mut(), position);
+        for values in blocks {
             let mut factors = [0.0; FACTORS];
-            let factors = &mut factors[..values.len()];
-            self.fill(position + piece * FACTORS, factors);
-            multiply(values, factors);
-            multiply(slopes.next().unwrap_or_default(), factors);
+            self.fill(position, &mut factors);
+            *values = product(values, &factors);
+            if let Some(slopes) = slope_blocks.next() {
+                *slopes = product(slopes, &factors);
+            }
+            position += FACTORS;
+        }
+        let mut factors = [0.0; FACTORS];
+        self.fill(position, &mut factors[..rest.len()]);
+        for (value, factor) in rest.iter_mut().zip(&factors) {
+            *value *= factor;
+        }
+        for (slope, factor) in rest_slopes.iter_mut().zip(&factors) {
+            *slope *= factor;
         }
     }
 
@@ -97,10 +109,12 @@ impl DropoutMask {
 }
 
 #[inline(always)]
-fn multiply(values: &mut [f32], factors: &[f32]) {
-    for (value, factor) in values.iter_mut().zip(factors) {
-        *value *= factor;
+fn product(values: &[f32; FACTORS], factors: &[f32; FACTORS]) -> [f32; FACTORS] {
+    let mut product = [0.0; FACTORS];
+    for (at, product) in product.iter_mut().enumerate() {
+        *product = values[at] * factors[at];
     }
+    product
 }
 
 #[cfg(test)]

@@ -3,14 +3,19 @@
 //! Every operation has a body of Burn's own operations, under autodiff too: it is what all backends compute that have
 //! no kernel here, what flex computes where the kernels are switched off, and the reference in the tests.
 
+#![cfg_attr(
+    feature = "ndarray",
+    allow(deprecated, reason = "burn-ndarray is one of the backends that Kiln is asked to offer")
+)]
+
 use burn::backend::Autodiff;
+#[cfg(feature = "cube")]
+use burn::backend::Cube;
 #[cfg(feature = "ndarray")]
 use burn::backend::NdArray;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{Device, FloatTensor, IntTensor};
 use burn::backend::{Backend, Scalar, TensorMetadata, backend_extension};
-#[cfg(feature = "cube")]
-use burn::backend::{Cube, fusion::Fusion};
 use burn::tensor::{Shape, TensorData};
 use kiln_config::Activation;
 
@@ -28,7 +33,7 @@ use crate::{Ending, Fused};
 pub trait Kernels: Backend {
     /// `input`, shape [batch, inputs], times `weight`, shape [inputs, outputs], plus `bias`, shape `[outputs]`, and
     /// then `ending`: shape [batch, outputs].
-    #[cfg_attr(feature = "cube", fusion(default))]
+    #[fusion(default)]
     fn linear(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -42,14 +47,14 @@ pub trait Kernels: Backend {
 
     /// The cross-entropy of the softmax of each row of `logits`, shape [batch, classes], and of the row's class in
     /// `targets`, shape `[batch]`: shape `[batch]`.
-    #[cfg_attr(feature = "cube", fusion(default))]
+    #[fusion(default)]
     fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>, fused: Fused) -> FloatTensor<Self> {
         let _ = fused;
         composed::cross_entropy::<Self>(logits, targets)
     }
 
     /// What `mask` multiplies the values of `like` by, shape [batch, units]; a constant under autodiff.
-    #[cfg_attr(feature = "cube", fusion(dtype = like, shape = like))]
+    #[fusion(dtype = like, shape = like)]
     fn dropout_factors(like: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {
         composed::dropout_factors::<Self>(&like.shape(), &mask, &like.device())
     }
@@ -66,9 +71,9 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<NdArray, C> {
 }
 
 #[cfg(feature = "cube")]
-impl<C: CheckpointStrategy> Kernels for Autodiff<Fusion<Cube>, C> {
+impl<C: CheckpointStrategy> Kernels for Autodiff<Cube, C> {
     fn dropout_factors(like: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {
-        constant_factors::<Fusion<Cube>, C>(like, mask)
+        constant_factors::<Cube, C>(like, mask)
     }
 }
 

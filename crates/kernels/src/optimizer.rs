@@ -60,7 +60,7 @@ impl UpdateRule {
         };
         let mut first = moment(state.first, keeps_first);
         let mut second = moment(state.second, keeps_second);
-        self.rule.at(lr, state.step).apply_in_pieces(&mut values, &gradient, &mut first, &mut second);
+        self.rule.at(lr, state.step).apply_to_all(&mut values, &gradient, &mut first, &mut second);
         recycle(gradient);
         let give = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, shape), &device);
         let first = keeps_first.then(|| give(first));

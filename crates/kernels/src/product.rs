@@ -18,14 +18,13 @@ use crate::share::{each, threads_for};
 
 /// Columns of a panel: two vectors of the widest kind.
 pub(crate) const WIDTH: usize = 32;
-/// Inner positions that are worked off together: a panel of them is 32 KiB, most of a first-level cache.
+/// Most inner positions that are worked off together.
 const DEPTH: usize = 512;
-/// Most rows of a unit: with [`COLUMNS`], the result and both sides of a step fill a second-level cache of 1 MiB by
+/// Most values of a unit's strips, and of its panels: with the result, they fill a second-level cache of 1 MiB by
 /// three quarters.
-const ROWS: usize = 128;
-/// Most columns of a unit.
-const COLUMNS: usize = 256;
-/// Fewest columns of a unit, where rows do not keep all threads busy: below that, copying into panels costs too much.
+const STRIPS: usize = 1 << 16;
+const PANELS: usize = 1 << 17;
+/// Fewest columns of a unit, where there are as many: for fewer, copying into panels costs too much.
 const FEW_COLUMNS: usize = 64;
 /// Fewest rows for which copying the right matrix into panels pays.
 const FEW_ROWS: usize = 6;
@@ -113,13 +112,14 @@ impl Product<'_> {
 
     /// Rows and columns of a unit.
     fn unit_size(&self, rows: usize, threads: usize) -> (usize, usize) {
-        let height = rows.div_ceil(rows.div_ceil(ROWS)).next_multiple_of(8).min(rows);
-        if threads == 1 {
-            return (height, self.columns.min(COLUMNS));
-        }
-        let wanted = (4 * threads).div_ceil(rows.div_ceil(height));
-        let width = self.columns.div_ceil(wanted).next_multiple_of(WIDTH);
-        (height, width.clamp(FEW_COLUMNS, COLUMNS))
+        let depth = self.depth.clamp(1, DEPTH);
+        // Some groups of columns more than threads, so that all end at about the same time.
+        let wanted = if threads == 1 { 1 } else { 2 * threads };
+        let width = self.columns.div_ceil(wanted).max(FEW_COLUMNS).next_multiple_of(WIDTH);
+        let width = width.min((PANELS / depth).max(WIDTH));
+        let groups = self.columns.div_ceil(width);
+        let blocks = rows.div_ceil((STRIPS / depth).max(HEIGHT)).max(threads.div_ceil(groups));
+        (rows.div_ceil(blocks).next_multiple_of(HEIGHT).min(rows), width)
     }
 }
 
@@ -220,8 +220,6 @@ impl<F: Finish> WithSimd for Work<'_, F> {
 enum Side<'a> {
     /// Line after line, `stride` apart, each a row.
     Rows { values: &'a [f32], stride: usize },
-    /// Line after line, `stride` apart, each all rows at an inner position.
-    Columns { values: &'a [f32], stride: usize },
     /// In strips.
     Strips(&'a [Column]),
 }
@@ -235,11 +233,9 @@ fn side<'a>(
     strips: &'a mut Vec<Column>,
 ) -> Side<'a> {
     let Matrix { values, stride, is_transposed } = matrix;
-    if stride >= FAR || is_transposed {
+    if is_transposed || stride >= FAR {
         copy_strips(matrix, rows, range, strips);
         Side::Strips(strips)
-    } else if is_transposed {
-        Side::Columns { values: &values[range.start * stride + rows.start..], stride }
     } else {
         Side::Rows { values: &values[rows.start * stride + range.start..], stride }
     }
@@ -450,126 +446,137 @@ impl Goal<'_, '_> {
     #[inline(always)]
     fn add<S: Simd, const R: usize>(self, simd: S, left: Side<'_>, panel: &[Row]) {
         let Self { strip, out, start, is_fresh } = self;
-        let width = WIDTH.min(out[0].len() - start);
         for (part, out) in out.chunks_mut(R).enumerate() {
             let first = part * R;
-            let mut block = [[0.0; WIDTH]; R];
-            if !is_fresh {
-                for (block, out) in block.iter_mut().zip(&*out) {
-                    match out[start..].first_chunk() {
-                        Some(whole) => *block = *whole,
-                        None => block[..width].copy_from_slice(&out[start..]),
-                    }
-                }
-            }
             let row = strip * HEIGHT + first;
-            match left {
-                Side::Rows { values, stride } => {
-                    if out.len() == R {
-                        add_lines(simd, &values[row * stride..], stride, panel, &mut block);
-                    } else {
-                        // Each row alone, so that nothing beyond the last is read.
-                        for (line, block) in
-                            values[row * stride..].chunks(stride).zip(&mut block[..out.len()])
-                        {
-                            add_lines(simd, line, stride, panel, std::array::from_mut(block));
-                        }
+            if out.len() == R {
+                match left {
+                    Side::Rows { values, stride } => {
+                        let lines = Lines::<R>::new(&values[row * stride..], stride, panel.len());
+                        add_tile(simd, lines, panel, out, start, is_fresh);
+                    }
+                    Side::Strips(strips) => {
+                        let columns =
+                            Columns::<R> { strip: &strips[strip * panel.len()..][..panel.len()], first };
+                        add_tile(simd, columns, panel, out, start, is_fresh);
                     }
                 }
-                Side::Columns { values, stride } => {
-                    let columns = values[row..].chunks(stride);
-                    if out.len() == R {
-                        add_columns(simd, columns, panel, &mut block);
-                    } else {
-                        for (at, block) in block[..out.len()].iter_mut().enumerate() {
-                            let columns = values[row + at..].chunks(stride);
-                            add_columns(simd, columns, panel, std::array::from_mut(block));
-                        }
+                continue;
+            }
+            // Each row alone, so that nothing beyond the last is read.
+            for (at, out) in out.iter_mut().enumerate() {
+                let out = std::slice::from_mut(out);
+                match left {
+                    Side::Rows { values, stride } => {
+                        let lines = Lines::<1>::new(&values[(row + at) * stride..], stride, panel.len());
+                        add_tile(simd, lines, panel, out, start, is_fresh);
+                    }
+                    Side::Strips(strips) => {
+                        let strip = &strips[strip * panel.len()..][..panel.len()];
+                        add_tile(
+                            simd,
+                            Columns::<1> { strip, first: first + at },
+                            panel,
+                            out,
+                            start,
+                            is_fresh,
+                        );
                     }
                 }
-                Side::Strips(strips) => {
-                    let columns = strips[strip * panel.len()..].iter().map(|column| &column[first..]);
-                    add_columns(simd, columns, panel, &mut block);
+            }
+        }
+    }
+}
+
+/// The left side of a tile of `R` rows.
+trait TileRows<const R: usize>: Copy {
+    /// The value of `row` at an inner position.
+    fn value(&self, row: usize, position: usize) -> f32;
+}
+
+/// Rows that are lines.
+#[derive(Clone, Copy)]
+struct Lines<'a, const R: usize>([&'a [f32]; R]);
+
+impl<'a, const R: usize> Lines<'a, R> {
+    #[inline(always)]
+    fn new(values: &'a [f32], stride: usize, depth: usize) -> Self {
+        let mut lines = [&[][..]; R];
+        for (at, line) in lines.iter_mut().enumerate() {
+            *line = &values[at * stride..][..depth];
+        }
+        Self(lines)
+    }
+}
+
+impl<const R: usize> TileRows<R> for Lines<'_, R> {
+    #[inline(always)]
+    fn value(&self, row: usize, position: usize) -> f32 {
+        self.0[row][position]
+    }
+}
+
+/// Rows of a strip, from `first` on.
+#[derive(Clone, Copy)]
+struct Columns<'a, const R: usize> {
+    strip: &'a [Column],
+    first: usize,
+}
+
+impl<const R: usize> TileRows<R> for Columns<'_, R> {
+    #[inline(always)]
+    fn value(&self, row: usize, position: usize) -> f32 {
+        self.strip[position][self.first + row]
+    }
+}
+
+/// Goes on with the chains of `R` rows and 32 columns from `start` on, or as many as there are.
+#[inline(always)]
+fn add_tile<S: Simd, const R: usize>(
+    simd: S,
+    left: impl TileRows<R>,
+    panel: &[Row],
+    out: &mut [&mut [f32]],
+    start: usize,
+    is_fresh: bool,
+) {
+    assert_eq!(out.len(), R, "a row of the result for every row of the tile");
+    for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
+        if !is_fresh {
+            for (sums, out) in sums.iter_mut().zip(&*out) {
+                match out[start..].first_chunk() {
+                    Some(whole) => *sums = vectors::<S>(whole, vector),
+                    None => {
+                        let mut row = [0.0; WIDTH];
+                        row[..out.len() - start].copy_from_slice(&out[start..]);
+                        *sums = vectors::<S>(&row, vector);
+                    }
                 }
             }
-            for (block, out) in block.iter().zip(out) {
-                match out[start..].first_chunk_mut() {
-                    Some(whole) => *whole = *block,
-                    None => out[start..].copy_from_slice(&block[..width]),
+        }
+        for (position, row) in panel.iter().enumerate() {
+            let right = vectors::<S>(&row.0, vector);
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let value = simd.splat_f32s(left.value(row, position));
+                for (sum, right) in sums.iter_mut().zip(right) {
+                    *sum = simd.mul_add_f32s(value, right, *sum);
                 }
             }
         }
-    }
-}
-
-/// Goes on with the chains of `R` rows that are lines, `stride` apart.
-#[inline(always)]
-fn add_lines<S: Simd, const R: usize>(
-    simd: S,
-    values: &[f32],
-    stride: usize,
-    panel: &[Row],
-    block: &mut [[f32; WIDTH]; R],
-) {
-    let mut lines = [&[][..]; R];
-    for (at, line) in lines.iter_mut().enumerate() {
-        *line = &values[at * stride..][..panel.len()];
-    }
-    for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
-        let mut sums = load::<S, R>(simd, block, vector);
-        for (at, row) in panel.iter().enumerate() {
-            let right = vectors::<S>(&row.0, vector);
-            for (sums, line) in sums.iter_mut().zip(&lines) {
-                multiply_add(simd, line[at], right, sums);
+        for (sums, out) in sums.iter().zip(&mut *out) {
+            match out[start..].first_chunk_mut() {
+                Some(whole) => store::<S>(whole, vector, sums),
+                None => {
+                    let (mut row, width) = ([0.0; WIDTH], out.len() - start);
+                    store::<S>(&mut row, vector, sums);
+                    let lanes = vector * S::F32_LANES..((vector + VECTORS) * S::F32_LANES).min(width);
+                    if !lanes.is_empty() {
+                        out[start..][lanes.clone()].copy_from_slice(&row[lanes]);
+                    }
+                }
             }
         }
-        for (sums, block) in sums.iter().zip(&mut *block) {
-            store::<S>(block, vector, sums);
-        }
-    }
-}
-
-/// Goes on with the chains of `R` rows whose values at an inner position follow each other.
-#[inline(always)]
-fn add_columns<'a, S: Simd, const R: usize>(
-    simd: S,
-    columns: impl Iterator<Item = &'a [f32]> + Clone,
-    panel: &[Row],
-    block: &mut [[f32; WIDTH]; R],
-) {
-    for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
-        let mut sums = load::<S, R>(simd, block, vector);
-        for (column, row) in columns.clone().zip(panel) {
-            let right = vectors::<S>(&row.0, vector);
-            let column: &[f32; R] = column.first_chunk().expect("a value for every row");
-            for (sums, value) in sums.iter_mut().zip(column) {
-                multiply_add(simd, *value, right, sums);
-            }
-        }
-        for (sums, block) in sums.iter().zip(&mut *block) {
-            store::<S>(block, vector, sums);
-        }
-    }
-}
-
-#[inline(always)]
-fn load<S: Simd, const R: usize>(
-    simd: S,
-    block: &[[f32; WIDTH]; R],
-    vector: usize,
-) -> [[S::f32s; VECTORS]; R] {
-    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
-    for (sums, block) in sums.iter_mut().zip(block) {
-        *sums = vectors::<S>(block, vector);
-    }
-    sums
-}
-
-#[inline(always)]
-fn multiply_add<S: Simd>(simd: S, left: f32, right: [S::f32s; VECTORS], sums: &mut [S::f32s; VECTORS]) {
-    let left = simd.splat_f32s(left);
-    for (sum, right) in sums.iter_mut().zip(right) {
-        *sum = simd.mul_add_f32s(left, right, *sum);
     }
 }
 

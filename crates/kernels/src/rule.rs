@@ -3,6 +3,8 @@
 use kiln_config::OptimizerName;
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::share::{each, threads_for};
+
 /// An update rule with its constants.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
@@ -131,33 +133,28 @@ impl Rule {
     }
 }
 
-/// Values in a piece: enough that handing it to another thread is cheap beside it.
-const PIECE: usize = 1 << 16;
+/// What a value's step costs beside a multiply-add.
+const COST: usize = 8;
 
 impl RuleStep {
-    /// Moves `values` against `gradient`, piece by piece on all of the pool's threads; a moment that the rule does not
-    /// keep is empty. Each value depends on itself alone, so the number of threads changes none.
-    pub(crate) fn apply_in_pieces(
+    /// Moves `values` against `gradient`, on all of the pool's threads; a moment that the rule does not keep is empty.
+    /// Each value depends on itself alone, so the number of threads changes none.
+    pub(crate) fn apply_to_all(
         &self,
         values: &mut [f32],
         gradient: &[f32],
         first: &mut [f32],
         second: &mut [f32],
     ) {
-        if values.len() <= PIECE {
-            Arch::new().dispatch(Piece { step: *self, values, gradient, first, second });
-            return;
-        }
-        let middle = values.len() / 2;
-        let half = |moment: &[f32]| middle.min(moment.len());
-        let (values_below, values_above) = values.split_at_mut(middle);
-        let (gradient_below, gradient_above) = gradient.split_at(middle);
-        let (first_below, first_above) = first.split_at_mut(half(first));
-        let (second_below, second_above) = second.split_at_mut(half(second));
-        rayon::join(
-            || self.apply_in_pieces(values_below, gradient_below, first_below, second_below),
-            || self.apply_in_pieces(values_above, gradient_above, first_above, second_above),
-        );
+        let (arch, cost) = (Arch::new(), COST * values.len());
+        let piece = values.len().div_ceil(2 * threads_for(cost)).max(1);
+        let mut first = first.chunks_mut(piece);
+        let mut second = second.chunks_mut(piece);
+        let pieces = values.chunks_mut(piece).zip(gradient.chunks(piece)).map(|(values, gradient)| {
+            let (first, second) = (first.next().unwrap_or_default(), second.next().unwrap_or_default());
+            Piece { step: *self, values, gradient, first, second }
+        });
+        each(pieces.collect(), cost, |piece| arch.dispatch(piece));
     }
 
     /// Moves `values` against `gradient`, in one pass; a moment that the rule does not keep is empty. Slices may
