@@ -159,6 +159,12 @@ impl Session {
         &self.experiment
     }
 
+    /// The data.
+    #[must_use]
+    pub fn data(&self) -> &DataSet {
+        &self.data
+    }
+
     /// What whoever started the session should know of how it begins, a line each.
     #[must_use]
     pub fn notices(&self) -> &[String] {

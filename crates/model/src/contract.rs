@@ -15,7 +15,8 @@ use crate::Tally;
 /// module that has them, `impl Model for MyNetwork {}` is all it takes.
 ///
 /// Before every training step Kiln seeds the device's random numbers from the experiment's seed and the step, so that
-/// whatever Burn draws within a step (its `Dropout`, noise) is the same after a resume.
+/// whatever Burn draws within a step (its `Dropout`, noise) is the same after a resume. On a CPU Burn has one stream of
+/// random numbers for the whole process, so a process trains one such model at a time.
 pub trait Model:
     Module
     + ModuleDisplay

@@ -57,7 +57,8 @@ impl<M: Model> Learning<M> {
 
     /// The values of all parameters.
     pub(crate) fn parameters(&self) -> Vec<Parameter> {
-        parameters(self.model())
+        // On the way to inference, running means take up what the last steps added to them.
+        parameters(&self.model().valid())
     }
 
     /// Batches since the last step of the optimizer.
