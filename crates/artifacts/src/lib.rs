@@ -43,7 +43,7 @@ pub use metric_row::{MetricRow, Scope};
 pub use metrics_csv::write_metrics_csv;
 pub use provenance::{Build, DataFile, Dataset, Provenance, ProvenanceInputs, Session};
 pub use row_log::{MetricLog, Row, RowLog, TimingLog};
-pub use row_tail::{MetricTail, RowTail, TailPoll, TimingTail};
+pub use row_tail::{MetricTail, RowTail, TailPoll};
 pub use run::Run;
 pub use run_creation::RunInputs;
 pub use run_lock::RunLock;

@@ -8,15 +8,12 @@ use std::{
 };
 
 use crate::{
-    ArtifactError, MetricRow, Row, TimingRow,
+    ArtifactError, MetricRow, Row,
     row_log::{complete_bytes, parse_rows},
 };
 
 /// Follows `metrics.jsonl`.
 pub type MetricTail = RowTail<MetricRow>;
-
-/// Follows `timings.jsonl`.
-pub type TimingTail = RowTail<TimingRow>;
 
 /// What a look at a log found.
 #[derive(Clone, Debug, PartialEq)]

@@ -65,12 +65,6 @@ impl Run {
         self.folder().join("metrics.csv")
     }
 
-    /// The folder of derived `TensorBoard` event files.
-    #[must_use]
-    pub fn tensorboard(&self) -> PathBuf {
-        self.folder().join("tensorboard")
-    }
-
     /// What tracing wrote.
     #[must_use]
     pub fn train_log(&self) -> PathBuf {

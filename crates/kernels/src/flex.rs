@@ -26,7 +26,7 @@ impl Kernels for Flex {
         if fused.is_off() {
             return composed::linear::<Self>(input, weight, bias, ending);
         }
-        let layer = Layer::new(input, weight);
+        let layer = Layer::new(&input, &weight);
         layer.forward(&bias, &ending, false).0
     }
 
@@ -54,7 +54,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         let (input, input_node) = input.into_parts();
         let (weight, weight_node) = weight.into_parts();
         let (bias, bias_node) = bias.into_parts();
-        let layer = Layer::new(input, weight);
+        let layer = Layer::new(&input, &weight);
         let prepared = LinearBackward.prepare::<C>([input_node, weight_node, bias_node]);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
@@ -99,7 +99,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(input: FlexTensor, weight: FlexTensor) -> Self {
+    fn new(input: &FlexTensor, weight: &FlexTensor) -> Self {
         let (input, weight) = (input.to_contiguous(), weight.to_contiguous());
         let ((batch, width), (inputs, outputs)) = (matrix(&input), matrix(&weight));
         assert_eq!(width, inputs, "a linear layer of {inputs} inputs cannot take {width}");
@@ -217,8 +217,8 @@ pub(crate) fn softmax(logits: FlexTensor) -> FlexTensor {
 pub(crate) fn hits(scores: &FlexTensor, targets: &FlexTensor) -> FlexTensor {
     let (_, classes) = matrix(scores);
     let rows = slice(scores).chunks_exact(classes).zip(classes_of(targets));
-    let hits = rows.filter(|(row, target)| loss::greatest(row) == *target).count();
-    FlexTensor::from_data(TensorData::new(vec![hits as i64], [1]))
+    let hits: i64 = rows.map(|(row, target)| i64::from(loss::greatest(row) == target)).sum();
+    FlexTensor::from_data(TensorData::new(vec![hits], [1]))
 }
 
 pub(crate) fn square_sum(tensor: &FlexTensor) -> FlexTensor {

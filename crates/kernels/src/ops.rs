@@ -88,7 +88,10 @@ pub(crate) fn constant_factors<B: Kernels, C: CheckpointStrategy>(
 
 /// The same by Burn's own operations.
 pub(crate) mod composed {
-    use super::*;
+    use super::{
+        Activation, Backend, Device, DropoutMask, Dropping, Ending, FloatTensor, IntTensor, Kernels, Scalar,
+        Shape, TensorData, TensorMetadata,
+    };
 
     pub(crate) fn linear<B: Kernels>(
         input: FloatTensor<B>,

@@ -545,13 +545,12 @@ fn add_tile<S: Simd, const R: usize>(
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
         if !is_fresh {
             for (sums, out) in sums.iter_mut().zip(&*out) {
-                match out[start..].first_chunk() {
-                    Some(whole) => *sums = vectors::<S>(whole, vector),
-                    None => {
-                        let mut row = [0.0; WIDTH];
-                        row[..out.len() - start].copy_from_slice(&out[start..]);
-                        *sums = vectors::<S>(&row, vector);
-                    }
+                if let Some(whole) = out[start..].first_chunk() {
+                    *sums = vectors::<S>(whole, vector);
+                } else {
+                    let mut row = [0.0; WIDTH];
+                    row[..out.len() - start].copy_from_slice(&out[start..]);
+                    *sums = vectors::<S>(&row, vector);
                 }
             }
         }
@@ -565,16 +564,15 @@ fn add_tile<S: Simd, const R: usize>(
             }
         }
         for (sums, out) in sums.iter().zip(&mut *out) {
-            match out[start..].first_chunk_mut() {
-                Some(whole) => store::<S>(whole, vector, sums),
-                None => {
-                    let (mut row, width) = ([0.0; WIDTH], out.len() - start);
-                    store::<S>(&mut row, vector, sums);
-                    let lanes = vector * S::F32_LANES..((vector + VECTORS) * S::F32_LANES).min(width);
-                    if !lanes.is_empty() {
-                        out[start..][lanes.clone()].copy_from_slice(&row[lanes]);
-                    }
-                }
+            if let Some(whole) = out[start..].first_chunk_mut() {
+                store::<S>(whole, vector, sums);
+                continue;
+            }
+            let (mut row, width) = ([0.0; WIDTH], out.len() - start);
+            store::<S>(&mut row, vector, sums);
+            let lanes = vector * S::F32_LANES..((vector + VECTORS) * S::F32_LANES).min(width);
+            if !lanes.is_empty() {
+                out[start..][lanes.clone()].copy_from_slice(&row[lanes]);
             }
         }
     }

@@ -204,14 +204,14 @@ fn a_layer_without_a_bias_is_one_with_zeros() {
 fn cross_entropy_and_its_gradient_are_those_of_double_precision_and_of_burn() {
     for [batch, classes] in [[1, 2], [7, 3], [200, 10], [90, 1000]] {
         let logits: Vec<f32> = drawn(batch * classes, 5).into_iter().map(|value| 6.0 * value).collect();
-        let targets: Vec<i64> = (0..batch).map(|row| (row * 7 % classes) as i64).collect();
+        let targets: Vec<i64> = (0..batch).map(|row| i64::from((row * 7 % classes) as u32)).collect();
         let upstream = drawn(batch, 6);
         let (mut losses, mut gradient) = (Vec::new(), Vec::new());
         for (row, logits) in logits.chunks(classes).enumerate() {
             let total: f64 = logits.iter().map(|&value| f64::from(value).exp()).sum();
             losses.push(total.ln() - f64::from(logits[targets[row] as usize]));
             gradient.extend(logits.iter().enumerate().map(|(class, &value)| {
-                let hit = f64::from(u8::from(class as i64 == targets[row]));
+                let hit = f64::from(u8::from(class == targets[row] as usize));
                 (f64::from(value).exp() / total - hit) * f64::from(upstream[row])
             }));
         }

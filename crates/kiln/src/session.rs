@@ -15,7 +15,7 @@ use kiln_evaluation::{
     Examination, Finding, Metrics, Weights, findings, load_model, write_epoch_plots, write_profile,
     write_report,
 };
-use kiln_model::{Fused, Loss, Model, ModelError, check_weights};
+use kiln_model::{Fused, Model};
 use kiln_training::{Job, check, check_resumable, is_fused, unfinished_warmup};
 
 use crate::build::build;
@@ -78,10 +78,7 @@ impl Session {
         let backend = select(&experiment.backend)?;
         let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
         check(experiment, &data)?;
-        if experiment.model.is_mlp() {
-            check_weights(&experiment.model, [data.features(), data.class_count()])?;
-            Loss::new(&experiment.loss, experiment.model.output, data.class_count())?;
-        }
+        setup(experiment, &Profile::of(&data), backend.device.clone(), Fused::when(backend.fused)).check()?;
         // After loading: what is wrong with the data is said of the paths as they were written.
         let experiment = with_absolute_paths(experiment);
         let inputs = RunInputs {
@@ -187,11 +184,7 @@ impl Session {
     /// # Errors
     /// Where the model does not fit, the folder cannot be written, or figures become non-finite; the run's status then
     /// says so.
-    pub fn train<M: Model>(
-        &self,
-        build: impl Fn(&Setup) -> Result<M, ModelError>,
-        options: Options,
-    ) -> Result<Outcome, Error> {
+    pub fn train<M: Model>(&self, build: impl Fn(&Setup) -> M, options: Options) -> Result<Outcome, Error> {
         let report = options.report;
         let trained = self.job(&build, options)?.train(self.checkpoint.as_ref())?;
         let test = if is_over(trained.reason) {
@@ -212,17 +205,13 @@ impl Session {
     pub fn train_by<M: Model>(
         &self,
         strategy: ExecutionStrategy,
-        build: impl Fn(&Setup) -> Result<M, ModelError>,
+        build: impl Fn(&Setup) -> M,
         options: Options,
     ) -> Result<M, Error> {
         Ok(self.job(&build, options)?.train_by(strategy)?)
     }
 
-    fn job<M: Model>(
-        &self,
-        build: &impl Fn(&Setup) -> Result<M, ModelError>,
-        options: Options,
-    ) -> Result<Job<M>, Error> {
+    fn job<M: Model>(&self, build: &impl Fn(&Setup) -> M, options: Options) -> Result<Job<M>, Error> {
         let setup = self.setup();
         let model = setup.build(build)?;
         Ok(Job {
@@ -249,7 +238,7 @@ impl Session {
     /// The test pass, on the checkpoint that `evaluation.ckpt` names.
     fn finish<M: Model>(
         &self,
-        build: &impl Fn(&Setup) -> Result<M, ModelError>,
+        build: &impl Fn(&Setup) -> M,
         trained: &kiln_training::Trained,
         with_report: bool,
     ) -> Result<Metrics, Error> {

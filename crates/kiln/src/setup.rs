@@ -7,7 +7,7 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use kiln_config::Experiment;
 use kiln_kernels::UpdateRule;
-use kiln_model::{Fused, Mlp, Model, ModelError, named};
+use kiln_model::{Fused, Loss, Mlp, Model, check_weights, named};
 
 use crate::Error;
 
@@ -30,10 +30,13 @@ pub struct Setup {
 
 /// Builds the multilayer perceptron that the experiment describes.
 ///
-/// # Errors
-/// Where explicit weights or class weights do not fit.
-pub fn perceptron(setup: &Setup) -> Result<Mlp, ModelError> {
-    Mlp::new(&setup.experiment, [setup.features, setup.classes], setup.fused, &setup.device)
+/// # Panics
+/// If explicit weights or class weights do not fit; [`Session`](crate::Session) and [`Trained`](crate::Trained) have
+/// checked that.
+#[must_use]
+pub fn perceptron(setup: &Setup) -> Mlp {
+    let shape = [setup.features, setup.classes];
+    Mlp::new(&setup.experiment, shape, setup.fused, &setup.device).expect("the setup was checked")
 }
 
 /// The optimizer that the experiment names, as PyTorch defines it; the parameters that `model` leaves out of weight
@@ -59,27 +62,38 @@ pub fn optimizer<M: Model>(model: &M, setup: &Setup) -> ModuleOptimizer {
 /// # Errors
 /// Where it names another network.
 pub fn check_perceptron(experiment: &Experiment) -> Result<(), Error> {
-    let name = &experiment.model.name;
     if experiment.model.is_mlp() {
         return Ok(());
     }
-    Err(Error::OtherModel { name: name.clone(), has: "the multilayer perceptron, \"mlp\", alone" })
+    let name = experiment.model.name.clone();
+    Err(Error::OtherModel { name, has: "the multilayer perceptron, \"mlp\", alone" })
 }
 
 impl Setup {
+    /// Finds what would keep [`perceptron`] from being built, where the experiment asks for it.
+    ///
+    /// # Errors
+    /// Where explicit weights or class weights do not fit.
+    pub fn check(&self) -> Result<(), Error> {
+        let Experiment { model, loss, .. } = &self.experiment;
+        if model.is_mlp() {
+            check_weights(model, [self.features, self.classes])?;
+            Loss::new(loss, model.output, self.classes)?;
+        }
+        Ok(())
+    }
+
     /// Builds a model whose starting values follow from the experiment's seed, whatever draws them.
-    pub(crate) fn build<M: Model>(
-        &self,
-        build: impl FnOnce(&Self) -> Result<M, ModelError>,
-    ) -> Result<M, Error> {
+    pub(crate) fn build<M: Model>(&self, build: impl FnOnce(&Self) -> M) -> Result<M, Error> {
         if TypeId::of::<M>() == TypeId::of::<Mlp>() {
             check_perceptron(&self.experiment)?;
         } else if self.experiment.model.is_mlp() {
             let name = self.experiment.model.name.clone();
             return Err(Error::OtherModel { name, has: "a network of its own, which needs another name" });
         }
+        self.check()?;
         self.device.seed(self.experiment.seed);
-        let model = build(self)?;
+        let model = build(self);
         // Burn draws a parameter when it is first looked at.
         let _drawn = named(&model);
         Ok(model)

@@ -13,7 +13,7 @@ use kiln_evaluation::{
     Evaluation, Examination, Predictions, StoredModel, Weights, load_model, predict, read_profile,
     write_report,
 };
-use kiln_model::{Fused, Model, ModelError};
+use kiln_model::{Fused, Model};
 
 use crate::experiment::of_run;
 use crate::session::setup;
@@ -34,11 +34,7 @@ impl<M: Model> Trained<M> {
     ///
     /// # Errors
     /// Where the run keeps no such weights, or they do not fit the model.
-    pub fn open(
-        run: Run,
-        weights: Option<Weights>,
-        build: impl Fn(&Setup) -> Result<M, ModelError>,
-    ) -> Result<Self, Error> {
+    pub fn open(run: Run, weights: Option<Weights>, build: impl Fn(&Setup) -> M) -> Result<Self, Error> {
         Self::open_with(run, weights, build, &NoProgress)
     }
 
@@ -49,7 +45,7 @@ impl<M: Model> Trained<M> {
     pub fn open_with(
         run: Run,
         weights: Option<Weights>,
-        build: impl Fn(&Setup) -> Result<M, ModelError>,
+        build: impl Fn(&Setup) -> M,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
         let experiment = of_run(&run)?;

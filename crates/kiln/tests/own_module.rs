@@ -14,8 +14,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::train::{ClassificationOutput, ExecutionStrategy, InferenceStep, TrainOutput, TrainStep};
 use kiln::{
-    Batch, Error, Event, Model, ModelError, Observer, Options, Outcome, Resumed, Session, Setup, StopSignal,
-    Trained, experiment, is_over, perceptron,
+    Batch, Error, Event, Model, Observer, Options, Outcome, Resumed, Session, Setup, StopSignal, Trained,
+    experiment, is_over, perceptron,
 };
 
 /// What a Burn user may have: an input of one's own, a state that is no weight, Burn's own dropout.
@@ -41,13 +41,13 @@ struct Own {
 }
 
 impl Own {
-    fn new(setup: &Setup) -> Result<Self, ModelError> {
-        Ok(Self {
+    fn new(setup: &Setup) -> Self {
+        Self {
             conv: Conv2dConfig::new([1, 4], [3, 3]).init(&setup.device),
             norm: BatchNormConfig::new(4).init(&setup.device),
             dropout: DropoutConfig::new(0.3).init(),
             output: LinearConfig::new(4 * 36, setup.classes).init(&setup.device),
-        })
+        }
     }
 
     fn classify(&self, images: Images) -> ClassificationOutput {

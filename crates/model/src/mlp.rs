@@ -152,3 +152,48 @@ fn linear_layer(
         bias: bias.map(|bias| Param::from_data(TensorData::new(bias, [outputs]), device)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Int;
+    use kiln_config::random::{Purpose, Stream};
+
+    use super::*;
+    use crate::{StepOutput, Tally};
+
+    /// A mean of batch means would depend on how the examples are cut.
+    #[test]
+    fn a_training_loss_under_class_weights_is_that_of_all_examples_whatever_the_batch() {
+        let mut experiment = Experiment::default();
+        experiment.model.hidden = vec![8];
+        experiment.loss.class_weights = vec![1.0, 5.0, 20.0];
+        let device = Device::flex().autodiff();
+        let mut stream = Stream::new(1, Purpose::Sampling, &[]);
+        let features: Vec<f32> = (0..61 * 4).map(|_| stream.normal() as f32).collect();
+        let targets: Vec<i64> = (0..61).map(|_| i64::from(stream.below(3) as u32)).collect();
+        for fused in [Fused::On, Fused::Off] {
+            let mlp = Mlp::new(&experiment, [4, 3], fused, &device).expect("drawn weights fit");
+            let loss = |size: usize| {
+                let mut tally = Tally::default();
+                for (features, targets) in features.chunks(4 * size).zip(targets.chunks(size)) {
+                    let batch = Batch {
+                        features: Tensor::from_data(
+                            TensorData::new(features.to_vec(), [targets.len(), 4]),
+                            &device,
+                        ),
+                        targets: Tensor::<1, Int>::from_data(
+                            TensorData::new(targets.to_vec(), [targets.len()]),
+                            &device,
+                        ),
+                        pass: Pass::Training { step: 0 },
+                    };
+                    tally.merge(&TrainStep::step(&mlp, batch).item.tally());
+                }
+                assert_eq!(tally.examples, 61);
+                tally.loss()
+            };
+            let whole = loss(61);
+            assert!([1, 4, 16].into_iter().all(|size| (loss(size) / whole - 1.0).abs() < 1e-6), "{fused:?}");
+        }
+    }
+}

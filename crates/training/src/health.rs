@@ -40,7 +40,7 @@ impl Health {
         before: &[Parameter],
         learning: &Learning<M>,
         gradient_norms: &[f64],
-        probes: Vec<Probe>,
+        probes: &[Probe],
     ) -> Self {
         let after = learning.parameters();
         let trained = learning.trained.iter().zip(gradient_norms).filter(|(named, _)| named.shape.len() >= 2);

@@ -187,7 +187,7 @@ fn restore<M: Model>(
     let mut numbers = state.optimizer_numbers.clone();
     if numbers.is_empty() && state.optimizer_steps > 0 {
         // A checkpoint of the first version: its only number is that of the steps, the same for every parameter.
-        let steps = Number::Int(state.optimizer_steps as i64);
+        let steps = Number::UInt(state.optimizer_steps as u64);
         numbers.extend(named.iter().map(|parameter| (format!("{}.step", parameter.path), steps)));
     }
     let memory = OptimizerState { tensors: read(OPTIMIZER_FILE)?, numbers };

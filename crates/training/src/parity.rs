@@ -84,7 +84,7 @@ fn batch(device: &Device) -> Batch {
     let [features, classes] = SHAPE;
     let mut stream = Stream::new(SEED, Purpose::Sampling, &[]);
     let values: Vec<f32> = (0..EXAMPLES * features).map(|_| stream.uniform() as f32).collect();
-    let targets: Vec<i64> = (0..EXAMPLES).map(|_| stream.below(classes) as i64).collect();
+    let targets: Vec<i64> = (0..EXAMPLES).map(|_| i64::from(stream.below(classes) as u32)).collect();
     Batch {
         features: Tensor::from_data(TensorData::new(values, [EXAMPLES, features]), device),
         targets: Tensor::<1, Int>::from_data(TensorData::new(targets, [EXAMPLES]), device),

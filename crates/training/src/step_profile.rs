@@ -25,9 +25,9 @@ pub struct StepProfile {
     pub steps: usize,
     /// Gathering and scaling a batch, and handing it to the device.
     pub data: f64,
-    /// Outputs and loss.
+    /// Outputs and loss, without what the way back needs.
     pub forward: f64,
-    /// Gradients.
+    /// What is left of outputs, loss and gradients.
     pub backward: f64,
     /// Clipping and the update of the weights.
     pub optimizer: f64,
@@ -63,7 +63,7 @@ pub fn profile_steps<M: Model>(
         let parts: Vec<Parts> = (0..steps).map(|_| trainer.step()).collect();
         let counted = &parts[steps / 10..];
         let of = |part: usize| median(counted.iter().map(|parts| parts[part]).collect());
-        let forward = median((0..steps).map(|_| trainer.forward()).collect());
+        let forward = median(trainer.forwards(steps));
         let batch = experiment.training.batch_size;
         Ok(StepProfile {
             steps: counted.len(),
@@ -83,6 +83,8 @@ struct Trainer<'a, M: Model> {
     device: &'a Device,
     lr: f64,
     loader: SplitLoader,
+    /// The same batches for a pass without gradients.
+    untracked: SplitLoader,
     learning: Learning<M>,
     batches: Box<dyn Iterator<Item = Batch>>,
     epoch: u64,
@@ -98,11 +100,15 @@ impl<'a, M: Model> Trainer<'a, M> {
         backend: &'a Selected,
     ) -> Self {
         let (batching, normalizer) = (Setting::batching(experiment), Arc::new(data.normalizer.clone()));
-        let device = backend.device.clone().autodiff();
+        let loader = |device: &Device| {
+            let (split, normalizer) = (data.train.clone(), Arc::clone(&normalizer));
+            SplitLoader::new(split, normalizer, batching, device.clone()).for_training()
+        };
         Self {
             device: &backend.device,
             lr: experiment.optimizer.lr,
-            loader: SplitLoader::new(data.train.clone(), normalizer, batching, device).for_training(),
+            loader: loader(&backend.device.clone().autodiff()),
+            untracked: loader(&backend.device),
             learning: Learning::new(model, optimizer, experiment),
             batches: Box::new(std::iter::empty()),
             epoch: 0,
@@ -124,12 +130,17 @@ impl<'a, M: Model> Trainer<'a, M> {
         [data, gradients, optimizer, metrics, clock.total()]
     }
 
-    /// The time of a forward pass alone.
-    fn forward(&mut self) -> f64 {
-        let batch = self.batch();
-        let mut clock = Clock::start(self.device);
-        std::hint::black_box(InferenceStep::step(self.learning.model(), batch));
-        clock.lap(self.device)
+    /// The times of `count` forward passes alone. A graph that no gradient is asked of would stay in memory, so there is
+    /// none.
+    fn forwards(&self, count: usize) -> Vec<f64> {
+        let model = self.learning.model().valid();
+        let batches = (0..).flat_map(|epoch| self.untracked.epoch(epoch, 0)).take(count);
+        let forward = |batch: Batch| {
+            let (input, mut clock) = (batch.into(), Clock::start(self.device));
+            std::hint::black_box(InferenceStep::step(&model, input));
+            clock.lap(self.device)
+        };
+        batches.map(forward).collect()
     }
 
     fn batch(&mut self) -> <M as TrainStep>::Input {

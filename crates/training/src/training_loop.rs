@@ -184,7 +184,7 @@ impl<M: Model> Training<'_, M> {
         }
         let Some((before, input)) = before else { return Ok(()) };
         let probes = self.learning.model().valid().probes(input);
-        self.health = Some(Health::new(&before, &self.learning, &norms, probes));
+        self.health = Some(Health::new(&before, &self.learning, &norms, &probes));
         Ok(())
     }
 

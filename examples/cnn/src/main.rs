@@ -13,9 +13,9 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
-use kiln::{Batch, Error, Model, ModelError, Options, Resumed, Run, Session, Setup, experiment};
+use kiln::{Batch, Error, Model, Options, Resumed, Run, Session, Setup, experiment};
 
-/// Twice a convolution, ReLU and pooling to half the size; then a hidden layer, dropout, and a score for each class.
+/// Twice a convolution, `relu` and pooling to half the size; then a hidden layer, dropout, and a score for each class.
 #[derive(Module, Debug)]
 struct Cnn {
     conv1: Conv2d,
@@ -29,16 +29,16 @@ struct Cnn {
 impl Cnn {
     /// `setup` says what the data are like and where the parameters go. Kiln has seeded the device, so that Burn draws
     /// the same weights for the same `seed`.
-    fn new(setup: &Setup) -> Result<Self, ModelError> {
+    fn new(setup: &Setup) -> Self {
         let device = &setup.device;
-        Ok(Self {
+        Self {
             conv1: Conv2dConfig::new([1, 8], [3, 3]).with_padding(PaddingConfig2d::Same).init(device),
             conv2: Conv2dConfig::new([8, 16], [3, 3]).with_padding(PaddingConfig2d::Same).init(device),
             pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
             hidden: LinearConfig::new(16 * 7 * 7, 64).init(device),
             dropout: DropoutConfig::new(0.25).init(),
             output: LinearConfig::new(64, setup.classes).init(device),
-        })
+        }
     }
 
     /// From pixels, shape [batch, 784], to scores, shape [batch, classes].

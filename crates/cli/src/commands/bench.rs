@@ -32,10 +32,11 @@ pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
         device: backend.device.clone().autodiff(),
         fused: Fused::when(backend.fused),
     };
-    let model = perceptron(&setup).map_err(kiln::Error::from)?;
+    setup.check()?;
+    let model = perceptron(&setup);
     let optimizer = optimizer(&model, &setup);
     let profile = profile_steps(model, optimizer, &experiment, &data, &backend, arguments.steps as usize)?;
-    let test_pass_seconds = test_pass_seconds(&Setup { device: backend.device.clone(), ..setup }, &data)?;
+    let test_pass_seconds = test_pass_seconds(&Setup { device: backend.device.clone(), ..setup }, &data);
     let training = &experiment.training;
     let batching = Batching::shuffled(training.batch_size, experiment.seed, training.drop_last);
     let batches = batching.batches(data.train.len());
@@ -58,9 +59,9 @@ pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
 /// Test passes that are timed; the fastest counts.
 const PASSES: usize = 3;
 
-fn test_pass_seconds(setup: &Setup, data: &DataSet) -> Result<f64, Failure> {
+fn test_pass_seconds(setup: &Setup, data: &DataSet) -> f64 {
     let profile = Profile::of(data);
-    let model = perceptron(setup).map_err(kiln::Error::from)?;
+    let model = perceptron(setup);
     let (batch_size, weights) =
         (setup.experiment.evaluation.batch_size, &setup.experiment.loss.class_weights);
     let pass = || {
@@ -68,7 +69,7 @@ fn test_pass_seconds(setup: &Setup, data: &DataSet) -> Result<f64, Failure> {
         std::hint::black_box(predict(&model, &profile, &data.test, batch_size, weights, &setup.device));
         started.elapsed().as_secs_f64()
     };
-    Ok((0..PASSES).map(|_| pass()).fold(f64::INFINITY, f64::min))
+    (0..PASSES).map(|_| pass()).fold(f64::INFINITY, f64::min)
 }
 
 fn shown(profile: &StepProfile, batches: usize) -> String {

@@ -19,12 +19,11 @@ pub(crate) fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
     let weights = weights(arguments.ckpt.as_deref(), &experiment)?;
     let progress = DownloadBar::default();
     let trained = Trained::open_with(run, Some(weights.clone()), perceptron, &progress)?;
-    let (split, of) = match &arguments.data {
-        Some(path) => (trained.labelled(path)?, name_of(path)),
-        None => {
-            let name = arguments.split.name();
-            (trained.own_split(name, &progress)?, name.to_owned())
-        }
+    let (split, of) = if let Some(path) = &arguments.data {
+        (trained.labelled(path)?, name_of(path))
+    } else {
+        let name = arguments.split.name();
+        (trained.own_split(name, &progress)?, name.to_owned())
     };
     let name = match &arguments.ckpt {
         Some(ckpt) if weights != Weights::Marked(experiment.evaluation.ckpt) => match &weights {

@@ -28,3 +28,20 @@ fn without_a_checkpoint_the_message_says_so() {
     workplace.start_training(&blow_up).wait().expect(1).says(&["No checkpoint had been saved yet"]);
     assert!(workplace.only_run().checkpoints().is_empty());
 }
+
+/// Nothing comes after the last step that could find its weights out.
+#[test]
+fn weights_that_are_not_finite_after_the_last_step_are_a_failure() {
+    let workplace = Workplace::new(COSINE);
+    let changes = [
+        "model.hidden=[]",
+        "data.validation=0",
+        "lr_scheduler.warmup_steps=0",
+        "optimizer.name=\"adam\"",
+        "optimizer.lr=1e38",
+        "training.epochs=1",
+        "training.batch_size=2000",
+    ];
+    workplace.start_training(&changes).wait().expect(1).says(&["weights became NaN at step 1", "layers.0."]);
+    workplace.only_run().expect_state("failed");
+}

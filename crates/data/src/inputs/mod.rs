@@ -77,14 +77,11 @@ pub fn inputs(path: &Path, profile: &Profile, framing: Framing) -> Result<Inputs
 /// Where they cannot be decoded, show nothing, or the network takes no pictures.
 pub fn inputs_of_picture(bytes: &[u8], profile: &Profile, framing: Framing) -> Result<Inputs, DataError> {
     let place = Path::new("the picture");
-    match profile.image_size() {
-        Some(size) => picture_of(picture::grey(bytes, place)?, place, size, profile, framing),
-        None => {
-            let fault =
-                Fault::new(place, "the columns of a table, on which the network was trained", "a picture");
-            Err(DataError::Picture(fault))
-        }
+    if let Some(size) = profile.image_size() {
+        return picture_of(picture::grey(bytes, place)?, place, size, profile, framing);
     }
+    let fault = Fault::new(place, "the columns of a table, on which the network was trained", "a picture");
+    Err(DataError::Picture(fault))
 }
 
 /// The examples whose features follow each other in `values`: raw, as the source has them, pixels from 0 to 255 row by
