@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kiln_config::{Data, DataSource};
-use kiln_data::{Folders, NoProgress, load};
+use kiln_data::{Folders, NoProgress, Pass, load};
 
 fn batch(c: &mut Criterion) {
     let settings =
@@ -17,7 +17,9 @@ fn batch(c: &mut Criterion) {
     let mut group = c.benchmark_group("batch");
     group.throughput(Throughput::Elements(64));
     group.bench_function("64 x 784", |bencher| {
-        bencher.iter(|| black_box(data.train.batch(&positions, &data.normalizer, 0, &Device::flex())));
+        bencher.iter(|| {
+            black_box(data.train.batch(&positions, &data.normalizer, Pass::Inference, &Device::flex()))
+        });
     });
 }
 

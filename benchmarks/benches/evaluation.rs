@@ -7,7 +7,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kiln_config::{Backend, BackendName, Data, DataSource, Experiment};
 use kiln_data::{Folders, NoProgress, Profile, load};
 use kiln_evaluation::{Evaluation, EvaluationSettings, predict};
-use kiln_model::{Loss, Mlp};
+use kiln_model::{Fused, Mlp};
 
 const EXAMPLES: usize = 10_000;
 
@@ -25,14 +25,12 @@ fn evaluation(c: &mut Criterion) {
     let backend = kiln_backend::select(&backend).expect("flex works everywhere");
     let experiment = Experiment::default();
     let shape = [data.features(), data.class_count()];
-    let mlp =
-        Mlp::new(&experiment.model, experiment.loss.name, shape, 1, &backend.device).expect("drawn weights");
-    let loss = Loss::new(&experiment.loss, data.class_count()).expect("no class weights");
+    let mlp = Mlp::new(&experiment, shape, Fused::On, &backend.device).expect("drawn weights");
     let profile = Profile::of(&data);
     let mut group = c.benchmark_group("evaluation");
     group.throughput(Throughput::Elements(EXAMPLES as u64)).sample_size(20);
     group.bench_function("test pass, batches of 64", |bencher| {
-        bencher.iter(|| black_box(predict(&mlp, &loss, &profile, &data.test, 64, &backend)));
+        bencher.iter(|| black_box(predict(&mlp, &profile, &data.test, 64, &[], &backend.device)));
     });
     let predictions = predict(&mlp, &loss, &profile, &data.test, 256, &backend);
     group.bench_function("figures with intervals", |bencher| {

@@ -18,7 +18,7 @@ pub(crate) struct Learning<M: Model> {
     pub(crate) optimizer: ModuleOptimizer,
     /// The parameters that are trained.
     pub(crate) trained: Vec<Named>,
-    waiting: GradientsAccumulator<M>,
+    waiting: Option<GradientsParams>,
     /// Batches whose gradients wait.
     batches: usize,
     manner: Manner,
@@ -41,8 +41,7 @@ impl<M: Model> Learning<M> {
             max_norm: experiment.training.max_norm,
         };
         let trained = named(&model).into_iter().filter(|parameter| parameter.is_trained).collect();
-        let waiting = GradientsAccumulator::new();
-        Self { model: Some(model), optimizer, trained, waiting, batches: 0, manner }
+        Self { model: Some(model), optimizer, trained, waiting: None, batches: 0, manner }
     }
 
     /// The model as it is now.
@@ -70,7 +69,15 @@ impl<M: Model> Learning<M> {
     pub(crate) fn forward_backward(&mut self, input: <M as TrainStep>::Input) -> <M as TrainStep>::Output {
         let model = self.model.as_ref().expect("the model is away only within a step");
         let TrainOutput { grads, item } = TrainStep::step(model, input);
-        self.waiting.accumulate(model, grads);
+        self.waiting = Some(match self.waiting.take() {
+            None => grads,
+            Some(before) => {
+                let mut sum = GradientsAccumulator::new();
+                sum.accumulate(model, before);
+                sum.accumulate(model, grads);
+                sum.grads()
+            }
+        });
         self.batches += 1;
         item
     }
@@ -79,7 +86,7 @@ impl<M: Model> Learning<M> {
     /// before clipping, if it is wanted.
     pub(crate) fn step(&mut self, lr: f64, wants_norms: bool) -> Option<Vec<f64>> {
         let model = self.model.take().expect("the model is away only within a step");
-        let mut gradients = self.waiting.grads();
+        let mut gradients = self.waiting.take().unwrap_or_default();
         let batches = std::mem::take(&mut self.batches);
         let Manner { penalty, max_value, max_norm } = self.manner;
         if batches > 1 {
