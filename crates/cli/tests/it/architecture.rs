@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 12] = [
+const RULES: [(&str, &[&str], &[&str]); 13] = [
     ("kiln-config", &[], &["burn", "clap"]),
     ("kiln-artifacts", &["kiln-config"], &["burn", "clap"]),
     ("kiln-kernels", &["kiln-config"], &["clap"]),
@@ -67,6 +67,7 @@ const RULES: [(&str, &[&str], &[&str]); 12] = [
         ],
         &[],
     ),
+    ("cnn", &["kiln"], &["clap"]),
 ];
 
 /// Ordinary dependencies of every workspace crate, by name.
