@@ -1,7 +1,9 @@
 //! Signals and limits: a run stops between two steps, says how to go on, and does.
 
+use std::process::Command;
+
 use crate::experiments::{COSINE, ENDLESS, LONG};
-use crate::program::{Ended, Workplace};
+use crate::program::{Ended, Workplace, skip};
 use crate::run_folder::RunFolder;
 
 #[test]
@@ -16,6 +18,9 @@ fn a_request_to_terminate_is_as_good_as_ctrl_c() {
 
 #[test]
 fn the_end_of_the_terminal_is_as_good_as_ctrl_c() {
+    if is_ignored("HUP") {
+        return skip("the tests were started with SIGHUP ignored, as by nohup");
+    }
     a_signal_stops_the_run("HUP");
 }
 
@@ -35,6 +40,11 @@ fn under_nohup_neither_training_nor_resuming_heeds_the_end_of_the_terminal() {
     process.signal("HUP");
     process.wait().expect(0);
     run.expect_state("finished");
+}
+
+/// Whether the tests, and so all that they start, ignore the signal.
+fn is_ignored(signal: &str) -> bool {
+    Command::new("sh").args(["-c", &format!("kill -s {signal} $$")]).status().unwrap().success()
 }
 
 fn a_signal_stops_the_run(signal: &str) {
