@@ -22,7 +22,7 @@ use kiln_config::Activation;
 use crate::mask::{DropoutMask, Dropping};
 use crate::{Ending, Fused};
 
-/// Kiln's operations. To add a backend, list it here and in [`composed`]'s implementations below.
+/// Kiln's operations. To add a backend, list it here and in `composed`'s implementations below.
 #[backend_extension(
     Flex,
     NdArray: cfg(feature = "ndarray"),
