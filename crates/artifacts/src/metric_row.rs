@@ -1,16 +1,15 @@
 //! A line of `metrics.jsonl`.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, MapAccess, Visitor},
-    ser::{Error as _, SerializeMap as _},
-};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use strum::IntoStaticStr;
 
 /// What a row's figures sum up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Scope {
     /// The steps since the row before.
     Interval,
@@ -22,10 +21,7 @@ impl Scope {
     /// The word that stands for it in the logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Interval => "interval",
-            Self::Epoch => "epoch",
-        }
+        self.into()
     }
 }
 
@@ -34,7 +30,7 @@ impl Scope {
 /// One flat JSON object: `split`, `scope`, `epoch`, `step`, then the figures by name, in alphabetical order.
 /// Numbers have the fewest digits that read back to the same bits. JSON has no infinity and no
 /// not-a-number: each is written as null, and null is read as not-a-number.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricRow {
     /// `train`, `validation` or `test`.
     pub split: String,
@@ -46,6 +42,7 @@ pub struct MetricRow {
     pub step: u64,
     /// The figures by name (`loss`, `accuracy`, `learning_rate`, ...); no name may be one of this row's own
     /// fields.
+    #[serde(flatten, serialize_with = "write_figures", deserialize_with = "read_figures")]
     pub figures: BTreeMap<String, f64>,
 }
 
@@ -71,61 +68,16 @@ impl MetricRow {
 
 const OWN_FIELDS: [&str; 4] = ["split", "scope", "epoch", "step"];
 
-impl Serialize for MetricRow {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let Some(name) = self.figures.keys().find(|name| OWN_FIELDS.contains(&name.as_str())) {
-            return Err(S::Error::custom(format!("{name:?} cannot be the name of a figure")));
-        }
-        let mut map = serializer.serialize_map(Some(OWN_FIELDS.len() + self.figures.len()))?;
-        map.serialize_entry("split", &self.split)?;
-        map.serialize_entry("scope", &self.scope)?;
-        map.serialize_entry("epoch", &self.epoch)?;
-        map.serialize_entry("step", &self.step)?;
-        for (name, value) in &self.figures {
-            map.serialize_entry(name, &Some(*value).filter(|value| value.is_finite()))?;
-        }
-        map.end()
+fn write_figures<S: Serializer>(figures: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match figures.keys().find(|name| OWN_FIELDS.contains(&name.as_str())) {
+        Some(name) => Err(S::Error::custom(format!("{name:?} cannot be the name of a figure"))),
+        None => figures.serialize(serializer),
     }
 }
 
-impl<'de> Deserialize<'de> for MetricRow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(RowVisitor)
-    }
-}
-
-struct RowVisitor;
-
-impl<'de> Visitor<'de> for RowVisitor {
-    type Value = MetricRow;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object with split, scope, epoch, step and figures")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MetricRow, A::Error> {
-        let (mut split, mut scope, mut epoch, mut step) = (None, None, None, None);
-        let mut figures = BTreeMap::new();
-        while let Some(name) = map.next_key::<String>()? {
-            match name.as_str() {
-                "split" => split = Some(map.next_value()?),
-                "scope" => scope = Some(map.next_value()?),
-                "epoch" => epoch = Some(map.next_value()?),
-                "step" => step = Some(map.next_value()?),
-                _ => {
-                    let value: Option<f64> = map.next_value()?;
-                    figures.insert(name, value.unwrap_or(f64::NAN));
-                }
-            }
-        }
-        Ok(MetricRow {
-            split: split.ok_or_else(|| A::Error::missing_field("split"))?,
-            scope: scope.ok_or_else(|| A::Error::missing_field("scope"))?,
-            epoch: epoch.ok_or_else(|| A::Error::missing_field("epoch"))?,
-            step: step.ok_or_else(|| A::Error::missing_field("step"))?,
-            figures,
-        })
-    }
+fn read_figures<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let figures = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(figures.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! `status.json`: how far a run is, for everybody who looks at it from outside.
 
-use std::{fmt, fs, path::Path, process};
+use std::{fs, path::Path, process};
 
 use jiff::Timestamp;
 use kiln_config::Monitor;
 use serde::{Deserialize, Deserializer, Serialize};
+use strum::Display;
 
 use crate::{ArtifactError, atomic_file::replace_file, machine};
 
 /// What a run is doing, or how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum RunState {
     /// A process trains it.
     Running,
@@ -23,18 +25,21 @@ pub enum RunState {
 }
 
 /// Why training stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum StopReason {
     /// The last epoch was done.
     Completed,
     /// The watched figure no longer improved.
+    #[strum(serialize = "early stopping")]
     EarlyStopping,
     /// `training.max_steps` was reached.
     MaxSteps,
     /// `training.max_time` was over.
     MaxTime,
     /// Somebody pressed Ctrl-C or the dashboard's stop key, or the process was asked to end.
+    #[strum(serialize = "ctrl-c")]
     CtrlC,
     /// Something went wrong; see [`Status::error`].
     Error,
@@ -181,30 +186,6 @@ impl Status {
         let mut bytes = serde_json::to_vec_pretty(self).expect("a status has nothing that JSON lacks");
         bytes.push(b'\n');
         bytes
-    }
-}
-
-impl fmt::Display for RunState {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
-            Self::Running => "running",
-            Self::Finished => "finished",
-            Self::Interrupted => "interrupted",
-            Self::Failed => "failed",
-        })
-    }
-}
-
-impl fmt::Display for StopReason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
-            Self::Completed => "completed",
-            Self::EarlyStopping => "early stopping",
-            Self::MaxSteps => "max_steps",
-            Self::MaxTime => "max_time",
-            Self::CtrlC => "ctrl-c",
-            Self::Error => "error",
-        })
     }
 }
 

@@ -7,7 +7,7 @@ use kiln_backend::BackendError;
 use kiln_config::ConfigError;
 use kiln_data::DataError;
 use kiln_evaluation::EvaluationError;
-use kiln_study::{StudyError, TraceError};
+use kiln_study::StudyError;
 use kiln_training::TrainingError;
 
 /// Something went wrong while doing what was asked.
@@ -103,12 +103,6 @@ impl From<StudyError> for Failure {
             StudyError::Config(error) => error.into(),
             _ => Self::failed(error.to_string()),
         }
-    }
-}
-
-impl From<TraceError> for Failure {
-    fn from(error: TraceError) -> Self {
-        Self::usage(error.to_string())
     }
 }
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::effect::EFFECTS;
+use crate::facts::{Condition, Facts};
 use crate::keys::{Key, Keys};
-use crate::kind::{Choice, Kind};
+use crate::kind::{Choice, Field, Kind};
 use crate::literal::literal;
 use crate::{ConfigError, Fault, Problem, nearest};
 
@@ -58,7 +58,7 @@ pub struct SectionExplanation {
 /// If there is no such key, naming the nearest.
 pub fn explain(name: &str) -> Result<Explanation, ConfigError> {
     let name = name.trim().trim_start_matches('[').trim_end_matches(']');
-    let keys = Keys::get();
+    let keys = Keys::experiment();
     if let Some(key) = keys.find(name) {
         return Ok(Explanation::Key(KeyExplanation::of(key)));
     }
@@ -67,31 +67,32 @@ pub fn explain(name: &str) -> Result<Explanation, ConfigError> {
     }
     let Some(section) = keys.section(name) else { return Err(unknown(name)) };
     Ok(Explanation::Section(SectionExplanation {
-        section: section.name.to_owned(),
+        section: section.name.clone(),
         meaning: section.meaning.clone(),
-        keys: keys.of_section(section.name).map(KeyExplanation::of).collect(),
+        keys: keys.of_section(&section.name).map(KeyExplanation::of).collect(),
     }))
 }
 
 /// Every key, with its section, in the order in which files are written.
 #[must_use]
 pub fn keys() -> Vec<&'static str> {
-    Keys::get().keys.iter().map(|key| key.path).collect()
+    Keys::experiment().keys.iter().map(|key| key.path.as_str()).collect()
 }
 
 impl KeyExplanation {
     fn of(key: &Key) -> Self {
-        let choices = if let Kind::Choice(choices) = &key.kind { choices.clone() } else { Vec::new() };
-        let unit = key.rule.unit;
+        let Field { meaning, kind, facts, default, .. } = &key.field;
+        let choices = if let Kind::Choice(choices) = kind { choices.clone() } else { Vec::new() };
+        let conditions: Vec<String> = facts.when.iter().map(Condition::words).collect();
         Self {
-            key: key.path.to_owned(),
-            meaning: key.meaning.clone(),
-            r#type: if choices.is_empty() { key.kind.words() } else { "a name".to_owned() },
-            unit: (!unit.is_empty()).then(|| unit.to_owned()),
-            allowed: allowed(key),
+            key: key.path.clone(),
+            meaning: meaning.clone(),
+            r#type: if choices.is_empty() { kind.words() } else { "a name".to_owned() },
+            unit: (!facts.unit.is_empty()).then(|| facts.unit.clone()),
+            allowed: allowed(kind, facts),
             choices,
-            default: key.default.as_ref().map(literal),
-            effect: effect(key.path),
+            default: default.as_ref().map(literal),
+            effect: (!conditions.is_empty()).then(|| conditions.join(" and ")),
         }
     }
 }
@@ -111,28 +112,22 @@ fn extends() -> KeyExplanation {
     }
 }
 
-fn allowed(key: &Key) -> Option<String> {
-    let numbers = key.kind.has(&Kind::Integer) || key.kind.has(&Kind::Number);
-    let texts = key.kind.has(&Kind::Text);
-    let range = match key.rule.whole {
-        Some(whole) => format!("{} as a fraction, {whole} as a count", key.rule.range),
-        None => key.rule.range.to_string(),
+fn allowed(kind: &Kind, Facts { range, whole, text, .. }: &Facts) -> Option<String> {
+    let numbers = kind.has(&Kind::Integer) || kind.has(&Kind::Number);
+    let range = match whole {
+        Some(whole) => format!("{range} as a fraction, {whole} as a count"),
+        None => range.to_string(),
     };
-    let parts = [numbers.then_some(range), texts.then(|| key.rule.text.words().to_owned())];
+    let parts = [numbers.then_some(range), kind.has(&Kind::Text).then(|| text.words().to_owned())];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn effect(key: &str) -> Option<String> {
-    let conditions: Vec<String> =
-        EFFECTS.iter().filter(|effect| effect.key == key).map(crate::effect::Effect::words).collect();
-    (!conditions.is_empty()).then(|| conditions.join(" and "))
-}
-
 fn unknown(name: &str) -> ConfigError {
-    let mut suggestions: Vec<&str> = nearest::keys(name);
+    let keys = Keys::experiment();
+    let mut suggestions: Vec<&str> = nearest::keys(keys, name);
     if suggestions.is_empty() {
-        suggestions.extend(nearest::section(name));
+        suggestions.extend(nearest::section(keys, name));
     }
     let hint = nearest::question(&suggestions);
     ConfigError::new(vec![Problem::new(None, Fault::UnknownKey { key: name.to_owned(), hint })])

@@ -3,8 +3,10 @@
 use schemars::Schema;
 use serde::Serialize;
 use serde_json::Value;
+use toml::de::DeValue;
 
 use crate::alternatives::alternatives;
+use crate::facts::Facts;
 
 /// The type of a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,10 @@ pub(crate) enum Kind {
     Either(Vec<Kind>),
     /// A table with these fields.
     Record(Vec<Field>),
+    /// A table of names of one's own, each with a value of one type.
+    Map(Box<Kind>),
+    /// Anything: another reader looks at it.
+    Any,
 }
 
 /// A name to choose, and what it stands for.
@@ -30,14 +36,21 @@ pub struct Choice {
     pub name: String,
     /// What it stands for.
     pub meaning: String,
+    /// What other programs call it.
+    #[serde(skip)]
+    pub(crate) other_names: Vec<String>,
 }
 
-/// A field of a table in a list.
+/// A field of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Field {
     pub(crate) name: String,
+    pub(crate) meaning: String,
     pub(crate) kind: Kind,
+    pub(crate) facts: Facts,
     pub(crate) required: bool,
+    /// The built-in value; none for what is left out by default.
+    pub(crate) default: Option<toml::Value>,
 }
 
 impl Kind {
@@ -47,6 +60,9 @@ impl Kind {
     /// If a Rust type of this crate has a form of schema that no key has had so far.
     pub(crate) fn from_schema(node: &Value, root: &Schema) -> Self {
         let node = followed(node, root);
+        if *node == Value::Bool(true) {
+            return Self::Any;
+        }
         if let Some(options) = node["oneOf"].as_array() {
             return Self::Choice(options.iter().map(Choice::from_schema).collect());
         }
@@ -59,7 +75,8 @@ impl Kind {
             "number" => Self::Number,
             "string" => Self::Text,
             "array" => Self::List(Box::new(Self::from_schema(&node["items"], root)), length(node)),
-            "object" => Self::Record(fields(node, root)),
+            "object" if node["properties"].is_object() => Self::Record(fields(node, root)),
+            "object" => Self::Map(Box::new(Self::from_schema(&node["additionalProperties"], root))),
             other => unreachable!("a type of schema that no key has: {other}"),
         }
     }
@@ -82,6 +99,22 @@ impl Kind {
             Self::Either(kinds) if kinds.contains(&Self::Number) => "a number".to_owned(),
             Self::Either(kinds) => alternatives(kinds.iter().map(Self::words)),
             Self::Record(fields) => format!("a table with {}", field_names(fields)),
+            Self::Map(_) => "a table".to_owned(),
+            Self::Any => "a value".to_owned(),
+        }
+    }
+
+    /// Whether a value of this form may be of this type, whatever its parts are.
+    pub(crate) fn fits(&self, value: &DeValue<'_>) -> bool {
+        match self {
+            Self::Boolean => value.is_bool(),
+            Self::Integer => value.is_integer(),
+            Self::Number => value.is_integer() || value.is_float(),
+            Self::Text | Self::Choice(_) => value.is_str(),
+            Self::List(..) => value.is_array(),
+            Self::Record(_) | Self::Map(_) => value.is_table(),
+            Self::Either(kinds) => kinds.iter().any(|kind| kind.fits(value)),
+            Self::Any => true,
         }
     }
 
@@ -105,14 +138,16 @@ impl Kind {
             Self::List(element, _) => format!("lists of {}", element.plural()),
             Self::Either(kinds) => alternatives(kinds.iter().map(Self::plural)),
             Self::Record(fields) => format!("tables with {}", field_names(fields)),
+            Self::Map(_) => "tables".to_owned(),
+            Self::Any => "values".to_owned(),
         }
     }
 }
 
 impl Choice {
     fn from_schema(node: &Value) -> Self {
-        let text = |value: &Value| value.as_str().unwrap_or_default().replace('\n', " ");
-        Self { name: text(&node["const"]), meaning: text(&node["description"]) }
+        let name = node["const"].as_str().unwrap_or_default().to_owned();
+        Self { name, meaning: meaning(node), other_names: Facts::of(node).other_names }
     }
 }
 
@@ -145,19 +180,23 @@ fn length(node: &Value) -> Option<usize> {
     (node["maxItems"].as_u64() == Some(least)).then_some(least as usize)
 }
 
-fn fields(node: &Value, root: &Schema) -> Vec<Field> {
-    let required =
+/// The fields of the table that `node` describes.
+pub(crate) fn fields(node: &Value, root: &Schema) -> Vec<Field> {
+    let is_required =
         |name: &str| node["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
-    let properties = node["properties"].as_object();
-    let mut fields: Vec<Field> = properties
-        .into_iter()
-        .flatten()
-        .map(|(name, node)| Field {
-            name: name.clone(),
-            kind: Kind::from_schema(node, root),
-            required: required(name),
-        })
-        .collect();
-    fields.sort_by_key(|field| !field.required);
-    fields
+    let properties = node["properties"].as_object().into_iter().flatten();
+    let field = |(name, node): (&String, &Value)| Field {
+        name: name.clone(),
+        meaning: meaning(node),
+        kind: Kind::from_schema(node, root),
+        facts: Facts::of(node),
+        required: is_required(name),
+        default: toml::Value::try_from(&node["default"]).ok(),
+    };
+    properties.map(field).collect()
+}
+
+/// What a schema says of the thing that it describes, on one line.
+pub(crate) fn meaning(node: &Value) -> String {
+    node["description"].as_str().unwrap_or_default().replace('\n', " ")
 }

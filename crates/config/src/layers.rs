@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use crate::document::Document;
+use crate::keys::Keys;
 use crate::reader::{Place, Reader};
 use crate::setting::Findings;
 use crate::{Fault, Patch, Problem, Source, file, given};
@@ -47,7 +48,8 @@ impl Layers {
     pub(crate) fn patch(&mut self, patch: &Patch<'_>) {
         self.rank += 1;
         let place = Place::Text(patch.document);
-        Reader { place, rank: self.rank, findings: &mut self.findings }.document(patch.table);
+        let keys = Keys::experiment();
+        Reader { keys, place, rank: self.rank, findings: &mut self.findings }.document(patch.table);
     }
 
     /// Reads variables as keys.
@@ -62,7 +64,7 @@ impl Layers {
     pub(crate) fn overrides(&mut self, overrides: &[String]) {
         self.rank += 1;
         for text in overrides {
-            given::argument(&mut self.findings, self.rank, text);
+            given::argument(Keys::experiment(), &mut self.findings, self.rank, text);
         }
     }
 
@@ -98,8 +100,12 @@ impl Layers {
         self.rank += 1;
         match document.table() {
             Ok(mut table) => {
-                let rank = self.rank;
-                let mut reader = Reader { place: Place::Text(document), rank, findings: &mut self.findings };
+                let mut reader = Reader {
+                    keys: Keys::experiment(),
+                    place: Place::Text(document),
+                    rank: self.rank,
+                    findings: &mut self.findings,
+                };
                 if let Some((name, value)) = table.remove_entry("extends") {
                     reader.extends(&name.span(), &value);
                 }

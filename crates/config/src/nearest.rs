@@ -3,28 +3,29 @@
 use crate::alternatives::alternatives;
 use crate::keys::{Key, Keys, split};
 use crate::kind::Choice;
-use crate::other_names::{OTHER_CHOICES, OTHER_NAMES, OTHER_SECTIONS};
 
 /// Similarity from which a suggestion helps more than it misleads, found by trial on the tests' typos.
 const SIMILAR: f64 = 0.8;
 
 /// The valid keys that `path` may have meant, best first, at most three.
-pub(crate) fn keys(path: &str) -> Vec<&'static str> {
-    let table: &'static Keys = Keys::get();
+pub(crate) fn keys<'k>(table: &'k Keys, path: &str) -> Vec<&'k str> {
     let (section, leaf) = split(path);
     let leaf = plain(leaf.rsplit('.').next().unwrap_or(leaf));
-    let section =
-        table.section(section).map(|known| known.name).or_else(|| self::section(section)).unwrap_or("");
+    let section = table
+        .section(section)
+        .map(|known| known.name.as_str())
+        .or_else(|| self::section(table, section))
+        .unwrap_or("");
     if let Some(key) = table.of_section(section).find(|key| key.leaf() == leaf) {
-        return vec![key.path];
+        return vec![&key.path];
     }
     let elsewhere: Vec<&str> =
-        table.keys.iter().filter(|key| key.leaf() == leaf).map(|key| key.path).collect();
+        table.keys.iter().filter(|key| key.leaf() == leaf).map(|key| key.path.as_str()).collect();
     if (1..=3).contains(&elsewhere.len()) {
         return elsewhere;
     }
     let beside = table.of_section(section).collect::<Vec<_>>();
-    other_name(section, &leaf)
+    other_name(table, section, &leaf)
         .or_else(|| most_similar(&leaf, &beside))
         .or_else(|| most_similar(&leaf, &table.keys.iter().collect::<Vec<_>>()))
         .into_iter()
@@ -32,20 +33,19 @@ pub(crate) fn keys(path: &str) -> Vec<&'static str> {
 }
 
 /// The valid section that `name` may have meant.
-pub(crate) fn section(name: &str) -> Option<&'static str> {
+pub(crate) fn section<'k>(table: &'k Keys, name: &str) -> Option<&'k str> {
     let name = plain(name);
-    let known = OTHER_SECTIONS.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
-    known.or_else(|| word(&name, Keys::get().sections.iter().map(|section| section.name)))
+    let known = table.sections.iter().find(|section| section.facts.other_names.contains(&name));
+    let names = table.sections.iter().map(|section| section.name.as_str());
+    known.map(|section| section.name.as_str()).or_else(|| word(&name, names))
 }
 
 /// The name out of `choices` that `name` may have meant.
 pub(crate) fn choice<'a>(name: &str, choices: &'a [Choice]) -> Option<&'a str> {
     let found = plain(name);
-    let names = || choices.iter().map(|choice| choice.name.as_str());
-    let same = |wanted: &str| names().find(|name| plain(name) == wanted);
-    let known =
-        OTHER_CHOICES.iter().find(|(other, _)| *other == found).and_then(|(_, ours)| same(&plain(ours)));
-    same(&found).or(known).or_else(|| word(name, names()))
+    let is_meant = |choice: &&Choice| plain(&choice.name) == found || choice.other_names.contains(&found);
+    let known = choices.iter().find(is_meant).map(|choice| choice.name.as_str());
+    known.or_else(|| word(name, choices.iter().map(|choice| choice.name.as_str())))
 }
 
 /// The one of `words` that is most like `found`, if any is like it at all.
@@ -81,19 +81,20 @@ fn plain(name: &str) -> String {
     plain
 }
 
-fn other_name(section: &str, leaf: &str) -> Option<&'static str> {
-    let ours = |path: &str| Keys::get().find(path).map(|key| key.path);
+fn other_name<'k>(table: &'k Keys, section: &str, leaf: &str) -> Option<&'k str> {
+    let ours = |path: &str| table.find(path).map(|key| key.path.as_str());
+    let is_called = |key: &&Key| key.field.facts.other_names.iter().any(|other| other == leaf);
     match leaf {
         "type" | "kind" | "method" => {
             ours(&format!("{section}.name")).or_else(|| ours(&format!("{section}.source")))
         }
-        _ => OTHER_NAMES.iter().find(|(other, _)| *other == leaf).map(|(_, path)| *path),
+        _ => table.keys.iter().find(is_called).map(|key| key.path.as_str()),
     }
 }
 
-fn most_similar(leaf: &str, keys: &[&'static Key]) -> Option<&'static str> {
+fn most_similar<'k>(leaf: &str, keys: &[&'k Key]) -> Option<&'k str> {
     let best = word(leaf, keys.iter().map(|key| key.leaf()))?;
-    keys.iter().find(|key| key.leaf() == best).map(|key| key.path)
+    keys.iter().find(|key| key.leaf() == best).map(|key| key.path.as_str())
 }
 
 fn similarity(left: &str, right: &str) -> f64 {
@@ -129,9 +130,9 @@ mod tests {
             ("optmizer.lr", "optimizer.lr"),
             ("optmizer.momentun", "optimizer.momentum"),
         ] {
-            assert_eq!(keys(found), [meant], "{found}");
+            assert_eq!(keys(Keys::experiment(), found), [meant], "{found}");
         }
-        assert_eq!(keys("training.qwerty"), Vec::<&str>::new());
+        assert_eq!(keys(Keys::experiment(), "training.qwerty"), Vec::<&str>::new());
     }
 
     #[test]
@@ -145,14 +146,15 @@ mod tests {
             ("dataset", "data"),
             ("eval", "evaluation"),
         ] {
-            assert_eq!(section(found), Some(meant), "{found}");
+            assert_eq!(section(Keys::experiment(), found), Some(meant), "{found}");
         }
-        assert_eq!(section("zzz"), None);
+        assert_eq!(section(Keys::experiment(), "zzz"), None);
     }
 
     #[test]
     fn names_are_found_by_case_by_other_names_and_by_spelling() {
-        let crate::kind::Kind::Choice(choices) = &Keys::get().find("loss.name").unwrap().kind else {
+        let crate::kind::Kind::Choice(choices) = &Keys::experiment().find("loss.name").unwrap().field.kind
+        else {
             panic!()
         };
         for (found, meant) in [

@@ -81,6 +81,14 @@ pub enum Fault {
         /// The nearest valid one.
         hint: String,
     },
+    /// A key that has to be given.
+    #[error("`{key}` is missing; it has to be {expected}")]
+    Missing {
+        /// The key.
+        key: String,
+        /// The type that it has.
+        expected: String,
+    },
     /// An override that is no `key=value`.
     #[error("expected `key=value`, for example `optimizer.lr=0.01`")]
     Override,

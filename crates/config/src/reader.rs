@@ -9,6 +9,7 @@ use crate::document::Document;
 use crate::keys::{Key, Keys, split};
 use crate::setting::{Findings, Setting};
 use crate::shown::shown;
+use crate::value::Slot;
 use crate::{Fault, Origin, Problem, nearest};
 
 /// What a layer's values come from.
@@ -21,6 +22,7 @@ pub(crate) enum Place<'a> {
 
 /// Reads one layer into the findings, over what lower layers left there.
 pub(crate) struct Reader<'a> {
+    pub(crate) keys: &'a Keys,
     pub(crate) place: Place<'a>,
     pub(crate) rank: usize,
     pub(crate) findings: &'a mut Findings,
@@ -29,7 +31,7 @@ pub(crate) struct Reader<'a> {
 /// A spanned value, as the TOML parser gives it.
 pub(crate) type Found<'i> = Spanned<DeValue<'i>>;
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// Reads a whole file.
     pub(crate) fn document(&mut self, table: &DeTable<'_>) {
         for (name, value) in table {
@@ -41,12 +43,23 @@ impl Reader<'_> {
         }
     }
 
+    /// Notes every key that has to be given and is not.
+    pub(crate) fn missing(&mut self) {
+        for key in &self.keys.keys {
+            let is_given =
+                self.findings.settings.contains_key(&key.path) || self.findings.doubtful.contains(&key.path);
+            if key.field.required && !is_given {
+                let expected = key.field.kind.words();
+                self.report(&key.path, &(0..0), Fault::Missing { key: key.path.clone(), expected });
+            }
+        }
+    }
+
     /// Reads what is given for one dotted path: a key, or a whole section.
     pub(crate) fn entry(&mut self, path: &str, span: &Range<usize>, value: &Found<'_>) {
-        let keys = Keys::get();
-        if let Some(key) = keys.find(path) {
+        if let Some(key) = self.keys.find(path) {
             self.key(key, span, value);
-        } else if keys.section(path).is_some() {
+        } else if self.keys.section(path).is_some() {
             self.section(path, span, value);
         } else {
             self.unknown(path, span, value);
@@ -62,15 +75,16 @@ impl Reader<'_> {
 
     /// `"optimizer.lr" = 1`: TOML takes the quoted name as one word.
     fn quoted(&mut self, name: &str, span: &Range<usize>) {
-        let hint =
-            nearest::question(&nearest::keys(name)).replace("did you mean", "without quotes, did you mean");
+        let meant = nearest::question(&nearest::keys(self.keys, name));
+        let hint = meant.replace("did you mean", "without quotes, did you mean");
         self.report(name, span, Fault::UnknownKey { key: format!("{name:?}"), hint });
     }
 
-    fn key(&mut self, key: &Key, span: &Range<usize>, found: &Found<'_>) {
-        if let Some(value) = self.value(key, key.path, &key.kind, found) {
+    fn key(&mut self, key: &'a Key, span: &Range<usize>, found: &Found<'_>) {
+        let slot = Slot { key: &key.path, path: &key.path, kind: &key.field.kind, facts: &key.field.facts };
+        if let Some(value) = self.value(slot, found) {
             let setting = Setting { value, origin: self.origin(span), rank: self.rank };
-            self.findings.settings.insert(key.path.to_owned(), setting);
+            self.findings.settings.insert(key.path.clone(), setting);
         }
     }
 
@@ -86,7 +100,7 @@ impl Reader<'_> {
     /// `optimizer = "adam"`.
     fn not_a_table(&mut self, section: &str, span: &Range<usize>, value: &DeValue<'_>) {
         let mut main = ["name", "source"].iter().map(|leaf| format!("{section}.{leaf}"));
-        let main = main.find(|path| Keys::get().find(path).is_some() && value.is_str());
+        let main = main.find(|path| self.keys.find(path).is_some() && value.is_str());
         let hint =
             main.map(|path| format!("; did you mean `{path} = {}`?", shown(value))).unwrap_or_default();
         let fault = Fault::WrongType {
@@ -95,10 +109,12 @@ impl Reader<'_> {
             found: shown(value),
             hint,
         };
-        for key in Keys::get().of_section(section) {
-            self.findings.doubtful.insert(key.path.to_owned());
-        }
+        self.doubt_section(section);
         self.report(section, span, fault);
+    }
+
+    fn doubt_section(&mut self, section: &str) {
+        self.findings.doubtful.extend(self.keys.of_section(section).map(|key| key.path.clone()));
     }
 
     fn unknown(&mut self, path: &str, span: &Range<usize>, value: &Found<'_>) {
@@ -106,19 +122,17 @@ impl Reader<'_> {
             return self.report(path, span, Fault::ExtendsHere);
         }
         let (section, leaf) = split(path);
-        if section.is_empty() && value.get_ref().is_table() {
+        if section.is_empty() && value.get_ref().is_table() && !self.keys.sections.is_empty() {
             return self.unknown_section(path, span);
         }
-        let suggestions = nearest::keys(path);
-        let known_section = section.is_empty() || Keys::get().section(section).is_some();
+        let suggestions = nearest::keys(self.keys, path);
+        let known_section = section.is_empty() || self.keys.section(section).is_some();
         if !known_section && suggestions.is_empty() {
             return self.unknown_section(section, span);
         }
-        for key in &suggestions {
-            self.findings.doubtful.insert((*key).to_owned());
-        }
+        self.findings.doubtful.extend(suggestions.iter().map(|key| (*key).to_owned()));
         let hint = if suggestions.is_empty() {
-            valid_beside(section, leaf)
+            self.valid_beside(section, leaf)
         } else {
             nearest::question(&suggestions)
         };
@@ -126,40 +140,38 @@ impl Reader<'_> {
     }
 
     fn unknown_section(&mut self, section: &str, span: &Range<usize>) {
-        let hint = match nearest::section(section) {
+        let hint = match nearest::section(self.keys, section) {
             Some(meant) => {
-                for key in Keys::get().of_section(meant) {
-                    self.findings.doubtful.insert(key.path.to_owned());
-                }
+                self.doubt_section(meant);
                 format!("; did you mean `[{meant}]`?")
             }
-            None => format!("; there are {}", sections()),
+            None => format!("; there are {}", self.sections()),
         };
         self.report(section, span, Fault::UnknownSection { section: section.to_owned(), hint });
     }
 
-    fn origin(&self, span: &Range<usize>) -> Origin {
+    /// All keys that are valid where an unknown one stood that is like none of them.
+    fn valid_beside(&self, section: &str, leaf: &str) -> String {
+        if let Some(meant) = nearest::section(self.keys, leaf).filter(|_| section.is_empty()) {
+            return format!("; did you mean the section `[{meant}]`?");
+        }
+        let names: Vec<&str> = self.keys.of_section(section).map(Key::leaf).collect();
+        let names = names.join(", ");
+        match section {
+            "" if self.keys.sections.is_empty() => format!("; there are {names}"),
+            "" => format!("; outside of sections there are {names}; the sections are {}", self.sections()),
+            _ => format!("; [{section}] has {names}"),
+        }
+    }
+
+    fn sections(&self) -> String {
+        self.keys.sections.iter().map(|section| section.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn origin(&self, span: &Range<usize>) -> Origin {
         match &self.place {
             Place::Text(document) => document.origin(span),
             Place::Fixed(origin) => origin.clone(),
         }
     }
-}
-
-/// All keys that are valid where an unknown one stood that is like none of them.
-fn valid_beside(section: &str, leaf: &str) -> String {
-    if let Some(meant) = nearest::section(leaf).filter(|_| section.is_empty()) {
-        return format!("; did you mean the section `[{meant}]`?");
-    }
-    let names: Vec<&str> = Keys::get().of_section(section).map(Key::leaf).collect();
-    match section {
-        "" => {
-            format!("; outside of sections there are {}; the sections are {}", names.join(", "), sections())
-        }
-        _ => format!("; [{section}] has {}", names.join(", ")),
-    }
-}
-
-fn sections() -> String {
-    Keys::get().sections.iter().map(|section| section.name).collect::<Vec<_>>().join(", ")
 }

@@ -1,22 +1,8 @@
 //! The commented reference of all keys: `configs/reference.toml`.
 
 use crate::explain::{Explanation, KeyExplanation, explain};
-use crate::keys::{Keys, split};
-
-/// Keys that are left out by default, each with a value that one might give.
-const EXAMPLES: &[(&str, &str)] = &[
-    ("data.path", "\"data/mnist\""),
-    ("data.test_path", "\"data/test.csv\""),
-    ("data.limit", "1000"),
-    ("data.test_limit", "1000"),
-    ("optimizer.weight_decay", "0.01"),
-    ("training.max_norm", "1.0"),
-    ("training.max_value", "0.5"),
-    ("training.max_steps", "100"),
-    ("training.max_time", "3600.0"),
-    ("checkpoint.interval_steps", "500"),
-    ("backend.threads", "4"),
-];
+use crate::keys::{Key, Keys, split};
+use crate::literal::literal;
 
 const INTRODUCTION: &str = "\
 # Every key of an experiment file, with its meaning and its default. As it stands, this file says what an
@@ -35,26 +21,25 @@ const WIDTH: usize = 105;
 pub fn reference() -> String {
     let mut text = INTRODUCTION.to_owned();
     let mut open = "";
-    for key in &Keys::get().keys {
-        let (section, leaf) = split(key.path);
+    for key in &Keys::experiment().keys {
+        let (section, leaf) = split(&key.path);
         if section != open {
-            let meaning = Keys::get().section(section).map_or("", |section| &section.meaning);
+            let meaning = Keys::experiment().section(section).map_or("", |section| &section.meaning);
             text.extend(["\n", &comment(meaning, ""), "[", section, "]\n"]);
             open = section;
         }
-        if let Ok(Explanation::Key(explanation)) = explain(key.path) {
-            text.extend(["\n", &about(&explanation), &line(&explanation, leaf)]);
+        if let Ok(Explanation::Key(explanation)) = explain(&key.path) {
+            text.extend(["\n", &about(&explanation), &line(key, leaf)]);
         }
     }
     text
 }
 
 /// `lr = 0.001`, or `# limit = 1000`.
-fn line(key: &KeyExplanation, leaf: &str) -> String {
-    let example = || EXAMPLES.iter().find(|(path, _)| *path == key.key).map_or("", |(_, example)| example);
-    match &key.default {
-        Some(default) => format!("{leaf} = {default}\n"),
-        None => format!("# {leaf} = {}\n", example()),
+fn line(key: &Key, leaf: &str) -> String {
+    match &key.field.default {
+        Some(default) => format!("{leaf} = {}\n", literal(default)),
+        None => format!("# {leaf} = {}\n", key.field.facts.example.as_deref().unwrap_or_default()),
     }
 }
 

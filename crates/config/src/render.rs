@@ -18,13 +18,16 @@ impl Experiment {
     /// is not Unicode.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let values = Table::try_from(self).expect("a valid experiment is plain TOML");
-        rendered(&values, |key, value| format!("{}\n", self.assignment(key, value)))
+        rendered(&self.values(), |key, value| format!("{}\n", self.assignment(key, value)))
+    }
+
+    pub(crate) fn values(&self) -> Table {
+        Table::try_from(self).expect("a valid experiment is plain TOML")
     }
 
     /// `lr = 0.001`. A checkpoint's figure that nobody chose, where there is no validation data to choose
     /// it, is a comment: written out, it would be a contradiction in a file that is run again.
-    fn assignment(&self, key: &Key, value: &Value) -> String {
+    pub(crate) fn assignment(&self, key: &Key, value: &Value) -> String {
         let idle = key.path == "checkpoint.monitor" && self.monitors_nothing();
         format!("{}{} = {}", if idle { "# " } else { "" }, key.leaf(), literal(value))
     }
@@ -47,30 +50,29 @@ impl Resolved {
     /// Never: a resolved experiment came out of TOML.
     #[must_use]
     pub fn show(&self) -> String {
-        let values = Table::try_from(&self.experiment).expect("a resolved experiment is plain TOML");
-        rendered(&values, |key, value| self.line(key, value))
+        rendered(&self.experiment.values(), |key, value| self.line(key, value))
     }
 
     fn line(&self, key: &Key, value: &Value) -> String {
         let line = self.experiment.assignment(key, value);
-        let origin = match self.origins.get(key.path).unwrap_or(&Origin::Default) {
+        let origin = match self.origins.get(&key.path).unwrap_or(&Origin::Default) {
             Origin::CommandLine { .. } => "command line".to_owned(),
             origin => origin.to_string(),
         };
         let idle = key.path == "checkpoint.monitor" && self.experiment.monitors_nothing();
         let idle = if idle { "; nothing is held out, so the last checkpoint counts as best" } else { "" };
-        let unused = self.unused.get(key.path);
+        let unused = self.unused.get(&key.path);
         let unused =
             unused.map(|(value, origin)| format!("; {} of {origin} has no effect here", literal(value)));
         format!("{line:<ORIGIN_COLUMN$} # {origin}{idle}{}\n", unused.unwrap_or_default())
     }
 }
 
-fn rendered(values: &Table, mut line: impl FnMut(&Key, &Value) -> String) -> String {
+pub(crate) fn rendered(values: &Table, mut line: impl FnMut(&Key, &Value) -> String) -> String {
     let mut text = String::new();
     let mut open = "";
-    for key in &Keys::get().keys {
-        let (section, leaf) = split(key.path);
+    for key in &Keys::experiment().keys {
+        let (section, leaf) = split(&key.path);
         let parent =
             if section.is_empty() { Some(values) } else { values.get(section).and_then(Value::as_table) };
         let Some(value) = parent.and_then(|parent| parent.get(leaf)) else { continue };

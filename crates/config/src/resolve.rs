@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 use toml::{Table, Value};
 
@@ -95,7 +96,7 @@ pub fn resolve_patched(request: &Request, patches: &[Patch<'_>]) -> Result<Resol
     let origin = |key: &str| (key.to_owned(), findings.origin(key));
     Ok(Resolved {
         experiment,
-        origins: Keys::get().keys.iter().map(|key| origin(key.path)).collect(),
+        origins: Keys::experiment().keys.iter().map(|key| origin(&key.path)).collect(),
         unused: unused
             .into_iter()
             .map(|(key, Setting { value, origin, .. })| (key, (value, origin)))
@@ -116,18 +117,16 @@ impl Experiment {
         let document = Document::new(name, text);
         let table = document.table().map_err(ConfigError::new)?;
         let mut findings = Findings::default();
-        Reader { place: Place::Text(&document), rank: 1, findings: &mut findings }.document(&table);
+        let keys = Keys::experiment();
+        Reader { keys, place: Place::Text(&document), rank: 1, findings: &mut findings }.document(&table);
         experiment(&mut findings, true)
     }
 }
 
 /// The experiment that the settings make, if nothing is wrong with them.
 fn experiment(findings: &mut Findings, resolved_before: bool) -> Result<Experiment, ConfigError> {
-    let values = values(&findings.settings);
-    let experiment: Experiment = values.clone().try_into().map_err(|error: toml::de::Error| {
-        let fault = Fault::Unfit { message: error.message().to_owned() };
-        ConfigError::new(vec![Problem::new(None, fault)])
-    })?;
+    let values = values(Keys::experiment(), &findings.settings);
+    let experiment: Experiment = typed(values.clone())?;
     let case = Case { experiment: &experiment, values: &values, findings, resolved_before };
     let contradictions = contradiction::problems(&case);
     findings.problems.extend(contradictions);
@@ -138,15 +137,22 @@ fn experiment(findings: &mut Findings, resolved_before: bool) -> Result<Experime
 }
 
 /// The settings over the defaults, as one table.
-fn values(settings: &BTreeMap<String, Setting>) -> Table {
+pub(crate) fn values(keys: &Keys, settings: &BTreeMap<String, Setting>) -> Table {
     let mut values = Table::new();
-    for key in &Keys::get().keys {
-        let given = settings.get(key.path).map(|setting| &setting.value);
-        if let Some(value) = given.or(key.default.as_ref()) {
-            insert(&mut values, key.path, value.clone());
+    for key in &keys.keys {
+        let given = settings.get(&key.path).map(|setting| &setting.value);
+        if let Some(value) = given.or(key.field.default.as_ref()) {
+            insert(&mut values, &key.path, value.clone());
         }
     }
     values
+}
+
+pub(crate) fn typed<T: DeserializeOwned>(values: Table) -> Result<T, ConfigError> {
+    values.try_into().map_err(|error: toml::de::Error| {
+        let fault = Fault::Unfit { message: error.message().to_owned() };
+        ConfigError::new(vec![Problem::new(None, fault)])
+    })
 }
 
 fn insert(values: &mut Table, path: &str, value: Value) {

@@ -22,6 +22,8 @@ pub(crate) struct Findings {
     pub(crate) problems: Vec<Problem>,
     /// Keys that a problem concerns: what else is said of them would only confuse.
     pub(crate) doubtful: BTreeSet<String>,
+    /// Where every value was found, also those within the value of a key.
+    pub(crate) places: BTreeMap<String, Origin>,
 }
 
 impl Findings {

@@ -1,195 +1,192 @@
-//! Checks one value against its key's type and rule.
+//! Checks one value against its type and facts.
 
+use serde::Deserialize;
 use toml::Value;
-use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
+use toml::de::{DeFloat, DeInteger, DeTable, DeValue, ValueDeserializer};
 
 use crate::Fault;
-use crate::keys::Key;
+use crate::facts::Facts;
 use crate::kind::{Choice, Field, Kind, names};
 use crate::nearest;
-use crate::range::Range;
 use crate::reader::{Found, Reader};
 use crate::shown::{conversion, shown};
 
+/// Where a value goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot<'k> {
+    /// The key.
+    pub(crate) key: &'k str,
+    /// The same, with what leads to a value within the key's.
+    pub(crate) path: &'k str,
+    pub(crate) kind: &'k Kind,
+    pub(crate) facts: &'k Facts,
+}
+
 impl Reader<'_> {
-    /// The value, if it is what `kind` asks for; else a problem is noted. `path` is the key's, with list
-    /// indices.
-    pub(crate) fn value(&mut self, key: &Key, path: &str, kind: &Kind, found: &Found<'_>) -> Option<Value> {
-        match (kind, found.get_ref()) {
+    /// The value, if it is what `slot` asks for; else a problem is noted.
+    pub(crate) fn value(&mut self, slot: Slot<'_>, found: &Found<'_>) -> Option<Value> {
+        let origin = self.origin(&found.span());
+        self.findings.places.insert(slot.path.to_owned(), origin);
+        match (slot.kind, found.get_ref()) {
             (Kind::Boolean, DeValue::Boolean(switch)) => Some(Value::Boolean(*switch)),
-            (Kind::Integer, DeValue::Integer(number)) => {
-                self.whole(key, path, key.rule.range, found, integer(number))
+            (Kind::Integer, DeValue::Integer(number)) => self.whole(slot, found, integer(number)),
+            (Kind::Number, DeValue::Integer(number)) => self.number(slot, found, integer_as_float(number)),
+            (Kind::Number, DeValue::Float(number)) => self.number(slot, found, float(number)),
+            (Kind::Text, DeValue::String(text)) => self.text(slot, found, text),
+            (Kind::Choice(choices), DeValue::String(name)) => self.choice(slot, choices, found, name),
+            (Kind::List(element, length), DeValue::Array(values))
+                if length.is_none_or(|length| length == values.len()) =>
+            {
+                self.list(slot, element, values.iter())
             }
-            (Kind::Number, DeValue::Integer(number)) => {
-                self.number(key, path, found, integer_as_float(number))
-            }
-            (Kind::Number, DeValue::Float(number)) => self.number(key, path, found, float(number)),
-            (Kind::Text, DeValue::String(text)) => self.text(key, path, found, text),
-            (Kind::Choice(choices), DeValue::String(name)) => self.choice(key, path, choices, found, name),
-            (Kind::List(element, length), DeValue::Array(values)) => {
-                if length.is_some_and(|length| length != values.len()) {
-                    return self.wrong_type(key, path, kind, found);
-                }
-                self.list(key, path, element, values.iter())
-            }
-            (Kind::Either(kinds), value) => self.either(key, path, kinds, found, value),
-            (Kind::Record(fields), DeValue::Table(table)) => self.record(key, path, fields, found, table),
-            _ => self.wrong_type(key, path, kind, found),
+            (Kind::Either(kinds), value) => match kinds.iter().find(|kind| kind.fits(value)) {
+                Some(kind) => self.value(Slot { kind, ..slot }, found),
+                None => self.wrong_type(slot, found),
+            },
+            (Kind::Record(fields), DeValue::Table(table)) => self.record(slot, fields, found, table),
+            (Kind::Map(element), DeValue::Table(table)) => self.map(slot, element, table),
+            (Kind::Any, _) => Value::deserialize(ValueDeserializer::from(found.clone())).ok(),
+            _ => self.wrong_type(slot, found),
         }
     }
 
-    fn whole(
-        &mut self,
-        key: &Key,
-        path: &str,
-        range: Range,
-        found: &Found<'_>,
-        number: Option<i64>,
-    ) -> Option<Value> {
+    fn whole(&mut self, slot: Slot<'_>, found: &Found<'_>, number: Option<i64>) -> Option<Value> {
+        let range = slot.facts.whole.unwrap_or(slot.facts.range);
         match number.filter(|number| range.allows(*number as f64)) {
             Some(number) => Some(Value::Integer(number)),
-            None if range.high.is_infinite() => {
-                self.out_of_range(key, path, found, &format!("{range} and at most {}", i64::MAX))
+            None if range.high == std::ops::Bound::Unbounded => {
+                self.out_of_range(slot, found, &format!("{range} and at most {}", i64::MAX))
             }
-            None => self.out_of_range(key, path, found, &range.to_string()),
+            None => self.out_of_range(slot, found, &range.to_string()),
         }
     }
 
-    fn number(&mut self, key: &Key, path: &str, found: &Found<'_>, number: f64) -> Option<Value> {
-        if key.rule.range.allows(number) {
+    fn number(&mut self, slot: Slot<'_>, found: &Found<'_>, number: f64) -> Option<Value> {
+        let Facts { range, whole, .. } = slot.facts;
+        if range.allows(number) {
             return Some(Value::Float(number));
         }
         let finite = if (number as f32).is_finite() { "" } else { ", and finite as a 32-bit number" };
-        let count = if key.rule.whole.is_some() { ", or a whole number (a count)" } else { "" };
-        self.out_of_range(key, path, found, &format!("{}{count}{finite}", key.rule.range))
+        let count = if whole.is_some() { ", or a whole number (a count)" } else { "" };
+        self.out_of_range(slot, found, &format!("{range}{count}{finite}"))
     }
 
-    fn text(&mut self, key: &Key, path: &str, found: &Found<'_>, text: &str) -> Option<Value> {
-        if key.rule.text.allows(text) {
+    fn text(&mut self, slot: Slot<'_>, found: &Found<'_>, text: &str) -> Option<Value> {
+        if slot.facts.text.allows(text) {
             return Some(Value::String(text.to_owned()));
         }
-        self.out_of_range(key, path, found, key.rule.text.words())
+        self.out_of_range(slot, found, slot.facts.text.words())
     }
 
-    fn choice(
-        &mut self,
-        key: &Key,
-        path: &str,
-        choices: &[Choice],
-        found: &Found<'_>,
-        name: &str,
-    ) -> Option<Value> {
+    fn choice(&mut self, slot: Slot<'_>, choices: &[Choice], found: &Found<'_>, name: &str) -> Option<Value> {
         if choices.iter().any(|choice| choice.name == name) {
             return Some(Value::String(name.to_owned()));
         }
         let meant = nearest::choice(name, choices);
-        let hint = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
-        let (key_path, found_text) = (path.to_owned(), shown(found.get_ref()));
-        let fault = Fault::UnknownName { key: key_path, found: found_text, allowed: names(choices), hint };
-        self.report(key.path, &found.span(), fault);
+        let fault = Fault::UnknownName {
+            key: slot.path.to_owned(),
+            found: shown(found.get_ref()),
+            allowed: names(choices),
+            hint: meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default(),
+        };
+        self.report(slot.key, &found.span(), fault);
         None
     }
 
     /// Every element is looked at, so that all their problems are told at once.
     fn list<'f, 'i: 'f>(
         &mut self,
-        key: &Key,
-        path: &str,
-        element: &Kind,
+        slot: Slot<'_>,
+        kind: &Kind,
         values: impl Iterator<Item = &'f Found<'i>>,
     ) -> Option<Value> {
         let read: Vec<Option<Value>> = values
             .enumerate()
-            .map(|(index, value)| self.value(key, &format!("{path}[{index}]"), element, value))
+            .map(|(index, value)| {
+                let path = format!("{}[{index}]", slot.path);
+                self.value(Slot { path: &path, kind, ..slot }, value)
+            })
             .collect();
         read.into_iter().collect::<Option<Vec<Value>>>().map(Value::Array)
     }
 
-    fn either(
-        &mut self,
-        key: &Key,
-        path: &str,
-        kinds: &[Kind],
-        found: &Found<'_>,
-        value: &DeValue<'_>,
-    ) -> Option<Value> {
-        let kind = match value {
-            DeValue::Integer(number) if kinds.contains(&Kind::Integer) => {
-                let range = key.rule.whole.unwrap_or(key.rule.range);
-                return self.whole(key, path, range, found, integer(number));
-            }
-            DeValue::Float(_) => Kind::Number,
-            _ => Kind::Text,
-        };
-        if kinds.contains(&kind) && matches!(value, DeValue::Float(_) | DeValue::String(_)) {
-            return self.value(key, path, &kind, found);
-        }
-        self.wrong_type(key, path, &Kind::Either(kinds.to_vec()), found)
+    fn map(&mut self, slot: Slot<'_>, kind: &Kind, table: &DeTable<'_>) -> Option<Value> {
+        let read: Vec<(String, Option<Value>)> = table
+            .iter()
+            .map(|(name, value)| {
+                let path = format!("{}.{}", slot.path, name.get_ref());
+                (name.get_ref().to_string(), self.value(Slot { path: &path, kind, ..slot }, value))
+            })
+            .collect();
+        let read = read.into_iter().map(|(name, value)| Some((name, value?)));
+        read.collect::<Option<toml::Table>>().map(Value::Table)
     }
 
     fn record(
         &mut self,
-        key: &Key,
-        path: &str,
+        slot: Slot<'_>,
         fields: &[Field],
         found: &Found<'_>,
         table: &DeTable<'_>,
     ) -> Option<Value> {
         let mut read = toml::Table::new();
-        let mut sound = self.only_known_fields(key, path, fields, table);
+        let mut is_sound = self.only_known_fields(slot, fields, table);
         for field in fields {
+            let path = format!("{}.{}", slot.path, field.name);
             match table.iter().find(|(name, _)| *name.get_ref() == field.name) {
                 Some((_, value)) => {
-                    match self.value(key, &format!("{path}.{}", field.name), &field.kind, value) {
+                    let slot = Slot { path: &path, kind: &field.kind, facts: &field.facts, ..slot };
+                    match self.value(slot, value) {
                         Some(value) => drop(read.insert(field.name.clone(), value)),
-                        None => sound = false,
+                        None => is_sound = false,
                     }
                 }
-                None if field.required && sound => {
-                    self.wrong_type(key, path, &Kind::Record(fields.to_vec()), found);
-                    sound = false;
+                None if field.required && is_sound => {
+                    let fault = Fault::Missing { key: path, expected: field.kind.words() };
+                    self.report(slot.key, &found.span(), fault);
+                    is_sound = false;
                 }
                 None => {}
             }
         }
-        sound.then_some(Value::Table(read))
+        is_sound.then_some(Value::Table(read))
     }
 
-    fn only_known_fields(&mut self, key: &Key, path: &str, fields: &[Field], table: &DeTable<'_>) -> bool {
-        let mut sound = true;
+    fn only_known_fields(&mut self, slot: Slot<'_>, fields: &[Field], table: &DeTable<'_>) -> bool {
+        let mut is_sound = true;
         let known = |name: &str| fields.iter().any(|field| field.name == name);
         for (name, _) in table.iter().filter(|(name, _)| !known(name.get_ref())) {
             let names = || fields.iter().map(|field| field.name.as_str());
-            let meant = nearest::word(name.get_ref(), names());
-            let hint = match meant {
-                Some(meant) => nearest::question(&[format!("{path}.{meant}")]),
+            let hint = match nearest::word(name.get_ref(), names()) {
+                Some(meant) => nearest::question(&[format!("{}.{meant}", slot.path)]),
                 None => format!("; it has {}", names().collect::<Vec<_>>().join(", ")),
             };
-            let fault = Fault::UnknownKey { key: format!("{path}.{}", name.get_ref()), hint };
-            self.report(key.path, &name.span(), fault);
-            sound = false;
+            let fault = Fault::UnknownKey { key: format!("{}.{}", slot.path, name.get_ref()), hint };
+            self.report(slot.key, &name.span(), fault);
+            is_sound = false;
         }
-        sound
+        is_sound
     }
 
-    fn wrong_type(&mut self, key: &Key, path: &str, kind: &Kind, found: &Found<'_>) -> Option<Value> {
+    fn wrong_type(&mut self, slot: Slot<'_>, found: &Found<'_>) -> Option<Value> {
+        let hint = conversion(slot.kind, found.get_ref());
         let fault = Fault::WrongType {
-            key: path.to_owned(),
-            expected: kind.words(),
+            key: slot.path.to_owned(),
+            expected: slot.kind.words(),
             found: shown(found.get_ref()),
-            hint: conversion(kind, found.get_ref()).map(|text| format!("; write {text}")).unwrap_or_default(),
+            hint: hint.map(|text| format!("; write {text}")).unwrap_or_default(),
         };
-        self.report(key.path, &found.span(), fault);
+        self.report(slot.key, &found.span(), fault);
         None
     }
 
-    fn out_of_range(&mut self, key: &Key, path: &str, found: &Found<'_>, allowed: &str) -> Option<Value> {
+    fn out_of_range(&mut self, slot: Slot<'_>, found: &Found<'_>, allowed: &str) -> Option<Value> {
         let fault = Fault::OutOfRange {
-            key: path.to_owned(),
+            key: slot.path.to_owned(),
             found: shown(found.get_ref()),
             allowed: allowed.to_owned(),
         };
-        self.report(key.path, &found.span(), fault);
+        self.report(slot.key, &found.span(), fault);
         None
     }
 }

@@ -1,8 +1,7 @@
 //! Figures that have no value, and why.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use strum::Display;
 
 /// A figure that these predictions do not define: it is null wherever it would stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,31 +27,24 @@ pub struct PartialMean {
 }
 
 /// Why a figure has no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display)]
 pub(crate) enum Reason {
+    #[strum(serialize = "no examples of this class")]
     NoExamples,
+    #[strum(serialize = "no examples of any other class")]
     NoOtherExamples,
+    #[strum(serialize = "this class is never predicted")]
     NeverPredicted,
+    #[strum(serialize = "this class is neither among the examples nor ever predicted")]
     NeitherTrueNorPredicted,
+    #[strum(serialize = "all examples are of one class")]
     AllTrueAlike,
+    #[strum(serialize = "all examples are predicted to be of one class")]
     AllPredictedAlike,
+    #[strum(serialize = "some probabilities or losses are not finite numbers")]
     NotFinite,
+    #[strum(serialize = "it is undefined for every class")]
     NoClassDefined,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::NoExamples => "no examples of this class",
-            Self::NoOtherExamples => "no examples of any other class",
-            Self::NeverPredicted => "this class is never predicted",
-            Self::NeitherTrueNorPredicted => "this class is neither among the examples nor ever predicted",
-            Self::AllTrueAlike => "all examples are of one class",
-            Self::AllPredictedAlike => "all examples are predicted to be of one class",
-            Self::NotFinite => "some probabilities or losses are not finite numbers",
-            Self::NoClassDefined => "it is undefined for every class",
-        })
-    }
 }
 
 /// A figure, or why there is none.

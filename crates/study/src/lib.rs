@@ -33,6 +33,6 @@ pub use report::{Table, leaderboard, verdicts};
 pub use standing::{PairedTest, SIGNIFICANCE};
 pub use statistics::{McNemar, Method, Spread};
 pub use study::Study;
-pub use trace::{Kind, Quantity, Trace, TraceError, TraceFile, trace};
+pub use trace::{Kind, Quantity, Trace, TraceFile, trace};
 pub use verdict::Verdict;
 pub use work::{CellEnd, Message, Order, Progress, View, Worker, WorkerEnd};

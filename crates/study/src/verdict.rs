@@ -1,13 +1,18 @@
 //! What can be said of a trial with one seed, from its figures alone.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::outcome::{CellState, Outcome};
 use crate::{Collapse, Rules};
 
 /// A word for how a trial went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Verdict {
     /// Worse than the best trial, also on what it was trained on.
     Underfit,
@@ -26,22 +31,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Underfit,
-        Self::Fit,
-        Self::Overfit,
-        Self::Vanishing,
-        Self::Exploding,
-        Self::Linear,
-        Self::Failed,
-    ];
-    pub(crate) const WORDS: [&'static str; 7] =
-        ["underfit", "fit", "overfit", "vanishing", "exploding", "linear", "failed"];
-
     /// The word, as files have it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        Self::WORDS[self as usize]
+        self.into()
     }
 }
 

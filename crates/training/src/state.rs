@@ -113,7 +113,7 @@ impl TrainingState {
         experiment: &Experiment,
         data_sha256: &str,
     ) -> Result<(), TrainingError> {
-        let mut changes = changed_keys(&self.experiment, experiment);
+        let mut changes = changes(&self.experiment, experiment);
         if self.data_sha256 != data_sha256 {
             changes.push(format!("other data (SHA-256 was {}, is {data_sha256})", self.data_sha256));
         }
@@ -132,7 +132,7 @@ pub fn check_resumable(
     now: &Experiment,
 ) -> Result<(), TrainingError> {
     let trained_with = checkpoint.map(TrainingState::of).transpose()?.map(|state| state.experiment);
-    refuse(&changed_keys(trained_with.as_ref().unwrap_or(made_with), now))
+    refuse(&changes(trained_with.as_ref().unwrap_or(made_with), now))
 }
 
 /// Whether Kiln's kernels computed the steps up to `checkpoint`.
@@ -143,60 +143,10 @@ pub fn is_fused(checkpoint: &Checkpoint) -> Result<bool, TrainingError> {
     Ok(TrainingState::of(checkpoint)?.fused)
 }
 
+fn changes(before: &Experiment, now: &Experiment) -> Vec<String> {
+    now.differences(before).iter().map(ToString::to_string).collect()
+}
+
 fn refuse(changes: &[String]) -> Result<(), TrainingError> {
     if changes.is_empty() { Ok(()) } else { Err(TrainingError::Changed { changes: changes.join(", ") }) }
-}
-
-/// Keys that say how long, where and under whose eyes to train, but not what: they may change on resume.
-const FREE_KEYS: [&str; 8] = [
-    "name",
-    "tags",
-    "data.path",
-    "data.test_path",
-    "training.max_time",
-    "checkpoint.keep_latest_k",
-    "dashboard.ui",
-    "evaluation",
-];
-
-fn changed_keys(before: &Experiment, now: &Experiment) -> Vec<String> {
-    let json = |experiment| serde_json::to_value(experiment).expect("an experiment is plain data");
-    let mut changes = Vec::new();
-    collect_changes("", &json(before), &json(now), &mut changes);
-    changes
-}
-
-fn collect_changes(
-    key: &str,
-    before: &serde_json::Value,
-    now: &serde_json::Value,
-    changes: &mut Vec<String>,
-) {
-    use serde_json::Value::Object;
-    if before == now || FREE_KEYS.contains(&key) {
-        return;
-    }
-    if let (Object(before), Object(now)) = (before, now) {
-        for (name, value) in before {
-            let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-            collect_changes(&key, value, now.get(name).unwrap_or(&serde_json::Value::Null), changes);
-        }
-    } else {
-        changes.push(format!("{key} = {now} (was {before})"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_are_named_and_free_keys_are_free() {
-        let before = Experiment::default();
-        let mut now = before.clone();
-        now.model.hidden = vec![3];
-        now.training.max_time = Some(1.0);
-        now.evaluation.batch_size = 7;
-        assert_eq!(changed_keys(&before, &now), ["model.hidden = [3] (was [512,128])"]);
-    }
 }

@@ -28,9 +28,9 @@ fn refused(workplace: &Workplace, run: &RunFolder, overrides: &[&str]) -> Ended 
 fn a_changed_setting_is_refused_by_name_and_leaves_no_trace() {
     let workplace = Workplace::new(COSINE);
     let run = interrupted(&workplace);
-    refused(&workplace, &run, &["model.hidden=[3]"]).says(&["model.hidden = [3] (was [32,16])"]);
+    refused(&workplace, &run, &["model.hidden=[3]"]).says(&["model.hidden = [3] (was [32, 16])"]);
     refused(&workplace, &run, &["optimizer.lr=1"]).says(&["optimizer.lr = 1.0 (was 0.001)"]);
-    refused(&workplace, &run, &["data.limit=10"]).says(&["data.limit = 10 (was null)"]);
+    refused(&workplace, &run, &["data.limit=10"]).says(&["data.limit = 10 (was left out)"]);
     refused(&workplace, &run, &["seed=1", "training.epochs=3"]).says(&["seed = 1", "training.epochs = 3"]);
     // Settings that could not even be trained with.
     refused(&workplace, &run, &["data.limit=10", "training.drop_last=true"]).says(&["data.limit = 10"]);
@@ -43,7 +43,7 @@ fn a_changed_setting_is_refused_by_name_and_leaves_no_trace() {
 fn a_changed_setting_is_refused_before_the_first_checkpoint_too() {
     let workplace = Workplace::new(COSINE);
     // An epoch of many slow steps: its end is the first checkpoint.
-    let slow = ["model.hidden=[2048,2048]", "training.batch_size=1", "checkpoint.interval_steps=1000000"];
+    let slow = ["model.hidden=[2048, 2048]", "training.batch_size=1", "checkpoint.interval_steps=1000000"];
     let process = workplace.start_training(&slow);
     let run = workplace.only_run();
     // Its files are being written until it trains; the time log is the last.
@@ -51,7 +51,7 @@ fn a_changed_setting_is_refused_before_the_first_checkpoint_too() {
     process.signal("KILL");
     process.wait();
     assert!(run.checkpoints().is_empty());
-    refused(&workplace, &run, &["model.hidden=[3]"]).says(&["model.hidden = [3] (was [2048,2048])"]);
+    refused(&workplace, &run, &["model.hidden=[3]"]).says(&["model.hidden = [3] (was [2048, 2048])"]);
 }
 
 #[test]

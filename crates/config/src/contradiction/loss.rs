@@ -18,7 +18,7 @@ pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
     if output == Output::Auto || allowed.contains(&output) {
         return Vec::new();
     }
-    let names = [Output::Auto].iter().chain(allowed).map(|output| format!("{:?}", name(*output)));
+    let names = [Output::Auto].iter().chain(allowed).map(|output| format!("{:?}", <&str>::from(output)));
     let message = format!(
         "{} does not fit {}, which expects {expects}; `model.output` must be {}",
         case.setting(KEYS[0]),
@@ -26,14 +26,4 @@ pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
         alternatives(names)
     );
     vec![Contradiction::new(&KEYS, message)]
-}
-
-fn name(output: Output) -> &'static str {
-    match output {
-        Output::Auto => "auto",
-        Output::Logits => "logits",
-        Output::LogSoftmax => "log-softmax",
-        Output::Softmax => "softmax",
-        Output::Sigmoid => "sigmoid",
-    }
 }

@@ -5,42 +5,72 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::{
+    AT_LEAST_0, AT_LEAST_1, Decides, FRACTION, GREATEST_COUNT, TextRule, When, between, number, plain, text,
+};
+
+const FILES: When = ("data.source", &["mnist", "fashion-mnist", "kmnist", "idx", "csv", "image-folder"]);
+const WITHOUT_TEST_SPLIT: When =
+    ("data.source", &["digits", "csv", "image-folder", "moons", "spirals", "noisy-features"]);
+const GENERATED: When = ("data.source", &["moons", "spirals", "noisy-features"]);
+const TEST_FILES: When = ("data.source", &["csv", "image-folder"]);
+const PICTURES: When = ("data.source", &["image-folder"]);
+const CSV: When = ("data.source", &["csv"]);
+const NOISY: When = ("data.source", &["noisy-features"]);
+
 /// `[data]`: the data set, its splits and its normalization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
     /// Which data set, or which kind of files.
+    #[schemars(transform = plain().also_called("dataset"))]
     pub source: DataSource,
     /// Folder (mnist and its like, idx, image-folder) or file (csv) that holds the data already. A
     /// relative path counts from the working directory; a run keeps it as an absolute one.
+    #[schemars(transform = text(TextRule::NotEmpty).example("\"data/mnist\"").when(FILES).decides(Decides::Content))]
     pub path: Option<PathBuf>,
     /// Test data of a csv or image-folder source, relative as `path` is; without it, `test` is held out of
     /// `path`.
+    #[schemars(transform = text(TextRule::NotEmpty).example("\"data/test.csv\"").when(TEST_FILES)
+        .decides(Decides::Content))]
     pub test_path: Option<PathBuf>,
     /// Name of the csv column that holds the class.
+    #[schemars(transform = text(TextRule::NotEmpty).when(CSV).also_called("label target_column"))]
     pub label_column: String,
     /// Height and width in pixels that image-folder pictures are resized to.
+    #[schemars(transform = number(between(1.0, 1024.0)).unit("pixels").when(PICTURES))]
     pub image_size: [usize; 2],
     /// Examples that a generated source has in all, test data included.
+    #[schemars(transform = number(between(10.0, GREATEST_COUNT)).unit("examples").when(GENERATED))]
     pub examples: usize,
     /// Standard deviation of the normal noise on each coordinate of a generated source, whose shapes are
     /// about 2 wide.
+    #[schemars(transform = number(AT_LEAST_0).when(GENERATED))]
     pub noise: f64,
     /// Features of `noisy-features`: the first two tell the classes apart, the others are noise alone. The
     /// first ones are the same for every number.
+    #[schemars(transform = number(between(2.0, 65536.0)).unit("features").when(NOISY))]
     pub features: usize,
     /// Share of the training examples whose class is replaced by another, drawn by the seed; validation and
     /// test examples keep theirs.
+    #[schemars(transform = number(FRACTION))]
     pub label_noise: f64,
     /// Held out of the training data to watch for overfitting: a fraction below 1, or a count.
+    #[schemars(transform = number(FRACTION).whole(AT_LEAST_0)
+        .also_called("validation_split val_split validation_fraction"))]
     pub validation: Holdout,
     /// Held out as test data where the source has no test split of its own: a fraction, or a count.
+    #[schemars(transform = number(FRACTION).whole(AT_LEAST_0).when(WITHOUT_TEST_SPLIT)
+        .when_left_out("data.test_path").also_called("test_split"))]
     pub test: Holdout,
     /// Keep these classes alone, by number or name; they are renumbered in this order. Empty: all.
+    #[schemars(transform = text(TextRule::NotEmpty).range(AT_LEAST_0))]
     pub classes: Vec<ClassLabel>,
     /// Use at most this many training examples (validation included), the same share of each class.
+    #[schemars(transform = number(AT_LEAST_1).unit("examples").example("1000").also_called("max_samples"))]
     pub limit: Option<usize>,
     /// Use at most this many test examples, the same share of each class.
+    #[schemars(transform = number(AT_LEAST_1).unit("examples").example("1000"))]
     pub test_limit: Option<usize>,
     /// How feature values are scaled before the network sees them.
     pub normalization: Normalization,
@@ -97,6 +127,7 @@ pub enum DataSource {
 /// How much is held out: below 1 a fraction of the examples, from 1 on a count. Zero holds out nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 pub enum Holdout {
     /// A number of examples.
     Count(usize),
@@ -124,6 +155,7 @@ impl Holdout {
 /// A class, by number or by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 pub enum ClassLabel {
     /// The class number, from 0.
     Number(usize),

@@ -3,11 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::{Decides, GREATEST_COUNT, between, number};
+
 /// `[evaluation]`: the pass over validation and test data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluation {
     /// Examples per batch in validation and test passes, at least 1; figures do not depend on it.
+    #[schemars(transform = number(between(1.0, GREATEST_COUNT)).unit("examples").decides(Decides::Nothing))]
     pub batch_size: usize,
     /// Which checkpoint the test pass uses; `best` is the last one where nothing is held out.
     pub ckpt: Ckpt,

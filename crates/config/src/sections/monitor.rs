@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::plain;
+
 /// A figure of an epoch that something watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -10,10 +12,13 @@ pub enum Monitor {
     /// Mean loss over the epoch's training batches.
     TrainLoss,
     /// Accuracy over the epoch's training batches.
+    #[schemars(transform = plain().also_called("train_acc"))]
     TrainAccuracy,
     /// Loss on the validation split.
+    #[schemars(transform = plain().also_called("val_loss"))]
     ValidationLoss,
     /// Accuracy on the validation split.
+    #[schemars(transform = plain().also_called("val_accuracy val_acc"))]
     ValidationAccuracy,
 }
 

@@ -3,6 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::{AT_LEAST_0, FRACTION, POSITIVE, SHARE, When, number, plain};
+
+const SGD: When = ("optimizer.name", &["sgd"]);
+const RMSPROP: When = ("optimizer.name", &["rmsprop"]);
+const ADAM: When = ("optimizer.name", &["adam", "adamw"]);
+const WITH_MOMENTUM: When = ("optimizer.name", &["sgd", "rmsprop"]);
+const WITH_EPS: When = ("optimizer.name", &["rmsprop", "adam", "adamw"]);
+
 /// `[optimizer]`: the update rule; defaults are PyTorch's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -10,21 +18,29 @@ pub struct Optimizer {
     /// Which update rule.
     pub name: OptimizerName,
     /// Learning rate: the size of a step.
+    #[schemars(transform = number(POSITIVE).also_called("learning_rate"))]
     pub lr: f64,
     /// Share of the last update carried on (sgd and rmsprop), at least 0 and below 1.
+    #[schemars(transform = number(FRACTION).when(WITH_MOMENTUM))]
     pub momentum: f64,
     /// Share of the gradient kept out of the momentum (sgd), 0 to 1.
+    #[schemars(transform = number(SHARE).when(SGD).when_positive("optimizer.momentum"))]
     pub dampening: f64,
     /// Looks ahead along the momentum (sgd); needs momentum and no dampening.
+    #[schemars(transform = plain().when(SGD))]
     pub nesterov: bool,
     /// Decay of the squared gradient's mean (rmsprop), at least 0 and below 1.
+    #[schemars(transform = number(FRACTION).when(RMSPROP))]
     pub alpha: f64,
     /// Decays of the gradient's and the squared gradient's mean (adam, adamw), each at least 0, below 1.
+    #[schemars(transform = number(FRACTION).when(ADAM).also_called("beta1 beta2 beta_1 beta_2"))]
     pub betas: [f64; 2],
     /// Added to the denominator (rmsprop, adam, adamw), above 0.
+    #[schemars(transform = number(POSITIVE).when(WITH_EPS).also_called("epsilon"))]
     pub eps: f64,
     /// Decay of the weights and the biases, as in PyTorch: into the gradient (sgd, rmsprop, adam) or
     /// straight (adamw). Left out: 0, and 0.01 for adamw. `loss.l2` leaves biases out.
+    #[schemars(transform = number(AT_LEAST_0).example("0.01").also_called("decay"))]
     pub weight_decay: Option<f64>,
 }
 

@@ -1,8 +1,7 @@
 //! The study file: what to try, with which seeds, and what is expected of it.
 
 mod expectation;
-mod rules;
-mod sheet;
+mod file;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -10,16 +9,16 @@ mod trial;
 use std::path::{Path, PathBuf};
 
 use kiln_config::{
-    ConfigError, Document, Experiment, Patch, Problem, Request, Source, read_text, resolve_patched,
+    ConfigError, Document, Experiment, Patch, Problem, Request, Source, read, read_text, resolve_patched,
 };
 use toml::de::DeTable;
 
 pub use expectation::{Claim, Expectation};
-pub use rules::Rules;
+pub use file::Rules;
 pub use trial::Trial;
 
-use sheet::{Part, Sheet};
-use trial::{Draft, drafts, is_name, settings};
+use file::StudyFile;
+use trial::{Draft, drafts, part, settings};
 
 /// Everything that a study file asks for, resolved and valid.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,18 +50,6 @@ pub struct PlanRequest {
     pub overrides: Vec<String>,
 }
 
-const KEYS: &[&str] =
-    &["name", "about", "base", "seeds", "jobs", "experiment", "trial", "axes", "expect", "rules"];
-
-/// What the file says besides its trials.
-struct Head {
-    name: String,
-    about: String,
-    source: Source,
-    seeds: Option<Vec<u64>>,
-    jobs: Option<usize>,
-}
-
 impl Plan {
     /// Reads a study file and resolves every trial with every seed.
     ///
@@ -72,87 +59,56 @@ impl Plan {
         let text = read_text(&request.path)?;
         let name = request.path.display().to_string();
         let document = Document::new(&name, &text);
-        let table = document.table().map_err(ConfigError::new)?;
-        let file = Part { name: "", table: &table };
-        let mut sheet = Sheet::new(&document);
-        sheet.known_keys(file, KEYS);
-        let mut head = Head::read(&mut sheet, file, &request.path);
-        let overrides = head.take_overrides(&mut sheet, &request.overrides);
-        let drafts = drafts(&mut sheet, file);
-        let names: Vec<String> = drafts.iter().map(|draft| draft.name.clone()).collect();
-        let expectations = expectation::expectations(&mut sheet, file, &names);
-        let rules = Rules::read(&mut sheet, file);
-        let experiment = sheet.table(file, "experiment").cloned().unwrap_or_default();
-        let mut problems = sheet.problems;
-        let resolver = Resolver { document: &document, head: &head, request, experiment, overrides };
-        let (trials, seeds) = resolver.trials(&drafts, &mut problems);
-        if !problems.is_empty() {
-            return Err(ConfigError::new(problems));
-        }
-        let Head { name, about, jobs, .. } = head;
-        Ok(Self { name, about, seeds, jobs, trials, expectations, rules })
-    }
-}
-
-impl Head {
-    fn read(sheet: &mut Sheet<'_>, file: Part<'_, '_>, path: &Path) -> Self {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let name = sheet.text(file, "name").unwrap_or(stem);
-        if !is_name(&name) {
-            let span = file.find("name").map(toml::Spanned::span).unwrap_or_default();
-            let message = format!("{name:?} cannot be a study's name: use letters, digits, `.`, `_` and `-`");
-            sheet.contradiction(&span, message);
-        }
-        let base = sheet.text(file, "base");
-        let source = match base {
-            Some(base) => Source::File(path.parent().unwrap_or(Path::new("")).join(base)),
-            None => Source::Text { name: path.display().to_string(), text: String::new() },
-        };
-        let about = sheet.text(file, "about").unwrap_or_default();
-        let jobs = sheet.whole(file, "jobs", 1).map(|jobs| jobs as usize);
-        Self { name, about, source, seeds: seeds(sheet, file), jobs }
-    }
-
-    /// Takes `seeds=...` and `jobs=...` out of the arguments. Gives the others.
-    fn take_overrides(&mut self, sheet: &mut Sheet<'_>, arguments: &[String]) -> Vec<String> {
         let is_own = |argument: &&String| {
             argument.split_once('=').is_some_and(|(key, _)| ["seeds", "jobs"].contains(&key.trim()))
         };
-        let (own, others): (Vec<&String>, Vec<&String>) = arguments.iter().partition(is_own);
-        for argument in own {
-            let document = Document::new("command line", argument);
-            let mut line = Sheet::new(&document);
-            match document.table() {
-                Ok(table) => {
-                    let part = Part { name: "", table: &table };
-                    self.seeds = seeds(&mut line, part).or(self.seeds.take());
-                    self.jobs = line.whole(part, "jobs", 1).map(|jobs| jobs as usize).or(self.jobs);
-                }
-                Err(problems) => line.problems.extend(problems),
+        let (own, overrides): (Vec<_>, Vec<_>) =
+            request.overrides.iter().cloned().partition(|argument| is_own(&argument));
+        let file = read::<StudyFile>(&document, &own)?;
+        let table = document.table().map_err(ConfigError::new)?;
+        let mut problems = Vec::new();
+        let drafts = drafts(&file, &table, &mut problems);
+        let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
+        let expectations = expectation::expectations(&file, &names, &mut problems);
+        let seeds = file.value.seeds.as_deref();
+        for (index, seed) in seeds.into_iter().flatten().enumerate() {
+            if seeds.is_some_and(|seeds| seeds[..index].contains(seed)) {
+                problems
+                    .push(file.problem(&format!("seeds[{index}]"), format!("seed {seed} is named twice")));
             }
-            sheet.problems.extend(line.problems);
         }
-        others.into_iter().cloned().collect()
+        if seeds.is_some_and(<[u64]>::is_empty) {
+            problems.push(file.problem("seeds", "`seeds` must be a list with at least one value".to_owned()));
+        }
+        let resolver = Resolver {
+            document: &document,
+            source: source(&request.path, file.value.base.as_deref()),
+            request,
+            experiment: part(&table, "experiment").cloned().unwrap_or_default(),
+            overrides,
+        };
+        let (trials, seeds) = resolver.trials(&drafts, file.value.seeds.clone(), &mut problems);
+        if !problems.is_empty() {
+            return Err(ConfigError::new(problems));
+        }
+        let StudyFile { name, about, jobs, rules, .. } = file.value;
+        let stem = || request.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name: name.unwrap_or_else(stem), about, seeds, jobs, trials, expectations, rules })
     }
 }
 
-fn seeds(sheet: &mut Sheet<'_>, part: Part<'_, '_>) -> Option<Vec<u64>> {
-    let found = sheet.list(part, "seeds")?;
-    let mut seeds = Vec::new();
-    for value in found {
-        let Some(seed) = sheet.whole_of("seeds", value, 0) else { continue };
-        if seeds.contains(&seed) {
-            sheet.contradiction(&value.span(), format!("seed {seed} is named twice"));
-        }
-        seeds.push(seed);
+/// The experiment that all trials start from.
+fn source(study: &Path, base: Option<&Path>) -> Source {
+    match base {
+        Some(base) => Source::File(study.parent().unwrap_or(Path::new("")).join(base)),
+        None => Source::Text { name: study.display().to_string(), text: String::new() },
     }
-    Some(seeds)
 }
 
 /// Puts the layers of each experiment together.
 struct Resolver<'a> {
     document: &'a Document<'a>,
-    head: &'a Head,
+    source: Source,
     request: &'a PlanRequest,
     experiment: DeTable<'a>,
     overrides: Vec<String>,
@@ -160,8 +116,13 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     /// Every trial with every seed, and the seeds.
-    fn trials(&self, drafts: &[Draft<'_>], problems: &mut Vec<Problem>) -> (Vec<Trial>, Vec<u64>) {
-        let seeds = self.head.seeds.clone().or_else(|| {
+    fn trials(
+        &self,
+        drafts: &[Draft<'_>],
+        seeds: Option<Vec<u64>>,
+        problems: &mut Vec<Problem>,
+    ) -> (Vec<Trial>, Vec<u64>) {
+        let seeds = seeds.or_else(|| {
             let base = self.resolve(&DeTable::new(), None);
             base.ok().map(|experiment| vec![experiment.seed])
         });
@@ -191,7 +152,7 @@ impl Resolver<'_> {
         let mut arguments = self.overrides.clone();
         arguments.extend(seed.map(|seed| format!("seed={seed}")));
         let request = Request {
-            source: self.head.source.clone(),
+            source: self.source.clone(),
             environment: self.request.environment.clone(),
             overrides: arguments,
         };

@@ -76,10 +76,10 @@ fn every_mistake_is_told_with_its_place() {
         (format!("sedes = [1]\n{TRIAL}"), "study.toml:1: unknown key `sedes`; did you mean `seeds`?"),
         (String::new(), "study.toml:1: no trial: a study has [[trial]] tables, or [axes] that span a grid"),
         (format!("{TRIAL}[axes]\nseed = [1]\n"), "study.toml:3: [[trial]] and [axes] exclude each other"),
-        (format!("{TRIAL}{TRIAL}"), "study.toml:3: there are two trials with the name \"a\""),
-        ("[[trial]]\n".to_owned(), "study.toml:1: a trial without a `name`"),
-        ("[[trial]]\nname = \"a/b\"\n".to_owned(), "study.toml:2: `trial.name` = \"a/b\" is not allowed"),
-        (format!("{TRIAL}overides = {{}}\n"), "study.toml:3: unknown key `trial.overides`; did you mean"),
+        (format!("{TRIAL}{TRIAL}"), "study.toml:4: there are two trials with the name \"a\""),
+        ("[[trial]]\n".to_owned(), "study.toml:1: `trial[0].name` is missing; it has to be text in quotes"),
+        ("[[trial]]\nname = \"a/b\"\n".to_owned(), "study.toml:2: `trial[0].name` = \"a/b\" is not allowed"),
+        (format!("{TRIAL}overides = {{}}\n"), "study.toml:3: unknown key `trial[0].overides`; did you mean"),
         (
             format!("{TRIAL}overrides = {{ optimizer.lr = -1 }}\n"),
             "study.toml:3: `optimizer.lr` = -1 is not allowed; it must be above 0",
@@ -92,27 +92,30 @@ fn every_mistake_is_told_with_its_place() {
         (format!("seeds = [1, 1]\n{TRIAL}"), "study.toml:1: seed 1 is named twice"),
         (
             format!("seeds = [-1]\n{TRIAL}"),
-            "study.toml:1: `seeds` = -1 is not allowed; it must be at least 0",
+            "study.toml:1: `seeds[0]` = -1 is not allowed; it must be at least 0",
         ),
         (format!("jobs = 0\n{TRIAL}"), "study.toml:1: `jobs` = 0 is not allowed; it must be at least 1"),
         (
             format!("base = \"bas.toml\"\n{TRIAL}"),
             "cannot read `bas.toml`: no such file; did you mean `base.toml`?",
         ),
-        (expect("figures = {}\n"), "study.toml:3: an expectation without a `trial`"),
-        (expect("trial = \"c\"\n"), "study.toml:4: `expect.trial` = \"c\" is none of \"a\""),
+        (expect("figures = {}\n"), "study.toml:3: `expect[0].trial` is missing"),
+        (
+            expect("trial = \"c\"\nverdict = \"fit\"\n"),
+            "study.toml:4: `expect[0].trial` = \"c\" is none of \"a\"",
+        ),
         (expect("trial = \"a\"\n"), "study.toml:3: nothing is expected"),
         (
             expect("trial = \"a\"\ntolerance = 1\nfigures = { test_acuracy = 1 }\n"),
-            "study.toml:6: unknown key `figures.test_acuracy`; did you mean `figures.test_accuracy`?",
+            "study.toml:6: `expect[0].figures` = \"test_acuracy\" is none of",
         ),
         (expect("trial = \"a\"\nfigures = { seconds = 1 }\n"), "study.toml:5: `figures` need a `tolerance`"),
         (
             expect("trial = \"a\"\nverdict = \"overfitt\"\n"),
-            "study.toml:5: `expect.verdict` = \"overfitt\" is none of",
+            "study.toml:5: `expect[0].verdict` = \"overfitt\" is none of",
         ),
         (format!("{TRIAL}[rules]\ngap = 1\n"), "study.toml:4: unknown key `rules.gap`"),
-        (format!("name = \"a b\"\n{TRIAL}"), "study.toml:1: \"a b\" cannot be a study's name"),
+        (format!("name = \"a b\"\n{TRIAL}"), "study.toml:1: `name` = \"a b\" is not allowed"),
         (format!("name = a\n{TRIAL}"), "study.toml:1: not valid TOML: text without quotes"),
     ] {
         let found = read(&text).unwrap_err();

@@ -1,10 +1,13 @@
 //! The trials of a study: those that are listed, or every point of a grid.
 
-use kiln_config::{Experiment, shown};
+use kiln_config::{Experiment, Located, Problem, shown};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
-use super::sheet::{Found, Part, Sheet};
+use super::file::StudyFile;
+
+/// A spanned value, as the TOML parser gives it.
+type Found<'a> = Spanned<DeValue<'a>>;
 
 /// One configuration of a study.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,79 +26,80 @@ pub(crate) struct Draft<'a> {
     pub(crate) overrides: DeTable<'a>,
 }
 
-/// The longest name of a trial: it is shown in tables and names folders.
-const LONGEST_NAME: usize = 60;
-
-/// Every trial that the file lists or spans.
-pub(crate) fn drafts<'a>(sheet: &mut Sheet<'_>, file: Part<'_, 'a>) -> Vec<Draft<'a>> {
-    match (file.find("trial"), file.find("axes")) {
-        (Some(_), Some(axes)) => {
-            let message =
-                "[[trial]] and [axes] exclude each other: list the trials or span a grid".to_owned();
-            sheet.contradiction(&axes.span(), message);
+/// Every trial that the file lists or spans; `table` is the file's own.
+pub(super) fn drafts<'a>(
+    file: &Located<StudyFile>,
+    table: &DeTable<'a>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Draft<'a>> {
+    let StudyFile { trial: trials, axes, .. } = &file.value;
+    match (trials.is_empty(), axes.is_empty()) {
+        (false, false) => {
+            let message = "[[trial]] and [axes] exclude each other: list the trials or span a grid";
+            problems.push(file.problem("axes", message.to_owned()));
             Vec::new()
         }
-        (None, None) => {
-            let message = "no trial: a study has [[trial]] tables, or [axes] that span a grid".to_owned();
-            sheet.contradiction(&(0..0), message);
+        (true, true) => {
+            let message = "no trial: a study has [[trial]] tables, or [axes] that span a grid";
+            problems.push(file.problem("", message.to_owned()));
             Vec::new()
         }
-        (Some(_), None) => listed(sheet, file),
-        (None, Some(_)) => sheet.table(file, "axes").map_or_else(Vec::new, |axes| grid(sheet, axes)),
+        (false, true) => listed(file, table, problems),
+        (true, false) => part(table, "axes").map_or_else(Vec::new, |axes| grid(file, axes, problems)),
     }
 }
 
-fn listed<'a>(sheet: &mut Sheet<'_>, file: Part<'_, 'a>) -> Vec<Draft<'a>> {
+/// The table under a name.
+pub(super) fn part<'t, 'a>(table: &'t DeTable<'a>, name: &str) -> Option<&'t DeTable<'a>> {
+    find(table, name)?.as_table()
+}
+
+fn find<'t, 'a>(table: &'t DeTable<'a>, name: &str) -> Option<&'t DeValue<'a>> {
+    table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value.get_ref())
+}
+
+fn listed<'a>(file: &Located<StudyFile>, table: &DeTable<'a>, problems: &mut Vec<Problem>) -> Vec<Draft<'a>> {
+    let tables = find(table, "trial").and_then(DeValue::as_array).into_iter().flatten();
     let mut drafts: Vec<Draft<'a>> = Vec::new();
-    for (found, table) in sheet.tables(file, "trial") {
-        let part = Part { name: "trial", table };
-        sheet.known_keys(part, &["name", "overrides"]);
-        let Some(name) = name(sheet, part, found) else { continue };
-        if drafts.iter().any(|draft| draft.name == name) {
-            sheet.contradiction(&found.span(), format!("there are two trials with the name {name:?}"));
+    for (index, (trial, found)) in file.value.trial.iter().zip(tables).enumerate() {
+        if drafts.iter().any(|draft| draft.name == trial.name) {
+            let message = format!("there are two trials with the name {:?}", trial.name);
+            problems.push(file.problem(&format!("trial[{index}].name"), message));
         }
-        let overrides = sheet.table(part, "overrides").cloned().unwrap_or_default();
-        drafts.push(Draft { name, overrides });
+        let overrides = found.get_ref().as_table().and_then(|trial| part(trial, "overrides")).cloned();
+        drafts.push(Draft { name: trial.name.clone(), overrides: overrides.unwrap_or_default() });
     }
     drafts
 }
 
-fn name(sheet: &mut Sheet<'_>, part: Part<'_, '_>, trial: &Found<'_>) -> Option<String> {
-    let Some(found) = part.find("name") else {
-        sheet.contradiction(&trial.span(), "a trial without a `name`".to_owned());
-        return None;
-    };
-    let name = sheet.text(part, "name")?;
-    if is_name(&name) {
-        return Some(name);
-    }
-    let allowed = "1 to 60 letters, digits, `.`, `_` and `-`, not beginning with `.`";
-    sheet.out_of_range("trial.name", allowed, found)
-}
-
-/// Whether a text can be a folder's name on every system.
-pub(crate) fn is_name(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    (1..=LONGEST_NAME).contains(&text.len()) && !text.starts_with('.') && text.chars().all(plain)
-}
-
 /// An axis of the grid: a dotted key as section and leaf, and its values.
 struct Axis<'a> {
-    section: Option<toml::Spanned<toml::de::DeString<'a>>>,
-    leaf: toml::Spanned<toml::de::DeString<'a>>,
+    section: Option<Spanned<DeString<'a>>>,
+    leaf: Spanned<DeString<'a>>,
     values: Vec<Found<'a>>,
 }
 
-fn grid<'a>(sheet: &mut Sheet<'_>, axes: &DeTable<'a>) -> Vec<Draft<'a>> {
+fn grid<'a>(file: &Located<StudyFile>, axes: &DeTable<'a>, problems: &mut Vec<Problem>) -> Vec<Draft<'a>> {
     let mut found: Vec<Axis<'a>> = Vec::new();
     for (name, value) in axes {
-        if let DeValue::Table(section) = value.get_ref() {
-            let part = Part { name: &format!("axes.{}", name.get_ref()), table: section };
-            for (leaf, _) in section {
-                found.extend(axis(sheet, part, Some(name.clone()), leaf.clone()));
+        let at = format!("axes.{}", name.get_ref());
+        let mut add = |section, leaf: &Spanned<DeString<'a>>, value: &Found<'a>| match value
+            .get_ref()
+            .as_array()
+        {
+            Some(values) if !values.is_empty() => {
+                found.push(Axis { section, leaf: leaf.clone(), values: values.iter().cloned().collect() });
             }
-        } else {
-            found.extend(axis(sheet, Part { name: "axes", table: axes }, None, name.clone()));
+            _ => {
+                let message = format!("`{at}` must be lists with at least one value each");
+                problems.push(file.problem(&at, message));
+            }
+        };
+        match value.get_ref() {
+            DeValue::Table(section) => {
+                section.iter().for_each(|(leaf, value)| add(Some(name.clone()), leaf, value));
+            }
+            _ => add(None, name, value),
         }
     }
     let mut points = vec![Draft { name: String::new(), overrides: DeTable::new() }];
@@ -106,16 +110,6 @@ fn grid<'a>(sheet: &mut Sheet<'_>, axes: &DeTable<'a>) -> Vec<Draft<'a>> {
             .collect();
     }
     points
-}
-
-fn axis<'a>(
-    sheet: &mut Sheet<'_>,
-    part: Part<'_, 'a>,
-    section: Option<Spanned<toml::de::DeString<'a>>>,
-    leaf: Spanned<toml::de::DeString<'a>>,
-) -> Option<Axis<'a>> {
-    let values = sheet.list(part, leaf.get_ref())?.into_iter().cloned().collect();
-    Some(Axis { section, leaf, values })
 }
 
 impl<'a> Axis<'a> {

@@ -5,6 +5,6 @@ mod file;
 mod network;
 mod quantity;
 
-pub use file::{TraceError, TraceFile};
+pub use file::TraceFile;
 pub use network::trace;
 pub use quantity::{Kind, Quantity, Trace};

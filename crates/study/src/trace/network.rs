@@ -78,12 +78,6 @@ impl Numbers {
     }
 }
 
-impl TraceLayer {
-    fn units(&self) -> usize {
-        self.weight[0].len()
-    }
-}
-
 /// One pass through the network; every tensor has one row.
 struct Forward {
     weights: Vec<Tensor<2>>,

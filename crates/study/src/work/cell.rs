@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use kiln_artifacts::{Run, RunState, replace_file, runs, sha256_hex};
-use kiln_config::{Dashboard, Experiment};
+use kiln_config::Experiment;
 
 use crate::StudyError;
 
@@ -83,27 +83,7 @@ impl Cell {
     }
 }
 
-/// A hash of everything that decides the result. Names, tags and the view decide nothing.
+/// A hash of everything that decides the result.
 fn address(experiment: &Experiment) -> String {
-    let mut content = experiment.clone();
-    content.name = Experiment::default().name;
-    content.tags = Vec::new();
-    content.dashboard = Dashboard { log_interval: content.dashboard.log_interval, ..Dashboard::default() };
-    sha256_hex(content.to_toml().as_bytes())[..ADDRESS_LENGTH].to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_tags_and_views_do_not_change_the_address_and_all_else_does() {
-        let plain = Experiment::default();
-        let named = Experiment { name: "other".into(), tags: vec!["a".into()], ..plain.clone() };
-        assert_eq!(address(&plain), address(&named));
-        assert_ne!(address(&plain), address(&Experiment { seed: 1, ..plain.clone() }));
-        let mut other = plain.clone();
-        other.optimizer.lr *= 2.0;
-        assert_ne!(address(&plain), address(&other));
-    }
+    sha256_hex(experiment.identity().as_bytes())[..ADDRESS_LENGTH].to_owned()
 }

@@ -1,0 +1,132 @@
+//! The study file, key by key.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use kiln_config::facts::{AT_LEAST_0, AT_LEAST_1, TextRule, number, text};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::Verdict;
+
+/// A study file. `experiment`, `overrides` and `axes` are read as settings of an experiment.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StudyFile {
+    /// Name of the study: the folder below `studies/` that its results land in. Left out: the file's name.
+    #[schemars(transform = text(TextRule::Name))]
+    pub(super) name: Option<String>,
+    /// What it shows.
+    #[serde(default)]
+    pub(super) about: String,
+    /// The experiment file that every trial starts from, relative to this file.
+    #[schemars(transform = text(TextRule::NotEmpty))]
+    pub(super) base: Option<PathBuf>,
+    /// The seeds that every trial is run with. Left out: the base's.
+    #[schemars(transform = number(AT_LEAST_0))]
+    pub(super) seeds: Option<Vec<u64>>,
+    /// Worker processes at once.
+    #[schemars(transform = number(AT_LEAST_1))]
+    pub(super) jobs: Option<usize>,
+    /// Settings of every trial, over the base's.
+    #[serde(default, rename = "experiment")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    _experiment: Table,
+    /// What is tried, one by one.
+    #[serde(default)]
+    pub(super) trial: Vec<TrialTable>,
+    /// What is tried, as every point of a grid: lists of values by key.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub(super) axes: Table,
+    /// What is expected.
+    #[serde(default)]
+    pub(super) expect: Vec<ExpectTable>,
+    /// Thresholds of the verdicts.
+    #[serde(default)]
+    pub(super) rules: Rules,
+}
+
+/// `[[trial]]`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrialTable {
+    /// Its name, which is also that of its runs.
+    #[schemars(transform = text(TextRule::Name))]
+    pub(super) name: String,
+    /// Its settings, over the experiment's.
+    #[serde(default, rename = "overrides")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    _overrides: Table,
+}
+
+/// `[[expect]]`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectTable {
+    /// The trial.
+    pub(super) trial: String,
+    /// Where the expectation comes from, such as `published`. Left out: "expected".
+    pub(super) source: Option<String>,
+    /// Whether the study fails where it is not met. Left out: true.
+    pub(super) must_hold: Option<bool>,
+    /// Greatest distance of a figure that still counts as reproduced.
+    #[schemars(transform = number(AT_LEAST_0))]
+    pub(super) tolerance: Option<f64>,
+    /// Figures by name, such as `test_accuracy`: means over the seeds.
+    #[serde(default)]
+    pub(super) figures: BTreeMap<String, f64>,
+    /// The verdict on every seed, or several.
+    pub(super) verdict: Option<OneOrMore>,
+    /// The trial whose test accuracy is below this one's for every seed.
+    pub(super) better_than: Option<String>,
+    /// By at least so much, as a share of the examples.
+    #[schemars(transform = number(AT_LEAST_0))]
+    pub(super) by: Option<f64>,
+}
+
+/// A verdict, or a list of them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(super) enum OneOrMore {
+    One(Verdict),
+    More(Vec<Verdict>),
+}
+
+impl OneOrMore {
+    pub(super) fn as_slice(&self) -> &[Verdict] {
+        match self {
+            Self::One(verdict) => std::slice::from_ref(verdict),
+            Self::More(verdicts) => verdicts,
+        }
+    }
+}
+
+/// Thresholds of the verdicts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rules {
+    /// A trial overfits where its training accuracy is above its test accuracy by more than this, and it does not
+    /// underfit.
+    #[schemars(transform = number(AT_LEAST_0))]
+    pub overfit_gap: f64,
+    /// A trial underfits where its training and its test accuracy are below the best trial's test accuracy of
+    /// the same seed by more than this; or its test accuracy alone, where it does not overfit.
+    #[schemars(transform = number(AT_LEAST_0))]
+    pub underfit_margin: f64,
+    /// Gradients vanish where the first layer's norm is below the last layer's times this, when first
+    /// measured.
+    #[schemars(transform = number(AT_LEAST_0))]
+    pub vanishing_ratio: f64,
+    /// Gradients explode where the norm of all of them together is above this at any measurement.
+    #[schemars(transform = number(AT_LEAST_0))]
+    pub exploding_norm: f64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { overfit_gap: 0.05, underfit_margin: 0.03, vanishing_ratio: 1e-3, exploding_norm: 1e3 }
+    }
+}
