@@ -55,7 +55,8 @@ impl DataFile {
 pub(crate) fn read_error(path: &Path) -> impl Fn(io::Error) -> DataError + '_ {
     move |error| match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-            DataError::Gzip(
+            DataError::unfit(
+                "damaged gzip file",
                 Fault::new(path, "a whole gzip file", error.to_string())
                     .remedy("delete it and download or copy it again"),
             )

@@ -154,7 +154,8 @@ fn hold_out_test(holdout: Holdout, split: &Split) -> Result<(Split, Split), Data
     let count = held_out_count("data.test", holdout, split.len())?;
     if count == 0 {
         let fault = Fault::in_key("data.test", "test data", "none");
-        return Err(DataError::NothingToTest(
+        return Err(DataError::unfit(
+            "nothing to test on",
             fault.remedy("set data.test_path, or hold out a share such as data.test=0.2"),
         ));
     }
@@ -183,12 +184,12 @@ fn held_out_count(key: &str, holdout: Holdout, total: usize) -> Result<usize, Da
     }
     if count == 0 {
         let fault = Fault::in_key(key, "a share of at least one example", format!("none of {total}"));
-        return Err(DataError::EmptyHoldout(fault.remedy("raise it, or set it to 0")));
+        return Err(DataError::unfit("nothing held out", fault.remedy("raise it, or set it to 0")));
     }
     if count >= total {
         let expected = format!("fewer than the {total} examples there are");
         let fault = Fault::in_key(key, expected, format!("{count}"));
-        return Err(DataError::NothingToTrain(fault.remedy("lower it, or give more data")));
+        return Err(DataError::unfit("nothing to train on", fault.remedy("lower it, or give more data")));
     }
     Ok(count)
 }
@@ -203,13 +204,17 @@ fn limit(split: Split, limit: Option<usize>, seed: u64, choice: Choice) -> Split
 fn check_not_empty(train: &Split, test: &Split, classes: &[String]) -> Result<(), DataError> {
     if train.is_empty() {
         let fault = Fault::in_key("data", "training examples", "none");
-        return Err(DataError::NothingToTrain(
+        return Err(DataError::unfit(
+            "nothing to train on",
             fault.remedy("check data.classes, data.limit and data.validation"),
         ));
     }
     if test.is_empty() {
         let fault = Fault::in_key("data", "test examples", "none");
-        return Err(DataError::NothingToTest(fault.remedy("check data.classes and data.test_limit")));
+        return Err(DataError::unfit(
+            "nothing to test on",
+            fault.remedy("check data.classes and data.test_limit"),
+        ));
     }
     for (class, count) in classes.iter().zip(train.counts(classes.len())) {
         if count == 0 {

@@ -195,7 +195,10 @@ fn decompress(file: &PublishedFile, part: &Path, aside: &Path) -> Result<String,
     if bytes != file.bytes || file.sha256.is_some_and(|expected| expected != sha256) {
         let expected = format!("{} bytes of SHA-256 {}", file.bytes, file.sha256.unwrap_or("(any)"));
         let fault = crate::Fault::new(part, expected, format!("{bytes} bytes of {sha256}"));
-        return Err(DataError::Checksum(fault.place("uncompressed").remedy("please report this")));
+        return Err(DataError::unfit(
+            "wrong checksum",
+            fault.place("uncompressed").remedy("please report this"),
+        ));
     }
     Ok(sha256)
 }

@@ -38,5 +38,5 @@ fn is_generated(source: DataSource) -> bool {
 
 fn generated(path: &Path, columns: &[String]) -> DataError {
     let fault = Fault::new(path, "data from a file", format!("a run on generated {}", columns.join(", ")));
-    DataError::Missing(fault.remedy("another seed of the experiment generates other examples"))
+    DataError::unfit("missing data", fault.remedy("another seed of the experiment generates other examples"))
 }

@@ -34,7 +34,10 @@ impl Selection {
         }
         if selection.classes.len() == 1 {
             let fault = Fault::in_key("data.classes", "at least two classes", "one");
-            return Err(DataError::OneClass(fault.remedy("a classifier needs classes to tell apart")));
+            return Err(DataError::unfit(
+                "only one class",
+                fault.remedy("a classifier needs classes to tell apart"),
+            ));
         }
         Ok(selection)
     }
@@ -63,12 +66,12 @@ fn unknown(classes: &[String], name: &str) -> DataError {
     let names: Vec<String> =
         (0..).zip(classes).map(|(number, class)| format!("{number} ({class})")).collect();
     let expected = format!("a class of this data: {}", names.join(", "));
-    DataError::UnknownClass(Fault::in_key("data.classes", expected, format!("\"{name}\"")))
+    DataError::unfit("unknown class", Fault::in_key("data.classes", expected, format!("\"{name}\"")))
 }
 
 fn repeated(name: &str) -> DataError {
     let fault = Fault::in_key("data.classes", "every class once", format!("\"{name}\" twice"));
-    DataError::RepeatedClass(fault.remedy("name it once"))
+    DataError::unfit("repeated class", fault.remedy("name it once"))
 }
 
 #[cfg(test)]

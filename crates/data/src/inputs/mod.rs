@@ -54,7 +54,7 @@ impl Framing {
 pub fn inputs(path: &Path, profile: &Profile, framing: Framing) -> Result<Inputs, DataError> {
     if !path.is_file() {
         let found = if path.exists() { "a folder" } else { "nothing" };
-        return Err(DataError::Missing(Fault::new(path, "a file", found)));
+        return Err(DataError::unfit("missing data", Fault::new(path, "a file", found)));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     match &profile.shape {
@@ -81,7 +81,7 @@ pub fn inputs_of_picture(bytes: &[u8], profile: &Profile, framing: Framing) -> R
         return picture_of(picture::grey(bytes, place)?, place, size, profile, framing);
     }
     let fault = Fault::new(place, "the columns of a table, on which the network was trained", "a picture");
-    Err(DataError::Picture(fault))
+    Err(DataError::unfit("unreadable picture", fault))
 }
 
 /// The examples whose features follow each other in `values`: raw, as the source has them, pixels from 0 to 255 row by
@@ -94,11 +94,14 @@ pub fn inputs_of_values(values: &[f32], profile: &Profile) -> Result<Inputs, Dat
     let features = profile.shape.features();
     if values.is_empty() || !values.len().is_multiple_of(features) {
         let expected = format!("{features} values for each example");
-        return Err(DataError::CsvRagged(Fault::new(place, expected, format!("{} in all", values.len()))));
+        return Err(DataError::unfit(
+            "ragged csv row",
+            Fault::new(place, expected, format!("{} in all", values.len())),
+        ));
     }
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
         let fault = Fault::new(place, "finite numbers", values[index].to_string());
-        return Err(DataError::CsvNumber(fault.place(format!("value {index}"))));
+        return Err(DataError::unfit("not a number", fault.place(format!("value {index}"))));
     }
     // Of the digits' pixels the greatest is 16.
     let scale = profile.greatest_pixel.map_or(1.0, |greatest| f32::from(greatest) / f32::from(u8::MAX));
@@ -151,5 +154,5 @@ fn picture_of(
 
 fn nothing_to_see(path: &Path) -> DataError {
     let fault = Fault::new(path, "something drawn on a plain background", "one grey level all over");
-    DataError::Picture(fault.remedy("give a picture with more contrast"))
+    DataError::unfit("unreadable picture", fault.remedy("give a picture with more contrast"))
 }

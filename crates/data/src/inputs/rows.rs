@@ -15,7 +15,7 @@ pub(super) fn read(path: &Path, columns: &[String]) -> Result<Vec<Vec<f32>>, Dat
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(file);
     let mut record = ByteRecord::new();
     if !read_record(&mut reader, &mut record, path)? {
-        return Err(DataError::CsvEmpty(Fault::new(path, "a header and rows", "no line")));
+        return Err(DataError::unfit("empty csv file", Fault::new(path, "a header and rows", "no line")));
     }
     let names = column_names(&record, path)?;
     let places = places(columns, &names, path)?;
@@ -25,7 +25,7 @@ pub(super) fn read(path: &Path, columns: &[String]) -> Result<Vec<Vec<f32>>, Dat
         if record.len() != names.len() {
             let expected = format!("{} cells, as in the header", names.len());
             let fault = Fault::new(path, expected, record.len().to_string());
-            return Err(DataError::CsvRagged(fault.place(format!("line {line}"))));
+            return Err(DataError::unfit("ragged csv row", fault.place(format!("line {line}"))));
         }
         let value = |&place: &usize| {
             number(&record[place], path, || format!("line {line}, column \"{}\"", names[place]))
@@ -33,7 +33,10 @@ pub(super) fn read(path: &Path, columns: &[String]) -> Result<Vec<Vec<f32>>, Dat
         rows.push(places.iter().map(value).collect::<Result<_, _>>()?);
     }
     if rows.is_empty() {
-        return Err(DataError::CsvNoRows(Fault::new(path, "at least one row below the header", "none")));
+        return Err(DataError::unfit(
+            "csv file without rows",
+            Fault::new(path, "at least one row below the header", "none"),
+        ));
     }
     Ok(rows)
 }
@@ -46,7 +49,7 @@ fn places(columns: &[String], names: &[String], path: &Path) -> Result<Vec<usize
     if !missing.is_empty() {
         let expected = format!("the columns of the training data: {}", columns.join(", "));
         let fault = Fault::new(path, expected, format!("no {}", missing.join(", no "))).place("line 1");
-        return Err(DataError::CsvColumns(fault));
+        return Err(DataError::unfit("csv columns differ", fault));
     }
     Ok(columns.iter().filter_map(place).collect())
 }

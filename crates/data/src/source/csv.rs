@@ -13,7 +13,10 @@ pub(super) fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     let classes = class_names(&train);
     if classes.len() == 1 {
         let fault = Fault::new(path, "at least two classes", format!("\"{}\" alone", classes[0]));
-        return Err(DataError::OneClass(fault.place(format!("column \"{}\"", data.label_column))));
+        return Err(DataError::unfit(
+            "only one class",
+            fault.place(format!("column \"{}\"", data.label_column)),
+        ));
     }
     let mut files = vec![record(&train, "train")];
     let mut test = None;
@@ -68,7 +71,7 @@ fn split(table: &mut Table, classes: &[String]) -> Result<Split, DataError> {
         let number = classes.iter().position(|name| *name == class.name).ok_or_else(|| {
             let expected = format!("a class of the training data: {}", classes.join(", "));
             let fault = Fault::new(&table.path, expected, format!("\"{}\"", class.name));
-            DataError::NewClass(fault.place(format!("line {}", class.line)))
+            DataError::unfit("class without training data", fault.place(format!("line {}", class.line)))
         })?;
         numbers.push(number as u32);
     }
@@ -81,7 +84,10 @@ fn check_columns(expected: &[String], test: &Table) -> Result<(), DataError> {
         return Ok(());
     }
     let fault = Fault::new(&test.path, expected.join(", "), test.features.join(", ")).place("line 1");
-    Err(DataError::CsvColumns(fault.remedy("give the test file the columns of the training file, in order")))
+    Err(DataError::unfit(
+        "csv columns differ",
+        fault.remedy("give the test file the columns of the training file, in order"),
+    ))
 }
 
 #[cfg(test)]

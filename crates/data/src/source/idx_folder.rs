@@ -26,7 +26,10 @@ pub(super) fn read(folder: &Path) -> Result<Source, DataError> {
     let greatest = four[1].1.values.iter().max().map_or(0, |&label| usize::from(label));
     if greatest == 0 {
         let fault = Fault::new(&four[1].0.path, "at least two classes", "the label 0 alone");
-        return Err(DataError::OneClass(fault.remedy("a classifier needs classes to tell apart")));
+        return Err(DataError::unfit(
+            "only one class",
+            fault.remedy("a classifier needs classes to tell apart"),
+        ));
     }
     let classes = (0..=greatest).map(|class| class.to_string()).collect();
     assemble("idx", classes, four)
@@ -44,7 +47,10 @@ fn find(folder: &Path) -> Result<[DataFile; 4], DataError> {
 pub(super) fn missing_files(folder: &Path, missing: &[&str]) -> DataError {
     let expected = format!("{} (plain or .gz)", FILE_NAMES.join(", "));
     let fault = Fault::new(folder, expected, format!("no {}", missing.join(", no ")));
-    DataError::Missing(fault.remedy("put the files there, or point data.path at the folder that has them"))
+    DataError::unfit(
+        "missing data",
+        fault.remedy("put the files there, or point data.path at the folder that has them"),
+    )
 }
 
 /// Reads the four files at once, a thread each: decompressing and hashing take most of the time.
@@ -114,7 +120,7 @@ pub(crate) fn labelled(
         let class = profile.classes.iter().position(|class| *class == name).ok_or_else(|| {
             let expected = format!("a class of the training data: {}", profile.classes.join(", "));
             let fault = Fault::new(&path, expected, format!("{label}"));
-            DataError::NewClass(fault.place(format!("label {position}")))
+            DataError::unfit("class without training data", fault.place(format!("label {position}")))
         })?;
         numbers.push(class as u32);
     }
@@ -128,7 +134,7 @@ pub(crate) fn check_size(file: &DataFile, images: &Idx, size: (usize, usize)) ->
     }
     let expected = format!("{}x{} pixels, as in the training images", size.0, size.1);
     let fault = Fault::new(&file.path, expected, format!("{height}x{width}"));
-    Err(DataError::IdxSizes(fault.remedy("take both from the same data set")))
+    Err(DataError::unfit("image sizes differ", fault.remedy("take both from the same data set")))
 }
 
 /// Images and their labels as a split.
@@ -140,7 +146,10 @@ fn pair(images: (DataFile, Idx), labels: (DataFile, Idx), class_count: usize) ->
     if labels.values.len() != count {
         let expected = format!("{count} labels, one per image of {}", images.0.name);
         let fault = Fault::new(labels_file.path, expected, labels.values.len().to_string());
-        return Err(DataError::IdxCounts(fault.remedy("take both files from the same data set")));
+        return Err(DataError::unfit(
+            "images and labels do not match",
+            fault.remedy("take both files from the same data set"),
+        ));
     }
     if let Some(index) = labels.values.iter().position(|&label| usize::from(label) >= class_count) {
         let fault = Fault::new(
@@ -148,7 +157,8 @@ fn pair(images: (DataFile, Idx), labels: (DataFile, Idx), class_count: usize) ->
             format!("0 to {}", class_count - 1),
             labels.values[index].to_string(),
         );
-        return Err(DataError::LabelRange(
+        return Err(DataError::unfit(
+            "label out of range",
             fault.place(format!("label {index}")).remedy("every class needs training examples"),
         ));
     }

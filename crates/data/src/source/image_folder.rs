@@ -27,7 +27,7 @@ pub(super) fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     let classes: Vec<String> = train.iter().map(|class| class.name.clone()).collect();
     if let [class] = &classes[..] {
         let fault = Fault::new(train_path, "at least two class folders", format!("\"{class}\" alone"));
-        return Err(DataError::OneClass(fault));
+        return Err(DataError::unfit("only one class", fault));
     }
     let [height, width] = data.image_size;
     let mut files = Vec::new();
@@ -74,7 +74,8 @@ fn class_folders(path: &Path) -> Result<Vec<ClassFolder>, DataError> {
     }
     if classes.is_empty() {
         let fault = Fault::new(path, "a folder per class", "none");
-        return Err(DataError::NoClasses(
+        return Err(DataError::unfit(
+            "no class folders",
             fault.remedy("put the pictures of each class in a folder of its name"),
         ));
     }
@@ -87,7 +88,8 @@ fn pictures(class: &str, folder: &Path) -> Result<Vec<Picture>, DataError> {
         if path.is_dir() || !picture::has_picture_name(&name) {
             let found = if path.is_dir() { "a folder" } else { "another kind of file" };
             let fault = Fault::new(path, "a .png, .jpg or .jpeg file", found);
-            return Err(DataError::PictureType(
+            return Err(DataError::unfit(
+                "not a picture",
                 fault.remedy("convert it, or take it out of the class folder"),
             ));
         }
@@ -96,7 +98,7 @@ fn pictures(class: &str, folder: &Path) -> Result<Vec<Picture>, DataError> {
     if pictures.is_empty() {
         let fault = Fault::new(folder, "at least one picture", "none");
         let remedy = format!("add pictures of \"{class}\", or take the folder away");
-        return Err(DataError::EmptyClass(fault.remedy(remedy)));
+        return Err(DataError::unfit("class without pictures", fault.remedy(remedy)));
     }
     Ok(pictures)
 }
@@ -114,7 +116,10 @@ fn read_split(
     for folder in folders {
         let class = classes.iter().position(|name| *name == folder.name).ok_or_else(|| {
             let expected = format!("a class of the training data: {}", classes.join(", "));
-            DataError::NewClass(Fault::new(&folder.path, expected, format!("\"{}\"", folder.name)))
+            DataError::unfit(
+                "class without training data",
+                Fault::new(&folder.path, expected, format!("\"{}\"", folder.name)),
+            )
         })?;
         let mut record = (0, Hasher::default());
         for (picture, decoded) in

@@ -79,7 +79,8 @@ pub(crate) fn published(source: DataSource) -> Option<&'static Published> {
 fn path_of<'a>(data: &'a Data, source: &str, what: &str) -> Result<&'a Path, DataError> {
     data.path.as_deref().ok_or_else(|| {
         let fault = Fault::in_key("data.path", what, "nothing");
-        DataError::NoPath(
+        DataError::unfit(
+            "no path to the data",
             fault.remedy(format!("source \"{source}\" reads the user's own data: set data.path")),
         )
     })
@@ -92,7 +93,7 @@ fn check_folder(folder: &Path, expected: &str) -> Result<(), DataError> {
     }
     let found = if folder.exists() { "a file" } else { "nothing" };
     let fault = Fault::new(folder, expected, found).remedy("check data.path, data.test_path or --data");
-    Err(DataError::Missing(fault))
+    Err(DataError::unfit("missing data", fault))
 }
 
 /// The entries of `folder`, sorted by name, without the hidden ones.

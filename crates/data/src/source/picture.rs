@@ -91,7 +91,7 @@ fn content(path: &Path) -> Result<Vec<u8>, DataError> {
     let bytes = path.metadata().map_err(DataError::read(path))?.len();
     if bytes > MOST_FILE_BYTES {
         let fault = Fault::new(path, format!("at most {MOST_FILE_BYTES} bytes"), bytes.to_string());
-        return Err(DataError::TooLarge(fault.remedy("make the picture smaller")));
+        return Err(DataError::unfit("too much data", fault.remedy("make the picture smaller")));
     }
     std::fs::read(path).map_err(DataError::read(path))
 }
@@ -101,7 +101,10 @@ pub(crate) fn grey(content: &[u8], path: &Path) -> Result<GrayImage, DataError> 
     let picture = decoded(content).map_err(|error| {
         let expected = format!("a PNG or JPEG picture of at most {MOST_SIDE} pixels a side");
         let fault = Fault::new(path, expected, error.to_string());
-        DataError::Picture(fault.remedy("open it in an image program and save it again, or take it away"))
+        DataError::unfit(
+            "unreadable picture",
+            fault.remedy("open it in an image program and save it again, or take it away"),
+        )
     })?;
     if !picture.color().has_alpha() {
         return Ok(picture.into_luma8());

@@ -40,7 +40,10 @@ impl Table {
         if !path.is_file() {
             let found = if path.exists() { "a folder" } else { "nothing" };
             let fault = Fault::new(path, "a csv file", found);
-            return Err(DataError::Missing(fault.remedy("check data.path, data.test_path or --data")));
+            return Err(DataError::unfit(
+                "missing data",
+                fault.remedy("check data.path, data.test_path or --data"),
+            ));
         }
         Self::parse(File::open(path).map_err(DataError::read(path))?, path, label_column)
     }
@@ -76,7 +79,7 @@ impl<'a, R: Read> Rows<'a, R> {
         let mut record = ByteRecord::new();
         if !read_record(&mut reader, &mut record, path)? {
             let fault = Fault::new(path, "a header and rows", "no line");
-            return Err(DataError::CsvEmpty(fault));
+            return Err(DataError::unfit("empty csv file", fault));
         }
         let columns = column_names(&record, path)?;
         let label_column = find_label(&columns, label_column, path)?;
@@ -102,7 +105,7 @@ impl<'a, R: Read> Rows<'a, R> {
         if self.record.len() != self.columns.len() {
             let expected = format!("{} cells, as in the header", self.columns.len());
             let fault = Fault::new(self.path, expected, self.record.len().to_string());
-            return Err(DataError::CsvRagged(fault.place(format!("line {line}"))));
+            return Err(DataError::unfit("ragged csv row", fault.place(format!("line {line}"))));
         }
         for (column, cell) in self.record.iter().enumerate() {
             if column != self.label_column {
@@ -121,7 +124,10 @@ impl<'a, R: Read> Rows<'a, R> {
         let name = text(&self.record[self.label_column], self.path, place)?;
         if name.is_empty() {
             let fault = Fault::new(self.path, "the name of a class", "an empty cell").place(place());
-            return Err(DataError::CsvNoLabel(fault.remedy("fill it in or take the row out")));
+            return Err(DataError::unfit(
+                "row without a label",
+                fault.remedy("fill it in or take the row out"),
+            ));
         }
         if let Some(&number) = self.class_numbers.get(name) {
             return Ok(number);
@@ -135,7 +141,7 @@ impl<'a, R: Read> Rows<'a, R> {
     fn finish(self) -> Result<Table, DataError> {
         if self.table.labels.is_empty() {
             let fault = Fault::new(self.path, "at least one row below the header", "none");
-            return Err(DataError::CsvNoRows(fault));
+            return Err(DataError::unfit("csv file without rows", fault));
         }
         Ok(self.table)
     }
@@ -159,12 +165,15 @@ pub(crate) fn column_names(header: &ByteRecord, path: &Path) -> Result<Vec<Strin
         let name = text(cell, path, place)?.trim_start_matches('\u{feff}').to_owned();
         if name.is_empty() {
             let fault = Fault::new(path, "a name", "an empty cell").place(place());
-            return Err(DataError::CsvUnnamedColumn(fault.remedy("name every column in the header")));
+            return Err(DataError::unfit(
+                "csv column without a name",
+                fault.remedy("name every column in the header"),
+            ));
         }
         if let Some(first) = first_at.insert(name.clone(), column) {
             let found = format!("\"{name}\" in columns {} and {}", first + 1, column + 1);
             let fault = Fault::new(path, "every name once", found).place("line 1");
-            return Err(DataError::CsvRepeatedColumn(fault.remedy("rename one of them")));
+            return Err(DataError::unfit("repeated csv column", fault.remedy("rename one of them")));
         }
         names.push(name);
     }
@@ -175,7 +184,7 @@ fn find_label(columns: &[String], label_column: &str, path: &Path) -> Result<usi
     if columns.len() < 2 && (columns[0] == label_column || !columns[0].contains([';', '\t'])) {
         let fault =
             Fault::new(path, "at least one column besides the label", columns.join(", ")).place("line 1");
-        return Err(DataError::CsvNoFeatures(fault));
+        return Err(DataError::unfit("no feature columns", fault));
     }
     columns.iter().position(|name| name == label_column).ok_or_else(|| {
         let nearest = columns.iter().max_by(|left, right| {
@@ -189,7 +198,7 @@ fn find_label(columns: &[String], label_column: &str, path: &Path) -> Result<usi
         };
         let expected = format!("a column \"{label_column}\" (data.label_column)");
         let fault = Fault::new(path, expected, columns.join(", ")).place("line 1");
-        DataError::CsvLabelColumn(fault.remedy(remedy))
+        DataError::unfit("no label column", fault.remedy(remedy))
     })
 }
 
@@ -201,14 +210,17 @@ pub(crate) fn number(cell: &[u8], path: &Path, place: impl Fn() -> String) -> Re
             text => format!("\"{}\"", text.chars().take(40).collect::<String>()),
         };
         let fault = Fault::new(path, "a finite number", found).place(place());
-        DataError::CsvNumber(fault.remedy("features must be numbers; fill the cell in or take the row out"))
+        DataError::unfit(
+            "not a number",
+            fault.remedy("features must be numbers; fill the cell in or take the row out"),
+        )
     })
 }
 
 fn text<'a>(cell: &'a [u8], path: &Path, place: impl Fn() -> String) -> Result<&'a str, DataError> {
     std::str::from_utf8(cell).map_err(|_| {
         let fault = Fault::new(path, "UTF-8 text", "other bytes").place(place());
-        DataError::CsvText(fault.remedy("save the file as a csv in UTF-8"))
+        DataError::unfit("not a text file", fault.remedy("save the file as a csv in UTF-8"))
     })
 }
 
