@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use kiln_files::FileError;
+
 use crate::DamagedCheckpoint;
 
 /// A run folder could not be made, read or written.
@@ -180,6 +182,21 @@ impl ArtifactError {
     pub(crate) fn malformed(path: &Path, line: Option<usize>, problem: impl fmt::Display) -> Self {
         Self::Malformed { path: path.to_owned(), line, problem: problem.to_string() }
     }
+}
+
+impl From<FileError> for ArtifactError {
+    fn from(FileError { action, path, cause }: FileError) -> Self {
+        Self::io(action, &path, cause)
+    }
+}
+
+/// Replaces `path` by a file with these bytes: a reader sees the old content or the new, never a mixture, and so does
+/// whoever looks after a power cut.
+///
+/// # Errors
+/// When the folder is missing, full or may not be written to; the old file is then untouched.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+    Ok(kiln_files::replace_file(path, bytes)?)
 }
 
 fn did_you_mean(similar: &[String]) -> String {

@@ -5,13 +5,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic"))]
 
-mod atomic_file;
 mod checkpoint;
 mod comparison;
-mod disk;
 mod error;
-#[cfg(test)]
-mod failing_disk;
 mod git;
 mod latest_run;
 mod machine;
@@ -25,16 +21,14 @@ mod run_creation;
 mod run_lock;
 mod run_paths;
 pub mod runs;
-mod sha256;
 mod status;
 #[cfg(test)]
 mod test_run;
 mod timing_row;
 
-pub use atomic_file::replace_file;
 pub use checkpoint::{Checkpoint, CheckpointStore, Damage, DamagedCheckpoint, LatestGood};
 pub use comparison::{ComparedRun, Comparison, ConfigDifference, FigureComparison};
-pub use error::ArtifactError;
+pub use error::{ArtifactError, replace_file};
 pub use git::GitState;
 /// An instant, as [`Status`] and [`Provenance`] keep it; RFC 3339 in JSON.
 pub use jiff::Timestamp;
@@ -48,6 +42,5 @@ pub use run::Run;
 pub use run_creation::RunInputs;
 pub use run_lock::RunLock;
 pub use runs::RunSummary;
-pub use sha256::sha256_hex;
 pub use status::{Best, RunState, Status, StopReason, TestFigures};
 pub use timing_row::TimingRow;

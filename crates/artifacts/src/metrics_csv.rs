@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use kiln_files::csv_text;
+
 use crate::{ArtifactError, MetricRow, Run, replace_file};
 
 /// Writes `metrics.csv` from `metrics.jsonl`: split, scope, epoch, step, then a column for each figure that
@@ -12,24 +14,21 @@ use crate::{ArtifactError, MetricRow, Run, replace_file};
 /// When the log is malformed or the table cannot be written; an older table then stays.
 pub fn write_metrics_csv(run: &Run) -> Result<(), ArtifactError> {
     let rows = run.metric_rows()?;
-    let path = run.metrics_csv();
-    let bytes = to_csv(&rows).map_err(|problem| ArtifactError::malformed(&path, None, problem))?;
-    replace_file(&path, &bytes)
+    replace_file(&run.metrics_csv(), &to_csv(&rows))
 }
 
-fn to_csv(rows: &[MetricRow]) -> Result<Vec<u8>, csv::Error> {
+fn to_csv(rows: &[MetricRow]) -> Vec<u8> {
     let names: BTreeSet<&String> = rows.iter().flat_map(|row| row.figures.keys()).collect();
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let own = ["split", "scope", "epoch", "step"];
-    writer.write_record(own.into_iter().chain(names.iter().map(|name| name.as_str())))?;
-    for row in rows {
+    let own = ["split", "scope", "epoch", "step"].map(str::to_owned);
+    let head = own.into_iter().chain(names.iter().map(|name| (*name).clone())).collect();
+    let cells = |row: &MetricRow| {
         let own =
             [row.split.clone(), row.scope.as_str().to_owned(), row.epoch.to_string(), row.step.to_string()];
         // Debug, unlike Display, writes 1e-9 rather than nine zeros.
         let cell = |name: &&String| row.figure(name).map(|value| format!("{value:?}")).unwrap_or_default();
-        writer.write_record(own.into_iter().chain(names.iter().map(cell)))?;
-    }
-    writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+        own.into_iter().chain(names.iter().map(cell)).collect()
+    };
+    csv_text(std::iter::once(head).chain(rows.iter().map(cells)))
 }
 
 #[cfg(test)]

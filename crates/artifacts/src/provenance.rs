@@ -3,6 +3,7 @@
 use std::{env, fs, path::Path, process};
 
 use jiff::Timestamp;
+use kiln_files::json_text;
 use serde::{Deserialize, Serialize};
 
 use crate::{ArtifactError, GitState, Machine, Run, git, machine, replace_file, status};
@@ -136,7 +137,7 @@ impl Provenance {
         if !self.diff.is_empty() {
             replace_file(&run.git_diff(), &self.diff)?;
         }
-        replace_file(&run.run_json(), &self.to_json())
+        replace_file(&run.run_json(), &json_text(self))
     }
 
     /// Reads `run.json`. The diff stays in its file.
@@ -149,12 +150,6 @@ impl Provenance {
         let bytes = fs::read(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;
         serde_json::from_slice(&bytes)
             .map_err(|problem| ArtifactError::malformed(&path, Some(problem.line()), problem))
-    }
-
-    fn to_json(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("a provenance has nothing that JSON lacks");
-        bytes.push(b'\n');
-        bytes
     }
 }
 

@@ -9,12 +9,9 @@ use std::{
 };
 
 use jiff::ZonedDateTime;
+use kiln_files::{Disk, SystemDisk, json_text, sha256_hex};
 
-use crate::{
-    ArtifactError, Run, Status,
-    disk::{Disk, SystemDisk},
-    sha256::sha256_hex,
-};
+use crate::{ArtifactError, Run, Status};
 
 const UNFINISHED_PREFIX: &str = ".new-";
 
@@ -84,7 +81,7 @@ fn fill(disk: &dyn Disk, folder: &Path, inputs: &RunInputs<'_>) -> Result<(), Ar
         (run.config_toml(), inputs.resolved_toml.as_bytes().to_vec()),
         (run.input_config_toml(), inputs.input_toml.as_bytes().to_vec()),
         (run.overrides_txt(), overrides.into_bytes()),
-        (run.status_json(), Status::running(0, 0).to_json()),
+        (run.status_json(), json_text(&Status::running(0, 0))),
     ];
     for (path, bytes) in files {
         disk.write_new(&path, &bytes).map_err(|cause| ArtifactError::io("write", &path, cause))?;
@@ -134,10 +131,11 @@ fn remove_unfinished(parent: &Path) {
 mod tests {
     use std::{collections::HashSet, io, thread};
 
+    use kiln_files::{FailingDisk, Failure};
+
     use super::*;
     use crate::{
         RunState,
-        failing_disk::{FailingDisk, Failure},
         test_run::{CONFIG, TestRun, create},
     };
 

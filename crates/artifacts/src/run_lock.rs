@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{ArtifactError, Run, atomic_file, disk::SystemDisk, machine};
+use kiln_files::{SystemDisk, remove_leftovers};
+
+use crate::{ArtifactError, Run, machine};
 
 /// [`RunLock::is_held`] takes the lock for microseconds to look at it; a second try comes after that.
 const TRIES: u32 = 6;
@@ -34,7 +36,7 @@ impl RunLock {
         // For the message that another process shows; that it cannot be written is no reason to stop.
         let holder = format!("process {} on {}\n", process::id(), machine::hostname());
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
-        atomic_file::remove_leftovers(&SystemDisk, run.folder());
+        remove_leftovers(&SystemDisk, run.folder());
         Ok(Self { _file: file })
     }
 

@@ -4,10 +4,11 @@ use std::{fs, path::Path, process};
 
 use jiff::Timestamp;
 use kiln_config::Monitor;
+use kiln_files::json_text;
 use serde::{Deserialize, Deserializer, Serialize};
 use strum::Display;
 
-use crate::{ArtifactError, atomic_file::replace_file, machine};
+use crate::{ArtifactError, machine, replace_file};
 
 /// What a run is doing, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display)]
@@ -179,13 +180,7 @@ impl Status {
     /// When the folder is gone, full or may not be written to; the old file then stays.
     pub fn write(&self, path: &Path) -> Result<(), ArtifactError> {
         let status = Self { updated: now(), ..self.clone() };
-        replace_file(path, &status.to_json())
-    }
-
-    pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("a status has nothing that JSON lacks");
-        bytes.push(b'\n');
-        bytes
+        replace_file(path, &json_text(&status))
     }
 }
 

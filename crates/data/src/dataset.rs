@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use kiln_config::{Data, Holdout};
 use serde::{Deserialize, Serialize};
 
+use kiln_files::Hasher;
+
 use crate::{
     DataError, Downloads, Fault, Folders, Normalizer, Progress, Split,
-    checksum::Hasher,
     holdout::{Choice, choose},
     label_noise::mislabel,
     selection::Selection,

@@ -8,10 +8,10 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
+use kiln_files::{Disk as _, Hasher, SystemDisk, replace_file};
 
 use crate::{
     DataError, Progress, Published, PublishedFile,
-    checksum::Hasher,
     data_file::DataFile,
     source::note_path,
     transfer::{Failure, Transfer},
@@ -160,10 +160,10 @@ fn install(file: &PublishedFile, part: &Path, folder: &Path) -> Result<(), DataE
     let aside = folder.join(format!("{}.new", file.name));
     let installed = decompress(file, part, &aside).and_then(|sha256| {
         if file.sha256.is_none() {
-            write_aside(&note_path(&path), sha256.as_bytes())?;
+            replace_file(&note_path(&path), sha256.as_bytes())?;
         }
         fs::rename(&aside, &path).map_err(DataError::write(&path))?;
-        sync_folder(folder)
+        SystemDisk.sync_folder(folder).map_err(DataError::write(folder))
     });
     // The compressed bytes are those that were published; should they still not decompress to what was
     // expected, keeping them would only repeat the failure.
@@ -201,25 +201,4 @@ fn decompress(file: &PublishedFile, part: &Path, aside: &Path) -> Result<String,
         ));
     }
     Ok(sha256)
-}
-
-/// Writes a small file so that it is there whole or not at all.
-fn write_aside(path: &Path, content: &[u8]) -> Result<(), DataError> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".new");
-    let write = || {
-        let mut file = File::create(&aside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&aside, path)
-    };
-    write().map_err(DataError::write(path))
-}
-
-/// Makes a rename last through a loss of power, on systems where folders can be synced.
-fn sync_folder(folder: &Path) -> Result<(), DataError> {
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(DataError::write(folder))?;
-    }
-    Ok(())
 }

@@ -56,6 +56,12 @@ impl DataError {
     }
 }
 
+impl From<kiln_files::FileError> for DataError {
+    fn from(error: kiln_files::FileError) -> Self {
+        Self::Write { path: error.path, source: error.cause }
+    }
+}
+
 /// Where data is at fault, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

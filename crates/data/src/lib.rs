@@ -10,7 +10,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
 mod batch;
-mod checksum;
 mod data_file;
 mod dataset;
 mod describe;

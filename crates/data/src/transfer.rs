@@ -11,7 +11,9 @@ use ureq::{
     http::{Response, StatusCode, header},
 };
 
-use crate::{DataError, Progress, PublishedFile, Timeouts, checksum::Hasher, data_file};
+use kiln_files::Hasher;
+
+use crate::{DataError, Progress, PublishedFile, Timeouts, data_file};
 
 /// A file to get.
 pub(crate) struct Transfer<'a> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Predictions;
-use crate::csv_text::csv_text;
+use kiln_files::csv_text;
 
 /// How many examples of each class are predicted to be of each class (`sklearn.metrics.confusion_matrix`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

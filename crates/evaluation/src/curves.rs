@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use crate::Predictions;
 use crate::average_roc::average_roc;
-use crate::csv_text::csv_cell;
 use crate::metrics::CurveFigures;
 use crate::precision_recall::PrecisionRecallCurve;
 use crate::ranking::Ranking;
 use crate::roc::RocCurve;
 use crate::undefined::{Figure, Ledger, Reason};
+use kiln_files::csv_cell;
 
 /// The ROC curves: each class against the rest, and two averages. None where a curve is undefined.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -5,8 +5,9 @@ use std::{fs, io};
 
 use kiln_artifacts::{Run, replace_file};
 
-use crate::json_file::{read_json, to_json};
+use crate::json_file::read_json;
 use crate::{Evaluation, EvaluationError, EvaluationSettings, GALLERY_FILE, Metrics, Predictions};
+use kiln_files::json_text;
 
 /// The predictions; see [`Predictions::to_csv`].
 pub const PREDICTIONS_FILE: &str = "predictions.csv";
@@ -58,9 +59,9 @@ impl Evaluation {
         let files = [
             ("confusion_matrix.csv", self.confusion.to_csv()),
             ("classification_report.txt", self.report.to_text().into_bytes()),
-            ("classification_report.json", to_json(&self.report)),
+            ("classification_report.json", json_text(&self.report)),
             ("roc.csv", self.roc.to_csv(names)),
-            (METRICS_FILE, to_json(&self.metrics)),
+            (METRICS_FILE, json_text(&self.metrics)),
         ];
         for (name, bytes) in files {
             replace_file(&folder.join(name), &bytes)?;

@@ -6,11 +6,12 @@ use kiln_config::Experiment;
 use kiln_data::{Profile, Split};
 use kiln_model::Model;
 
-use crate::json_file::{read_json, to_json};
+use crate::json_file::read_json;
 use crate::{
     Evaluation, EvaluationError, EvaluationSettings, Gallery, StoredModel, evaluate_with_dropout, predict,
     write_evaluation,
 };
+use kiln_files::json_text;
 
 /// Whose network is evaluated, and on what device.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +62,7 @@ impl Examination<'_> {
 /// # Errors
 /// Where the file cannot be written.
 pub fn write_profile(run: &Run, profile: &Profile) -> Result<(), EvaluationError> {
-    Ok(replace_file(&run.data_json(), &to_json(profile))?)
+    Ok(replace_file(&run.data_json(), &json_text(profile))?)
 }
 
 /// The profile in the run's folder.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::EvaluationError;
@@ -21,11 +20,4 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, expected: &str) -> Res
         expected: expected.to_owned(),
         found: error.to_string(),
     })
-}
-
-/// `value` as the text of a file.
-pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(value).expect("figures and names are all that JSON needs");
-    text.push(b'\n');
-    text
 }

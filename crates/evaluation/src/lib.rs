@@ -13,7 +13,6 @@ mod calibration;
 mod class_scores;
 mod classification_report;
 mod confusion;
-mod csv_text;
 mod curves;
 mod error;
 mod evaluation;

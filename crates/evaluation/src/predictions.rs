@@ -96,6 +96,11 @@ impl Predictions {
         &self.predicted
     }
 
+    /// Whether each example is predicted right.
+    pub fn is_right(&self) -> impl Iterator<Item = bool> {
+        self.truth.iter().zip(&self.predicted).map(|(truth, predicted)| truth == predicted)
+    }
+
     /// The probability of each class for the example at `position`, in [0, 1] or NaN.
     ///
     /// # Panics

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use rayon::prelude::*;
 
 use crate::Predictions;
-use crate::csv_text::{csv_cell, csv_text};
+use kiln_files::{csv_cell, csv_text};
 
 /// What the column of a class's probability is called before its name.
 pub(crate) const PROBABILITY_PREFIX: &str = "p_";

@@ -1,6 +1,7 @@
 //! What this program was built from.
 
-use kiln_artifacts::{Build, sha256_hex};
+use kiln_artifacts::Build;
+use kiln_files::sha256_hex;
 
 const CARGO_LOCK: &[u8] = include_bytes!("../../../Cargo.lock");
 

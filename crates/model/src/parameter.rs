@@ -1,7 +1,7 @@
 //! Parameters as named values, as safetensors bytes, and as one hash.
 
+use kiln_files::Hasher;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use sha2::{Digest, Sha256};
 
 use crate::ModelError;
 
@@ -88,7 +88,7 @@ pub fn parameters_from_safetensors(bytes: &[u8]) -> Result<Vec<Parameter>, Model
 /// SHA-256 over all parameters in order (name, shape, little-endian values), in hexadecimal.
 #[must_use]
 pub fn weights_sha256(parameters: &[Parameter]) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::default();
     for parameter in parameters {
         hash.update(parameter.name.as_bytes());
         for &size in &parameter.shape {
@@ -96,8 +96,7 @@ pub fn weights_sha256(parameters: &[Parameter]) -> String {
         }
         hash.update(parameter.bytes());
     }
-    let digest = hash.finalize();
-    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hash.finish()
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub use check::Check;
 pub use collapse::Collapse;
 pub use error::StudyError;
 pub use findings::{Findings, SeedFindings, TrialFindings};
-pub use outcome::{CellState, EpochPoint, GradientFlow, Outcome, Prediction};
+pub use outcome::{CellState, EpochPoint, GradientFlow, Outcome};
 pub use plan::{Claim, Expectation, Plan, PlanRequest, Rules, Trial};
 pub use report::{Table, leaderboard, verdicts};
 pub use standing::{PairedTest, SIGNIFICANCE};

@@ -79,21 +79,20 @@ fn mark_ties(standings: &mut [Standing]) {
 }
 
 /// The paired test over every seed that both trials finished; none where no predictions were kept, or they
-/// are of different examples.
+/// are not equally many.
 fn paired_test(outcomes: &[Outcome], first: usize, second: usize) -> Option<PairedTest> {
     let (mut first_alone, mut second_alone, mut any) = (0, 0, false);
     for left in of_trial(outcomes, first) {
         let right = of_trial(outcomes, second).find(|right| right.seed == left.seed);
         let pair = right.and_then(|right| Some((left.predictions.as_ref()?, right.predictions.as_ref()?)));
         let Some((left, right)) = pair else { continue };
-        let same = left.len() == right.len() && left.iter().zip(right).all(|(l, r)| l.index == r.index);
-        if !same {
+        if left.len() != right.len() {
             return None;
         }
         any = true;
-        for (left, right) in left.iter().zip(right) {
-            first_alone += u64::from(left.is_right && !right.is_right);
-            second_alone += u64::from(right.is_right && !left.is_right);
+        for (&left, &right) in left.iter().zip(right) {
+            first_alone += u64::from(left && !right);
+            second_alone += u64::from(right && !left);
         }
     }
     any.then(|| PairedTest { other: first, result: McNemar::of(first_alone, second_alone) })
@@ -121,15 +120,13 @@ pub(crate) fn shared_traces(outcomes: &[Outcome], trials: usize) -> Vec<Vec<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Prediction;
     use crate::outcome::tests::outcome;
 
     fn with_predictions(trial: usize, right: &[bool]) -> Outcome {
         let accuracy = right.iter().filter(|&&right| right).count() as f64 / right.len() as f64;
-        let predictions = (0..).zip(right).map(|(index, &is_right)| Prediction { index, is_right });
         let mut outcome = outcome(&[("test_accuracy", accuracy)]);
         outcome.trial = trial;
-        outcome.predictions = Some(predictions.collect());
+        outcome.predictions = Some(right.to_vec());
         outcome
     }
 

@@ -2,14 +2,12 @@
 
 use std::{io, path::Path, sync::Arc};
 
+use kiln_files::{FailingDisk, Failure};
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::CheckpointStore;
-use crate::{
-    ArtifactError,
-    failing_disk::{FailingDisk, Failure},
-};
+use crate::ArtifactError;
 
 const OLD: &[u8] = b"the old weights";
 const NEW: &[u8] = b"new weights, and more of them";

@@ -6,13 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use kiln_files::sha256_hex;
 use serde_json::Value;
 
 use super::{
     CheckpointStore, Damage, DamagedCheckpoint,
     manifest::{self, Entry, Manifest},
 };
-use crate::{ArtifactError, sha256_hex};
+use crate::ArtifactError;
 
 /// A checkpoint that was read and found to be what was saved.
 #[derive(Clone, Debug, PartialEq)]

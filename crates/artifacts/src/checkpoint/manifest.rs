@@ -1,10 +1,10 @@
 //! `manifest.json`: what a checkpoint holds, and how to tell that it still does.
 
+use kiln_files::sha256_hex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Damage;
-use crate::sha256_hex;
 
 pub(super) const FILE_NAME: &str = "manifest.json";
 

@@ -5,8 +5,10 @@
 
 use std::{fs, io};
 
+use kiln_files::replace_file_on;
+
 use super::{CheckpointStore, store::parse_step};
-use crate::{ArtifactError, atomic_file::replace_file_on};
+use crate::ArtifactError;
 
 const BEST: &str = "best";
 const LAST: &str = "last";
@@ -74,6 +76,6 @@ impl CheckpointStore {
 
     fn set_pointer(&self, name: &str, step: u64) -> Result<(), ArtifactError> {
         self.existing_folder(step)?;
-        replace_file_on(self.disk(), &self.folder().join(name), format!("step-{step}\n").as_bytes())
+        Ok(replace_file_on(self.disk(), &self.folder().join(name), format!("step-{step}\n").as_bytes())?)
     }
 }

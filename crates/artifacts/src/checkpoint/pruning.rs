@@ -2,11 +2,13 @@
 
 use std::process;
 
+use kiln_files::remove_leftovers;
+
 use super::{
     CheckpointStore,
     store::{ASIDE_PREFIX, REPLACED_PREFIX, parse_step, step_name},
 };
-use crate::{ArtifactError, atomic_file::remove_leftovers};
+use crate::ArtifactError;
 
 /// A checkpoint that is being removed.
 const TRASH_PREFIX: &str = ".trash-";

@@ -7,13 +7,11 @@ use std::{
     sync::Arc,
 };
 
+use kiln_files::{Disk, SystemDisk};
 use serde_json::Value;
 
 use super::manifest::{self, Manifest};
-use crate::{
-    ArtifactError,
-    disk::{Disk, SystemDisk},
-};
+use crate::ArtifactError;
 
 /// The checkpoints of a run: `step-N/` folders, each with the files that were saved and `manifest.json`.
 ///

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use kiln::{Evaluation, Experiment, Run, RunState, Trained, Weights, of_run, perceptron};
-use kiln_artifacts::sha256_hex;
 use kiln_config::Ckpt;
+use kiln_files::sha256_hex;
 use serde_json::json;
 
 use crate::arguments::Evaluate;

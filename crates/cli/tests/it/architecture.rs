@@ -6,13 +6,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 13] = [
+const RULES: [(&str, &[&str], &[&str]); 14] = [
     ("kiln-config", &[], &["burn", "clap"]),
-    ("kiln-artifacts", &["kiln-config"], &["burn", "clap"]),
+    ("kiln-files", &[], &["burn", "clap"]),
+    ("kiln-artifacts", &["kiln-config", "kiln-files"], &["burn", "clap"]),
     ("kiln-kernels", &["kiln-config"], &["clap"]),
     ("kiln-backend", &["kiln-config", "kiln-kernels"], &["clap"]),
-    ("kiln-data", &["kiln-config"], &["clap", "indicatif", "ratatui"]),
-    ("kiln-model", &["kiln-config", "kiln-data", "kiln-kernels"], &["clap", "ratatui"]),
+    ("kiln-data", &["kiln-config", "kiln-files"], &["clap", "indicatif", "ratatui"]),
+    ("kiln-model", &["kiln-config", "kiln-data", "kiln-files", "kiln-kernels"], &["clap", "ratatui"]),
     (
         "kiln-training",
         &["kiln-config", "kiln-artifacts", "kiln-backend", "kiln-data", "kiln-kernels", "kiln-model"],
@@ -21,7 +22,7 @@ const RULES: [(&str, &[&str], &[&str]); 13] = [
     ("kiln-plot", &[], &["burn", "clap"]),
     (
         "kiln-evaluation",
-        &["kiln-config", "kiln-artifacts", "kiln-data", "kiln-model", "kiln-plot"],
+        &["kiln-config", "kiln-artifacts", "kiln-data", "kiln-files", "kiln-model", "kiln-plot"],
         &["clap", "ratatui"],
     ),
     (
@@ -32,6 +33,7 @@ const RULES: [(&str, &[&str], &[&str]); 13] = [
             "kiln-backend",
             "kiln-data",
             "kiln-evaluation",
+            "kiln-files",
             "kiln-kernels",
             "kiln-model",
             "kiln-training",
@@ -46,6 +48,7 @@ const RULES: [(&str, &[&str], &[&str]); 13] = [
             "kiln-artifacts",
             "kiln-backend",
             "kiln-data",
+            "kiln-files",
             "kiln-model",
             "kiln-plot",
             "kiln-evaluation",
@@ -60,6 +63,7 @@ const RULES: [(&str, &[&str], &[&str]); 13] = [
             "kiln-artifacts",
             "kiln-backend",
             "kiln-data",
+            "kiln-files",
             "kiln-plot",
             "kiln-training",
             "kiln-evaluation",

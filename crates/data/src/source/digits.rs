@@ -5,7 +5,9 @@ use std::{io::Read, path::PathBuf};
 use flate2::read::GzDecoder;
 
 use super::Source;
-use crate::{FileRecord, Shape, Split, checksum::sha256, holdout, storage::Storage};
+use kiln_files::sha256_hex;
+
+use crate::{FileRecord, Shape, Split, holdout, storage::Storage};
 
 /// 1,797 lines of 64 pixels and a label; see `assets/README.md` for where it is from.
 const COMPRESSED: &[u8] = include_bytes!("../../assets/digits.csv.gz");
@@ -35,7 +37,7 @@ pub(super) fn read() -> Source {
             name: FILE_NAME.to_owned(),
             path: PathBuf::from(FILE_NAME),
             bytes: COMPRESSED.len() as u64,
-            sha256: sha256(text.as_bytes()),
+            sha256: sha256_hex(text.as_bytes()),
         }],
     }
 }

@@ -8,9 +8,10 @@ use std::{
     path::Path,
 };
 
+use kiln_files::Hasher;
+
 use crate::{
     DataError, Fault,
-    checksum::Hasher,
     data_file::{DataFile, read_error},
 };
 
@@ -182,7 +183,7 @@ mod tests {
         let idx = parse_plain(&bytes, 3).unwrap();
         assert_eq!(idx.dimensions, [2, 2, 3]);
         assert_eq!(idx.values, (0..12).collect::<Vec<u8>>());
-        assert_eq!(idx.sha256, crate::checksum::sha256(&bytes));
+        assert_eq!(idx.sha256, kiln_files::sha256_hex(&bytes));
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use kiln_config::Data;
 
+use kiln_files::Hasher;
+
 use super::{
     Source, check_folder,
     picture::{self, Picture},
     visible_entries,
 };
-use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, checksum::Hasher, storage::Storage};
+use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, storage::Storage};
 
 /// A class folder and the pictures in it.
 struct ClassFolder {

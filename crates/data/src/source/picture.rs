@@ -10,7 +10,9 @@ use image::error::{LimitError, LimitErrorKind};
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageReader, Limits, Rgba, RgbaImage};
 
-use crate::{DataError, Fault, checksum::sha256};
+use kiln_files::sha256_hex;
+
+use crate::{DataError, Fault};
 
 /// Larger files and pictures are refused: a few kilobytes of PNG can ask for gigabytes of pixels.
 const MOST_FILE_BYTES: u64 = 256 << 20;
@@ -84,7 +86,7 @@ pub(crate) fn resized(grey: GrayImage, [height, width]: [usize; 2]) -> GrayImage
 fn decode(path: &Path, height: usize, width: usize) -> Result<Decoded, DataError> {
     let content = content(path)?;
     let grey = resized(grey(&content, path)?, [height, width]);
-    Ok(Decoded { pixels: grey.into_raw(), bytes: content.len() as u64, sha256: sha256(&content) })
+    Ok(Decoded { pixels: grey.into_raw(), bytes: content.len() as u64, sha256: sha256_hex(&content) })
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, DataError> {

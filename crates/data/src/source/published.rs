@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use kiln_files::sha256_hex;
+
 use super::{
     Published, PublishedFile, Source, check_folder,
     idx::Idx,
     idx_folder::{self, FILE_NAMES},
 };
-use crate::{DataError, Downloads, Fault, Folders, Progress, checksum, data_file::DataFile};
+use crate::{DataError, Downloads, Fault, Folders, Progress, data_file::DataFile};
 
 /// Reads `set` from `path` if that is given, else from the data folder or the cache, downloading what is
 /// missing there.
@@ -83,7 +85,7 @@ fn check(set: &Published, published: &PublishedFile, file: &DataFile, idx: &Idx)
         Some(sha256) => (sha256.to_owned(), idx.sha256.clone()),
         None if file.is_gzip => {
             let bytes = std::fs::read(&file.path).map_err(DataError::read(&file.path))?;
-            (published.gzip_sha256.to_owned(), checksum::sha256(&bytes))
+            (published.gzip_sha256.to_owned(), sha256_hex(&bytes))
         }
         None => {
             let Some(noted) = noted_hash(&file.path) else {
@@ -175,7 +177,7 @@ mod tests {
         let path = root.path().join(FILE_NAMES[1]);
         let bytes = [0, 0, 8, 1, 0, 0, 0, 2, 0, 1];
         std::fs::write(&path, bytes).unwrap();
-        std::fs::write(note_path(&path), checksum::sha256(&bytes)).unwrap();
+        std::fs::write(note_path(&path), sha256_hex(&bytes)).unwrap();
         let checked = || {
             let file = DataFile::find(root.path(), FILE_NAMES[1]).unwrap();
             check(&KMNIST, &KMNIST.files[1], &file, &idx::read(&file, 1).unwrap())

@@ -9,7 +9,9 @@ use std::{
 
 use csv::{ByteRecord, ReaderBuilder, Trim};
 
-use crate::{DataError, Fault, checksum::Hasher};
+use kiln_files::Hasher;
+
+use crate::{DataError, Fault};
 
 /// A table as it was read.
 #[derive(Debug)]
@@ -259,7 +261,7 @@ mod tests {
         assert_eq!(table.labels, [0, 1, 0]);
         let classes: Vec<_> = table.classes.iter().map(|class| (class.name.as_str(), class.line)).collect();
         assert_eq!(classes, [("yes", 2), ("no", 3)]);
-        assert_eq!((table.bytes, table.sha256), (bytes.len() as u64, crate::checksum::sha256(bytes)));
+        assert_eq!((table.bytes, table.sha256), (bytes.len() as u64, kiln_files::sha256_hex(bytes)));
     }
 
     #[test]

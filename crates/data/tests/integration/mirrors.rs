@@ -11,7 +11,6 @@ use kiln_config::{Data, DataSource};
 use kiln_data::{
     DataError, Downloads, Folders, NoProgress, Progress, Published, PublishedFile, Timeouts, load_with,
 };
-use sha2::{Digest, Sha256};
 
 use crate::{
     fixture::{gzip, names},
@@ -34,8 +33,7 @@ const NAMES: [&str; 4] = [
 ];
 
 fn hash(bytes: &[u8]) -> &'static str {
-    let digits: Vec<String> = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.concat().leak()
+    kiln_files::sha256_hex(bytes).leak()
 }
 
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {

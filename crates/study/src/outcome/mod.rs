@@ -3,20 +3,19 @@
 mod curve;
 mod gradient_flow;
 mod parameters;
-mod predictions;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{MetricRow, Run, RunState, Scope, sha256_hex};
-use kiln_evaluation::{METRICS_FILE, Metrics, PREDICTIONS_FILE};
+use kiln_artifacts::{MetricRow, Run, RunState, Scope};
+use kiln_evaluation::{METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions};
+use kiln_files::sha256_hex;
 use serde::Serialize;
 
 pub use curve::EpochPoint;
 pub(crate) use curve::fall_per_epoch;
 pub use gradient_flow::GradientFlow;
-pub use predictions::Prediction;
 
 use crate::work::Cell;
 
@@ -55,9 +54,9 @@ pub struct Outcome {
     pub gradient_flow: Option<GradientFlow>,
     /// SHA-256 of the metric log: equal ones are one trace.
     pub trace_sha256: Option<String>,
-    /// The test predictions, where they were kept.
+    /// Whether each test example is predicted right, where predictions were kept.
     #[serde(skip)]
-    pub predictions: Option<Vec<Prediction>>,
+    pub predictions: Option<Vec<bool>>,
 }
 
 impl Outcome {
@@ -118,7 +117,8 @@ impl Outcome {
         self.note_evaluation(&run.evaluation("test").join(METRICS_FILE));
         self.note("parameters", parameters::count(run).map(|count| count as f64));
         if self.is_finished() {
-            self.predictions = predictions::read(&run.evaluation("test").join(PREDICTIONS_FILE));
+            let predictions = Predictions::read(&run.evaluation("test").join(PREDICTIONS_FILE)).ok();
+            self.predictions = predictions.map(|found| found.is_right().collect());
             self.trace_sha256 = fs::read(run.metrics()).ok().map(|bytes| sha256_hex(&bytes));
         }
     }

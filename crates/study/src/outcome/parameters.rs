@@ -1,37 +1,22 @@
 //! How many parameters a run's network has.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 use kiln_artifacts::Run;
-use serde_json::Value;
+use safetensors::SafeTensors;
 
-/// More than the header of any network's file has.
-const LONGEST_HEADER: u64 = 16 * 1024 * 1024;
-
-/// The number of weights and biases, from the header of the last checkpoint: the rest may be gigabytes.
+/// The number of weights and biases in the last checkpoint.
 pub(super) fn count(run: &Run) -> Option<u64> {
     let store = run.checkpoint_store();
     let step = store.last().ok()??;
     of_file(&run.checkpoints().join(format!("step-{step}")).join(kiln_model::MODEL_FILE))
 }
 
-/// A safetensors file begins with the length of its header, a JSON object of tensors by name.
 fn of_file(path: &Path) -> Option<u64> {
-    let mut file = File::open(path).ok()?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length).ok()?;
-    let length = u64::from_le_bytes(length);
-    let mut header = Vec::new();
-    file.take(length.min(LONGEST_HEADER)).read_to_end(&mut header).ok()?;
-    let header: Value = serde_json::from_slice(&header).ok()?;
-    let tensors = header.as_object()?.iter().filter(|(name, _)| *name != "__metadata__");
-    let sizes = tensors.map(|(_, tensor)| {
-        let shape = tensor["shape"].as_array()?;
-        shape.iter().try_fold(1_u64, |size, side| size.checked_mul(side.as_u64()?))
-    });
-    sizes.sum()
+    let (_, tensors) = SafeTensors::read_metadata(&fs::read(path).ok()?).ok()?;
+    let sizes = tensors.tensors().into_values().map(|tensor| tensor.shape.iter().product::<usize>() as u64);
+    Some(sizes.sum())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The leaderboard with all digits, for programs.
 
+use kiln_files::csv_text;
+
 use crate::findings::{Findings, TrialFindings};
 
 /// Figures with mean, deviation, least and greatest.
@@ -13,7 +15,7 @@ const FIGURES: [&str; 6] = [
 ];
 
 /// `leaderboard.csv`. Time is the last column: it alone differs between equal studies.
-pub(crate) fn csv(findings: &Findings) -> String {
+pub(crate) fn csv(findings: &Findings) -> Vec<u8> {
     let mut head: Vec<String> = ["rank", "tied", "trial", "seeds", "verdict"].map(str::to_owned).to_vec();
     for figure in FIGURES {
         head.extend(["mean", "deviation", "least", "greatest"].map(|part| format!("{figure}_{part}")));
@@ -21,13 +23,7 @@ pub(crate) fn csv(findings: &Findings) -> String {
     head.extend(
         ["paired_test_against", "paired_test_p", "parameters", "error", "seconds_mean"].map(str::to_owned),
     );
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let rows = findings.trials.iter().map(row);
-    for row in std::iter::once(head).chain(rows) {
-        writer.write_record(row).expect("writing to memory cannot fail");
-    }
-    let bytes = writer.into_inner().expect("writing to memory cannot fail");
-    String::from_utf8(bytes).expect("text in, text out")
+    csv_text(std::iter::once(head).chain(findings.trials.iter().map(row)))
 }
 
 fn row(trial: &TrialFindings) -> Vec<String> {

@@ -8,6 +8,7 @@ mod markdown;
 use std::path::Path;
 
 use kiln_artifacts::replace_file;
+use kiln_files::json_text;
 
 pub use leaderboard::{Table, leaderboard, verdicts};
 
@@ -17,18 +18,16 @@ use crate::pictures::pictures;
 
 /// Writes every form of the report into the study's folder, each file whole or not at all.
 pub(crate) fn write(findings: &Findings, folder: &Path) -> Result<(), StudyError> {
-    let mut json = serde_json::to_string_pretty(findings).expect("findings are plain data");
-    json.push('\n');
     let pictures = pictures(findings)?;
     let files = [
         ("leaderboard.csv", csv::csv(findings)),
-        ("leaderboard.md", markdown::markdown(findings)),
-        ("leaderboard.html", html::html(findings, &pictures)),
-        ("analysis.md", markdown::analysis_markdown(findings)),
-        ("study.json", json),
+        ("leaderboard.md", markdown::markdown(findings).into_bytes()),
+        ("leaderboard.html", html::html(findings, &pictures).into_bytes()),
+        ("analysis.md", markdown::analysis_markdown(findings).into_bytes()),
+        ("study.json", json_text(findings)),
     ];
-    for (name, text) in files {
-        replace_file(&folder.join(name), text.as_bytes())?;
+    for (name, bytes) in files {
+        replace_file(&folder.join(name), &bytes)?;
     }
     for picture in pictures {
         let path = folder.join(picture.name);

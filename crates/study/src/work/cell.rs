@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use kiln_artifacts::{Run, RunState, replace_file, runs, sha256_hex};
+use kiln_artifacts::{Run, RunState, replace_file, runs};
 use kiln_config::Experiment;
+use kiln_files::sha256_hex;
 
 use crate::StudyError;
 

@@ -1,7 +1,24 @@
-//! Small tables as CSV, quoted where a class name needs it.
+//! Values as the text of files.
 
-/// The rows as CSV, lines ending in `\n`.
-pub(crate) fn csv_text(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
+use serde::Serialize;
+
+/// `value` as JSON for people, ending in a line break.
+///
+/// # Panics
+/// If it holds what JSON cannot: a map whose keys are no text.
+#[must_use]
+pub fn json_text(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("plain data is all that JSON needs");
+    text.push(b'\n');
+    text
+}
+
+/// The rows as CSV, quoted where they must be, lines ending in `\n`.
+///
+/// # Panics
+/// Never: a vector takes all that is written to it.
+#[must_use]
+pub fn csv_text(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
     for row in rows {
         writer.write_record(row).expect("a vector takes all that is written to it");
@@ -10,7 +27,8 @@ pub(crate) fn csv_text(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
 }
 
 /// A cell, in quotes if need be, without the end of the line.
-pub(crate) fn csv_cell(text: &str) -> Vec<u8> {
+#[must_use]
+pub fn csv_cell(text: &str) -> Vec<u8> {
     let mut cell = csv_text([vec![text.to_owned()]]);
     cell.pop();
     cell

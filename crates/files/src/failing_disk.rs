@@ -10,7 +10,7 @@ use crate::disk::{Disk, SystemDisk};
 
 /// What happens at the chosen call.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The process dies: that call is half done, and none comes after it.
     Crash,
     /// That call alone fails, half done, with this kind of error.
@@ -19,7 +19,7 @@ pub(crate) enum Failure {
 
 /// Passes calls on to the real disk, but for the chosen one.
 #[derive(Debug)]
-pub(crate) struct FailingDisk {
+pub struct FailingDisk {
     failure: Failure,
     fails_at: usize,
     calls: AtomicUsize,
@@ -27,12 +27,14 @@ pub(crate) struct FailingDisk {
 
 impl FailingDisk {
     /// Fails at call number `fails_at`, from 0.
-    pub(crate) fn new(failure: Failure, fails_at: usize) -> Self {
+    #[must_use]
+    pub fn new(failure: Failure, fails_at: usize) -> Self {
         Self { failure, fails_at, calls: AtomicUsize::new(0) }
     }
 
     /// Whether the chosen call was ever made.
-    pub(crate) fn has_failed(&self) -> bool {
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
         self.calls.load(Ordering::Relaxed) > self.fails_at
     }
 
@@ -57,7 +59,7 @@ impl Disk for FailingDisk {
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let half = || fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+        let half = || drop(fs::write(path, &bytes[..bytes.len() / 2]));
         self.call(half, || SystemDisk.write_new(path, bytes))
     }
 
@@ -70,8 +72,8 @@ impl Disk for FailingDisk {
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        let first_file = || fs::read_dir(path).unwrap().next().map(|entry| entry.unwrap().path());
-        let half = || first_file().into_iter().for_each(|file| fs::remove_file(file).unwrap());
+        let first_file = || fs::read_dir(path).ok()?.next()?.ok().map(|entry| entry.path());
+        let half = || first_file().into_iter().for_each(|file| drop(fs::remove_file(file)));
         self.call(half, || SystemDisk.remove_folder(path))
     }
 

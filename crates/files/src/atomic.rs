@@ -7,10 +7,24 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::{
-    ArtifactError,
-    disk::{Disk, SystemDisk},
-};
+use crate::{Disk, SystemDisk};
+
+/// What could not be done with a file or a folder.
+#[derive(Debug)]
+pub struct FileError {
+    /// What was tried, as a verb phrase.
+    pub action: &'static str,
+    /// The file or folder it was tried on.
+    pub path: PathBuf,
+    /// What the system said.
+    pub cause: io::Error,
+}
+
+impl FileError {
+    fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self { action, path: path.to_owned(), cause }
+    }
+}
 
 /// Marks the files that a write in progress, or one cut short by a crash, has set aside.
 const TEMPORARY_MARK: &str = ".tmp-";
@@ -21,19 +35,23 @@ const TEMPORARY_MARK: &str = ".tmp-";
 /// # Errors
 ///
 /// When the folder is missing, full or may not be written to; the old file is then untouched.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     replace_file_on(&SystemDisk, path, bytes)
 }
 
-pub(crate) fn replace_file_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+/// As [`replace_file`], on a disk of one's own.
+///
+/// # Errors
+///
+/// As [`replace_file`].
+pub fn replace_file_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let folder = folder_of(path);
-    let temporary =
-        write_aside(disk, path, bytes).map_err(|cause| ArtifactError::io("write", path, cause))?;
+    let temporary = write_aside(disk, path, bytes).map_err(FileError::new("write", path))?;
     disk.rename(&temporary, path).map_err(|cause| {
         let _ = disk.remove_file(&temporary);
-        ArtifactError::io("replace", path, cause)
+        FileError::new("replace", path)(cause)
     })?;
-    disk.sync_folder(folder).map_err(|cause| ArtifactError::io("sync", folder, cause))
+    disk.sync_folder(folder).map_err(FileError::new("sync", folder))
 }
 
 fn write_aside(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
@@ -60,7 +78,7 @@ fn temporary_name(path: &Path) -> PathBuf {
 
 /// Removes what crashed writes left in `folder`, as far as that is possible. Only for the one writer of the
 /// folder: the file that another writer has just set aside looks the same.
-pub(crate) fn remove_leftovers(disk: &dyn Disk, folder: &Path) {
+pub fn remove_leftovers(disk: &dyn Disk, folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -80,7 +98,7 @@ mod tests {
     use std::{fs, io};
 
     use super::*;
-    use crate::failing_disk::{FailingDisk, Failure};
+    use crate::{FailingDisk, Failure};
 
     /// Replaces a file on a disk that fails at each call in turn; returns what was left each time.
     fn replace_with(failure: Failure) -> Vec<(String, usize)> {

@@ -7,7 +7,8 @@ use std::{
 };
 
 /// What a transaction does to the disk.
-pub(crate) trait Disk: fmt::Debug + Send + Sync {
+#[expect(clippy::missing_errors_doc, reason = "each gives what the operating system says")]
+pub trait Disk: fmt::Debug + Send + Sync {
     /// Makes one folder; its parent exists, it does not.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     /// Makes a new file with these bytes, and returns when they are on the disk.
@@ -24,7 +25,7 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
 
 /// The operating system's file system.
 #[derive(Debug)]
-pub(crate) struct SystemDisk;
+pub struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn create_folder(&self, path: &Path) -> io::Result<()> {
