@@ -7,7 +7,9 @@ use schemars::Schema;
 use schemars::transform::Transform;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use strum::IntoEnumIterator;
 
+use crate::DataSource;
 use crate::alternatives::alternatives;
 pub use crate::range::{
     AT_LEAST_0, AT_LEAST_1, FRACTION, GREATEST_COUNT, OPEN_FRACTION, POSITIVE, Range, SHARE, TextRule,
@@ -124,6 +126,13 @@ impl Facts {
     #[must_use]
     pub fn when(self, (key, names): When) -> Self {
         self.condition(key, Is::OneOf(names.iter().map(ToString::to_string).collect()))
+    }
+
+    /// It has an effect where the data's source reads the key `data.<leaf>`.
+    #[must_use]
+    pub fn when_read(self, leaf: &str) -> Self {
+        let sources = DataSource::iter().filter(|source| source.facts().keys.contains(&leaf));
+        self.condition("data.source", Is::OneOf(sources.map(|source| source.name().to_owned()).collect()))
     }
 
     /// It has an effect where `key` is above zero.

@@ -49,7 +49,8 @@ pub use schema::schema;
 pub use sections::{
     Activation, Backend, BackendName, Checkpoint, Ckpt, ClassLabel, Dashboard, Data, DataSource, DropoutMode,
     EarlyStopping, Evaluation, Holdout, Initialization, LayerWeights, Loss, LossName, LrScheduler,
-    LrSchedulerName, Mode, Model, Monitor, Normalization, Optimizer, OptimizerName, Output, Training, Ui,
+    LrSchedulerName, Mode, Model, Monitor, Normalization, Optimizer, OptimizerName, Output, SourceFacts,
+    Training, Ui,
 };
 pub use shown::shown;
 

@@ -12,7 +12,7 @@ use crate::{
     holdout::{Choice, choose},
     label_noise::mislabel,
     selection::Selection,
-    source::{self, Source},
+    source::{Means, Source, reader},
 };
 
 /// Test data that is held out of a source's own examples does not depend on the experiment's seed, so that
@@ -123,7 +123,7 @@ pub fn load_with(
     downloads: &Downloads,
     progress: &dyn Progress,
 ) -> Result<DataSet, DataError> {
-    let source = source::read(data, folders, downloads, progress)?;
+    let source = reader(data.source).read(data, &Means { folders, downloads, progress })?;
     let selection = Selection::new(&source.classes, &data.classes)?;
     let train = selection.apply(&source.train);
     let (train, test) = match &source.test {

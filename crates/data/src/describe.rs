@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use kiln_config::{Data, DataSource};
+use kiln_config::Data;
 use serde::Serialize;
 
-use crate::{
-    DataError, Downloads, FileRecord, Folders, NoProgress, Published, Shape,
-    dataset::content_hash,
-    source::{self, Place, generated_name, locate, published},
-};
+use crate::dataset::content_hash;
+use crate::source::{Means, Place, reader};
+use crate::{DataError, Downloads, FileRecord, Folders, NoProgress, Shape};
 
 /// A data set as it is on this machine, or as it would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,48 +46,22 @@ pub struct Content {
 /// # Errors
 /// If it is there and damaged; a published data set that is not there is described without content.
 pub fn describe(data: &Data, folders: &Folders) -> Result<Description, DataError> {
-    let set = published(data.source);
-    let place = set.map(|set| locate(set, data.path.as_deref(), folders));
-    let (location, is_here) = match place {
-        Some(Place::Complete(folder)) => (Some(folder), true),
-        Some(Place::Incomplete(folder)) => (Some(folder), data.path.is_some()),
-        None => (data.path.clone(), true),
-    };
+    let reader = reader(data.source);
+    let Place { path, missing_bytes } = reader.place(data, folders);
     Ok(Description {
-        name: name(data.source, set),
-        origin: origin(data.source, set),
-        location: location.filter(|_| data.source != DataSource::Digits),
-        content: if is_here { Some(content(data, folders)?) } else { None },
-        download_bytes: match set {
-            Some(set) if !is_here => set.files.iter().map(|file| file.gzip_bytes).sum(),
-            _ => 0,
-        },
+        name: data.source.name().to_owned(),
+        origin: reader.origin().map(str::to_owned),
+        location: path,
+        content: if missing_bytes == 0 { Some(content(data, folders)?) } else { None },
+        download_bytes: missing_bytes,
     })
-}
-
-fn name(source: DataSource, set: Option<&Published>) -> String {
-    match (set, source) {
-        (Some(set), _) => set.name,
-        (None, DataSource::Digits) => "digits",
-        (None, DataSource::Idx) => "idx",
-        (None, DataSource::Csv) => "csv",
-        (None, source) => generated_name(source).unwrap_or("image-folder"),
-    }
-    .to_owned()
-}
-
-fn origin(source: DataSource, set: Option<&Published>) -> Option<String> {
-    match (set, source) {
-        (Some(set), _) => Some(set.origin.to_owned()),
-        (None, DataSource::Digits) => Some(source::DIGITS_ORIGIN.to_owned()),
-        _ => generated_name(source).map(|_| source::GENERATED_ORIGIN.to_owned()),
-    }
 }
 
 fn content(data: &Data, folders: &Folders) -> Result<Content, DataError> {
     // No mirrors: what has vanished meanwhile is an error, not a download.
     let offline = Downloads { mirrors: Some(Vec::new()), ..Downloads::default() };
-    let source = source::read(data, folders, &offline, &NoProgress)?;
+    let means = Means { folders, downloads: &offline, progress: &NoProgress };
+    let source = reader(data.source).read(data, &means)?;
     let class_count = source.classes.len();
     Ok(Content {
         train: source.train.counts(class_count),

@@ -1,7 +1,7 @@
 //! The data's source, its classes and its splits.
 
 use super::{Case, Contradiction, counted};
-use crate::{ClassLabel, Data, DataSource, Holdout};
+use crate::{ClassLabel, Holdout};
 
 pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
     [
@@ -17,35 +17,9 @@ pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
     .collect()
 }
 
-/// How many classes there will be, where the file alone says so.
-pub(super) fn class_count(data: &Data) -> Option<usize> {
-    if !data.classes.is_empty() {
-        return Some(data.classes.len());
-    }
-    match data.source {
-        source if has_ten_classes(source) => Some(10),
-        source if has_two_classes(source) => Some(2),
-        _ => None,
-    }
-}
-
-fn has_two_classes(source: DataSource) -> bool {
-    matches!(source, DataSource::Moons | DataSource::Spirals | DataSource::NoisyFeatures)
-}
-
-fn has_ten_classes(source: DataSource) -> bool {
-    use DataSource::{Digits, FashionMnist, Kmnist, Mnist};
-    matches!(source, Digits | Mnist | FashionMnist | Kmnist)
-}
-
 fn path(case: &Case<'_>) -> Option<Contradiction> {
     let data = &case.experiment.data;
-    let needed = match data.source {
-        DataSource::Csv => "the path of a csv file",
-        DataSource::Idx => "the folder of the IDX files",
-        DataSource::ImageFolder => "the folder of the pictures",
-        _ => return None,
-    };
+    let needed = data.source.facts().path?;
     data.path.is_none().then(|| {
         let message = format!("{} needs `data.path`, {needed}; it is missing", case.setting("data.source"));
         Contradiction::new(&["data.source", "data.path"], message)
@@ -88,11 +62,7 @@ fn twice(case: &Case<'_>) -> Option<Contradiction> {
 
 fn no_such_class(case: &Case<'_>) -> Option<Contradiction> {
     let data = &case.experiment.data;
-    let greatest = match data.source {
-        source if has_ten_classes(source) => 9,
-        source if has_two_classes(source) => 1,
-        _ => return None,
-    };
+    let greatest = data.source.facts().classes? - 1;
     let is_missing = |label: &&ClassLabel| matches!(label, ClassLabel::Number(number) if *number > greatest);
     let missing = data.classes.iter().find(is_missing)?;
     let message = format!(
@@ -106,7 +76,7 @@ fn no_such_class(case: &Case<'_>) -> Option<Contradiction> {
 
 fn class_weights(case: &Case<'_>) -> Option<Contradiction> {
     let given = case.experiment.loss.class_weights.len();
-    let classes = class_count(&case.experiment.data)?;
+    let classes = case.experiment.data.class_count()?;
     (given > 0 && given != classes).then(|| {
         let message = format!("`loss.class_weights` has {} for {classes} classes", counted(given, "weight"));
         Contradiction::new(&["loss.class_weights", CLASSES, "data.source"], message)

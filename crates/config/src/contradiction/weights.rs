@@ -1,8 +1,7 @@
 //! Explicit weights: their shapes follow from the layers and must chain.
 
-use super::data::class_count;
 use super::{Case, Contradiction, counted};
-use crate::{Data, DataSource, Initialization, LayerWeights, Model};
+use crate::{Initialization, LayerWeights, Model};
 
 const WEIGHTS: &str = "model.weights";
 
@@ -49,7 +48,7 @@ fn inputs_fault(case: &Case<'_>, index: usize, rows: usize, at: &str) -> Option<
     let model = &case.experiment.model;
     let (expected, key) = match index.checked_sub(1) {
         Some(before) => (*model.hidden.get(before)?, "model.hidden"),
-        None => (features(&case.experiment.data)?, "data.source"),
+        None => (case.experiment.data.feature_count()?, "data.source"),
     };
     (rows != expected).then(|| {
         let message = format!(
@@ -66,7 +65,7 @@ fn outputs_fault(case: &Case<'_>, index: usize, outputs: usize, at: &str) -> Opt
     let experiment = case.experiment;
     let (expected, key, what) = match experiment.model.hidden.get(index) {
         Some(units) => (*units, "model.hidden", "unit"),
-        None => (class_count(&experiment.data)?, "data.classes", "output"),
+        None => (experiment.data.class_count()?, "data.classes", "output"),
     };
     (outputs != expected).then(|| {
         let message = format!(
@@ -91,15 +90,4 @@ fn bias_fault(case: &Case<'_>, given: usize, outputs: usize, at: &str) -> Option
         }
     };
     Some(Contradiction::new(&[WEIGHTS, "model.bias"], message))
-}
-
-/// Features per example, where the source alone says so.
-fn features(data: &Data) -> Option<usize> {
-    match data.source {
-        DataSource::Digits => Some(64),
-        DataSource::Mnist | DataSource::FashionMnist | DataSource::Kmnist => Some(784),
-        DataSource::Moons | DataSource::Spirals => Some(2),
-        DataSource::NoisyFeatures => Some(data.features),
-        DataSource::Idx | DataSource::Csv | DataSource::ImageFolder => None,
-    }
 }

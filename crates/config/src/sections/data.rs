@@ -5,18 +5,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::DataSource;
 use crate::facts::{
-    AT_LEAST_0, AT_LEAST_1, Decides, FRACTION, GREATEST_COUNT, TextRule, When, between, number, plain, text,
+    AT_LEAST_0, AT_LEAST_1, Decides, FRACTION, GREATEST_COUNT, TextRule, between, number, plain, text,
 };
-
-const FILES: When = ("data.source", &["mnist", "fashion-mnist", "kmnist", "idx", "csv", "image-folder"]);
-const WITHOUT_TEST_SPLIT: When =
-    ("data.source", &["digits", "csv", "image-folder", "moons", "spirals", "noisy-features"]);
-const GENERATED: When = ("data.source", &["moons", "spirals", "noisy-features"]);
-const TEST_FILES: When = ("data.source", &["csv", "image-folder"]);
-const PICTURES: When = ("data.source", &["image-folder"]);
-const CSV: When = ("data.source", &["csv"]);
-const NOISY: When = ("data.source", &["noisy-features"]);
 
 /// `[data]`: the data set, its splits and its normalization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,29 +19,29 @@ pub struct Data {
     pub source: DataSource,
     /// Folder (mnist and its like, idx, image-folder) or file (csv) that holds the data already. A
     /// relative path counts from the working directory; a run keeps it as an absolute one.
-    #[schemars(transform = text(TextRule::NotEmpty).example("\"data/mnist\"").when(FILES).decides(Decides::Content))]
+    #[schemars(transform = text(TextRule::NotEmpty).example("\"data/mnist\"").when_read("path").decides(Decides::Content))]
     pub path: Option<PathBuf>,
     /// Test data of a csv or image-folder source, relative as `path` is; without it, `test` is held out of
     /// `path`.
-    #[schemars(transform = text(TextRule::NotEmpty).example("\"data/test.csv\"").when(TEST_FILES)
+    #[schemars(transform = text(TextRule::NotEmpty).example("\"data/test.csv\"").when_read("test_path")
         .decides(Decides::Content))]
     pub test_path: Option<PathBuf>,
     /// Name of the csv column that holds the class.
-    #[schemars(transform = text(TextRule::NotEmpty).when(CSV).also_called("label target_column"))]
+    #[schemars(transform = text(TextRule::NotEmpty).when_read("label_column").also_called("label target_column"))]
     pub label_column: String,
     /// Height and width in pixels that image-folder pictures are resized to.
-    #[schemars(transform = number(between(1.0, 1024.0)).unit("pixels").when(PICTURES))]
+    #[schemars(transform = number(between(1.0, 1024.0)).unit("pixels").when_read("image_size"))]
     pub image_size: [usize; 2],
     /// Examples that a generated source has in all, test data included.
-    #[schemars(transform = number(between(10.0, GREATEST_COUNT)).unit("examples").when(GENERATED))]
+    #[schemars(transform = number(between(10.0, GREATEST_COUNT)).unit("examples").when_read("examples"))]
     pub examples: usize,
     /// Standard deviation of the normal noise on each coordinate of a generated source, whose shapes are
     /// about 2 wide.
-    #[schemars(transform = number(AT_LEAST_0).when(GENERATED))]
+    #[schemars(transform = number(AT_LEAST_0).when_read("noise"))]
     pub noise: f64,
     /// Features of `noisy-features`: the first two tell the classes apart, the others are noise alone. The
     /// first ones are the same for every number.
-    #[schemars(transform = number(between(2.0, 65536.0)).unit("features").when(NOISY))]
+    #[schemars(transform = number(between(2.0, 65536.0)).unit("features").when_read("features"))]
     pub features: usize,
     /// Share of the training examples whose class is replaced by another, drawn by the seed; validation and
     /// test examples keep theirs.
@@ -60,7 +52,7 @@ pub struct Data {
         .also_called("validation_split val_split validation_fraction"))]
     pub validation: Holdout,
     /// Held out as test data where the source has no test split of its own: a fraction, or a count.
-    #[schemars(transform = number(FRACTION).whole(AT_LEAST_0).when(WITHOUT_TEST_SPLIT)
+    #[schemars(transform = number(FRACTION).whole(AT_LEAST_0).when_read("test")
         .when_left_out("data.test_path").also_called("test_split"))]
     pub test: Holdout,
     /// Keep these classes alone, by number or name; they are renumbered in this order. Empty: all.
@@ -74,6 +66,24 @@ pub struct Data {
     pub test_limit: Option<usize>,
     /// How feature values are scaled before the network sees them.
     pub normalization: Normalization,
+}
+
+impl Data {
+    /// How many classes there will be, where that is known before anything is read.
+    #[must_use]
+    pub fn class_count(&self) -> Option<usize> {
+        if self.classes.is_empty() { self.source.facts().classes } else { Some(self.classes.len()) }
+    }
+
+    /// How many features an example has, where that is known before anything is read.
+    #[must_use]
+    pub fn feature_count(&self) -> Option<usize> {
+        if self.source == DataSource::NoisyFeatures {
+            Some(self.features)
+        } else {
+            self.source.facts().features
+        }
+    }
 }
 
 impl Default for Data {
@@ -96,32 +106,6 @@ impl Default for Data {
             normalization: Normalization::Unit,
         }
     }
-}
-
-/// Where examples come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataSource {
-    /// The UCI optical digits (1,797 images of 8x8), embedded in the program.
-    Digits,
-    /// MNIST, downloaded once or read from a folder.
-    Mnist,
-    /// Fashion-MNIST, downloaded once or read from a folder.
-    FashionMnist,
-    /// Kuzushiji-MNIST, downloaded once or read from a folder.
-    Kmnist,
-    /// Four IDX files in a folder, named as MNIST's are.
-    Idx,
-    /// A CSV file with a header, numeric features and a label column.
-    Csv,
-    /// A folder with one folder of pictures per class.
-    ImageFolder,
-    /// Generated: two half circles in the plane that reach into each other.
-    Moons,
-    /// Generated: two spirals in the plane, wound around each other one and a half times.
-    Spirals,
-    /// Generated: two overlapping classes that two features tell apart, and features that are noise.
-    NoisyFeatures,
 }
 
 /// How much is held out: below 1 a fraction of the examples, from 1 on a count. Zero holds out nothing.

@@ -8,7 +8,7 @@ use std::path::Path;
 use image::GrayImage;
 
 use crate::data_file::DataFile;
-use crate::source::{idx, idx_folder, picture};
+use crate::source::{idx, idx_folder, picture, reader};
 use crate::storage::Storage;
 use crate::{DataError, Fault, Profile, Shape, Split};
 
@@ -37,10 +37,7 @@ impl Framing {
     /// The framing that the training pictures of `profile` had.
     #[must_use]
     pub fn of(profile: &Profile) -> Self {
-        match profile.source.as_str() {
-            "digits" | "mnist" | "kmnist" => Self::Handwriting,
-            _ => Self::Resize,
-        }
+        profile.source.parse().map_or(Self::Resize, |source| reader(source).framing())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The data sets that can be downloaded: MNIST and two that took over its format.
 
 use super::idx_folder::FILE_NAMES;
+use crate::Framing;
 
 /// A data set that its authors have published as four IDX files.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,8 @@ pub struct Published {
     pub origin: &'static str,
     /// Names of the ten classes.
     pub classes: [&'static str; 10],
+    /// How a user's picture is fitted to the size of its images.
+    pub framing: Framing,
     /// Addresses that the file names are appended to, in the order in which they are tried.
     pub mirrors: &'static [&'static str],
     /// Training images, training labels, test images, test labels.
@@ -43,6 +46,7 @@ pub(crate) const MNIST: Published = Published {
     name: "mnist",
     origin: "Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits (1998), CC BY-SA 3.0",
     classes: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    framing: Framing::Handwriting,
     mirrors: &[
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -96,6 +100,7 @@ pub(crate) const FASHION_MNIST: Published = Published {
         "Bag",
         "Ankle boot",
     ],
+    framing: Framing::Resize,
     mirrors: &[
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -138,6 +143,7 @@ pub(crate) const KMNIST: Published = Published {
     name: "kmnist",
     origin: "ROIS-DS Center for Open Data in the Humanities: KMNIST dataset (T. Clanuwat et al. 2018), CC BY-SA 4.0",
     classes: ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+    framing: Framing::Handwriting,
     mirrors: &[
         "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
         "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",

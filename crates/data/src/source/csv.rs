@@ -4,11 +4,24 @@ use std::{cmp::Ordering, path::Path};
 
 use kiln_config::Data;
 
-use super::{Source, table::Table};
-use crate::{DataError, Fault, FileRecord, Shape, Split, storage::Storage};
+use super::{Means, Reader, Source, not_pictures, path_of, table::Table};
+use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, storage::Storage};
+
+pub(super) struct Csv;
+
+impl Reader for Csv {
+    fn read(&self, data: &Data, _: &Means<'_>) -> Result<Source, DataError> {
+        read(data, path_of(data)?)
+    }
+
+    fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
+        let Shape::Columns(columns) = &profile.shape else { return Err(not_pictures(path)) };
+        labelled(path, &data.label_column, columns, &profile.classes)
+    }
+}
 
 /// Reads the table at `path`, and the one at `data.test_path` if that is set.
-pub(super) fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
+fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     let mut train = Table::read(path, &data.label_column)?;
     let classes = class_names(&train);
     if classes.len() == 1 {
@@ -32,7 +45,7 @@ pub(super) fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
 }
 
 /// The examples of the csv file at `path`, which must have these feature columns and no other classes.
-pub(crate) fn labelled(
+fn labelled(
     path: &Path,
     label_column: &str,
     columns: &[String],

@@ -1,18 +1,20 @@
 //! The UCI optical digits, embedded: an experiment that needs no network and no files.
 
-use std::{io::Read, path::PathBuf};
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use kiln_config::Data;
 
-use super::Source;
+use super::{Means, Place, Reader, Source, labelled_pictures};
 use kiln_files::sha256_hex;
 
-use crate::{FileRecord, Shape, Split, holdout, storage::Storage};
+use crate::{DataError, FileRecord, Folders, Framing, Profile, Shape, Split, holdout, storage::Storage};
 
 /// 1,797 lines of 64 pixels and a label; see `assets/README.md` for where it is from.
 const COMPRESSED: &[u8] = include_bytes!("../../assets/digits.csv.gz");
 /// Who made the images, and their licence.
-pub(crate) const ORIGIN: &str = "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits (UCI Machine \
+const ORIGIN: &str = "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits (UCI Machine \
     Learning Repository, 1998), CC BY 4.0, as distributed by scikit-learn";
 const FILE_NAME: &str = "digits.csv";
 const SIDE: usize = 8;
@@ -21,8 +23,32 @@ const PIXELS: usize = SIDE * SIDE;
 const GREATEST_PIXEL: u8 = 16;
 const TEST_EXAMPLES: usize = 360;
 
+pub(super) struct Digits;
+
+impl Reader for Digits {
+    fn origin(&self) -> Option<&'static str> {
+        Some(ORIGIN)
+    }
+
+    fn place(&self, _: &Data, _: &Folders) -> Place {
+        Place { path: None, missing_bytes: 0 }
+    }
+
+    fn read(&self, _: &Data, _: &Means<'_>) -> Result<Source, DataError> {
+        Ok(read())
+    }
+
+    fn labelled(&self, path: &Path, _: &Data, profile: &Profile) -> Result<Split, DataError> {
+        labelled_pictures(path, None, profile)
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::Handwriting
+    }
+}
+
 /// The digits, cut into 1,437 training and 360 test examples that are the same for every seed.
-pub(super) fn read() -> Source {
+fn read() -> Source {
     let text = decompress();
     let (pixels, labels) = parse(&text);
     let all = Split::new(Storage::bytes(PIXELS, pixels, GREATEST_PIXEL), labels);

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{Source, check_folder, idx, idx::Idx};
+use kiln_config::Data;
+
+use super::{Means, Reader, Source, check_folder, idx, idx::Idx, labelled_pictures, path_of};
 use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, data_file::DataFile, storage::Storage};
 
 /// Training images, training labels, test images, test labels.
@@ -18,8 +20,20 @@ const RANKS: [usize; 4] = [3, 1, 3, 1];
 /// The four files, read, in the order of [`FILE_NAMES`].
 pub(super) type FourFiles = [(DataFile, Idx); 4];
 
+pub(super) struct IdxFolder;
+
+impl Reader for IdxFolder {
+    fn read(&self, data: &Data, _: &Means<'_>) -> Result<Source, DataError> {
+        read(path_of(data)?)
+    }
+
+    fn labelled(&self, path: &Path, _: &Data, profile: &Profile) -> Result<Split, DataError> {
+        labelled_pictures(path, None, profile)
+    }
+}
+
 /// Reads the user's own IDX files; classes are numbered, and as many as the training labels say.
-pub(super) fn read(folder: &Path) -> Result<Source, DataError> {
+fn read(folder: &Path) -> Result<Source, DataError> {
     check_folder(folder, "a folder with the four IDX files")?;
     let files = find(folder)?;
     let four = read_four(files)?;

@@ -7,7 +7,7 @@ use kiln_config::Data;
 use kiln_files::Hasher;
 
 use super::{
-    Source, check_folder,
+    Means, Reader, Source, check_folder, labelled_pictures, path_of,
     picture::{self, Picture},
     visible_entries,
 };
@@ -20,9 +20,21 @@ struct ClassFolder {
     pictures: Vec<Picture>,
 }
 
+pub(super) struct ImageFolder;
+
+impl Reader for ImageFolder {
+    fn read(&self, data: &Data, _: &Means<'_>) -> Result<Source, DataError> {
+        read(data, path_of(data)?)
+    }
+
+    fn labelled(&self, path: &Path, _: &Data, profile: &Profile) -> Result<Split, DataError> {
+        labelled_pictures(path, None, profile)
+    }
+}
+
 /// Reads the pictures below `path`: `path/<class>/*`, or `path/train/<class>/*` with `path/test/<class>/*`;
 /// test pictures also from `data.test_path/<class>/*`.
-pub(super) fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
+fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     check_folder(path, "a folder with a folder per class")?;
     let (train_path, test_path) = layout(path, data.test_path.as_deref());
     let train = class_folders(&train_path)?;
@@ -50,7 +62,7 @@ pub(super) fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
 }
 
 /// The pictures below `path`, a folder per class, as a split of the classes of `profile`.
-pub(crate) fn labelled(path: &Path, size: (usize, usize), profile: &Profile) -> Result<Split, DataError> {
+pub(super) fn labelled(path: &Path, size: (usize, usize), profile: &Profile) -> Result<Split, DataError> {
     check_folder(path, "a folder with IDX test files or with a folder of pictures per class")?;
     let split = read_split(class_folders(path)?, &profile.classes, size, "test", &mut Vec::new())?;
     Ok(split.at_levels_of(profile))

@@ -1,4 +1,7 @@
 //! Where examples come from: one module per kind of source.
+//!
+//! A new source is a module with its [`Reader`], its row in [`reader`], and its variant of [`DataSource`], which says what
+//! is known of it before any of it is read.
 
 mod catalog;
 pub(crate) mod csv;
@@ -15,13 +18,66 @@ use std::path::{Path, PathBuf};
 
 use kiln_config::{Data, DataSource};
 
-pub(crate) use catalog::{FASHION_MNIST, KMNIST, MNIST};
+use catalog::{FASHION_MNIST, KMNIST, MNIST};
 pub use catalog::{Published, PublishedFile};
-pub(crate) use digits::ORIGIN as DIGITS_ORIGIN;
-pub(crate) use generated::ORIGIN as GENERATED_ORIGIN;
-pub(crate) use published::{Place, locate, note_path};
+pub(crate) use published::note_path;
 
-use crate::{DataError, Downloads, Fault, FileRecord, Folders, Progress, Shape, Split};
+use crate::{DataError, Downloads, Fault, FileRecord, Folders, Framing, Profile, Progress, Shape, Split};
+
+/// How a kind of source is read.
+pub(crate) trait Reader {
+    /// Who made the data, and its licence; none for the user's own data.
+    fn origin(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Where it is.
+    fn place(&self, data: &Data, _folders: &Folders) -> Place {
+        Place { path: data.path.clone(), missing_bytes: 0 }
+    }
+
+    /// Reads all of it.
+    fn read(&self, data: &Data, means: &Means<'_>) -> Result<Source, DataError>;
+
+    /// Reads labelled examples at `path` to test a network on; see [`labelled`](crate::labelled).
+    fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError>;
+
+    /// How a user's picture is fitted to the size of the training pictures.
+    fn framing(&self) -> Framing {
+        Framing::Resize
+    }
+}
+
+/// The reader of each source.
+pub(crate) fn reader(source: DataSource) -> &'static dyn Reader {
+    match source {
+        DataSource::Digits => &digits::Digits,
+        DataSource::Mnist => &MNIST,
+        DataSource::FashionMnist => &FASHION_MNIST,
+        DataSource::Kmnist => &KMNIST,
+        DataSource::Idx => &idx_folder::IdxFolder,
+        DataSource::Csv => &csv::Csv,
+        DataSource::ImageFolder => &image_folder::ImageFolder,
+        DataSource::Moons | DataSource::Spirals | DataSource::NoisyFeatures => &generated::Generated,
+    }
+}
+
+/// What a source may need to get at its data.
+#[derive(Clone, Copy)]
+pub(crate) struct Means<'a> {
+    pub(crate) folders: &'a Folders,
+    pub(crate) downloads: &'a Downloads,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+/// Where a source's data is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The folder or file where it is, or the folder that it would be downloaded to; none if embedded.
+    pub(crate) path: Option<PathBuf>,
+    /// Bytes that would have to be downloaded; zero if it is here.
+    pub(crate) missing_bytes: u64,
+}
 
 /// All that a source has, before any of it is selected or held out.
 #[derive(Debug)]
@@ -35,55 +91,27 @@ pub(crate) struct Source {
     pub(crate) files: Vec<FileRecord>,
 }
 
-/// Reads all of the source that `data` names.
-pub(crate) fn read(
-    data: &Data,
-    folders: &Folders,
-    downloads: &Downloads,
-    progress: &dyn Progress,
-) -> Result<Source, DataError> {
-    if let Some(set) = published(data.source) {
-        return published::read(set, data.path.as_deref(), folders, downloads, progress);
-    }
-    match data.source {
-        DataSource::Idx => idx_folder::read(path_of(data, "idx", "a folder with the four IDX files")?),
-        DataSource::Csv => csv::read(data, path_of(data, "csv", "a csv file")?),
-        DataSource::ImageFolder => {
-            image_folder::read(data, path_of(data, "image-folder", "a folder with a folder per class")?)
-        }
-        source => Ok(generated_name(source).map_or_else(digits::read, |name| generated::read(data, name))),
-    }
-}
-
-/// The name of a source that is generated.
-pub(crate) fn generated_name(source: DataSource) -> Option<&'static str> {
-    match source {
-        DataSource::Moons => Some("moons"),
-        DataSource::Spirals => Some("spirals"),
-        DataSource::NoisyFeatures => Some("noisy-features"),
-        _ => None,
-    }
-}
-
-/// The published data set that `source` names, if it names one.
-pub(crate) fn published(source: DataSource) -> Option<&'static Published> {
-    match source {
-        DataSource::Mnist => Some(&MNIST),
-        DataSource::FashionMnist => Some(&FASHION_MNIST),
-        DataSource::Kmnist => Some(&KMNIST),
-        _ => None,
-    }
-}
-
 /// `data.path`, which this source cannot do without.
-fn path_of<'a>(data: &'a Data, source: &str, what: &str) -> Result<&'a Path, DataError> {
+fn path_of(data: &Data) -> Result<&Path, DataError> {
     data.path.as_deref().ok_or_else(|| {
-        let fault = Fault::in_key("data.path", what, "nothing");
-        DataError::unfit(
-            "no path to the data",
-            fault.remedy(format!("source \"{source}\" reads the user's own data: set data.path")),
-        )
+        let needed = data.source.facts().path.unwrap_or("a path");
+        let fault = Fault::in_key("data.path", needed, "nothing");
+        let remedy = format!("source {:?} reads the user's own data: set data.path", data.source.name());
+        DataError::unfit("no path to the data", fault.remedy(remedy))
     })
+}
+
+/// Labelled pictures at `path`: IDX test files, whose numbers mean `names` or themselves, or a folder per class.
+fn labelled_pictures(path: &Path, names: Option<&[&str]>, profile: &Profile) -> Result<Split, DataError> {
+    let Shape::Image { height, width } = profile.shape else { return Err(not_pictures(path)) };
+    match idx_folder::find_test(path) {
+        Some(files) => idx_folder::labelled(files, (height, width), names, profile),
+        None => image_folder::labelled(path, (height, width), profile),
+    }
+}
+
+fn not_pictures(path: &Path) -> DataError {
+    DataError::unfit("missing data", Fault::new(path, "the columns of a table", "pictures"))
 }
 
 /// An error if `folder` is not a folder.

@@ -2,61 +2,66 @@
 
 use std::path::{Path, PathBuf};
 
+use kiln_config::Data;
 use kiln_files::sha256_hex;
 
 use super::{
-    Published, PublishedFile, Source, check_folder,
+    Means, Place, Published, PublishedFile, Reader, Source, check_folder,
     idx::Idx,
     idx_folder::{self, FILE_NAMES},
+    labelled_pictures,
 };
-use crate::{DataError, Downloads, Fault, Folders, Progress, data_file::DataFile};
+use crate::{DataError, Fault, Folders, Framing, Profile, Split, data_file::DataFile};
 
-/// Reads `set` from `path` if that is given, else from the data folder or the cache, downloading what is
-/// missing there.
-pub(super) fn read(
-    set: &Published,
-    path: Option<&Path>,
-    folders: &Folders,
-    downloads: &Downloads,
-    progress: &dyn Progress,
-) -> Result<Source, DataError> {
-    let folder = match (path, locate(set, path, folders)) {
-        (_, Place::Complete(folder)) => folder,
-        (Some(path), Place::Incomplete(folder)) => return Err(incomplete(path, &folder)),
-        (None, Place::Incomplete(folder)) => {
-            downloads.fetch(set, &folder, progress)?;
-            folder
-        }
-    };
-    let files = present_files(&folder);
-    let files = files.into_iter().collect::<Option<Vec<_>>>().and_then(|files| files.try_into().ok());
-    let four = idx_folder::read_four(files.ok_or_else(|| incomplete(&folder, &folder))?)?;
-    for (published, (file, idx)) in set.files.iter().zip(&four) {
-        check(set, published, file, idx)?;
+impl Reader for Published {
+    fn origin(&self) -> Option<&'static str> {
+        Some(self.origin)
     }
-    idx_folder::assemble(set.name, set.classes.map(str::to_owned).to_vec(), four)
+
+    fn place(&self, data: &Data, folders: &Folders) -> Place {
+        let (folder, is_complete) = locate(self, data.path.as_deref(), folders);
+        // Nothing is downloaded into a folder that the user names.
+        let is_here = is_complete || data.path.is_some();
+        let missing_bytes = if is_here { 0 } else { self.files.iter().map(|file| file.gzip_bytes).sum() };
+        Place { path: Some(folder), missing_bytes }
+    }
+
+    fn read(&self, data: &Data, means: &Means<'_>) -> Result<Source, DataError> {
+        let (folder, is_complete) = locate(self, data.path.as_deref(), means.folders);
+        match &data.path {
+            _ if is_complete => {}
+            Some(path) => return Err(incomplete(path, &folder)),
+            None => means.downloads.fetch(self, &folder, means.progress)?,
+        }
+        let files = present_files(&folder).into_iter().collect::<Option<Vec<_>>>();
+        let files = files.and_then(|files| files.try_into().ok());
+        let four = idx_folder::read_four(files.ok_or_else(|| incomplete(&folder, &folder))?)?;
+        for (published, (file, idx)) in self.files.iter().zip(&four) {
+            check(self, published, file, idx)?;
+        }
+        idx_folder::assemble(self.name, self.classes.map(str::to_owned).to_vec(), four)
+    }
+
+    fn labelled(&self, path: &Path, _: &Data, profile: &Profile) -> Result<Split, DataError> {
+        labelled_pictures(path, Some(&self.classes), profile)
+    }
+
+    fn framing(&self) -> Framing {
+        self.framing
+    }
 }
 
-/// Where a published data set is, or where it would be downloaded to.
-pub(crate) enum Place {
-    /// A folder with all four files.
-    Complete(PathBuf),
-    /// The folder that they belong in.
-    Incomplete(PathBuf),
-}
-
-/// Looks for `set` in `path`, or else in the data folder, or else in the cache; in each, a folder of the
-/// set's name goes first.
-pub(crate) fn locate(set: &Published, path: Option<&Path>, folders: &Folders) -> Place {
+/// Looks for all files of `set` in `path`, or else in the data folder, or else in the cache; in each, a folder of the
+/// set's name goes first. Gives the folder that they are in, or belong in, and whether they are.
+fn locate(set: &Published, path: Option<&Path>, folders: &Folders) -> (PathBuf, bool) {
     let root = path.or(folders.data_dir.as_deref());
     let (named, direct) = match root {
         Some(root) => (root.join(set.name), Some(root.to_path_buf())),
         None => (folders.cache.join(set.name), None),
     };
-    std::iter::once(&named)
-        .chain(&direct)
-        .find(|folder| present_files(folder).iter().all(Option::is_some))
-        .map_or_else(|| Place::Incomplete(named.clone()), |folder| Place::Complete(folder.clone()))
+    let is_complete = |folder: &&PathBuf| present_files(folder).iter().all(Option::is_some);
+    let found = std::iter::once(&named).chain(&direct).find(is_complete).cloned();
+    found.map_or((named, false), |folder| (folder, true))
 }
 
 /// The four files of `folder`, as far as they are there.
@@ -121,7 +126,7 @@ fn noted_hash(path: &Path) -> Option<String> {
 mod tests {
     use super::*;
     use crate::{
-        NoProgress,
+        Downloads, NoProgress,
         source::{KMNIST, MNIST, idx},
     };
 
@@ -137,10 +142,8 @@ mod tests {
     }
 
     fn found(set: &Published, path: Option<&Path>, folders: &Folders) -> (bool, PathBuf) {
-        match locate(set, path, folders) {
-            Place::Complete(folder) => (true, folder),
-            Place::Incomplete(folder) => (false, folder),
-        }
+        let (folder, is_complete) = locate(set, path, folders);
+        (is_complete, folder)
     }
 
     #[test]
@@ -161,9 +164,10 @@ mod tests {
     #[test]
     fn nothing_is_downloaded_into_a_path_that_the_user_names() {
         let root = tempfile::tempdir().unwrap();
-        let path = Some(root.path());
-        let error =
-            read(&MNIST, path, &folders(root.path()), &Downloads::default(), &NoProgress).unwrap_err();
+        let data = Data { path: Some(root.path().to_owned()), ..Data::default() };
+        let means =
+            Means { folders: &folders(root.path()), downloads: &Downloads::default(), progress: &NoProgress };
+        let error = MNIST.read(&data, &means).unwrap_err();
         assert!(
             error.to_string().contains("no train-images-idx3-ubyte, no train-labels-idx1-ubyte"),
             "{error}"

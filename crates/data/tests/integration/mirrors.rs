@@ -9,7 +9,8 @@ use std::{
 
 use kiln_config::{Data, DataSource};
 use kiln_data::{
-    DataError, Downloads, Folders, NoProgress, Progress, Published, PublishedFile, Timeouts, load_with,
+    DataError, Downloads, Folders, Framing, NoProgress, Progress, Published, PublishedFile, Timeouts,
+    load_with,
 };
 
 use crate::{
@@ -52,7 +53,14 @@ fn fixture() -> Fixture {
         bytes: plain[index].len() as u64,
         sha256: Some(hash(&plain[index])),
     });
-    let set = Published { name: "made-up", origin: "", classes: ["x"; 10], mirrors: &[], files };
+    let set = Published {
+        name: "made-up",
+        origin: "",
+        classes: ["x"; 10],
+        framing: Framing::Resize,
+        mirrors: &[],
+        files,
+    };
     let files = NAMES.iter().map(|name| format!("{name}.gz")).zip(compressed).collect();
     Fixture { set, files, plain, folder: tempfile::tempdir().unwrap() }
 }

@@ -1,7 +1,7 @@
 //! The run under examination: its log, sorted, and what follows from it in one step.
 
 use kiln_artifacts::{MetricRow, Scope};
-use kiln_config::{DataSource, Experiment};
+use kiln_config::Experiment;
 
 use super::Severity;
 use crate::Metrics;
@@ -74,7 +74,7 @@ impl<'a> Case<'a> {
             let most = test.classes.iter().map(|class| class.support).max()?;
             (test.examples > 0).then(|| most as f64 / test.examples as f64)
         });
-        majority.or_else(|| Some(1.0 / class_count(self.experiment)? as f64))
+        majority.or_else(|| Some(1.0 / self.experiment.data.class_count()? as f64))
     }
 
     /// How much of the way from chance to perfection the training accuracy went: 0 at chance, 1 at the end.
@@ -140,18 +140,10 @@ fn numbered(layer: &str) -> Option<(&str, usize)> {
     Some((prefix, number.parse().ok()?))
 }
 
-fn class_count(experiment: &Experiment) -> Option<usize> {
-    let data = &experiment.data;
-    match data.source {
-        _ if !data.classes.is_empty() => Some(data.classes.len()),
-        DataSource::Digits | DataSource::Mnist | DataSource::FashionMnist | DataSource::Kmnist => Some(10),
-        DataSource::Moons | DataSource::Spirals | DataSource::NoisyFeatures => Some(2),
-        DataSource::Idx | DataSource::Csv | DataSource::ImageFolder => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use kiln_config::DataSource;
+
     use super::super::test_log::{TestLog, test_metrics};
     use super::*;
 
