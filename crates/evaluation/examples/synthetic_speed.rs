@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let metrics = &evaluation.metrics;
     let mut out = stdout();
     writeln!(out, "{examples} examples of {classes} classes, {} read back", read.len())?;
-    writeln!(out, "accuracy {} macro_auc {:?}", metrics.accuracy, metrics.curves.macro_auc)?;
+    writeln!(out, "accuracy {} macro_auc {:?}", metrics.accuracy(), metrics.figure("macro_auc"))?;
     writeln!(out, "intervals {:?}", metrics.intervals)?;
     writeln!(out, "evaluated and written in {written:.2?}, plots and report in {reported:.2?}")?;
     writeln!(out, "read back in {read_back:.2?}")?;

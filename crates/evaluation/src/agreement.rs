@@ -1,7 +1,7 @@
 //! How far predictions agree with the truth beyond what chance gives.
 
 use crate::confusion::ClassCounts;
-use crate::undefined::{Figure, Reason};
+use crate::undefined::{Defined, Reason};
 
 /// Sums over the confusion matrix from which kappa and the correlation follow, without rounding.
 struct Sums {
@@ -30,7 +30,7 @@ impl Sums {
 
 /// Cohen's kappa (Cohen 1960; `sklearn.metrics.cohen_kappa_score`), in [-1, 1]: 0 for chance, 1 for perfect
 /// agreement.
-pub(crate) fn cohen_kappa(counts: &[ClassCounts]) -> Figure {
+pub(crate) fn cohen_kappa(counts: &[ClassCounts]) -> Defined {
     let Sums { examples, correct, chance, .. } = Sums::new(counts);
     let expected_errors = examples * examples - chance;
     if expected_errors == 0 {
@@ -42,7 +42,7 @@ pub(crate) fn cohen_kappa(counts: &[ClassCounts]) -> Figure {
 /// The correlation of Matthews for several classes (Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`), in
 /// [-1, 1]. Where all examples or all predictions are of one class it is 0 / 0, for which scikit-learn gives
 /// 0.
-pub(crate) fn matthews_correlation(counts: &[ClassCounts]) -> Figure {
+pub(crate) fn matthews_correlation(counts: &[ClassCounts]) -> Defined {
     let Sums { examples, correct, chance, truth, predicted } = Sums::new(counts);
     let square = examples * examples;
     if square == truth {

@@ -1,14 +1,15 @@
 //! How far the headline figures would move with other examples of the same kind.
 
+use std::collections::BTreeMap;
+
 use kiln_config::random::{Purpose, Stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::Predictions;
-use crate::class_scores::ClassScores;
-use crate::confusion::ClassCounts;
+use crate::figures::FIGURES;
 use crate::ranking::{Ranking, ResampledOrder};
-use crate::undefined::{Figure, Reason, macro_mean};
+use crate::resample::Resample;
 
 /// The share of resamples that an interval spans.
 const LEVEL: f64 = 0.95;
@@ -41,23 +42,17 @@ pub struct Intervals {
     pub resamples: usize,
     /// The seed of the draws.
     pub seed: u64,
-    /// The mean loss.
-    pub loss: Option<Interval>,
-    /// The accuracy.
-    pub accuracy: Option<Interval>,
-    /// The mean F1 over classes.
-    pub macro_f1: Option<Interval>,
-    /// The mean area under the classes' ROC curves.
-    pub macro_auc: Option<Interval>,
+    /// The figures that have one, by key.
+    #[serde(flatten)]
+    pub figures: BTreeMap<String, Option<Interval>>,
 }
 
-/// The headline figures of one resample.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Headline {
-    loss: f64,
-    accuracy: f64,
-    macro_f1: f64,
-    macro_auc: f64,
+impl Intervals {
+    /// The interval of a figure, if it has one.
+    #[must_use]
+    pub fn of(&self, key: &str) -> Option<Interval> {
+        self.figures.get(key).copied().flatten()
+    }
 }
 
 /// The resamples of one set of predictions.
@@ -72,73 +67,38 @@ impl<'a> Bootstrap<'a> {
         Self { predictions, orders: rankings.par_iter().map(Ranking::resampled_order).collect() }
     }
 
-    /// The figures of `wanted` resamples, or of as many as the examples allow. Each is drawn from a stream
-    /// of its own, so that they do not depend on the number of threads.
-    pub(crate) fn draw(&self, seed: u64, wanted: usize) -> Vec<Headline> {
+    /// The figures that have intervals, in their order in the registry, of `wanted` resamples or of as many as the
+    /// examples allow. Each is drawn from a stream of its own, so that they do not depend on the number of threads.
+    pub(crate) fn draw(&self, seed: u64, wanted: usize) -> Vec<Vec<f64>> {
         let examples = self.predictions.len();
         let resample = |copies: &mut Vec<u8>, resample: usize| {
             draw_copies(copies, &mut Stream::new(seed, Purpose::Sampling, &[resample as u64]));
-            self.headline(copies)
+            let resample = Resample::new(self.predictions, &self.orders, copies);
+            resampled().map(|(_, of)| of(&resample)).collect()
         };
         let resamples = affordable(wanted, examples, self.predictions.class_count());
         (0..resamples).into_par_iter().map_init(|| vec![0; examples], resample).collect()
     }
-
-    fn headline(&self, copies: &[u8]) -> Headline {
-        let counts = self.class_counts(copies);
-        let f1: Vec<Figure> = counts.iter().map(|counts| ClassScores::new(counts).f1).collect();
-        let hits: u64 = counts.iter().map(|counts| counts.hits).sum();
-        let examples: u64 = counts.iter().map(|counts| counts.support).sum();
-        let areas = self.orders.iter().map(|order| order.area(copies).ok_or(Reason::NoClassDefined));
-        Headline {
-            loss: self.loss(copies),
-            accuracy: hits as f64 / examples as f64,
-            macro_f1: macro_mean(&f1).unwrap_or(f64::NAN),
-            macro_auc: macro_mean(&areas.collect::<Vec<_>>()).unwrap_or(f64::NAN),
-        }
-    }
-
-    fn class_counts(&self, copies: &[u8]) -> Vec<ClassCounts> {
-        let mut counts = vec![ClassCounts::default(); self.predictions.class_count()];
-        let classes = self.predictions.truth().iter().zip(self.predictions.predicted());
-        for ((&truth, &predicted), &copies) in classes.zip(copies) {
-            let copies = u64::from(copies);
-            counts[truth as usize].support += copies;
-            counts[predicted as usize].predicted += copies;
-            counts[truth as usize].hits += if truth == predicted { copies } else { 0 };
-        }
-        counts
-    }
-
-    fn loss(&self, copies: &[u8]) -> f64 {
-        let weigh = |values: &[f64]| -> f64 {
-            values.iter().zip(copies).map(|(value, &copies)| value * f64::from(copies)).sum()
-        };
-        let examples = || copies.iter().copied().map(f64::from).sum();
-        weigh(self.predictions.loss()) / self.predictions.weights().map_or_else(examples, weigh)
-    }
 }
 
-/// The interval of the figures that `of` takes from each resample.
-fn interval(headlines: &[Headline], of: fn(&Headline) -> f64) -> Option<Interval> {
-    let mut values: Vec<f64> = headlines.iter().map(of).filter(|value| value.is_finite()).collect();
+/// The figures that have intervals, each with how it is computed over a resample.
+fn resampled() -> impl Iterator<Item = (&'static str, fn(&Resample<'_>) -> f64)> {
+    FIGURES.iter().filter_map(|figure| Some((figure.key, figure.of_resample?)))
+}
+
+/// The interval of figure number `index`.
+fn interval(draws: &[Vec<f64>], index: usize) -> Option<Interval> {
+    let mut values: Vec<f64> =
+        draws.iter().map(|draw| draw[index]).filter(|value| value.is_finite()).collect();
     values.sort_unstable_by(f64::total_cmp);
     let outside = (1.0 - LEVEL) / 2.0;
     Some(Interval { lower: quantile(&values, outside)?, upper: quantile(&values, 1.0 - outside)? })
 }
 
-/// The intervals that `headlines` give; null where a figure is undefined in all of them.
-pub(crate) fn intervals(headlines: &[Headline], seed: u64) -> Intervals {
-    let interval = |of| interval(headlines, of);
-    Intervals {
-        level: LEVEL,
-        resamples: headlines.len(),
-        seed,
-        loss: interval(|figures| figures.loss),
-        accuracy: interval(|figures| figures.accuracy),
-        macro_f1: interval(|figures| figures.macro_f1),
-        macro_auc: interval(|figures| figures.macro_auc),
-    }
+/// The intervals that `draws` give; null where a figure is undefined in all of them.
+pub(crate) fn intervals(draws: &[Vec<f64>], seed: u64) -> Intervals {
+    let figures = resampled().enumerate().map(|(index, (key, _))| (key.to_owned(), interval(draws, index)));
+    Intervals { level: LEVEL, resamples: draws.len(), seed, figures: figures.collect() }
 }
 
 fn affordable(wanted: usize, examples: usize, classes: usize) -> usize {
@@ -185,20 +145,20 @@ mod tests {
         Predictions::new(names, truth, predicted, rows, loss).unwrap()
     }
 
-    fn headlines(predictions: &Predictions, seed: u64, wanted: usize) -> Vec<Headline> {
+    fn draws(predictions: &Predictions, seed: u64, wanted: usize) -> Vec<Vec<f64>> {
         let rankings: Vec<Ranking> = (0..2).map(|class| Ranking::of_class(predictions, class)).collect();
         Bootstrap::new(predictions, &rankings).draw(seed, wanted)
     }
 
     #[test]
     fn an_accuracy_has_the_interval_of_the_binomial_distribution() {
-        let drawn = intervals(&headlines(&predictions(1000), 42, 2000), 42);
-        let Interval { lower, upper } = drawn.accuracy.unwrap();
+        let drawn = intervals(&draws(&predictions(1000), 42, 2000), 42);
+        let Interval { lower, upper } = drawn.of("accuracy").unwrap();
         let half = 1.96 * (0.8 * 0.2 / 1000.0_f64).sqrt();
         assert!((lower - (0.8 - half)).abs() < 0.004 && (upper - (0.8 + half)).abs() < 0.004, "{drawn:?}");
-        let loss = drawn.loss.unwrap();
+        let loss = drawn.of("loss").unwrap();
         assert!((loss.lower - (1.0 - upper)).abs() < 1e-12 && (loss.upper - (1.0 - lower)).abs() < 1e-12);
-        for interval in [drawn.macro_f1.unwrap(), drawn.macro_auc.unwrap()] {
+        for interval in ["macro_f1", "macro_auc"].map(|key| drawn.of(key).unwrap()) {
             assert!(interval.lower < 0.8 && 0.8 < interval.upper, "{interval:?}");
         }
     }
@@ -208,10 +168,10 @@ mod tests {
         let predictions = predictions(300);
         let on = |threads: usize, seed: u64| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| intervals(&headlines(&predictions, seed, 100), seed))
+            pool.install(|| intervals(&draws(&predictions, seed, 100), seed))
         };
         assert_eq!(on(1, 7), on(3, 7));
-        assert_ne!(on(1, 7).accuracy, on(1, 8).accuracy);
+        assert_ne!(on(1, 7).of("accuracy"), on(1, 8).of("accuracy"));
     }
 
     #[test]

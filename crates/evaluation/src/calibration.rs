@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Predictions;
 use crate::sum::{Sum, sum};
-use crate::undefined::{Figure, Reason};
+use crate::undefined::{Defined, Reason};
 
 /// Bins of equal width (Guo et al. 2017, "On calibration of modern neural networks").
 const BINS: usize = 15;
@@ -53,7 +53,7 @@ pub(crate) fn reliability(predictions: &Predictions) -> Option<Vec<ReliabilityBi
 
 /// The expected calibration error, in [0, 1]: the mean distance of confidence and accuracy over bins, each
 /// weighted by its examples (Naeini et al. 2015; Guo et al. 2017).
-pub(crate) fn expected_calibration_error(bins: Option<&[ReliabilityBin]>) -> Figure {
+pub(crate) fn expected_calibration_error(bins: Option<&[ReliabilityBin]>) -> Defined {
     let bins = bins.ok_or(Reason::NotFinite)?;
     let examples: u64 = bins.iter().map(|bin| bin.examples).sum();
     let gap = |bin: &ReliabilityBin| Some((bin.accuracy? - bin.confidence?).abs() * bin.examples as f64);

@@ -1,18 +1,18 @@
 //! Precision, recall and F1 of each class, and their means.
 
 use crate::confusion::ClassCounts;
-use crate::undefined::{Figure, Reason};
+use crate::undefined::{Defined, Reason};
 
 /// Precision, recall and F1 of a class as `sklearn.metrics.precision_recall_fscore_support` defines them
 /// with `zero_division=nan`: what is 0 / 0 has no value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ClassScores {
     /// The share of those predicted to be of the class that are.
-    pub(crate) precision: Figure,
+    pub(crate) precision: Defined,
     /// The share of the class that is predicted to be of it.
-    pub(crate) recall: Figure,
+    pub(crate) recall: Defined,
     /// The harmonic mean of both: 2 hits / (examples + predicted).
-    pub(crate) f1: Figure,
+    pub(crate) f1: Defined,
 }
 
 impl ClassScores {
@@ -27,7 +27,7 @@ impl ClassScores {
 }
 
 /// `part / whole`, or `reason` where that is 0 / 0.
-pub(crate) fn ratio(part: u64, whole: u64, reason: Reason) -> Figure {
+pub(crate) fn ratio(part: u64, whole: u64, reason: Reason) -> Defined {
     if whole == 0 { Err(reason) } else { Ok(part as f64 / whole as f64) }
 }
 

@@ -4,7 +4,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::class_scores::{ClassScores, ratio};
 use crate::confusion::Confusion;
-use crate::undefined::{Figure, Reason, macro_mean, weighted_mean};
+use crate::undefined::{Defined, Reason, macro_mean, weighted_mean};
 
 /// Precision, recall, F1 and support of each class with their means, as
 /// `sklearn.metrics.classification_report` gives them with `zero_division=nan`: what is 0 / 0 is `nan`, and
@@ -50,7 +50,7 @@ impl ClassificationReport {
         let rows = confusion.classes.iter().zip(&scores).zip(&support);
         let accuracy = ratio(confusion.correct(), confusion.total(), Reason::NoExamples);
         let total = confusion.total();
-        let weighted = |values: &[Figure]| weighted_mean(values, &support);
+        let weighted = |values: &[Defined]| weighted_mean(values, &support);
         Self {
             classes: rows.map(|((name, scores), &support)| ReportRow::new(name, *scores, support)).collect(),
             accuracy: accuracy.unwrap_or(f64::NAN),
@@ -89,8 +89,8 @@ impl ReportRow {
 }
 
 /// The mean of each score over classes.
-fn average(scores: &[ClassScores], mean: impl Fn(&[Figure]) -> Figure) -> ClassScores {
-    let of = |score: fn(&ClassScores) -> Figure| mean(&scores.iter().map(score).collect::<Vec<_>>());
+fn average(scores: &[ClassScores], mean: impl Fn(&[Defined]) -> Defined) -> ClassScores {
+    let of = |score: fn(&ClassScores) -> Defined| mean(&scores.iter().map(score).collect::<Vec<_>>());
     ClassScores {
         precision: of(|scores| scores.precision),
         recall: of(|scores| scores.recall),

@@ -5,11 +5,10 @@ use serde::Serialize;
 
 use crate::Predictions;
 use crate::average_roc::average_roc;
-use crate::metrics::CurveFigures;
 use crate::precision_recall::PrecisionRecallCurve;
 use crate::ranking::Ranking;
 use crate::roc::RocCurve;
-use crate::undefined::{Figure, Ledger, Reason};
+use crate::undefined::{Defined, Reason};
 use kiln_files::csv_cell;
 
 /// The ROC curves: each class against the rest, and two averages. None where a curve is undefined.
@@ -65,31 +64,28 @@ impl Curves {
     }
 
     /// The area under each class's ROC curve.
-    pub(crate) fn areas(&self) -> Vec<Figure> {
+    pub(crate) fn areas(&self) -> Vec<Defined> {
         self.roc.iter().map(area).collect()
     }
 
     /// The average precision of each class.
-    pub(crate) fn average_precisions(&self) -> Vec<Figure> {
+    pub(crate) fn average_precisions(&self) -> Vec<Defined> {
         self.precision_recall.iter().map(average_precision).collect()
     }
 
-    pub(crate) fn figures(&self, support: &[u64], ledger: &mut Ledger) -> CurveFigures {
-        let (areas, precisions) = (self.areas(), self.average_precisions());
-        let micro_precision = average_precision(&self.micro_precision_recall);
-        CurveFigures {
-            macro_auc: ledger.macro_mean("macro_auc", &areas),
-            weighted_auc: ledger.weighted_mean("weighted_auc", &areas, support),
-            micro_auc: ledger.whole("micro_auc", area(&self.micro_roc)),
-            macro_average_roc_auc: ledger.whole("macro_average_roc_auc", area(&self.macro_average)),
-            macro_average_precision: ledger.macro_mean("macro_average_precision", &precisions),
-            weighted_average_precision: ledger.weighted_mean(
-                "weighted_average_precision",
-                &precisions,
-                support,
-            ),
-            micro_average_precision: ledger.whole("micro_average_precision", micro_precision),
-        }
+    /// The area under the ROC curve of all probabilities pooled.
+    pub(crate) fn micro_area(&self) -> Defined {
+        area(&self.micro_roc)
+    }
+
+    /// The area under the mean of the classes' ROC curves.
+    pub(crate) fn average_area(&self) -> Defined {
+        area(&self.macro_average)
+    }
+
+    /// The average precision of all probabilities pooled.
+    pub(crate) fn micro_average_precision(&self) -> Defined {
+        average_precision(&self.micro_precision_recall)
     }
 
     pub(crate) fn into_defined(self) -> (RocCurves, PrecisionRecallCurves) {
@@ -106,11 +102,11 @@ impl Curves {
     }
 }
 
-fn area(curve: &Result<RocCurve, Reason>) -> Figure {
+fn area(curve: &Result<RocCurve, Reason>) -> Defined {
     curve.as_ref().map(|curve| curve.auc).map_err(|reason| *reason)
 }
 
-fn average_precision(curve: &Result<PrecisionRecallCurve, Reason>) -> Figure {
+fn average_precision(curve: &Result<PrecisionRecallCurve, Reason>) -> Defined {
     curve.as_ref().map(|curve| curve.average_precision).map_err(|reason| *reason)
 }
 

@@ -3,17 +3,16 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::agreement::{cohen_kappa, matthews_correlation};
 use crate::bootstrap::{Bootstrap, intervals};
-use crate::calibration::{expected_calibration_error, reliability};
+use crate::calibration::reliability;
 use crate::class_scores::ClassScores;
 use crate::confusion::ClassCounts;
 use crate::curves::Curves;
-use crate::metrics::{ClassFigures, DropoutActive, LabelFigures, Metrics, ProbabilityFigures};
-use crate::probability_scores::{brier_score, log_loss, mean_loss};
+use crate::figures::{FIGURES, Tables};
+use crate::metrics::{ClassFigures, DropoutActive, Metrics};
 use crate::ranking::Ranking;
 use crate::top_k::top_k_accuracy;
-use crate::undefined::{Figure, Ledger, Reason, finite};
+use crate::undefined::{Ledger, Reason, finite};
 use crate::{
     ClassificationReport, Confusion, EvaluationError, PassFigures, PrecisionRecallCurves, Predictions,
     RocCurves,
@@ -91,58 +90,33 @@ fn metrics(
     let counts = confusion.class_counts();
     let scores: Vec<ClassScores> = counts.iter().map(ClassScores::new).collect();
     let support: Vec<u64> = counts.iter().map(|counts| counts.support).collect();
-    let headlines = bootstrap.draw(settings.seed, settings.resamples);
+    let draws = bootstrap.draw(settings.seed, settings.resamples);
+    let reliability = reliability(predictions);
+    let tables = Tables {
+        predictions,
+        confusion,
+        counts: &counts,
+        scores: &scores,
+        support: &support,
+        curves,
+        reliability: reliability.as_deref(),
+    };
+    let figures = FIGURES.iter().map(|row| (row.key.to_owned(), ledger.whole(row.key, (row.of)(&tables))));
     Metrics {
         examples: predictions.len() as u64,
         checkpoint_step: settings.checkpoint_step,
-        loss: ledger.whole("loss", mean_loss(predictions)),
-        accuracy: confusion.correct() as f64 / confusion.total() as f64,
-        labels: label_figures(&counts, &scores, &support, &mut ledger),
-        curves: curves.figures(&support, &mut ledger),
-        probabilities: probability_figures(predictions, &mut ledger),
+        figures: figures.collect(),
         top_k_accuracy: top_k(predictions, &mut ledger),
         dropout_active: settings.dropout_active.map(|figures| DropoutActive {
-            loss: ledger.whole("dropout_active.loss", finite(figures.loss)),
+            loss: ledger.whole("dropout_active.loss", finite(figures.loss).into()),
             accuracy: figures.accuracy,
         }),
-        intervals: (settings.resamples != 0).then(|| intervals(&headlines, settings.seed)),
+        intervals: (settings.resamples != 0).then(|| intervals(&draws, settings.seed)),
         classes: class_figures(confusion, curves, &counts, &scores, &mut ledger),
-        reliability: reliability(predictions),
+        reliability,
         non_finite_examples: predictions.non_finite() as u64,
         undefined: ledger.undefined,
         partial_means: ledger.partial_means,
-    }
-}
-
-fn label_figures(
-    counts: &[ClassCounts],
-    scores: &[ClassScores],
-    support: &[u64],
-    ledger: &mut Ledger,
-) -> LabelFigures {
-    let of = |score: fn(&ClassScores) -> Figure| scores.iter().map(score).collect::<Vec<Figure>>();
-    let precision = of(|scores| scores.precision);
-    let recall = of(|scores| scores.recall);
-    let f1 = of(|scores| scores.f1);
-    LabelFigures {
-        balanced_accuracy: ledger.macro_mean("balanced_accuracy", &recall),
-        macro_precision: ledger.macro_mean("macro_precision", &precision),
-        macro_recall: ledger.macro_mean("macro_recall", &recall),
-        macro_f1: ledger.macro_mean("macro_f1", &f1),
-        weighted_precision: ledger.weighted_mean("weighted_precision", &precision, support),
-        weighted_recall: ledger.weighted_mean("weighted_recall", &recall, support),
-        weighted_f1: ledger.weighted_mean("weighted_f1", &f1, support),
-        cohen_kappa: ledger.whole("cohen_kappa", cohen_kappa(counts)),
-        mcc: ledger.whole("mcc", matthews_correlation(counts)),
-    }
-}
-
-fn probability_figures(predictions: &Predictions, ledger: &mut Ledger) -> ProbabilityFigures {
-    let ece = expected_calibration_error(reliability(predictions).as_deref());
-    ProbabilityFigures {
-        log_loss: ledger.whole("log_loss", log_loss(predictions)),
-        brier_score: ledger.whole("brier_score", brier_score(predictions)),
-        ece: ledger.whole("ece", ece),
     }
 }
 
@@ -150,7 +124,7 @@ fn top_k(predictions: &Predictions, ledger: &mut Ledger) -> Option<std::collecti
     if predictions.has_all_probabilities() {
         return Some(top_k_accuracy(predictions));
     }
-    ledger.whole("top_k_accuracy", Err(Reason::NotFinite));
+    ledger.whole("top_k_accuracy", Err(Reason::NotFinite).into());
     None
 }
 
@@ -206,11 +180,11 @@ mod tests {
     #[test]
     fn one_class_alone_has_an_accuracy_and_no_curve() {
         let evaluation = evaluate(&predictions(1, &[0, 0], &[1.0, 1.0]));
-        assert_eq!((evaluation.metrics.accuracy, evaluation.metrics.curves.macro_auc), (1.0, None));
+        assert_eq!((evaluation.metrics.accuracy(), evaluation.metrics.figure("macro_auc")), (1.0, None));
         assert_eq!(reason(&evaluation, "auc", Some("0")), "no examples of any other class");
         assert_eq!(reason(&evaluation, "macro_auc", None), "it is undefined for every class");
         assert_eq!(reason(&evaluation, "mcc", None), "all examples are of one class");
-        assert_eq!(evaluation.metrics.intervals.unwrap().macro_auc, None);
+        assert_eq!(evaluation.metrics.intervals.unwrap().of("macro_auc"), None);
     }
 
     #[test]
@@ -220,7 +194,7 @@ mod tests {
         assert_eq!(reason(&evaluation, "auc", Some("2")), "no examples of this class");
         assert_eq!(reason(&evaluation, "recall", Some("2")), "no examples of this class");
         assert_eq!(reason(&evaluation, "precision", Some("1")), "this class is never predicted");
-        assert_eq!(evaluation.metrics.curves.macro_auc, Some(1.0));
+        assert_eq!(evaluation.metrics.figure("macro_auc"), Some(1.0));
         let partial =
             evaluation.metrics.partial_means.iter().find(|mean| mean.figure == "macro_auc").unwrap();
         assert_eq!((partial.classes, partial.of), (2, 3));
@@ -230,14 +204,14 @@ mod tests {
     fn a_diverged_model_keeps_what_classes_say_and_loses_the_rest() {
         let evaluation = evaluate(&predictions(2, &[0, 1, 0], &[f32::NAN; 6]));
         let metrics = &evaluation.metrics;
-        assert_eq!((metrics.accuracy, metrics.non_finite_examples), (2.0 / 3.0, 3));
-        assert_eq!((metrics.curves.micro_auc, metrics.probabilities.log_loss), (None, None));
+        assert_eq!((metrics.accuracy(), metrics.non_finite_examples), (2.0 / 3.0, 3));
+        assert_eq!((metrics.figure("micro_auc"), metrics.figure("log_loss")), (None, None));
         assert_eq!((metrics.reliability.is_none(), metrics.top_k_accuracy.is_none()), (true, true));
         for figure in ["log_loss", "brier_score", "ece", "macro_auc", "micro_auc", "top_k_accuracy"] {
             let reason = reason(&evaluation, figure, None);
             assert_eq!(reason, "some probabilities or losses are not finite numbers", "{figure}");
         }
         let intervals = metrics.intervals.as_ref().unwrap();
-        assert!(intervals.macro_auc.is_none() && intervals.accuracy.is_some());
+        assert!(intervals.of("macro_auc").is_none() && intervals.of("accuracy").is_some());
     }
 }

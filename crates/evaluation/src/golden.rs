@@ -162,7 +162,7 @@ fn curves_are_scikit_learns() {
         case.assert_all_near("macro fpr", &found.fpr[1..], &macro_average.fpr);
         case.assert_all_near("macro tpr", &found.tpr[1..], &macro_average.tpr);
         case.assert_near("macro curve", Some(found.auc), Some(macro_average.auc));
-        assert_eq!(evaluation.metrics.curves.macro_average_roc_auc, Some(found.auc));
+        assert_eq!(evaluation.metrics.figure("macro_average_roc_auc"), Some(found.auc));
 
         let found = evaluation.precision_recall.classes[*class].as_ref().unwrap();
         let reversed = |values: &[f64]| values.iter().rev().copied().collect::<Vec<f64>>();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::ranking::{Cut, Ranking};
 use crate::sum::Sum;
 use crate::thinning::thin;
-use crate::undefined::{Figure, Reason};
+use crate::undefined::{Defined, Reason};
 
 /// A precision-recall curve with the points of `sklearn.metrics.precision_recall_curve`, in the other order:
 /// recall rises, thresholds fall.
@@ -42,7 +42,7 @@ impl PrecisionRecallCurve {
     }
 }
 
-fn average_precision(ranking: &Ranking) -> Figure {
+fn average_precision(ranking: &Ranking) -> Defined {
     if ranking.positives() == 0 {
         return Err(Reason::NoExamples);
     }

@@ -2,20 +2,20 @@
 
 use crate::Predictions;
 use crate::sum::sum;
-use crate::undefined::{Figure, Reason, finite};
+use crate::undefined::{Defined, Reason, finite};
 
 /// The mean over examples of -ln of the true class's probability, at least 0.
 ///
 /// As `sklearn.metrics.log_loss` does in double precision, probabilities are first clipped to [eps, 1 - eps]
 /// with eps = 2^-52: one that is 0 costs 36.04.
-pub(crate) fn log_loss(predictions: &Predictions) -> Figure {
+pub(crate) fn log_loss(predictions: &Predictions) -> Defined {
     mean(predictions, |truth, row| -f64::from(row[truth]).clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln())
 }
 
 /// The mean over examples of the squared distance between the probabilities and the one-hot truth (Brier
 /// 1950): the sum over all classes, in [0, 2]; for fewer than three classes half of that, in [0, 1], as
 /// `sklearn.metrics.brier_score_loss` has it.
-pub(crate) fn brier_score(predictions: &Predictions) -> Figure {
+pub(crate) fn brier_score(predictions: &Predictions) -> Defined {
     let scale = if predictions.class_count() < 3 { 0.5 } else { 1.0 };
     let distance = |truth: usize, row: &[f32]| {
         let differences = row
@@ -27,7 +27,7 @@ pub(crate) fn brier_score(predictions: &Predictions) -> Figure {
     Ok(scale * mean(predictions, distance)?)
 }
 
-fn mean(predictions: &Predictions, score: impl Fn(usize, &[f32]) -> f64) -> Figure {
+fn mean(predictions: &Predictions, score: impl Fn(usize, &[f32]) -> f64) -> Defined {
     if !predictions.has_all_probabilities() {
         return Err(Reason::NotFinite);
     }
@@ -36,7 +36,7 @@ fn mean(predictions: &Predictions, score: impl Fn(usize, &[f32]) -> f64) -> Figu
 }
 
 /// The mean of the stored losses, each weighted as it was in training.
-pub(crate) fn mean_loss(predictions: &Predictions) -> Figure {
+pub(crate) fn mean_loss(predictions: &Predictions) -> Defined {
     let total = sum(predictions.loss().iter().copied());
     let weight =
         predictions.weights().map_or(predictions.len() as f64, |weights| sum(weights.iter().copied()));

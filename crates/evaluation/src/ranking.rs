@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Predictions;
-use crate::undefined::{Figure, Reason};
+use crate::undefined::{Defined, Reason};
 
 /// Scores from the greatest down, each with whether it belongs to a positive.
 ///
@@ -79,7 +79,7 @@ impl Ranking {
     /// The area under the ROC curve, in [0, 1]: the chance that a positive scores higher than a negative,
     /// ties counting half (Mann and Whitney 1947; `sklearn.metrics.roc_auc_score`). Whole numbers until the
     /// last division.
-    pub(crate) fn area(&self) -> Figure {
+    pub(crate) fn area(&self) -> Defined {
         self.check()?;
         let (mut twice_area, mut before) = (0_u128, (0_u64, 0_u64));
         for Cut { true_positives, false_positives, .. } in self.cuts() {

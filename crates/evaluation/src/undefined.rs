@@ -1,5 +1,6 @@
 //! Figures that have no value, and why.
 
+use crate::figures::Value;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
@@ -48,10 +49,10 @@ pub(crate) enum Reason {
 }
 
 /// A figure, or why there is none.
-pub(crate) type Figure = Result<f64, Reason>;
+pub(crate) type Defined = Result<f64, Reason>;
 
 /// The value if it is finite.
-pub(crate) fn finite(value: f64) -> Figure {
+pub(crate) fn finite(value: f64) -> Defined {
     if value.is_finite() { Ok(value) } else { Err(Reason::NotFinite) }
 }
 
@@ -64,47 +65,31 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// The value of a figure of the whole split.
-    pub(crate) fn whole(&mut self, figure: &str, value: Figure) -> Option<f64> {
-        value.map_err(|reason| self.note(figure, None, reason)).ok()
+    pub(crate) fn whole(&mut self, figure: &str, value: Value) -> Option<f64> {
+        if let Some([classes, of]) = value.classes.filter(|[classes, of]| *classes != 0 && classes != of) {
+            self.partial_means.push(PartialMean { figure: figure.to_owned(), classes, of });
+        }
+        value.value.map_err(|reason| self.note(figure, None, reason)).ok()
     }
 
     /// The value of a figure of one class.
-    pub(crate) fn of_class(&mut self, figure: &str, class: &str, value: Figure) -> Option<f64> {
+    pub(crate) fn of_class(&mut self, figure: &str, class: &str, value: Defined) -> Option<f64> {
         value.map_err(|reason| self.note(figure, Some(class), reason)).ok()
-    }
-
-    /// The mean of `values` over the classes that have one.
-    pub(crate) fn macro_mean(&mut self, figure: &str, values: &[Figure]) -> Option<f64> {
-        self.note_partial(figure, values);
-        self.whole(figure, macro_mean(values))
-    }
-
-    /// The mean of `values`, weighted by `support`, over the classes that have one.
-    pub(crate) fn weighted_mean(&mut self, figure: &str, values: &[Figure], support: &[u64]) -> Option<f64> {
-        self.note_partial(figure, values);
-        self.whole(figure, weighted_mean(values, support))
     }
 
     fn note(&mut self, figure: &str, class: Option<&str>, reason: Reason) {
         let (figure, class) = (figure.to_owned(), class.map(str::to_owned));
         self.undefined.push(Undefined { figure, class, reason: reason.to_string() });
     }
-
-    fn note_partial(&mut self, figure: &str, values: &[Figure]) {
-        let classes = values.iter().flatten().count();
-        if classes != 0 && classes != values.len() {
-            self.partial_means.push(PartialMean { figure: figure.to_owned(), classes, of: values.len() });
-        }
-    }
 }
 
 /// The mean over the classes whose figure is defined.
-pub(crate) fn macro_mean(values: &[Figure]) -> Figure {
+pub(crate) fn macro_mean(values: &[Defined]) -> Defined {
     weighted_mean(values, &vec![1; values.len()])
 }
 
 /// The mean over the classes whose figure is defined, each counting `support` times.
-pub(crate) fn weighted_mean(values: &[Figure], support: &[u64]) -> Figure {
+pub(crate) fn weighted_mean(values: &[Defined], support: &[u64]) -> Defined {
     let defined = || values.iter().zip(support).filter_map(|(value, &weight)| Some((value.ok()?, weight)));
     let total: u64 = defined().map(|(_, weight)| weight).sum();
     if total == 0 {
@@ -114,7 +99,7 @@ pub(crate) fn weighted_mean(values: &[Figure], support: &[u64]) -> Figure {
 }
 
 /// What keeps every class from having a value, where that is one thing.
-fn common_reason(values: &[Figure]) -> Reason {
+fn common_reason(values: &[Defined]) -> Reason {
     if values.contains(&Err(Reason::NotFinite)) { Reason::NotFinite } else { Reason::NoClassDefined }
 }
 
@@ -126,18 +111,20 @@ mod tests {
     fn means_leave_out_what_is_undefined_and_say_so() {
         let mut ledger = Ledger::default();
         let values = [Ok(0.5), Err(Reason::NoExamples), Ok(1.0)];
-        assert_eq!(ledger.macro_mean("macro_auc", &values), Some(0.75));
-        assert_eq!(ledger.weighted_mean("weighted_auc", &values, &[3, 0, 1]), Some(0.625));
+        assert_eq!(macro_mean(&values), Ok(0.75));
+        assert_eq!(weighted_mean(&values, &[3, 0, 1]), Ok(0.625));
+        let counted = |value| Value { value, classes: Some([2, 3]) };
+        assert_eq!(ledger.whole("macro_auc", counted(Ok(0.75))), Some(0.75));
         let partial = PartialMean { figure: "macro_auc".to_owned(), classes: 2, of: 3 };
-        assert_eq!((ledger.partial_means.len(), &ledger.partial_means[0]), (2, &partial));
+        assert_eq!(ledger.partial_means, [partial]);
         assert!(ledger.undefined.is_empty());
     }
 
     #[test]
     fn a_mean_of_nothing_is_undefined() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.macro_mean("macro_auc", &[Err(Reason::NoExamples)]), None);
-        assert_eq!(ledger.whole("loss", finite(f64::NAN)), None);
+        assert_eq!(ledger.whole("macro_auc", macro_mean(&[Err(Reason::NoExamples)]).into()), None);
+        assert_eq!(ledger.whole("loss", finite(f64::NAN).into()), None);
         let reasons: Vec<&str> = ledger.undefined.iter().map(|entry| entry.reason.as_str()).collect();
         let expected =
             ["it is undefined for every class", "some probabilities or losses are not finite numbers"];

@@ -17,7 +17,7 @@
 //! let digits = experiment("configs/digits.toml", &["training.epochs=8", "model.hidden=[32]"])?;
 //! let session = Session::create(&digits, artifacts)?;
 //! let outcome = session.train(perceptron, Options { dashboard: false, ..Options::default() })?;
-//! assert!(outcome.test.expect("the run came to its end").accuracy > 0.8);
+//! assert!(outcome.test.expect("the run came to its end").accuracy() > 0.8);
 //!
 //! let trained = Trained::open(outcome.run, None, perceptron)?;
 //! let answers = trained.predict_values(&[0.0; 64])?;

@@ -248,7 +248,8 @@ impl Session {
         let model = load_model(model, run, &Weights::Marked(experiment.evaluation.ckpt))?;
         let examination = Examination { run, experiment, profile: &profile, device: &backend.device };
         let (evaluation, gallery) = examination.evaluate("test", &data.test, &model)?;
-        let (loss, accuracy) = (evaluation.metrics.loss.unwrap_or(f64::NAN), evaluation.metrics.accuracy);
+        let (loss, accuracy) =
+            (evaluation.metrics.figure("loss").unwrap_or(f64::NAN), evaluation.metrics.accuracy());
         let row = MetricRow::new(
             "test",
             Scope::Epoch,

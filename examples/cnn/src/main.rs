@@ -111,7 +111,7 @@ fn main() -> Result<(), Error> {
 #[expect(clippy::print_stdout, reason = "a program prints its result")]
 fn show(outcome: &kiln::Outcome) {
     if let Some(test) = &outcome.test {
-        println!("test accuracy {:.4}", test.accuracy);
+        println!("test accuracy {:.4}", test.accuracy());
     }
     for finding in &outcome.findings {
         println!("{finding}");

@@ -78,8 +78,8 @@ fn show(run: &Run, name: &str, evaluation: &Evaluation, report: &Path, as_json: 
         return;
     }
     let metrics = &evaluation.metrics;
-    let loss = metrics.loss.map_or_else(|| "undefined".to_owned(), |loss| format!("{loss:.4}"));
-    say(&format!("{name}: loss {loss}  accuracy {:.4}  ({} examples)", metrics.accuracy, metrics.examples));
+    let loss = metrics.figure("loss").map_or_else(|| "undefined".to_owned(), |loss| format!("{loss:.4}"));
+    say(&format!("{name}: loss {loss}  accuracy {:.4}  ({} examples)", metrics.accuracy(), metrics.examples));
     say(&format!("report: {}", report.display()));
     print(evaluation.report.to_text().trim_end());
 }

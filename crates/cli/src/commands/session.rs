@@ -95,8 +95,8 @@ fn view(ui: Ui) -> (bool, Box<dyn Observer>) {
 
 /// The headline figures; a loss that is not finite is NaN.
 fn figures(metrics: &Metrics) -> PassFigures {
-    let loss = metrics.loss.unwrap_or(f64::NAN);
-    PassFigures { loss, accuracy: metrics.accuracy, examples: metrics.examples }
+    let loss = metrics.figure("loss").unwrap_or(f64::NAN);
+    PassFigures { loss, accuracy: metrics.accuracy(), examples: metrics.examples }
 }
 
 /// What came of it, on stderr, in the way that the training was shown.

@@ -69,7 +69,7 @@ fn other(case: &Case<'_>) -> Option<Other> {
         examples: validation_examples(case),
     });
     let validation = validation.filter(|other| other.accuracy.is_finite());
-    let tested = case.test.map(|figures| test("test accuracy", figures.accuracy));
+    let tested = case.test.map(|figures| test("test accuracy", figures.accuracy()));
     let is_precise = |other: &Other| other.scatter() <= GAP;
     match (validation, tested) {
         (Some(validation), Some(tested)) => Some(if is_precise(&validation) { validation } else { tested }),

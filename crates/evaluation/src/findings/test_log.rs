@@ -2,7 +2,7 @@
 
 use kiln_artifacts::{MetricRow, Scope};
 
-use crate::{ClassFigures, CurveFigures, DropoutActive, LabelFigures, Metrics, ProbabilityFigures};
+use crate::{ClassFigures, DropoutActive, Metrics};
 
 /// A metric log in the making; each interval has ten steps.
 #[derive(Default)]
@@ -87,29 +87,7 @@ pub(super) fn test_metrics(accuracy: f64, supports: &[u64], dropout_active: Opti
     Metrics {
         examples: supports.iter().sum(),
         checkpoint_step: None,
-        loss: None,
-        accuracy,
-        labels: LabelFigures {
-            balanced_accuracy: None,
-            macro_precision: None,
-            macro_recall: None,
-            macro_f1: None,
-            weighted_precision: None,
-            weighted_recall: None,
-            weighted_f1: None,
-            cohen_kappa: None,
-            mcc: None,
-        },
-        curves: CurveFigures {
-            macro_auc: None,
-            weighted_auc: None,
-            micro_auc: None,
-            macro_average_roc_auc: None,
-            macro_average_precision: None,
-            weighted_average_precision: None,
-            micro_average_precision: None,
-        },
-        probabilities: ProbabilityFigures { log_loss: None, brier_score: None, ece: None },
+        figures: [("accuracy".to_owned(), Some(accuracy))].into(),
         top_k_accuracy: None,
         dropout_active: dropout_active.map(|accuracy| DropoutActive { loss: None, accuracy }),
         intervals: None,

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::page::Section;
 use super::{Story, figure};
+use crate::figures::{FIGURES, Place};
 use crate::{Metrics, ReportRow};
 
 pub(super) fn section(story: &Story<'_>) -> Section {
@@ -25,8 +26,8 @@ pub(super) fn section(story: &Story<'_>) -> Section {
                     td { (class.support) }
                 }
             }
-            (mean(&report.macro_avg, metrics.curves.macro_auc, metrics.curves.macro_average_precision))
-            (mean(&report.weighted_avg, metrics.curves.weighted_auc, metrics.curves.weighted_average_precision))
+            (mean(&report.macro_avg, metrics.figure("macro_auc"), metrics.figure("macro_average_precision")))
+            (mean(&report.weighted_avg, metrics.figure("weighted_auc"), metrics.figure("weighted_average_precision")))
         } }
         (others(metrics))
         (undefined(metrics))
@@ -51,20 +52,8 @@ fn others(metrics: &Metrics) -> Markup {
     let top_k = metrics.top_k_accuracy.iter().flatten();
     let mut rows: Vec<(String, String)> =
         top_k.map(|(k, value)| (format!("top-{k} accuracy"), figure(Some(*value)))).collect();
-    rows.extend(
-        [
-            ("balanced accuracy", metrics.labels.balanced_accuracy),
-            ("Cohen's kappa", metrics.labels.cohen_kappa),
-            ("Matthews correlation", metrics.labels.mcc),
-            ("log-loss", metrics.probabilities.log_loss),
-            ("Brier score", metrics.probabilities.brier_score),
-            ("expected calibration error", metrics.probabilities.ece),
-            ("micro average AUC", metrics.curves.micro_auc),
-            ("AUC of the average ROC curve", metrics.curves.macro_average_roc_auc),
-            ("micro average precision", metrics.curves.micro_average_precision),
-        ]
-        .map(|(name, value)| (name.to_owned(), figure(value))),
-    );
+    let listed = FIGURES.iter().filter(|row| row.place == Place::List);
+    rows.extend(listed.map(|row| (row.words.to_owned(), figure(metrics.figure(row.key)))));
     html! {
         h3 { "Other figures" }
         table.facts { @for (name, value) in rows { tr { td { (name) } td { (value) } } } }

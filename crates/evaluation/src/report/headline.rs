@@ -5,19 +5,15 @@ use maud::{Markup, html};
 
 use super::{Story, figure};
 use crate::Interval;
+use crate::figures::{FIGURES, Place};
 
 pub(super) fn headline(story: &Story<'_>) -> Markup {
     let metrics = &story.evaluation.metrics;
     let intervals = metrics.intervals.as_ref();
-    let with = |of: fn(&crate::Intervals) -> Option<Interval>| intervals.and_then(of).map(words);
-    let cards = [
-        (figure(Some(metrics.accuracy)), "accuracy", with(|all| all.accuracy)),
-        (figure(metrics.loss), "loss", with(|all| all.loss)),
-        (figure(metrics.labels.macro_f1), "macro F1", with(|all| all.macro_f1)),
-        (figure(metrics.curves.macro_auc), "macro AUC", with(|all| all.macro_auc)),
-        (figure(metrics.probabilities.ece), "expected calibration error", None),
-        (figure(metrics.labels.mcc), "Matthews correlation", None),
-    ];
+    let cards = FIGURES.iter().filter(|row| row.place == Place::Card).map(|row| {
+        let interval = intervals.and_then(|all| all.of(row.key)).map(words);
+        (figure(metrics.figure(row.key)), row.words, interval)
+    });
     html! {
         p.note {
             "Run " (story.run.id()) ", " (story.name) " examples"

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kiln_artifacts::{MetricRow, Run, RunState, Scope};
-use kiln_evaluation::{METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions};
+use kiln_evaluation::{FIGURES, METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions};
 use kiln_files::sha256_hex;
 use serde::Serialize;
 
@@ -140,7 +140,10 @@ impl Outcome {
             self.note("dropout_active_accuracy", Some(active.accuracy));
             self.note("dropout_active_loss", active.loss);
         }
-        self.note("macro_auc", found.curves.macro_auc);
+        // Accuracy and loss are known by the name of their split.
+        for row in FIGURES.iter().filter(|row| !["accuracy", "loss"].contains(&row.key)) {
+            self.note(row.key, found.figure(row.key));
+        }
     }
 
     fn note(&mut self, name: &str, value: Option<f64>) {

@@ -1,6 +1,7 @@
 //! What a study is held to: `[[expect]]`.
 
 use kiln_config::{Located, Problem};
+use kiln_evaluation::FIGURES;
 use serde::Serialize;
 
 use super::file::{ExpectTable, OneOrMore, StudyFile};
@@ -43,8 +44,8 @@ pub enum Claim {
     },
 }
 
-/// The figures that an expectation can name.
-pub(crate) const FIGURES: &[&str] = &[
+/// The figures of a run that are no figures of its predictions.
+const RUN_FIGURES: [&str; 10] = [
     "test_accuracy",
     "test_loss",
     "dropout_active_accuracy",
@@ -53,10 +54,15 @@ pub(crate) const FIGURES: &[&str] = &[
     "train_loss",
     "validation_accuracy",
     "validation_loss",
-    "macro_auc",
     "seconds",
     "parameters",
 ];
+
+/// The figures that an expectation can name.
+fn figures() -> Vec<&'static str> {
+    let of_predictions = FIGURES.iter().map(|row| row.key).filter(|key| !["accuracy", "loss"].contains(key));
+    RUN_FIGURES.into_iter().chain(of_predictions).collect()
+}
 
 /// What each expectation of the file claims.
 pub(super) fn expectations(
@@ -64,7 +70,7 @@ pub(super) fn expectations(
     trials: &[&str],
     problems: &mut Vec<Problem>,
 ) -> Vec<Expectation> {
-    let mut expectations = Vec::new();
+    let (mut expectations, known) = (Vec::new(), figures());
     for (index, table) in file.value.expect.iter().enumerate() {
         let at = format!("expect[{index}]");
         for (key, trial) in [("trial", Some(&table.trial)), ("better_than", table.better_than.as_ref())] {
@@ -72,8 +78,8 @@ pub(super) fn expectations(
                 problems.push(file.unknown_name(&format!("{at}.{key}"), trial, trials));
             }
         }
-        for name in table.figures.keys().filter(|name| !FIGURES.contains(&name.as_str())) {
-            problems.push(file.unknown_name(&format!("{at}.figures"), name, FIGURES));
+        for name in table.figures.keys().filter(|name| !known.contains(&name.as_str())) {
+            problems.push(file.unknown_name(&format!("{at}.figures"), name, &known));
         }
         if !table.figures.is_empty() && table.tolerance.is_none() {
             problems.push(file.problem(&format!("{at}.figures"), "`figures` need a `tolerance`".to_owned()));
@@ -95,8 +101,8 @@ pub(super) fn expectations(
 
 fn claims(table: &ExpectTable) -> Vec<Claim> {
     let tolerance = table.tolerance.unwrap_or_default();
-    let figures = FIGURES.iter().filter_map(|name| table.figures.get_key_value(*name));
-    let figures = figures.map(|(name, &value)| Claim::Figure { name: name.clone(), value, tolerance });
+    let figures =
+        table.figures.iter().map(|(name, &value)| Claim::Figure { name: name.clone(), value, tolerance });
     let verdicts = table.verdict.as_ref().map_or(&[][..], OneOrMore::as_slice);
     let better = table
         .better_than
