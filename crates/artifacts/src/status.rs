@@ -109,12 +109,53 @@ pub struct Status {
     /// What went wrong, when the state is `failed`.
     #[serde(default)]
     pub error: Option<String>,
+    /// What kind of error that was.
+    #[serde(default)]
+    pub failure: Option<RunFailure>,
     /// The process that trains, or last trained, the run.
     #[serde(default)]
     pub pid: Option<u32>,
     /// The machine of that process.
     #[serde(default)]
     pub hostname: Option<String>,
+}
+
+/// The kinds of error that end a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum RunFailure {
+    /// A figure was no finite number any more.
+    NonFinite {
+        /// `loss`, `gradient` or `weights`.
+        figure: String,
+        /// What it became: `NaN`, `inf` or `-inf`.
+        value: String,
+        /// Batches trained on before, plus one.
+        step: u64,
+        /// Epoch, from 1.
+        epoch: u64,
+        /// The first layer where it shows, in words.
+        place: String,
+    },
+    /// Anything else: the message says what.
+    Other,
+}
+
+impl RunFailure {
+    /// The kind of an error of which only the message was kept: "loss became NaN at step 3 (epoch 1): layers.0.weight
+    /// is the first that is not finite. Try ...".
+    fn of_message(message: &str) -> Self {
+        let non_finite = || {
+            let (figure, rest) = message.split_once(" became ")?;
+            let (value, rest) = rest.split_once(" at step ")?;
+            let (step, rest) = rest.split_once(" (epoch ")?;
+            let (epoch, rest) = rest.split_once("): ")?;
+            let place = rest.split(". Try ").next()?.trim_end_matches('.').to_owned();
+            let (step, epoch) = (step.parse().ok()?, epoch.parse().ok()?);
+            Some(Self::NonFinite { figure: figure.to_owned(), value: value.to_owned(), step, epoch, place })
+        };
+        non_finite().unwrap_or(Self::Other)
+    }
 }
 
 impl Status {
@@ -137,6 +178,7 @@ impl Status {
             finished: None,
             elapsed_seconds: 0.0,
             error: None,
+            failure: None,
             pid: Some(process::id()),
             hostname: Some(machine::hostname().to_owned()),
         }
@@ -150,6 +192,7 @@ impl Status {
             stop_reason: None,
             finished: None,
             error: None,
+            failure: None,
             pid: Some(process::id()),
             hostname: Some(machine::hostname().to_owned()),
             ..self
@@ -169,8 +212,11 @@ impl Status {
     /// When the file is missing or malformed.
     pub fn read(path: &Path) -> Result<Self, ArtifactError> {
         let bytes = fs::read(path).map_err(|cause| ArtifactError::io("read", path, cause))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|problem| ArtifactError::malformed(path, Some(problem.line()), problem))
+        let mut status: Self = serde_json::from_slice(&bytes)
+            .map_err(|problem| ArtifactError::malformed(path, Some(problem.line()), problem))?;
+        // Before kinds were kept, the message alone said.
+        status.failure = status.failure.or_else(|| status.error.as_deref().map(RunFailure::of_message));
+        Ok(status)
     }
 
     /// Replaces a `status.json` atomically, with `updated` set to now.
@@ -211,6 +257,7 @@ mod tests {
             test: Some(TestFigures { loss: 0.1, accuracy: 0.9 }),
             weights_sha256: Some("ab".to_owned()),
             error: Some("no space".to_owned()),
+            failure: Some(RunFailure::Other),
             ..Status::running(3, 30).stopped(RunState::Failed, StopReason::Error)
         };
         run.write_status(&status).unwrap();

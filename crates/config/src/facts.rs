@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 
 use crate::DataSource;
-use crate::alternatives::alternatives;
 pub use crate::range::{
     AT_LEAST_0, AT_LEAST_1, FRACTION, GREATEST_COUNT, OPEN_FRACTION, POSITIVE, Range, SHARE, TextRule,
     at_least, between, positive_to,
 };
+use crate::words::listed;
 
 /// Where a schema keeps a field's facts.
 const KEYWORD: &str = "x-kiln";
@@ -233,7 +233,7 @@ impl Condition {
 impl Is {
     pub(crate) fn words(&self) -> String {
         match self {
-            Self::OneOf(names) => alternatives(names.iter().map(|name| format!("{name:?}"))),
+            Self::OneOf(names) => listed(names.iter().map(|name| format!("{name:?}")), "or"),
             Self::Positive => "a value above 0".to_owned(),
             Self::LeftOut => "left out".to_owned(),
             Self::On => "true".to_owned(),

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use crate::alternatives::alternatives;
 use crate::facts::Facts;
+use crate::words::listed;
 
 /// The type of a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +97,7 @@ impl Kind {
             Self::List(element, Some(length)) => format!("a list of {length} {}", element.plural()),
             Self::List(element, None) => format!("a list of {}", element.plural()),
             Self::Either(kinds) if kinds.contains(&Self::Number) => "a number".to_owned(),
-            Self::Either(kinds) => alternatives(kinds.iter().map(Self::words)),
+            Self::Either(kinds) => listed(kinds.iter().map(Self::words), "or"),
             Self::Record(fields) => format!("a table with {}", field_names(fields)),
             Self::Map(_) => "a table".to_owned(),
             Self::Any => "a value".to_owned(),
@@ -136,7 +136,7 @@ impl Kind {
             Self::Text => "texts in quotes".to_owned(),
             Self::Choice(choices) => format!("names out of {}", names(choices)),
             Self::List(element, _) => format!("lists of {}", element.plural()),
-            Self::Either(kinds) => alternatives(kinds.iter().map(Self::plural)),
+            Self::Either(kinds) => listed(kinds.iter().map(Self::plural), "or"),
             Self::Record(fields) => format!("tables with {}", field_names(fields)),
             Self::Map(_) => "tables".to_owned(),
             Self::Any => "values".to_owned(),

@@ -2,7 +2,6 @@
 //!
 //! This crate knows nothing of Burn, and of the file system no more than reading a named file.
 
-mod alternatives;
 mod contradiction;
 mod document;
 mod effect;
@@ -31,6 +30,7 @@ mod sections;
 mod setting;
 mod shown;
 mod value;
+mod words;
 
 pub use document::Document;
 pub use experiment::Experiment;
@@ -53,6 +53,7 @@ pub use sections::{
     Training, Ui,
 };
 pub use shown::shown;
+pub use words::listed;
 
 /// `configs/digits.toml`: the experiment of a bare `kiln train`, which needs no file and no network.
 pub const DIGITS: &str = include_str!("../../../configs/digits.toml");

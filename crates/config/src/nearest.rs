@@ -1,8 +1,8 @@
 //! What a misspelt key, section or name was meant to be.
 
-use crate::alternatives::alternatives;
 use crate::keys::{Key, Keys, split};
 use crate::kind::Choice;
+use crate::words::listed;
 
 /// Similarity from which a suggestion helps more than it misleads, found by trial on the tests' typos.
 const SIMILAR: f64 = 0.8;
@@ -64,7 +64,7 @@ pub(crate) fn question(suggestions: &[impl AsRef<str>]) -> String {
         return String::new();
     }
     let quoted = suggestions.iter().map(|word| format!("`{}`", word.as_ref()));
-    format!("; did you mean {}?", alternatives(quoted))
+    format!("; did you mean {}?", listed(quoted, "or"))
 }
 
 /// Lower case with underscores: `batchSize`, `Batch-Size` and `batch_size` are one word.

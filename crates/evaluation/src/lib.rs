@@ -19,7 +19,6 @@ mod evaluation;
 mod evaluation_files;
 mod examination;
 mod figures;
-mod findings;
 mod gallery;
 #[cfg(test)]
 mod golden;
@@ -56,7 +55,6 @@ pub use evaluation::{Evaluation, EvaluationSettings};
 pub use evaluation_files::{METRICS_FILE, PREDICTIONS_FILE, write_evaluation};
 pub use examination::{Examination, read_profile, write_profile};
 pub use figures::{FIGURES, Figure};
-pub use findings::{Finding, FindingKind, Severity, findings};
 pub use gallery::picture_seen;
 pub use gallery::{GALLERY_FILE, Gallery, GalleryCell, GalleryExample};
 pub use html_page::html_page;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kiln_diagnosis::Tested;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::bootstrap::Intervals;
@@ -41,6 +42,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// What a diagnosis asks of a test.
+    #[must_use]
+    pub fn tested(&self) -> Tested {
+        Tested {
+            accuracy: self.accuracy(),
+            dropout_active_accuracy: self.dropout_active.map(|active| active.accuracy),
+            supports: self.classes.iter().map(|class| class.support).collect(),
+        }
+    }
+
     /// A figure by key; none where it is undefined or there is no such figure.
     #[must_use]
     pub fn figure(&self, key: &str) -> Option<f64> {

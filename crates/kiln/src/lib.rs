@@ -42,7 +42,8 @@ pub use experiment::{config_of, experiment, of_run};
 pub use kiln_artifacts::{Run, RunState, StopReason};
 pub use kiln_config::{Experiment, Resolved};
 pub use kiln_data::{DataSet, Framing, Progress, Split};
-pub use kiln_evaluation::{Evaluation, Finding, Metrics, Predictions, Weights};
+pub use kiln_diagnosis::Finding;
+pub use kiln_evaluation::{Evaluation, Metrics, Predictions, Weights};
 pub use kiln_model::{
     Batch, Classified, Fused, Mlp, Model, ModelError, Pass, Predicted, Probe, StepOutput, Tally,
 };

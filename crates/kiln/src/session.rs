@@ -11,9 +11,9 @@ use kiln_artifacts::{
 use kiln_backend::{Selected, select};
 use kiln_config::{Experiment, Resolved};
 use kiln_data::{DataSet, Folders, NoProgress, Profile, Progress, load};
+use kiln_diagnosis::{Finding, Record, findings};
 use kiln_evaluation::{
-    Examination, Finding, Metrics, Weights, findings, load_model, write_epoch_plots, write_profile,
-    write_report,
+    Examination, Metrics, Weights, load_model, write_epoch_plots, write_profile, write_report,
 };
 use kiln_model::{Fused, Model};
 use kiln_training::{Job, check, check_resumable, is_fused, unfinished_warmup};
@@ -193,7 +193,7 @@ impl Session {
             self.stop(&trained, report)?;
             None
         };
-        let findings = self.findings(test.as_ref(), None)?;
+        let findings = self.findings(test.as_ref())?;
         Ok(Outcome { run: self.run.clone(), trained, test, findings })
     }
 
@@ -227,12 +227,19 @@ impl Session {
         })
     }
 
-    /// What the metric log says against the run; `error` is how it ended, if badly.
+    /// What the metric log says against the run, and how it failed, if it did.
     ///
     /// # Errors
-    /// Where the log cannot be read.
-    pub fn findings(&self, test: Option<&Metrics>, error: Option<&str>) -> Result<Vec<Finding>, Error> {
-        Ok(findings(&self.run.metric_rows()?, test, &self.experiment, error))
+    /// Where the log or the status cannot be read.
+    pub fn findings(&self, test: Option<&Metrics>) -> Result<Vec<Finding>, Error> {
+        let (rows, failure) = (self.run.metric_rows()?, self.run.status()?.failure);
+        let tested = test.map(Metrics::tested);
+        Ok(findings(&Record {
+            rows: &rows,
+            tested: tested.as_ref(),
+            experiment: &self.experiment,
+            failure: failure.as_ref(),
+        }))
     }
 
     /// The test pass, on the checkpoint that `evaluation.ckpt` names.

@@ -6,7 +6,6 @@ use kiln_artifacts::{Machine, Run, Timestamp};
 use kiln_config::{Activation, Experiment};
 use serde::Serialize;
 
-use crate::analysis::{Section, analysis};
 use crate::check::{Check, check};
 use crate::outcome::Outcome;
 use crate::standing::{PairedTest, Standing, of_trial, shared_traces, spread, standings};
@@ -36,8 +35,6 @@ pub struct Findings {
     pub shared_traces: Vec<Vec<String>>,
     /// The expectations, in the file's order.
     pub checks: Vec<Check>,
-    /// What the figures mean, in words.
-    pub analysis: Vec<Section>,
     /// Whether the study was stopped before all trials were done.
     pub was_stopped: bool,
 }
@@ -85,7 +82,7 @@ impl Findings {
         let shared = shared_traces(outcomes, plan.trials.len());
         let shared_traces = shared.into_iter().map(|group| group.into_iter().map(name).collect()).collect();
         let checks = plan.expectations.iter().map(|expectation| check(expectation, &trials)).collect();
-        let mut findings = Self {
+        Self {
             study: plan.name.clone(),
             about: plan.about.clone(),
             kiln: env!("CARGO_PKG_VERSION"),
@@ -96,11 +93,8 @@ impl Findings {
             trials,
             shared_traces,
             checks,
-            analysis: Vec::new(),
             was_stopped,
-        };
-        findings.analysis = analysis(&findings);
-        findings
+        }
     }
 
     /// Every expectation that must hold and does not.

@@ -3,7 +3,6 @@
 use kiln_plot::{Axis, IntervalRow, Intervals, LineChart, PlotError, Series};
 
 use crate::findings::{Findings, TrialFindings};
-use crate::outcome::EpochPoint;
 
 /// A picture in both forms.
 pub(crate) struct Picture {
@@ -16,9 +15,8 @@ pub(crate) struct Picture {
 /// Every picture that there is something to draw for: `intervals`, `loss`, `accuracy`.
 pub(crate) fn pictures(findings: &Findings) -> Result<Vec<Picture>, PlotError> {
     let intervals = intervals(findings);
-    let loss = curves(findings, "Training loss by epoch", "loss", |point| point.loss);
-    let accuracy =
-        curves(findings, "Training accuracy by epoch", "accuracy (share right)", |point| point.accuracy);
+    let loss = curves(findings, "Training loss by epoch", "loss", "loss");
+    let accuracy = curves(findings, "Training accuracy by epoch", "accuracy (share right)", "accuracy");
     let drawn = [
         ("intervals", intervals.to_svg(), intervals.to_png()),
         ("loss", loss.to_svg(), loss.to_png()),
@@ -62,10 +60,14 @@ fn intervals(findings: &Findings) -> Intervals {
 }
 
 /// A line for each seed of each trial, in the order of their rank; the seeds of a trial share a colour.
-fn curves(findings: &Findings, title: &str, y_label: &str, of: fn(&EpochPoint) -> f64) -> LineChart {
+fn curves(findings: &Findings, title: &str, y_label: &str, figure: &str) -> LineChart {
     let series = findings.trials.iter().enumerate().flat_map(|(index, trial)| {
         trial.seeds.iter().map(move |seed| {
-            let points = seed.outcome.curve.iter().map(|point| (point.epoch as f64, of(point)));
+            let points = seed
+                .outcome
+                .epochs
+                .iter()
+                .map(|row| (row.epoch as f64, row.figure(figure).unwrap_or(f64::NAN)));
             Series::new(trial.name.as_str(), index, points.collect())
         })
     });

@@ -4,10 +4,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use crate::analysis::analysis;
 use crate::findings::Findings;
 use crate::outcome::Outcome;
 use crate::work::{Cell, Shift, work};
-use crate::{Plan, StudyError, View, Worker, report};
+use crate::{Plan, Report, StudyError, View, Worker, report};
 
 /// A plan with the folder that its results land in.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Study {
         worker: &Worker,
         is_stop_asked: &dyn Fn() -> bool,
         view: &mut dyn View,
-    ) -> Result<Findings, StudyError> {
+    ) -> Result<Report, StudyError> {
         fs::create_dir_all(&self.folder).map_err(|cause| StudyError::io("create", &self.folder, cause))?;
         let _lock = self.lock()?;
         let cores = || thread::available_parallelism().map_or(1, Into::into);
@@ -60,8 +61,9 @@ impl Study {
         let read = |(index, cell): (usize, &Cell)| Outcome::read(cell, failed.get(&index));
         let outcomes: Vec<Outcome> = self.cells.iter().enumerate().map(read).collect();
         let findings = Findings::of(&self.plan, &outcomes, was_stopped);
-        report::write(&findings, &self.folder)?;
-        Ok(findings)
+        let report = Report { analysis: analysis(&findings), findings };
+        report::write(&report, &self.folder)?;
+        Ok(report)
     }
 
     /// Held until this process ends: two studies at once would each retry what failed for the other.

@@ -1,5 +1,6 @@
 //! What can be said of a trial with one seed, from its figures alone.
 
+use kiln_artifacts::RunFailure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -56,7 +57,7 @@ pub(crate) fn verdicts(
         verdicts.push(Verdict::Vanishing);
     }
     let is_great = outcome.gradient_flow.is_some_and(|flow| flow.greatest_norm > rules.exploding_norm);
-    if is_great || left_the_finite(outcome) {
+    if is_great || matches!(outcome.failure, Some(RunFailure::NonFinite { .. })) {
         verdicts.push(Verdict::Exploding);
     }
     if collapse.is_some_and(|collapse| collapse.relative_difference <= ROUNDING) {
@@ -95,17 +96,11 @@ fn fit(outcome: &Outcome, best: Option<f64>, rules: &Rules) -> Option<Verdict> {
     })
 }
 
-/// Whether the run ended because a loss or a gradient was no finite number: its error then says "loss became
-/// NaN at step ...".
-fn left_the_finite(outcome: &Outcome) -> bool {
-    let values = ["became NaN", "became inf", "became -inf"];
-    outcome.error.as_ref().is_some_and(|error| values.iter().any(|value| error.contains(value)))
-}
-
 #[cfg(test)]
 mod tests {
+    use kiln_diagnosis::GradientFlow;
+
     use super::*;
-    use crate::outcome::GradientFlow;
     use crate::outcome::tests::outcome;
 
     fn words(outcome: &Outcome) -> Vec<&'static str> {
@@ -135,7 +130,13 @@ mod tests {
         let mut failed = outcome(&[]);
         failed.state = CellState::Failed;
         assert_eq!(words(&failed), ["failed"]);
-        failed.error = Some("loss became NaN at step 3 (epoch 1)".into());
+        failed.failure = Some(RunFailure::NonFinite {
+            figure: "loss".into(),
+            value: "NaN".into(),
+            step: 3,
+            epoch: 1,
+            place: String::new(),
+        });
         assert_eq!(words(&failed), ["exploding", "failed"]);
     }
 }

@@ -1,6 +1,6 @@
 //! What can end a training run before its time.
 
-use kiln_artifacts::ArtifactError;
+use kiln_artifacts::{ArtifactError, RunFailure};
 use kiln_model::ModelError;
 
 /// A training run that could not start, go on or be resumed.
@@ -68,4 +68,21 @@ pub enum TrainingError {
     /// The dashboard's kill key.
     #[error("training was killed from the dashboard; `kiln resume` goes on from the last checkpoint")]
     Killed,
+}
+
+impl TrainingError {
+    /// Its kind, as a run keeps it.
+    #[must_use]
+    pub fn kind(&self) -> RunFailure {
+        match self {
+            Self::NonFinite { what, value, step, epoch, place, .. } => RunFailure::NonFinite {
+                figure: (*what).to_owned(),
+                value: value.to_string(),
+                step: *step,
+                epoch: *epoch as u64,
+                place: place.clone(),
+            },
+            _ => RunFailure::Other,
+        }
+    }
 }

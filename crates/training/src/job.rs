@@ -90,8 +90,9 @@ impl<M: Model> Job<M> {
                 note_end(&run, |status| status.stopped(RunState::Interrupted, StopReason::CtrlC));
             }
             Err(error) => note_end(&run, |status| {
+                let failure = Some(error.kind());
                 let error = Some(error.to_string());
-                Status { error, ..status.stopped(RunState::Failed, StopReason::Error) }
+                Status { error, failure, ..status.stopped(RunState::Failed, StopReason::Error) }
             }),
         }
         result

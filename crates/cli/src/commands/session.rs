@@ -50,7 +50,7 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
         Err(error) => {
             if let Error::Training(_) = &error {
                 // A log that cannot be read must not hide why.
-                let findings = session.findings(None, Some(&error.to_string())).unwrap_or_default();
+                let findings = session.findings(None).unwrap_or_default();
                 summary(ui, None, &findings);
             }
             Err(error.into())

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kiln::StopSignal;
-use kiln_study::{Findings, Plan, PlanRequest, Study, Worker, leaderboard, verdicts};
+use kiln_study::{Findings, Plan, PlanRequest, Report, Study, Worker, leaderboard, verdicts};
 
 use crate::arguments;
 use crate::experiment::environment;
@@ -28,23 +28,23 @@ pub(crate) fn study(arguments: &arguments::Study) -> Result<(), Failure> {
         Failure::failed(format!("cannot find the program itself, to start workers: {error}"))
     })?;
     let worker = Worker { program, arguments: vec!["worker".to_owned()] };
-    let findings = study.run(jobs, &worker, &|| stop.is_requested(), view.as_mut())?;
+    let report = study.run(jobs, &worker, &|| stop.is_requested(), view.as_mut())?;
     drop(view);
     if arguments.json {
-        print_json(&findings);
+        print_json(&report);
     } else {
-        print(&shown(&findings));
+        print(&shown(&report));
         print(&study.folder().display().to_string());
     }
-    judge(&findings, arguments)
+    judge(&report.findings, arguments)
 }
 
-fn shown(findings: &Findings) -> String {
+fn shown(Report { findings, analysis }: &Report) -> String {
     let mut text = text(leaderboard(findings));
     if let Some(verdicts) = verdicts(findings) {
         text += &format!("\n\n{}", self::text(verdicts));
     }
-    for section in &findings.analysis {
+    for section in analysis {
         text += &format!("\n\n{}", section.title);
         for statement in &section.statements {
             text += &format!("\n- {statement}");

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 14] = [
+const RULES: [(&str, &[&str], &[&str]); 15] = [
     ("kiln-config", &[], &["burn", "clap"]),
     ("kiln-files", &[], &["burn", "clap"]),
     ("kiln-artifacts", &["kiln-config", "kiln-files"], &["burn", "clap"]),
@@ -20,9 +20,18 @@ const RULES: [(&str, &[&str], &[&str]); 14] = [
         &["clap"],
     ),
     ("kiln-plot", &[], &["burn", "clap"]),
+    ("kiln-diagnosis", &["kiln-config", "kiln-artifacts"], &["burn", "clap", "maud"]),
     (
         "kiln-evaluation",
-        &["kiln-config", "kiln-artifacts", "kiln-data", "kiln-files", "kiln-model", "kiln-plot"],
+        &[
+            "kiln-config",
+            "kiln-artifacts",
+            "kiln-data",
+            "kiln-diagnosis",
+            "kiln-files",
+            "kiln-model",
+            "kiln-plot",
+        ],
         &["clap", "ratatui"],
     ),
     (
@@ -32,6 +41,7 @@ const RULES: [(&str, &[&str], &[&str]); 14] = [
             "kiln-artifacts",
             "kiln-backend",
             "kiln-data",
+            "kiln-diagnosis",
             "kiln-evaluation",
             "kiln-files",
             "kiln-kernels",
@@ -48,6 +58,7 @@ const RULES: [(&str, &[&str], &[&str]); 14] = [
             "kiln-artifacts",
             "kiln-backend",
             "kiln-data",
+            "kiln-diagnosis",
             "kiln-files",
             "kiln-model",
             "kiln-plot",

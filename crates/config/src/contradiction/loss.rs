@@ -1,7 +1,7 @@
 //! The loss and what it is computed on.
 
 use super::{Case, Contradiction};
-use crate::alternatives::alternatives;
+use crate::words::listed;
 use crate::{LossName, Output};
 
 const KEYS: [&str; 2] = ["model.output", "loss.name"];
@@ -23,7 +23,7 @@ pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
         "{} does not fit {}, which expects {expects}; `model.output` must be {}",
         case.setting(KEYS[0]),
         case.setting(KEYS[1]),
-        alternatives(names)
+        listed(names, "or")
     );
     vec![Contradiction::new(&KEYS, message)]
 }

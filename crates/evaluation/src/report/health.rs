@@ -1,10 +1,10 @@
 //! What the figures say of how the run went.
 
+use kiln_diagnosis::Severity;
 use maud::html;
 
 use super::Story;
 use super::page::Section;
-use crate::Severity;
 
 pub(super) fn section(story: &Story<'_>) -> Section {
     let class = |severity| match severity {

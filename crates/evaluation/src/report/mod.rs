@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 
 use kiln_artifacts::{MetricRow, Provenance, Run, Status, replace_file};
 use kiln_config::Experiment;
+use kiln_diagnosis::{Finding, Record, findings};
 
 use crate::pictures::{self, Picture};
-use crate::{Evaluation, EvaluationError, Finding, Gallery, Metrics, Predictions, findings};
+use crate::{Evaluation, EvaluationError, Gallery, Metrics, Predictions};
 use crate::{EvaluationSettings, METRICS_FILE, PREDICTIONS_FILE, sheets};
 
 /// All that the report tells of.
@@ -89,7 +90,9 @@ pub fn findings_of_run(
 ) -> Result<Vec<Finding>, EvaluationError> {
     let metrics = run.evaluation("test").join(METRICS_FILE);
     let test = if metrics.is_file() { Some(Metrics::read(&metrics)?) } else { None };
-    Ok(findings(rows, test.as_ref(), experiment, status.error.as_deref()))
+    let tested = test.as_ref().map(Metrics::tested);
+    let failure = status.failure.as_ref();
+    Ok(findings(&Record { rows, tested: tested.as_ref(), experiment, failure }))
 }
 
 /// Where the files go.

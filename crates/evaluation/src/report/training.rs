@@ -1,11 +1,11 @@
 //! How training went.
 
 use kiln_artifacts::{MetricRow, Scope};
+use kiln_diagnosis::layers;
 use maud::{Markup, PreEscaped, html};
 
 use super::Story;
 use super::page::Section;
-use crate::findings::layer_names;
 
 /// Figures of a layer as the metric log names them, and as people do.
 const LAYER_FIGURES: [(&str, &str); 5] = [
@@ -28,36 +28,31 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
             @if story.experiment.model.is_mlp() && story.experiment.model.dropout > 0.0 { " and with dropout on" }
             "; validation figures after the epoch, in inference mode."
         }
-        (layers(&story.rows))
+        (layer_table(&story.rows))
     };
     Some(Section { anchor: "training", heading: "Training", content })
 }
 
 /// The layers at the last measurement.
-fn layers(rows: &[MetricRow]) -> Markup {
-    let is_measured = |row: &&MetricRow| row.scope == Scope::Interval && !layer_names(row).is_empty();
-    let Some(row) = rows.iter().rfind(is_measured) else { return html! {} };
-    let names = layer_names(row);
+fn layer_table(rows: &[MetricRow]) -> Markup {
+    let measured = rows.iter().filter(|row| row.scope == Scope::Interval).map(|row| (row, layers(row)));
+    let Some((row, layers)) = measured.rev().find(|(_, layers)| !layers.is_empty()) else { return html! {} };
     let known: Vec<(&str, &str)> = LAYER_FIGURES
         .into_iter()
-        .filter(|(figure, _)| names.iter().any(|layer| of(row, layer, figure).is_some()))
+        .filter(|(figure, _)| layers.iter().any(|layer| layer.figure(figure).is_some()))
         .collect();
     html! {
         h3 { "Layers at the last measurement (step " (row.step) ")" }
         div.wide { table {
             tr { th { "layer" } @for (_, words) in &known { th { (words) } } }
-            @for layer in &names {
+            @for layer in &layers {
                 tr {
-                    td { (layer) }
-                    @for (figure, _) in &known { td { (cell(figure, of(row, layer, figure))) } }
+                    td { (layer.name) }
+                    @for (figure, _) in &known { td { (cell(figure, layer.figure(figure))) } }
                 }
             }
         } }
     }
-}
-
-fn of(row: &MetricRow, layer: &str, figure: &str) -> Option<f64> {
-    row.figure(&format!("{layer}.{figure}"))
 }
 
 fn cell(figure: &str, value: Option<f64>) -> String {

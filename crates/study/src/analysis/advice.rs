@@ -1,8 +1,8 @@
 //! What to try next, from what each trial's figures say.
 
-use kiln_config::Activation;
+use kiln_diagnosis::{FindingKind, remedy};
 
-use super::fits::{STILL_FALLING, fall};
+use super::fits::fall;
 use crate::Verdict;
 use crate::findings::{Findings, TrialFindings};
 
@@ -22,64 +22,16 @@ pub(super) fn statements(findings: &Findings) -> Vec<String> {
     statements
 }
 
+/// The remedy of what matters most, as a run of its own would be told.
 fn advice(trial: &TrialFindings) -> Option<String> {
     let has = |verdict: Verdict| trial.seeds.iter().any(|seed| seed.verdicts.contains(&verdict));
-    if has(Verdict::Exploding) {
-        return Some(
-            "clip gradients (training.max_norm), start from Xavier or He initialization, lower optimizer.lr, or use \
-             fewer layers."
-                .to_owned(),
-        );
-    }
-    if has(Verdict::Vanishing) {
-        return Some(
-            "use fewer layers, relu instead of a saturating activation, or Xavier or He initialization."
-                .to_owned(),
-        );
-    }
-    if trial.is(Verdict::Overfit) {
-        return Some(against_overfitting(trial));
-    }
-    trial.is(Verdict::Underfit).then(|| against_underfitting(trial))
-}
-
-fn against_overfitting(trial: &TrialFindings) -> String {
-    let experiment = &trial.experiment;
-    let mut steps = Vec::new();
-    if experiment.model.dropout == 0.0 {
-        steps.push("dropout");
-    }
-    if experiment.loss.l2 == 0.0 && experiment.optimizer.weight_decay.unwrap_or(0.0) == 0.0 {
-        steps.push("weight decay or an L2 penalty");
-    }
-    if !experiment.early_stopping.enabled {
-        steps.push("early stopping");
-    }
-    steps.push("a smaller network");
-    steps.push("more training examples");
-    format!("{}.", steps.join(", "))
-}
-
-fn against_underfitting(trial: &TrialFindings) -> String {
-    let experiment = &trial.experiment;
-    let mut steps = Vec::new();
-    if fall(trial).is_some_and(|fall| fall > STILL_FALLING) {
-        steps.push("more epochs: its loss was still falling");
-        steps.push("a higher learning rate, momentum, or an adaptive optimizer");
-    }
-    if experiment.loss.l1 > 0.0
-        || experiment.loss.l2 > 0.0
-        || experiment.optimizer.weight_decay.unwrap_or(0.0) > 0.0
-    {
-        steps.push("less regularization");
-    }
-    if experiment.model.activation == Activation::Identity || experiment.model.hidden.is_empty() {
-        steps.push("a non-linear activation: what it has can only draw straight lines");
-    } else if steps.is_empty() {
-        steps.push("a larger network or better features");
-    }
-    if experiment.model.dropout > 0.0 {
-        steps.push("less dropout");
-    }
-    format!("{}.", steps.join("; "))
+    let kind = match () {
+        () if has(Verdict::Exploding) => FindingKind::Exploding,
+        () if has(Verdict::Vanishing) => FindingKind::Vanishing,
+        () if trial.is(Verdict::Overfit) => FindingKind::Overfit,
+        () if trial.is(Verdict::Underfit) => FindingKind::Underfit,
+        () => return None,
+    };
+    let epochs = trial.seeds.iter().map(|seed| seed.outcome.epochs.len() as u64).max()?;
+    Some(remedy(kind, &trial.experiment, fall(trial), epochs) + ".")
 }

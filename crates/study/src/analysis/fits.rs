@@ -1,13 +1,11 @@
 //! Which trials underfit, fit or overfit, and the evidence.
 
+use kiln_diagnosis::STILL_FALLING;
+
 use super::listed;
 use crate::Verdict;
 use crate::findings::{Findings, TrialFindings};
-use crate::outcome::fall_per_epoch;
 use crate::verdict::gap;
-
-/// A loss that falls by more than this per epoch had not settled.
-pub(super) const STILL_FALLING: f64 = 0.01;
 
 pub(super) fn statements(findings: &Findings) -> Vec<String> {
     let mut statements = Vec::new();
@@ -43,7 +41,7 @@ pub(super) fn failures(findings: &Findings) -> Vec<String> {
 
 /// By how much the loss still fell per epoch at the end, over the seeds; none of short runs.
 pub(super) fn fall(trial: &TrialFindings) -> Option<f64> {
-    let falls: Vec<f64> = trial.seeds.iter().filter_map(|seed| fall_per_epoch(&seed.outcome.curve)).collect();
+    let falls: Vec<f64> = trial.seeds.iter().filter_map(|seed| seed.outcome.fall()).collect();
     (!falls.is_empty()).then(|| falls.iter().sum::<f64>() / falls.len() as f64)
 }
 

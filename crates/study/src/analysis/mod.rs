@@ -47,9 +47,5 @@ pub(crate) fn analysis(findings: &Findings) -> Vec<Section> {
 
 /// "a", "a and b", "a, b and c".
 pub(crate) fn listed(words: &[String]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
+    kiln_config::listed(words.iter().cloned(), "and")
 }

@@ -1,21 +1,16 @@
 //! What came of a cell, read from its run folder.
 
-mod curve;
-mod gradient_flow;
 mod parameters;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{MetricRow, Run, RunState, Scope};
+use kiln_artifacts::{MetricRow, Run, RunFailure, RunState, Scope};
+use kiln_diagnosis::{GradientFlow, fall_at_the_end};
 use kiln_evaluation::{FIGURES, METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions};
 use kiln_files::sha256_hex;
 use serde::Serialize;
-
-pub use curve::EpochPoint;
-pub(crate) use curve::fall_per_epoch;
-pub use gradient_flow::GradientFlow;
 
 use crate::work::Cell;
 
@@ -43,13 +38,16 @@ pub struct Outcome {
     pub state: CellState,
     /// Why it failed.
     pub error: Option<String>,
+    /// What kind of error that was, where the run's status says.
+    #[serde(skip)]
+    pub failure: Option<RunFailure>,
     /// The run folder.
     pub run: Option<PathBuf>,
     /// Figures by name, such as `test_accuracy`; only those that are there.
     pub figures: BTreeMap<String, f64>,
-    /// Figures by epoch.
+    /// Training figures by epoch.
     #[serde(skip)]
-    pub curve: Vec<EpochPoint>,
+    pub epochs: Vec<MetricRow>,
     /// How gradients flowed, where that was measured.
     pub gradient_flow: Option<GradientFlow>,
     /// SHA-256 of the metric log: equal ones are one trace.
@@ -75,7 +73,8 @@ impl Outcome {
             error: error.cloned(),
             run: None,
             figures: BTreeMap::new(),
-            curve: Vec::new(),
+            epochs: Vec::new(),
+            failure: None,
             gradient_flow: None,
             trace_sha256: None,
             predictions: None,
@@ -98,14 +97,21 @@ impl Outcome {
         self.state == CellState::Finished
     }
 
+    /// By how much the training loss still fell per epoch at the end, as a share of itself.
+    pub(crate) fn fall(&self) -> Option<f64> {
+        fall_at_the_end(&self.epochs.iter().filter_map(|row| row.figure("loss")).collect::<Vec<_>>())
+    }
+
     fn fill(&mut self, run: &Run) {
         self.run = Some(run.folder().to_owned());
         let rows = run.metric_rows().unwrap_or_default();
-        self.curve = curve::of(&rows);
+        let epochs = rows.iter().filter(|row| row.split == "train" && row.scope == Scope::Epoch);
+        self.epochs = epochs.cloned().collect();
         self.gradient_flow = GradientFlow::of(&rows);
         if let Ok(status) = run.status() {
             if self.state == CellState::Failed {
                 self.error = status.error.clone().or(self.error.take());
+                self.failure = status.failure;
             }
             self.note("seconds", Some(status.elapsed_seconds));
             if let Some(test) = status.test {
@@ -166,7 +172,8 @@ pub(crate) mod tests {
             error: None,
             run: None,
             figures: figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
-            curve: Vec::new(),
+            epochs: Vec::new(),
+            failure: None,
             gradient_flow: None,
             trace_sha256: None,
             predictions: None,

@@ -3,16 +3,16 @@
 use kiln_evaluation::html_page;
 use maud::{Markup, PreEscaped, html};
 
+use super::Report;
 use super::leaderboard::{Table, leaderboard, verdicts};
 use super::markdown::provenance;
-use crate::findings::Findings;
 use crate::pictures::Picture;
 
 /// Colours follow the reader's own choice of light or dark.
 const STYLE: &str = include_str!("style.css");
 
 /// `leaderboard.html`.
-pub(crate) fn html(findings: &Findings, pictures: &[Picture]) -> String {
+pub(crate) fn html(Report { findings, analysis }: &Report, pictures: &[Picture]) -> String {
     let about = findings.about.trim();
     let picture = |name: &str| pictures.iter().find(|picture| picture.name == name).map(|found| &found.svg);
     let body = html! {
@@ -26,7 +26,7 @@ pub(crate) fn html(findings: &Findings, pictures: &[Picture]) -> String {
         (chart(picture("loss")))
         (chart(picture("accuracy")))
         h2 { "Analysis" }
-        @for section in &findings.analysis {
+        @for section in analysis {
             h3 { (section.title) }
             ul { @for statement in &section.statements { li { (statement) } } }
         }

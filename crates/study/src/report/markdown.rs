@@ -1,6 +1,7 @@
 //! The report as Markdown.
 
 use super::leaderboard::{Table, leaderboard, verdicts};
+use crate::Section;
 use crate::findings::Findings;
 
 /// `leaderboard.md`: the ranking and the verdicts.
@@ -21,12 +22,12 @@ pub(crate) fn markdown(findings: &Findings) -> String {
 }
 
 /// `analysis.md`: what the figures mean.
-pub(crate) fn analysis_markdown(findings: &Findings) -> String {
-    let sections = findings.analysis.iter().map(|section| {
+pub(crate) fn analysis_markdown(study: &str, analysis: &[Section]) -> String {
+    let sections = analysis.iter().map(|section| {
         let statements = section.statements.iter().map(|statement| format!("- {statement}\n"));
         format!("\n## {}\n\n{}", section.title, statements.collect::<String>())
     });
-    format!("# {}: analysis\n{}", findings.study, sections.collect::<String>())
+    format!("# {study}: analysis\n{}", sections.collect::<String>())
 }
 
 /// Version, day, machine and seeds in a line.

@@ -9,22 +9,34 @@ use std::path::Path;
 
 use kiln_artifacts::replace_file;
 use kiln_files::json_text;
+use serde::Serialize;
 
 pub use leaderboard::{Table, leaderboard, verdicts};
 
-use crate::StudyError;
 use crate::findings::Findings;
 use crate::pictures::pictures;
+use crate::{Section, StudyError};
+
+/// What a study found, and what that means in words.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was found.
+    #[serde(flatten)]
+    pub findings: Findings,
+    /// What the figures mean.
+    pub analysis: Vec<Section>,
+}
 
 /// Writes every form of the report into the study's folder, each file whole or not at all.
-pub(crate) fn write(findings: &Findings, folder: &Path) -> Result<(), StudyError> {
+pub(crate) fn write(report: &Report, folder: &Path) -> Result<(), StudyError> {
+    let Report { findings, analysis } = report;
     let pictures = pictures(findings)?;
     let files = [
         ("leaderboard.csv", csv::csv(findings)),
         ("leaderboard.md", markdown::markdown(findings).into_bytes()),
-        ("leaderboard.html", html::html(findings, &pictures).into_bytes()),
-        ("analysis.md", markdown::analysis_markdown(findings).into_bytes()),
-        ("study.json", json_text(findings)),
+        ("leaderboard.html", html::html(report, &pictures).into_bytes()),
+        ("analysis.md", markdown::analysis_markdown(&findings.study, analysis).into_bytes()),
+        ("study.json", json_text(report)),
     ];
     for (name, bytes) in files {
         replace_file(&folder.join(name), &bytes)?;

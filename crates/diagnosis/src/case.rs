@@ -1,37 +1,33 @@
 //! The run under examination: its log, sorted, and what follows from it in one step.
 
-use kiln_artifacts::{MetricRow, Scope};
+use kiln_artifacts::{MetricRow, RunFailure, Scope};
 use kiln_config::Experiment;
 
-use super::Severity;
-use crate::Metrics;
+use crate::layers::{Layer, ends, layers};
+use crate::{Record, Severity, Tested};
 
 /// Skill below which a run learned next to nothing. Not 0, for chance scatters: of 100 examples in ten
 /// classes, a guess may well get 15 right, but hardly ever 19.
-pub(super) const NO_SKILL: f64 = 0.1;
+pub(crate) const NO_SKILL: f64 = 0.1;
 
 /// One run.
-pub(super) struct Case<'a> {
+pub(crate) struct Case<'a> {
     /// Training figures by interval.
-    pub(super) intervals: Vec<&'a MetricRow>,
+    pub(crate) intervals: Vec<&'a MetricRow>,
     /// Training figures by epoch.
-    pub(super) epochs: Vec<&'a MetricRow>,
+    pub(crate) epochs: Vec<&'a MetricRow>,
     /// Validation figures by epoch.
-    pub(super) validation: Vec<&'a MetricRow>,
-    /// Layers of which the log has figures, such as `layers.0`: those with numbers in their order.
-    pub(super) layers: Vec<String>,
-    pub(super) test: Option<&'a Metrics>,
-    pub(super) experiment: &'a Experiment,
-    pub(super) error: Option<&'a str>,
+    pub(crate) validation: Vec<&'a MetricRow>,
+    /// Layers of which the log has figures, as last measured: those with numbers in their order.
+    pub(crate) layers: Vec<Layer<'a>>,
+    pub(crate) test: Option<&'a Tested>,
+    pub(crate) experiment: &'a Experiment,
+    pub(crate) failure: Option<&'a RunFailure>,
 }
 
 impl<'a> Case<'a> {
-    pub(super) fn new(
-        rows: &'a [MetricRow],
-        test: Option<&'a Metrics>,
-        experiment: &'a Experiment,
-        error: Option<&'a str>,
-    ) -> Self {
+    pub(crate) fn new(record: &Record<'a>) -> Self {
+        let Record { rows, tested, experiment, failure } = *record;
         let of = |split: &str, scope| {
             rows.iter().filter(|row| row.split == split && row.scope == scope).collect::<Vec<_>>()
         };
@@ -39,123 +35,97 @@ impl<'a> Case<'a> {
         Self {
             layers: intervals
                 .iter()
-                .rfind(|row| !layer_names(row).is_empty())
-                .map_or_else(Vec::new, |row| layer_names(row)),
+                .map(|row| layers(row))
+                .rfind(|layers| !layers.is_empty())
+                .unwrap_or_default(),
             intervals,
             epochs: of("train", Scope::Epoch),
             validation: of("validation", Scope::Epoch),
-            test,
+            test: tested,
             experiment,
-            error,
+            failure,
         }
     }
 
     /// A figure of a layer at each measurement that has it; finite ones alone.
-    pub(super) fn layer_series(&self, layer: &str, name: &str) -> Vec<f64> {
-        let values = self.intervals.iter().filter_map(|row| layer_figure(row, layer, name));
+    pub(crate) fn layer_series(&self, layer: &Layer<'_>, name: &str) -> Vec<f64> {
+        let values = self.intervals.iter().filter_map(|row| layer.figure_in(row, name));
         values.filter(|value| value.is_finite()).collect()
     }
 
     /// Mean training loss by interval with its row; finite ones alone.
-    pub(super) fn interval_losses(&self) -> Vec<(&'a MetricRow, f64)> {
+    pub(crate) fn interval_losses(&self) -> Vec<(&'a MetricRow, f64)> {
         let losses = self.intervals.iter().filter_map(|row| Some((*row, row.figure("loss")?)));
         losses.filter(|(_, loss)| loss.is_finite()).collect()
     }
 
     /// Training accuracy of the last epoch, in [0, 1].
-    pub(super) fn train_accuracy(&self) -> Option<f64> {
+    pub(crate) fn train_accuracy(&self) -> Option<f64> {
         self.epochs.last()?.figure("accuracy").filter(|accuracy| accuracy.is_finite())
     }
 
     /// The accuracy of who always names the most frequent class: as in the test data, or for classes of equal
     /// size. None where the number of classes is not known.
-    pub(super) fn chance(&self) -> Option<f64> {
+    pub(crate) fn chance(&self) -> Option<f64> {
         let majority = self.test.and_then(|test| {
-            let most = test.classes.iter().map(|class| class.support).max()?;
-            (test.examples > 0).then(|| most as f64 / test.examples as f64)
+            let most = test.supports.iter().max()?;
+            (test.examples() > 0).then(|| *most as f64 / test.examples() as f64)
         });
         majority.or_else(|| Some(1.0 / self.experiment.data.class_count()? as f64))
     }
 
     /// How much of the way from chance to perfection the training accuracy went: 0 at chance, 1 at the end.
-    pub(super) fn skill(&self) -> Option<f64> {
+    pub(crate) fn skill(&self) -> Option<f64> {
         let chance = self.chance().filter(|chance| *chance < 1.0)?;
         Some((self.train_accuracy()? - chance) / (1.0 - chance))
     }
 
     /// The loss that a run has to lose: its first, or that of a guess where it began far above, as networks
     /// with too large weights do.
-    pub(super) fn starting_loss(&self) -> Option<f64> {
+    pub(crate) fn starting_loss(&self) -> Option<f64> {
         let (_, first) = *self.interval_losses().first()?;
         Some(self.chance().map_or(first, |chance| first.min(-chance.ln())))
     }
 
     /// Whether training figures were measured with units dropped. Without hidden layers there are none to drop.
-    pub(super) fn has_dropout(&self) -> bool {
+    pub(crate) fn has_dropout(&self) -> bool {
         let model = &self.experiment.model;
         model.is_mlp() && model.dropout > 0.0 && !model.hidden.is_empty()
     }
 
     /// Epochs that were trained.
-    pub(super) fn epochs_done(&self) -> u64 {
+    pub(crate) fn epochs_done(&self) -> u64 {
         self.epochs.last().map_or(0, |row| row.epoch)
     }
 
     /// The first and the last layer, where the layers' names say their order: all are of one list.
-    pub(super) fn ends(&self) -> Option<[&str; 2]> {
-        let (first, last) = (self.layers.first()?, self.layers.last()?);
-        let prefix = |layer: &str| numbered(layer).map(|(prefix, _)| prefix.to_owned());
-        let common = prefix(first)?;
-        let is_list =
-            first != last && self.layers.iter().all(|layer| prefix(layer).as_ref() == Some(&common));
-        is_list.then_some([first, last])
+    pub(crate) fn ends(&self) -> Option<[&Layer<'a>; 2]> {
+        ends(&self.layers)
     }
 
     /// [`Severity::Failure`] for what left a network that learned next to nothing.
-    pub(super) fn severity(&self) -> Severity {
+    pub(crate) fn severity(&self) -> Severity {
         let learned = self.skill().is_none_or(|skill| skill >= NO_SKILL);
         if learned { Severity::Warning } else { Severity::Failure }
     }
-}
-
-/// A figure of a layer: `layers.0.weight_norm`.
-pub(super) fn layer_figure(row: &MetricRow, layer: &str, name: &str) -> Option<f64> {
-    row.figure(&format!("{layer}.{name}"))
-}
-
-/// The layers of which `row` has figures: those with numbers in their order, others by name.
-pub(crate) fn layer_names(row: &MetricRow) -> Vec<String> {
-    let names = row.figures.keys().filter_map(|name| name.strip_suffix(".weight_norm"));
-    let mut names: Vec<String> = names.map(str::to_owned).collect();
-    names.sort_by_key(|name| match numbered(name) {
-        Some((prefix, number)) => (prefix.to_owned(), number),
-        None => (name.clone(), 0),
-    });
-    names
-}
-
-/// `layers.3` as `layers` and 3.
-fn numbered(layer: &str) -> Option<(&str, usize)> {
-    let (prefix, number) = layer.rsplit_once('.')?;
-    Some((prefix, number.parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use kiln_config::DataSource;
 
-    use super::super::test_log::{TestLog, test_metrics};
     use super::*;
+    use crate::test_log::{TestLog, record, tested};
 
     #[test]
     fn skill_is_what_chance_does_not_explain() {
         let log = TestLog::default().epochs(&[(1.0, 0.55)]);
         let mut experiment = Experiment::default();
-        let skill = |experiment: &Experiment, test: Option<&Metrics>| {
-            Case::new(&log.rows, test, experiment, None).skill()
+        let skill = |experiment: &Experiment, test: Option<&Tested>| {
+            Case::new(&Record { tested: test, ..record(&log, experiment) }).skill()
         };
         assert!((skill(&experiment, None).unwrap() - 0.5).abs() < 1e-12);
-        let test = test_metrics(0.5, &[80, 20], None);
+        let test = tested(0.5, &[80, 20], None);
         assert!(skill(&experiment, Some(&test)).unwrap() < 0.0);
         experiment.data.source = DataSource::Csv;
         assert_eq!(skill(&experiment, None), None);
@@ -165,7 +135,7 @@ mod tests {
     fn a_run_that_began_far_above_a_guess_has_a_guess_to_lose() {
         let (experiment, far, near) =
             (Experiment::default(), TestLog::default().losses(&[54.0]), TestLog::default().losses(&[0.4]));
-        let start = |log: &TestLog| Case::new(&log.rows, None, &experiment, None).starting_loss();
+        let start = |log: &TestLog| Case::new(&record(log, &experiment)).starting_loss();
         assert_eq!(start(&near), Some(0.4));
         assert!((start(&far).unwrap() - 10_f64.ln()).abs() < 1e-12);
     }
@@ -174,9 +144,10 @@ mod tests {
     fn layers_are_those_that_the_log_names() {
         let log = TestLog::default().layers(&[(0.1, 1.0), (0.2, 1.0), (f64::NAN, 1.0)]);
         let experiment = Experiment::default();
-        let case = Case::new(&log.rows, None, &experiment, None);
-        assert_eq!(case.layers, ["layers.0", "layers.1", "layers.2"]);
-        assert_eq!(case.layer_series("layers.1", "gradient_norm"), [0.2]);
-        assert!(case.layer_series("layers.2", "gradient_norm").is_empty());
+        let case = Case::new(&record(&log, &experiment));
+        let names: Vec<&str> = case.layers.iter().map(|layer| layer.name).collect();
+        assert_eq!(names, ["layers.0", "layers.1", "layers.2"]);
+        assert_eq!(case.layer_series(&case.layers[1], "gradient_norm"), [0.2]);
+        assert!(case.layer_series(&case.layers[2], "gradient_norm").is_empty());
     }
 }

@@ -1,13 +1,14 @@
 //! Gradients that die away on their way back to the first layer.
 
 use kiln_artifacts::MetricRow;
-use kiln_config::Activation;
+use kiln_config::{Activation, Experiment};
 
-use super::case::{Case, layer_figure};
-use super::inactive::has_dead_layer;
-use super::remedies::{Remedies, explained_by};
-use super::series::{latest, median, short};
-use super::{Finding, FindingKind};
+use crate::case::Case;
+use crate::inactive::has_dead_layer;
+use crate::layers::Layer;
+use crate::remedies::{Remedies, explained_by};
+use crate::series::{latest, median, short};
+use crate::{Finding, FindingKind};
 
 /// Gradients vanish where the first layer's relative gradient is below the last layer's times this. In networks
 /// that learn it is above 0.002, even where weights of a wide first layer have grown large; where ten layers of
@@ -23,7 +24,7 @@ const RELU: &str = "model.activation=\"relu\" with model.initialization=\"he-uni
 /// gradient over the norm of the weights. Plain norms grow with the number of weights, of which a first layer
 /// may have hundreds of times as many; the quotient does not, for both of its norms grow alike.
 /// Where units saturate, that is why: a saturated unit passes on little.
-pub(super) fn find(case: &Case<'_>, is_saturated: bool) -> Option<Finding> {
+pub(crate) fn find(case: &Case<'_>, is_saturated: bool) -> Option<Finding> {
     if has_dead_layer(case) {
         return None;
     }
@@ -41,20 +42,22 @@ pub(super) fn find(case: &Case<'_>, is_saturated: bool) -> Option<Finding> {
         short(now)
     );
     let evidence = [("first_ratio", first), ("last_ratio", now)];
-    let remedy = if is_saturated { explained_by(&[FindingKind::SaturatedUnits]) } else { remedy(case) };
+    let remedy =
+        if is_saturated { explained_by(&[FindingKind::SaturatedUnits]) } else { remedy(case.experiment) };
     Some(Finding::new(FindingKind::Vanishing, case.severity(), statement, remedy, &evidence))
 }
 
-fn first_over_last(row: &MetricRow, [first, last]: [&str; 2]) -> Option<f64> {
-    let relative =
-        |layer| Some(layer_figure(row, layer, "gradient_norm")? / layer_figure(row, layer, "weight_norm")?);
+fn first_over_last(row: &MetricRow, [first, last]: [&Layer<'_>; 2]) -> Option<f64> {
+    let relative = |layer: &Layer<'_>| {
+        Some(layer.figure_in(row, "gradient_norm")? / layer.figure_in(row, "weight_norm")?)
+    };
     let ratio: f64 = relative(first)? / relative(last)?;
     ratio.is_finite().then_some(ratio)
 }
 
-fn remedy(case: &Case<'_>) -> String {
-    let remedies = Remedies::of(case.experiment);
-    let remedies = match case.experiment.model.activation {
+pub(crate) fn remedy(experiment: &Experiment) -> String {
+    let remedies = Remedies::of(experiment);
+    let remedies = match experiment.model.activation {
         // No start helps: a sigmoid's slope is a quarter at its steepest, and Xavier's weights keep what a
         // slope of 1 passes on.
         Activation::Sigmoid => remedies.step(RELU),
@@ -66,11 +69,9 @@ fn remedy(case: &Case<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kiln_config::Experiment;
-
-    use super::super::Severity;
-    use super::super::test_log::TestLog;
     use super::*;
+    use crate::Severity;
+    use crate::test_log::{TestLog, record};
 
     /// Measurements with these gradient norms in the first layer; the last layer's is 0.5, weights are even.
     fn log(first_layer: &[f64]) -> TestLog {
@@ -81,7 +82,7 @@ mod tests {
     fn found(log: &TestLog) -> Option<Finding> {
         let mut experiment = Experiment::default();
         experiment.model.activation = Activation::Sigmoid;
-        find(&Case::new(&log.rows, None, &experiment, None), false)
+        find(&Case::new(&record(log, &experiment)), false)
     }
 
     #[test]
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn saturation_explains_it() {
         let (log, experiment) = (log(&[2e-9, 2e-9]), Experiment::default());
-        let finding = find(&Case::new(&log.rows, None, &experiment, None), true).unwrap();
+        let finding = find(&Case::new(&record(&log, &experiment)), true).unwrap();
         assert_eq!(finding.remedy, "first what is said of \"saturated-units\", which explains it");
     }
 

@@ -1,32 +1,31 @@
 //! What to try, as far as the experiment does not do it already.
 
-use kiln_config::{Activation, Experiment, Initialization, LrSchedulerName, OptimizerName};
+use kiln_config::{Activation, Experiment, Initialization, LrSchedulerName, OptimizerName, listed};
 
-use super::FindingKind;
-use super::series::listed;
+use crate::FindingKind;
 
 /// Steps to try, in the order in which they are worth trying.
-pub(super) struct Remedies<'a> {
+pub(crate) struct Remedies<'a> {
     experiment: &'a Experiment,
     steps: Vec<String>,
 }
 
 impl<'a> Remedies<'a> {
-    pub(super) fn of(experiment: &'a Experiment) -> Self {
+    pub(crate) fn of(experiment: &'a Experiment) -> Self {
         Self { experiment, steps: Vec::new() }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
     /// The steps as part of a sentence: `a, b or c`.
-    pub(super) fn words(&self) -> String {
-        listed(&self.steps, "or")
+    pub(crate) fn words(&self) -> String {
+        listed(self.steps.iter().cloned(), "or")
     }
 
     /// A remedy that names a key of the perceptron is none for another network.
-    pub(super) fn step(mut self, words: impl Into<String>) -> Self {
+    pub(crate) fn step(mut self, words: impl Into<String>) -> Self {
         let words = words.into();
         if self.experiment.model.is_mlp() || !words.contains("model.") {
             self.steps.push(words);
@@ -34,21 +33,21 @@ impl<'a> Remedies<'a> {
         self
     }
 
-    pub(super) fn step_if(self, applies: bool, words: impl Into<String>) -> Self {
+    pub(crate) fn step_if(self, applies: bool, words: impl Into<String>) -> Self {
         if applies { self.step(words) } else { self }
     }
 
-    pub(super) fn lower_rate(self) -> Self {
+    pub(crate) fn lower_rate(self) -> Self {
         let lr = self.experiment.optimizer.lr;
         self.step(format!("a lower optimizer.lr (now {lr})"))
     }
 
-    pub(super) fn higher_rate(self) -> Self {
+    pub(crate) fn higher_rate(self) -> Self {
         let lr = self.experiment.optimizer.lr;
         self.step(format!("a higher optimizer.lr (now {lr})"))
     }
 
-    pub(super) fn clip(self) -> Self {
+    pub(crate) fn clip(self) -> Self {
         match self.experiment.training.max_norm {
             None => self.step("clipping gradients (training.max_norm=1.0)"),
             Some(norm) => self.step(format!("a lower training.max_norm (now {norm})")),
@@ -57,7 +56,7 @@ impl<'a> Remedies<'a> {
 
     /// The start that keeps the size of signals and gradients for the activation (Glorot and Bengio 2010; He et
     /// al. 2015), and no gain that undoes it.
-    pub(super) fn initialization(self) -> Self {
+    pub(crate) fn initialization(self) -> Self {
         let model = &self.experiment.model;
         let (drawn, name) = match model.activation {
             Activation::Sigmoid | Activation::Tanh | Activation::Identity => {
@@ -70,27 +69,27 @@ impl<'a> Remedies<'a> {
             .step_if(!drawn.contains(&model.initialization), format!("model.initialization=\"{name}\""))
     }
 
-    pub(super) fn fewer_layers(self) -> Self {
+    pub(crate) fn fewer_layers(self) -> Self {
         let hidden = self.experiment.model.hidden.len();
         self.step_if(hidden > 1, format!("fewer layers in model.hidden (now {hidden})"))
     }
 
-    pub(super) fn activation(self, name: &str) -> Self {
+    pub(crate) fn activation(self, name: &str) -> Self {
         self.step(format!("model.activation=\"{name}\""))
     }
 
-    pub(super) fn warm_up(self) -> Self {
+    pub(crate) fn warm_up(self) -> Self {
         let applies = self.experiment.lr_scheduler.warmup_steps == 0;
         self.step_if(applies, "smaller first steps (lr_scheduler.warmup_steps)")
     }
 
-    pub(super) fn schedule(self) -> Self {
+    pub(crate) fn schedule(self) -> Self {
         let applies = self.experiment.lr_scheduler.name == LrSchedulerName::Constant;
         self.step_if(applies, "smaller last steps (lr_scheduler.name=\"cosine\")")
     }
 
     /// A longer training, by whatever ended it after `done` epochs.
-    pub(super) fn more_epochs(self, done: u64) -> Self {
+    pub(crate) fn more_epochs(self, done: u64) -> Self {
         let Experiment { training, early_stopping, .. } = self.experiment;
         let (epochs, patience) = (training.epochs, early_stopping.patience);
         match training.max_steps {
@@ -104,14 +103,14 @@ impl<'a> Remedies<'a> {
     }
 
     /// What makes plain gradient descent faster; the other rules have it.
-    pub(super) fn momentum(self) -> Self {
+    pub(crate) fn momentum(self) -> Self {
         let optimizer = &self.experiment.optimizer;
         let applies = optimizer.name == OptimizerName::Sgd && optimizer.momentum == 0.0;
         self.step_if(applies, "optimizer.momentum=0.9")
     }
 
     /// Less of each penalty that is set.
-    pub(super) fn less_regularization(self) -> Self {
+    pub(crate) fn less_regularization(self) -> Self {
         let Experiment { loss, model, optimizer, .. } = self.experiment;
         let decay = optimizer.effective_weight_decay();
         // Adamw's default decay times a usual rate is too little to hold a network back.
@@ -126,7 +125,7 @@ impl<'a> Remedies<'a> {
     }
 
     /// Each penalty that is not set.
-    pub(super) fn more_regularization(self) -> Self {
+    pub(crate) fn more_regularization(self) -> Self {
         let Experiment { loss, model, optimizer, .. } = self.experiment;
         let has_hidden = !model.hidden.is_empty();
         let is_penalized = loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.weight_decay.unwrap_or(0.0) > 0.0;
@@ -134,14 +133,14 @@ impl<'a> Remedies<'a> {
             .step_if(!is_penalized, "loss.l2=1e-3")
     }
 
-    pub(super) fn smaller_network(self) -> Self {
+    pub(crate) fn smaller_network(self) -> Self {
         let hidden = &self.experiment.model.hidden;
         let words = format!("a smaller model.hidden (now {})", shown(hidden));
         self.step_if(!hidden.is_empty(), words)
     }
 
     /// Room to learn more: hidden layers, an activation that bends, more units.
-    pub(super) fn larger_network(self) -> Self {
+    pub(crate) fn larger_network(self) -> Self {
         let model = &self.experiment.model;
         if model.hidden.is_empty() {
             return self
@@ -154,12 +153,12 @@ impl<'a> Remedies<'a> {
         self.step(words)
     }
 
-    pub(super) fn stop_early(self) -> Self {
+    pub(crate) fn stop_early(self) -> Self {
         let applies = !self.experiment.early_stopping.enabled;
         self.step_if(applies, "early_stopping.enabled=true")
     }
 
-    pub(super) fn more_data(self) -> Self {
+    pub(crate) fn more_data(self) -> Self {
         match self.experiment.data.limit {
             Some(limit) => self.step(format!("more examples (data.limit is {limit})")),
             None => self.step("more training examples"),
@@ -173,10 +172,10 @@ fn shown(hidden: &[usize]) -> String {
 }
 
 /// The remedy for what other findings explain.
-pub(super) fn explained_by(causes: &[FindingKind]) -> String {
+pub(crate) fn explained_by(causes: &[FindingKind]) -> String {
     let words: Vec<String> = causes.iter().map(|cause| format!("\"{cause}\"")).collect();
     let verb = if causes.len() == 1 { "explains" } else { "explain" };
-    format!("first what is said of {}, which {verb} it", listed(&words, "and"))
+    format!("first what is said of {}, which {verb} it", listed(words, "and"))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! A network that is better on what it was trained on than on new examples.
 
-use kiln_config::Holdout;
+use kiln_config::{Experiment, Holdout};
 
-use super::case::Case;
-use super::remedies::Remedies;
-use super::series::{percent, short, smoothed};
-use super::{Finding, FindingKind, Severity};
+use crate::case::Case;
+use crate::remedies::Remedies;
+use crate::series::{percent, short, smoothed};
+use crate::{Finding, FindingKind, Severity, Tested};
 
 /// Training accuracy less accuracy on new examples above which a network overfits; the rule of studies, too.
 const GAP: f64 = 0.05;
@@ -30,7 +30,7 @@ struct Rise {
     last: f64,
 }
 
-pub(super) fn find(case: &Case<'_>) -> Option<Finding> {
+pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
     let (train, other) = (case.train_accuracy()?, other(case)?);
     let (gap, rise) = (train - other.accuracy, rise(case));
     let is_gap = gap > GAP.max(other.scatter());
@@ -50,17 +50,23 @@ pub(super) fn find(case: &Case<'_>) -> Option<Finding> {
         ("last_validation_loss", rise.as_ref().map_or(f64::NAN, |rise| rise.last)),
     ];
     let severity = if is_gap { Severity::Warning } else { Severity::Info };
-    Some(Finding::new(FindingKind::Overfit, severity, statement, remedy(case, is_gap), &evidence))
+    Some(Finding::new(
+        FindingKind::Overfit,
+        severity,
+        statement,
+        remedy(case.experiment, !case.validation.is_empty(), is_gap),
+        &evidence,
+    ))
 }
 
 /// The figure on new examples that was measured most as training figures are. Those are measured with dropout
 /// active: so is the test figure of that name. Otherwise validation, which is of the same epoch, unless it has
 /// too few examples to tell; then test.
 fn other(case: &Case<'_>) -> Option<Other> {
-    let test = |words, accuracy| Other { words, accuracy, examples: case.test.map(|test| test.examples) };
-    let active = case.test.and_then(|test| test.dropout_active).filter(|_| case.has_dropout());
+    let test = |words, accuracy| Other { words, accuracy, examples: case.test.map(Tested::examples) };
+    let active = case.test.and_then(|test| test.dropout_active_accuracy).filter(|_| case.has_dropout());
     if let Some(active) = active {
-        return Some(test("test accuracy with dropout active, as in training,", active.accuracy));
+        return Some(test("test accuracy with dropout active, as in training,", active));
     }
     let validation = case.validation.last().and_then(|row| row.figure("accuracy"));
     let validation = validation.map(|accuracy| Other {
@@ -69,7 +75,7 @@ fn other(case: &Case<'_>) -> Option<Other> {
         examples: validation_examples(case),
     });
     let validation = validation.filter(|other| other.accuracy.is_finite());
-    let tested = case.test.map(|figures| test("test accuracy", figures.accuracy()));
+    let tested = case.test.map(|figures| test("test accuracy", figures.accuracy));
     let is_precise = |other: &Other| other.scatter() <= GAP;
     match (validation, tested) {
         (Some(validation), Some(tested)) => Some(if is_precise(&validation) { validation } else { tested }),
@@ -123,9 +129,8 @@ impl Rise {
     }
 }
 
-fn remedy(case: &Case<'_>, is_gap: bool) -> String {
-    let is_watched = !case.validation.is_empty();
-    let remedies = Remedies::of(case.experiment);
+pub(crate) fn remedy(experiment: &Experiment, is_watched: bool, is_gap: bool) -> String {
+    let remedies = Remedies::of(experiment);
     let remedies = if is_watched {
         remedies.stop_early()
     } else {
@@ -137,14 +142,14 @@ fn remedy(case: &Case<'_>, is_gap: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kiln_config::{Data, Experiment};
+    use kiln_config::Data;
 
-    use super::super::test_log::{TestLog, test_metrics};
     use super::*;
-    use crate::Metrics;
+    use crate::Record;
+    use crate::test_log::{TestLog, record, tested};
 
-    fn found(log: &TestLog, test: Option<&Metrics>, experiment: &Experiment) -> Option<Finding> {
-        find(&Case::new(&log.rows, test, experiment, None))
+    fn found(log: &TestLog, test: Option<&Tested>, experiment: &Experiment) -> Option<Finding> {
+        find(&Case::new(&Record { tested: test, ..record(log, experiment) }))
     }
 
     fn trained(accuracy: f64) -> TestLog {
@@ -154,7 +159,7 @@ mod tests {
     #[test]
     fn a_gap_to_validation_or_else_to_test_is_found() {
         let experiment = Experiment::default();
-        let test = test_metrics(0.90, &[500, 500], None);
+        let test = tested(0.90, &[500, 500], None);
         let finding = found(&trained(0.99), Some(&test), &experiment).unwrap();
         assert_eq!(finding.statement, "Training accuracy is 0.9900, test accuracy 0.9000: a gap of 0.0900.");
         assert!(finding.remedy.starts_with("early stopping (data.validation=0.1 with"), "{}", finding.remedy);
@@ -166,7 +171,7 @@ mod tests {
 
     #[test]
     fn with_few_test_examples_a_gap_must_be_greater() {
-        let (few, many) = (test_metrics(0.85, &[10, 10], None), test_metrics(0.85, &[500, 500], None));
+        let (few, many) = (tested(0.85, &[10, 10], None), tested(0.85, &[500, 500], None));
         let experiment = Experiment::default();
         assert_eq!(found(&trained(0.95), Some(&few), &experiment), None);
         assert!(found(&trained(0.95), Some(&many), &experiment).is_some());
@@ -187,7 +192,7 @@ mod tests {
         let mut experiment = Experiment::default();
         experiment.model.dropout = 0.5;
         let log = trained(0.93).validation(&[(0.1, 0.93); 6]);
-        let test = test_metrics(0.94, &[500, 500], Some(0.80));
+        let test = tested(0.94, &[500, 500], Some(0.80));
         let finding = found(&log, Some(&test), &experiment).unwrap();
         assert!(finding.statement.contains("with dropout active, as in training, 0.8000"));
         assert!(!finding.remedy.contains("dropout"), "{}", finding.remedy);

@@ -1,20 +1,18 @@
 //! A network that is poor on what it was trained on.
 
-use kiln_config::Activation;
+use kiln_config::{Activation, Experiment};
 
-use super::case::{Case, NO_SKILL};
-use super::remedies::{Remedies, explained_by};
-use super::series::{extremes, fall, latest, median, short};
-use super::{Finding, FindingKind, Severity};
+use crate::case::{Case, NO_SKILL};
+use crate::remedies::{Remedies, explained_by};
+use crate::series::{extremes, fall_at_the_end, median, short};
+use crate::{Finding, FindingKind, Severity};
 
 /// Skill (the way from chance to perfection) below which training figures are poor, whatever the loss does.
 const POOR_SKILL: f64 = 0.75;
 /// Skill below which a run whose loss still falls was stopped too early to tell how good it can be.
 const MIDDLING_SKILL: f64 = 0.9;
 /// A loss that falls by more than this per epoch has not settled.
-const STILL_FALLING: f64 = 0.01;
-/// Epochs at the end over which it is taken; over fewer, noise falls as often as it rises.
-const LATEST: usize = 5;
+pub const STILL_FALLING: f64 = 0.01;
 /// Steps of this size, as a share of the weights, are too small to get anywhere; about 0.001 is usual.
 const SMALL_UPDATE: f64 = 1e-4;
 /// Share of its first value that the loss must have lost to have moved at all.
@@ -23,7 +21,7 @@ const MOVED: f64 = 0.05;
 const DEEP: usize = 4;
 
 /// `causes` are the findings that may explain why the network did not learn.
-pub(super) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
+pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
     let (skill, fall) = (case.skill()?, fall_per_epoch(case));
     // A run of an epoch or two has not shown that it settles.
     let is_falling = fall.is_none_or(|fall| fall > STILL_FALLING);
@@ -50,11 +48,12 @@ pub(super) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
         ("fall_per_epoch", fall.unwrap_or(f64::NAN)),
         ("update_ratio", update.unwrap_or(f64::NAN)),
     ];
+    let (remedies, done) = (Remedies::of(case.experiment), case.epochs_done());
     let remedy = match &causes[..] {
-        [] if is_tiny => tiny_steps(case).words(),
-        [] if fall.is_none() => remedies(case).more_epochs(case.epochs_done()).words(),
-        [] if is_falling => falling(case).words(),
-        [] => settled(case).words(),
+        [] if is_tiny => remedies.higher_rate().momentum().more_epochs(done).words(),
+        [] if fall.is_none() => remedies.more_epochs(done).words(),
+        [] if is_falling => falling(case.experiment, done).words(),
+        [] => settled(case.experiment).words(),
         causes => explained_by(causes),
     };
     Some(Finding::new(FindingKind::Underfit, severity, statement, remedy, &evidence))
@@ -95,7 +94,7 @@ fn losses(case: &Case<'_>) -> Vec<f64> {
 }
 
 fn fall_per_epoch(case: &Case<'_>) -> Option<f64> {
-    fall(latest(&losses(case), LATEST))
+    fall_at_the_end(&losses(case))
 }
 
 /// The median over the run of the greatest update ratio of a layer.
@@ -108,23 +107,15 @@ fn typical_update(case: &Case<'_>) -> Option<f64> {
     median(&(0..measurements).filter_map(greatest).collect::<Vec<_>>())
 }
 
-fn remedies<'a>(case: &Case<'a>) -> Remedies<'a> {
-    Remedies::of(case.experiment)
-}
-
-fn tiny_steps<'a>(case: &Case<'a>) -> Remedies<'a> {
-    remedies(case).higher_rate().momentum().more_epochs(case.epochs_done())
-}
-
-fn falling<'a>(case: &Case<'a>) -> Remedies<'a> {
-    remedies(case).more_epochs(case.epochs_done()).higher_rate().momentum().less_regularization()
+/// For a run of `done` epochs whose loss still fell.
+pub(crate) fn falling(experiment: &Experiment, done: u64) -> Remedies<'_> {
+    Remedies::of(experiment).more_epochs(done).higher_rate().momentum().less_regularization()
 }
 
 /// For a run that got no further: less of what holds it back, or else a start that a deep network learns from,
 /// or room to learn more.
-fn settled<'a>(case: &Case<'a>) -> Remedies<'a> {
-    let experiment = case.experiment;
-    let (held_back, lr) = (remedies(case).less_regularization(), experiment.optimizer.lr);
+pub(crate) fn settled(experiment: &Experiment) -> Remedies<'_> {
+    let (held_back, lr) = (Remedies::of(experiment).less_regularization(), experiment.optimizer.lr);
     let remedies = if !held_back.is_empty() {
         held_back
     } else if experiment.model.hidden.len() >= DEEP && experiment.model.activation != Activation::Identity {
@@ -137,13 +128,13 @@ fn settled<'a>(case: &Case<'a>) -> Remedies<'a> {
 
 #[cfg(test)]
 mod tests {
-    use kiln_config::{Experiment, OptimizerName};
+    use kiln_config::OptimizerName;
 
-    use super::super::test_log::TestLog;
     use super::*;
+    use crate::test_log::{TestLog, record};
 
     fn found(log: &TestLog, experiment: &Experiment) -> Option<Finding> {
-        find(&Case::new(&log.rows, None, experiment, None), &[])
+        find(&Case::new(&record(log, experiment)), &[])
     }
 
     /// Five epochs in which the loss falls by `fall` each, and the accuracy that they end with.
@@ -201,7 +192,7 @@ mod tests {
         assert!(found(&log, &experiment).unwrap().remedy.starts_with("a lower loss.l2 (now 1) or another"));
         let finding =
             |severity| Finding::new(FindingKind::Vanishing, severity, String::new(), String::new(), &[]);
-        let case = Case::new(&log.rows, None, &experiment, None);
+        let case = Case::new(&record(&log, &experiment));
         let remedy = find(&case, &[finding(Severity::Failure)]).unwrap().remedy;
         assert_eq!(remedy, "first what is said of \"vanishing\", which explains it");
         let causes = [finding(Severity::Failure), finding(Severity::Warning)];

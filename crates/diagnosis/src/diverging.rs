@@ -2,10 +2,11 @@
 
 use kiln_config::Experiment;
 
-use super::case::Case;
-use super::remedies::Remedies;
-use super::series::{extremes, short, smoothed};
-use super::{Finding, FindingKind};
+use crate::case::Case;
+use crate::layers::Layer;
+use crate::remedies::Remedies;
+use crate::series::{extremes, short, smoothed};
+use crate::{Finding, FindingKind};
 
 /// A loss that ends above its first by this factor has diverged. Noise around the loss of a guess, where a
 /// network stays that learns nothing, is a hundredth.
@@ -26,7 +27,7 @@ struct Course {
     gained: f64,
 }
 
-pub(super) fn find(case: &Case<'_>) -> Option<Finding> {
+pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
     if is_pulled_down(case) {
         return None;
     }
@@ -81,7 +82,7 @@ fn lost_accuracy(case: &Case<'_>) -> Option<(f64, f64)> {
 fn is_pulled_down(case: &Case<'_>) -> bool {
     let Experiment { loss, optimizer, .. } = case.experiment;
     let is_penalized = loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.effective_weight_decay() > 0.0;
-    let shrank = |layer: &String| {
+    let shrank = |layer: &Layer<'_>| {
         let norms = case.layer_series(layer, "weight_norm");
         norms.first().zip(norms.last()).is_some_and(|(first, last)| last < first)
     };
@@ -90,11 +91,11 @@ fn is_pulled_down(case: &Case<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_log::TestLog;
     use super::*;
+    use crate::test_log::{TestLog, record};
 
     fn found(log: &TestLog) -> Option<Finding> {
-        find(&Case::new(&log.rows, None, &Experiment::default(), None))
+        find(&Case::new(&record(log, &Experiment::default())))
     }
 
     #[test]
@@ -129,6 +130,6 @@ mod tests {
         assert!(found(&log).is_some());
         let mut experiment = Experiment::default();
         experiment.loss.l2 = 1.0;
-        assert_eq!(find(&Case::new(&log.rows, None, &experiment, None)), None);
+        assert_eq!(find(&Case::new(&record(&log, &experiment))), None);
     }
 }

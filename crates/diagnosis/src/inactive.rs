@@ -1,11 +1,12 @@
 //! Units that no longer take part: dead ones and saturated ones.
 
-use kiln_config::Activation;
+use kiln_config::{Activation, listed};
 
-use super::case::Case;
-use super::remedies::Remedies;
-use super::series::{extremes, latest, listed, percent};
-use super::{Finding, FindingKind, Severity};
+use crate::case::Case;
+use crate::layers::Layer;
+use crate::remedies::Remedies;
+use crate::series::{extremes, latest, percent};
+use crate::{Finding, FindingKind, Severity};
 
 /// Share of a layer's units that are dead. Networks that train well have up to a quarter of units that one batch
 /// does not wake; with half of them dead, a layer has the width of one half as large.
@@ -24,12 +25,12 @@ const LEAST_BATCH: usize = 16;
 /// is wider than its task can spare units.
 const LEARNED: f64 = 0.95;
 
-pub(super) fn find(case: &Case<'_>) -> Vec<Finding> {
+pub(crate) fn find(case: &Case<'_>) -> Vec<Finding> {
     [dead(case), saturated(case)].into_iter().flatten().collect()
 }
 
 /// Whether some layer has no living unit left, so that nothing passes it.
-pub(super) fn has_dead_layer(case: &Case<'_>) -> bool {
+pub(crate) fn has_dead_layer(case: &Case<'_>) -> bool {
     !inactive_layers(case, "dead_share", WHOLE).is_empty()
 }
 
@@ -103,12 +104,12 @@ fn finding(
 /// Layers whose share was at least `limit` in each of the latest measurements, each with the least of them. Of
 /// fewer measurements, only whole layers: at its start a deep network may well answer all of a batch alike.
 fn inactive_layers<'a>(case: &'a Case<'_>, name: &str, limit: f64) -> Vec<(&'a str, f64)> {
-    let least = |layer: &str| {
+    let least = |layer: &Layer<'_>| {
         let series = case.layer_series(layer, name);
         let (least, _) = extremes(latest(&series, LATEST))?;
         (series.len() >= LATEST || least >= WHOLE).then_some(least)
     };
-    let layers = case.layers.iter().filter_map(|layer| Some((layer.as_str(), least(layer)?)));
+    let layers = case.layers.iter().filter_map(|layer| Some((layer.name, least(layer)?)));
     layers.filter(|(_, share)| *share >= limit).collect()
 }
 
@@ -118,15 +119,15 @@ fn shares(layers: &[(&str, f64)], what: &str) -> String {
         let what = if index == 0 { format!("the {what} of ") } else { String::new() };
         format!("{} of {what}{layer}", percent(*share))
     });
-    listed(&words.collect::<Vec<_>>(), "and")
+    listed(words, "and")
 }
 
 #[cfg(test)]
 mod tests {
     use kiln_config::Experiment;
 
-    use super::super::test_log::TestLog;
     use super::*;
+    use crate::test_log::{TestLog, record};
 
     /// Measurements of two hidden layers: the first has `shares`, the second never any.
     fn log(name: &str, shares: &[f64]) -> TestLog {
@@ -139,7 +140,7 @@ mod tests {
     }
 
     fn found(log: &TestLog, experiment: &Experiment) -> Vec<Finding> {
-        find(&Case::new(&log.rows, None, experiment, None))
+        find(&Case::new(&record(log, experiment)))
     }
 
     #[test]

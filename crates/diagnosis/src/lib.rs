@@ -1,12 +1,16 @@
 //! What a run's figures say of how it went, in words, and what to try.
 //!
 //! The metric log decides; nothing is read and nothing is measured here. Each kind of finding has its
-//! thresholds beside it, with why they are where they are. A run that went well has no findings.
+//! thresholds beside it, with why they are where they are. A run that went well has no findings. This crate knows neither
+//! Burn nor how a report looks.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic"))]
 
 mod case;
 mod diverging;
 mod exploding;
 mod inactive;
+mod layers;
 mod loss_jumps;
 mod non_finite;
 mod overfit;
@@ -19,13 +23,16 @@ mod vanishing;
 
 use std::fmt;
 
-use kiln_artifacts::MetricRow;
+use kiln_artifacts::{MetricRow, RunFailure};
 use kiln_config::Experiment;
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr};
 
-use crate::Metrics;
+pub use layers::{GradientFlow, Layer, layers};
+pub use series::fall_at_the_end;
+pub use underfit::STILL_FALLING;
+
 use case::Case;
-pub(crate) use case::layer_names;
 
 /// Something that a run's figures say of how it went.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -44,8 +51,11 @@ pub struct Finding {
 }
 
 /// What can be found in a run.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Display, IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum FindingKind {
     /// A loss or a gradient was no finite number.
     NonFinite,
@@ -68,22 +78,10 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
-    const WORDS: [&'static str; 9] = [
-        "non-finite",
-        "exploding",
-        "vanishing",
-        "dead-units",
-        "saturated-units",
-        "loss-jumps",
-        "diverging",
-        "underfit",
-        "overfit",
-    ];
-
     /// The word, as files have it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        Self::WORDS[self as usize]
+        self.into()
     }
 }
 
@@ -99,18 +97,42 @@ pub enum Severity {
     Failure,
 }
 
+/// All of a run that is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The metric log.
+    pub rows: &'a [MetricRow],
+    /// What its test found, where there was one.
+    pub tested: Option<&'a Tested>,
+    /// Its experiment.
+    pub experiment: &'a Experiment,
+    /// Why it failed, where it did.
+    pub failure: Option<&'a RunFailure>,
+}
+
+/// What a test of the network found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tested {
+    /// The share of examples predicted right, in [0, 1].
+    pub accuracy: f64,
+    /// The same with units dropped as in training, where that was measured.
+    pub dropout_active_accuracy: Option<f64>,
+    /// Examples of each class.
+    pub supports: Vec<u64>,
+}
+
+impl Tested {
+    fn examples(&self) -> u64 {
+        self.supports.iter().sum()
+    }
+}
+
 /// Everything that the figures of a run say against it, causes before effects.
 ///
-/// `rows` is the metric log, `test` the test figures where there are any, `error` why the run failed, where it
-/// did. Underfitting and overfitting are not looked for in a run that failed: it was not trained to its end.
+/// Underfitting and overfitting are not looked for in a run that failed: it was not trained to its end.
 #[must_use]
-pub fn findings(
-    rows: &[MetricRow],
-    test: Option<&Metrics>,
-    experiment: &Experiment,
-    error: Option<&str>,
-) -> Vec<Finding> {
-    let case = Case::new(rows, test, experiment, error);
+pub fn findings(record: &Record<'_>) -> Vec<Finding> {
+    let case = Case::new(record);
     let mut findings = Vec::new();
     findings.extend(non_finite::find(&case));
     let is_non_finite = !findings.is_empty();
@@ -123,10 +145,27 @@ pub fn findings(
     if !is_non_finite {
         findings.extend(diverging::find(&case));
     }
-    if error.is_none() {
+    if record.failure.is_none() {
         findings.extend(fit(&case, &findings));
     }
     findings
+}
+
+/// What to try against `kind`, as far as the experiment does not do it already: for studies, which also judge runs by each
+/// other. `fall` is [`fall_at_the_end`] of the training loss, `epochs` how many were trained. Empty for a kind whose remedy
+/// takes the whole record.
+#[must_use]
+pub fn remedy(kind: FindingKind, experiment: &Experiment, fall: Option<f64>, epochs: u64) -> String {
+    match kind {
+        FindingKind::NonFinite | FindingKind::Exploding => exploding::remedy(experiment),
+        FindingKind::Vanishing => vanishing::remedy(experiment),
+        FindingKind::Overfit => overfit::remedy(experiment, !experiment.data.validation.is_nothing(), true),
+        FindingKind::Underfit if fall.is_some_and(|fall| fall > STILL_FALLING) => {
+            underfit::falling(experiment, epochs).words()
+        }
+        FindingKind::Underfit => underfit::settled(experiment).words(),
+        _ => String::new(),
+    }
 }
 
 /// How well the network fits; `causes` are the findings that may explain it. A gap means that the network
@@ -160,22 +199,16 @@ impl fmt::Display for Finding {
     }
 }
 
-impl fmt::Display for FindingKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::test_log::TestLog;
     use super::*;
+    use crate::test_log::{TestLog, record};
 
     #[test]
     fn a_run_that_went_well_has_no_findings() {
         let log = TestLog::healthy();
-        assert_eq!(findings(&log.rows, None, &Experiment::default(), None), []);
-        assert_eq!(findings(&[], None, &Experiment::default(), None), []);
+        assert_eq!(findings(&record(&log, &Experiment::default())), []);
+        assert_eq!(findings(&record(&TestLog::default(), &Experiment::default())), []);
     }
 
     #[test]
@@ -192,21 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_the_same_word_on_screen_and_in_files() {
-        for word in FindingKind::WORDS {
-            let kind: FindingKind = serde_json::from_value(word.into()).unwrap();
-            assert_eq!(kind.as_str(), word);
-        }
-    }
-
-    #[test]
     fn a_failed_run_is_not_judged_by_its_fit() {
         let log = TestLog::default().epochs(&[(2.3, 0.1), (2.3, 0.1), (2.3, 0.1)]);
-        let kinds = |error| -> Vec<FindingKind> {
-            let found = findings(&log.rows, None, &Experiment::default(), error);
+        let kinds = |failure| -> Vec<FindingKind> {
+            let found = findings(&Record { failure, ..record(&log, &Experiment::default()) });
             found.into_iter().map(|finding| finding.kind).collect()
         };
         assert_eq!(kinds(None), [FindingKind::Underfit]);
-        assert_eq!(kinds(Some("no space left on device")), []);
+        assert_eq!(kinds(Some(&RunFailure::Other)), []);
     }
 }

@@ -1,9 +1,11 @@
 //! A training loss that leaps up between intervals.
 
-use super::case::Case;
-use super::remedies::Remedies;
-use super::series::{latest, listed, median, median_deviation, short};
-use super::{Finding, FindingKind, Severity};
+use kiln_config::listed;
+
+use crate::case::Case;
+use crate::remedies::Remedies;
+use crate::series::{latest, median, median_deviation, short};
+use crate::{Finding, FindingKind, Severity};
 
 /// Intervals before, whose median a loss is held to.
 const BEFORE: usize = 5;
@@ -27,7 +29,7 @@ struct Jump {
     to: f64,
 }
 
-pub(super) fn find(case: &Case<'_>) -> Option<Finding> {
+pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
     let jumps = jumps(case)?;
     let greatest = jumps.iter().map(|jump| jump.to - jump.from).fold(f64::NAN, f64::max);
     let named = jumps.iter().take(NAMED).map(|jump| {
@@ -43,7 +45,7 @@ pub(super) fn find(case: &Case<'_>) -> Option<Finding> {
     let first = if count > NAMED { "first " } else { "" };
     let statement = format!(
         "The loss jumped up {count} {times} far beyond its usual changes: {first}{}.",
-        listed(&named.collect::<Vec<_>>(), "and")
+        listed(named, "and")
     );
     let severity = if count >= MANY { Severity::Warning } else { Severity::Info };
     let remedy = remedy(case, &jumps);
@@ -81,11 +83,11 @@ fn remedy(case: &Case<'_>, jumps: &[Jump]) -> String {
 mod tests {
     use kiln_config::Experiment;
 
-    use super::super::test_log::TestLog;
     use super::*;
+    use crate::test_log::{TestLog, record};
 
     fn found(losses: &[f64]) -> Option<Finding> {
-        find(&Case::new(&TestLog::default().losses(losses).rows, None, &Experiment::default(), None))
+        find(&Case::new(&record(&TestLog::default().losses(losses), &Experiment::default())))
     }
 
     /// A loss that falls with some noise.

@@ -2,17 +2,19 @@
 
 use kiln_artifacts::{MetricRow, Scope};
 
-use crate::{ClassFigures, DropoutActive, Metrics};
+use kiln_config::Experiment;
+
+use crate::{Record, Tested};
 
 /// A metric log in the making; each interval has ten steps.
 #[derive(Default)]
-pub(super) struct TestLog {
-    pub(super) rows: Vec<MetricRow>,
+pub(crate) struct TestLog {
+    pub(crate) rows: Vec<MetricRow>,
 }
 
 impl TestLog {
     /// A run that learned: 40 intervals in 20 epochs, gradients and weights of three even layers.
-    pub(super) fn healthy() -> Self {
+    pub(crate) fn healthy() -> Self {
         let losses: Vec<f64> = (0..40).map(|index| 2.2 * (f64::from(index) * -0.15).exp() + 0.05).collect();
         let epochs: Vec<(f64, f64)> =
             losses.iter().step_by(2).map(|loss| (*loss, 1.0 - 0.4 * loss)).collect();
@@ -32,18 +34,18 @@ impl TestLog {
         log
     }
 
-    pub(super) fn interval(mut self, figures: &[(&str, f64)]) -> Self {
+    pub(crate) fn interval(mut self, figures: &[(&str, f64)]) -> Self {
         let step = 10 * (self.rows.len() as u64 + 1);
         self.rows.push(MetricRow::new("train", Scope::Interval, 1, step, figures.iter().copied()));
         self
     }
 
-    pub(super) fn losses(self, losses: &[f64]) -> Self {
+    pub(crate) fn losses(self, losses: &[f64]) -> Self {
         losses.iter().fold(self, |log, loss| log.interval(&[("loss", *loss)]))
     }
 
     /// One measurement: each layer's gradient norm and weight norm.
-    pub(super) fn layers(self, layers: &[(f64, f64)]) -> Self {
+    pub(crate) fn layers(self, layers: &[(f64, f64)]) -> Self {
         let mut log = self.interval(&[]);
         let row = log.rows.last_mut().unwrap();
         for (layer, (gradient, weight)) in layers.iter().enumerate() {
@@ -54,12 +56,12 @@ impl TestLog {
     }
 
     /// Training loss and accuracy of each epoch.
-    pub(super) fn epochs(self, figures: &[(f64, f64)]) -> Self {
+    pub(crate) fn epochs(self, figures: &[(f64, f64)]) -> Self {
         self.split("train", figures)
     }
 
     /// Validation loss and accuracy of each epoch.
-    pub(super) fn validation(self, figures: &[(f64, f64)]) -> Self {
+    pub(crate) fn validation(self, figures: &[(f64, f64)]) -> Self {
         self.split("validation", figures)
     }
 
@@ -72,29 +74,12 @@ impl TestLog {
     }
 }
 
+/// The record of a run that has come to its end, without a test.
+pub(crate) fn record<'a>(log: &'a TestLog, experiment: &'a Experiment) -> Record<'a> {
+    Record { rows: &log.rows, tested: None, experiment, failure: None }
+}
+
 /// Test figures with this accuracy, over classes of these sizes.
-pub(super) fn test_metrics(accuracy: f64, supports: &[u64], dropout_active: Option<f64>) -> Metrics {
-    let class = |support: &u64| ClassFigures {
-        class: String::new(),
-        support: *support,
-        predicted: 0,
-        precision: None,
-        recall: None,
-        f1: None,
-        auc: None,
-        average_precision: None,
-    };
-    Metrics {
-        examples: supports.iter().sum(),
-        checkpoint_step: None,
-        figures: [("accuracy".to_owned(), Some(accuracy))].into(),
-        top_k_accuracy: None,
-        dropout_active: dropout_active.map(|accuracy| DropoutActive { loss: None, accuracy }),
-        intervals: None,
-        classes: supports.iter().map(class).collect(),
-        reliability: None,
-        non_finite_examples: 0,
-        undefined: Vec::new(),
-        partial_means: Vec::new(),
-    }
+pub(crate) fn tested(accuracy: f64, supports: &[u64], dropout_active_accuracy: Option<f64>) -> Tested {
+    Tested { accuracy, dropout_active_accuracy, supports: supports.to_vec() }
 }

@@ -4,7 +4,7 @@
 const SMOOTHING: usize = 3;
 
 /// The median; of an even number of values the mean of the middle two. None of no values.
-pub(super) fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -16,24 +16,24 @@ pub(super) fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// The median distance from the median: a spread that a few outliers do not widen.
-pub(super) fn median_deviation(values: &[f64]) -> Option<f64> {
+pub(crate) fn median_deviation(values: &[f64]) -> Option<f64> {
     let center = median(values)?;
     median(&values.iter().map(|value| (value - center).abs()).collect::<Vec<_>>())
 }
 
 /// Rolling medians of three values, without the first and the last place; none of fewer values.
-pub(super) fn smoothed(values: &[f64]) -> Vec<f64> {
+pub(crate) fn smoothed(values: &[f64]) -> Vec<f64> {
     values.windows(SMOOTHING).filter_map(median).collect()
 }
 
 /// The last values, at most `count` of them.
-pub(super) fn latest(values: &[f64], count: usize) -> &[f64] {
+pub(crate) fn latest(values: &[f64], count: usize) -> &[f64] {
     &values[values.len().saturating_sub(count)..]
 }
 
 /// The share by which a value falls from one step to the next: least squares through the logarithms.
 /// Negative where it rises; none of fewer than three values or of one that is not above zero.
-pub(super) fn fall(values: &[f64]) -> Option<f64> {
+pub(crate) fn fall(values: &[f64]) -> Option<f64> {
     if values.len() < 3 || values.iter().any(|value| !value.is_finite() || *value <= 0.0) {
         return None;
     }
@@ -46,14 +46,24 @@ pub(super) fn fall(values: &[f64]) -> Option<f64> {
     Some(1.0 - (covariance / variance).exp())
 }
 
+/// Epochs at the end over which a fall is taken; over fewer, noise falls as often as it rises.
+const LATEST: usize = 5;
+
+/// The share by which a loss still fell per epoch at the end: over the last five epochs, or as many as there are. None of
+/// fewer than three.
+#[must_use]
+pub fn fall_at_the_end(losses: &[f64]) -> Option<f64> {
+    fall(latest(losses, LATEST))
+}
+
 /// The smallest and the greatest, as long as there are values.
-pub(super) fn extremes(values: &[f64]) -> Option<(f64, f64)> {
+pub(crate) fn extremes(values: &[f64]) -> Option<(f64, f64)> {
     let first = *values.first()?;
     Some(values.iter().fold((first, first), |(low, high), value| (low.min(*value), high.max(*value))))
 }
 
 /// Three significant digits; a power of ten where zeros would hide them.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let magnitude = value.abs();
     if value == 0.0 {
         "0".to_owned()
@@ -66,18 +76,9 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// A share in [0, 1] as a percentage; 100 % is all and no less.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let digits = usize::from((0.995..1.0).contains(&share));
     format!("{:.digits$} %", share * 100.0)
-}
-
-/// `a`, `a and b`, `a, b and c`.
-pub(super) fn listed(words: &[String], conjunction: &str) -> String {
-    match words {
-        [] => String::new(),
-        [word] => word.clone(),
-        [words @ .., last] => format!("{} {conjunction} {last}", words.join(", ")),
-    }
 }
 
 #[cfg(test)]
@@ -113,11 +114,5 @@ mod tests {
     #[test]
     fn all_is_more_than_nearly_all() {
         assert_eq!([0.634, 0.996, 1.0].map(percent), ["63 %", "99.6 %", "100 %"]);
-    }
-
-    #[test]
-    fn a_list_reads_as_one() {
-        let words = |count: usize| (1..=count).map(|word| word.to_string()).collect::<Vec<_>>();
-        assert_eq!([0, 1, 2, 3].map(|count| listed(&words(count), "or")), ["", "1", "1 or 2", "1, 2 or 3"]);
     }
 }

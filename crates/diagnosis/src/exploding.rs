@@ -1,9 +1,11 @@
 //! Gradients and weights that grow by orders of magnitude.
 
-use super::case::Case;
-use super::remedies::Remedies;
-use super::series::{extremes, short};
-use super::{Finding, FindingKind, Severity};
+use kiln_config::Experiment;
+
+use crate::case::Case;
+use crate::remedies::Remedies;
+use crate::series::{extremes, short};
+use crate::{Finding, FindingKind, Severity};
 
 /// Norm of all gradients together above which they explode. Networks that train well stay below 15, ten layers
 /// deep ones included; those that explode pass 100 in the first epoch.
@@ -18,14 +20,14 @@ const WEIGHT_FACTOR: f64 = 1.5;
 const WEIGHT_STREAK: usize = 4;
 
 /// `is_non_finite` where the run left the finite numbers, of which the remedy is the same and was given.
-pub(super) fn find(case: &Case<'_>, is_non_finite: bool) -> Option<Finding> {
+pub(crate) fn find(case: &Case<'_>, is_non_finite: bool) -> Option<Finding> {
     let (words, evidence): (Vec<_>, Vec<_>) = [gradients(case), weights(case)].into_iter().flatten().unzip();
     let mut statement = words.concat();
     if statement.is_empty() {
         return None;
     }
-    let is_held = is_clipped(case) && case.error.is_none() && case.severity() == Severity::Warning;
-    let severity = match case.error {
+    let is_held = is_clipped(case) && case.failure.is_none() && case.severity() == Severity::Warning;
+    let severity = match case.failure {
         Some(_) => Severity::Failure,
         None if is_held => Severity::Info,
         None => case.severity(),
@@ -33,13 +35,14 @@ pub(super) fn find(case: &Case<'_>, is_non_finite: bool) -> Option<Finding> {
     if is_held {
         statement += " Clipping held it: the network learned all the same.";
     }
-    let remedy = if is_non_finite { "what is said of \"non-finite\"".to_owned() } else { remedy(case) };
+    let remedy =
+        if is_non_finite { "what is said of \"non-finite\"".to_owned() } else { remedy(case.experiment) };
     Some(Finding::new(FindingKind::Exploding, severity, statement, remedy, &evidence.concat()))
 }
 
 /// What helps against exploding gradients.
-pub(super) fn remedy(case: &Case<'_>) -> String {
-    Remedies::of(case.experiment).lower_rate().clip().initialization().fewer_layers().words()
+pub(crate) fn remedy(experiment: &Experiment) -> String {
+    Remedies::of(experiment).lower_rate().clip().initialization().fewer_layers().words()
 }
 
 fn is_clipped(case: &Case<'_>) -> bool {
@@ -82,9 +85,10 @@ fn weights(case: &Case<'_>) -> Option<Found> {
     });
     let (layer, first, last) = layers.max_by(|one, other| one.2.total_cmp(&other.2))?;
     let statement = format!(
-        "{}The weights of {layer} grow exponentially: their norm went from {} to {} and rose by half or \
+        "{}The weights of {} grow exponentially: their norm went from {} to {} and rose by half or \
          more at each of the last {WEIGHT_STREAK} measurements.",
         if gradients(case).is_some() { " " } else { "" },
+        layer.name,
         short(first),
         short(last)
     );
@@ -93,13 +97,14 @@ fn weights(case: &Case<'_>) -> Option<Found> {
 
 #[cfg(test)]
 mod tests {
-    use kiln_config::Experiment;
+    use kiln_artifacts::RunFailure;
 
-    use super::super::test_log::TestLog;
     use super::*;
+    use crate::Record;
+    use crate::test_log::{TestLog, record};
 
     fn found(log: &TestLog, experiment: &Experiment) -> Option<Finding> {
-        find(&Case::new(&log.rows, None, experiment, None), false)
+        find(&Case::new(&record(log, experiment)), false)
     }
 
     fn norms(norms: &[f64]) -> TestLog {
@@ -135,7 +140,7 @@ mod tests {
             "{}",
             finding.statement
         );
-        let failed = Case::new(&log.rows, None, &experiment, Some("loss became NaN at step 3"));
+        let failed = Case::new(&Record { failure: Some(&RunFailure::Other), ..record(&log, &experiment) });
         let finding = find(&failed, true).unwrap();
         assert_eq!(finding.severity, Severity::Failure);
         assert_eq!(finding.remedy, "what is said of \"non-finite\"");

@@ -1,26 +1,29 @@
 //! Figures that are no finite numbers.
 
-use super::case::Case;
-use super::exploding::remedy;
-use super::{Finding, FindingKind, Severity};
+use kiln_artifacts::RunFailure;
 
-/// How the error of a run that left the finite numbers goes on after the figure's name, and where its own
-/// advice begins: "loss became NaN at step 3 (epoch 1): ... Try ...".
-const VALUES: [&str; 3] = ["became NaN", "became inf", "became -inf"];
-const ADVICE: &str = " Try ";
+use crate::case::Case;
+use crate::exploding::remedy;
+use crate::{Finding, FindingKind, Severity};
 
-pub(super) fn find(case: &Case<'_>) -> Option<Finding> {
-    let (statement, evidence) = of_error(case).or_else(|| of_log(case))?;
-    Some(Finding::new(FindingKind::NonFinite, Severity::Failure, statement, remedy(case), &evidence))
+pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
+    let (statement, evidence) = of_failure(case).or_else(|| of_log(case))?;
+    Some(Finding::new(
+        FindingKind::NonFinite,
+        Severity::Failure,
+        statement,
+        remedy(case.experiment),
+        &evidence,
+    ))
 }
 
 type Found = (String, Vec<(&'static str, f64)>);
 
-fn of_error(case: &Case<'_>) -> Option<Found> {
-    let error = case.error?;
-    VALUES.iter().find(|value| error.contains(**value))?;
-    let what = error.split(ADVICE).next().unwrap_or(error).trim_end_matches('.');
-    let statement = format!("Training left the finite numbers: {what}.");
+fn of_failure(case: &Case<'_>) -> Option<Found> {
+    let RunFailure::NonFinite { figure, value, step, epoch, place } = case.failure? else { return None };
+    let statement = format!(
+        "Training left the finite numbers: {figure} became {value} at step {step} (epoch {epoch}): {place}."
+    );
     let last = case.interval_losses().last().map(|(row, loss)| (row.step, *loss));
     let evidence =
         last.map_or(Vec::new(), |(step, loss)| vec![("last_loss", loss), ("last_step", step as f64)]);
@@ -46,18 +49,24 @@ fn of_log(case: &Case<'_>) -> Option<Found> {
 mod tests {
     use kiln_config::Experiment;
 
-    use super::super::test_log::TestLog;
     use super::*;
+    use crate::Record;
+    use crate::test_log::{TestLog, record};
 
-    fn found(log: &TestLog, error: Option<&str>) -> Option<Finding> {
-        find(&Case::new(&log.rows, None, &Experiment::default(), error))
+    fn found(log: &TestLog, failure: Option<&RunFailure>) -> Option<Finding> {
+        find(&Case::new(&Record { failure, ..record(log, &Experiment::default()) }))
     }
 
     #[test]
-    fn the_error_of_a_run_says_where_without_its_own_advice() {
-        let error =
-            "loss became NaN at step 3 (epoch 1): layer 2 is the first. Try a lower optimizer.lr. Kept.";
-        let finding = found(&TestLog::default().losses(&[2.3]), Some(error)).unwrap();
+    fn the_failure_of_a_run_says_where() {
+        let failure = RunFailure::NonFinite {
+            figure: "loss".into(),
+            value: "NaN".into(),
+            step: 3,
+            epoch: 1,
+            place: "layer 2 is the first".into(),
+        };
+        let finding = found(&TestLog::default().losses(&[2.3]), Some(&failure)).unwrap();
         let expected =
             "Training left the finite numbers: loss became NaN at step 3 (epoch 1): layer 2 is the first.";
         assert_eq!(finding.statement, expected);
@@ -66,15 +75,15 @@ mod tests {
     }
 
     #[test]
-    fn a_null_in_the_log_is_found_without_an_error() {
+    fn a_null_in_the_log_is_found_without_a_failure() {
         let log = TestLog::default().epochs(&[(1.0, 0.5)]).validation(&[(f64::NAN, 0.1)]);
         let statement = found(&log, None).unwrap().statement;
         assert_eq!(statement, "loss of the validation split was not a finite number at step 20 (epoch 1).");
     }
 
     #[test]
-    fn other_errors_and_finite_figures_are_none() {
+    fn other_failures_and_finite_figures_are_none() {
         assert_eq!(found(&TestLog::healthy(), None), None);
-        assert_eq!(found(&TestLog::healthy(), Some("no space left on device")), None);
+        assert_eq!(found(&TestLog::healthy(), Some(&RunFailure::Other)), None);
     }
 }
