@@ -17,8 +17,7 @@ use crate::DamagedCheckpoint;
 pub enum ArtifactError {
     /// No space, or no quota, is left.
     #[error(
-        "cannot {action} {}: no space is left on the disk ({cause}); free some space and go on with \
-         `kiln resume`: the checkpoints saved before are intact",
+        "cannot {action} {}: no space is left on the disk ({cause}); the checkpoints saved before are intact",
         path.display()
     )]
     DiskFull {
@@ -30,11 +29,7 @@ pub enum ArtifactError {
         cause: io::Error,
     },
     /// The folder belongs to somebody else, or its disk is mounted read-only.
-    #[error(
-        "cannot {action} {}: {cause}; change its permissions, or choose another folder with \
-         --artifacts DIR or KILN_ARTIFACTS",
-        path.display()
-    )]
+    #[error("cannot {action} {}: {cause}; change its permissions, or choose another folder", path.display())]
     PermissionDenied {
         /// What was tried, as a verb phrase.
         action: &'static str,
@@ -45,8 +40,7 @@ pub enum ArtifactError {
     },
     /// A folder that was there when the run began is there no more.
     #[error(
-        "cannot {action} {}: {cause}; its folder was removed or renamed, or its disk was unmounted: put it \
-         back and go on with `kiln resume`, or train again",
+        "cannot {action} {}: {cause}; its folder was removed or renamed, or its disk was unmounted",
         path.display()
     )]
     Gone {
@@ -68,7 +62,7 @@ pub enum ArtifactError {
         cause: io::Error,
     },
     /// No run goes by this path, name or prefix.
-    #[error("no run {text:?} in {}{}; `kiln runs list` shows every run", root.display(), did_you_mean(similar))]
+    #[error("no run {text:?} in {}{}", root.display(), did_you_mean(similar))]
     RunNotFound {
         /// What was asked for.
         text: String,
@@ -86,7 +80,7 @@ pub enum ArtifactError {
         candidates: Vec<String>,
     },
     /// The folder exists but holds no run.
-    #[error("{} is not a run folder: it has no {missing}; `kiln runs list` shows every run", path.display())]
+    #[error("{} is not a run folder: it has no {missing}", path.display())]
     NotARun {
         /// The folder.
         path: PathBuf,

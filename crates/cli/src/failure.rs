@@ -58,7 +58,10 @@ impl From<kiln::Error> for Failure {
             kiln::Error::Config(error) => error.into(),
             kiln::Error::Backend(error) => error.into(),
             kiln::Error::Training(error) => error.into(),
+            kiln::Error::Artifact(error) => error.into(),
+            kiln::Error::Evaluation(error) => error.into(),
             kiln::Error::OtherModel { .. } | kiln::Error::NoValidation => Self::usage(error.to_string()),
+            kiln::Error::OtherData { .. } => Self::failed(format!("{error} (--data PATH)")),
             error => Self::failed(error.to_string()),
         }
     }
@@ -85,15 +88,31 @@ impl From<DataError> for Failure {
     }
 }
 
+/// What went wrong with a run folder, and what of the program helps.
 impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Self {
-        Self::failed(error.to_string())
+        let advice = match error {
+            ArtifactError::DiskFull { .. } => ": free some space and go on with `kiln resume`",
+            ArtifactError::PermissionDenied { .. } => " (--artifacts DIR or KILN_ARTIFACTS)",
+            ArtifactError::Gone { .. } => ": put it back and go on with `kiln resume`, or train again",
+            ArtifactError::RunNotFound { .. } | ArtifactError::NotARun { .. } => {
+                "; `kiln runs list` shows every run"
+            }
+            _ => "",
+        };
+        Self::failed(format!("{error}{advice}"))
     }
 }
 
 impl From<EvaluationError> for Failure {
     fn from(error: EvaluationError) -> Self {
-        Self::failed(error.to_string())
+        match error {
+            EvaluationError::Artifact(error) => error.into(),
+            EvaluationError::NoCheckpoint { ref run } => {
+                Self::failed(format!("{error}; train it first with `kiln resume {run}`"))
+            }
+            error => Self::failed(error.to_string()),
+        }
     }
 }
 
@@ -101,7 +120,8 @@ impl From<StudyError> for Failure {
     fn from(error: StudyError) -> Self {
         match error {
             StudyError::Config(error) => error.into(),
-            _ => Self::failed(error.to_string()),
+            StudyError::Artifact(error) => error.into(),
+            error => Self::failed(error.to_string()),
         }
     }
 }
@@ -109,9 +129,12 @@ impl From<StudyError> for Failure {
 impl From<TrainingError> for Failure {
     fn from(error: TrainingError) -> Self {
         match error {
-            TrainingError::Changed { .. } => Self::usage(error.to_string()),
-            TrainingError::Killed => Self::interrupted(error.to_string()),
-            _ => Self::failed(error.to_string()),
+            TrainingError::Artifact(error) => error.into(),
+            TrainingError::Changed { .. } => Self::usage(format!("{error} (`kiln train`)")),
+            TrainingError::Killed => {
+                Self::interrupted(format!("{error}; `kiln resume` goes on from the last checkpoint"))
+            }
+            error => Self::failed(error.to_string()),
         }
     }
 }

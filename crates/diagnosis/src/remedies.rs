@@ -98,7 +98,7 @@ impl<'a> Remedies<'a> {
             None if early_stopping.enabled => {
                 self.step(format!("a larger early_stopping.patience (now {patience})"))
             }
-            None => self.step(format!("`kiln resume`: it ended after {done} of {epochs} epochs")),
+            None => self.step(format!("going on with the run: it ended after {done} of {epochs} epochs")),
         }
     }
 
@@ -218,7 +218,7 @@ mod tests {
         let mut experiment = Experiment::default();
         let words = |experiment: &Experiment, done| Remedies::of(experiment).more_epochs(done).words();
         assert_eq!(words(&experiment, 10), "more training.epochs (now 10)");
-        assert_eq!(words(&experiment, 4), "`kiln resume`: it ended after 4 of 10 epochs");
+        assert_eq!(words(&experiment, 4), "going on with the run: it ended after 4 of 10 epochs");
         experiment.early_stopping.enabled = true;
         assert_eq!(words(&experiment, 4), "a larger early_stopping.patience (now 5)");
         experiment.training.max_steps = Some(20);

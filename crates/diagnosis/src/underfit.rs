@@ -164,7 +164,7 @@ mod tests {
         experiment.optimizer.name = OptimizerName::Sgd;
         let finding = found(&log(0.05, 0.7), &experiment).unwrap();
         assert!(finding.statement.contains("still falling by 5.0 % per epoch"), "{}", finding.statement);
-        let expected = "`kiln resume`: it ended after 5 of 10 epochs, a higher optimizer.lr (now 0.001) or optimizer.momentum=0.9";
+        let expected = "going on with the run: it ended after 5 of 10 epochs, a higher optimizer.lr (now 0.001) or optimizer.momentum=0.9";
         assert_eq!(finding.remedy, expected);
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let finding = found(&TestLog::default().epochs(&[(2.3, 0.1)]), &Experiment::default()).unwrap();
         assert_eq!(finding.severity, Severity::Info);
         assert!(finding.statement.ends_with("That is too early to tell how good it can be."));
-        assert_eq!(finding.remedy, "`kiln resume`: it ended after 1 of 10 epochs");
+        assert_eq!(finding.remedy, "going on with the run: it ended after 1 of 10 epochs");
     }
 
     #[test]

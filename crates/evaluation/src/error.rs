@@ -15,7 +15,7 @@ pub enum EvaluationError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The run has saved nothing yet.
-    #[error("{run} has no checkpoint to evaluate; train it first with `kiln resume {run}`")]
+    #[error("{run} has no checkpoint to evaluate")]
     NoCheckpoint {
         /// The run folder.
         run: String,

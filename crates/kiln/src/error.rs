@@ -55,7 +55,7 @@ pub enum Error {
     /// The data are other than those that the run was trained on.
     #[error(
         "the data are no longer those that the run was trained on (their SHA-256 was {was}, now it is {is}); bring the \
-         old ones back, or evaluate the new ones with --data PATH"
+         old ones back, or evaluate the new ones by their path"
     )]
     OtherData {
         /// SHA-256 of the data that the run was trained on.

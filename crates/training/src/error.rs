@@ -45,7 +45,7 @@ pub enum TrainingError {
     /// The run was made with other settings or other data.
     #[error(
         "cannot resume with {changes}: the run was trained with other settings, and going on would mix the \
-         two. Start a new run with `kiln train` instead"
+         two. Start a new run instead"
     )]
     Changed {
         /// Each difference, spelled out.
@@ -66,7 +66,7 @@ pub enum TrainingError {
     #[error("training stopped: {0}")]
     Burn(String),
     /// The dashboard's kill key.
-    #[error("training was killed from the dashboard; `kiln resume` goes on from the last checkpoint")]
+    #[error("training was killed from the dashboard")]
     Killed,
 }
 

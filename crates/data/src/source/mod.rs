@@ -120,7 +120,8 @@ fn check_folder(folder: &Path, expected: &str) -> Result<(), DataError> {
         return Ok(());
     }
     let found = if folder.exists() { "a file" } else { "nothing" };
-    let fault = Fault::new(folder, expected, found).remedy("check data.path, data.test_path or --data");
+    let fault = Fault::new(folder, expected, found)
+        .remedy("check data.path, data.test_path or the path that was given");
     Err(DataError::unfit("missing data", fault))
 }
 

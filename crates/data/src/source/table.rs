@@ -44,7 +44,7 @@ impl Table {
             let fault = Fault::new(path, "a csv file", found);
             return Err(DataError::unfit(
                 "missing data",
-                fault.remedy("check data.path, data.test_path or --data"),
+                fault.remedy("check data.path, data.test_path or the path that was given"),
             ));
         }
         Self::parse(File::open(path).map_err(DataError::read(path))?, path, label_column)
