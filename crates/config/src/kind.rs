@@ -118,6 +118,11 @@ impl Kind {
         }
     }
 
+    /// Whether its values are tables.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self, Self::Record(_) | Self::Map(_))
+    }
+
     /// Whether values of type `part` occur in it.
     pub(crate) fn has(&self, part: &Self) -> bool {
         match self {

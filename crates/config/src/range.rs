@@ -105,7 +105,9 @@ pub enum TextRule {
 const LONGEST_NAME: usize = 100;
 
 impl TextRule {
-    pub(crate) fn allows(self, text: &str) -> bool {
+    /// Whether `text` is such a text.
+    #[must_use]
+    pub fn allows(self, text: &str) -> bool {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         match self {
             Self::Any => true,
@@ -117,7 +119,8 @@ impl TextRule {
     }
 
     /// What is allowed, in words.
-    pub(crate) fn words(self) -> &'static str {
+    #[must_use]
+    pub fn words(self) -> &'static str {
         match self {
             Self::Any => "any text",
             Self::NotEmpty => "text that is not empty",

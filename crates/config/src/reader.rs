@@ -122,8 +122,12 @@ impl<'a> Reader<'a> {
             return self.report(path, span, Fault::ExtendsHere);
         }
         let (section, leaf) = split(path);
-        if section.is_empty() && value.get_ref().is_table() && !self.keys.sections.is_empty() {
-            return self.unknown_section(path, span);
+        if section.is_empty() && value.get_ref().is_table() {
+            let meant = nearest::word(path, self.tables());
+            return match meant.map(|meant| nearest::question(&[meant])) {
+                Some(hint) => self.report(path, span, Fault::UnknownKey { key: path.to_owned(), hint }),
+                None => self.unknown_section(path, span),
+            };
         }
         let suggestions = nearest::keys(self.keys, path);
         let known_section = section.is_empty() || self.keys.section(section).is_some();
@@ -165,7 +169,14 @@ impl<'a> Reader<'a> {
     }
 
     fn sections(&self) -> String {
-        self.keys.sections.iter().map(|section| section.name.as_str()).collect::<Vec<_>>().join(", ")
+        let sections = self.keys.sections.iter().map(|section| section.name.as_str());
+        self.tables().chain(sections).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Keys outside of sections that hold a table.
+    fn tables(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let tables = self.keys.of_section("").filter(|key| key.field.kind.is_table());
+        tables.map(Key::leaf)
     }
 
     pub(crate) fn origin(&self, span: &Range<usize>) -> Origin {

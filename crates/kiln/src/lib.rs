@@ -39,7 +39,7 @@ mod trained;
 
 pub use error::Error;
 pub use experiment::{config_of, experiment, of_run};
-pub use kiln_artifacts::{Run, RunState, StopReason};
+pub use kiln_artifacts::{Run, RunFailure, RunState, StopReason};
 pub use kiln_config::{Experiment, Resolved};
 pub use kiln_data::{DataSet, Framing, Progress, Split};
 pub use kiln_diagnosis::Finding;

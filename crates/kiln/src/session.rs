@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use burn::train::ExecutionStrategy;
 use kiln_artifacts::{
-    Checkpoint, DataFile, Dataset, MetricLog, MetricRow, Provenance, ProvenanceInputs, Run, RunInputs,
-    RunLock, RunState, Scope, Status, StopReason, TestFigures, write_metrics_csv,
+    Checkpoint, DataFile, Dataset, MetricLog, MetricRow, Provenance, ProvenanceInputs, Run, RunFailure,
+    RunInputs, RunLock, RunState, Scope, Status, StopReason, TestFigures, write_metrics_csv,
 };
 use kiln_backend::{Selected, select};
 use kiln_config::{Experiment, Resolved};
@@ -193,7 +193,7 @@ impl Session {
             self.stop(&trained, report)?;
             None
         };
-        let findings = self.findings(test.as_ref())?;
+        let findings = self.findings(test.as_ref(), None)?;
         Ok(Outcome { run: self.run.clone(), trained, test, findings })
     }
 
@@ -227,19 +227,18 @@ impl Session {
         })
     }
 
-    /// What the metric log says against the run, and how it failed, if it did.
+    /// What the metric log says against the run; `failure` is how it ended, if badly.
     ///
     /// # Errors
-    /// Where the log or the status cannot be read.
-    pub fn findings(&self, test: Option<&Metrics>) -> Result<Vec<Finding>, Error> {
-        let (rows, failure) = (self.run.metric_rows()?, self.run.status()?.failure);
-        let tested = test.map(Metrics::tested);
-        Ok(findings(&Record {
-            rows: &rows,
-            tested: tested.as_ref(),
-            experiment: &self.experiment,
-            failure: failure.as_ref(),
-        }))
+    /// Where the log cannot be read.
+    pub fn findings(
+        &self,
+        test: Option<&Metrics>,
+        failure: Option<&RunFailure>,
+    ) -> Result<Vec<Finding>, Error> {
+        let (rows, tested) = (self.run.metric_rows()?, test.map(Metrics::tested));
+        let experiment = &self.experiment;
+        Ok(findings(&Record { rows: &rows, tested: tested.as_ref(), experiment, failure }))
     }
 
     /// The test pass, on the checkpoint that `evaluation.ckpt` names.

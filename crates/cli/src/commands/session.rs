@@ -48,9 +48,9 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
             if test.is_some() { Ok(()) } else { Err(stopped(&outcome)) }
         }
         Err(error) => {
-            if let Error::Training(_) = &error {
+            if let Error::Training(failed) = &error {
                 // A log that cannot be read must not hide why.
-                let findings = session.findings(None).unwrap_or_default();
+                let findings = session.findings(None, Some(&failed.kind())).unwrap_or_default();
                 summary(ui, None, &findings);
             }
             Err(error.into())

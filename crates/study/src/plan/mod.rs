@@ -8,6 +8,7 @@ mod trial;
 
 use std::path::{Path, PathBuf};
 
+use kiln_config::facts::TextRule;
 use kiln_config::{
     ConfigError, Document, Experiment, Patch, Problem, Request, Source, read, read_text, resolve_patched,
 };
@@ -57,8 +58,8 @@ impl Plan {
     /// Everything that is wrong with the file, its base, or any experiment.
     pub fn read(request: &PlanRequest) -> Result<Self, ConfigError> {
         let text = read_text(&request.path)?;
-        let name = request.path.display().to_string();
-        let document = Document::new(&name, &text);
+        let shown = request.path.display().to_string();
+        let document = Document::new(&shown, &text);
         let is_own = |argument: &&String| {
             argument.split_once('=').is_some_and(|(key, _)| ["seeds", "jobs"].contains(&key.trim()))
         };
@@ -70,6 +71,14 @@ impl Plan {
         let drafts = drafts(&file, &table, &mut problems);
         let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
         let expectations = expectation::expectations(&file, &names, &mut problems);
+        let stem = request.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file.value.name.clone().unwrap_or(stem);
+        if !TextRule::Name.allows(&name) {
+            let allowed = TextRule::Name.words();
+            problems.push(
+                file.problem("", format!("{name:?} cannot be a study's name: `name` must be {allowed}")),
+            );
+        }
         let seeds = file.value.seeds.as_deref();
         for (index, seed) in seeds.into_iter().flatten().enumerate() {
             if seeds.is_some_and(|seeds| seeds[..index].contains(seed)) {
@@ -91,9 +100,8 @@ impl Plan {
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
         }
-        let StudyFile { name, about, jobs, rules, .. } = file.value;
-        let stem = || request.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name: name.unwrap_or_else(stem), about, seeds, jobs, trials, expectations, rules })
+        let StudyFile { about, jobs, rules, .. } = file.value;
+        Ok(Self { name, about, seeds, jobs, trials, expectations, rules })
     }
 }
 

@@ -74,6 +74,14 @@ fn every_mistake_is_told_with_its_place() {
     let expect = |rest: &str| format!("{TRIAL}[[expect]]\n{rest}");
     for (text, message) in [
         (format!("sedes = [1]\n{TRIAL}"), "study.toml:1: unknown key `sedes`; did you mean `seeds`?"),
+        (
+            format!("{TRIAL}[experimnt]\noptimizer.lr = 1.0\n"),
+            "study.toml:3: unknown key `experimnt`; did you mean `experiment`?",
+        ),
+        (
+            format!("{TRIAL}[xyzzy]\na = 1\n"),
+            "study.toml:3: unknown section `[xyzzy]`; there are experiment, axes, rules",
+        ),
         (String::new(), "study.toml:1: no trial: a study has [[trial]] tables, or [axes] that span a grid"),
         (format!("{TRIAL}[axes]\nseed = [1]\n"), "study.toml:3: [[trial]] and [axes] exclude each other"),
         (format!("{TRIAL}{TRIAL}"), "study.toml:4: there are two trials with the name \"a\""),
@@ -121,6 +129,16 @@ fn every_mistake_is_told_with_its_place() {
         let found = read(&text).unwrap_err();
         assert!(found.starts_with(message), "{text}\n{found}\n{message}");
     }
+}
+
+#[test]
+fn a_file_whose_name_is_no_folder_needs_another() {
+    let folder: TempDir = tempfile::tempdir().unwrap();
+    let path = folder.path().join("my study.toml");
+    fs::write(&path, TRIAL).unwrap();
+    let request = PlanRequest { path, environment: Vec::new(), overrides: Vec::new() };
+    let message = Plan::read(&request).unwrap_err().to_string();
+    assert!(message.contains("\"my study\" cannot be a study's name: `name` must be 1 to 100"), "{message}");
 }
 
 #[test]
