@@ -142,7 +142,7 @@ pub enum RunFailure {
 }
 
 impl RunFailure {
-    /// The kind of an error of which only the message was kept: "loss became NaN at step 3 (epoch 1): layers.0.weight
+    /// The kind as an error's message tells it, for runs that kept nothing else: "loss became NaN at step 3 (epoch 1): layers.0.weight
     /// is the first that is not finite. Try ...".
     fn of_message(message: &str) -> Self {
         let non_finite = || {

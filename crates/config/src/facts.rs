@@ -63,7 +63,7 @@ pub(crate) enum Is {
     On,
 }
 
-/// A key, and the names of which it has to be one for another key to have an effect.
+/// A key and some of its names: beside one of these, another key has an effect.
 pub type When = (&'static str, &'static [&'static str]);
 
 /// Whether a key decides what a training gives: weights, metric log, figures.

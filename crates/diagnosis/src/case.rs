@@ -18,7 +18,7 @@ pub(crate) struct Case<'a> {
     pub(crate) epochs: Vec<&'a MetricRow>,
     /// Validation figures by epoch.
     pub(crate) validation: Vec<&'a MetricRow>,
-    /// Layers of which the log has figures, as last measured: those with numbers in their order.
+    /// The layers in the log, as last measured; those with numbers in their order.
     pub(crate) layers: Vec<Layer<'a>>,
     pub(crate) test: Option<&'a Tested>,
     pub(crate) experiment: &'a Experiment,

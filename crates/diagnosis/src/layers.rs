@@ -1,4 +1,4 @@
-//! The layers of which a metric log has figures.
+//! The layers in a metric log.
 
 use kiln_artifacts::MetricRow;
 use serde::Serialize;
@@ -26,7 +26,7 @@ impl Layer<'_> {
     }
 }
 
-/// The layers of which `row` has figures: those with numbers in their order, others by name.
+/// The layers in `row`: those with numbers in their order, others by name.
 #[must_use]
 pub fn layers(row: &MetricRow) -> Vec<Layer<'_>> {
     let names = row.figures.keys().filter_map(|name| name.strip_suffix(".weight_norm"));

@@ -1,9 +1,9 @@
 //! Which classes are taken for which.
 
+use kiln_files::csv_text;
 use serde::{Deserialize, Serialize};
 
 use crate::Predictions;
-use kiln_files::csv_text;
 
 /// How many examples of each class are predicted to be of each class (`sklearn.metrics.confusion_matrix`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

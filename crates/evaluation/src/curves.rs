@@ -1,5 +1,6 @@
 //! The curves of all classes and their averages.
 
+use kiln_files::csv_cell;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -9,7 +10,6 @@ use crate::precision_recall::PrecisionRecallCurve;
 use crate::ranking::Ranking;
 use crate::roc::RocCurve;
 use crate::undefined::{Defined, Reason};
-use kiln_files::csv_cell;
 
 /// The ROC curves: each class against the rest, and two averages. None where a curve is undefined.
 #[derive(Clone, Debug, PartialEq, Serialize)]

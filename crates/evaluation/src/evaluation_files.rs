@@ -4,10 +4,10 @@ use std::path::Path;
 use std::{fs, io};
 
 use kiln_artifacts::{Run, replace_file};
+use kiln_files::json_text;
 
 use crate::json_file::read_json;
 use crate::{Evaluation, EvaluationError, EvaluationSettings, GALLERY_FILE, Metrics, Predictions};
-use kiln_files::json_text;
 
 /// The predictions; see [`Predictions::to_csv`].
 pub const PREDICTIONS_FILE: &str = "predictions.csv";

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use kiln_artifacts::{Run, replace_file};
 use kiln_config::Experiment;
 use kiln_data::{Profile, Split};
+use kiln_files::json_text;
 use kiln_model::Model;
 
 use crate::json_file::read_json;
@@ -11,7 +12,6 @@ use crate::{
     Evaluation, EvaluationError, EvaluationSettings, Gallery, StoredModel, evaluate_with_dropout, predict,
     write_evaluation,
 };
-use kiln_files::json_text;
 
 /// Whose network is evaluated, and on what device.
 #[derive(Clone, Copy, Debug)]

@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
+use kiln_files::{csv_cell, csv_text};
 use rayon::prelude::*;
 
 use crate::Predictions;
-use kiln_files::{csv_cell, csv_text};
 
 /// What the column of a class's probability is called before its name.
 pub(crate) const PROBABILITY_PREFIX: &str = "p_";

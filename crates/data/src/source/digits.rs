@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use kiln_config::Data;
-
-use super::{Means, Place, Reader, Source, labelled_pictures};
 use kiln_files::sha256_hex;
 
+use super::{Means, Place, Reader, Source, labelled_pictures};
 use crate::{DataError, FileRecord, Folders, Framing, Profile, Shape, Split, holdout, storage::Storage};
 
 /// 1,797 lines of 64 pixels and a label; see `assets/README.md` for where it is from.

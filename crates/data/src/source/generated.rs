@@ -7,10 +7,9 @@ use kiln_config::{
     Data, DataSource,
     random::{Purpose, Stream},
 };
-
-use super::{Means, Reader, Source};
 use kiln_files::sha256_hex;
 
+use super::{Means, Reader, Source};
 use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, storage::Storage};
 
 /// Turns of each spiral.

@@ -146,9 +146,8 @@ impl Outcome {
             self.note("dropout_active_accuracy", Some(active.accuracy));
             self.note("dropout_active_loss", active.loss);
         }
-        // Accuracy and loss are known by the name of their split.
-        for row in FIGURES.iter().filter(|row| !["accuracy", "loss"].contains(&row.key)) {
-            self.note(row.key, found.figure(row.key));
+        for key in figures_of_predictions() {
+            self.note(key, found.figure(key));
         }
     }
 
@@ -157,6 +156,11 @@ impl Outcome {
             self.figures.insert(name.to_owned(), value);
         }
     }
+}
+
+/// The figures of the test's predictions by key, without accuracy and loss: those go by the name of their split.
+pub(crate) fn figures_of_predictions() -> impl Iterator<Item = &'static str> {
+    FIGURES.iter().map(|row| row.key).filter(|key| !["accuracy", "loss"].contains(key))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! What a study is held to: `[[expect]]`.
 
 use kiln_config::{Located, Problem};
-use kiln_evaluation::FIGURES;
 use serde::Serialize;
 
 use super::file::{ExpectTable, OneOrMore, StudyFile};
 use crate::Verdict;
+use crate::outcome::figures_of_predictions;
 
 /// One thing that is expected of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,8 +60,7 @@ const RUN_FIGURES: [&str; 10] = [
 
 /// The figures that an expectation can name.
 fn figures() -> Vec<&'static str> {
-    let of_predictions = FIGURES.iter().map(|row| row.key).filter(|key| !["accuracy", "loss"].contains(key));
-    RUN_FIGURES.into_iter().chain(of_predictions).collect()
+    RUN_FIGURES.into_iter().chain(figures_of_predictions()).collect()
 }
 
 /// What each expectation of the file claims.
