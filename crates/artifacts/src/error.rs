@@ -10,37 +10,34 @@ use kiln_files::FileError;
 use crate::DamagedCheckpoint;
 
 /// A run folder could not be made, read or written.
-///
-/// The cause stands in the message itself, so that the one line that lands in `status.json` says it all.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArtifactError {
     /// No space, or no quota, is left.
-    #[error(
-        "cannot {action} {}: no space is left on the disk ({cause}); the checkpoints saved before are intact",
-        path.display()
-    )]
+    #[error("cannot {action} {}: no space is left on the disk", path.display())]
     DiskFull {
         /// What was tried, as a verb phrase.
         action: &'static str,
         /// The file or folder it was tried on.
         path: PathBuf,
         /// What the system said.
+        #[source]
         cause: io::Error,
     },
     /// The folder belongs to somebody else, or its disk is mounted read-only.
-    #[error("cannot {action} {}: {cause}; change its permissions, or choose another folder", path.display())]
+    #[error("cannot {action} {}", path.display())]
     PermissionDenied {
         /// What was tried, as a verb phrase.
         action: &'static str,
         /// The file or folder it was tried on.
         path: PathBuf,
         /// What the system said.
+        #[source]
         cause: io::Error,
     },
     /// A folder that was there when the run began is there no more.
     #[error(
-        "cannot {action} {}: {cause}; its folder was removed or renamed, or its disk was unmounted",
+        "cannot {action} {}: its folder was removed or renamed, or its disk was unmounted",
         path.display()
     )]
     Gone {
@@ -49,16 +46,18 @@ pub enum ArtifactError {
         /// The file or folder it was tried on.
         path: PathBuf,
         /// What the system said.
+        #[source]
         cause: io::Error,
     },
     /// Any other failure of the file system.
-    #[error("cannot {action} {}: {cause}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried, as a verb phrase.
         action: &'static str,
         /// The file or folder it was tried on.
         path: PathBuf,
         /// What the system said.
+        #[source]
         cause: io::Error,
     },
     /// No run goes by this path, name or prefix.

@@ -65,7 +65,7 @@ fn summarize(run: &Run) -> RunSummary {
         damaged: None,
     };
     if let Err(error) = fill(&mut summary, run) {
-        summary.damaged = Some(error.to_string());
+        summary.damaged = Some(kiln_files::with_causes(&error));
     }
     summary
 }

@@ -7,6 +7,7 @@ use kiln_backend::BackendError;
 use kiln_config::ConfigError;
 use kiln_data::DataError;
 use kiln_evaluation::EvaluationError;
+use kiln_files::with_causes;
 use kiln_study::StudyError;
 use kiln_training::TrainingError;
 
@@ -60,31 +61,31 @@ impl From<kiln::Error> for Failure {
             kiln::Error::Training(error) => error.into(),
             kiln::Error::Artifact(error) => error.into(),
             kiln::Error::Evaluation(error) => error.into(),
-            kiln::Error::OtherModel { .. } | kiln::Error::NoValidation => Self::usage(error.to_string()),
+            kiln::Error::OtherModel { .. } | kiln::Error::NoValidation => Self::usage(with_causes(&error)),
             kiln::Error::OtherData { .. } => Self::failed(format!("{error} (--data PATH)")),
-            error => Self::failed(error.to_string()),
+            error => Self::failed(with_causes(&error)),
         }
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::usage(error.to_string())
+        Self::usage(with_causes(&error))
     }
 }
 
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
         match error {
-            BackendError::NotCompiledIn { .. } => Self::usage(error.to_string()),
-            _ => Self::failed(error.to_string()),
+            BackendError::NotCompiledIn { .. } => Self::usage(with_causes(&error)),
+            _ => Self::failed(with_causes(&error)),
         }
     }
 }
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
-        Self::failed(error.to_string())
+        Self::failed(with_causes(&error))
     }
 }
 
@@ -92,15 +93,19 @@ impl From<DataError> for Failure {
 impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Self {
         let advice = match error {
-            ArtifactError::DiskFull { .. } => ": free some space and go on with `kiln resume`",
-            ArtifactError::PermissionDenied { .. } => " (--artifacts DIR or KILN_ARTIFACTS)",
-            ArtifactError::Gone { .. } => ": put it back and go on with `kiln resume`, or train again",
+            ArtifactError::DiskFull { .. } => {
+                "; the checkpoints saved before are intact: free some space and go on with `kiln resume`"
+            }
+            ArtifactError::PermissionDenied { .. } => {
+                "; change its permissions, or choose another folder (--artifacts DIR or KILN_ARTIFACTS)"
+            }
+            ArtifactError::Gone { .. } => "; put it back and go on with `kiln resume`, or train again",
             ArtifactError::RunNotFound { .. } | ArtifactError::NotARun { .. } => {
                 "; `kiln runs list` shows every run"
             }
             _ => "",
         };
-        Self::failed(format!("{error}{advice}"))
+        Self::failed(with_causes(&error) + advice)
     }
 }
 
@@ -111,7 +116,7 @@ impl From<EvaluationError> for Failure {
             EvaluationError::NoCheckpoint { ref run } => {
                 Self::failed(format!("{error}; train it first with `kiln resume {run}`"))
             }
-            error => Self::failed(error.to_string()),
+            error => Self::failed(with_causes(&error)),
         }
     }
 }
@@ -121,7 +126,7 @@ impl From<StudyError> for Failure {
         match error {
             StudyError::Config(error) => error.into(),
             StudyError::Artifact(error) => error.into(),
-            error => Self::failed(error.to_string()),
+            error => Self::failed(with_causes(&error)),
         }
     }
 }
@@ -134,7 +139,7 @@ impl From<TrainingError> for Failure {
             TrainingError::Killed => {
                 Self::interrupted(format!("{error}; `kiln resume` goes on from the last checkpoint"))
             }
-            error => Self::failed(error.to_string()),
+            error => Self::failed(with_causes(&error)),
         }
     }
 }

@@ -19,7 +19,6 @@ pub struct Problem {
     /// Where the value at fault was given; none where there is no such place (a file that is missing).
     pub origin: Option<Origin>,
     /// What is wrong.
-    #[source]
     pub fault: Fault,
 }
 

@@ -8,7 +8,7 @@ use crate::Unavailable;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The operating system refused to read a file or folder.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum DataError {
         source: io::Error,
     },
     /// The operating system refused to write a file or folder.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,

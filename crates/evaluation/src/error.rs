@@ -40,13 +40,14 @@ pub enum EvaluationError {
         found: String,
     },
     /// A file or folder that the system refuses.
-    #[error("cannot {action} {}: {cause}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried, as a verb phrase.
         action: &'static str,
         /// The file or folder it was tried on.
         path: PathBuf,
         /// What the system said.
+        #[source]
         cause: io::Error,
     },
     /// A picture that could not be drawn.

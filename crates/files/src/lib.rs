@@ -14,4 +14,4 @@ pub use atomic::{FileError, remove_leftovers, replace_file, replace_file_on};
 pub use disk::{Disk, SystemDisk};
 pub use failing_disk::{FailingDisk, Failure};
 pub use hash::{Hasher, sha256_hex};
-pub use text::{csv_cell, csv_text, json_text};
+pub use text::{csv_cell, csv_text, json_text, with_causes};

@@ -1,5 +1,7 @@
 //! Values as the text of files.
 
+use std::error::Error;
+
 use serde::Serialize;
 
 /// `value` as JSON for people, ending in a line break.
@@ -24,6 +26,19 @@ pub fn csv_text(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
         writer.write_record(row).expect("a vector takes all that is written to it");
     }
     writer.into_inner().expect("a vector takes all that is written to it")
+}
+
+/// What `error` says, then what each of its causes says, on one line: `cannot write x: permission denied`.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// A cell, in quotes if need be, without the end of the line.

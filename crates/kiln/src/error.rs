@@ -45,11 +45,12 @@ pub enum Error {
         has: &'static str,
     },
     /// A file of the run cannot be read.
-    #[error("cannot read {path}: {cause}")]
+    #[error("cannot read {path}")]
     Read {
         /// The file.
         path: String,
         /// What went wrong.
+        #[source]
         cause: std::io::Error,
     },
     /// The data are other than those that the run was trained on.

@@ -35,7 +35,7 @@ pub enum ModelError {
         expected: usize,
     },
     /// Bytes that are no safetensors file.
-    #[error("the stored weights cannot be read: {0}")]
+    #[error("the stored weights cannot be read")]
     Safetensors(#[from] safetensors::SafeTensorError),
     /// A stored parameter is absent or of another shape or type.
     #[error("stored parameter `{name}`: expected {expected}, found {found}")]

@@ -25,11 +25,12 @@ pub enum StudyError {
         folder: PathBuf,
     },
     /// A worker process could not be started.
-    #[error("cannot start {}: {cause}", program.display())]
+    #[error("cannot start {}", program.display())]
     NoWorker {
         /// The program.
         program: PathBuf,
         /// What the system said.
+        #[source]
         cause: io::Error,
     },
 }

@@ -91,7 +91,7 @@ impl<M: Model> Job<M> {
             }
             Err(error) => note_end(&run, |status| {
                 let failure = Some(error.kind());
-                let error = Some(error.to_string());
+                let error = Some(kiln_files::with_causes(error));
                 Status { error, failure, ..status.stopped(RunState::Failed, StopReason::Error) }
             }),
         }

@@ -87,7 +87,7 @@ fn a_full_disk_is_named_and_leaves_nothing_aside() {
             assert_eq!(store.latest_good().unwrap().damaged, []);
             if let Err(error) = result {
                 assert!(matches!(error, ArtifactError::DiskFull { .. }), "{error}");
-                assert!(error.to_string().contains("the checkpoints saved before are intact"));
+                assert!(error.to_string().contains("no space is left on the disk"));
                 assert!(!hidden_entries(store.folder()).iter().any(|name| name.starts_with(".tmp-")));
                 assert!(store.folder().join("step-200").is_dir(), "what was set aside is put back");
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use kiln::{Framing, Mlp, Predictions, Run, Trained, of_run, perceptron};
 use kiln_artifacts::replace_file;
 use kiln_evaluation::picture_seen;
+use kiln_files::with_causes;
 use serde::Serialize;
 
 use crate::arguments::{FramingArgument, Predict};
@@ -74,7 +75,7 @@ fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, save_pi
                 answer.seen = saved(file, &picture);
             }
         }
-        Err(error) => answer.error = Some(error.to_string()),
+        Err(error) => answer.error = Some(with_causes(&error)),
     }
     answer
 }
@@ -116,7 +117,7 @@ fn saved(file: &Path, picture: &[u8]) -> Option<PathBuf> {
     match replace_file(&path, picture) {
         Ok(()) => Some(path),
         Err(error) => {
-            say(&format!("warning: {error}"));
+            say(&format!("warning: {}", with_causes(&error)));
             None
         }
     }

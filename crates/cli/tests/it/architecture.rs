@@ -16,7 +16,15 @@ const RULES: [(&str, &[&str], &[&str]); 15] = [
     ("kiln-model", &["kiln-config", "kiln-data", "kiln-files", "kiln-kernels"], &["clap", "ratatui"]),
     (
         "kiln-training",
-        &["kiln-config", "kiln-artifacts", "kiln-backend", "kiln-data", "kiln-kernels", "kiln-model"],
+        &[
+            "kiln-config",
+            "kiln-artifacts",
+            "kiln-backend",
+            "kiln-data",
+            "kiln-files",
+            "kiln-kernels",
+            "kiln-model",
+        ],
         &["clap"],
     ),
     ("kiln-plot", &[], &["burn", "clap"]),

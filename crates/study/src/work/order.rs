@@ -63,7 +63,7 @@ impl Order {
             Ok(None) => WorkerEnd::Finished,
             Ok(Some(outcome)) if is_over(outcome.trained.reason) => WorkerEnd::Finished,
             Ok(Some(_)) => WorkerEnd::Stopped,
-            Err(error) => WorkerEnd::Failed(error.to_string()),
+            Err(error) => WorkerEnd::Failed(kiln_files::with_causes(&error)),
         };
         Message::Ended(end)
     }
