@@ -193,6 +193,10 @@ pub(crate) struct Predict {
     /// How pictures are fitted to the network's size; by default as its training pictures were.
     #[arg(long, value_enum)]
     pub(crate) framing: Option<FramingArgument>,
+    /// Write the answers to this csv file (`-` is standard output): the rows of one table with their own columns, the class,
+    /// the probability of every class, and what is wrong with a row that cannot be answered.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
     /// Do not save the pictures that the network saw.
     #[arg(long)]
     pub(crate) no_pictures: bool,

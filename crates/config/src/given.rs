@@ -24,7 +24,7 @@ pub(crate) fn variable(findings: &mut Findings, rank: usize, variable: &str, val
     if RESERVED_VARIABLES.contains(&variable) {
         return;
     }
-    let path = rest.to_lowercase().replacen("__", ".", 1);
+    let path = rest.to_lowercase().replace("__", ".");
     let origin = Origin::Environment { variable: variable.to_owned() };
     let keys = Keys::experiment();
     if keys.find(&path).is_some() || keys.section(&path).is_some() || path == "extends" {

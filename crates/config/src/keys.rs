@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::Value;
+use toml::Table;
 
 use crate::Experiment;
 use crate::facts::Facts;
@@ -17,7 +18,7 @@ pub(crate) struct Key {
     pub(crate) field: Field,
 }
 
-/// A table of keys: `[optimizer]` and its like.
+/// A table of keys: `[optimizer]` and its like, `[data.columns]` within another.
 #[derive(Debug)]
 pub(crate) struct Section {
     pub(crate) name: String,
@@ -62,15 +63,18 @@ impl Keys {
 
     fn add(&mut self, section: &str, node: &Value, root: &Schema) {
         let prefix = if section.is_empty() { String::new() } else { format!("{section}.") };
-        for field in fields(node, root) {
-            let described = &node["properties"][&field.name];
-            // A table that is always there is a section; one that may be left out is a value.
-            if matches!(field.kind, Kind::Record(_)) && described["default"].is_object() {
-                self.add(&field.name, followed(described, root), root);
-                self.sections.push(Section { name: field.name, meaning: field.meaning, facts: field.facts });
-            } else {
-                self.keys.push(Key { path: format!("{prefix}{}", field.name), field });
-            }
+        let described = |field: &Field| &node["properties"][&field.name];
+        // A table that is always there is a section; one that may be left out is a value. In a file, a section's keys
+        // stand in front of the sections within it.
+        let is_section =
+            |field: &Field| matches!(field.kind, Kind::Record(_)) && described(field)["default"].is_object();
+        let (sections, keys): (Vec<Field>, Vec<Field>) = fields(node, root).into_iter().partition(is_section);
+        let path = |name: &str| format!("{prefix}{name}");
+        self.keys.extend(keys.into_iter().map(|field| Key { path: path(&field.name), field }));
+        for field in sections {
+            let name = path(&field.name);
+            self.add(&name, followed(described(&field), root), root);
+            self.sections.push(Section { name, meaning: field.meaning, facts: field.facts });
         }
     }
 
@@ -89,7 +93,28 @@ impl Keys {
 
 /// A key's section (empty at the top level) and its name there.
 pub(crate) fn split(path: &str) -> (&str, &str) {
-    path.split_once('.').unwrap_or(("", path))
+    path.rsplit_once('.').unwrap_or(("", path))
+}
+
+/// The value at `path` within `values`.
+pub(crate) fn value_at<'v>(values: &'v Table, path: &str) -> Option<&'v toml::Value> {
+    match path.split_once('.') {
+        None => values.get(path),
+        Some((section, rest)) => value_at(values.get(section)?.as_table()?, rest),
+    }
+}
+
+/// Sets the value at `path` within `values`.
+pub(crate) fn insert(values: &mut Table, path: &str, value: toml::Value) {
+    match path.split_once('.') {
+        None => drop(values.insert(path.to_owned(), value)),
+        Some((section, rest)) => {
+            let table = values.entry(section).or_insert_with(|| toml::Value::Table(Table::new()));
+            if let toml::Value::Table(table) = table {
+                insert(table, rest, value);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +126,12 @@ mod tests {
     fn counts_never_go_below_zero_and_every_default_keeps_its_rule() {
         for key in &Keys::experiment().keys {
             let range = key.field.facts.whole.unwrap_or(key.field.facts.range);
-            assert!(!key.field.kind.has(&Kind::Integer) || !range.allows(-1.0), "{}", key.path);
+            let may_be_negative = key.path == "data.label_column";
+            assert!(
+                !key.field.kind.has(&Kind::Integer) || !range.allows(-1.0) || may_be_negative,
+                "{}",
+                key.path
+            );
             let numbers = match &key.field.default {
                 Some(toml::Value::Array(values)) => values.clone(),
                 value => value.iter().map(|value| (*value).clone()).collect(),

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::keys::{Key, Keys, split};
+use crate::keys::{Key, Keys, value_at};
 use crate::literal::literal;
 use crate::{Experiment, Monitor, Origin, Resolved};
 
@@ -72,10 +72,8 @@ pub(crate) fn rendered(values: &Table, mut line: impl FnMut(&Key, &Value) -> Str
     let mut text = String::new();
     let mut open = "";
     for key in &Keys::experiment().keys {
-        let (section, leaf) = split(&key.path);
-        let parent =
-            if section.is_empty() { Some(values) } else { values.get(section).and_then(Value::as_table) };
-        let Some(value) = parent.and_then(|parent| parent.get(leaf)) else { continue };
+        let section = key.section();
+        let Some(value) = value_at(values, &key.path) else { continue };
         if section != open {
             text.extend(["\n[", section, "]\n"]);
             open = section;

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use crate::contradiction::{self, Case};
 use crate::document::Document;
 use crate::effect;
-use crate::keys::{Keys, split};
+use crate::keys::{Keys, insert};
 use crate::layers::Layers;
 use crate::reader::{Place, Reader};
 use crate::setting::{Findings, Setting};
@@ -153,16 +153,4 @@ pub(crate) fn typed<T: DeserializeOwned>(values: Table) -> Result<T, ConfigError
         let fault = Fault::Unfit { message: error.message().to_owned() };
         ConfigError::new(vec![Problem::new(None, fault)])
     })
-}
-
-fn insert(values: &mut Table, path: &str, value: Value) {
-    let (section, leaf) = split(path);
-    let parent = match section {
-        "" => values,
-        _ => match values.entry(section).or_insert_with(|| Value::Table(Table::new())) {
-            Value::Table(table) => table,
-            _ => return,
-        },
-    };
-    parent.insert(leaf.to_owned(), value);
 }

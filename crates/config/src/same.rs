@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use crate::Experiment;
 use crate::facts::Decides;
-use crate::keys::{Key, Keys, split};
+use crate::keys::{Key, Keys, insert, value_at};
 use crate::literal::literal;
 use crate::render::rendered;
 
@@ -54,15 +54,9 @@ impl Experiment {
         let mut values = self.values();
         for key in &Keys::experiment().keys {
             if key.field.facts.decides == Decides::Nothing {
-                let (section, leaf) = split(&key.path);
-                let table = match section {
-                    "" => Some(&mut values),
-                    _ => values.get_mut(section).and_then(Value::as_table_mut),
-                };
-                let Some(table) = table else { continue };
                 match &key.field.default {
-                    Some(default) => drop(table.insert(leaf.to_owned(), default.clone())),
-                    None => drop(table.remove(leaf)),
+                    Some(default) => insert(&mut values, &key.path, default.clone()),
+                    None => remove(&mut values, &key.path),
                 }
             }
         }
@@ -71,9 +65,18 @@ impl Experiment {
 }
 
 fn value<'v>(values: &'v Table, key: &'v Key) -> Option<&'v Value> {
-    let (section, leaf) = split(&key.path);
-    let table = if section.is_empty() { Some(values) } else { values.get(section).and_then(Value::as_table) };
-    table.and_then(|table| table.get(leaf)).or(key.field.default.as_ref())
+    value_at(values, &key.path).or(key.field.default.as_ref())
+}
+
+fn remove(values: &mut Table, path: &str) {
+    match path.split_once('.') {
+        None => drop(values.remove(path)),
+        Some((section, rest)) => {
+            if let Some(Value::Table(table)) = values.get_mut(section) {
+                remove(table, rest);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

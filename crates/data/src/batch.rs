@@ -55,7 +55,7 @@ impl Split {
     /// If a position is not below [`Split::len`].
     #[must_use]
     pub fn batch(&self, positions: &[u32], normalizer: &Normalizer, pass: Pass, device: &Device) -> Batch {
-        let width = self.features();
+        let width = normalizer.features(self.width());
         let mut features = vec![0.0; positions.len() * width];
         // Examples lie scattered in memory: threads wait for them side by side.
         let examples = (VALUES / width).max(1);
@@ -68,7 +68,7 @@ impl Split {
         );
         let targets: Vec<i64> =
             positions.iter().map(|&position| i64::from(self.label(position as usize))).collect();
-        let shape = [positions.len(), self.features()];
+        let shape = [positions.len(), width];
         Batch {
             features: Tensor::from_data(TensorData::new(features, shape), device),
             targets: Tensor::from_data(TensorData::new(targets, [positions.len()]), device),

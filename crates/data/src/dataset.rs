@@ -6,10 +6,12 @@ use kiln_config::{Data, Holdout};
 use serde::{Deserialize, Serialize};
 
 use kiln_files::Hasher;
+use kiln_table::listed;
 
 use crate::{
-    DataError, Downloads, Fault, Folders, Normalizer, Progress, Split,
-    holdout::{Choice, choose},
+    DataError, Downloads, Fault, Folders, Normalizer, Profile, Progress, Split,
+    columns::prepare,
+    holdout::{Choice, Ties, choose, choose_groups},
     label_noise::mislabel,
     selection::Selection,
     source::{Means, Source, reader},
@@ -32,7 +34,7 @@ pub struct DataSet {
     pub train: Split,
     /// Examples held out of the training data, to watch for overfitting.
     pub validation: Option<Split>,
-    /// Examples to test on.
+    /// Examples to test on; empty where everything is trained on.
     pub test: Split,
     /// The scaling, fitted on `train` alone.
     pub normalizer: Normalizer,
@@ -40,6 +42,10 @@ pub struct DataSet {
     pub sha256: String,
     /// The files that the data came from.
     pub files: Vec<FileRecord>,
+    /// What is remarkable about the data, a sentence each.
+    pub notices: Vec<String>,
+    /// How ties between classes were broken when examples were held out.
+    pub ties: Ties,
 }
 
 /// What the features of an example are.
@@ -112,6 +118,20 @@ pub fn load(
     load_with(data, seed, folders, &Downloads::default(), progress)
 }
 
+/// Reads the data of a run that keeps `profile`, with the same splits and the same features as it had.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_like(
+    profile: &Profile,
+    data: &Data,
+    seed: u64,
+    folders: &Folders,
+    progress: &dyn Progress,
+) -> Result<DataSet, DataError> {
+    Loading { data, seed, like: Some(profile) }.load(folders, &Downloads::default(), progress)
+}
+
 /// As [`load`], with other mirrors or time-outs.
 ///
 /// # Errors
@@ -123,58 +143,104 @@ pub fn load_with(
     downloads: &Downloads,
     progress: &dyn Progress,
 ) -> Result<DataSet, DataError> {
-    let source = reader(data.source).read(data, &Means { folders, downloads, progress })?;
-    let selection = Selection::new(&source.classes, &data.classes)?;
-    let train = selection.apply(&source.train);
-    let (train, test) = match &source.test {
-        Some(test) => (train, selection.apply(test)),
-        None => hold_out_test(data.test, &train)?,
-    };
-    let train = limit(train, data.limit, seed, Choice::TrainLimit);
-    let test = limit(test, data.test_limit, seed, Choice::TestLimit);
-    let (train, validation) = hold_out_validation(data.validation, train, seed)?;
-    check_not_empty(&train, &test, &selection.classes)?;
-    let train = mislabel(train, data.label_noise, selection.classes.len(), seed);
-    let normalizer = Normalizer::fit(data.normalization, &train);
-    let sha256 = content_hash(&source.files);
-    let Source { name, shape, files, .. } = source;
-    Ok(DataSet {
-        name,
-        shape,
-        classes: selection.classes,
-        train,
-        validation,
-        test,
-        normalizer,
-        sha256,
-        files,
-    })
+    Loading { data, seed, like: None }.load(folders, downloads, progress)
 }
 
-fn hold_out_test(holdout: Holdout, split: &Split) -> Result<(Split, Split), DataError> {
-    let count = held_out_count("data.test", holdout, split.len())?;
-    if count == 0 {
-        let fault = Fault::in_key("data.test", "test data", "none");
-        return Err(DataError::unfit(
-            "nothing to test on",
-            fault.remedy("set data.test_path, or hold out a share such as data.test=0.2"),
-        ));
+/// What is loaded, and like what.
+struct Loading<'a> {
+    data: &'a Data,
+    seed: u64,
+    /// The profile of a run whose splits and features these are to be.
+    like: Option<&'a Profile>,
+}
+
+impl Loading<'_> {
+    fn load(
+        &self,
+        folders: &Folders,
+        downloads: &Downloads,
+        progress: &dyn Progress,
+    ) -> Result<DataSet, DataError> {
+        let Self { data, seed, like } = *self;
+        let ties = like.map_or(Ties::Drawn, |profile| profile.ties);
+        let Source { name, mut shape, classes, train, test, validation, files, mut notices, tables } =
+            reader(data.source).read(data, &Means { folders, downloads, progress })?;
+        let selection = Selection::new(&classes, &data.classes)?;
+        let groups = tables.as_ref().and_then(|tables| tables.groups.as_deref());
+        let train = selection.apply(&train);
+        let (train, test) = match &test {
+            Some(test) => (train, selection.apply(test)),
+            None => hold_out("data.test", data.test, train, groups, TEST_SEED, Choice::Test, ties)?,
+        };
+        let has_test = !data.test.is_nothing() || data.test_path.is_some() || !test.is_empty();
+        let train = limit(train, data.limit, seed, Choice::TrainLimit, ties);
+        let test = limit(test, data.test_limit, seed, Choice::TestLimit, ties);
+        let (train, validation) = match validation {
+            Some(validation) => (train, selection.apply(&validation)),
+            None => {
+                hold_out("data.validation", data.validation, train, groups, seed, Choice::Validation, ties)?
+            }
+        };
+        check_not_empty(&train, &test, has_test)?;
+        notices.extend(rare_classes(&selection.classes, &train, &validation, &test));
+        let train = mislabel(train, data.label_noise, selection.classes.len(), seed, ties);
+        let (train, validation, test) = match tables {
+            Some(tables) => {
+                let prepared = prepare(tables, data, like, [train, validation, test])?;
+                notices.extend(prepared.notices);
+                shape = prepared.shape;
+                prepared.splits.into()
+            }
+            None => (train, validation, test),
+        };
+        let normalizer = match like {
+            Some(profile) => profile.normalizer.clone(),
+            None => Normalizer::fit(data.normalization, &train),
+        };
+        let sha256 = content_hash(&files);
+        let validation = (!validation.is_empty()).then_some(validation);
+        let classes = selection.classes;
+        Ok(DataSet {
+            name,
+            shape,
+            classes,
+            train,
+            validation,
+            test,
+            normalizer,
+            sha256,
+            files,
+            notices,
+            ties,
+        })
     }
-    let chosen = choose(split, count, TEST_SEED, Choice::Test);
-    Ok((split.select(&chosen.others), split.select(&chosen.chosen)))
 }
 
-fn hold_out_validation(
+/// What is left of `split`, and what is held out of it.
+fn hold_out(
+    key: &str,
     holdout: Holdout,
     split: Split,
+    groups: Option<&[u32]>,
     seed: u64,
-) -> Result<(Split, Option<Split>), DataError> {
-    let count = held_out_count("data.validation", holdout, split.len())?;
+    choice: Choice,
+    ties: Ties,
+) -> Result<(Split, Split), DataError> {
+    let count = held_out_count(key, holdout, split.len())?;
     if count == 0 {
-        return Ok((split, None));
+        let nothing = split.select(&[]);
+        return Ok((split, nothing));
     }
-    let chosen = choose(&split, count, seed, Choice::Validation);
-    Ok((split.select(&chosen.others), Some(split.select(&chosen.chosen))))
+    let chosen = match groups {
+        Some(groups) => choose_groups(&split, groups, count, seed, choice),
+        None => choose(&split, count, seed, choice, ties),
+    };
+    if chosen.chosen.is_empty() {
+        let fault =
+            Fault::in_key("data.group_column", "groups that can be held out whole", "one that is nearly all");
+        return Err(DataError::unfit("nothing held out", fault.remedy(format!("set {key} to 0"))));
+    }
+    Ok((split.select(&chosen.others), split.select(&chosen.chosen)))
 }
 
 /// The number of examples that `holdout` takes from `total`, which leaves at least one.
@@ -195,14 +261,14 @@ fn held_out_count(key: &str, holdout: Holdout, total: usize) -> Result<usize, Da
     Ok(count)
 }
 
-fn limit(split: Split, limit: Option<usize>, seed: u64, choice: Choice) -> Split {
+fn limit(split: Split, limit: Option<usize>, seed: u64, choice: Choice, ties: Ties) -> Split {
     match limit {
-        Some(limit) if limit < split.len() => split.select(&choose(&split, limit, seed, choice).chosen),
+        Some(limit) if limit < split.len() => split.select(&choose(&split, limit, seed, choice, ties).chosen),
         _ => split,
     }
 }
 
-fn check_not_empty(train: &Split, test: &Split, classes: &[String]) -> Result<(), DataError> {
+fn check_not_empty(train: &Split, test: &Split, has_test: bool) -> Result<(), DataError> {
     if train.is_empty() {
         let fault = Fault::in_key("data", "training examples", "none");
         return Err(DataError::unfit(
@@ -210,19 +276,38 @@ fn check_not_empty(train: &Split, test: &Split, classes: &[String]) -> Result<()
             fault.remedy("check data.classes, data.limit and data.validation"),
         ));
     }
-    if test.is_empty() {
+    if test.is_empty() && has_test {
         let fault = Fault::in_key("data", "test examples", "none");
         return Err(DataError::unfit(
             "nothing to test on",
             fault.remedy("check data.classes and data.test_limit"),
         ));
     }
-    for (class, count) in classes.iter().zip(train.counts(classes.len())) {
-        if count == 0 {
-            tracing::warn!(class, "no training example of this class is left");
-        }
-    }
     Ok(())
+}
+
+/// Classes that a split lacks, though it has examples.
+fn rare_classes(classes: &[String], train: &Split, validation: &Split, test: &Split) -> Vec<String> {
+    let lacking = |split: &Split| {
+        let counts = split.counts(classes.len());
+        let names = classes.iter().zip(counts).filter(|&(_, count)| count == 0 && !split.is_empty());
+        names.map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+    };
+    let sentence = |split: &Split, what: &str, so: &str| {
+        let names = lacking(split);
+        let many = format!(
+            "{} of the {} classes have no {what} example, {so}: {}",
+            names.len(),
+            classes.len(),
+            listed(names.iter().copied(), 8)
+        );
+        (!names.is_empty()).then_some(many)
+    };
+    let never_learnt = sentence(train, "training", "and are never learnt");
+    let never_seen =
+        sentence(validation, "validation", "so that the figures of an epoch say nothing of them");
+    let never_tested = sentence(test, "test", "so that no test figure says anything of them");
+    [never_learnt, never_seen, never_tested].into_iter().flatten().collect()
 }
 
 /// One hash over names and contents; where the files lie and whether they are compressed does not matter.

@@ -1,6 +1,8 @@
 //! What can be wrong with data.
 
-use std::{fmt, io, path::PathBuf};
+use std::{io, path::PathBuf};
+
+use kiln_table::{Fault, TableError};
 
 use crate::Unavailable;
 
@@ -62,67 +64,11 @@ impl From<kiln_files::FileError> for DataError {
     }
 }
 
-/// Where data is at fault, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The file or folder; empty when the fault lies in the configuration.
-    pub path: PathBuf,
-    /// The place in the file (a line and column, a byte) or the configuration key; may be empty.
-    pub place: String,
-    /// What should be there.
-    pub expected: String,
-    /// What is there.
-    pub found: String,
-    /// What to do about it; may be empty.
-    pub remedy: String,
-}
-
-#[expect(clippy::unnecessary_box_returns, reason = "errors hold faults boxed, so that results stay small")]
-impl Fault {
-    /// A fault in the file or folder `path`.
-    pub(crate) fn new(
-        path: impl Into<PathBuf>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> Box<Self> {
-        Box::new(Self {
-            path: path.into(),
-            place: String::new(),
-            expected: expected.into(),
-            found: found.into(),
-            remedy: String::new(),
-        })
-    }
-
-    /// A fault in the value of the configuration key `key`.
-    pub(crate) fn in_key(key: &str, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
-        Self::new("", expected, found).place(key)
-    }
-
-    pub(crate) fn place(mut self: Box<Self>, place: impl Into<String>) -> Box<Self> {
-        self.place = place.into();
-        self
-    }
-
-    pub(crate) fn remedy(mut self: Box<Self>, remedy: impl Into<String>) -> Box<Self> {
-        self.remedy = remedy.into();
-        self
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_path = !self.path.as_os_str().is_empty();
-        if has_path {
-            write!(f, "{}", self.path.display())?;
+impl From<TableError> for DataError {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Read { path, source } => Self::Read { path, source },
+            TableError::Unfit { kind, fault } => Self::Unfit { kind, fault },
         }
-        if !self.place.is_empty() {
-            write!(f, "{}{}", if has_path { ", " } else { "" }, self.place)?;
-        }
-        write!(f, ": expected {}, found {}", self.expected, self.found)?;
-        if !self.remedy.is_empty() {
-            write!(f, "; {}", self.remedy)?;
-        }
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Choosing some of a split's examples, the same share of every class.
 
 use kiln_config::random::{Purpose, Stream};
+use serde::{Deserialize, Serialize};
 
 use crate::Split;
 
@@ -14,6 +15,17 @@ pub(crate) enum Choice {
     LabelNoise,
 }
 
+/// Which classes get one more of those to choose where their claims are equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ties {
+    /// Those with the lowest numbers, as the first version of Kiln had it: its runs are resumed so.
+    #[default]
+    LowestClass,
+    /// Drawn by the seed, so that no class is always left out.
+    Drawn,
+}
+
 /// The positions that were chosen, and the others; both ascending.
 #[derive(Debug)]
 pub(crate) struct Chosen {
@@ -23,11 +35,15 @@ pub(crate) struct Chosen {
 
 /// Chooses `count` examples of `split` at random, as many of each class as its share asks for, to within one:
 /// a pure function of its arguments.
-pub(crate) fn choose(split: &Split, count: usize, seed: u64, choice: Choice) -> Chosen {
+pub(crate) fn choose(split: &Split, count: usize, seed: u64, choice: Choice, ties: Ties) -> Chosen {
     let mut classes = positions_by_class(split);
     let sizes: Vec<usize> = classes.iter().map(Vec::len).collect();
     let mut is_chosen = vec![false; split.len()];
-    for (class, quota) in quotas(&sizes, count).into_iter().enumerate() {
+    let mut ranks: Vec<usize> = (0..sizes.len()).collect();
+    if ties == Ties::Drawn {
+        Stream::new(seed, Purpose::Split, &[choice as u64, u64::MAX - 1]).shuffle(&mut ranks);
+    }
+    for (class, quota) in quotas(&sizes, count, &ranks).into_iter().enumerate() {
         let mut stream = Stream::new(seed, Purpose::Split, &[choice as u64, class as u64]);
         stream.shuffle(&mut classes[class]);
         for &position in &classes[class][..quota] {
@@ -47,9 +63,38 @@ fn positions_by_class(split: &Split) -> Vec<Vec<u32>> {
     classes
 }
 
+/// Chooses whole groups at random until `count` examples of `split` are as nearly reached as one group can: a pure function
+/// of its arguments. `groups` are those of the split's rows.
+pub(crate) fn choose_groups(
+    split: &Split,
+    groups: &[u32],
+    count: usize,
+    seed: u64,
+    choice: Choice,
+) -> Chosen {
+    let group_of = |position: u32| groups[split.source_row(position as usize) as usize] as usize;
+    let mut sizes = vec![0_usize; groups.iter().max().map_or(0, |&group| group as usize + 1)];
+    for position in 0..split.len() as u32 {
+        sizes[group_of(position)] += 1;
+    }
+    let mut order: Vec<usize> = (0..sizes.len()).filter(|&group| sizes[group] > 0).collect();
+    Stream::new(seed, Purpose::Split, &[choice as u64, u64::MAX - 2]).shuffle(&mut order);
+    let mut is_chosen = vec![false; sizes.len()];
+    let mut total = 0;
+    for group in order {
+        // Half a group too many is nearer than half a group too few.
+        if total + sizes[group] / 2 < count && total + sizes[group] < split.len() {
+            is_chosen[group] = true;
+            total += sizes[group];
+        }
+    }
+    let (chosen, others) = (0..split.len() as u32).partition(|&position| is_chosen[group_of(position)]);
+    Chosen { chosen, others }
+}
+
 /// Shares `count` among classes of these sizes by largest remainder: each gets its exact share rounded down
-/// or up, and the sum is `count`, or all there is.
-fn quotas(sizes: &[usize], count: usize) -> Vec<usize> {
+/// or up, and the sum is `count`, or all there is. Of equal remainders, that of the class with the lower rank comes first.
+fn quotas(sizes: &[usize], count: usize, ranks: &[usize]) -> Vec<usize> {
     let total: u128 = sizes.iter().map(|&size| size as u128).sum();
     let count = (count as u128).min(total);
     if total == 0 {
@@ -59,7 +104,7 @@ fn quotas(sizes: &[usize], count: usize) -> Vec<usize> {
     let mut quotas: Vec<usize> = sizes.iter().map(|&size| (share(size) / total) as usize).collect();
     let missing = count as usize - quotas.iter().sum::<usize>();
     let mut by_remainder: Vec<usize> = (0..sizes.len()).collect();
-    by_remainder.sort_by_key(|&class| std::cmp::Reverse(share(sizes[class]) % total));
+    by_remainder.sort_by_key(|&class| (std::cmp::Reverse(share(sizes[class]) % total), ranks[class]));
     for &class in &by_remainder[..missing] {
         quotas[class] += 1;
     }
@@ -79,20 +124,20 @@ mod tests {
 
     #[test]
     fn shares_are_rounded_to_a_sum_that_is_exact() {
-        assert_eq!(quotas(&[5, 3, 2], 5), [3, 1, 1]);
-        assert_eq!(quotas(&[1, 1, 1], 2), [1, 1, 0]);
-        assert_eq!(quotas(&[4, 0, 4], 100), [4, 0, 4]);
-        assert_eq!(quotas(&[0, 0], 3), [0, 0]);
-        assert_eq!(quotas(&[], 3), [0; 0]);
+        assert_eq!(quotas(&[5, 3, 2], 5, &[0, 1, 2]), [3, 1, 1]);
+        assert_eq!(quotas(&[1, 1, 1], 2, &[2, 0, 1]), [0, 1, 1]);
+        assert_eq!(quotas(&[4, 0, 4], 100, &[0, 1, 2]), [4, 0, 4]);
+        assert_eq!(quotas(&[0, 0], 3, &[0, 1]), [0, 0]);
+        assert_eq!(quotas(&[], 3, &[]), [0; 0]);
     }
 
     #[test]
     fn each_purpose_and_seed_chooses_other_examples() {
         let split = split((0..1000).map(|position| position % 10).collect());
-        let reference = choose(&split, 100, 1, Choice::Validation).chosen;
-        assert_eq!(reference, choose(&split, 100, 1, Choice::Validation).chosen);
-        assert_ne!(reference, choose(&split, 100, 2, Choice::Validation).chosen);
-        assert_ne!(reference, choose(&split, 100, 1, Choice::TrainLimit).chosen);
+        let reference = choose(&split, 100, 1, Choice::Validation, Ties::Drawn).chosen;
+        assert_eq!(reference, choose(&split, 100, 1, Choice::Validation, Ties::Drawn).chosen);
+        assert_ne!(reference, choose(&split, 100, 2, Choice::Validation, Ties::Drawn).chosen);
+        assert_ne!(reference, choose(&split, 100, 1, Choice::TrainLimit, Ties::Drawn).chosen);
     }
 
     proptest! {
@@ -104,7 +149,7 @@ mod tests {
         ) {
             let split = split(labels);
             let count = (split.len() as f64 * share) as usize;
-            let Chosen { chosen, others } = choose(&split, count, seed, Choice::Test);
+            let Chosen { chosen, others } = choose(&split, count, seed, Choice::Test, Ties::Drawn);
             prop_assert_eq!(chosen.len(), count);
             let mut all: Vec<u32> = chosen.iter().chain(&others).copied().collect();
             all.sort_unstable();
@@ -114,7 +159,7 @@ mod tests {
                 let exact = before as f64 * count as f64 / split.len() as f64;
                 prop_assert!((after as f64 - exact).abs() < 1.0, "{after} of {exact}");
             }
-            prop_assert_eq!(chosen, choose(&split, count, seed, Choice::Test).chosen);
+            prop_assert_eq!(chosen, choose(&split, count, seed, Choice::Test, Ties::Drawn).chosen);
         }
     }
 }

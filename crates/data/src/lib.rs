@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
 mod batch;
+mod columns;
 mod data_file;
 mod dataset;
 mod describe;
@@ -30,16 +31,19 @@ mod selection;
 mod source;
 mod split;
 mod storage;
+mod table_rows;
 mod transfer;
 
 pub use batch::{Batch, Pass};
-pub use dataset::{DataSet, FileRecord, Shape, load, load_with};
+pub use dataset::{DataSet, FileRecord, Shape, load, load_like, load_with};
 pub use describe::{Content, Description, describe};
 pub use download::{Attempt, Downloads, Timeouts, Unavailable};
 pub use epoch::{Batching, Epoch, epoch_order};
-pub use error::{DataError, Fault};
+pub use error::DataError;
 pub use folders::Folders;
+pub use holdout::Ties;
 pub use inputs::{Framing, Inputs, inputs, inputs_of_picture, inputs_of_values};
+pub use kiln_table::Fault;
 pub use labelled::labelled;
 pub use loader::SplitLoader;
 pub use normalizer::Normalizer;
@@ -49,3 +53,4 @@ pub use render::{render_blocks, render_columns, render_numbers};
 pub use source::{Published, PublishedFile};
 pub use split::{Example, Split};
 pub use storage::Raw;
+pub use table_rows::{RowBlock, TableRows};

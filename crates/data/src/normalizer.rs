@@ -1,6 +1,7 @@
 //! How raw values are scaled before a network sees them.
 
 use kiln_config::Normalization;
+use kiln_table::Preparation;
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
@@ -34,15 +35,20 @@ pub enum Normalizer {
         /// What is divided by, one number per column; zero marks a constant column.
         spread: Vec<f32>,
     },
+    /// The columns of a table, each by its own treatment.
+    Table(Preparation),
 }
 
 impl Normalizer {
-    /// Fits a scaling on `train`, which must not be empty.
+    /// Fits a scaling on `train`, which must not be empty. The columns of a table were fitted when they were read.
     ///
     /// `unit` divides pixels by the greatest value a pixel can have, and maps columns from their range to
     /// [0, 1]; `standard` gives all pixels together, or each column, mean 0 and standard deviation 1.
     #[must_use]
     pub fn fit(normalization: Normalization, train: &Split) -> Self {
+        if let Some(preparation) = train.preparation() {
+            return Self::Table(preparation.clone());
+        }
         match (normalization, train.greatest_pixel()) {
             (Normalization::Unit, Some(greatest)) => Self::Divide { divisor: f32::from(greatest) },
             (Normalization::Standard, Some(greatest)) => standardize_pixels(train, greatest),
@@ -51,12 +57,24 @@ impl Normalizer {
         }
     }
 
-    /// Writes the scaled features of `raw` to `out`.
+    /// The number of features of an example that is kept as `width` values.
+    #[must_use]
+    pub fn features(&self, width: usize) -> usize {
+        match self {
+            Self::Table(preparation) => preparation.features(),
+            _ => width,
+        }
+    }
+
+    /// Writes the features of `raw` to `out`.
     ///
     /// # Panics
-    /// If `out` has another number of values than `raw`, or this scales columns and `raw` has another number of them.
+    /// If `out` has another number of values than [`Normalizer::features`], or this was fitted on another number of columns.
     pub fn write(&self, raw: Raw<'_>, out: &mut [f32]) {
-        assert_eq!(raw.len(), out.len(), "a place for every value");
+        assert_eq!(self.features(raw.len()), out.len(), "a place for every feature");
+        if let (Self::Table(preparation), Raw::Cells(cells)) = (self, raw) {
+            return preparation.encode(cells, out);
+        }
         Arch::new().dispatch(Scaling { normalizer: self, raw, out });
     }
 }
@@ -78,6 +96,7 @@ impl WithSimd for Scaling<'_> {
         match self.raw {
             Raw::Bytes(values) => self.normalizer.scale(values, self.out),
             Raw::Floats(values) => self.normalizer.scale(values, self.out),
+            Raw::Cells(_) => unreachable!("the rows of a table are scaled by its preparation"),
         }
     }
 }
@@ -109,6 +128,7 @@ impl Normalizer {
                     *out = if spread == 0.0 { 0.0 } else { (value.into() - offset) / spread };
                 }
             }
+            Self::Table(_) => unreachable!("a table's preparation scales the rows of tables"),
         }
     }
 }
@@ -140,11 +160,12 @@ fn standardize_pixels(train: &Split, greatest: u8) -> Normalizer {
 
 /// Offset and spread of every column, as `measure` finds them in the column's values.
 fn by_column(train: &Split, measure: impl Fn(&[f32]) -> (f32, f32)) -> Normalizer {
-    let (offset, spread) = (0..train.features())
+    let (offset, spread) = (0..train.width())
         .map(|column| {
             let value = |position| match train.raw(position) {
                 Raw::Bytes(values) => f32::from(values[column]),
                 Raw::Floats(values) => values[column],
+                Raw::Cells(values) => values[column] as f32,
             };
             measure(&(0..train.len()).map(value).collect::<Vec<f32>>())
         })
@@ -183,8 +204,8 @@ mod tests {
     }
 
     fn scaled(normalizer: &Normalizer, split: &Split) -> Vec<f32> {
-        let mut out = vec![0.0; split.len() * split.features()];
-        for (position, out) in out.chunks_mut(split.features()).enumerate() {
+        let mut out = vec![0.0; split.len() * split.width()];
+        for (position, out) in out.chunks_mut(split.width()).enumerate() {
             normalizer.write(split.raw(position), out);
         }
         out

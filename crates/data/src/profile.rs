@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataSet, Normalizer, Shape};
+use kiln_config::ClassWeights;
+use kiln_table::{Fault, Preparation, listed};
+
+use crate::{DataError, DataSet, Normalizer, Shape, Ties};
 
 /// All that it takes to bring new examples before a trained network: kept in its run, so that predictions
 /// need no training data.
@@ -19,6 +22,15 @@ pub struct Profile {
     pub greatest_pixel: Option<u8>,
     /// The scaling, as it was fitted on the training data.
     pub normalizer: Normalizer,
+    /// How much each class counts in the loss; none where all count the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f64>,
+    /// How ties between classes were broken when examples were held out.
+    #[serde(default)]
+    pub ties: Ties,
+    /// What is remarkable about the data, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 impl Profile {
@@ -31,6 +43,33 @@ impl Profile {
             classes: data.classes.clone(),
             greatest_pixel: data.train.greatest_pixel(),
             normalizer: data.normalizer.clone(),
+            class_weights: Vec::new(),
+            ties: data.ties,
+            notices: data.notices.clone(),
+        }
+    }
+
+    /// The same, with the weight that each class of `data` has by `weights`.
+    ///
+    /// # Errors
+    /// Where `weights` name a class that there is not.
+    pub fn with_class_weights(self, weights: &ClassWeights, data: &DataSet) -> Result<Self, DataError> {
+        let counts = data.train.counts(data.class_count());
+        let class_weights = weights.of(&data.classes, &counts).map_err(|unknown| {
+            let expected =
+                format!("classes of this data: {}", listed(data.classes.iter().map(String::as_str), 12));
+            let found = listed(unknown.iter().map(String::as_str), 5);
+            DataError::unfit("unknown class", Fault::in_key("loss.class_weights", expected, found))
+        })?;
+        Ok(Self { class_weights, ..self })
+    }
+
+    /// How the columns of a table become features, where examples are its rows.
+    #[must_use]
+    pub fn preparation(&self) -> Option<&Preparation> {
+        match &self.normalizer {
+            Normalizer::Table(preparation) => Some(preparation),
+            _ => None,
         }
     }
 
@@ -64,6 +103,9 @@ mod tests {
             classes: vec!["0".to_owned(), "1".to_owned()],
             greatest_pixel,
             normalizer: Normalizer::Divide { divisor: 16.0 },
+            class_weights: vec![1.0, 2.0],
+            ties: Ties::Drawn,
+            notices: Vec::new(),
         };
         let mut pixels = [0, 8, 128, 255];
         profile(Some(16)).to_own_levels(&mut pixels);

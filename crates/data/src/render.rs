@@ -1,6 +1,6 @@
 //! An example as text, for a terminal or a report.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use crate::{Raw, Shape, Split};
 
@@ -37,11 +37,11 @@ pub fn render_numbers(pixels: &[u8], width: usize) -> String {
     text
 }
 
-/// A row of a table as lines `name = value`.
+/// Columns as lines `name = value`.
 #[must_use]
-pub fn render_columns(values: &[f32], names: &[String]) -> String {
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    names.iter().zip(values).fold(String::new(), |mut text, (name, value)| {
+pub fn render_columns<V: Display>(columns: &[(String, V)]) -> String {
+    let width = columns.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    columns.iter().fold(String::new(), |mut text, (name, value)| {
         writeln!(text, "{name:width$} = {value}").expect("a string takes all that is written to it");
         text
     })
@@ -69,14 +69,16 @@ impl Split {
     }
 
     fn render_with(&self, position: usize, shape: &Shape, image: impl Fn(&[u8], usize) -> String) -> String {
-        match (self.raw(position), shape) {
-            (Raw::Bytes(pixels), Shape::Image { width, .. }) => image(pixels, *width),
-            (raw, Shape::Columns(names)) => render_columns(&raw.to_floats(), names),
-            (raw, Shape::Image { .. }) => {
-                let values = raw.to_floats();
-                let names: Vec<String> = (0..values.len()).map(|feature| feature.to_string()).collect();
-                render_columns(&values, &names)
+        let numbered =
+            |values: Vec<f32>| (0..).map(|at: usize| at.to_string()).zip(values).collect::<Vec<_>>();
+        match (self.raw(position), shape, self.preparation()) {
+            (Raw::Bytes(pixels), Shape::Image { width, .. }, _) => image(pixels, *width),
+            (Raw::Cells(cells), _, Some(preparation)) => render_columns(&preparation.words(cells)),
+            (raw, Shape::Columns(names), _) => {
+                let columns: Vec<(String, f32)> = names.iter().cloned().zip(raw.to_floats()).collect();
+                render_columns(&columns)
             }
+            (raw, Shape::Image { .. }, _) => render_columns(&numbered(raw.to_floats())),
         }
     }
 }
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn columns_are_named() {
-        let names = ["length".to_owned(), "id".to_owned()];
-        assert_eq!(render_columns(&[1.5, 2.0], &names), "length = 1.5\nid     = 2\n");
+        let columns = [("length".to_owned(), 1.5), ("id".to_owned(), 2.0)];
+        assert_eq!(render_columns(&columns), "length = 1.5\nid     = 2\n");
     }
 }

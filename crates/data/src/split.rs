@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use burn_dataset::{Dataset, DatasetError};
 
+use kiln_table::Preparation;
+
 use crate::{Profile, Raw, storage::Storage};
 
 /// Examples for one use (training, validation or test). A clone is cheap: it shares everything.
@@ -30,6 +32,27 @@ impl Split {
     pub(crate) fn new(storage: Storage, labels: Vec<u32>) -> Self {
         let rows = (0..labels.len() as u32).collect();
         Self { storage: Arc::new(storage), rows, labels: labels.into() }
+    }
+
+    /// The given rows of a storage that is yet to come, with one label for each.
+    pub(crate) fn pending(rows: Vec<u32>, labels: Vec<u32>) -> Self {
+        debug_assert_eq!(rows.len(), labels.len(), "every row has a label");
+        Self { storage: Arc::new(Storage::pending()), rows: rows.into(), labels: labels.into() }
+    }
+
+    /// The same rows of `storage`.
+    pub(crate) fn of(self, storage: &Arc<Storage>) -> Self {
+        Self { storage: Arc::clone(storage), ..self }
+    }
+
+    /// The same rows of the storage of `other`.
+    pub(crate) fn in_storage_of(self, other: &Self) -> Self {
+        Self { storage: Arc::clone(&other.storage), ..self }
+    }
+
+    /// The rows of the storage, in order of position.
+    pub(crate) fn rows(&self) -> &[u32] {
+        &self.rows
     }
 
     /// The examples of any of Burn's data sets, kept as 32-bit numbers.
@@ -63,9 +86,10 @@ impl Split {
         self.rows.is_empty()
     }
 
-    /// The number of features of every example.
+    /// The number of values that every example is kept as: its features, but for the rows of tables, whose columns become
+    /// features as the [`crate::Normalizer`] says.
     #[must_use]
-    pub fn features(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.storage.width()
     }
 
@@ -91,6 +115,21 @@ impl Split {
     #[must_use]
     pub fn raw(&self, position: usize) -> Raw<'_> {
         self.storage.row(self.rows[position] as usize)
+    }
+
+    /// The line of the user's file on which the example at `position` begins, from 1; none where there are no lines.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Split::len`].
+    #[must_use]
+    pub fn line(&self, position: usize) -> Option<u32> {
+        self.storage.line(self.rows[position] as usize)
+    }
+
+    /// How the rows of a table are kept; none for other examples.
+    #[must_use]
+    pub fn preparation(&self) -> Option<&Preparation> {
+        self.storage.preparation().map(|preparation| &**preparation)
     }
 
     /// The number of the example at `position` in the source's own file or folder, from 0.
@@ -147,7 +186,7 @@ impl Split {
 
     /// The same images, with their grey levels of 0 to 255 brought to those of `profile`.
     pub(crate) fn at_levels_of(&self, profile: &Profile) -> Self {
-        let mut pixels = Vec::with_capacity(self.len() * self.features());
+        let mut pixels = Vec::with_capacity(self.len() * self.width());
         for position in 0..self.len() {
             if let Raw::Bytes(row) = self.raw(position) {
                 pixels.extend_from_slice(row);
@@ -155,7 +194,7 @@ impl Split {
         }
         profile.to_own_levels(&mut pixels);
         let greatest = profile.greatest_pixel.unwrap_or(u8::MAX);
-        Self::new(Storage::bytes(self.features(), pixels, greatest), self.labels.to_vec())
+        Self::new(Storage::bytes(self.width(), pixels, greatest), self.labels.to_vec())
     }
 
     /// The greatest value that a pixel can have; none for tables.

@@ -1,5 +1,9 @@
 //! The raw values of examples, kept once and shared by all splits.
 
+use std::sync::Arc;
+
+use kiln_table::Preparation;
+
 /// The values of many examples, row after row, in the type that the source has them in: a pixel stays one
 /// byte in memory.
 #[derive(Debug)]
@@ -12,6 +16,7 @@ pub(crate) struct Storage {
 enum Values {
     Bytes { values: Vec<u8>, greatest: u8 },
     Floats(Vec<f32>),
+    Cells { values: Vec<f64>, preparation: Arc<Preparation>, lines: Vec<u32> },
 }
 
 /// One example's values as the source has them, one per feature.
@@ -19,8 +24,10 @@ enum Values {
 pub enum Raw<'a> {
     /// Pixels, row by row, 0 (background) to 255, or to 16 for `digits`.
     Bytes(&'a [u8]),
-    /// Columns of a table.
+    /// Numbers.
     Floats(&'a [f32]),
+    /// What the columns of a table are kept as; see [`Preparation`].
+    Cells(&'a [f64]),
 }
 
 impl Storage {
@@ -36,7 +43,19 @@ impl Storage {
         Self { width, values: Values::Floats(values) }
     }
 
-    /// Features of one example.
+    /// Rows of a table as `preparation` keeps them, and the line of the file on which each begins.
+    pub(crate) fn cells(values: Vec<f64>, preparation: Arc<Preparation>, lines: Vec<u32>) -> Self {
+        let width = preparation.raw_width();
+        debug_assert_eq!(values.len(), width * lines.len(), "rows are whole");
+        Self { width, values: Values::Cells { values, preparation, lines } }
+    }
+
+    /// No rows yet: those of a table can be kept once it is known which of them are trained on.
+    pub(crate) fn pending() -> Self {
+        Self::floats(1, Vec::new())
+    }
+
+    /// Values that one example is kept as.
     pub(crate) fn width(&self) -> usize {
         self.width
     }
@@ -45,7 +64,23 @@ impl Storage {
     pub(crate) fn greatest(&self) -> Option<u8> {
         match self.values {
             Values::Bytes { greatest, .. } => Some(greatest),
-            Values::Floats(_) => None,
+            Values::Floats(_) | Values::Cells { .. } => None,
+        }
+    }
+
+    /// How the rows of a table are kept; none for others.
+    pub(crate) fn preparation(&self) -> Option<&Arc<Preparation>> {
+        match &self.values {
+            Values::Cells { preparation, .. } => Some(preparation),
+            _ => None,
+        }
+    }
+
+    /// The line of the user's file on which example `row` begins; none where there are no lines.
+    pub(crate) fn line(&self, row: usize) -> Option<u32> {
+        match &self.values {
+            Values::Cells { lines, .. } => Some(lines[row]),
+            _ => None,
         }
     }
 
@@ -55,21 +90,23 @@ impl Storage {
         match &self.values {
             Values::Bytes { values, .. } => Raw::Bytes(&values[range]),
             Values::Floats(values) => Raw::Floats(&values[range]),
+            Values::Cells { values, .. } => Raw::Cells(&values[range]),
         }
     }
 }
 
 impl Raw<'_> {
-    /// The number of features.
+    /// The number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
             Self::Bytes(values) => values.len(),
             Self::Floats(values) => values.len(),
+            Self::Cells(values) => values.len(),
         }
     }
 
-    /// True when there is no feature.
+    /// True when there is no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -81,6 +118,7 @@ impl Raw<'_> {
         match self {
             Self::Bytes(values) => values.iter().copied().map(f32::from).collect(),
             Self::Floats(values) => values.to_vec(),
+            Self::Cells(values) => values.iter().map(|&value| value as f32).collect(),
         }
     }
 }

@@ -39,7 +39,8 @@ impl Examination<'_> {
         model: &StoredModel<impl Model>,
     ) -> Result<(Evaluation, Gallery), EvaluationError> {
         let Self { run, experiment, profile, device } = *self;
-        let (batch_size, class_weights) = (experiment.evaluation.batch_size, &experiment.loss.class_weights);
+        let (batch_size, class_weights) =
+            (experiment.evaluation.batch_size, experiment.loss.class_weights.each());
         let with_dropout = || evaluate_with_dropout(&model.model, profile, split, device);
         // Of another network nobody knows whether it has dropout.
         let dropout_active = experiment.model.is_mlp().then(with_dropout);

@@ -102,7 +102,7 @@ fn example_weights(class_weights: &[f64], truth: &[u32]) -> Option<Vec<f64>> {
 mod tests {
     use std::path::PathBuf;
 
-    use kiln_config::{Data, DataSource, Experiment, LossName, Output};
+    use kiln_config::{ClassWeights, Data, DataSource, Experiment, LossName, Output};
     use kiln_data::{DataSet, Folders, NoProgress};
     use kiln_model::{Fused, Mlp};
 
@@ -131,7 +131,7 @@ mod tests {
 
         fn predict(&self, batch_size: usize) -> Predictions {
             let profile = Profile::of(&self.data);
-            let weights = &self.experiment.loss.class_weights;
+            let weights = self.experiment.loss.class_weights.each();
             predict(&self.mlp, &profile, &self.data.test, batch_size, weights, &Device::flex())
         }
 
@@ -162,7 +162,8 @@ mod tests {
             |_| {},
             |experiment| experiment.loss.name = LossName::Nll,
             |experiment| {
-                experiment.loss.class_weights = (1..=10).map(|class| f64::from(class) / 4.0).collect();
+                experiment.loss.class_weights =
+                    ClassWeights::Each((1..=10).map(|class| f64::from(class) / 4.0).collect());
             },
             |experiment| experiment.loss.label_smoothing = 0.1,
             |experiment| {

@@ -64,6 +64,11 @@ pub enum Error {
         /// SHA-256 of the data as they are.
         is: String,
     },
+    /// The run held no test examples out.
+    #[error(
+        "the run held no test examples out (data.test = 0); choose another split, or evaluate other data by their path"
+    )]
+    NoTest,
     /// The run held no validation examples out.
     #[error("the run held no validation examples out (data.validation = 0); choose another split")]
     NoValidation,

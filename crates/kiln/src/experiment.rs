@@ -56,7 +56,9 @@ pub(crate) fn with_overrides(run: &Run, overrides: &[String]) -> Result<[Experim
 /// written is in the run's `config.input.toml`.
 pub(crate) fn with_absolute_paths(experiment: &Experiment) -> Experiment {
     let mut experiment = experiment.clone();
-    for path in [&mut experiment.data.path, &mut experiment.data.test_path].into_iter().flatten() {
+    let data = &mut experiment.data;
+    let paths = [&mut data.path, &mut data.test_path, &mut data.validation_path];
+    for path in paths.into_iter().flatten().filter(|path| *path != Path::new("-")) {
         *path = absolute_text(path).unwrap_or_else(|| path.clone());
     }
     experiment

@@ -9,11 +9,11 @@ use kiln_artifacts::{
     RunInputs, RunLock, RunState, Scope, Status, StopReason, TestFigures, write_metrics_csv,
 };
 use kiln_backend::{Selected, select};
-use kiln_config::{Experiment, Resolved};
-use kiln_data::{DataSet, Folders, NoProgress, Profile, Progress, load};
+use kiln_config::{ClassWeights, Experiment, Resolved};
+use kiln_data::{DataSet, Folders, NoProgress, Profile, Progress, load, load_like};
 use kiln_diagnosis::{Finding, Record, findings};
 use kiln_evaluation::{
-    Examination, Metrics, Weights, load_model, write_epoch_plots, write_profile, write_report,
+    Examination, Metrics, Weights, load_model, read_profile, write_epoch_plots, write_profile, write_report,
 };
 use kiln_model::{Fused, Model};
 use kiln_training::{Job, check, check_resumable, is_fused, unfinished_warmup};
@@ -78,19 +78,23 @@ impl Session {
         let backend = select(&experiment.backend)?;
         let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
         check(experiment, &data)?;
-        setup(experiment, &Profile::of(&data), backend.device.clone(), Fused::when(backend.fused)).check()?;
         // After loading: what is wrong with the data is said of the paths as they were written.
-        let experiment = with_absolute_paths(experiment);
+        let mut experiment = with_absolute_paths(experiment);
+        let profile = profile(&experiment, &data)?;
+        let as_written = experiment.to_toml();
+        resolve_class_weights(&mut experiment, &profile);
+        setup(&experiment, &profile, backend.device.clone(), Fused::when(backend.fused)).check()?;
         let inputs = RunInputs {
-            resolved_toml: &experiment.to_toml(),
+            resolved_toml: &as_written,
             input_toml: &resolved.input,
             overrides: &resolved.overrides,
         };
         let run = Run::create(artifacts.as_ref(), &experiment.name, &inputs)?;
         let lock = run.lock()?;
         provenance(&backend, &data, experiment.seed).write(&run)?;
-        write_profile(&run, &Profile::of(&data))?;
+        write_profile(&run, &profile)?;
         let mut notices = vec![format!("{} on {}: {}", backend.name, backend.adapter, backend.reason)];
+        notices.extend(profile.notices.iter().map(|notice| format!("data: {notice}")));
         notices.extend(unfinished_warmup(&experiment, &data).map(|warning| format!("warning: {warning}")));
         Ok(Self { run, lock, experiment, data: Arc::new(data), backend, checkpoint: None, notices })
     }
@@ -109,10 +113,15 @@ impl Session {
     /// # Errors
     /// As [`Session::resume`].
     pub fn resume_with(run: Run, overrides: &[String], progress: &dyn Progress) -> Result<Resumed, Error> {
-        let [made_with, experiment] = with_overrides(&run, overrides)?;
+        let [mut made_with, mut experiment] = with_overrides(&run, overrides)?;
         let lock = run.lock()?;
         let store = run.checkpoint_store();
         let latest = store.latest_good()?;
+        let kept = stored_profile(&run)?;
+        if let Some(profile) = &kept {
+            resolve_class_weights(&mut made_with, profile);
+            resolve_class_weights(&mut experiment, profile);
+        }
         check_resumable(&made_with, latest.checkpoint.as_ref(), &experiment)?;
         if run.status()?.state == RunState::Finished {
             return Ok(Resumed::Finished(run));
@@ -129,7 +138,11 @@ impl Session {
             // To the bit, a run is resumed with what it began with.
             backend.fused = is_fused(checkpoint)?;
         }
-        let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
+        let folders = Folders::from_environment();
+        let data = match &kept {
+            Some(profile) => load_like(profile, &experiment.data, experiment.seed, &folders, progress)?,
+            None => load(&experiment.data, experiment.seed, &folders, progress)?,
+        };
         if run.run_json().is_file() {
             let mut provenance = Provenance::read(&run)?;
             provenance.add_session(build());
@@ -138,7 +151,11 @@ impl Session {
             // The process that made the run was killed before it had written down where it comes from.
             provenance(&backend, &data, experiment.seed).write(&run)?;
         }
-        write_profile(&run, &Profile::of(&data))?;
+        if kept.is_none() {
+            let profile = profile(&experiment, &data)?;
+            resolve_class_weights(&mut experiment, &profile);
+            write_profile(&run, &profile)?;
+        }
         notices.extend(unfinished_warmup(&experiment, &data).map(|warning| format!("warning: {warning}")));
         let (data, checkpoint) = (Arc::new(data), latest.checkpoint);
         Ok(Resumed::Ready(Box::new(Self { run, lock, experiment, data, backend, checkpoint, notices })))
@@ -188,7 +205,7 @@ impl Session {
         let report = options.report;
         let trained = self.job(&build, options)?.train(self.checkpoint.as_ref())?;
         let test = if is_over(trained.reason) {
-            Some(self.finish(&build, &trained, report)?)
+            self.finish(&build, &trained, report)?
         } else {
             self.stop(&trained, report)?;
             None
@@ -241,21 +258,40 @@ impl Session {
         Ok(findings(&Record { rows: &rows, tested: tested.as_ref(), experiment, failure }))
     }
 
-    /// The test pass, on the checkpoint that `evaluation.ckpt` names.
+    /// The test pass, on the checkpoint that `evaluation.ckpt` names. Without test data, the report is on the validation
+    /// data, if there are any, and no test figures are given.
     fn finish<M: Model>(
         &self,
         build: &impl Fn(&Setup) -> M,
         trained: &kiln_training::Trained,
         with_report: bool,
-    ) -> Result<Metrics, Error> {
+    ) -> Result<Option<Metrics>, Error> {
         let Self { run, experiment, data, backend, .. } = self;
-        let profile = Profile::of(data);
+        let profile = read_profile(run)?;
         let model = self.setup_on(backend.device.clone()).build(build)?;
         let model = load_model(model, run, &Weights::Marked(experiment.evaluation.ckpt))?;
         let examination = Examination { run, experiment, profile: &profile, device: &backend.device };
-        let (evaluation, gallery) = examination.evaluate("test", &data.test, &model)?;
+        let (name, split) = match &data.validation {
+            _ if !data.test.is_empty() => ("test", &data.test),
+            Some(validation) => ("validation", validation),
+            None => {
+                let status = Status {
+                    weights_sha256: Some(trained.weights_sha256.clone()),
+                    elapsed_seconds: trained.elapsed_seconds,
+                    ..run.status()?
+                };
+                write_metrics_csv(run)?;
+                if with_report {
+                    write_epoch_plots(run)?;
+                }
+                run.write_status(&status.stopped(RunState::Finished, trained.reason))?;
+                return Ok(None);
+            }
+        };
+        let (evaluation, gallery) = examination.evaluate(name, split, &model)?;
         let (loss, accuracy) =
             (evaluation.metrics.figure("loss").unwrap_or(f64::NAN), evaluation.metrics.accuracy());
+        let is_test = name == "test";
         let row = MetricRow::new(
             "test",
             Scope::Epoch,
@@ -263,11 +299,13 @@ impl Session {
             model.step.unwrap_or(trained.steps),
             [("loss", loss), ("accuracy", accuracy)],
         );
-        let mut log = MetricLog::open_append(run.metrics())?;
-        log.append(&row)?;
-        log.sync()?;
+        if is_test {
+            let mut log = MetricLog::open_append(run.metrics())?;
+            log.append(&row)?;
+            log.sync()?;
+        }
         let status = Status {
-            test: Some(TestFigures { loss, accuracy }),
+            test: is_test.then_some(TestFigures { loss, accuracy }),
             weights_sha256: Some(trained.weights_sha256.clone()),
             elapsed_seconds: trained.elapsed_seconds,
             ..run.status()?
@@ -275,11 +313,11 @@ impl Session {
         run.write_status(&status)?;
         write_metrics_csv(run)?;
         if with_report {
-            write_report(run, "test", experiment, &evaluation, Some(&gallery))?;
+            write_report(run, name, experiment, &evaluation, Some(&gallery))?;
         }
         // What is finished is complete: a process that is killed before has left a run to resume.
         run.write_status(&status.stopped(RunState::Finished, trained.reason))?;
-        Ok(evaluation.metrics)
+        Ok(is_test.then_some(evaluation.metrics))
     }
 
     /// Notes that the run was stopped before its end.
@@ -298,6 +336,23 @@ impl Session {
 #[must_use]
 pub fn is_over(reason: StopReason) -> bool {
     matches!(reason, StopReason::Completed | StopReason::EarlyStopping | StopReason::MaxSteps)
+}
+
+/// What `data` asks of examples, with the class weights that `experiment` has for it.
+pub(crate) fn profile(experiment: &Experiment, data: &DataSet) -> Result<Profile, Error> {
+    Ok(Profile::of(data).with_class_weights(&experiment.loss.class_weights, data)?)
+}
+
+/// Makes a list of class weights that `experiment` has by a rule or by name.
+pub(crate) fn resolve_class_weights(experiment: &mut Experiment, profile: &Profile) {
+    if !matches!(experiment.loss.class_weights, ClassWeights::Each(_)) {
+        experiment.loss.class_weights = ClassWeights::Each(profile.class_weights.clone());
+    }
+}
+
+/// The profile that `run` keeps; none of the first version, or killed before it was written.
+pub(crate) fn stored_profile(run: &Run) -> Result<Option<Profile>, Error> {
+    Ok(if run.data_json().is_file() { Some(read_profile(run)?) } else { None })
 }
 
 pub(crate) fn setup(

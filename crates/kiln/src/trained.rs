@@ -6,17 +6,16 @@ use kiln_artifacts::Run;
 use kiln_backend::{Selected, select};
 use kiln_config::Experiment;
 use kiln_data::{
-    DataSet, Folders, Framing, Inputs, NoProgress, Profile, Progress, Split, inputs, inputs_of_picture,
-    inputs_of_values, labelled, load,
+    DataSet, Folders, Framing, Inputs, NoProgress, Profile, Progress, Split, TableRows, inputs,
+    inputs_of_picture, inputs_of_values, labelled, load, load_like,
 };
 use kiln_evaluation::{
-    Evaluation, Examination, Predictions, StoredModel, Weights, load_model, predict, read_profile,
-    write_report,
+    Evaluation, Examination, Predictions, StoredModel, Weights, load_model, predict, write_report,
 };
 use kiln_model::{Fused, Model};
 
 use crate::experiment::of_run;
-use crate::session::setup;
+use crate::session::{profile, resolve_class_weights, setup, stored_profile};
 use crate::{Error, Setup};
 
 /// The model of a run with the weights of one of its checkpoints. It is read once, however often it predicts.
@@ -48,12 +47,13 @@ impl<M: Model> Trained<M> {
         build: impl Fn(&Setup) -> M,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
-        let experiment = of_run(&run)?;
+        let mut experiment = of_run(&run)?;
         let backend = select(&experiment.backend)?;
         let profile = match stored_profile(&run)? {
             Some(profile) => profile,
-            None => Profile::of(&own_data(&experiment, progress)?),
+            None => profile(&experiment, &load_own(&experiment, progress)?)?,
         };
+        resolve_class_weights(&mut experiment, &profile);
         let fused = Fused::when(backend.fused);
         let model = setup(&experiment, &profile, backend.device.clone(), fused).build(build)?;
         let weights = weights.unwrap_or(Weights::Marked(experiment.evaluation.ckpt));
@@ -78,7 +78,7 @@ impl<M: Model> Trained<M> {
     /// # Errors
     /// Where the data cannot be had, have changed, or have no such split.
     pub fn own_split(&self, name: &str, progress: &dyn Progress) -> Result<Split, Error> {
-        let data = own_data(&self.experiment, progress)?;
+        let data = own_data(&self.experiment, &self.profile, progress)?;
         if self.run.run_json().is_file() {
             let was = self.run.provenance()?.dataset.sha256;
             if was != data.sha256 {
@@ -88,6 +88,7 @@ impl<M: Model> Trained<M> {
         match name {
             "train" => Ok(data.train),
             "validation" => data.validation.ok_or(Error::NoValidation),
+            _ if data.test.is_empty() => Err(Error::NoTest),
             _ => Ok(data.test),
         }
     }
@@ -117,7 +118,8 @@ impl<M: Model> Trained<M> {
     #[must_use]
     pub fn predict(&self, split: &Split) -> Predictions {
         let Self { experiment, profile, backend, model, .. } = self;
-        let (batch_size, class_weights) = (experiment.evaluation.batch_size, &experiment.loss.class_weights);
+        let (batch_size, class_weights) =
+            (experiment.evaluation.batch_size, experiment.loss.class_weights.each());
         predict(&model.model, profile, split, batch_size, class_weights, &backend.device)
     }
 
@@ -127,6 +129,14 @@ impl<M: Model> Trained<M> {
     /// Where the file cannot be read or does not fit the model.
     pub fn inputs(&self, path: &Path, framing: Option<Framing>) -> Result<Inputs, Error> {
         Ok(inputs(path, &self.profile, framing.unwrap_or(Framing::of(&self.profile)))?)
+    }
+
+    /// The rows of the table at `path` (`-` is standard input), block by block, to be predicted.
+    ///
+    /// # Errors
+    /// Where it cannot be read or does not fit the model.
+    pub fn rows(&self, path: &Path) -> Result<TableRows, Error> {
+        Ok(TableRows::open(path, &self.profile)?)
     }
 
     /// What the model says of the PNG or JPEG picture in `bytes`.
@@ -148,10 +158,11 @@ impl<M: Model> Trained<M> {
     }
 }
 
-fn stored_profile(run: &Run) -> Result<Option<Profile>, Error> {
-    Ok(if run.data_json().is_file() { Some(read_profile(run)?) } else { None })
+/// The data of a run of the first version, which kept no profile.
+fn load_own(experiment: &Experiment, progress: &dyn Progress) -> Result<DataSet, Error> {
+    Ok(load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?)
 }
 
-fn own_data(experiment: &Experiment, progress: &dyn Progress) -> Result<DataSet, Error> {
-    Ok(load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?)
+fn own_data(experiment: &Experiment, profile: &Profile, progress: &dyn Progress) -> Result<DataSet, Error> {
+    Ok(load_like(profile, &experiment.data, experiment.seed, &Folders::from_environment(), progress)?)
 }

@@ -34,6 +34,9 @@ pub enum ModelError {
         /// The number of classes.
         expected: usize,
     },
+    /// Class weights by a rule or by name, which only the data can make a list of.
+    #[error("loss.class_weights is no list yet: the classes of the data decide it")]
+    UnresolvedClassWeights,
     /// Bytes that are no safetensors file.
     #[error("the stored weights cannot be read")]
     Safetensors(#[from] safetensors::SafeTensorError),

@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use kiln_config::{LossName, Output};
+use kiln_config::{ClassWeights, LossName, Output};
 
 use kiln_kernels::Fused;
 
@@ -21,9 +21,12 @@ impl Loss {
     /// Builds the loss for data of `classes` classes on a network that ends in `output`.
     ///
     /// # Errors
-    /// Where `class_weights` does not have an entry per class.
+    /// Where `class_weights` is no list with an entry per class.
     pub fn new(config: &kiln_config::Loss, output: Output, classes: usize) -> Result<Self, ModelError> {
-        let found = config.class_weights.len();
+        let ClassWeights::Each(weights) = &config.class_weights else {
+            return Err(ModelError::UnresolvedClassWeights);
+        };
+        let found = weights.len();
         if found != 0 && found != classes {
             return Err(ModelError::ClassWeights { found, expected: classes });
         }
@@ -31,7 +34,7 @@ impl Loss {
             name: config.name,
             output: effective_output(output, config.name),
             label_smoothing: config.label_smoothing,
-            class_weights: config.class_weights.iter().map(|&weight| weight as f32).collect(),
+            class_weights: weights.iter().map(|&weight| weight as f32).collect(),
         })
     }
 

@@ -166,7 +166,7 @@ mod tests {
     fn a_training_loss_under_class_weights_is_that_of_all_examples_whatever_the_batch() {
         let mut experiment = Experiment::default();
         experiment.model.hidden = vec![8];
-        experiment.loss.class_weights = vec![1.0, 5.0, 20.0];
+        experiment.loss.class_weights = kiln_config::ClassWeights::Each(vec![1.0, 5.0, 20.0]);
         let device = Device::flex().autodiff();
         let mut stream = Stream::new(1, Purpose::Sampling, &[]);
         let features: Vec<f32> = (0..61 * 4).map(|_| stream.normal() as f32).collect();

@@ -63,7 +63,7 @@ fn test_pass_seconds(setup: &Setup, data: &DataSet) -> f64 {
     let profile = Profile::of(data);
     let model = perceptron(setup);
     let (batch_size, weights) =
-        (setup.experiment.evaluation.batch_size, &setup.experiment.loss.class_weights);
+        (setup.experiment.evaluation.batch_size, setup.experiment.loss.class_weights.each());
     let pass = || {
         let started = Instant::now();
         std::hint::black_box(predict(&model, &profile, &data.test, batch_size, weights, &setup.device));

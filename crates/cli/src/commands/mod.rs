@@ -7,6 +7,7 @@ mod data;
 mod doctor;
 mod evaluate;
 mod predict;
+mod predict_table;
 mod report;
 mod resume;
 mod runs;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::arguments::{FramingArgument, Predict};
 use crate::commands::evaluate::weights;
+use crate::commands::predict_table::predict_table;
 use crate::failure::Failure;
 use crate::output::{print, print_json, say, table};
 use crate::view::DownloadBar;
@@ -48,6 +49,12 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
     let weights = weights(arguments.ckpt.as_deref(), &of_run(&run)?)?;
     let trained = Trained::open_with(run, Some(weights), perceptron, &DownloadBar::default())?;
+    if let Some(output) = &arguments.output {
+        let [file] = &arguments.files[..] else {
+            return Err(Failure::usage("--output takes the answers for one table: give one file"));
+        };
+        return predict_table(&trained, file, output, arguments.json);
+    }
     let framing = arguments.framing.map(|framing| match framing {
         FramingArgument::Handwriting => Framing::Handwriting,
         FramingArgument::Resize => Framing::Resize,

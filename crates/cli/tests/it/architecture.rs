@@ -6,13 +6,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 15] = [
+const RULES: [(&str, &[&str], &[&str]); 16] = [
     ("kiln-config", &[], &["burn", "clap"]),
     ("kiln-files", &[], &["burn", "clap"]),
     ("kiln-artifacts", &["kiln-config", "kiln-files"], &["burn", "clap"]),
     ("kiln-kernels", &["kiln-config"], &["clap"]),
     ("kiln-backend", &["kiln-config", "kiln-kernels"], &["clap"]),
-    ("kiln-data", &["kiln-config", "kiln-files"], &["clap", "indicatif", "ratatui"]),
+    ("kiln-table", &["kiln-files"], &["burn", "clap", "indicatif", "ratatui"]),
+    ("kiln-data", &["kiln-config", "kiln-files", "kiln-table"], &["clap", "indicatif", "ratatui"]),
     ("kiln-model", &["kiln-config", "kiln-data", "kiln-files", "kiln-kernels"], &["clap", "ratatui"]),
     (
         "kiln-training",

@@ -103,7 +103,7 @@ fn closes_by_itself_when_training_is_done() {
 fn shows_an_error_on_the_terminal_that_it_gives_back() {
     let workplace = Workplace::new(COSINE);
     let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
-    terminal.start(&format!("{TRAIN} 'optimizer.name=\"sgd\"' optimizer.lr=1e6"));
+    terminal.start(&format!("{TRAIN} 'optimizer.name=\"sgd\"' optimizer.lr=1e9"));
     let screen = terminal.wait_for_exit(1);
     assert!(screen.contains("error: ") && screen.contains("optimizer.lr"), "{screen}");
     terminal.expect_restored();

@@ -174,9 +174,15 @@ fn other_tables_are_evaluated_and_predicted() {
     assert!(folder.file_name().unwrap().to_string_lossy().starts_with("later-"));
     assert!(folder.join("report.html").is_file());
     fs::write(workplace.path().join("other.csv"), "x,z,label\n1,2,odd\n").unwrap();
-    workplace.run(&["evaluate", run.text(), "--data", "other.csv"]).expect(1).says(&["x, y", "x, z"]);
+    workplace
+        .run(&["evaluate", run.text(), "--data", "other.csv"])
+        .expect(1)
+        .says(&["\"x\", \"y\"", "no \"y\""]);
     fs::write(workplace.path().join("new.csv"), "x,y,label\n1,2,prime\n").unwrap();
-    workplace.run(&["evaluate", run.text(), "--data", "new.csv"]).expect(1).says(&["prime", "even, odd"]);
+    workplace
+        .run(&["evaluate", run.text(), "--data", "new.csv"])
+        .expect(1)
+        .says(&["prime", "\"even\", \"odd\""]);
     // Figures of other data must not take the place of the run's own.
     fs::copy(workplace.path().join("later.csv"), workplace.path().join("train.csv")).unwrap();
     let before = run.snapshot();
@@ -187,7 +193,8 @@ fn other_tables_are_evaluated_and_predicted() {
     fs::write(workplace.path().join("rows.csv"), "y,x\n1,2\n3,4\n").unwrap();
     let ended = workplace.run(&["predict", run.text(), "rows.csv", "--json"]).expect(0);
     assert_eq!(json(&ended.stdout)[0]["predictions"].as_array().unwrap().len(), 2);
-    let ended = workplace.run(&["predict", run.text(), "other.csv", "rows.csv"]).expect(1).says(&["no y"]);
+    let ended =
+        workplace.run(&["predict", run.text(), "other.csv", "rows.csv"]).expect(1).says(&["no \"y\""]);
     assert!(ended.stdout.contains("rows.csv[1]"), "the others are answered: {}", ended.stdout);
 }
 

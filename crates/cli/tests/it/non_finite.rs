@@ -6,7 +6,7 @@ use crate::program::Workplace;
 #[test]
 fn a_gradient_that_is_not_finite_names_step_layer_and_remedies() {
     let workplace = Workplace::new(COSINE);
-    let blow_up = ["optimizer.name=\"sgd\"", "optimizer.lr=1e6", "checkpoint.interval_steps=1"];
+    let blow_up = ["optimizer.name=\"sgd\"", "optimizer.lr=1e9", "checkpoint.interval_steps=1"];
     let ended = workplace.start_training(&blow_up).wait().expect(1);
     let ended = ended.says(&["at step ", "layer", "optimizer.lr", "training.max_norm", "checkpoint of step"]);
     let run = workplace.only_run();
@@ -24,7 +24,7 @@ fn a_gradient_that_is_not_finite_names_step_layer_and_remedies() {
 #[test]
 fn without_a_checkpoint_the_message_says_so() {
     let workplace = Workplace::new(COSINE);
-    let blow_up = ["optimizer.name=\"sgd\"", "optimizer.lr=1e6"];
+    let blow_up = ["optimizer.name=\"sgd\"", "optimizer.lr=1e9"];
     workplace.start_training(&blow_up).wait().expect(1).says(&["No checkpoint had been saved yet"]);
     assert!(workplace.only_run().checkpoints().is_empty());
 }

@@ -1,7 +1,7 @@
 //! The data's source, its classes and its splits.
 
 use super::{Case, Contradiction, counted};
-use crate::{ClassLabel, Holdout};
+use crate::{ClassLabel, ClassWeights, Holdout};
 
 pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
     [
@@ -75,7 +75,8 @@ fn no_such_class(case: &Case<'_>) -> Option<Contradiction> {
 }
 
 fn class_weights(case: &Case<'_>) -> Option<Contradiction> {
-    let given = case.experiment.loss.class_weights.len();
+    let ClassWeights::Each(weights) = &case.experiment.loss.class_weights else { return None };
+    let given = weights.len();
     let classes = case.experiment.data.class_count()?;
     (given > 0 && given != classes).then(|| {
         let message = format!("`loss.class_weights` has {} for {classes} classes", counted(given, "weight"));

@@ -6,10 +6,10 @@ mod monitor;
 mod optimizer;
 mod weights;
 
-use toml::{Table, Value};
+use toml::Table;
 
 use crate::document::excerpt;
-use crate::keys::split;
+use crate::keys::value_at;
 use crate::literal::literal;
 use crate::setting::Findings;
 use crate::{Experiment, Fault, Problem};
@@ -67,8 +67,7 @@ impl Contradiction {
 impl Case<'_> {
     /// "`loss.name` = "nll"".
     fn setting(&self, key: &str) -> String {
-        let (section, leaf) = split(key);
-        let value = self.values.get(section).and_then(Value::as_table).unwrap_or(self.values).get(leaf);
+        let value = value_at(self.values, key);
         format!("`{key}` = {}", value.map_or("nothing".to_owned(), |value| excerpt(&literal(value))))
     }
 }

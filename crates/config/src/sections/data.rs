@@ -17,8 +17,8 @@ pub struct Data {
     /// Which data set, or which kind of files.
     #[schemars(transform = plain().also_called("dataset"))]
     pub source: DataSource,
-    /// Folder (mnist and its like, idx, image-folder) or file (csv) that holds the data already. A
-    /// relative path counts from the working directory; a run keeps it as an absolute one.
+    /// Folder (mnist and its like, idx, image-folder) or file (csv; `-` is standard input) that holds the data
+    /// already. A relative path counts from the working directory; a run keeps it as an absolute one.
     #[schemars(transform = text(TextRule::NotEmpty).example("\"data/mnist\"").when_read("path").decides(Decides::Content))]
     pub path: Option<PathBuf>,
     /// Test data of a csv or image-folder source, relative as `path` is; without it, `test` is held out of
@@ -26,9 +26,37 @@ pub struct Data {
     #[schemars(transform = text(TextRule::NotEmpty).example("\"data/test.csv\"").when_read("test_path")
         .decides(Decides::Content))]
     pub test_path: Option<PathBuf>,
-    /// Name of the csv column that holds the class.
-    #[schemars(transform = text(TextRule::NotEmpty).when_read("label_column").also_called("label target_column"))]
-    pub label_column: String,
+    /// Validation data of a csv source, relative as `path` is; without it, `validation` is held out.
+    #[schemars(transform = text(TextRule::NotEmpty).example("\"data/validation.csv\"").when_read("validation_path")
+        .decides(Decides::Content).also_called("val_path"))]
+    pub validation_path: Option<PathBuf>,
+    /// The column of a table that holds the class: its name, or its place (1 is the first, -1 the last).
+    #[schemars(transform = text(TextRule::NotEmpty).when_read("label_column")
+        .also_called("label target target_column"))]
+    pub label_column: LabelColumn,
+    /// The column of a table whose equal values must not be torn apart: all rows of a group go to one side of a split.
+    #[schemars(transform = text(TextRule::NotEmpty).example("\"patient\"").when_read("group_column")
+        .also_called("groups"))]
+    pub group_column: Option<String>,
+    /// What each column of a table is, where it is not what it looks like.
+    #[schemars(transform = plain().when_read("columns"))]
+    pub columns: Columns,
+    /// What stands for a missing value in a table, besides nothing, NA, N/A, NaN, null, None, ? and -.
+    #[schemars(transform = text(TextRule::NotEmpty).when_read("missing").also_called("na_values missing_values"))]
+    pub missing: Vec<String>,
+    /// Whether the first row of a table names its columns; found out where it is left out.
+    #[schemars(transform = plain().example("false").when_read("header"))]
+    pub header: Option<bool>,
+    /// Names for the columns of a table, from left to right, where the file has none.
+    #[schemars(transform = text(TextRule::NotEmpty).when_read("names").also_called("column_names"))]
+    pub names: Vec<String>,
+    /// What stands between the cells of a table: ",", ";", "|", "tab" or "blanks"; found out where it is left out.
+    #[schemars(transform = text(TextRule::NotEmpty).example("\";\"").when_read("separator")
+        .also_called("sep delimiter"))]
+    pub separator: Option<String>,
+    /// How the text of a table is encoded, such as "utf-8" or "windows-1252"; found out where it is left out.
+    #[schemars(transform = text(TextRule::NotEmpty).example("\"windows-1252\"").when_read("encoding"))]
+    pub encoding: Option<String>,
     /// Height and width in pixels that image-folder pictures are resized to.
     #[schemars(transform = number(between(1.0, 1024.0)).unit("pixels").when_read("image_size"))]
     pub image_size: [usize; 2],
@@ -92,7 +120,15 @@ impl Default for Data {
             source: DataSource::Digits,
             path: None,
             test_path: None,
-            label_column: "label".to_owned(),
+            validation_path: None,
+            label_column: LabelColumn::Name("label".to_owned()),
+            group_column: None,
+            columns: Columns::default(),
+            missing: Vec::new(),
+            header: None,
+            names: Vec::new(),
+            separator: None,
+            encoding: None,
             image_size: [28, 28],
             examples: 1000,
             noise: 0.1,
@@ -106,6 +142,42 @@ impl Default for Data {
             normalization: Normalization::Unit,
         }
     }
+}
+
+/// The column that holds the class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum LabelColumn {
+    /// Its place: 1 is the first, -1 the last.
+    Place(i64),
+    /// Its name in the header.
+    Name(String),
+}
+
+impl From<&str> for LabelColumn {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+/// `[data.columns]`: what the columns of a table are, where they are not what they look like. `*` stands for every column.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Columns {
+    /// Left out: ids, and what gives the class away.
+    #[schemars(transform = text(TextRule::NotEmpty).when_read("columns").also_called("ignore exclude"))]
+    pub drop: Vec<String>,
+    /// Names of things, even where they are written as numbers.
+    #[schemars(transform = text(TextRule::NotEmpty).when_read("columns").also_called("categories categorical"))]
+    pub category: Vec<String>,
+    /// Numbers: amounts and measures.
+    #[schemars(transform = text(TextRule::NotEmpty).when_read("columns").also_called("numbers numeric"))]
+    pub number: Vec<String>,
+    /// Dates and times.
+    #[schemars(transform = text(TextRule::NotEmpty).when_read("columns").also_called("dates"))]
+    pub date: Vec<String>,
 }
 
 /// How much is held out: below 1 a fraction of the examples, from 1 on a count. Zero holds out nothing.

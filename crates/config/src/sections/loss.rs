@@ -1,5 +1,7 @@
 //! `[loss]`: what is minimized.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +21,10 @@ pub struct Loss {
     /// (cross-entropy alone).
     #[schemars(transform = number(FRACTION).when(CROSS_ENTROPY).also_called("smoothing"))]
     pub label_smoothing: f64,
-    /// Weight of each class in the mean (cross-entropy and nll). Empty: all equal.
-    #[schemars(transform = number(POSITIVE).when(WEIGHTED))]
-    pub class_weights: Vec<f64>,
+    /// Weight of each class in the mean (cross-entropy and nll): a list in the order of the classes, a table by class
+    /// name (1 for those it leaves out), or "balanced". Empty: all equal.
+    #[schemars(transform = number(POSITIVE).when(WEIGHTED).also_called("class_weight weight"))]
+    pub class_weights: ClassWeights,
     /// Adds l1 times the sum of absolute weights to the objective; biases are left out.
     #[schemars(transform = number(AT_LEAST_0))]
     pub l1: f64,
@@ -35,9 +38,81 @@ impl Default for Loss {
         Self {
             name: LossName::CrossEntropy,
             label_smoothing: 0.0,
-            class_weights: Vec::new(),
+            class_weights: ClassWeights::default(),
             l1: 0.0,
             l2: 0.0,
+        }
+    }
+}
+
+/// How much each class counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum ClassWeights {
+    /// By a rule.
+    Rule(ClassWeightRule),
+    /// One weight for each class, in their order; none where all count the same.
+    Each(Vec<f64>),
+    /// By the names of classes; 1 for the others.
+    ByName(BTreeMap<String, f64>),
+}
+
+/// A rule that gives every class a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ClassWeightRule {
+    /// Training examples over classes times training examples of the class, as scikit-learn has it: each class counts as
+    /// much as any other.
+    Balanced,
+}
+
+impl Default for ClassWeights {
+    fn default() -> Self {
+        Self::Each(Vec::new())
+    }
+}
+
+impl ClassWeights {
+    /// True where every class counts the same because nothing was set.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        matches!(self, Self::Each(weights) if weights.is_empty())
+    }
+
+    /// The weights in the order of the classes; none where all count the same, or [`ClassWeights::of`] has yet to say.
+    #[must_use]
+    pub fn each(&self) -> &[f64] {
+        match self {
+            Self::Each(weights) => weights,
+            Self::Rule(_) | Self::ByName(_) => &[],
+        }
+    }
+
+    /// The weight of each of `classes`, of which there are `counts` training examples; none where all count the same.
+    ///
+    /// # Errors
+    /// The names of `ByName` that are no classes.
+    pub fn of(&self, classes: &[String], counts: &[usize]) -> Result<Vec<f64>, Vec<String>> {
+        match self {
+            Self::Each(weights) => Ok(weights.clone()),
+            Self::Rule(ClassWeightRule::Balanced) => {
+                let total: usize = counts.iter().sum();
+                let weight = |&count: &usize| match count {
+                    0 => 1.0,
+                    count => total as f64 / (classes.len() as f64 * count as f64),
+                };
+                Ok(counts.iter().map(weight).collect())
+            }
+            Self::ByName(weights) => {
+                let unknown: Vec<String> =
+                    weights.keys().filter(|name| !classes.contains(name)).cloned().collect();
+                if !unknown.is_empty() {
+                    return Err(unknown);
+                }
+                Ok(classes.iter().map(|class| weights.get(class).copied().unwrap_or(1.0)).collect())
+            }
         }
     }
 }

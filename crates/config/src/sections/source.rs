@@ -22,7 +22,7 @@ pub enum DataSource {
     Kmnist,
     /// Four IDX files in a folder, named as MNIST's are.
     Idx,
-    /// A CSV file with a header, numeric features and a label column.
+    /// A table with a column that holds the class: CSV in any of its forms, TSV, ARFF, plain or compressed.
     Csv,
     /// A folder with one folder of pictures per class.
     ImageFolder,
@@ -72,8 +72,21 @@ impl DataSource {
                 SourceFacts { keys: &["path"], path: Some("the folder of the four IDX files"), ..nothing }
             }
             Self::Csv => SourceFacts {
-                keys: &["path", "test_path", "label_column", "test"],
-                path: Some("the path of a csv file"),
+                keys: &[
+                    "path",
+                    "test_path",
+                    "validation_path",
+                    "label_column",
+                    "group_column",
+                    "columns",
+                    "missing",
+                    "header",
+                    "names",
+                    "separator",
+                    "encoding",
+                    "test",
+                ],
+                path: Some("the path of a table"),
                 ..nothing
             },
             Self::ImageFolder => SourceFacts {

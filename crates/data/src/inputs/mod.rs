@@ -1,14 +1,13 @@
 //! A user's own examples, without labels, brought into the form that a trained network takes.
 
 mod handwriting;
-mod rows;
 
 use std::path::Path;
 
 use image::GrayImage;
 
 use crate::data_file::DataFile;
-use crate::source::{idx, idx_folder, picture, reader};
+use crate::source::{idx, idx_folder, picture, reader, unlabelled_rows};
 use crate::storage::Storage;
 use crate::{DataError, Fault, Profile, Shape, Split};
 
@@ -55,9 +54,9 @@ pub fn inputs(path: &Path, profile: &Profile, framing: Framing) -> Result<Inputs
     }
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     match &profile.shape {
-        Shape::Columns(columns) => {
-            let values = rows::read(path, columns)?;
-            Ok(unlabelled(Storage::floats(columns.len(), values.concat()), values.len(), false))
+        Shape::Columns(_) => {
+            let examples = unlabelled_rows(path, profile)?;
+            Ok(Inputs { examples, is_prepared: false })
         }
         Shape::Image { height, width } if name.contains("-idx") || name.contains(".idx") => {
             images_of_idx(path, &name, [*height, *width], profile)

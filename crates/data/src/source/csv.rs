@@ -1,122 +1,213 @@
-//! A table: a header, numeric features, and one column that holds the class.
+//! A table: columns of any kind, and one that holds the class.
 
-use std::{cmp::Ordering, path::Path};
+use std::path::Path;
+use std::sync::Arc;
 
-use kiln_config::Data;
+use kiln_config::{Data, LabelColumn};
+use kiln_table::{
+    ColumnRef, Fault, Preparation, ReadOptions, Records, Separator, Table, is_standard_input, listed, quoted,
+};
 
-use super::{Means, Reader, Source, not_pictures, path_of, table::Table};
-use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, storage::Storage};
+use super::labels::{Classes, label_cells};
+use super::{Means, Reader, Source, not_pictures, path_of};
+use crate::storage::Storage;
+use crate::{DataError, FileRecord, NoProgress, Profile, Progress, Shape, Split};
 
 pub(super) struct Csv;
 
 impl Reader for Csv {
-    fn read(&self, data: &Data, _: &Means<'_>) -> Result<Source, DataError> {
-        read(data, path_of(data)?)
+    fn read(&self, data: &Data, means: &Means<'_>) -> Result<Source, DataError> {
+        read(data, path_of(data)?, means.progress)
     }
 
     fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
         let Shape::Columns(columns) = &profile.shape else { return Err(not_pictures(path)) };
-        labelled(path, &data.label_column, columns, &profile.classes)
+        let own = profile.preparation();
+        let mut options = options(data)?;
+        if let Some(preparation) = own {
+            options.as_text = preparation.exact_columns();
+            options.known = preparation.header_names();
+            if let Some(ColumnRef::Name(label)) = &options.label {
+                options.known.push(label.clone());
+            }
+        }
+        let table = read_table(path, &options, &NoProgress)?;
+        let Classes { rows, labels, .. } = Classes::among(&table, &profile.classes)?;
+        let split = Split::pending(rows, labels);
+        match own {
+            Some(preparation) => prepared(split, table, &Arc::new(preparation.clone())),
+            None => plain_numbers(split, table, columns),
+        }
     }
 }
 
-/// Reads the table at `path`, and the one at `data.test_path` if that is set.
-fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
-    let mut train = Table::read(path, &data.label_column)?;
-    let classes = class_names(&train);
-    if classes.len() == 1 {
-        let fault = Fault::new(path, "at least two classes", format!("\"{}\" alone", classes[0]));
-        return Err(DataError::unfit(
-            "only one class",
-            fault.place(format!("column \"{}\"", data.label_column)),
-        ));
-    }
+/// The tables of a source, whose columns are not yet features: what they are is found out from the rows that are trained on.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) train: Table,
+    pub(crate) test: Option<Table>,
+    pub(crate) validation: Option<Table>,
+    /// Columns that are no features: the class's and the group's.
+    pub(crate) aside: Vec<usize>,
+    /// Of each row of `train`, the number of its group.
+    pub(crate) groups: Option<Vec<u32>>,
+}
+
+/// Reads the table at `path`, and those at `data.test_path` and `data.validation_path` if they are set.
+fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, DataError> {
+    let options = options(data)?;
+    let train = read_table(path, &options, progress)?;
+    let is_forced =
+        data.columns.category.iter().any(|name| Some(name) == train.label().map(|at| &train.names()[at]));
+    let found = Classes::of(&train, &data.label_column, is_forced)?;
     let mut files = vec![record(&train, "train")];
-    let mut test = None;
-    if let Some(path) = &data.test_path {
-        let mut table = Table::read(path, &data.label_column)?;
-        check_columns(&train.features, &table)?;
-        files.push(record(&table, "test"));
-        test = Some(split(&mut table, &classes)?);
+    let mut notices: Vec<String> = train.layout().notices.clone();
+    notices.extend(found.notices.iter().cloned());
+    let mut other =
+        |path: &Option<std::path::PathBuf>, role: &str| -> Result<Option<(Split, Table)>, DataError> {
+            let Some(path) = path else { return Ok(None) };
+            let table = other_table(path, &options, &train, progress)?;
+            let others = Classes::among(&table, &found.names)?;
+            files.push(record(&table, role));
+            notices.extend(others.notices);
+            Ok(Some((Split::pending(others.rows, others.labels), table)))
+        };
+    let (test_split, test) = other(&data.test_path, "test")?.unzip();
+    let (validation_split, validation) = other(&data.validation_path, "validation")?.unzip();
+    let mut aside: Vec<usize> = train.label().into_iter().collect();
+    let mut groups = None;
+    if let Some(name) = &data.group_column {
+        let column =
+            ColumnRef::Name(name.clone()).find(train.names()).ok_or_else(|| no_column(&train, name))?;
+        aside.push(column);
+        groups = Some(groups_of(&train, column));
     }
-    let train_split = split(&mut train, &classes)?;
-    let shape = Shape::Columns(train.features);
-    Ok(Source { name: "csv".to_owned(), shape, classes, train: train_split, test, files })
+    Ok(Source {
+        name: data.source.name().to_owned(),
+        shape: Shape::Columns(Vec::new()),
+        classes: found.names,
+        train: Split::pending(found.rows, found.labels),
+        test: test_split,
+        validation: validation_split,
+        files,
+        notices,
+        tables: Some(Tables { train, test, validation, aside, groups }),
+    })
 }
 
-/// The examples of the csv file at `path`, which must have these feature columns and no other classes.
-fn labelled(
+/// How `data` says that a table is read.
+pub(crate) fn options(data: &Data) -> Result<ReadOptions, DataError> {
+    let separator = data.separator.as_deref().map(|text| {
+        Separator::parse(text).ok_or_else(|| {
+            let expected = "\",\", \";\", \"|\", \"tab\" or \"blanks\"";
+            DataError::unfit("unknown separator", Fault::in_key("data.separator", expected, quoted(text)))
+        })
+    });
+    Ok(ReadOptions {
+        label: Some(match &data.label_column {
+            LabelColumn::Name(name) => ColumnRef::Name(name.clone()),
+            LabelColumn::Place(place) => ColumnRef::Place(*place),
+        }),
+        header: data.header,
+        names: data.names.clone(),
+        known: Vec::new(),
+        separator: separator.transpose()?,
+        encoding: data.encoding.clone(),
+        missing: data.missing.clone(),
+        as_text: data.columns.category.iter().chain(&data.group_column).cloned().collect(),
+    })
+}
+
+/// Reads a table, and tells `progress` how far it is.
+fn read_table(path: &Path, options: &ReadOptions, progress: &dyn Progress) -> Result<Table, DataError> {
+    let what = if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() };
+    let bytes = path.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    progress.begin(&what, bytes);
+    let table = Table::read(path, options, &mut |bytes| progress.advance(bytes));
+    progress.end();
+    Ok(table?)
+}
+
+/// A table whose columns are those of `train`: where it does not name them, by their places.
+fn other_table(
     path: &Path,
-    label_column: &str,
-    columns: &[String],
-    classes: &[String],
-) -> Result<Split, DataError> {
-    let mut table = Table::read(path, label_column)?;
-    check_columns(columns, &table)?;
-    split(&mut table, classes)
+    options: &ReadOptions,
+    train: &Table,
+    progress: &dyn Progress,
+) -> Result<Table, DataError> {
+    let names = train.names().to_vec();
+    let label = train.label().map(|label| ColumnRef::Name(names[label].clone()));
+    let mut options = ReadOptions { label, ..options.clone() };
+    if train.layout().is_named.contains(&true) && options.names.is_empty() {
+        options.known.clone_from(&names);
+        let unlabelled = ReadOptions { label: None, ..options.clone() };
+        let layout = Records::open(path, &unlabelled)?.layout().clone();
+        if !layout.is_named.contains(&true) && layout.names.len() == names.len() {
+            options.names = names;
+            options.header = Some(false);
+        }
+    }
+    read_table(path, &options, progress)
+}
+
+fn no_column(table: &Table, name: &str) -> DataError {
+    let found = listed(table.names().iter().map(String::as_str), 12);
+    let expected = format!("a column {} (data.group_column)", quoted(name));
+    DataError::unfit("no such column", Fault::new(table.path(), expected, found))
+}
+
+/// Of each row of `table`, the number of its group; rows without one are groups of their own.
+fn groups_of(table: &Table, column: usize) -> Vec<u32> {
+    let named = table.texts(column).len() as u32;
+    (0..table.rows()).map(|row| label_cells(table, row, column).unwrap_or(named + row as u32)).collect()
 }
 
 fn record(table: &Table, role: &str) -> FileRecord {
+    let content = table.content();
     FileRecord {
         name: format!("{role}.csv"),
-        path: table.path.clone(),
-        bytes: table.bytes,
-        sha256: table.sha256.clone(),
+        path: table.path().to_path_buf(),
+        bytes: content.bytes,
+        sha256: content.sha256.clone(),
     }
 }
 
-/// The classes of `table`: by number where all are numbers, else by name.
-fn class_names(table: &Table) -> Vec<String> {
-    let mut names: Vec<String> = table.classes.iter().map(|class| class.name.clone()).collect();
-    let number = |name: &String| name.parse::<f64>().ok().filter(|number| number.is_finite());
-    let all_numbers = names.iter().all(|name| number(name).is_some());
-    names.sort_by(|left, right| {
-        let by_number = number(left).partial_cmp(&number(right)).unwrap_or(Ordering::Equal);
-        if all_numbers { by_number.then_with(|| left.cmp(right)) } else { left.cmp(right) }
-    });
-    names
+/// The rows of the table at `path`, whose classes are not known: they are all 0 and mean nothing.
+pub(crate) fn unlabelled_rows(path: &Path, profile: &Profile) -> Result<Split, DataError> {
+    let own = profile.preparation();
+    let options = own.map(Preparation::read_options).unwrap_or_default();
+    let table = read_table(path, &options, &NoProgress)?;
+    let count = table.rows();
+    let split = Split::pending((0..count as u32).collect(), vec![0; count]);
+    match (own, &profile.shape) {
+        (Some(preparation), _) => prepared(split, table, &Arc::new(preparation.clone())),
+        (None, Shape::Columns(columns)) => plain_numbers(split, table, columns),
+        (None, Shape::Image { .. }) => Err(not_pictures(path)),
+    }
 }
 
-/// The examples of `table`, whose values are taken out of it, with classes numbered as in `classes`.
-fn split(table: &mut Table, classes: &[String]) -> Result<Split, DataError> {
-    let mut numbers = Vec::with_capacity(table.classes.len());
-    for class in &table.classes {
-        let number = classes.iter().position(|name| *name == class.name).ok_or_else(|| {
-            let expected = format!("a class of the training data: {}", classes.join(", "));
-            let fault = Fault::new(&table.path, expected, format!("\"{}\"", class.name));
-            DataError::unfit("class without training data", fault.place(format!("line {}", class.line)))
-        })?;
-        numbers.push(number as u32);
-    }
-    let labels = table.labels.iter().map(|&label| numbers[label as usize]).collect();
-    Ok(Split::new(Storage::floats(table.features.len(), std::mem::take(&mut table.values)), labels))
+/// The rows of `table` that `split` has, kept as `preparation` says.
+pub(crate) fn prepared(
+    split: Split,
+    table: Table,
+    preparation: &Arc<Preparation>,
+) -> Result<Split, DataError> {
+    let lines = table.lines().to_vec();
+    let rows = preparation.rows(table)?;
+    Ok(split.of(&Arc::new(Storage::cells(rows, Arc::clone(preparation), lines))))
 }
 
-fn check_columns(expected: &[String], test: &Table) -> Result<(), DataError> {
-    if expected == test.features {
-        return Ok(());
+/// The columns of `table`, all numbers, for a network of an earlier version, which scales 32-bit numbers.
+pub(crate) fn plain_numbers(split: Split, table: Table, columns: &[String]) -> Result<Split, DataError> {
+    let preparation = Preparation::numbers(columns);
+    let path = table.path().to_path_buf();
+    let lines = table.lines().to_vec();
+    let values: Vec<f32> = preparation.rows(table)?.into_iter().map(|value| value as f32).collect();
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        let (row, column) = (at / columns.len(), at % columns.len());
+        let place = format!("line {}, column {}", lines[row], quoted(&columns[column]));
+        let fault = Fault::new(path, "a number, on which the network was trained", "none").place(place);
+        return Err(DataError::unfit("not a number", fault));
     }
-    let fault = Fault::new(&test.path, expected.join(", "), test.features.join(", ")).place("line 1");
-    Err(DataError::unfit(
-        "csv columns differ",
-        fault.remedy("give the test file the columns of the training file, in order"),
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn classes(labels: &[&str]) -> Vec<String> {
-        let rows: Vec<String> = labels.iter().map(|label| format!("1,{label}\n")).collect();
-        let text = format!("a,label\n{}", rows.concat());
-        class_names(&Table::parse(text.as_bytes(), Path::new("table.csv"), "label").unwrap())
-    }
-
-    #[test]
-    fn classes_are_sorted_by_number_if_all_are_numbers_and_else_by_name() {
-        assert_eq!(classes(&["10", "9", "-1.5"]), ["-1.5", "9", "10"]);
-        assert_eq!(classes(&["10", "9", "b"]), ["10", "9", "b"]);
-        assert_eq!(classes(&["wolf", "ant", "wolf"]), ["ant", "wolf"]);
-    }
+    Ok(split.of(&Arc::new(Storage::floats(columns.len(), values))))
 }

@@ -8,7 +8,9 @@ use kiln_config::Data;
 use kiln_files::sha256_hex;
 
 use super::{Means, Place, Reader, Source, labelled_pictures};
-use crate::{DataError, FileRecord, Folders, Framing, Profile, Shape, Split, holdout, storage::Storage};
+use crate::{
+    DataError, FileRecord, Folders, Framing, Profile, Shape, Split, Ties, holdout, storage::Storage,
+};
 
 /// 1,797 lines of 64 pixels and a label; see `assets/README.md` for where it is from.
 const COMPRESSED: &[u8] = include_bytes!("../../assets/digits.csv.gz");
@@ -51,13 +53,16 @@ fn read() -> Source {
     let text = decompress();
     let (pixels, labels) = parse(&text);
     let all = Split::new(Storage::bytes(PIXELS, pixels, GREATEST_PIXEL), labels);
-    let chosen = holdout::choose(&all, TEST_EXAMPLES, 0, holdout::Choice::Test);
+    let chosen = holdout::choose(&all, TEST_EXAMPLES, 0, holdout::Choice::Test, Ties::LowestClass);
     Source {
         name: "digits".to_owned(),
         shape: Shape::Image { height: SIDE, width: SIDE },
         classes: (0..10).map(|digit| digit.to_string()).collect(),
         train: all.select(&chosen.others),
         test: Some(all.select(&chosen.chosen)),
+        validation: None,
+        notices: Vec::new(),
+        tables: None,
         files: vec![FileRecord {
             name: FILE_NAME.to_owned(),
             path: PathBuf::from(FILE_NAME),

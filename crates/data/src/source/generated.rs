@@ -61,7 +61,10 @@ fn read(data: &Data) -> Source {
         classes: ["0", "1"].map(str::to_owned).to_vec(),
         train: Split::new(Storage::floats(columns, values), labels),
         test: None,
+        validation: None,
         files,
+        notices: Vec::new(),
+        tables: None,
     }
 }
 

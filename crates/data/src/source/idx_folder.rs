@@ -92,8 +92,11 @@ pub(super) fn assemble(name: &str, classes: Vec<String>, four: FourFiles) -> Res
         shape: Shape::Image { height, width },
         train: pair(train_images, train_labels, classes.len())?,
         test: Some(pair(test_images, test_labels, classes.len())?),
+        validation: None,
         classes,
         files,
+        notices: Vec::new(),
+        tables: None,
     })
 }
 

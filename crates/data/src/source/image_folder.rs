@@ -58,6 +58,9 @@ fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
         train,
         test,
         files,
+        validation: None,
+        notices: Vec::new(),
+        tables: None,
     })
 }
 

@@ -10,9 +10,9 @@ mod generated;
 pub(crate) mod idx;
 pub(crate) mod idx_folder;
 pub(crate) mod image_folder;
+mod labels;
 pub(crate) mod picture;
 mod published;
-pub(crate) mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ use kiln_config::{Data, DataSource};
 
 use catalog::{FASHION_MNIST, KMNIST, MNIST};
 pub use catalog::{Published, PublishedFile};
+pub(crate) use csv::{Tables, plain_numbers, prepared, unlabelled_rows};
 pub(crate) use published::note_path;
 
 use crate::{DataError, Downloads, Fault, FileRecord, Folders, Framing, Profile, Progress, Shape, Split};
@@ -88,7 +89,13 @@ pub(crate) struct Source {
     pub(crate) train: Split,
     /// Test data, where the source has its own.
     pub(crate) test: Option<Split>,
+    /// Validation data, where the source has its own.
+    pub(crate) validation: Option<Split>,
     pub(crate) files: Vec<FileRecord>,
+    /// What whoever uses the data should know, a sentence each.
+    pub(crate) notices: Vec<String>,
+    /// The tables whose rows the splits have, where their columns are yet to become features.
+    pub(crate) tables: Option<Tables>,
 }
 
 /// `data.path`, which this source cannot do without.
@@ -110,7 +117,7 @@ fn labelled_pictures(path: &Path, names: Option<&[&str]>, profile: &Profile) -> 
     }
 }
 
-fn not_pictures(path: &Path) -> DataError {
+pub(crate) fn not_pictures(path: &Path) -> DataError {
     DataError::unfit("missing data", Fault::new(path, "the columns of a table", "pictures"))
 }
 

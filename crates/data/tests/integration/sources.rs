@@ -4,7 +4,8 @@ use std::fs;
 
 use burn_dataset::Dataset;
 use kiln_config::{ClassLabel, Data, DataSource, Holdout, Normalization};
-use kiln_data::{Example, Folders, NoProgress, Normalizer, Raw, Shape, Split, describe};
+use kiln_data::{DataSet, Example, Folders, NoProgress, Normalizer, Raw, Shape, Split, describe};
+use kiln_table::Treatment;
 
 use crate::fixture::{TRAIN_IMAGES, data, gzip, idx, load, write_idx, write_picture};
 
@@ -70,7 +71,7 @@ fn idx_files_are_read_plain_or_compressed_with_the_same_hash() {
 fn a_table_gives_scaled_columns_and_named_classes() {
     let folder = tempfile::tempdir().unwrap();
     let (train, test) = (folder.path().join("train.csv"), folder.path().join("test.csv"));
-    fs::write(&train, "size,kind,weight\n0,wolf,5\n10,ant,5\n5,wolf,5\n").unwrap();
+    fs::write(&train, "size,kind,weight\n0,wolf,5\n10,ant,7\n5,wolf,5\n").unwrap();
     fs::write(&test, "size,kind,weight\n20,ant,9\n").unwrap();
     let settings =
         Data { label_column: "kind".into(), test_path: Some(test), ..data(DataSource::Csv, train) };
@@ -82,12 +83,12 @@ fn a_table_gives_scaled_columns_and_named_classes() {
     );
     let mut features = vec![0.0; 2];
     set.normalizer.write(set.train.raw(1), &mut features);
-    assert_eq!(features, vec![1.0, 0.0]);
+    assert_eq!(features, vec![1.0, 1.0]);
     set.normalizer.write(set.test.raw(0), &mut features);
-    assert_eq!(features, vec![2.0, 0.0]);
+    assert_eq!(features, vec![2.0, 2.0]);
     assert_eq!(set.train.render(0, &set.shape), "size   = 0\nweight = 5\n");
     let example: Example = Dataset::get(&set.train, 1).unwrap();
-    assert_eq!(example, Example { features: vec![10.0, 5.0], label: 0 });
+    assert_eq!(example, Example { features: vec![10.0, 7.0], label: 0 });
 }
 
 #[test]
@@ -119,9 +120,16 @@ fn the_scaling_is_fitted_on_what_is_left_for_training() {
         greatest - least < 19.0,
         "this seed must hold out an end of the range for the test to mean anything"
     );
-    assert_eq!(set.normalizer, Normalizer::Columns { offset: vec![least], spread: vec![greatest - least] });
+    let scale = |set: &DataSet| match &set.normalizer {
+        Normalizer::Table(preparation) => match preparation.columns[0].treatment {
+            Some(Treatment::Number { scale, .. }) => (scale.offset as f32, scale.spread as f32),
+            ref other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(scale(&set), (least, greatest - least));
     let standard = load(&Data { normalization: Normalization::Standard, ..settings }).unwrap();
-    assert!(matches!(standard.normalizer, Normalizer::Columns { offset, .. } if offset[0] > least));
+    assert!(scale(&standard).0 > least);
 }
 
 #[test]

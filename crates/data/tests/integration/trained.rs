@@ -50,7 +50,7 @@ fn labelled_pictures_take_the_levels_of_the_training_images() {
     write_picture(&folder.path().join("3/a.png"), 20, 255);
     write_picture(&folder.path().join("7/b.png"), 8, 128);
     let split = labelled(folder.path(), &Data::default(), &profile).unwrap();
-    assert_eq!((split.labels(), split.features()), (&[3, 7][..], 64));
+    assert_eq!((split.labels(), split.width()), (&[3, 7][..], 64));
     assert_eq!((split.raw(0), split.raw(1)), (Raw::Bytes(&[16; 64]), Raw::Bytes(&[8; 64])));
     write_picture(&folder.path().join("ten/c.png"), 8, 128);
     refused(labelled(folder.path(), &Data::default(), &profile), &["\"ten\"", "0, 1, 2"]);

@@ -12,6 +12,7 @@ fn grey_levels(split: &Split, position: usize) -> Vec<u8> {
     match split.raw(position) {
         Raw::Bytes(pixels) => pixels.iter().map(|&pixel| (u32::from(pixel) * 255 / greatest) as u8).collect(),
         Raw::Floats(values) => values.iter().map(|&value| (value.clamp(0.0, 1.0) * 255.0) as u8).collect(),
+        Raw::Cells(_) => Vec::new(),
     }
 }
 

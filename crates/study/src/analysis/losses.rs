@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_config::{Experiment, LossName};
+use kiln_config::{ClassWeightRule, ClassWeights, Experiment, LossName};
 
 use super::listed;
 use crate::findings::Findings;
@@ -48,8 +48,11 @@ fn function(experiment: &Experiment) -> String {
     if loss.label_smoothing > 0.0 {
         words += &format!(" with label smoothing {}", loss.label_smoothing);
     }
-    if !loss.class_weights.is_empty() {
-        words += &format!(" with class weights {:?}", loss.class_weights);
+    match &loss.class_weights {
+        weights if weights.is_unset() => {}
+        ClassWeights::Each(weights) => words += &format!(" with class weights {weights:?}"),
+        ClassWeights::ByName(weights) => words += &format!(" with class weights {weights:?}"),
+        ClassWeights::Rule(ClassWeightRule::Balanced) => words += " with balanced class weights",
     }
     words
 }

@@ -1,0 +1,193 @@
+//! The columns of tables become features, fitted on the rows that are trained on.
+
+use std::sync::Arc;
+
+use kiln_config::{Data, Normalization};
+use kiln_table::{Choices, Kind, Preparation, Scaling, Table, Value, listed, quoted};
+
+use crate::source::{Tables, plain_numbers, prepared};
+use crate::{DataError, Normalizer, Profile, Shape, Split};
+
+/// Splits whose rows can be trained on.
+pub(crate) struct Prepared {
+    pub(crate) shape: Shape,
+    /// Train, validation, test.
+    pub(crate) splits: [Split; 3],
+    pub(crate) notices: Vec<String>,
+}
+
+/// Finds out what the columns are from the rows of `train`, and keeps the rows of all splits accordingly.
+pub(crate) fn prepare(
+    tables: Tables,
+    data: &Data,
+    like: Option<&Profile>,
+    [train, validation, test]: [Split; 3],
+) -> Result<Prepared, DataError> {
+    let Tables { train: table, test: test_table, validation: validation_table, aside, .. } = tables;
+    let columns = &data.columns;
+    let choices = Choices {
+        drop: columns.drop.clone(),
+        number: columns.number.clone(),
+        category: columns.category.clone(),
+        date: columns.date.clone(),
+    };
+    check_names(&table, &choices)?;
+    let scaling = match data.normalization {
+        Normalization::Unit => Scaling::Unit,
+        Normalization::Standard => Scaling::Standard,
+    };
+    let preparation = match like.map(|profile| (&profile.normalizer, &profile.shape)) {
+        Some((Normalizer::Table(preparation), _)) => preparation.clone(),
+        Some((_, Shape::Columns(columns))) => {
+            return plain(columns, table, test_table, [train, validation, test]);
+        }
+        _ => Preparation::fit(&table, train.rows(), &aside, &choices, scaling, &data.missing)?,
+    };
+    let mut notices = notices(&preparation);
+    notices.extend(gives_away(&table, &preparation, &train));
+    let preparation = Arc::new(preparation);
+    let shape = Shape::Columns(preparation.feature_names());
+    let own_test = test_table.map(|table| prepared(test.clone(), table, &preparation)).transpose()?;
+    let own_validation =
+        validation_table.map(|table| prepared(validation.clone(), table, &preparation)).transpose()?;
+    let train = prepared(train, table, &preparation)?;
+    let of_train = |split: Split| split.in_storage_of(&train);
+    let splits = [
+        train.clone(),
+        own_validation.unwrap_or_else(|| of_train(validation)),
+        own_test.unwrap_or_else(|| of_train(test)),
+    ];
+    notices.extend(repeated(&splits));
+    Ok(Prepared { shape, splits, notices })
+}
+
+/// The splits of a run of the first version, for which every column was a number.
+fn plain(
+    columns: &[String],
+    train_table: Table,
+    test_table: Option<Table>,
+    [train, validation, test]: [Split; 3],
+) -> Result<Prepared, DataError> {
+    let train = plain_numbers(train, train_table, columns)?;
+    let test = match test_table {
+        Some(table) => plain_numbers(test, table, columns)?,
+        None => test.in_storage_of(&train),
+    };
+    let validation = validation.in_storage_of(&train);
+    Ok(Prepared {
+        shape: Shape::Columns(columns.to_vec()),
+        splits: [train, validation, test],
+        notices: Vec::new(),
+    })
+}
+
+/// An error if `choices` name a column that the table lacks.
+fn check_names(table: &Table, choices: &Choices) -> Result<(), DataError> {
+    let lists = [
+        ("drop", &choices.drop),
+        ("number", &choices.number),
+        ("category", &choices.category),
+        ("date", &choices.date),
+    ];
+    for (key, names) in lists {
+        let absent = names.iter().find(|name| *name != "*" && !table.names().contains(name));
+        if let Some(name) = absent {
+            let expected = format!("a column {} (data.columns.{key})", quoted(name));
+            let found = listed(table.names().iter().map(String::as_str), 12);
+            let fault = kiln_table::Fault::new(table.path(), expected, found);
+            return Err(DataError::unfit("no such column", fault));
+        }
+    }
+    Ok(())
+}
+
+/// What is left out and why, and what may have been taken for something else than it is.
+fn notices(preparation: &Preparation) -> Vec<String> {
+    let mut notices = Vec::new();
+    for kind in [Kind::Id, Kind::Text, Kind::Constant, Kind::Empty] {
+        let names: Vec<&str> =
+            preparation.left_out().filter(|column| column.kind == kind).map(|column| &*column.name).collect();
+        if !names.is_empty() {
+            let what = match kind {
+                Kind::Id => "has a name or number of its own for every row",
+                Kind::Text => "has words that hardly ever repeat",
+                Kind::Constant => "has the same value in every row",
+                _ => "has no value",
+            };
+            notices.push(format!("left out: {} ({what})", listed(names, 8)));
+        }
+    }
+    let numbers: Vec<&str> =
+        preparation.columns.iter().filter(|column| column.maybe_names).map(|column| &*column.name).collect();
+    if !numbers.is_empty() {
+        notices.push(format!(
+            "few whole numbers: {}; if they are names and no amounts, list them in data.columns.category",
+            listed(numbers, 8)
+        ));
+    }
+    for column in preparation
+        .columns
+        .iter()
+        .filter(|column| column.kind == Kind::Number && column.why.contains(" but for "))
+    {
+        notices.push(format!("column {}: {}", quoted(&column.name), column.why));
+    }
+    notices
+}
+
+/// Columns each of whose values belongs to one class alone, though it comes in many rows: they may give the class away.
+fn gives_away(table: &Table, preparation: &Preparation, train: &Split) -> Option<String> {
+    const ROWS: usize = 30;
+    if train.len() < ROWS {
+        return None;
+    }
+    let gives = |name: &str| {
+        let column = table.names().iter().position(|other| other == name)?;
+        let mut class_of = std::collections::HashMap::new();
+        for (&row, &label) in train.rows().iter().zip(train.labels()) {
+            let key = match table.cell(row as usize, column).value() {
+                Value::Number(number) => (0, number.to_bits()),
+                Value::Text(text) => (1, u64::from(text)),
+                Value::Missing => (2, 0),
+            };
+            if *class_of.entry(key).or_insert(label) != label || class_of.len() * 4 > train.len() {
+                return None;
+            }
+        }
+        Some(())
+    };
+    let names: Vec<&str> =
+        preparation.used().map(|(column, _)| &*column.name).filter(|name| gives(name).is_some()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} tell the class of every training row: is it known before the class is? If not, list it in data.columns.drop",
+            listed(names, 8)
+        )
+    })
+}
+
+/// Rows of the validation and test data that are also trained on.
+fn repeated([train, validation, test]: &[Split; 3]) -> Vec<String> {
+    let key = |split: &Split, position: usize| -> Vec<u64> {
+        match split.raw(position) {
+            crate::Raw::Cells(cells) => cells.iter().map(|cell| cell.to_bits()).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let hash = |split: &Split, position: usize| {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        key(split, position).hash(&mut hasher);
+        hasher.finish()
+    };
+    let trained: std::collections::HashSet<u64> =
+        (0..train.len()).map(|position| hash(train, position)).collect();
+    let sentence = |split: &Split, what: &str| {
+        let count = (0..split.len()).filter(|&position| trained.contains(&hash(split, position))).count();
+        // A few equal rows are chance where columns have few values.
+        (count * 20 > split.len()).then(|| {
+            format!("{count} of the {} {what} rows equal a training row, so their figures are better than those of new rows", split.len())
+        })
+    };
+    [sentence(validation, "validation"), sentence(test, "test")].into_iter().flatten().collect()
+}

@@ -1,0 +1,104 @@
+//! The rows of a table, block by block, to be predicted.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kiln_table::{Preparation, Record, Records, Remarks, quoted};
+
+use crate::storage::Storage;
+use crate::{DataError, Profile, Split};
+
+/// The rows of a table of any length, in bounded memory.
+pub struct TableRows {
+    records: Records,
+    preparation: Arc<Preparation>,
+    places: Vec<usize>,
+    decimal_comma: bool,
+    remarks: Remarks,
+}
+
+/// Some rows of a table, one after another.
+#[derive(Debug)]
+pub struct RowBlock {
+    /// The rows, as the file has them.
+    pub rows: Vec<Record>,
+    /// Of each row, what is wrong with it; nothing where it can be predicted.
+    pub faults: Vec<Option<String>>,
+    /// The rows that can be predicted, in order. Their labels are all 0 and mean nothing.
+    pub examples: Split,
+}
+
+impl TableRows {
+    /// Opens the table at `path` (`-` is standard input) for a network that was trained on tables like it. Columns may stand
+    /// in any order, and there may be others.
+    ///
+    /// # Errors
+    /// Where it cannot be read, lacks a column, or the network takes no tables of this version.
+    pub fn open(path: &Path, profile: &Profile) -> Result<Self, DataError> {
+        let preparation = match profile.preparation() {
+            Some(preparation) => preparation.clone(),
+            None => match &profile.shape {
+                crate::Shape::Columns(columns) => Preparation::numbers(columns),
+                crate::Shape::Image { .. } => return Err(crate::source::not_pictures(path)),
+            },
+        };
+        let records = Records::open(path, &preparation.read_options())?;
+        let places = preparation.places(records.layout(), path)?;
+        let decimal_comma = records.layout().form.as_ref().is_some_and(|form| form.decimal_comma);
+        Ok(Self {
+            records,
+            preparation: Arc::new(preparation),
+            places,
+            decimal_comma,
+            remarks: Remarks::default(),
+        })
+    }
+
+    /// Names of the file's columns.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.records.layout().names
+    }
+
+    /// The next `most` rows, fewer at the end; none after the last.
+    ///
+    /// # Errors
+    /// Where the file cannot be read further.
+    pub fn next_block(&mut self, most: usize) -> Result<Option<RowBlock>, DataError> {
+        let (mut rows, mut faults, mut raw, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut record = Record::default();
+        while rows.len() < most && self.records.next(&mut record)? {
+            let before = raw.len();
+            let fault = self.read_row(&record, &mut raw).err();
+            if fault.is_some() {
+                raw.truncate(before);
+            } else {
+                self.preparation.remark(&raw[before..], &mut self.remarks);
+                lines.push(record.line() as u32);
+            }
+            faults.push(fault);
+            rows.push(record.clone());
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let labels = vec![0; lines.len()];
+        let examples = Split::new(Storage::cells(raw, Arc::clone(&self.preparation), lines), labels);
+        Ok(Some(RowBlock { rows, faults, examples }))
+    }
+
+    /// What is remarkable about the rows so far, a sentence each.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        self.preparation.sentences(&self.remarks)
+    }
+
+    fn read_row(&self, record: &Record, raw: &mut Vec<f64>) -> Result<(), String> {
+        let width = self.columns().len();
+        if record.len() != width {
+            let first = quoted(record.cell(0));
+            return Err(format!("{} cells instead of {width}, the first {first}", record.len()));
+        }
+        self.preparation.record(record, &self.places, self.decimal_comma, raw)
+    }
+}

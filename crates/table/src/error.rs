@@ -1,0 +1,94 @@
+//! Why a table cannot be read.
+
+use std::{fmt, io, path::PathBuf};
+
+/// Why a table cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The operating system refused to read a file.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file or a setting that is not what it should be.
+    #[error("{kind}: {fault}")]
+    Unfit {
+        /// What is wrong, in a few words.
+        kind: &'static str,
+        /// Where, and how.
+        fault: Box<Fault>,
+    },
+}
+
+impl TableError {
+    pub(crate) fn unfit(kind: &'static str, fault: Box<Fault>) -> Self {
+        Self::Unfit { kind, fault }
+    }
+}
+
+/// Where data is at fault, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file or folder; empty when the fault lies in the configuration.
+    pub path: PathBuf,
+    /// The place in the file (a line and column, a byte) or the configuration key; may be empty.
+    pub place: String,
+    /// What should be there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+    /// What to do about it; may be empty.
+    pub remedy: String,
+}
+
+impl Fault {
+    /// A fault in the file or folder `path`.
+    pub fn new(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
+            path: path.into(),
+            place: String::new(),
+            expected: expected.into(),
+            found: found.into(),
+            remedy: String::new(),
+        })
+    }
+
+    /// A fault in the value of the configuration key `key`.
+    pub fn in_key(key: &str, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
+        Self::new("", expected, found).place(key)
+    }
+
+    /// The same, at `place`.
+    #[must_use]
+    pub fn place(mut self: Box<Self>, place: impl Into<String>) -> Box<Self> {
+        self.place = place.into();
+        self
+    }
+
+    /// The same, with what to do about it.
+    #[must_use]
+    pub fn remedy(mut self: Box<Self>, remedy: impl Into<String>) -> Box<Self> {
+        self.remedy = remedy.into();
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_path = !self.path.as_os_str().is_empty();
+        if has_path {
+            write!(f, "{}", self.path.display())?;
+        }
+        if !self.place.is_empty() {
+            write!(f, "{}{}", if has_path { ", " } else { "" }, self.place)?;
+        }
+        write!(f, ": expected {}, found {}", self.expected, self.found)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! The bytes of a table: from a file, a pipe or standard input, compressed or not, as text.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+};
+
+use encoding_rs::Encoding;
+use flate2::read::MultiGzDecoder;
+use kiln_files::Hasher;
+
+use crate::encoding::{Decoding, detect};
+use crate::{Fault, TableError};
+
+/// Bytes that are read at a time.
+const BLOCK: usize = 1 << 20;
+/// What gzip files begin with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What is known of a file once all of it has been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Size, uncompressed.
+    pub bytes: u64,
+    /// SHA-256 of the uncompressed bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// True if `path` stands for standard input.
+#[must_use]
+pub fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Opens the file, pipe or (`-`) standard input at `path`, and unpacks it where it is compressed with gzip.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, TableError> {
+    let refused = |source| TableError::Read { path: path.to_owned(), source };
+    let mut reader: Box<dyn Read + Send> = if is_standard_input(path) {
+        Box::new(io::stdin())
+    } else {
+        if path.is_dir() || !path.exists() {
+            let found = if path.exists() { "a folder" } else { "nothing" };
+            let fault = Fault::new(path, "a file with a table", found);
+            return Err(TableError::unfit(
+                "missing data",
+                fault.remedy("check data.path, data.test_path or the path that was given"),
+            ));
+        }
+        Box::new(File::open(path).map_err(refused)?)
+    };
+    let mut start = vec![0; 2];
+    let length = read_fully(&mut reader, &mut start).map_err(refused)?;
+    start.truncate(length);
+    let is_gzip = start == GZIP;
+    let whole = io::Cursor::new(start).chain(reader);
+    Ok(if is_gzip {
+        Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, whole)))
+    } else {
+        Box::new(whole)
+    })
+}
+
+/// Reads until `buffer` is full or the file ends.
+pub(crate) fn read_fully(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match reader.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+/// The text of a table, block by block, read and hashed by a thread of its own while the blocks before are taken apart.
+pub(crate) struct Text {
+    blocks: Receiver<Block>,
+    /// What the file was taken to be written in, where that is a guess.
+    pub(crate) guessed_encoding: Option<&'static str>,
+}
+
+enum Block {
+    Text(String),
+    End(Content),
+    Failed(TableError),
+}
+
+/// What comes next in a [`Text`].
+pub(crate) enum Next {
+    Text(String),
+    End(Content),
+}
+
+impl Text {
+    /// Reads `reader`, which is the file at `path`, in `encoding`, or in the one that it seems to be in.
+    pub(crate) fn new(
+        mut reader: Box<dyn Read + Send>,
+        path: &Path,
+        encoding: Option<&'static Encoding>,
+    ) -> Result<Self, TableError> {
+        let mut first = vec![0; BLOCK];
+        let length = read_fully(&mut *reader, &mut first).map_err(|error| read_error(path, error))?;
+        first.truncate(length);
+        let (found, is_guess) = detect(&first, length < BLOCK);
+        let guessed_encoding = (encoding.is_none() && is_guess).then(|| found.name());
+        let (sender, blocks) = sync_channel(4);
+        let reading = Reading { reader, path: path.to_owned(), encoding: encoding.unwrap_or(found) };
+        thread::spawn(move || {
+            if let Err(error) = reading.run(first, &sender) {
+                // Where nobody listens any more, nobody wants to know.
+                let _ = sender.send(Block::Failed(error));
+            }
+        });
+        Ok(Self { blocks, guessed_encoding })
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Next, TableError> {
+        match self.blocks.recv() {
+            Ok(Block::Text(text)) => Ok(Next::Text(text)),
+            Ok(Block::Failed(error)) => Err(error),
+            Ok(Block::End(content)) => Ok(Next::End(content)),
+            Err(_) => Ok(Next::End(Content::default())),
+        }
+    }
+}
+
+struct Reading {
+    reader: Box<dyn Read + Send>,
+    path: PathBuf,
+    encoding: &'static Encoding,
+}
+
+impl Reading {
+    fn run(mut self, first: Vec<u8>, sender: &SyncSender<Block>) -> Result<(), TableError> {
+        let mut decoding = Decoding::new(self.encoding);
+        let (mut hasher, mut bytes, mut lines) = (Hasher::default(), 0, 1);
+        let mut block = first;
+        let mut is_first = true;
+        loop {
+            hasher.update(&block);
+            bytes += block.len() as u64;
+            let is_last = block.len() < BLOCK;
+            let mut text = String::new();
+            let is_good = decoding.decode(block, is_last, &mut text);
+            if std::mem::take(&mut is_first) && text.starts_with('\u{feff}') {
+                text.remove(0);
+            }
+            if !is_good {
+                lines += text.matches('\n').count();
+                return Err(self.not_text(lines));
+            }
+            lines += memchr::memchr_iter(b'\n', text.as_bytes()).count();
+            if sender.send(Block::Text(text)).is_err() {
+                return Ok(());
+            }
+            if is_last {
+                let _ = sender.send(Block::End(Content { bytes, sha256: hasher.finish() }));
+                return Ok(());
+            }
+            block = vec![0; BLOCK];
+            let length =
+                read_fully(&mut *self.reader, &mut block).map_err(|error| read_error(&self.path, error))?;
+            block.truncate(length);
+        }
+    }
+
+    fn not_text(&self, line: usize) -> TableError {
+        let fault = Fault::new(&self.path, format!("{} text", self.encoding.name()), "other bytes");
+        let remedy = "save the file as UTF-8, or set data.encoding, for example to \"windows-1252\"";
+        TableError::unfit("not a text file", fault.place(format!("line {line}")).remedy(remedy))
+    }
+}
+
+/// Tells bytes that gzip cannot make sense of from a disk that cannot be read.
+fn read_error(path: &Path, error: io::Error) -> TableError {
+    match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            let fault = Fault::new(path, "a whole gzip file", error.to_string());
+            TableError::unfit("damaged gzip file", fault.remedy("download or copy it again"))
+        }
+        _ => TableError::Read { path: path.to_owned(), source: error },
+    }
+}

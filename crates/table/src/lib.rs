@@ -1,0 +1,44 @@
+//! Tables as people have them: found out how they are written, read, and made features.
+//!
+//! [`Records`] gives the rows of a file in any of the usual forms. [`Table`] holds one in memory. [`Preparation`] is what
+//! each column was taken for and how its cells become features, fitted on the training rows alone.
+//!
+//! This crate knows nothing of networks, of experiment files or of the terminal.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
+
+mod arff;
+mod cell;
+mod column;
+mod date;
+mod encoding;
+mod error;
+mod fit;
+mod form;
+mod input;
+mod layout;
+mod missing;
+mod number;
+mod options;
+mod preparation;
+mod record;
+mod records;
+mod splitter;
+mod table;
+mod words;
+
+pub use cell::{Cell, Value};
+pub use column::{Column, Given, Kind, Part, Scale, Treatment};
+pub use error::{Fault, TableError};
+pub use fit::{Choices, Scaling};
+pub use form::{Form, Separator};
+pub use input::{Content, is_standard_input};
+pub use layout::Layout;
+pub use missing::{is_missing, is_missing_label};
+pub use number::{Marks, styled_number};
+pub use options::{ColumnRef, ReadOptions};
+pub use preparation::{Preparation, Remarks};
+pub use record::Record;
+pub use records::Records;
+pub use table::Table;
+pub use words::{listed, quoted};

@@ -1,0 +1,157 @@
+//! Numbers as people write them.
+
+use serde::{Deserialize, Serialize};
+
+/// True if `text` is a number as programs write it.
+pub(crate) fn is_plain_number(text: &str) -> bool {
+    plain_number(text).is_some()
+}
+
+/// The number that `text` is, as programs write it: digits, a point, an exponent. Zeros in front (`007`) make it a code,
+/// and no number.
+pub(crate) fn plain_number(text: &str) -> Option<f64> {
+    let bytes = text.as_bytes();
+    let unsigned = match bytes {
+        [b'-' | b'+', rest @ ..] => rest,
+        _ => bytes,
+    };
+    match unsigned {
+        [b'0', b'0'..=b'9', ..] if !unsigned.contains(&b'.') => None,
+        [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..] => {
+            text.parse().ok().filter(|number: &f64| number.is_finite())
+        }
+        _ => None,
+    }
+}
+
+/// Which marks numbers are written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Marks {
+    /// 1,234.5: commas between thousands, a decimal point.
+    Point,
+    /// 1.234,5: points between thousands, a decimal comma.
+    Comma,
+}
+
+/// The number that `text` is, with thousands, a percent sign, a currency or a plus; `(1)` is minus one, 45 % is 45.
+#[must_use]
+pub fn styled_number(text: &str, marks: Marks) -> Option<f64> {
+    let mut text = text.trim();
+    let mut sign = 1.0;
+    if let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
+        (sign, text) = (-1.0, inner.trim());
+    }
+    for _ in 0..2 {
+        if let Some(rest) = text.strip_prefix(['-', '−']) {
+            (sign, text) = (-sign, rest.trim_start());
+        }
+        text = text.strip_prefix('+').unwrap_or(text);
+        text = without_unit(text);
+    }
+    let (whole, fraction) = split_decimals(text, marks)?;
+    let whole = without_thousands(whole, marks)?;
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let plain = format!("{}.{fraction}", if whole.is_empty() { "0" } else { &whole });
+    plain.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| sign * number)
+}
+
+fn without_unit(text: &str) -> &str {
+    const UNITS: [&str; 14] =
+        ["$", "€", "£", "¥", "₹", "₽", "%", "USD", "EUR", "GBP", "CHF", "US$", "Rs.", "kr"];
+    for unit in UNITS {
+        if let Some(rest) = text.strip_prefix(unit).or_else(|| text.strip_suffix(unit)) {
+            return rest.trim();
+        }
+    }
+    text
+}
+
+/// What stands before and after the decimal mark; digits (and an exponent) alone stand after it.
+fn split_decimals(text: &str, marks: Marks) -> Option<(&str, &str)> {
+    let mark = if marks == Marks::Point { '.' } else { ',' };
+    let (whole, fraction) = text.split_once(mark).unwrap_or((text, ""));
+    let is_fraction = fraction.split_once(['e', 'E']).map_or(
+        fraction.bytes().all(|byte| byte.is_ascii_digit()),
+        |(digits, exponent)| {
+            let exponent = exponent.trim_start_matches(['-', '+']);
+            digits.bytes().all(|byte| byte.is_ascii_digit())
+                && !exponent.is_empty()
+                && exponent.bytes().all(|byte| byte.is_ascii_digit())
+        },
+    );
+    is_fraction.then_some((whole, fraction))
+}
+
+/// The digits of `whole`, whose marks stand before groups of three; none where it is no such number.
+fn without_thousands(whole: &str, marks: Marks) -> Option<String> {
+    let mark = if marks == Marks::Point { ',' } else { '.' };
+    let mut groups = whole.split([mark, ' ', '\u{a0}', '\u{202f}', '\'', '’', '_']);
+    let first = groups.next()?;
+    let mut digits = first.to_owned();
+    let mut count = 0;
+    for group in groups {
+        if group.len() != 3 {
+            return None;
+        }
+        digits.push_str(group);
+        count += 1;
+    }
+    let is_good =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (count == 0 || (1..=3).contains(&first.len()));
+    is_good.then_some(digits)
+}
+
+/// The marks with which all of `texts` are numbers; the point where both do.
+pub(crate) fn marks_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<Marks> {
+    [Marks::Point, Marks::Comma]
+        .into_iter()
+        .find(|&marks| texts.clone().all(|text| styled_number(text, marks).is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_numbers_are_those_that_programs_write() {
+        for (text, number) in
+            [("1", 1.0), ("-2.5", -2.5), ("+3", 3.0), (".5", 0.5), ("5.", 5.0), ("1e39", 1e39), ("00.5", 0.5)]
+        {
+            assert_eq!(plain_number(text), Some(number), "{text}");
+        }
+        for text in ["", "inf", "-inf", "NaN", "1e400", "0x10", "007", "1,5", "١", "-", "1 2"] {
+            assert_eq!(plain_number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn styles_of_two_worlds() {
+        for (text, number) in [
+            ("1,234", 1234.0),
+            ("$1,234.50", 1234.5),
+            ("45 %", 45.0),
+            ("(1,000)", -1000.0),
+            ("-$5", -5.0),
+            ("1 234", 1234.0),
+            ("12e-3", 0.012),
+            ("€ 7", 7.0),
+            ("1'000.5", 1000.5),
+        ] {
+            if text != "12e-3" {
+                assert_eq!(styled_number(text, Marks::Point), Some(number), "{text}");
+            }
+        }
+        for (text, number) in [("1,5", 1.5), ("1.234,5", 1234.5), ("2,5 €", 2.5)] {
+            assert_eq!(styled_number(text, Marks::Comma), Some(number), "{text}");
+        }
+        for text in ["12,34", "1,2345", "a", "", "$", "1.2.3", "1,234,5"] {
+            assert_eq!(styled_number(text, Marks::Point), None, "{text}");
+        }
+        assert_eq!(marks_of(&["1,234", "5"].into_iter()), Some(Marks::Point));
+        assert_eq!(marks_of(&["1,234", "1,5"].into_iter()), Some(Marks::Comma));
+        assert_eq!(marks_of(&["1,234.5", "1,5"].into_iter()), None);
+    }
+}

@@ -1,0 +1,364 @@
+//! From the columns of a table to the features of a network.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::cell::{Cell, Value};
+use crate::column::{Column, Given, Kind, Scale, Treatment};
+use crate::fit::{Choices, Scaling, first_line, fit_column};
+use crate::missing::is_missing;
+use crate::number::plain_number;
+use crate::words::{listed, quoted};
+use crate::{Fault, Layout, ReadOptions, Record, Table, TableError};
+
+/// How the rows of a table become features, fitted on training rows and kept with a run, so that other rows are treated in
+/// the same way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preparation {
+    /// Every column of the table but the label's, in order.
+    pub columns: Vec<Column>,
+    /// What stands for a missing value, besides what always does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Whether the table names its columns; else they are known by their places.
+    pub header: bool,
+}
+
+/// What is remarkable about rows that were not trained on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// Of each column, how many cells have a value that no training row had.
+    pub unknown: Vec<usize>,
+    /// Of each column, how many numbers lie outside the range of the training rows.
+    pub outside: Vec<usize>,
+    /// Of each column, how many cells are empty where none was in training.
+    pub missing: Vec<usize>,
+}
+
+impl Preparation {
+    /// Fits the treatment of every column of `table` but those of `aside` on its `rows`.
+    ///
+    /// # Errors
+    /// Where a column is not what `choices` say, a cell is almost a number, or no column is left.
+    pub fn fit(
+        table: &Table,
+        rows: &[u32],
+        aside: &[usize],
+        choices: &Choices,
+        scaling: Scaling,
+        missing: &[String],
+    ) -> Result<Self, TableError> {
+        let columns = (0..table.names().len())
+            .into_par_iter()
+            .filter(|column| !aside.contains(column))
+            .map(|column| fit_column(table, column, rows, choices, scaling))
+            .collect::<Result<Vec<_>, _>>()?;
+        if columns.iter().all(|column| column.treatment.is_none()) {
+            let found: Vec<String> = columns
+                .iter()
+                .take(12)
+                .map(|column| format!("{} ({})", quoted(&column.name), column.kind.name()))
+                .collect();
+            let fault = Fault::new(table.path(), "a column to learn from", found.join(", "));
+            let remedy = "data.columns.category or data.columns.number keeps a column that would be left out";
+            return Err(TableError::unfit("no feature columns", fault.remedy(remedy)));
+        }
+        let header = table.layout().is_named.iter().any(|&is| is);
+        Ok(Self { columns, missing: missing.to_vec(), header })
+    }
+
+    /// Takes all of `columns` for plain numbers, which are not scaled.
+    #[must_use]
+    pub fn numbers(columns: &[String]) -> Self {
+        let scale = Scale {
+            median: f64::NAN,
+            offset: 0.0,
+            spread: 1.0,
+            least: f64::NEG_INFINITY,
+            greatest: f64::INFINITY,
+        };
+        let number = |name: &String| Column {
+            name: name.clone(),
+            kind: Kind::Number,
+            why: "every column is a number".to_owned(),
+            missing: 0,
+            maybe_names: false,
+            treatment: Some(Treatment::Number { marks: None, scale, indicator: false }),
+        };
+        Self { columns: columns.iter().map(number).collect(), missing: Vec::new(), header: true }
+    }
+
+    /// How rows like those that it was fitted on are read.
+    #[must_use]
+    pub fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            missing: self.missing.clone(),
+            as_text: self.exact_columns(),
+            known: self.header_names(),
+            ..ReadOptions::default()
+        }
+    }
+
+    /// Names of the columns whose cells are taken as they are written.
+    #[must_use]
+    pub fn exact_columns(&self) -> Vec<String> {
+        self.used()
+            .filter(|(_, treatment)| matches!(treatment, Treatment::Category { exact: true, .. }))
+            .map(|(column, _)| column.name.clone())
+            .collect()
+    }
+
+    /// The names that a header has; none where the table had no header.
+    #[must_use]
+    pub fn header_names(&self) -> Vec<String> {
+        if self.header { self.columns.iter().map(|column| column.name.clone()).collect() } else { Vec::new() }
+    }
+
+    /// The columns that become features.
+    pub fn used(&self) -> impl Iterator<Item = (&Column, &Treatment)> {
+        self.columns.iter().filter_map(|column| Some((column, column.treatment.as_ref()?)))
+    }
+
+    /// The columns that do not.
+    pub fn left_out(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| column.treatment.is_none())
+    }
+
+    /// The number of features.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.used().map(|(_, treatment)| treatment.features()).sum()
+    }
+
+    /// The names of the features, in order.
+    #[must_use]
+    pub fn feature_names(&self) -> Vec<String> {
+        self.used().flat_map(|(column, treatment)| treatment.feature_names(&column.name)).collect()
+    }
+
+    /// How many numbers a row is kept as.
+    #[must_use]
+    pub fn raw_width(&self) -> usize {
+        self.used().map(|(_, treatment)| treatment.raw_width()).sum()
+    }
+
+    /// Writes the features of a row that is kept as `raw`.
+    ///
+    /// # Panics
+    /// If `raw` is no [`Preparation::raw_width`] numbers long, or `out` no [`Preparation::features`].
+    pub fn encode(&self, raw: &[f64], out: &mut [f32]) {
+        let (mut raw, mut out) = (raw, out);
+        for (_, treatment) in self.used() {
+            let (own, rest) = raw.split_at(treatment.raw_width());
+            let (features, others) = out.split_at_mut(treatment.features());
+            treatment.encode(own, features);
+            (raw, out) = (rest, others);
+        }
+        assert!(raw.is_empty() && out.is_empty(), "a row has as many numbers as its treatment");
+    }
+
+    /// All rows of `table`, one after another, each as [`Preparation::raw_width`] numbers, and what is remarkable about
+    /// those that were not trained on.
+    ///
+    /// # Errors
+    /// Where a column is missing, or a cell is not what its column holds.
+    pub fn rows(&self, mut table: Table) -> Result<Vec<f64>, TableError> {
+        let places = self.places(table.layout(), table.path())?;
+        let width = table.names().len();
+        let raw_width = self.raw_width();
+        // Of every column, what each of its texts is kept as.
+        let mut texts: Vec<Vec<Vec<f64>>> = Vec::new();
+        for ((column, _), &place) in self.used().zip(&places) {
+            let of_texts = table.texts(place).iter().map(|text| {
+                let mut raw = Vec::new();
+                column.raw(Given::Text(text), &mut raw).map_err(|expected| {
+                    let line = first_line(&table, place, text);
+                    cell_fault(&table, line, &column.name, expected, text)
+                })?;
+                Ok(raw)
+            });
+            texts.push(of_texts.collect::<Result<_, TableError>>()?);
+        }
+        let used: Vec<&Column> = self.used().map(|(column, _)| column).collect();
+        let cells = table.take_cells();
+        let mut rows = Vec::new();
+        if raw_width <= width {
+            // In the memory that the cells had: a row of a million others is not there twice.
+            let mut cells = cells;
+            let (mut row, mut raw) = (vec![Cell::MISSING; width], Vec::with_capacity(raw_width));
+            let count = cells.len() / width;
+            for at in 0..count {
+                row.copy_from_slice(&cells[at * width..(at + 1) * width]);
+                raw.clear();
+                raw_row(&used, &places, &texts, &row, &mut raw)
+                    .map_err(|column| odd_number(&table, at, column))?;
+                for (to, value) in cells[at * raw_width..].iter_mut().zip(&raw) {
+                    *to = Cell::raw(*value);
+                }
+            }
+            cells.truncate(count * raw_width);
+            cells.shrink_to_fit();
+            return Ok(cells.into_iter().map(Cell::to_raw).collect());
+        }
+        for (at, row) in cells.chunks_exact(width).enumerate() {
+            raw_row(&used, &places, &texts, row, &mut rows)
+                .map_err(|column| odd_number(&table, at, column))?;
+        }
+        Ok(rows)
+    }
+
+    /// Where the used columns stand in a table with this `layout`: by name, or, where the table has no header and no more
+    /// columns than those that were trained on without the class, by place.
+    ///
+    /// # Errors
+    /// Where one is missing.
+    pub fn places(&self, layout: &Layout, path: &Path) -> Result<Vec<usize>, TableError> {
+        let is_used = |at: &usize| self.columns[*at].treatment.is_some();
+        if !layout.is_named.contains(&true) && layout.names.len() == self.columns.len() {
+            return Ok((0..self.columns.len()).filter(is_used).collect());
+        }
+        let known: HashMap<&str, usize> =
+            layout.names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+        let absent: Vec<&str> = self
+            .used()
+            .map(|(column, _)| column.name.as_str())
+            .filter(|name| !known.contains_key(name))
+            .collect();
+        if !absent.is_empty() {
+            let wanted = listed(self.used().map(|(column, _)| column.name.as_str()), 12);
+            let expected = format!("the columns of the training data: {wanted}");
+            let found = format!("no {}", listed(absent, 12));
+            return Err(TableError::unfit("columns differ", Fault::new(path, expected, found)));
+        }
+        Ok(self.used().map(|(column, _)| known[column.name.as_str()]).collect())
+    }
+
+    /// What the cells of `record` at `places` are kept as.
+    ///
+    /// # Errors
+    /// What is wrong with a cell, in words.
+    pub fn record(
+        &self,
+        record: &Record,
+        places: &[usize],
+        decimal_comma: bool,
+        raw: &mut Vec<f64>,
+    ) -> Result<(), String> {
+        for ((column, treatment), &place) in self.used().zip(places) {
+            let text = record.cell(place);
+            let is_exact = matches!(treatment, Treatment::Category { exact: true, .. });
+            let number = if is_exact {
+                None
+            } else if decimal_comma && text.contains(',') {
+                plain_number(&text.replacen(',', ".", 1))
+            } else {
+                plain_number(text)
+            };
+            let given = match number {
+                Some(number) => Given::Number(number),
+                None if is_missing(text, &self.missing) => Given::Missing,
+                None => Given::Text(text),
+            };
+            column.raw(given, raw).map_err(|expected| {
+                format!("column {}: expected {expected}, found {}", quoted(&column.name), quoted(text))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The used columns of a row that is kept as `raw`, each with its value in words.
+    #[must_use]
+    pub fn words(&self, raw: &[f64]) -> Vec<(String, String)> {
+        let mut rest = raw;
+        let mut words = Vec::new();
+        for (column, treatment) in self.used() {
+            let (own, others) = rest.split_at(treatment.raw_width());
+            rest = others;
+            words.push((column.name.clone(), treatment.words(own)));
+        }
+        words
+    }
+
+    /// Adds what is remarkable about a row that is kept as `raw` to `remarks`.
+    pub fn remark(&self, raw: &[f64], remarks: &mut Remarks) {
+        let count = self.columns.len();
+        for counts in [&mut remarks.unknown, &mut remarks.outside, &mut remarks.missing] {
+            counts.resize(count, 0);
+        }
+        let mut rest = raw;
+        for (at, column) in self.columns.iter().enumerate() {
+            let Some(treatment) = &column.treatment else { continue };
+            let (own, others) = rest.split_at(treatment.raw_width());
+            rest = others;
+            remarks.unknown[at] += usize::from(treatment.is_unknown(own));
+            remarks.outside[at] += usize::from(treatment.is_outside(own));
+            remarks.missing[at] += usize::from(own[0].is_nan() && treatment.knows_no_missing());
+        }
+    }
+
+    /// `remarks` in sentences.
+    #[must_use]
+    pub fn sentences(&self, remarks: &Remarks) -> Vec<String> {
+        let mut sentences = Vec::new();
+        let mut say = |counts: &[usize], what: &str| {
+            let columns: Vec<String> = self
+                .columns
+                .iter()
+                .zip(counts)
+                .filter(|&(_, &count)| count > 0)
+                .map(|(column, count)| format!("{} ({count})", quoted(&column.name)))
+                .collect();
+            if !columns.is_empty() {
+                let more = columns.len().saturating_sub(8);
+                let more = if more > 0 { format!(" and {more} more columns") } else { String::new() };
+                sentences.push(format!(
+                    "{what}: {}{more}",
+                    columns.iter().take(8).cloned().collect::<Vec<_>>().join(", ")
+                ));
+            }
+        };
+        say(&remarks.unknown, "values that no training row had, which count as nothing known");
+        say(&remarks.outside, "values outside the range of the training rows");
+        say(&remarks.missing, "cells without a value, where no training row lacked one");
+        sentences
+    }
+}
+
+/// What the cells of `row` at `places` are kept as; the column of a number that is no date where that fails. `texts` are
+/// what the texts of each of the columns are kept as.
+fn raw_row(
+    columns: &[&Column],
+    places: &[usize],
+    texts: &[Vec<Vec<f64>>],
+    row: &[Cell],
+    raw: &mut Vec<f64>,
+) -> Result<(), usize> {
+    for ((column, &place), texts) in columns.iter().zip(places).zip(texts) {
+        let given = match row[place].value() {
+            Value::Number(number) => Given::Number(number),
+            Value::Missing => Given::Missing,
+            Value::Text(text) => {
+                raw.extend_from_slice(&texts[text as usize]);
+                continue;
+            }
+        };
+        column.raw(given, raw).map_err(|_| place)?;
+    }
+    Ok(())
+}
+
+fn cell_fault(table: &Table, line: u32, column: &str, expected: &str, text: &str) -> TableError {
+    let fault = Fault::new(table.path(), expected, quoted(text));
+    TableError::unfit(
+        "not what the column holds",
+        fault.place(format!("line {line}, column {}", quoted(column))),
+    )
+}
+
+fn odd_number(table: &Table, row: usize, column: usize) -> TableError {
+    cell_fault(table, table.line(row), &table.names()[column], "a date written as the others", "a number")
+}

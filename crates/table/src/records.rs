@@ -1,0 +1,288 @@
+//! The rows of a table, whatever its format.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use encoding_rs::Encoding;
+
+use crate::input::{self, Content, Next, Text, read_fully};
+use crate::layout::{Layout, layout};
+use crate::splitter::{Scan, Splitter};
+use crate::words::quoted;
+use crate::{Fault, ReadOptions, Record, TableError, arff};
+
+/// Text that is looked at to find out how a table is written.
+const SAMPLE: usize = 256 << 10;
+
+/// A source of rows.
+pub(crate) trait Rows: Send {
+    /// Reads the next row into `record`; false when there is none.
+    fn next(&mut self, record: &mut Record) -> Result<bool, TableError>;
+
+    /// Bytes of text that have been taken apart.
+    fn consumed(&self) -> u64;
+
+    /// What has been read, once there is no further row.
+    fn content(&self) -> Content;
+}
+
+/// The rows of data of a table, one after another.
+pub struct Records {
+    rows: Box<dyn Rows>,
+    layout: Layout,
+    path: PathBuf,
+    /// Columns whose values the file itself lists: they are words, even where they are numbers.
+    listed: Vec<usize>,
+}
+
+impl Records {
+    /// Opens the table at `path`; `-` is standard input.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no table.
+    pub fn open(path: &Path, options: &ReadOptions) -> Result<Self, TableError> {
+        Self::read(input::open(path)?, path, options)
+    }
+
+    /// The table in the bytes of `reader`, which messages call `path`.
+    ///
+    /// # Errors
+    /// As [`Records::open`].
+    pub fn read(
+        mut reader: Box<dyn Read + Send>,
+        path: &Path,
+        options: &ReadOptions,
+    ) -> Result<Self, TableError> {
+        let mut start = vec![0; 8];
+        let length = read_fully(&mut *reader, &mut start)
+            .map_err(|source| TableError::Read { path: path.to_owned(), source })?;
+        start.truncate(length);
+        if let Some(kind) = foreign(&start) {
+            return Err(no_table(path, kind));
+        }
+        let reader = Box::new(std::io::Cursor::new(start).chain(reader));
+        let encoding = options.encoding.as_deref().map(encoding).transpose()?;
+        let mut text = Text::new(reader, path, encoding)?;
+        let mut buffer = Buffer::default();
+        buffer.fill(&mut text, SAMPLE)?;
+        if let Some(kind) = foreign_text(&buffer.text) {
+            return Err(no_table(path, kind));
+        }
+        let guess = text
+            .guessed_encoding
+            .map(|name| format!("the file is no UTF-8: taken for {name} (data.encoding)"));
+        let mut records = if arff::is_arff(&buffer.text) {
+            arff::open(text, buffer, path)?
+        } else {
+            let sample = buffer.sample();
+            let is_all = buffer.is_all && sample.len() == buffer.text.len();
+            let (layout, splitter, at) = layout(sample, is_all, path, options)?;
+            buffer.at = at;
+            let rows = Box::new(TextRows { text, buffer, splitter });
+            Self { rows, layout, path: path.to_owned(), listed: Vec::new() }
+        };
+        records.layout.notices.extend(guess);
+        Ok(records)
+    }
+
+    pub(crate) fn new(rows: Box<dyn Rows>, layout: Layout, path: &Path, listed: Vec<usize>) -> Self {
+        Self { rows, layout, path: path.to_owned(), listed }
+    }
+
+    /// How the table is written, and its columns.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Columns whose values the file itself lists (ARFF's nominal attributes).
+    #[must_use]
+    pub fn listed(&self) -> &[usize] {
+        &self.listed
+    }
+
+    /// Reads the next row into `record`, as many cells as there are columns; false when there is none.
+    ///
+    /// # Errors
+    /// Where the file cannot be read further. A row of another length is none: see [`Records::check`].
+    pub fn next(&mut self, record: &mut Record) -> Result<bool, TableError> {
+        if !self.rows.next(record)? {
+            return Ok(false);
+        }
+        let width = self.layout.names.len();
+        if record.len() == width + 1 && record.cell(width).is_empty() {
+            record.truncate(width);
+        }
+        Ok(true)
+    }
+
+    /// Nothing, if `record` has a cell for every column.
+    ///
+    /// # Errors
+    /// A message about the row, if not.
+    pub fn check(&self, record: &Record) -> Result<(), TableError> {
+        let width = self.layout.names.len();
+        if record.len() == width {
+            return Ok(());
+        }
+        let expected = format!("{width} cells, as in the other rows");
+        let fault = Fault::new(&self.path, expected, record.len().to_string());
+        Err(TableError::unfit("ragged row", fault.place(format!("line {}", record.line()))))
+    }
+
+    /// Bytes of text that have been taken apart so far.
+    #[must_use]
+    pub fn consumed(&self) -> u64 {
+        self.rows.consumed()
+    }
+
+    /// What has been read, once there is no further row.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        self.rows.content()
+    }
+}
+
+/// Text that has been read and not yet taken apart.
+#[derive(Default)]
+pub(crate) struct Buffer {
+    pub(crate) text: String,
+    pub(crate) at: usize,
+    pub(crate) is_all: bool,
+    pub(crate) content: Content,
+    /// Bytes that are no longer in the text.
+    drained: u64,
+}
+
+impl Buffer {
+    /// Reads until at least `length` bytes are there, or all.
+    pub(crate) fn fill(&mut self, text: &mut Text, length: usize) -> Result<(), TableError> {
+        while !self.is_all && self.text.len() < length {
+            match text.next()? {
+                Next::Text(more) if self.text.is_empty() => self.text = more,
+                Next::Text(more) => self.text.push_str(&more),
+                Next::End(content) => {
+                    self.is_all = true;
+                    self.content = content;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows is read in place of what has been taken apart.
+    pub(crate) fn advance(&mut self, text: &mut Text) -> Result<(), TableError> {
+        self.text.drain(..self.at);
+        self.drained += self.at as u64;
+        self.at = 0;
+        // At least as much again: a long row is not scanned from its beginning for every block.
+        let length = self.text.len() * 2 + 1;
+        self.fill(text, length)
+    }
+
+    fn sample(&self) -> &str {
+        let mut end = SAMPLE.min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        &self.text[..end]
+    }
+}
+
+/// Rows from text.
+pub(crate) struct TextRows {
+    pub(crate) text: Text,
+    pub(crate) buffer: Buffer,
+    pub(crate) splitter: Splitter,
+}
+
+impl Rows for TextRows {
+    fn next(&mut self, record: &mut Record) -> Result<bool, TableError> {
+        loop {
+            let Buffer { text, at, is_all, .. } = &self.buffer;
+            match self.splitter.scan(text, *at, *is_all, record)? {
+                Scan::Row(next) => {
+                    self.buffer.at = next;
+                    return Ok(true);
+                }
+                Scan::End => return Ok(false),
+                Scan::Unfinished => self.buffer.advance(&mut self.text)?,
+            }
+        }
+    }
+
+    fn consumed(&self) -> u64 {
+        self.buffer.drained + self.buffer.at as u64
+    }
+
+    fn content(&self) -> Content {
+        self.buffer.content.clone()
+    }
+}
+
+fn encoding(label: &str) -> Result<&'static Encoding, TableError> {
+    Encoding::for_label(label.trim().as_bytes()).ok_or_else(|| {
+        let expected = "a name such as \"utf-8\", \"utf-16le\", \"windows-1252\" or \"shift_jis\"";
+        TableError::unfit("unknown encoding", Fault::in_key("data.encoding", expected, quoted(label)))
+    })
+}
+
+/// What a file that begins so is, if it is no table.
+fn foreign(start: &[u8]) -> Option<&'static str> {
+    Some(match start {
+        [b'P', b'A', b'R', b'1', ..] => "a Parquet file; write it as CSV",
+        [b'P', b'K', 3, 4, ..] => "a ZIP archive or an Excel file; unpack it, or save its sheet as CSV",
+        [0xd0, 0xcf, 0x11, 0xe0, ..] => "an Excel file; save its sheet as CSV",
+        [b'%', b'P', b'D', b'F', ..] => "a PDF document",
+        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
+            "a picture; pictures are read by source \"image-folder\""
+        }
+        [b'B', b'Z', b'h', ..] => "a bzip2 file; unpack it first",
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "an xz file; unpack it first",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "a Zstandard file; unpack it first",
+        [b'S', b'Q', b'L', b'i', b't', b'e', ..] => "an SQLite database; export the table as CSV",
+        _ => return None,
+    })
+}
+
+/// What a text that begins so is, if it is no table.
+fn foreign_text(text: &str) -> Option<&'static str> {
+    let start = text.trim_start();
+    let lower: String = start.chars().take(15).collect::<String>().to_ascii_lowercase();
+    if lower.starts_with("<!doctype html") || lower.starts_with("<html") {
+        return Some("a page of HTML, perhaps an error in place of a download");
+    }
+    if lower.starts_with("<?xml") {
+        return Some("an XML document");
+    }
+    let line = start.lines().next().unwrap_or("").trim_end();
+    if (line.starts_with('{') && line.ends_with('}') && line.contains("\":"))
+        || start.starts_with("[{")
+        || line == "{"
+        || line == "["
+    {
+        return Some("JSON; write it as CSV");
+    }
+    let is_pair = |word: &str| {
+        word.split_once(':')
+            .is_some_and(|(index, value)| index.parse::<u32>().is_ok() && value.parse::<f64>().is_ok())
+    };
+    let mut words = line.split_whitespace();
+    let has_label = words.next().is_some_and(|word| word.parse::<f64>().is_ok());
+    let pairs = words.clone().count();
+    if has_label && pairs > 0 && words.all(is_pair) {
+        return Some("a LIBSVM file; write it as CSV");
+    }
+    None
+}
+
+fn no_table(path: &Path, kind: &'static str) -> TableError {
+    let (found, remedy) = kind.split_once("; ").unwrap_or((kind, ""));
+    TableError::unfit("no table", Fault::new(path, "the rows of a table as text", found).remedy(remedy))
+}

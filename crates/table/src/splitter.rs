@@ -1,0 +1,295 @@
+//! Text to rows: where cells and rows end.
+
+use std::path::PathBuf;
+
+use memchr::{memchr2, memchr3};
+
+use crate::form::{Form, Separator};
+use crate::{Fault, Record, TableError};
+
+/// The most bytes of one row. A quote that is never closed makes one row of all the rest.
+const LONGEST_ROW: usize = 64 << 20;
+
+/// Takes text apart into rows, and counts its lines as an editor does: `\n`, `\r\n` and `\r` each end one.
+#[derive(Debug)]
+pub(crate) struct Splitter {
+    separator: Separator,
+    single_quotes: bool,
+    comment: Option<u8>,
+    path: PathBuf,
+    line: u64,
+}
+
+/// What a scan came to.
+pub(crate) enum Scan {
+    /// A row; the text goes on at this byte.
+    Row(usize),
+    /// The row does not end in this text.
+    Unfinished,
+    /// There is no further row.
+    End,
+}
+
+/// Where a cell ended.
+enum After {
+    Separator(usize),
+    Line(usize),
+    Text,
+}
+
+impl Splitter {
+    pub(crate) fn new(form: &Form, path: impl Into<PathBuf>) -> Self {
+        Self {
+            separator: form.separator,
+            single_quotes: form.single_quotes,
+            comment: form.comment.and_then(|comment| u8::try_from(comment).ok()),
+            path: path.into(),
+            line: 1,
+        }
+    }
+
+    /// Counts `lines` that stand above what is scanned.
+    pub(crate) fn skip_lines(&mut self, lines: u64) {
+        self.line += lines;
+    }
+
+    /// Reads the row that begins at byte `at` of `text` into `record`. `is_all` says that no more text follows.
+    ///
+    /// # Errors
+    /// Where a row is longer than any should be.
+    pub(crate) fn scan(
+        &mut self,
+        text: &str,
+        at: usize,
+        is_all: bool,
+        record: &mut Record,
+    ) -> Result<Scan, TableError> {
+        let bytes = text.as_bytes();
+        let (mut at, mut line) = (at, self.line);
+        // Lines that are blank or comments are no rows.
+        loop {
+            let start = skip_blanks(bytes, at, self.separator);
+            match bytes.get(start) {
+                None if is_all => return Ok(Scan::End),
+                None => return Ok(Scan::Unfinished),
+                Some(b'\n' | b'\r') => match line_end(bytes, start, is_all) {
+                    Some(next) => at = next,
+                    None => return Ok(Scan::Unfinished),
+                },
+                Some(&byte) if Some(byte) == self.comment => {
+                    let end = memchr2(b'\n', b'\r', &bytes[start..]).map(|length| start + length);
+                    match end.and_then(|end| line_end(bytes, end, is_all)) {
+                        Some(next) => at = next,
+                        None if is_all => return Ok(Scan::End),
+                        None => return Ok(Scan::Unfinished),
+                    }
+                }
+                Some(_) => break,
+            }
+            line += 1;
+        }
+        record.begin(line);
+        let start = at;
+        loop {
+            let (after, lines) = self.cell(text, at, is_all, record);
+            line += lines;
+            match after {
+                Some(After::Separator(next)) => at = next,
+                Some(After::Line(next)) => {
+                    self.line = line + 1;
+                    return Ok(Scan::Row(next));
+                }
+                Some(After::Text) => {
+                    self.line = line;
+                    return Ok(Scan::Row(bytes.len()));
+                }
+                None if bytes.len() - start > LONGEST_ROW => return Err(self.too_long(record.line())),
+                None => return Ok(Scan::Unfinished),
+            }
+        }
+    }
+
+    /// Reads one cell into `record`; none where the text ends within it. Also says how many lines end in it.
+    fn cell(&self, text: &str, at: usize, is_all: bool, record: &mut Record) -> (Option<After>, u64) {
+        let bytes = text.as_bytes();
+        let mut at = skip_blanks(bytes, at, self.separator);
+        let mut lines = 0;
+        let mut is_quoted = false;
+        if let Some(&quote) = bytes.get(at).filter(|&&byte| self.is_quote(byte)) {
+            at += 1;
+            loop {
+                let Some(length) = memchr3(quote, b'\n', b'\r', &bytes[at..]) else {
+                    record.push_part(&text[at..]);
+                    // A quote that is never closed: the text is over, and so is the cell.
+                    return (is_all.then(|| end(record)), lines);
+                };
+                let found = at + length;
+                if bytes[found] != quote {
+                    let Some(next) = line_end(bytes, found, is_all) else { return (None, lines) };
+                    lines += 1;
+                    record.push_part(&text[at..next]);
+                    at = next;
+                    continue;
+                }
+                record.push_part(&text[at..found]);
+                match bytes.get(found + 1) {
+                    None if !is_all => return (None, lines),
+                    Some(&next) if next == quote => {
+                        record.push_part(&text[found..=found]);
+                        at = found + 2;
+                    }
+                    _ => {
+                        at = found + 1;
+                        break;
+                    }
+                }
+            }
+            at = skip_blanks(bytes, at, self.separator);
+            is_quoted = true;
+        }
+        let rest = &bytes[at..];
+        let length = match self.separator {
+            Separator::Blanks => rest.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')),
+            separator => memchr3(separator.byte(), b'\n', b'\r', rest),
+        };
+        let Some(length) = length else {
+            record.push_part(&text[at..]);
+            if !is_all {
+                return (None, lines);
+            }
+            record.end_cell(!is_quoted || !rest.is_empty());
+            return (Some(After::Text), lines);
+        };
+        let mut found = at + length;
+        // What follows a closing quote, as in "a"b, belongs to the cell.
+        record.push_part(&text[at..found]);
+        record.end_cell(!is_quoted || length > 0);
+        if self.separator == Separator::Blanks {
+            found = skip_blanks(bytes, found, self.separator);
+            match bytes.get(found) {
+                None if is_all => return (Some(After::Text), lines),
+                None => return (None, lines),
+                Some(b'\n' | b'\r') => {}
+                Some(_) => return (Some(After::Separator(found)), lines),
+            }
+        } else if bytes[found] == self.separator.byte() {
+            return (Some(After::Separator(found + 1)), lines);
+        }
+        (line_end(bytes, found, is_all).map(After::Line), lines)
+    }
+
+    fn is_quote(&self, byte: u8) -> bool {
+        byte == b'"' || (byte == b'\'' && self.single_quotes)
+    }
+
+    fn too_long(&self, line: u64) -> TableError {
+        let found = format!("one of more than {} MB", LONGEST_ROW >> 20);
+        let fault = Fault::new(&self.path, "rows of a bearable length", found).place(format!("line {line}"));
+        TableError::unfit("endless row", fault.remedy("look for a quote that is never closed"))
+    }
+}
+
+fn end(record: &mut Record) -> After {
+    record.end_cell(false);
+    After::Text
+}
+
+/// The first byte from `at` on that is no blank; a tab is one unless it separates cells.
+fn skip_blanks(bytes: &[u8], mut at: usize, separator: Separator) -> usize {
+    while let Some(b' ' | b'\t') = bytes.get(at) {
+        if bytes[at] == b'\t' && separator == Separator::Tab {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// The byte after the end of line at `at`; none where a `\r` ends the text and a `\n` may follow.
+fn line_end(bytes: &[u8], at: usize, is_all: bool) -> Option<usize> {
+    match (bytes[at], bytes.get(at + 1)) {
+        (b'\n', _) => Some(at + 1),
+        (_, Some(b'\n')) => Some(at + 2),
+        (_, Some(_)) => Some(at + 1),
+        (_, None) => is_all.then_some(at + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Rows with the lines on which they begin, the text given in pieces of `piece` bytes.
+    fn rows(form: &Form, text: &str, piece: usize) -> Vec<(u64, Vec<String>)> {
+        let mut splitter = Splitter::new(form, "t.csv");
+        let (mut rows, mut record, mut at, mut known) = (Vec::new(), Record::default(), 0, 0);
+        loop {
+            let is_all = known == text.len();
+            match splitter.scan(&text[..known], at, is_all, &mut record).unwrap() {
+                Scan::Row(next) => {
+                    at = next;
+                    rows.push((record.line(), record.cells().map(str::to_owned).collect()));
+                }
+                Scan::Unfinished => {
+                    known = (known + piece).min(text.len());
+                    while !text.is_char_boundary(known) {
+                        known += 1;
+                    }
+                }
+                Scan::End => return rows,
+            }
+        }
+    }
+
+    fn cells(form: &Form, text: &str) -> Vec<(u64, Vec<String>)> {
+        rows(form, text, usize::MAX / 2)
+    }
+
+    fn row(line: u64, cells: &[&str]) -> (u64, Vec<String>) {
+        (line, cells.iter().map(|&cell| cell.to_owned()).collect())
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_counts_them() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = "a,b\n\n  \n1,\"two\nlines\"\n3,4".replace('\n', end);
+            let lines: Vec<u64> = cells(&Form::plain(), &text).into_iter().map(|(line, _)| line).collect();
+            assert_eq!(lines, [1, 4, 6], "{end:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_blanks_and_what_follows_them() {
+        let found = cells(&Form::plain(), " a , \"b, \"\"c\"\" \" ,\"d\"e,'f'\n,,\"\",\n");
+        assert_eq!(found, [row(1, &["a", "b, \"c\" ", "de", "'f'"]), row(2, &["", "", "", ""])]);
+        let single = Form { single_quotes: true, ..Form::plain() };
+        assert_eq!(cells(&single, "'it''s','a,b'"), [row(1, &["it's", "a,b"])]);
+        assert_eq!(cells(&Form::plain(), "a,\"never closed\nb"), [row(1, &["a", "never closed\nb"])]);
+    }
+
+    #[test]
+    fn blanks_and_comments() {
+        let form = Form { separator: Separator::Blanks, comment: Some('%'), ..Form::plain() };
+        assert_eq!(
+            cells(&form, "% title\n  1 \t 2  \n3 \"4 5\"\n% end"),
+            [row(2, &["1", "2"]), row(3, &["3", "4 5"])]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_size_make_the_same_rows(text in "[a\"', \r\n;é\t]{0,60}", piece in 1_usize..9, kind in 0_usize..5) {
+            let form = Form { separator: Separator::ALL[kind], single_quotes: true, ..Form::plain() };
+            prop_assert_eq!(rows(&form, &text, piece), cells(&form, &text));
+        }
+
+        #[test]
+        fn plain_rows_are_read_as_they_were_written(table in proptest::collection::vec(proptest::collection::vec("[a-z\"\n,']{1,5}", 2..4), 1..6)) {
+            let text = String::from_utf8(kiln_files::csv_text(table.clone())).unwrap();
+            let read: Vec<Vec<String>> = cells(&Form::plain(), &text).into_iter().map(|(_, row)| row).collect();
+            prop_assert_eq!(read, table);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! A table in memory.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::cell::Cell;
+use crate::input::Content;
+use crate::missing::{is_missing, is_missing_label};
+use crate::number::plain_number;
+use crate::words::listed;
+use crate::{ColumnRef, Fault, Layout, ReadOptions, Record, Records, TableError};
+
+/// A table as it was read: of every cell a number, a text or nothing; before anything is made of it.
+#[derive(Debug)]
+pub struct Table {
+    path: PathBuf,
+    layout: Layout,
+    content: Content,
+    /// Row after row.
+    cells: Vec<Cell>,
+    /// Of each column, its texts, by the number that its cells have.
+    texts: Vec<Vec<Box<str>>>,
+    /// Of each row, its line in the file.
+    lines: Vec<u32>,
+    /// Where the class stands.
+    label: Option<usize>,
+}
+
+impl Table {
+    /// Reads the table at `path`. `progress` is told now and then how many bytes of text have been read since.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is no table, has no column for the label, rows of different lengths, or none.
+    pub fn read(
+        path: &Path,
+        options: &ReadOptions,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, TableError> {
+        Self::take(Records::open(path, options)?, options, progress)
+    }
+
+    /// Reads all of `records`.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn take(
+        mut records: Records,
+        options: &ReadOptions,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, TableError> {
+        let names = &records.layout().names;
+        if names.is_empty() {
+            let fault = Fault::new(records.path(), "rows with cells", "no line");
+            return Err(TableError::unfit("empty table", fault));
+        }
+        let label = options.label.as_ref().map(|label| find_label(&records, label)).transpose()?;
+        let as_text = text_columns(&records, label, &options.as_text)?;
+        let mut table = Self {
+            path: records.path().to_owned(),
+            layout: records.layout().clone(),
+            content: Content::default(),
+            cells: Vec::new(),
+            texts: vec![Vec::new(); names.len()],
+            lines: Vec::new(),
+            label,
+        };
+        let decimal_comma = table.layout.form.as_ref().is_some_and(|form| form.decimal_comma);
+        let mut numbers: Vec<HashMap<Box<str>, u32>> = vec![HashMap::new(); names.len()];
+        let mut record = Record::default();
+        let mut told = 0;
+        while records.next(&mut record)? {
+            records.check(&record)?;
+            for (column, text) in record.cells().enumerate() {
+                let is_label = label == Some(column);
+                let number = if as_text[column] {
+                    None
+                } else if decimal_comma && text.contains(',') {
+                    plain_number(&text.replacen(',', ".", 1))
+                } else {
+                    plain_number(text)
+                };
+                let cell = match number {
+                    Some(number) => Cell::number(number),
+                    None if is_label && is_missing_label(text, &options.missing) => Cell::MISSING,
+                    None if !is_label && is_missing(text, &options.missing) => Cell::MISSING,
+                    None => Cell::text(intern(text, &mut numbers[column], &mut table.texts[column])),
+                };
+                table.cells.push(cell);
+            }
+            table.lines.push(u32::try_from(record.line()).unwrap_or(u32::MAX));
+            if table.lines.len().is_multiple_of(1 << 12) {
+                progress(records.consumed() - told);
+                told = records.consumed();
+            }
+        }
+        if table.lines.is_empty() {
+            let fault = Fault::new(&table.path, "at least one row of data", "none");
+            return Err(TableError::unfit("table without rows", fault));
+        }
+        table.content = records.content();
+        Ok(table)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it is written, and the names of its columns.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Size and hash of the file.
+    #[must_use]
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Names of the columns.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.layout.names
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The line of the file on which `row` begins, from 1.
+    #[must_use]
+    pub fn line(&self, row: usize) -> u32 {
+        self.lines[row]
+    }
+
+    /// The lines of all rows.
+    #[must_use]
+    pub fn lines(&self) -> &[u32] {
+        &self.lines
+    }
+
+    /// The column that holds the class.
+    #[must_use]
+    pub fn label(&self) -> Option<usize> {
+        self.label
+    }
+
+    /// The cell of `row` in `column`.
+    #[must_use]
+    pub fn cell(&self, row: usize, column: usize) -> Cell {
+        self.cells[row * self.texts.len() + column]
+    }
+
+    /// The texts of `column`, by the number that its cells have.
+    #[must_use]
+    pub fn texts(&self, column: usize) -> &[Box<str>] {
+        &self.texts[column]
+    }
+
+    /// Takes the cells out, row after row, and leaves none.
+    pub(crate) fn take_cells(&mut self) -> Vec<Cell> {
+        std::mem::take(&mut self.cells)
+    }
+}
+
+fn intern(text: &str, numbers: &mut HashMap<Box<str>, u32>, texts: &mut Vec<Box<str>>) -> u32 {
+    if let Some(&number) = numbers.get(text) {
+        return number;
+    }
+    let number = texts.len() as u32;
+    texts.push(text.into());
+    numbers.insert(text.into(), number);
+    number
+}
+
+fn text_columns(records: &Records, label: Option<usize>, named: &[String]) -> Result<Vec<bool>, TableError> {
+    let columns = &records.layout().names;
+    let mut as_text = vec![named.iter().any(|name| name == "*"); columns.len()];
+    for name in named.iter().filter(|name| *name != "*") {
+        as_text[find(records, name, "data.columns")?] = true;
+    }
+    for &column in records.listed().iter().chain(&label) {
+        as_text[column] = true;
+    }
+    Ok(as_text)
+}
+
+/// The column `name`, which `key` asks for.
+pub(crate) fn find(records: &Records, name: &str, key: &str) -> Result<usize, TableError> {
+    let names = &records.layout().names;
+    ColumnRef::Name(name.to_owned()).find(names).ok_or_else(|| {
+        let expected = format!("a column {} ({key})", crate::words::quoted(name));
+        let fault = Fault::new(records.path(), expected, columns_in_words(names));
+        TableError::unfit("no such column", fault)
+    })
+}
+
+fn columns_in_words(names: &[String]) -> String {
+    listed(names.iter().map(String::as_str), 12)
+}
+
+fn find_label(records: &Records, label: &ColumnRef) -> Result<usize, TableError> {
+    let Layout { form, names, .. } = records.layout();
+    let header = form.as_ref().is_none_or(|form| form.header);
+    let found = label.find(names);
+    if let Some(column) = found.filter(|_| names.len() > 1) {
+        return Ok(column);
+    }
+    if names.len() < 2 {
+        let expected = "at least one column besides the label";
+        let fault = Fault::new(records.path(), expected, columns_in_words(names));
+        let remedy = "set data.separator if something else than a comma, a semicolon, a tab, a pipe or blanks \
+                      stands between the cells";
+        return Err(TableError::unfit("no feature columns", fault.remedy(remedy)));
+    }
+    let expected = format!("a column {label} (data.label_column)");
+    let remedy = if header {
+        nearest(names, label)
+    } else {
+        "the first row is data, so the columns have no names: give the label's place, such as \
+         data.label_column=-1 for the last, or all names with data.names; data.header=true if the first row is a header"
+            .to_owned()
+    };
+    let found =
+        if header { columns_in_words(names) } else { format!("{} columns without names", names.len()) };
+    Err(TableError::unfit("no label column", Fault::new(records.path(), expected, found).remedy(remedy)))
+}
+
+/// The name that is most like `label`, or a way to name any column.
+fn nearest(names: &[String], label: &ColumnRef) -> String {
+    if let ColumnRef::Name(label) = label {
+        let likeness = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &label.to_lowercase());
+        let best = names.iter().max_by(|left, right| likeness(left).total_cmp(&likeness(right)));
+        if let Some(name) = best.filter(|name| likeness(name) > 0.8) {
+            return format!("did you mean data.label_column={}?", crate::words::quoted(name));
+        }
+    }
+    "set data.label_column to the name of the column that holds the class, or to its place: 1 is the first, -1 the last"
+        .to_owned()
+}

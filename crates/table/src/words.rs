@@ -1,0 +1,27 @@
+//! Text from files, as messages show it.
+
+/// The most characters of a text from a file that a message shows.
+const SHOWN: usize = 40;
+
+/// `text` in quotes, shortened, with control characters written out: no byte of a file reaches a terminal as it is.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    // `escape_debug` also writes out apostrophes, which need not be.
+    shown = shown.replace("\\'", "'");
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    format!("\"{shown}\"")
+}
+
+/// `names` in quotes, the first `most` of them and how many more there are.
+#[must_use]
+pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let mut words: Vec<String> = names.iter().take(most).map(|name| quoted(name)).collect();
+    if names.len() > most {
+        words.push(format!("and {} more", names.len() - most));
+    }
+    words.join(", ")
+}
