@@ -57,7 +57,13 @@ pub(crate) fn layout(
         // Comments are passed over by themselves.
         form.preamble = preamble;
     }
-    form.header = options.header.unwrap_or_else(|| options.names.is_empty() && has_header(table, options));
+    form.header = options.header.unwrap_or_else(|| {
+        if options.names.is_empty() {
+            has_header(table, options)
+        } else {
+            has_names(&table[0], &options.names)
+        }
+    });
     form.decimal_comma = has_decimal_commas(&form, table, width);
     let named = name_columns(&table[0], width, form.header, options);
     let (splitter, at) = start_of_data(&form, rest, is_all, path, preamble as u64, table[0].line())?;
@@ -167,13 +173,18 @@ fn modal_width(rows: &[Record]) -> usize {
     counts.into_iter().max_by_key(|&(width, count)| (count, width)).map_or(0, |(width, _)| width)
 }
 
+/// Whether at least half of the cells of `row` are among `names`.
+fn has_names(row: &Record, names: &[String]) -> bool {
+    let found = row.cells().filter(|cell| names.iter().any(|name| name == cell.trim())).count();
+    found * 2 >= row.len().min(names.len())
+}
+
 /// Whether the first of `rows` names the columns of the others: it has the name of the label; or no cell of it is a number,
 /// and it differs from what is below it.
 fn has_header(rows: &[Record], options: &ReadOptions) -> bool {
     let (first, body) = (&rows[0], &rows[1..]);
     if !options.known.is_empty() {
-        let found = first.cells().filter(|cell| options.known.iter().any(|name| name == cell.trim())).count();
-        return found * 2 >= first.len().min(options.known.len());
+        return has_names(first, &options.known);
     }
     if let Some(label) = &options.label
         && label.is_named_in(first.cells().map(str::to_owned))

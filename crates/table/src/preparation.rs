@@ -24,8 +24,10 @@ pub struct Preparation {
     /// What stands for a missing value, besides what always does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// Whether the table names its columns; else they are known by their places.
-    pub header: bool,
+    /// Names of all columns of the table, that of the class among them, in order.
+    pub names: Vec<String>,
+    /// Whether they are names, of a header or the user's; else they are places.
+    pub is_named: bool,
 }
 
 /// What is remarkable about rows that were not trained on.
@@ -67,8 +69,8 @@ impl Preparation {
             let remedy = "data.columns.category or data.columns.number keeps a column that would be left out";
             return Err(TableError::unfit("no feature columns", fault.remedy(remedy)));
         }
-        let header = table.layout().is_named.iter().any(|&is| is);
-        Ok(Self { columns, missing: missing.to_vec(), header })
+        let is_named = table.layout().is_named.contains(&true);
+        Ok(Self { columns, missing: missing.to_vec(), names: table.names().to_vec(), is_named })
     }
 
     /// Takes all of `columns` for plain numbers, which are not scaled.
@@ -89,7 +91,12 @@ impl Preparation {
             maybe_names: false,
             treatment: Some(Treatment::Number { marks: None, scale, indicator: false }),
         };
-        Self { columns: columns.iter().map(number).collect(), missing: Vec::new(), header: true }
+        Self {
+            columns: columns.iter().map(number).collect(),
+            missing: Vec::new(),
+            names: columns.to_vec(),
+            is_named: true,
+        }
     }
 
     /// How rows like those that it was fitted on are read.
@@ -112,10 +119,10 @@ impl Preparation {
             .collect()
     }
 
-    /// The names that a header has; none where the table had no header.
+    /// The names that a header would have; none where the columns have no names.
     #[must_use]
     pub fn header_names(&self) -> Vec<String> {
-        if self.header { self.columns.iter().map(|column| column.name.clone()).collect() } else { Vec::new() }
+        if self.is_named { self.names.clone() } else { Vec::new() }
     }
 
     /// The columns that become features.
@@ -211,18 +218,21 @@ impl Preparation {
         Ok(rows)
     }
 
-    /// Where the used columns stand in a table with this `layout`: by name, or, where the table has no header and no more
-    /// columns than those that were trained on without the class, by place.
+    /// Where the used columns stand in a table with this `layout`: by name; by place where the table has no header and all
+    /// the columns of the training table, or all but the class.
     ///
     /// # Errors
     /// Where one is missing.
     pub fn places(&self, layout: &Layout, path: &Path) -> Result<Vec<usize>, TableError> {
         let is_used = |at: &usize| self.columns[*at].treatment.is_some();
-        if !layout.is_named.contains(&true) && layout.names.len() == self.columns.len() {
-            return Ok((0..self.columns.len()).filter(is_used).collect());
+        let width = layout.names.len();
+        if !layout.is_named.contains(&true) && width == self.columns.len() {
+            return Ok((0..width).filter(is_used).collect());
         }
+        let by_place = !layout.is_named.contains(&true) && width == self.names.len();
+        let names = if by_place { &self.names } else { &layout.names };
         let known: HashMap<&str, usize> =
-            layout.names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+            names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
         let absent: Vec<&str> = self
             .used()
             .map(|(column, _)| column.name.as_str())

@@ -26,12 +26,13 @@ impl Reader for Csv {
         let mut options = options(data)?;
         if let Some(preparation) = own {
             options.as_text = preparation.exact_columns();
-            options.known = preparation.header_names();
-            if let Some(ColumnRef::Name(label)) = &options.label {
-                options.known.push(label.clone());
-            }
         }
-        let table = read_table(path, &options, &NoProgress)?;
+        let names = own.map(Preparation::header_names).unwrap_or_default();
+        let table = if names.is_empty() {
+            read_table(path, &options, &NoProgress)?
+        } else {
+            like_table(path, &options, &names, &NoProgress)?
+        };
         let Classes { rows, labels, .. } = Classes::among(&table, &profile.classes)?;
         let split = Split::pending(rows, labels);
         match own {
@@ -66,7 +67,11 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
     let mut other =
         |path: &Option<std::path::PathBuf>, role: &str| -> Result<Option<(Split, Table)>, DataError> {
             let Some(path) = path else { return Ok(None) };
-            let table = other_table(path, &options, &train, progress)?;
+            let table = if train.layout().is_named.contains(&true) {
+                like_table(path, &options, train.names(), progress)?
+            } else {
+                read_table(path, &options, progress)?
+            };
             let others = Classes::among(&table, &found.names)?;
             files.push(record(&table, role));
             notices.extend(others.notices);
@@ -128,22 +133,20 @@ fn read_table(path: &Path, options: &ReadOptions, progress: &dyn Progress) -> Re
     Ok(table?)
 }
 
-/// A table whose columns are those of `train`: where it does not name them, by their places.
-fn other_table(
+/// A table whose columns are those called `names`: where the file does not name them, by their places.
+fn like_table(
     path: &Path,
     options: &ReadOptions,
-    train: &Table,
+    names: &[String],
     progress: &dyn Progress,
 ) -> Result<Table, DataError> {
-    let names = train.names().to_vec();
-    let label = train.label().map(|label| ColumnRef::Name(names[label].clone()));
-    let mut options = ReadOptions { label, ..options.clone() };
-    if train.layout().is_named.contains(&true) && options.names.is_empty() {
-        options.known.clone_from(&names);
+    let mut options = options.clone();
+    if options.names.is_empty() {
+        options.known = names.to_vec();
         let unlabelled = ReadOptions { label: None, ..options.clone() };
         let layout = Records::open(path, &unlabelled)?.layout().clone();
         if !layout.is_named.contains(&true) && layout.names.len() == names.len() {
-            options.names = names;
+            options.names = names.to_vec();
             options.header = Some(false);
         }
     }
