@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use kiln_files::Hasher;
 
 use crate::{
-    DataError, Downloads, Fault, Folders, Normalizer, Progress, Split,
+    DataError, Downloads, Fault, Folders, Normalizer, Progress, Reading, Split,
     holdout::{Choice, choose},
     label_noise::mislabel,
     selection::Selection,
@@ -40,18 +40,26 @@ pub struct DataSet {
     pub sha256: String,
     /// The files that the data came from.
     pub files: Vec<FileRecord>,
+    /// How files of images are read.
+    pub reading: Reading,
+    /// What loading observed that whoever trains on the data should know, a line each.
+    pub notices: Vec<String>,
 }
 
 /// What the features of an example are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
-    /// A grey image, row by row.
+    /// An image, row by row. One in colour is three planes: all of its red, then its green, then its blue (channel,
+    /// height, width, as in `PyTorch`).
     Image {
         /// Pixels from top to bottom.
         height: usize,
         /// Pixels from left to right.
         width: usize,
+        /// Planes: 1 for grey, 3 for red, green and blue.
+        #[serde(default = "grey")]
+        channels: usize,
     },
     /// Columns of a table, by name.
     Columns(Vec<String>),
@@ -62,13 +70,18 @@ impl Shape {
     #[must_use]
     pub fn features(&self) -> usize {
         match self {
-            Self::Image { height, width } => height * width,
+            Self::Image { height, width, channels } => channels * height * width,
             Self::Columns(names) => names.len(),
         }
     }
 }
 
-/// A file that data came from; for `image-folder`, one class folder.
+/// The planes of images in files that were written before images had colour.
+fn grey() -> usize {
+    1
+}
+
+/// A file that data came from; for `image-folder`, the pictures of one class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Name within the data set, without `.gz`.
@@ -132,12 +145,15 @@ pub fn load_with(
     };
     let train = limit(train, data.limit, seed, Choice::TrainLimit);
     let test = limit(test, data.test_limit, seed, Choice::TestLimit);
-    let (train, validation) = hold_out_validation(data.validation, train, seed)?;
+    let (train, validation) = match &source.validation {
+        Some(validation) => (train, Some(selection.apply(validation))),
+        None => hold_out_validation(data.validation, train, seed)?,
+    };
     check_not_empty(&train, &test, &selection.classes)?;
     let train = mislabel(train, data.label_noise, selection.classes.len(), seed);
     let normalizer = Normalizer::fit(data.normalization, &train);
     let sha256 = content_hash(&source.files);
-    let Source { name, shape, files, .. } = source;
+    let Source { name, shape, files, reading, notices, .. } = source;
     Ok(DataSet {
         name,
         shape,
@@ -148,6 +164,8 @@ pub fn load_with(
         normalizer,
         sha256,
         files,
+        reading,
+        notices,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataSet, Normalizer, Shape};
+use crate::{DataSet, Normalizer, Reading, Shape};
 
 /// All that it takes to bring new examples before a trained network: kept in its run, so that predictions
 /// need no training data.
@@ -19,6 +19,9 @@ pub struct Profile {
     pub greatest_pixel: Option<u8>,
     /// The scaling, as it was fitted on the training data.
     pub normalizer: Normalizer,
+    /// How files of images are read.
+    #[serde(default)]
+    pub reading: Reading,
 }
 
 impl Profile {
@@ -31,6 +34,7 @@ impl Profile {
             classes: data.classes.clone(),
             greatest_pixel: data.train.greatest_pixel(),
             normalizer: data.normalizer.clone(),
+            reading: data.reading,
         }
     }
 
@@ -38,7 +42,16 @@ impl Profile {
     #[must_use]
     pub fn image_size(&self) -> Option<[usize; 2]> {
         match self.shape {
-            Shape::Image { height, width } => Some([height, width]),
+            Shape::Image { height, width, .. } => Some([height, width]),
+            Shape::Columns(_) => None,
+        }
+    }
+
+    /// Planes of an image: 1 for grey, 3 for red, green and blue; none where examples are no images.
+    #[must_use]
+    pub fn channels(&self) -> Option<usize> {
+        match self.shape {
+            Shape::Image { channels, .. } => Some(channels),
             Shape::Columns(_) => None,
         }
     }
@@ -60,10 +73,11 @@ mod tests {
     fn levels_go_from_none_to_the_greatest() {
         let profile = |greatest_pixel| Profile {
             source: "digits".to_owned(),
-            shape: Shape::Image { height: 2, width: 2 },
+            shape: Shape::Image { height: 2, width: 2, channels: 1 },
             classes: vec!["0".to_owned(), "1".to_owned()],
             greatest_pixel,
             normalizer: Normalizer::Divide { divisor: 16.0 },
+            reading: Reading::default(),
         };
         let mut pixels = [0, 8, 128, 255];
         profile(Some(16)).to_own_levels(&mut pixels);
@@ -73,5 +87,14 @@ mod tests {
         assert_eq!(pixels, [0, 8, 128, 255]);
         let text = serde_json::to_string(&profile(Some(16))).unwrap();
         assert_eq!(serde_json::from_str::<Profile>(&text).unwrap(), profile(Some(16)));
+    }
+
+    #[test]
+    fn a_profile_from_before_there_was_colour_is_one_of_grey_images() {
+        let text = r#"{"source":"idx","shape":{"image":{"height":2,"width":3}},"classes":["0","1"],
+            "greatest_pixel":255,"normalizer":{"kind":"divide","divisor":255.0}}"#;
+        let profile: Profile = serde_json::from_str(text).unwrap();
+        assert_eq!((profile.channels(), profile.shape.features()), (Some(1), 6));
+        assert_eq!(profile.reading, Reading::default());
     }
 }

@@ -21,6 +21,7 @@ use kiln_training::{Job, check, check_resumable, is_fused, unfinished_warmup};
 use crate::build::build;
 use crate::experiment::{with_absolute_paths, with_overrides};
 use crate::setup::{Setup, optimizer};
+use crate::trained::{channels, stored_profile};
 use crate::{Error, Options};
 
 /// A run that this process has taken, and what it takes to train it.
@@ -91,6 +92,7 @@ impl Session {
         provenance(&backend, &data, experiment.seed).write(&run)?;
         write_profile(&run, &Profile::of(&data))?;
         let mut notices = vec![format!("{} on {}: {}", backend.name, backend.adapter, backend.reason)];
+        notices.extend(data.notices.iter().map(|notice| format!("data: {notice}")));
         notices.extend(unfinished_warmup(&experiment, &data).map(|warning| format!("warning: {warning}")));
         Ok(Self { run, lock, experiment, data: Arc::new(data), backend, checkpoint: None, notices })
     }
@@ -129,7 +131,11 @@ impl Session {
             // To the bit, a run is resumed with what it began with.
             backend.fused = is_fused(checkpoint)?;
         }
-        let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
+        let mut own = experiment.data.clone();
+        if let Some(profile) = stored_profile(&run)? {
+            own.channels = channels(&own, &profile);
+        }
+        let data = load(&own, experiment.seed, &Folders::from_environment(), progress)?;
         if run.run_json().is_file() {
             let mut provenance = Provenance::read(&run)?;
             provenance.add_session(build());
@@ -139,6 +145,7 @@ impl Session {
             provenance(&backend, &data, experiment.seed).write(&run)?;
         }
         write_profile(&run, &Profile::of(&data))?;
+        notices.extend(data.notices.iter().map(|notice| format!("data: {notice}")));
         notices.extend(unfinished_warmup(&experiment, &data).map(|warning| format!("warning: {warning}")));
         let (data, checkpoint) = (Arc::new(data), latest.checkpoint);
         Ok(Resumed::Ready(Box::new(Self { run, lock, experiment, data, backend, checkpoint, notices })))
@@ -310,6 +317,7 @@ pub(crate) fn setup(
         experiment: experiment.clone(),
         features: profile.shape.features(),
         image_size: profile.image_size(),
+        channels: profile.channels(),
         classes: profile.classes.len(),
         device,
         fused,

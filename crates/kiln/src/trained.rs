@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_artifacts::Run;
 use kiln_backend::{Selected, select};
-use kiln_config::Experiment;
+use kiln_config::{Channels, Data, Experiment};
 use kiln_data::{
     DataSet, Folders, Framing, Inputs, NoProgress, Profile, Progress, Split, inputs, inputs_of_picture,
     inputs_of_values, labelled, load,
@@ -78,7 +78,9 @@ impl<M: Model> Trained<M> {
     /// # Errors
     /// Where the data cannot be had, have changed, or have no such split.
     pub fn own_split(&self, name: &str, progress: &dyn Progress) -> Result<Split, Error> {
-        let data = own_data(&self.experiment, progress)?;
+        let data =
+            Data { channels: channels(&self.experiment.data, &self.profile), ..self.experiment.data.clone() };
+        let data = own_data(&Experiment { data, ..self.experiment.clone() }, progress)?;
         if self.run.run_json().is_file() {
             let was = self.run.provenance()?.dataset.sha256;
             if was != data.sha256 {
@@ -129,7 +131,7 @@ impl<M: Model> Trained<M> {
         Ok(inputs(path, &self.profile, framing.unwrap_or(Framing::of(&self.profile)))?)
     }
 
-    /// What the model says of the PNG or JPEG picture in `bytes`.
+    /// What the model says of the picture in `bytes`, a file of any format that pictures to train on may have.
     ///
     /// # Errors
     /// Where it cannot be decoded, shows nothing, or the model takes no pictures.
@@ -138,8 +140,8 @@ impl<M: Model> Trained<M> {
         Ok(self.predict(&inputs.examples))
     }
 
-    /// What the model says of the examples whose raw features follow each other in `values`: pixels from 0 to 255 row
-    /// by row, or the columns of a table.
+    /// What the model says of the examples whose raw features follow each other in `values`: pixels from 0 to 255
+    /// plane by plane and row by row, or the columns of a table.
     ///
     /// # Errors
     /// Where they are not whole examples, or one is not finite.
@@ -148,7 +150,17 @@ impl<M: Model> Trained<M> {
     }
 }
 
-fn stored_profile(run: &Run) -> Result<Option<Profile>, Error> {
+/// The colours that the run's pictures are read in. Once it has begun, the pictures there are decide no more; runs from
+/// before pictures had colour keep to grey.
+pub(crate) fn channels(data: &Data, profile: &Profile) -> Channels {
+    match (data.channels, profile.channels()) {
+        (Channels::Auto, Some(1)) => Channels::Grey,
+        (Channels::Auto, Some(_)) => Channels::Rgb,
+        (channels, _) => channels,
+    }
+}
+
+pub(crate) fn stored_profile(run: &Run) -> Result<Option<Profile>, Error> {
     Ok(if run.data_json().is_file() { Some(read_profile(run)?) } else { None })
 }
 

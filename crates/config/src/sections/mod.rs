@@ -17,7 +17,7 @@ mod training;
 pub use backend::{Backend, BackendName};
 pub use checkpoint::Checkpoint;
 pub use dashboard::{Dashboard, Ui};
-pub use data::{ClassLabel, Data, Holdout, Normalization};
+pub use data::{Automatic, Channels, ClassLabel, Data, Holdout, Normalization, Transpose, Unreadable};
 pub use early_stopping::EarlyStopping;
 pub use evaluation::{Ckpt, Evaluation};
 pub use loss::{Loss, LossName};

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, path::Path};
 use kiln_config::Data;
 
 use super::{Means, Reader, Source, not_pictures, path_of, table::Table};
-use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, storage::Storage};
+use crate::{DataError, Fault, FileRecord, Profile, Reading, Shape, Split, storage::Storage};
 
 pub(super) struct Csv;
 
@@ -41,7 +41,17 @@ fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     }
     let train_split = split(&mut train, &classes)?;
     let shape = Shape::Columns(train.features);
-    Ok(Source { name: "csv".to_owned(), shape, classes, train: train_split, test, files })
+    Ok(Source {
+        name: "csv".to_owned(),
+        shape,
+        classes,
+        train: train_split,
+        validation: None,
+        test,
+        files,
+        reading: Reading::default(),
+        notices: Vec::new(),
+    })
 }
 
 /// The examples of the csv file at `path`, which must have these feature columns and no other classes.
