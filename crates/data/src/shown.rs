@@ -5,21 +5,25 @@ const MOST_CHARACTERS: usize = 100;
 /// More names than these are counted.
 const MOST_NAMES: usize = 5;
 
-/// `text` without control characters, which a terminal would obey, and not longer than a message can bear.
-pub(crate) fn shown(text: &str) -> String {
-    let mut shown = String::new();
-    for (at, character) in text.chars().enumerate() {
-        if at == MOST_CHARACTERS {
-            shown.push_str("...");
-            break;
-        }
+/// `text` without control characters, which a terminal would obey.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
         if character.is_control() {
-            shown.extend(character.escape_default());
+            escaped.extend(character.escape_default());
         } else {
-            shown.push(character);
+            escaped.push(character);
         }
     }
-    shown
+    escaped
+}
+
+/// The same, not longer than a message can bear.
+pub(crate) fn shown(text: &str) -> String {
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((cut, _)) => format!("{}...", escaped(&text[..cut])),
+        None => escaped(text),
+    }
 }
 
 /// The first of `count` names, and how many there are where not all are named.

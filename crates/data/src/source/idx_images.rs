@@ -101,7 +101,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::source::idx::Element;
+    use crate::source::idx_element::Element;
 
     fn images(dimensions: &[usize], reading: Reading) -> Result<Images, DataError> {
         let count = dimensions.iter().product();

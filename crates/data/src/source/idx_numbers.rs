@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::idx::{Element, Idx};
+use super::idx::Idx;
+use super::idx_element::Element;
 use crate::{DataError, Fault};
 
 impl Idx {

@@ -106,6 +106,11 @@ const PICTURES: &[FileCase] = &[
         ],
     ),
     (
+        "a name that a terminal would obey",
+        |f| put(&f.join("cat"), "\u{1b}[31m\n.png", "no picture"),
+        &["unreadable picture", "\\u{1b}[31m\\n.png"],
+    ),
+    (
         "folders alone in a class",
         |f| write_picture(&f.join("eel/more/0.png"), 4, 1),
         &["class without pictures", "folders alone, such as \"more\"", "data.path"],

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::picture::{begins_as_picture, has_picture_name};
-use super::labels_file::is_table;
+use super::picture_table::is_table;
 use crate::DataError;
 use crate::shown::names;
 

@@ -1,23 +1,15 @@
 //! A table that says of what class each picture of a folder is.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
-use csv::ReaderBuilder;
-
 use super::entries::Entry;
+use super::picture_table::{Table, file_name, is_table, stem};
 use crate::shown::{named, shown};
 use crate::{DataError, Fault};
 
-/// Larger tables and more of them are not looked into.
-const MOST_BYTES: u64 = 64 << 20;
+/// More tables than these are not looked into.
 const MOST_TABLES: usize = 32;
-/// What the column of classes is called where the experiment's `data.label_column` is not there.
-const CLASS_COLUMNS: [&str; 9] =
-    ["label", "labels", "class", "classid", "class_id", "classname", "class_name", "category", "target"];
-
 /// The classes of pictures, by the pictures' names.
 #[derive(Debug)]
 pub(super) struct LabelsFile {
@@ -25,16 +17,6 @@ pub(super) struct LabelsFile {
     class_column: usize,
     /// Rows of each picture, by its name without what follows the last dot too.
     rows: HashMap<String, Vec<usize>>,
-}
-
-/// A table that names pictures.
-#[derive(Debug)]
-struct Table {
-    path: PathBuf,
-    rows: Vec<Vec<String>>,
-    /// The column of the names.
-    file_column: usize,
-    has_header: bool,
 }
 
 impl LabelsFile {
@@ -50,10 +32,21 @@ impl LabelsFile {
         for paths in [inside, beside(folder)] {
             let found = paths.iter().take(MOST_TABLES).filter_map(|path| Table::of_pictures(path, pictures));
             if let Some(table) = chosen(folder, found.collect())? {
-                return table.labels(label_column).map(Some);
+                return Self::of_table(table, label_column).map(Some);
             }
         }
         Ok(None)
+    }
+
+    fn of_table(table: Table, label_column: &str) -> Result<Self, DataError> {
+        let class_column = table.class_column(label_column)?;
+        let mut rows: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, row) in table.rows.iter().enumerate().skip(usize::from(table.has_header)) {
+            if let Some(cell) = row.get(table.file_column) {
+                rows.entry(file_name(cell).to_owned()).or_default().push(at);
+            }
+        }
+        Ok(Self { table, class_column, rows })
     }
 
     /// The class of the picture of this name; none where the table does not say it.
@@ -77,12 +70,6 @@ impl LabelsFile {
     fn class_in(&self, row: usize) -> &str {
         self.table.rows[row].get(self.class_column).map_or("", String::as_str)
     }
-}
-
-/// True if the name of a file is that of a table.
-pub(super) fn is_table(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    matches!(extension.as_deref(), Some("csv" | "tsv"))
 }
 
 /// The tables beside `folder`.
@@ -116,90 +103,6 @@ fn chosen(folder: &Path, mut tables: Vec<Table>) -> Result<Option<Table>, DataEr
         return Err(DataError::unfit("several files of labels", fault));
     }
     Ok(tables.pop())
-}
-
-impl Table {
-    /// The table at `path`, if one of its columns names at least half of `pictures`. What cannot be read is none, and
-    /// so is what someone prepared to hand in answers: its classes are made up.
-    fn of_pictures(path: &Path, pictures: &[Entry]) -> Option<Self> {
-        let name = path.file_stem()?.to_string_lossy().to_lowercase();
-        if name.contains("submission") || path.metadata().ok()?.len() > MOST_BYTES {
-            return None;
-        }
-        let rows = rows(path)?;
-        let names: std::collections::HashSet<&str> =
-            pictures.iter().flat_map(|picture| [&*picture.name, stem(&picture.name)]).collect();
-        let is_named = |row: &Vec<String>, column: usize| {
-            row.get(column).is_some_and(|cell| names.contains(file_name(cell)))
-        };
-        let columns = rows.first()?.len();
-        let counts = (0..columns).map(|column| rows.iter().filter(|row| is_named(row, column)).count());
-        // Of equal columns the first.
-        let (file_column, count) =
-            counts.enumerate().max_by_key(|&(column, count)| (count, columns - column))?;
-        let has_header = !is_named(&rows[0], file_column);
-        (count * 2 >= pictures.len()).then(|| Self { path: path.to_owned(), rows, file_column, has_header })
-    }
-
-    fn labels(self, label_column: &str) -> Result<LabelsFile, DataError> {
-        let class_column = self.class_column(label_column)?;
-        let mut rows: HashMap<String, Vec<usize>> = HashMap::new();
-        for (at, row) in self.rows.iter().enumerate().skip(usize::from(self.has_header)) {
-            if let Some(cell) = row.get(self.file_column) {
-                rows.entry(file_name(cell).to_owned()).or_default().push(at);
-            }
-        }
-        Ok(LabelsFile { table: self, class_column, rows })
-    }
-
-    fn class_column(&self, label_column: &str) -> Result<usize, DataError> {
-        let header = &self.rows[0];
-        let others = || (0..header.len()).filter(|&column| column != self.file_column);
-        if self.has_header {
-            let named = |name: &str| others().find(|&column| header[column].eq_ignore_ascii_case(name));
-            if let Some(column) = named(label_column).or_else(|| CLASS_COLUMNS.into_iter().find_map(named)) {
-                return Ok(column);
-            }
-        }
-        if let (Some(column), 2) = (others().next(), header.len()) {
-            return Ok(column);
-        }
-        let columns = named(header.iter().map(String::as_str), header.len(), 10);
-        let fault =
-            Fault::new(&self.path, format!("a column \"{}\" of classes", shown(label_column)), columns)
-                .place("line 1")
-                .remedy("set data.label_column to the name of the column that has the classes");
-        Err(DataError::unfit("no column of classes", fault))
-    }
-}
-
-/// The rows of the table at `path`, whatever its cells are set apart by.
-fn rows(path: &Path) -> Option<Vec<Vec<String>>> {
-    let mut reader = BufReader::new(File::open(path).ok()?);
-    let mut first = Vec::new();
-    reader.read_until(b'\n', &mut first).ok()?;
-    reader.rewind().ok()?;
-    let count = |delimiter: &u8| first.split(|byte| byte == delimiter).count();
-    let delimiter = [b'\t', b';', b','].into_iter().max_by_key(count)?;
-    let mut reader =
-        ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(reader);
-    let mut rows = Vec::new();
-    for record in reader.byte_records() {
-        let cell =
-            |cell: &[u8]| String::from_utf8_lossy(cell).trim_start_matches('\u{feff}').trim().to_owned();
-        rows.push(record.ok()?.iter().map(cell).collect());
-    }
-    Some(rows)
-}
-
-/// What follows the last slash.
-fn file_name(cell: &str) -> &str {
-    cell.rsplit(['/', '\\']).next().unwrap_or(cell)
-}
-
-/// `name` without what follows its last dot.
-fn stem(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod entries;
 mod labels_file;
 mod layout;
 mod observed;
+mod picture_table;
 mod unreadable;
 
 use std::mem::take;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_config::Unreadable as Policy;
 
-use crate::shown::{counted, named, names, shown};
+use crate::shown::{counted, names, shown};
 use crate::{DataError, Fault};
 
 /// So many are named in an error.
@@ -40,8 +40,11 @@ impl Unreadable {
             Policy::Error if count == 1 => Err(self.pictures.remove(0).1),
             Policy::Error => {
                 let told = |picture| format!("{} ({})", shown(&name(picture)), reason(&picture.1));
-                let reasons: Vec<String> = self.pictures.iter().map(told).collect();
-                let found = named(reasons.iter().map(String::as_str), count, MOST_NAMED);
+                let mut found: Vec<String> = self.pictures.iter().take(MOST_NAMED).map(told).collect();
+                if count > MOST_NAMED {
+                    found.push(format!("and {} more", count - MOST_NAMED));
+                }
+                let found = found.join(", ");
                 let fault =
                     Fault::new(root, "pictures that can be read", format!("{count} that cannot: {found}"));
                 let remedy = "save them again as PNG, take them away, or set data.unreadable to \"skip\" to leave \
@@ -56,6 +59,6 @@ fn reason(error: &DataError) -> String {
     match error {
         DataError::Unfit { fault, .. } => shown(&fault.found),
         DataError::Read { source, .. } => source.to_string(),
-        other => other.to_string(),
+        other => shown(&other.to_string()),
     }
 }
