@@ -184,7 +184,7 @@ pub(crate) struct Evaluate {
 pub(crate) struct Predict {
     /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
     pub(crate) run: String,
-    /// PNG and JPEG pictures of any size, or IDX files, for a network on images; csv files for one on tables.
+    /// Pictures of any size, or IDX files, for a network on images; csv files for one on tables.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file.
@@ -197,9 +197,9 @@ pub(crate) struct Predict {
     /// the probability of every class, and what is wrong with a row that cannot be answered.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Do not save the pictures that the network saw.
-    #[arg(long)]
-    pub(crate) no_pictures: bool,
+    /// Save in this folder what the network saw of each picture.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) seen: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) root: Root,
     /// Print JSON.

@@ -12,6 +12,8 @@ use crate::{DataError, Fault};
 
 /// Deflate never makes a file more than 1,032 times smaller (RFC 1951: 258 bytes from 2 bits).
 const GREATEST_RATIO: u64 = 1032;
+/// How every gzip file begins (RFC 1952).
+pub(crate) const GZIP: &[u8] = &[0x1F, 0x8B];
 
 /// A file that is there, plain or compressed.
 #[derive(Clone, Debug)]
@@ -27,12 +29,26 @@ pub(crate) struct DataFile {
 impl DataFile {
     /// The file `name` in `folder`, or else `name.gz`.
     pub(crate) fn find(folder: &Path, name: &str) -> Option<Self> {
-        let plain = (folder.join(name), false);
-        let compressed = (folder.join(format!("{name}.gz")), true);
-        [plain, compressed].into_iter().find_map(|(path, is_gzip)| {
-            let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-            Some(Self { name: name.to_owned(), path, is_gzip, bytes: metadata.len() })
-        })
+        [name, &format!("{name}.gz")].into_iter().find_map(|name| Self::at(folder, name))
+    }
+
+    /// The file of this very name in `folder`.
+    pub(crate) fn at(folder: &Path, name: &str) -> Option<Self> {
+        Self::of(&folder.join(name))
+    }
+
+    /// The file at `path`. Whether it is compressed is told by its first bytes; where they are neither gzip's nor a
+    /// plain IDX file's, by its name.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let bytes = path.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
+        let name = path.file_name()?.to_string_lossy();
+        let plain_name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gzip"));
+        let is_gzip = match start_of(path).as_deref() {
+            Some(GZIP) => true,
+            Some([0, 0]) => false,
+            _ => plain_name.is_some(),
+        };
+        Some(Self { name: plain_name.unwrap_or(&name).to_owned(), path: path.to_owned(), is_gzip, bytes })
     }
 
     /// A reader of the uncompressed bytes.
@@ -49,6 +65,13 @@ impl DataFile {
     pub(crate) fn most_bytes(&self) -> u64 {
         if self.is_gzip { self.bytes.saturating_mul(GREATEST_RATIO) } else { self.bytes }
     }
+}
+
+/// The first two bytes.
+fn start_of(path: &Path) -> Option<Vec<u8>> {
+    let mut start = Vec::with_capacity(2);
+    File::open(path).ok()?.take(2).read_to_end(&mut start).ok()?;
+    Some(start)
 }
 
 /// Tells bytes that gzip cannot make sense of from a disk that cannot be read.

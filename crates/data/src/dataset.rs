@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use kiln_config::{Data, Holdout};
+use kiln_config::{Channels, Data, Holdout};
 use serde::{Deserialize, Serialize};
 
 use kiln_files::Hasher;
 use kiln_table::listed;
 
 use crate::{
-    DataError, Downloads, Fault, Folders, Normalizer, Profile, Progress, Split,
+    DataError, Downloads, Fault, Folders, Normalizer, Profile, Progress, Reading, Split,
     columns::prepare,
     holdout::{Choice, Ties, choose, choose_groups},
     label_noise::mislabel,
@@ -42,6 +42,8 @@ pub struct DataSet {
     pub sha256: String,
     /// The files that the data came from.
     pub files: Vec<FileRecord>,
+    /// How files of images are read.
+    pub reading: Reading,
     /// What is remarkable about the data, a sentence each.
     pub notices: Vec<String>,
     /// How ties between classes were broken when examples were held out.
@@ -52,12 +54,16 @@ pub struct DataSet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
-    /// A grey image, row by row.
+    /// An image, row by row. One in colour is three planes: all of its red, then its green, then its blue (channel,
+    /// height, width, as in `PyTorch`).
     Image {
         /// Pixels from top to bottom.
         height: usize,
         /// Pixels from left to right.
         width: usize,
+        /// Planes: 1 for grey, 3 for red, green and blue.
+        #[serde(default = "grey")]
+        channels: usize,
     },
     /// Columns of a table, by name.
     Columns(Vec<String>),
@@ -68,13 +74,18 @@ impl Shape {
     #[must_use]
     pub fn features(&self) -> usize {
         match self {
-            Self::Image { height, width } => height * width,
+            Self::Image { height, width, channels } => channels * height * width,
             Self::Columns(names) => names.len(),
         }
     }
 }
 
-/// A file that data came from; for `image-folder`, one class folder.
+/// The planes of images in files that were written before images had colour.
+fn grey() -> usize {
+    1
+}
+
+/// A file that data came from; for `image-folder`, the pictures of one class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Name within the data set, without `.gz`.
@@ -129,6 +140,13 @@ pub fn load_like(
     folders: &Folders,
     progress: &dyn Progress,
 ) -> Result<DataSet, DataError> {
+    // Once a run has begun, the pictures there are no longer decide; runs from before pictures had colour keep to grey.
+    let channels = match (data.channels, profile.channels()) {
+        (Channels::Auto, Some(1)) => Channels::Grey,
+        (Channels::Auto, Some(_)) => Channels::Rgb,
+        (channels, _) => channels,
+    };
+    let data = &Data { channels, ..data.clone() };
     Loading { data, seed, like: Some(profile) }.load(folders, &Downloads::default(), progress)
 }
 
@@ -163,7 +181,7 @@ impl Loading<'_> {
     ) -> Result<DataSet, DataError> {
         let Self { data, seed, like } = *self;
         let ties = like.map_or(Ties::Drawn, |profile| profile.ties);
-        let Source { name, mut shape, classes, train, test, validation, files, mut notices, tables } =
+        let Source { name, mut shape, classes, train, test, validation, files, reading, mut notices, tables } =
             reader(data.source).read(data, &Means { folders, downloads, progress })?;
         let selection = Selection::new(&classes, &data.classes)?;
         let groups = tables.as_ref().and_then(|tables| tables.groups.as_deref());
@@ -210,6 +228,7 @@ impl Loading<'_> {
             normalizer,
             sha256,
             files,
+            reading,
             notices,
             ties,
         })

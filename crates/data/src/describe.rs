@@ -35,10 +35,14 @@ pub struct Content {
     pub train: Vec<usize>,
     /// Test examples of each class; none where test data has yet to be held out of the training data.
     pub test: Option<Vec<usize>>,
+    /// Validation examples of each class; none where they have yet to be held out of the training data.
+    pub validation: Option<Vec<usize>>,
     /// The files.
     pub files: Vec<FileRecord>,
     /// One hash over the names and contents of all files, as in [`DataSet::sha256`](crate::DataSet).
     pub sha256: String,
+    /// What loading observed that whoever trains on the data should know, a line each.
+    pub notices: Vec<String>,
 }
 
 /// Describes the data that `data` names.
@@ -66,9 +70,11 @@ fn content(data: &Data, folders: &Folders) -> Result<Content, DataError> {
     Ok(Content {
         train: source.train.counts(class_count),
         test: source.test.map(|test| test.counts(class_count)),
+        validation: source.validation.map(|validation| validation.counts(class_count)),
         shape: source.shape,
         classes: source.classes,
         sha256: content_hash(&source.files),
         files: source.files,
+        notices: source.notices,
     })
 }

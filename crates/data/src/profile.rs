@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use kiln_config::ClassWeights;
 use kiln_table::{Fault, Preparation, listed};
 
-use crate::{DataError, DataSet, Normalizer, Shape, Ties};
+use crate::{DataError, DataSet, Normalizer, Reading, Shape, Ties};
 
 /// All that it takes to bring new examples before a trained network: kept in its run, so that predictions
 /// need no training data.
@@ -22,6 +22,9 @@ pub struct Profile {
     pub greatest_pixel: Option<u8>,
     /// The scaling, as it was fitted on the training data.
     pub normalizer: Normalizer,
+    /// How files of images are read.
+    #[serde(default)]
+    pub reading: Reading,
     /// How much each class counts in the loss; none where all count the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_weights: Vec<f64>,
@@ -43,6 +46,7 @@ impl Profile {
             classes: data.classes.clone(),
             greatest_pixel: data.train.greatest_pixel(),
             normalizer: data.normalizer.clone(),
+            reading: data.reading,
             class_weights: Vec::new(),
             ties: data.ties,
             notices: data.notices.clone(),
@@ -77,7 +81,16 @@ impl Profile {
     #[must_use]
     pub fn image_size(&self) -> Option<[usize; 2]> {
         match self.shape {
-            Shape::Image { height, width } => Some([height, width]),
+            Shape::Image { height, width, .. } => Some([height, width]),
+            Shape::Columns(_) => None,
+        }
+    }
+
+    /// Planes of an image: 1 for grey, 3 for red, green and blue; none where examples are no images.
+    #[must_use]
+    pub fn channels(&self) -> Option<usize> {
+        match self.shape {
+            Shape::Image { channels, .. } => Some(channels),
             Shape::Columns(_) => None,
         }
     }
@@ -99,10 +112,11 @@ mod tests {
     fn levels_go_from_none_to_the_greatest() {
         let profile = |greatest_pixel| Profile {
             source: "digits".to_owned(),
-            shape: Shape::Image { height: 2, width: 2 },
+            shape: Shape::Image { height: 2, width: 2, channels: 1 },
             classes: vec!["0".to_owned(), "1".to_owned()],
             greatest_pixel,
             normalizer: Normalizer::Divide { divisor: 16.0 },
+            reading: Reading::default(),
             class_weights: vec![1.0, 2.0],
             ties: Ties::Drawn,
             notices: Vec::new(),
@@ -115,5 +129,14 @@ mod tests {
         assert_eq!(pixels, [0, 8, 128, 255]);
         let text = serde_json::to_string(&profile(Some(16))).unwrap();
         assert_eq!(serde_json::from_str::<Profile>(&text).unwrap(), profile(Some(16)));
+    }
+
+    #[test]
+    fn a_profile_from_before_there_was_colour_is_one_of_grey_images() {
+        let text = r#"{"source":"idx","shape":{"image":{"height":2,"width":3}},"classes":["0","1"],
+            "greatest_pixel":255,"normalizer":{"kind":"divide","divisor":255.0}}"#;
+        let profile: Profile = serde_json::from_str(text).unwrap();
+        assert_eq!((profile.channels(), profile.shape.features()), (Some(1), 6));
+        assert_eq!(profile.reading, Reading::default());
     }
 }

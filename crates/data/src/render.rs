@@ -1,5 +1,6 @@
 //! An example as text, for a terminal or a report.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 
 use crate::{Raw, Shape, Split};
@@ -48,24 +49,30 @@ pub fn render_columns<V: Display>(columns: &[(String, V)]) -> String {
 }
 
 impl Split {
-    /// The example at `position` at a glance: an image in shades, or `name = value` lines.
+    /// The example at `position` at a glance: an image in shades of grey, or `name = value` lines.
     ///
     /// # Panics
     /// If `position` is not below [`Split::len`].
     #[must_use]
     pub fn render(&self, position: usize, shape: &Shape) -> String {
         self.render_with(position, shape, |pixels, width| {
-            render_blocks(pixels, width, self.greatest_pixel().unwrap_or(u8::MAX))
+            render_blocks(&luma(pixels, shape), width, self.greatest_pixel().unwrap_or(u8::MAX))
         })
     }
 
-    /// The example at `position` in full detail: every pixel value, or `name = value` lines.
+    /// The example at `position` in full detail: every pixel value, colour by colour, or `name = value` lines.
     ///
     /// # Panics
     /// If `position` is not below [`Split::len`].
     #[must_use]
     pub fn render_values(&self, position: usize, shape: &Shape) -> String {
-        self.render_with(position, shape, render_numbers)
+        self.render_with(position, shape, |pixels, width| match shape {
+            Shape::Image { channels: 3, .. } => {
+                let planes = ["red", "green", "blue"].iter().zip(pixels.chunks(pixels.len() / 3));
+                planes.map(|(colour, plane)| format!("{colour}\n{}", render_numbers(plane, width))).collect()
+            }
+            _ => render_numbers(pixels, width),
+        })
     }
 
     fn render_with(&self, position: usize, shape: &Shape, image: impl Fn(&[u8], usize) -> String) -> String {
@@ -83,9 +90,29 @@ impl Split {
     }
 }
 
+/// The grey (ITU-R BT.709 luma) of planes of red, green and blue; one plane as it is.
+fn luma<'a>(pixels: &'a [u8], shape: &Shape) -> Cow<'a, [u8]> {
+    let Shape::Image { channels: 3, .. } = shape else { return Cow::Borrowed(pixels) };
+    let (red, others) = pixels.split_at(pixels.len() / 3);
+    let (green, blue) = others.split_at(red.len());
+    let grey = |((red, green), blue): ((&u8, &u8), &u8)| {
+        ((2126 * u32::from(*red) + 7152 * u32::from(*green) + 722 * u32::from(*blue)) / 10_000) as u8
+    };
+    red.iter().zip(green).zip(blue).map(grey).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Storage;
+
+    #[test]
+    fn colour_is_shown_in_shades_and_counted_by_plane() {
+        let shape = Shape::Image { height: 1, width: 2, channels: 3 };
+        let split = Split::new(Storage::bytes(6, vec![255, 9, 255, 0, 255, 0], 255), vec![0]);
+        assert_eq!(split.render(0, &shape), "██░░\n");
+        assert_eq!(split.render_values(0, &shape), "red\n255   9\ngreen\n255   0\nblue\n255   0\n");
+    }
 
     #[test]
     fn shades_go_from_background_to_full_ink() {

@@ -22,7 +22,7 @@ enum Values {
 /// One example's values as the source has them, one per feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Raw<'a> {
-    /// Pixels, row by row, 0 (background) to 255, or to 16 for `digits`.
+    /// Pixels, plane by plane and row by row (see [`Shape::Image`](crate::Shape)), 0 (background) to 255, or to 16 for `digits`.
     Bytes(&'a [u8]),
     /// Numbers.
     Floats(&'a [f32]),

@@ -47,14 +47,14 @@ fn tile(at: u32, example: &GalleryExample, [height, width]: [usize; 2], classes:
     let is_marked = truth != predicted;
     let said = if is_marked { format!("said {predicted}{percent}") } else { format!("right{percent}") };
     Tile {
-        levels: levels(example).unwrap_or_else(|| vec![0; height * width]),
+        pixels: pixels(example).unwrap_or_else(|| vec![[0; 3]; height * width]),
         lines: vec![format!("#{at}: {truth}"), said],
         is_marked,
     }
 }
 
-/// The grey levels of an example's own picture; none where that is damaged.
-fn levels(example: &GalleryExample) -> Option<Vec<u8>> {
+/// The colours of an example's own picture; none where that is damaged.
+fn pixels(example: &GalleryExample) -> Option<Vec<[u8; 3]>> {
     let png = STANDARD.decode(example.png.as_ref()?).ok()?;
-    Some(image::load_from_memory(&png).ok()?.into_luma8().into_raw())
+    Some(image::load_from_memory(&png).ok()?.into_rgb8().pixels().map(|pixel| pixel.0).collect())
 }

@@ -156,6 +156,7 @@ impl Session {
             resolve_class_weights(&mut experiment, &profile);
             write_profile(&run, &profile)?;
         }
+        notices.extend(data.notices.iter().map(|notice| format!("data: {notice}")));
         notices.extend(unfinished_warmup(&experiment, &data).map(|warning| format!("warning: {warning}")));
         let (data, checkpoint) = (Arc::new(data), latest.checkpoint);
         Ok(Resumed::Ready(Box::new(Self { run, lock, experiment, data, backend, checkpoint, notices })))
@@ -365,6 +366,7 @@ pub(crate) fn setup(
         experiment: experiment.clone(),
         features: profile.shape.features(),
         image_size: profile.image_size(),
+        channels: profile.channels(),
         classes: profile.classes.len(),
         device,
         fused,

@@ -20,6 +20,9 @@ pub struct Setup {
     pub features: usize,
     /// Height and width, where examples are images.
     pub image_size: Option<[usize; 2]>,
+    /// Planes that follow each other in an image: 1 of grey, or 3 of red, green and blue; none where examples are no
+    /// images.
+    pub channels: Option<usize>,
     /// Number of classes.
     pub classes: usize,
     /// Where the parameters go; with autodiff for training.

@@ -139,7 +139,7 @@ impl<M: Model> Trained<M> {
         Ok(TableRows::open(path, &self.profile)?)
     }
 
-    /// What the model says of the PNG or JPEG picture in `bytes`.
+    /// What the model says of the picture in `bytes`, a file of any format that pictures to train on may have.
     ///
     /// # Errors
     /// Where it cannot be decoded, shows nothing, or the model takes no pictures.
@@ -148,8 +148,8 @@ impl<M: Model> Trained<M> {
         Ok(self.predict(&inputs.examples))
     }
 
-    /// What the model says of the examples whose raw features follow each other in `values`: pixels from 0 to 255 row
-    /// by row, or the columns of a table.
+    /// What the model says of the examples whose raw features follow each other in `values`: pixels from 0 to 255
+    /// plane by plane and row by row, or the columns of a table.
     ///
     /// # Errors
     /// Where they are not whole examples, or one is not finite.

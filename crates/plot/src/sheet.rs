@@ -1,4 +1,4 @@
-//! Many small grey images with a line of text or two below each: a contact sheet.
+//! Many small images with a line of text or two below each: a contact sheet.
 
 use plotters::prelude::DrawingBackend;
 
@@ -24,8 +24,8 @@ pub struct Sheet {
 /// An image of a sheet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tile {
-    /// Grey levels, row by row, 0 black to 255 white.
-    pub levels: Vec<u8>,
+    /// Red, green and blue of each pixel, row by row, 0 to 255.
+    pub pixels: Vec<[u8; 3]>,
     /// One line each, shortened to the width of the image.
     pub lines: Vec<String>,
     /// Whether the image has a frame that strikes the eye.
@@ -46,16 +46,16 @@ impl Sheet {
     ///
     /// # Errors
     ///
-    /// When there is no image, or one has not as many grey levels as its size says.
+    /// When there is no image, or one has not as many pixels as its size says.
     pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
         let [height, width] = self.image_size;
         if self.tiles.is_empty() {
             return Err(PlotError::Nothing { title: self.title.clone() });
         }
-        let wrong = self.tiles.iter().map(|tile| tile.levels.len()).find(|&levels| levels != height * width);
+        let wrong = self.tiles.iter().map(|tile| tile.pixels.len()).find(|&pixels| pixels != height * width);
         match wrong {
-            Some(levels) => {
-                let problem = format!("{levels} grey levels for {height}x{width} pixels");
+            Some(pixels) => {
+                let problem = format!("{pixels} pixels for an image of {height}x{width}");
                 Err(PlotError::Draw { title: self.title.clone(), problem })
             }
             None => render::png(self),
@@ -81,9 +81,9 @@ impl Sheet {
         }
         let [rows, columns] = self.image_size;
         let (step_x, step_y) = (width / columns as f64, height / rows as f64);
-        for (index, &level) in tile.levels.iter().enumerate() {
+        for (index, &[red, green, blue]) in tile.pixels.iter().enumerate() {
             let from = (x + (index % columns) as f64 * step_x, y + (index / columns) as f64 * step_y);
-            canvas.rectangle(from, (from.0 + step_x, from.1 + step_y), Color(level, level, level))?;
+            canvas.rectangle(from, (from.0 + step_x, from.1 + step_y), Color(red, green, blue))?;
         }
         for (index, line) in tile.lines.iter().enumerate() {
             let place = (x + width / 2.0, y + height + FRAME + (index as f64 + 0.6) * LINE);
@@ -126,7 +126,7 @@ mod tests {
 
     fn sheet(tiles: usize) -> Sheet {
         let tile = |index| Tile {
-            levels: vec![0, 255, 128, 64, 32, 16],
+            pixels: vec![[0; 3], [255; 3], [128; 3], [64; 3], [250, 10, 20], [16; 3]],
             lines: vec![format!("#{index}"), "a very long line of text that cannot fit".to_owned()],
             is_marked: index == 1,
         };
@@ -141,6 +141,7 @@ mod tests {
         let white = large.pixels().filter(|pixel| pixel.0 == [255; 3]).count();
         assert!(white < large.pixels().len(), "something is drawn");
         let orange = Color(PALETTE[1].0, PALETTE[1].1, PALETTE[1].2);
+        assert!(small.pixels().any(|pixel| pixel.0 == [250, 10, 20]), "colour stays");
         assert!(large.pixels().any(|pixel| pixel.0 == [orange.0, orange.1, orange.2]), "one is framed");
         assert!(!small.pixels().any(|pixel| pixel.0 == [orange.0, orange.1, orange.2]));
     }
@@ -149,7 +150,7 @@ mod tests {
     fn nothing_and_images_of_another_size_are_refused() {
         assert!(matches!(sheet(0).to_png(), Err(PlotError::Nothing { .. })));
         let mut wrong = sheet(2);
-        wrong.tiles[1].levels.pop();
-        assert!(wrong.to_png().unwrap_err().to_string().contains("5 grey levels"));
+        wrong.tiles[1].pixels.pop();
+        assert!(wrong.to_png().unwrap_err().to_string().contains("5 pixels"));
     }
 }

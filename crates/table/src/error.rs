@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use crate::words::escaped;
+
 /// Why a table cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -77,18 +79,13 @@ impl Fault {
 }
 
 impl fmt::Display for Fault {
+    /// On one line, without control characters: names of files may have some.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_path = !self.path.as_os_str().is_empty();
-        if has_path {
-            write!(f, "{}", self.path.display())?;
-        }
-        if !self.place.is_empty() {
-            write!(f, "{}{}", if has_path { ", " } else { "" }, self.place)?;
-        }
-        write!(f, ": expected {}, found {}", self.expected, self.found)?;
-        if !self.remedy.is_empty() {
-            write!(f, "; {}", self.remedy)?;
-        }
-        Ok(())
+        let path = self.path.display().to_string();
+        let places: Vec<&str> = [&*path, &self.place].into_iter().filter(|place| !place.is_empty()).collect();
+        let Self { expected, found, remedy, .. } = self;
+        let text = format!("{}: expected {expected}, found {found}", places.join(", "));
+        f.write_str(&escaped(&text))?;
+        if remedy.is_empty() { Ok(()) } else { write!(f, "; {}", escaped(remedy)) }
     }
 }

@@ -41,4 +41,4 @@ pub use preparation::{Preparation, Remarks};
 pub use record::Record;
 pub use records::Records;
 pub use table::Table;
-pub use words::{listed, quoted};
+pub use words::{escaped, listed, quoted};

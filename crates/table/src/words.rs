@@ -3,12 +3,25 @@
 /// The most characters of a text from a file that a message shows.
 const SHOWN: usize = 40;
 
+/// `text` without control characters, which a terminal would obey.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
 /// `text` in quotes, shortened, with control characters written out: no byte of a file reaches a terminal as it is.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    // `escape_debug` also writes out apostrophes, which need not be.
-    shown = shown.replace("\\'", "'");
+    let cut: String = text.chars().take(SHOWN).collect();
+    let mut shown = escaped(&cut);
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }

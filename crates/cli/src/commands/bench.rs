@@ -28,6 +28,7 @@ pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
         experiment: experiment.clone(),
         features: data.features(),
         image_size: None,
+        channels: None,
         classes: data.class_count(),
         device: backend.device.clone().autodiff(),
         fused: Fused::when(backend.fused),

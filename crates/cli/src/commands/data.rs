@@ -39,12 +39,15 @@ fn described(description: &Description) -> String {
     if description.download_bytes > 0 {
         fact("download", format!("{:.1} MB", description.download_bytes as f64 / 1e6));
     }
-    if let Some(Content { shape, classes, files, sha256, .. }) = &description.content {
+    if let Some(Content { shape, classes, files, sha256, notices, .. }) = &description.content {
         fact("shape", shape_text(shape));
         fact("classes", format!("{}: {}", classes.len(), classes.join(", ")));
         fact("sha256", sha256.clone());
         for file in files {
             fact("file", format!("{} ({} bytes, {})", file.name, file.bytes, &file.sha256[..12]));
+        }
+        for notice in notices {
+            fact("note", notice.clone());
         }
     }
     table(&rows)
@@ -52,7 +55,8 @@ fn described(description: &Description) -> String {
 
 fn shape_text(shape: &Shape) -> String {
     match shape {
-        Shape::Image { height, width } => format!("{height}x{width} grey pixels"),
+        Shape::Image { height, width, channels: 1 } => format!("{height}x{width} grey pixels"),
+        Shape::Image { height, width, .. } => format!("{height}x{width} pixels in red, green and blue"),
         Shape::Columns(names) => format!("{} columns: {}", names.len(), names.join(", ")),
     }
 }

@@ -1,5 +1,6 @@
 //! `kiln predict`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use kiln::{Framing, Mlp, Predictions, Run, Trained, of_run, perceptron};
@@ -26,7 +27,7 @@ struct Answer {
     file: PathBuf,
     /// One per example in the file; empty where it could not be read.
     predictions: Vec<Prediction>,
-    /// The picture that the network saw, where one was saved.
+    /// The picture that the network saw, where it was asked for.
     seen: Option<PathBuf>,
     error: Option<String>,
 }
@@ -59,7 +60,8 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
         FramingArgument::Handwriting => Framing::Handwriting,
         FramingArgument::Resize => Framing::Resize,
     });
-    let answer = |file: &PathBuf| answer(&trained, file, framing, !arguments.no_pictures);
+    let mut seen = arguments.seen.as_deref().map(Seen::in_folder).transpose()?;
+    let answer = |file: &PathBuf| answer(&trained, file, framing, seen.as_mut());
     let answers: Vec<Answer> = arguments.files.iter().map(answer).collect();
     if arguments.json {
         print_json(&answers);
@@ -73,21 +75,19 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
     Ok(())
 }
 
-fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, save_picture: bool) -> Answer {
+fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, seen: Option<&mut Seen>) -> Answer {
     let mut answer = Answer { file: file.to_owned(), predictions: Vec::new(), seen: None, error: None };
     match predictions(trained, file, framing) {
         Ok((predictions, picture)) => {
             answer.predictions = predictions;
-            if let Some(picture) = picture.filter(|_| save_picture) {
-                answer.seen = saved(file, &picture);
-            }
+            answer.seen = seen.zip(picture).and_then(|(seen, picture)| seen.save(file, &picture));
         }
         Err(error) => answer.error = Some(with_causes(&error)),
     }
     answer
 }
 
-/// The predictions for a file, and the picture that the network saw, if it is not the file itself.
+/// The predictions for a file, and what the network saw of it, if it is one picture.
 fn predictions(
     trained: &Trained<Mlp>,
     file: &Path,
@@ -95,7 +95,7 @@ fn predictions(
 ) -> Result<(Vec<Prediction>, Option<Vec<u8>>), kiln::Error> {
     let inputs = trained.inputs(file, framing)?;
     let found = trained.predict(&inputs.examples);
-    let size = trained.profile().image_size().filter(|_| inputs.is_prepared);
+    let size = trained.profile().image_size().filter(|_| found.len() == 1);
     let picture = size.map(|size| picture_seen(&inputs.examples, 0, size));
     Ok(((0..found.len()).map(|at| Prediction::new(&found, at)).collect(), picture))
 }
@@ -116,16 +116,35 @@ impl Prediction {
     }
 }
 
-/// Saves `picture` beside `file`, as `<file>.seen.png`; says so where that cannot be done.
-fn saved(file: &Path, picture: &[u8]) -> Option<PathBuf> {
-    let mut path = file.as_os_str().to_owned();
-    path.push(".seen.png");
-    let path = PathBuf::from(path);
-    match replace_file(&path, picture) {
-        Ok(()) => Some(path),
-        Err(error) => {
-            say(&format!("warning: {}", with_causes(&error)));
-            None
+/// A folder for the pictures that the network saw. Nothing is written beside the user's own: what lies there may be
+/// learned from.
+struct Seen {
+    folder: PathBuf,
+    taken: HashSet<PathBuf>,
+}
+
+impl Seen {
+    /// Makes the folder where it is not there.
+    fn in_folder(folder: &Path) -> Result<Self, Failure> {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Failure::failed(format!("cannot make the folder {}: {error}", folder.display()))
+        })?;
+        Ok(Self { folder: folder.to_owned(), taken: HashSet::new() })
+    }
+
+    /// Saves `picture`, seen of `file`, as `<name of the file>.seen.png`; says so where that cannot be done.
+    fn save(&mut self, file: &Path, picture: &[u8]) -> Option<PathBuf> {
+        let name = file.file_name()?.to_string_lossy();
+        let names = std::iter::once(format!("{name}.seen.png"))
+            .chain((2..).map(|number| format!("{name}-{number}.seen.png")));
+        let path = names.map(|name| self.folder.join(name)).find(|path| !self.taken.contains(path))?;
+        self.taken.insert(path.clone());
+        match replace_file(&path, picture) {
+            Ok(()) => Some(path),
+            Err(error) => {
+                say(&format!("warning: {}", with_causes(&error)));
+                None
+            }
         }
     }
 }

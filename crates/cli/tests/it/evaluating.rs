@@ -209,11 +209,16 @@ fn pictures_of_any_size_and_polarity_are_answered_and_unreadable_ones_named() {
     fs::write(workplace.path().join("broken.png"), b"\x89PNG nothing").unwrap();
     GrayImage::from_pixel(20, 20, Luma([255])).save(workplace.path().join("empty.png")).unwrap();
     let arguments = ["predict", run.text(), "one.png", "broken.png", "empty.png", "none.png", "--json"];
+    workplace.run(&arguments).expect(1).says(&["3 of 4 files"]);
+    let mut names = fs::read_dir(workplace.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.all(|name| !name.to_string_lossy().contains("seen")), "nobody asked for it");
+    let arguments = [&arguments[..], &["--seen", "seen/here"]].concat();
     let ended = workplace.run(&arguments).expect(1).says(&["3 of 4 files"]);
     let answers = json(&ended.stdout);
     assert_eq!(answers[0]["predictions"][0]["top"].as_array().unwrap().len(), 3);
     assert_eq!(answers[0]["predictions"][0]["top"][0]["class"], "1", "{answers:#}");
-    let seen = image::open(workplace.path().join(answers[0]["seen"].as_str().unwrap())).unwrap();
+    assert_eq!(answers[0]["seen"], "seen/here/one.png.seen.png");
+    let seen = image::open(workplace.path().join("seen/here/one.png.seen.png")).unwrap();
     assert_eq!((seen.width(), seen.height()), (8, 8));
     for (index, word) in [(1, "broken.png"), (2, "one grey level"), (3, "none.png")] {
         let error = answers[index]["error"].as_str().unwrap();
@@ -234,5 +239,4 @@ fn a_test_image_in_its_own_size_gets_the_prediction_of_the_evaluation() {
     assert_eq!(top["class"], example["predicted"].as_u64().unwrap().to_string());
     let [here, there] = [&top["probability"], &example["probability"]].map(|value| value.as_f64().unwrap());
     assert!((here - there).abs() < 1e-6, "{here} {there}");
-    assert!(!workplace.path().join("own.png.seen.png").exists(), "it was taken as it is");
 }

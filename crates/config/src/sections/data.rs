@@ -1,6 +1,6 @@
 //! `[data]`: what to learn from.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,17 @@ pub struct Data {
     /// Height and width in pixels that image-folder pictures are resized to.
     #[schemars(transform = number(between(1.0, 1024.0)).unit("pixels").when_read("image_size"))]
     pub image_size: [usize; 2],
+    /// Colours of image-folder pictures. Where a picture has three, its features are all of its red, then its green,
+    /// then its blue.
+    #[schemars(transform = plain().when_read("channels").also_called("color_mode colour color"))]
+    pub channels: Channels,
+    /// What becomes of image-folder pictures that cannot be read.
+    #[schemars(transform = plain().when_read("unreadable"))]
+    pub unreadable: Unreadable,
+    /// Whether rows and columns of IDX images are exchanged: true, false, or "auto", which exchanges them where the
+    /// files bear the name of EMNIST, whose images lie on their side.
+    #[schemars(transform = plain().when_read("transpose"))]
+    pub transpose: Transpose,
     /// Examples that a generated source has in all, test data included.
     #[schemars(transform = number(between(10.0, GREATEST_COUNT)).unit("examples").when_read("examples"))]
     pub examples: usize,
@@ -130,6 +141,9 @@ impl Default for Data {
             separator: None,
             encoding: None,
             image_size: [28, 28],
+            channels: Channels::Auto,
+            unreadable: Unreadable::Error,
+            transpose: Transpose::Auto(Automatic::Auto),
             examples: 1000,
             noise: 0.1,
             features: 20,
@@ -155,6 +169,15 @@ pub enum LabelColumn {
     Name(String),
 }
 
+impl fmt::Display for LabelColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(place) => place.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
 impl From<&str> for LabelColumn {
     fn from(name: &str) -> Self {
         Self::Name(name.to_owned())
@@ -178,6 +201,48 @@ pub struct Columns {
     /// Dates and times.
     #[schemars(transform = text(TextRule::NotEmpty).when_read("columns").also_called("dates"))]
     pub date: Vec<String>,
+}
+
+/// The colours of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channels {
+    /// Red, green and blue if any training picture has colour, else grey.
+    Auto,
+    /// Grey: colour is left out.
+    Grey,
+    /// Red, green and blue.
+    Rgb,
+}
+
+/// What becomes of pictures that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unreadable {
+    /// Nothing is trained; all of them are named.
+    Error,
+    /// They are left out and counted.
+    Skip,
+}
+
+/// Whether rows and columns of images are exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum Transpose {
+    /// As the switch says.
+    Switch(bool),
+    /// As the data says.
+    Auto(Automatic),
+}
+
+/// What the data decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Automatic {
+    /// By the names of the files.
+    Auto,
 }
 
 /// How much is held out: below 1 a fraction of the examples, from 1 on a count. Zero holds out nothing.

@@ -17,7 +17,10 @@ mod training;
 pub use backend::{Backend, BackendName};
 pub use checkpoint::Checkpoint;
 pub use dashboard::{Dashboard, Ui};
-pub use data::{ClassLabel, Columns, Data, Holdout, LabelColumn, Normalization};
+pub use data::{
+    Automatic, Channels, ClassLabel, Columns, Data, Holdout, LabelColumn, Normalization, Transpose,
+    Unreadable,
+};
 pub use early_stopping::EarlyStopping;
 pub use evaluation::{Ckpt, Evaluation};
 pub use loss::{ClassWeightRule, ClassWeights, Loss, LossName};

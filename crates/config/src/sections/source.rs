@@ -20,11 +20,11 @@ pub enum DataSource {
     FashionMnist,
     /// Kuzushiji-MNIST, downloaded once or read from a folder.
     Kmnist,
-    /// Four IDX files in a folder, named as MNIST's are.
+    /// IDX files in a folder, under the names of MNIST, EMNIST, QMNIST or Kaggle.
     Idx,
     /// A table with a column that holds the class: CSV in any of its forms, TSV, ARFF, plain or compressed.
     Csv,
-    /// A folder with one folder of pictures per class.
+    /// Pictures: a folder for each class, or one folder with a csv file of their classes.
     ImageFolder,
     /// Generated: two half circles in the plane that reach into each other.
     Moons,
@@ -69,7 +69,8 @@ impl DataSource {
             }
             Self::Mnist | Self::FashionMnist | Self::Kmnist => PUBLISHED,
             Self::Idx => {
-                SourceFacts { keys: &["path"], path: Some("the folder of the four IDX files"), ..nothing }
+                let keys = &["path", "transpose", "test"];
+                SourceFacts { keys, path: Some("the folder of the IDX files"), ..nothing }
             }
             Self::Csv => SourceFacts {
                 keys: &[
@@ -90,7 +91,7 @@ impl DataSource {
                 ..nothing
             },
             Self::ImageFolder => SourceFacts {
-                keys: &["path", "test_path", "image_size", "test"],
+                keys: &["path", "test_path", "label_column", "image_size", "channels", "unreadable", "test"],
                 path: Some("the folder that has a folder of pictures per class"),
                 ..nothing
             },

@@ -2,12 +2,13 @@
 
 mod handwriting;
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use image::GrayImage;
-
-use crate::data_file::DataFile;
-use crate::source::{idx, idx_folder, picture, reader, unlabelled_rows};
+use crate::data_file::{DataFile, GZIP};
+use crate::source::picture::{self, Opened, planes, with_channels};
+use crate::source::{idx, idx_images::Images, reader, unlabelled_rows};
 use crate::storage::Storage;
 use crate::{DataError, Fault, Profile, Shape, Split};
 
@@ -40,8 +41,8 @@ impl Framing {
     }
 }
 
-/// Reads the examples in the file at `path`: a PNG or JPEG picture or an IDX file of images for a network on
-/// images, the rows of a csv file for one on tables.
+/// Reads the examples in the file at `path`: a picture or an IDX file of images (plain or compressed) for a network
+/// on images, the rows of a csv file for one on tables. What kind of file it is, its first bytes tell.
 ///
 /// A picture that already has the network's size and is light on dark is taken as it is.
 ///
@@ -49,39 +50,48 @@ impl Framing {
 /// Where the file cannot be read or decoded, shows nothing, or does not fit `profile`.
 pub fn inputs(path: &Path, profile: &Profile, framing: Framing) -> Result<Inputs, DataError> {
     if !path.is_file() {
-        let found = if path.exists() { "a folder" } else { "nothing" };
+        let found = match path {
+            _ if path.is_dir() => "a folder",
+            _ if path.exists() => "something else",
+            _ => "nothing",
+        };
         return Err(DataError::unfit("missing data", Fault::new(path, "a file", found)));
     }
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    match &profile.shape {
+    match profile.shape {
         Shape::Columns(_) => {
             let examples = unlabelled_rows(path, profile)?;
             Ok(Inputs { examples, is_prepared: false })
         }
-        Shape::Image { height, width } if name.contains("-idx") || name.contains(".idx") => {
-            images_of_idx(path, &name, [*height, *width], profile)
+        Shape::Image { height, width, channels } if is_idx(path)? => {
+            images_of_idx(path, [height, width, channels], profile)
         }
-        Shape::Image { height, width } => {
-            picture_of(picture::read(path)?, path, [*height, *width], profile, framing)
-        }
+        Shape::Image { .. } => picture_of(&picture::content(path)?, path, profile, framing),
     }
 }
 
-/// The example in the bytes of a PNG or JPEG picture; see [`inputs`].
+/// Whether the file at `path` is an IDX file, plain or compressed: no picture begins as these do.
+fn is_idx(path: &Path) -> Result<bool, DataError> {
+    let mut start = Vec::with_capacity(4);
+    let file = File::open(path).map_err(DataError::read(path))?;
+    file.take(4).read_to_end(&mut start).map_err(DataError::read(path))?;
+    Ok(idx::begins_as_idx(&start) || start.starts_with(GZIP))
+}
+
+/// The example in the bytes of a picture; see [`inputs`].
 ///
 /// # Errors
 /// Where they cannot be decoded, show nothing, or the network takes no pictures.
 pub fn inputs_of_picture(bytes: &[u8], profile: &Profile, framing: Framing) -> Result<Inputs, DataError> {
     let place = Path::new("the picture");
-    if let Some(size) = profile.image_size() {
-        return picture_of(picture::grey(bytes, place)?, place, size, profile, framing);
+    if profile.image_size().is_some() {
+        return picture_of(bytes, place, profile, framing);
     }
     let fault = Fault::new(place, "the columns of a table, on which the network was trained", "a picture");
     Err(DataError::unfit("unreadable picture", fault))
 }
 
-/// The examples whose features follow each other in `values`: raw, as the source has them, pixels from 0 to 255 row by
-/// row or the columns of a table in their order.
+/// The examples whose features follow each other in `values`: raw, as the source has them, pixels from 0 to 255 plane by
+/// plane and row by row or the columns of a table in their order.
 ///
 /// # Errors
 /// Where they are not whole examples, or one is not finite.
@@ -110,42 +120,39 @@ fn unlabelled(storage: Storage, count: usize, is_prepared: bool) -> Inputs {
     Inputs { examples: Split::new(storage, vec![0; count]), is_prepared }
 }
 
-fn images_of_idx(
-    path: &Path,
-    name: &str,
-    [height, width]: [usize; 2],
-    profile: &Profile,
-) -> Result<Inputs, DataError> {
-    let bytes = path.metadata().map_err(DataError::read(path))?.len();
-    let is_gzip = Path::new(name).extension().is_some_and(|extension| extension == "gz");
-    let file = DataFile { name: name.to_owned(), path: path.to_owned(), is_gzip, bytes };
-    let mut images = idx::read(&file, 3)?;
-    idx_folder::check_size(&file, &images, (height, width))?;
-    profile.to_own_levels(&mut images.values);
-    let greatest = profile.greatest_pixel.unwrap_or(u8::MAX);
-    Ok(unlabelled(Storage::bytes(height * width, images.values, greatest), images.dimensions[0], false))
-}
-
-fn picture_of(
-    grey: GrayImage,
-    path: &Path,
-    [height, width]: [usize; 2],
-    profile: &Profile,
-    framing: Framing,
-) -> Result<Inputs, DataError> {
-    let has_size = grey.dimensions() == (width as u32, height as u32);
-    let (mut pixels, is_prepared) = match framing {
-        Framing::Resize => (picture::resized(grey, [height, width]).into_raw(), !has_size),
-        Framing::Handwriting if has_size && !handwriting::is_dark_on_light(&grey) => (grey.into_raw(), false),
-        Framing::Handwriting => {
-            let frame = Frame::of(profile, [height, width]);
-            let framed = framed(&grey, frame).ok_or_else(|| nothing_to_see(path))?;
-            (framed.into_raw(), true)
-        }
-    };
+fn images_of_idx(path: &Path, size: [usize; 3], profile: &Profile) -> Result<Inputs, DataError> {
+    let file = DataFile::of(path).ok_or_else(|| DataError::read(path)(ErrorKind::NotFound.into()))?;
+    let images = Images::new(&file, idx::read(&file, idx::Content::Images)?, profile.reading)?;
+    images.check_size(&file, size)?;
+    let Images { count, mut pixels, .. } = images;
     profile.to_own_levels(&mut pixels);
     let greatest = profile.greatest_pixel.unwrap_or(u8::MAX);
-    Ok(unlabelled(Storage::bytes(height * width, pixels, greatest), 1, is_prepared))
+    Ok(unlabelled(Storage::bytes(size.iter().product(), pixels, greatest), count, false))
+}
+
+fn picture_of(content: &[u8], path: &Path, profile: &Profile, framing: Framing) -> Result<Inputs, DataError> {
+    let Shape::Image { height, width, channels } = profile.shape else {
+        unreachable!("the network takes pictures")
+    };
+    let Opened { picture, .. } = picture::opened(content, path, profile.reading.picture_white)?;
+    let has_size = (picture.width(), picture.height()) == (width as u32, height as u32);
+    let (levels, is_prepared) = match framing {
+        Framing::Resize => (planes(picture, [height, width], channels > 1), !has_size),
+        Framing::Handwriting => {
+            let grey = picture.into_luma8();
+            if has_size && !handwriting::is_dark_on_light(&grey) {
+                (grey.into_raw(), false)
+            } else {
+                let frame = Frame::of(profile, [height, width]);
+                let framed = framed(&grey, frame).ok_or_else(|| nothing_to_see(path))?;
+                (framed.into_raw(), true)
+            }
+        }
+    };
+    let mut pixels = with_channels(levels, height * width, channels);
+    profile.to_own_levels(&mut pixels);
+    let greatest = profile.greatest_pixel.unwrap_or(u8::MAX);
+    Ok(unlabelled(Storage::bytes(profile.shape.features(), pixels, greatest), 1, is_prepared))
 }
 
 fn nothing_to_see(path: &Path) -> DataError {

@@ -8,6 +8,8 @@ use crate::Framing;
 pub struct Published {
     /// Name of the source in the experiment file, and of its folder.
     pub name: &'static str,
+    /// Name of the folder in which torchvision keeps it.
+    pub torchvision_name: &'static str,
     /// Who made it, where it is described, and its licence.
     pub origin: &'static str,
     /// Names of the ten classes.
@@ -44,6 +46,7 @@ const TEST_LABEL_BYTES: u64 = 8 + 10_000;
 /// Handwritten digits. Hashes of the compressed files: TensorFlow Datasets' `url_checksums/mnist.txt`.
 pub(crate) const MNIST: Published = Published {
     name: "mnist",
+    torchvision_name: "MNIST",
     origin: "Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits (1998), CC BY-SA 3.0",
     classes: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     framing: Framing::Handwriting,
@@ -87,6 +90,7 @@ pub(crate) const MNIST: Published = Published {
 /// `url_checksums/fashion_mnist.txt`; of the uncompressed ones: several independent readers of the data set.
 pub(crate) const FASHION_MNIST: Published = Published {
     name: "fashion-mnist",
+    torchvision_name: "FashionMNIST",
     origin: "H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST (Zalando Research, 2017), MIT licence",
     classes: [
         "T-shirt/top",
@@ -141,6 +145,7 @@ pub(crate) const FASHION_MNIST: Published = Published {
 /// compressed files alone; nobody seems to have published those of the uncompressed ones.
 pub(crate) const KMNIST: Published = Published {
     name: "kmnist",
+    torchvision_name: "KMNIST",
     origin: "ROIS-DS Center for Open Data in the Humanities: KMNIST dataset (T. Clanuwat et al. 2018), CC BY-SA 4.0",
     classes: ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
     framing: Framing::Handwriting,

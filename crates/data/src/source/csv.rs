@@ -11,7 +11,7 @@ use kiln_table::{
 use super::labels::{Classes, label_cells};
 use super::{Means, Reader, Source, not_pictures, path_of};
 use crate::storage::Storage;
-use crate::{DataError, FileRecord, NoProgress, Profile, Progress, Shape, Split};
+use crate::{DataError, FileRecord, NoProgress, Profile, Progress, Reading, Shape, Split};
 
 pub(super) struct Csv;
 
@@ -95,6 +95,7 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
         test: test_split,
         validation: validation_split,
         files,
+        reading: Reading::default(),
         notices,
         tables: Some(Tables { train, test, validation, aside, groups }),
     })

@@ -9,7 +9,7 @@ use kiln_files::sha256_hex;
 
 use super::{Means, Place, Reader, Source, labelled_pictures};
 use crate::{
-    DataError, FileRecord, Folders, Framing, Profile, Shape, Split, Ties, holdout, storage::Storage,
+    DataError, FileRecord, Folders, Framing, Profile, Reading, Shape, Split, Ties, holdout, storage::Storage,
 };
 
 /// 1,797 lines of 64 pixels and a label; see `assets/README.md` for where it is from.
@@ -39,8 +39,8 @@ impl Reader for Digits {
         Ok(read())
     }
 
-    fn labelled(&self, path: &Path, _: &Data, profile: &Profile) -> Result<Split, DataError> {
-        labelled_pictures(path, None, profile)
+    fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
+        labelled_pictures(path, None, data, profile)
     }
 
     fn framing(&self) -> Framing {
@@ -56,19 +56,20 @@ fn read() -> Source {
     let chosen = holdout::choose(&all, TEST_EXAMPLES, 0, holdout::Choice::Test, Ties::LowestClass);
     Source {
         name: "digits".to_owned(),
-        shape: Shape::Image { height: SIDE, width: SIDE },
+        shape: Shape::Image { height: SIDE, width: SIDE, channels: 1 },
         classes: (0..10).map(|digit| digit.to_string()).collect(),
         train: all.select(&chosen.others),
-        test: Some(all.select(&chosen.chosen)),
         validation: None,
-        notices: Vec::new(),
-        tables: None,
+        test: Some(all.select(&chosen.chosen)),
         files: vec![FileRecord {
             name: FILE_NAME.to_owned(),
             path: PathBuf::from(FILE_NAME),
             bytes: COMPRESSED.len() as u64,
             sha256: sha256_hex(text.as_bytes()),
         }],
+        reading: Reading::default(),
+        notices: Vec::new(),
+        tables: None,
     }
 }
 

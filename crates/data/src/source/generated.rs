@@ -10,7 +10,7 @@ use kiln_config::{
 use kiln_files::sha256_hex;
 
 use super::{Means, Reader, Source};
-use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, storage::Storage};
+use crate::{DataError, Fault, FileRecord, Profile, Reading, Shape, Split, storage::Storage};
 
 /// Turns of each spiral.
 const TURNS: f64 = 1.5;
@@ -60,9 +60,10 @@ fn read(data: &Data) -> Source {
         shape: Shape::Columns((0..columns).map(|column| format!("x{column}")).collect()),
         classes: ["0", "1"].map(str::to_owned).to_vec(),
         train: Split::new(Storage::floats(columns, values), labels),
-        test: None,
         validation: None,
+        test: None,
         files,
+        reading: Reading::default(),
         notices: Vec::new(),
         tables: None,
     }

@@ -10,13 +10,12 @@ use std::{
 
 use kiln_files::Hasher;
 
+use super::idx_element::Element;
 use crate::{
     DataError, Fault,
     data_file::{DataFile, read_error},
 };
 
-/// The element type that MNIST-style files have.
-const UNSIGNED_BYTE: u8 = 0x08;
 /// Examples are numbered by 32 bits, and 4 GiB of pixels are more than anyone keeps in IDX files.
 const GREATEST_SIZE: u64 = 1 << 32;
 const COPY_AGAIN: &str = "download or copy it again";
@@ -26,14 +25,39 @@ const COPY_AGAIN: &str = "download or copy it again";
 pub(crate) struct Idx {
     /// Sizes, outermost first.
     pub(crate) dimensions: Vec<usize>,
-    pub(crate) values: Vec<u8>,
-    /// SHA-256 of header and values.
+    pub(crate) element: Element,
+    /// The numbers, as they lie in the file.
+    pub(crate) bytes: Vec<u8>,
+    /// SHA-256 of header and numbers.
     pub(crate) sha256: String,
 }
 
-/// Reads `file`, which must have `rank` dimensions of unsigned bytes.
-pub(crate) fn read(file: &DataFile, rank: usize) -> Result<Idx, DataError> {
-    parse(file.open()?, file.most_bytes(), rank, &file.path)
+/// What the numbers of a file are, which bounds how many dimensions it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Content {
+    /// Count and pixels; count, height, width; or these with colours last or before the height.
+    Images,
+    /// Count; or count and columns, of which the first is the class.
+    Labels,
+}
+
+impl Content {
+    fn allows(self, rank: usize) -> bool {
+        match self {
+            Self::Images => (2..=4).contains(&rank),
+            Self::Labels => (1..=2).contains(&rank),
+        }
+    }
+}
+
+/// True if `start`, the first bytes of a file, are those of an IDX file.
+pub(crate) fn begins_as_idx(start: &[u8]) -> bool {
+    matches!(start, [0, 0, code, 1..=4, ..] if Element::of_code(*code).is_some())
+}
+
+/// Reads `file`, which must have numbers of this content.
+pub(crate) fn read(file: &DataFile, content: Content) -> Result<Idx, DataError> {
+    parse(file.open()?, file.most_bytes(), content, &file.path)
 }
 
 /// Reads IDX from `reader`, which gives at most `most_bytes`. Memory follows the bytes that arrive: a header
@@ -41,25 +65,25 @@ pub(crate) fn read(file: &DataFile, rank: usize) -> Result<Idx, DataError> {
 pub(crate) fn parse(
     mut reader: impl Read,
     most_bytes: u64,
-    rank: usize,
+    content: Content,
     path: &Path,
 ) -> Result<Idx, DataError> {
     let mut hasher = Hasher::default();
     let magic = read_header(&mut reader, 4, path)?;
-    check_magic(&magic, rank, path)?;
+    let (element, rank) = check_magic(&magic, content, path)?;
     let sizes = read_header(&mut reader, 4 * rank, path)?;
     hasher.update(&magic);
     hasher.update(&sizes);
     let dimensions: Vec<usize> =
         sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size) as usize).collect();
-    let expected = count_values(&dimensions, path)?;
+    let expected = count_bytes(&dimensions, element, path)?;
     let most_values = most_bytes.saturating_sub((magic.len() + sizes.len()) as u64);
     if expected > most_values {
         return Err(truncated(path, expected, format!("at most {most_values}")));
     }
-    let values = read_values(reader, expected, path)?;
-    hasher.update(&values);
-    Ok(Idx { dimensions, values, sha256: hasher.finish() })
+    let bytes = read_values(reader, expected, path)?;
+    hasher.update(&bytes);
+    Ok(Idx { dimensions, element, bytes, sha256: hasher.finish() })
 }
 
 fn read_header(reader: &mut impl Read, length: usize, path: &Path) -> Result<Vec<u8>, DataError> {
@@ -72,54 +96,41 @@ fn read_header(reader: &mut impl Read, length: usize, path: &Path) -> Result<Vec
     Ok(bytes)
 }
 
-fn check_magic(magic: &[u8], rank: usize, path: &Path) -> Result<(), DataError> {
-    let fault = |expected: String, found: String| Fault::new(path, expected, found).place("header");
+/// The type of the numbers and how many dimensions they have.
+fn check_magic(magic: &[u8], content: Content, path: &Path) -> Result<(Element, usize), DataError> {
+    let fault = |expected: &str, found: String| Fault::new(path, expected, found).place("header");
     if magic[0] != 0 || magic[1] != 0 || !matches!(magic[2], 0x08..=0x0E) {
-        let found = format!("{magic:02x?}");
         let remedy = "is this the file that its name says?";
-        return Err(DataError::unfit(
-            "not an IDX file",
-            fault("the bytes 00 00 08 at the start".to_owned(), found).remedy(remedy),
-        ));
+        let fault = fault("the bytes 00 00 08 at the start", format!("{magic:02x?}"));
+        return Err(DataError::unfit("not an IDX file", fault.remedy(remedy)));
     }
-    if magic[2] != UNSIGNED_BYTE {
-        let found = type_name(magic[2]).to_owned();
-        return Err(DataError::unfit(
-            "unsupported IDX element type",
-            fault("unsigned bytes (08)".to_owned(), found).remedy("convert the values to 0..255"),
-        ));
+    let element = Element::of_code(magic[2]).ok_or_else(|| {
+        let found = "an element type that IDX does not have (0a)".to_owned();
+        let fault = fault("unsigned bytes (08)", found).remedy("convert the values to 0..255");
+        DataError::unfit("unsupported IDX element type", fault)
+    })?;
+    let rank = usize::from(magic[3]);
+    if !content.allows(rank) {
+        let expected = match content {
+            Content::Images => "3 (images, height, width)",
+            Content::Labels => "1 (labels)",
+        };
+        let fault = fault(expected, rank.to_string()).remedy("are the images and the labels swapped?");
+        return Err(DataError::unfit("wrong number of IDX dimensions", fault));
     }
-    if usize::from(magic[3]) != rank {
-        let expected = format!("{rank} ({})", if rank == 3 { "images, height, width" } else { "labels" });
-        let remedy = "are the images and the labels swapped?";
-        return Err(DataError::unfit(
-            "wrong number of IDX dimensions",
-            fault(expected, magic[3].to_string()).remedy(remedy),
-        ));
-    }
-    Ok(())
+    Ok((element, rank))
 }
 
-fn type_name(code: u8) -> &'static str {
-    match code {
-        0x09 => "signed bytes (09)",
-        0x0B => "16-bit integers (0b)",
-        0x0C => "32-bit integers (0c)",
-        0x0D => "32-bit floats (0d)",
-        0x0E => "64-bit floats (0e)",
-        _ => "an element type that IDX does not have (0a)",
-    }
-}
-
-fn count_values(dimensions: &[usize], path: &Path) -> Result<u64, DataError> {
+fn count_bytes(dimensions: &[usize], element: Element, path: &Path) -> Result<u64, DataError> {
     let shape = format!("{dimensions:?}");
     if dimensions.contains(&0) {
         let fault = Fault::new(path, "at least one value", format!("dimensions {shape}")).place("header");
         return Err(DataError::unfit("empty IDX file", fault.remedy(COPY_AGAIN)));
     }
-    let product = dimensions.iter().try_fold(1_u64, |product, &size| product.checked_mul(size as u64));
+    let bytes = element.size() as u64;
+    let product = dimensions.iter().try_fold(bytes, |product, &size| product.checked_mul(size as u64));
     product.filter(|&count| count <= GREATEST_SIZE).ok_or_else(|| {
-        let expected = format!("at most {GREATEST_SIZE} values");
+        let expected = format!("at most {GREATEST_SIZE} bytes");
         let fault = Fault::new(path, expected, format!("dimensions {shape}")).place("header");
         DataError::unfit("impossible IDX size", fault.remedy(COPY_AGAIN))
     })
@@ -173,23 +184,23 @@ mod tests {
         bytes
     }
 
-    fn parse_plain(bytes: &[u8], rank: usize) -> Result<Idx, DataError> {
-        parse(bytes, bytes.len() as u64, rank, Path::new("file"))
+    fn parse_plain(bytes: &[u8], content: Content) -> Result<Idx, DataError> {
+        parse(bytes, bytes.len() as u64, content, Path::new("file"))
     }
 
     #[test]
     fn a_whole_file_is_read_and_hashed() {
         let bytes = file(8, &[2, 2, 3], 12);
-        let idx = parse_plain(&bytes, 3).unwrap();
+        let idx = parse_plain(&bytes, Content::Images).unwrap();
         assert_eq!(idx.dimensions, [2, 2, 3]);
-        assert_eq!(idx.values, (0..12).collect::<Vec<u8>>());
         assert_eq!(idx.sha256, kiln_files::sha256_hex(&bytes));
+        assert_eq!((idx.element, idx.bytes), (Element::U8, (0..12).collect::<Vec<u8>>()));
     }
 
     #[test]
     fn a_header_that_promises_more_than_there_is_costs_no_memory() {
         // 4 GiB promised by 16 bytes: refused before anything of that size is asked for.
-        let error = parse_plain(&header(8, &[65_536, 256, 256]), 3).unwrap_err();
+        let error = parse_plain(&header(8, &[65_536, 256, 256]), Content::Images).unwrap_err();
         assert!(error.to_string().starts_with("truncated IDX file"), "{error}");
     }
 
@@ -200,7 +211,8 @@ mod tests {
         encoder.write_all(&vec![0; 50_000_000]).unwrap();
         let bomb = encoder.finish().unwrap();
         let reader = flate2::read::MultiGzDecoder::new(&bomb[..]);
-        let error = parse(reader, bomb.len() as u64 * 1032, 3, Path::new("bomb.gz")).unwrap_err();
+        let error =
+            parse(reader, bomb.len() as u64 * 1032, Content::Images, Path::new("bomb.gz")).unwrap_err();
         assert!(error.to_string().starts_with("over-long IDX file"), "{error}");
     }
 
@@ -208,9 +220,9 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
-            rank in 1_usize..4,
+            is_labels: bool,
         ) {
-            let _ = parse_plain(&bytes, rank);
+            let _ = parse_plain(&bytes, if is_labels { Content::Labels } else { Content::Images });
         }
 
         #[test]
@@ -222,9 +234,10 @@ mod tests {
             let mut bytes = file(8, &[2, 2, 3], 12);
             bytes[position] = value;
             bytes.truncate(cut);
-            if let Ok(idx) = parse_plain(&bytes, 3) {
-                prop_assert_eq!(idx.values.len(), idx.dimensions.iter().product::<usize>());
-                prop_assert_eq!(idx.values.len() + 16, bytes.len());
+            if let Ok(idx) = parse_plain(&bytes, Content::Images) {
+                let count = idx.dimensions.iter().product::<usize>();
+                prop_assert_eq!(idx.bytes.len(), count * idx.element.size());
+                prop_assert_eq!(idx.bytes.len() + 4 + 4 * idx.dimensions.len(), bytes.len());
             }
         }
     }

@@ -1,61 +1,118 @@
-//! A folder with four IDX files, named as MNIST's are.
+//! IDX files in a folder, as MNIST and its like have them.
 
 use std::path::Path;
 
-use kiln_config::Data;
+use kiln_config::{Data, Transpose};
 
-use super::{Means, Reader, Source, check_folder, idx, idx::Idx, labelled_pictures, path_of};
-use crate::{DataError, Fault, FileRecord, Profile, Shape, Split, data_file::DataFile, storage::Storage};
+use super::idx::{Content, Idx, read as read_idx};
+use super::idx_files::{IdxFiles, find_test};
+use super::idx_images::Images;
+use super::{Means, Reader, Source, labelled_pictures, path_of};
+use crate::shown::named;
+use crate::{
+    DataError, Fault, FileRecord, Profile, Reading, Shape, Split, data_file::DataFile, storage::Storage,
+};
 
-/// Training images, training labels, test images, test labels.
+/// MNIST's names: training images, training labels, test images, test labels.
 pub(super) const FILE_NAMES: [&str; 4] = [
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ];
-/// Dimensions of each: count, height, width; or count alone.
-const RANKS: [usize; 4] = [3, 1, 3, 1];
+/// More classes than these are something else than classes.
+const MOST_CLASSES: usize = 1000;
 
-/// The four files, read, in the order of [`FILE_NAMES`].
-pub(super) type FourFiles = [(DataFile, Idx); 4];
+/// Images and their labels, read.
+pub(super) type Pair = [(DataFile, Idx); 2];
 
 pub(super) struct IdxFolder;
 
 impl Reader for IdxFolder {
     fn read(&self, data: &Data, _: &Means<'_>) -> Result<Source, DataError> {
-        read(path_of(data)?)
+        read(data, path_of(data)?)
     }
 
-    fn labelled(&self, path: &Path, _: &Data, profile: &Profile) -> Result<Split, DataError> {
-        labelled_pictures(path, None, profile)
+    fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
+        labelled_pictures(path, None, data, profile)
     }
 }
 
-/// Reads the user's own IDX files; classes are numbered, and as many as the training labels say.
-fn read(folder: &Path) -> Result<Source, DataError> {
-    check_folder(folder, "a folder with the four IDX files")?;
-    let files = find(folder)?;
-    let four = read_four(files)?;
-    let greatest = four[1].1.values.iter().max().map_or(0, |&label| usize::from(label));
-    if greatest == 0 {
-        let fault = Fault::new(&four[1].0.path, "at least two classes", "the label 0 alone");
+/// Reads the user's own IDX files. The labels that occur in training are the classes, named by their numbers.
+fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
+    let files = IdxFiles::find(path)?;
+    let is_transposed = is_transposed(data, &files.train[0]);
+    let (train, test) = read_pairs(files)?;
+    let [(images_file, images), (labels_file, labels)] = &train;
+    let idx_white = images.white(&images_file.path)?;
+    let (numbers, class_notice) = classes(labels_file, labels)?;
+    let mut notices = Vec::new();
+    notices.extend(images.pixel_notice(idx_white));
+    if let Some(columns) = labels.dimensions.get(1).filter(|&&columns| columns > 1) {
+        notices.push(format!("of the {columns} numbers of each label the first is the class"));
+    }
+    notices.extend(class_notice);
+    if is_transposed {
+        notices.push(
+            "rows and columns of the images are exchanged: EMNIST's lie on their side (data.transpose)"
+                .to_owned(),
+        );
+    }
+    if test.is_none() {
+        notices.push(
+            "there are no test files: test data is held out of the training images (data.test)".to_owned(),
+        );
+    }
+    let reading = Reading { idx_white, is_transposed, ..Reading::default() };
+    let names = numbers.iter().map(ToString::to_string).collect();
+    Ok(Source { notices, ..assemble("idx", names, &numbers, (train, test), reading)? })
+}
+
+/// Whether the experiment exchanges rows and columns of the images in `file`.
+fn is_transposed(data: &Data, file: &DataFile) -> bool {
+    match data.transpose {
+        Transpose::Switch(is_on) => is_on,
+        Transpose::Auto(_) => file.name.to_lowercase().split(['-', '_', '.']).any(|word| word == "emnist"),
+    }
+}
+
+/// The labels that occur in training, sorted, and what to tell of them where they are not 0, 1, 2 and so on.
+fn classes(file: &DataFile, labels: &Idx) -> Result<(Vec<i64>, Option<String>), DataError> {
+    let mut numbers = labels.labels(&file.path)?;
+    numbers.sort_unstable();
+    numbers.dedup();
+    let fault = |expected: &str, found: String| Fault::new(&file.path, expected, found);
+    if let [number] = numbers[..] {
+        let fault = fault("at least two classes", format!("the label {number} alone"));
         return Err(DataError::unfit(
             "only one class",
             fault.remedy("a classifier needs classes to tell apart"),
         ));
     }
-    let classes = (0..=greatest).map(|class| class.to_string()).collect();
-    assemble("idx", classes, four)
+    if numbers.len() > MOST_CLASSES {
+        let fault =
+            fault(&format!("at most {MOST_CLASSES} classes"), format!("{} different labels", numbers.len()));
+        return Err(DataError::unfit("too many classes", fault.remedy("are these the labels?")));
+    }
+    let is_plain = (0..).zip(&numbers).all(|(at, &number)| at == number);
+    let notice = (!is_plain).then(|| {
+        let count = numbers.len();
+        format!("the labels are {}: these are the {count} classes", range(&numbers))
+    });
+    Ok((numbers, notice))
 }
 
-/// The four files in `folder`; those that are missing are named together.
-fn find(folder: &Path) -> Result<[DataFile; 4], DataError> {
-    let found = FILE_NAMES.map(|name| DataFile::find(folder, name));
-    let missing: Vec<&str> =
-        FILE_NAMES.into_iter().zip(&found).filter(|(_, file)| file.is_none()).map(|(name, _)| name).collect();
-    let complete: Option<Vec<DataFile>> = found.into_iter().collect();
-    complete.and_then(|files| files.try_into().ok()).ok_or_else(|| missing_files(folder, &missing))
+/// Numbers as text: "1 to 26", or each.
+fn range(numbers: &[i64]) -> String {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
+    match numbers[..] {
+        [first, .., last] if (first..=last).eq(numbers.iter().copied()) => format!("{first} to {last}"),
+        _ => {
+            let all: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+            named(all.iter().map(String::as_str), all.len(), 20)
+        }
+    }
 }
 
 pub(super) fn missing_files(folder: &Path, missing: &[&str]) -> DataError {
@@ -67,34 +124,45 @@ pub(super) fn missing_files(folder: &Path, missing: &[&str]) -> DataError {
     )
 }
 
-/// Reads the four files at once, a thread each: decompressing and hashing take most of the time.
-pub(super) fn read_four(files: [DataFile; 4]) -> Result<FourFiles, DataError> {
-    let [first, second, third, fourth] = std::thread::scope(|scope| {
-        let threads = [0, 1, 2, 3].map(|index| {
-            let file = &files[index];
-            scope.spawn(move || idx::read(file, RANKS[index]))
-        });
-        threads.map(|thread| thread.join().expect("reading an IDX file does not panic"))
+/// Reads all files at once, a thread each: decompressing and hashing take most of the time.
+pub(super) fn read_pairs(files: IdxFiles) -> Result<(Pair, Option<Pair>), DataError> {
+    let contents = [Content::Images, Content::Labels];
+    let all: Vec<DataFile> = files.train.into_iter().chain(files.test.into_iter().flatten()).collect();
+    let read: Vec<Result<Idx, DataError>> = std::thread::scope(|scope| {
+        let start = |(file, content)| scope.spawn(move || read_idx(file, content));
+        let threads: Vec<_> = all.iter().zip(contents.into_iter().cycle()).map(start).collect();
+        threads.into_iter().map(|thread| thread.join().expect("reading an IDX file does not panic")).collect()
     });
-    let contents = [first?, second?, third?, fourth?];
-    let mut pairs = files.into_iter().zip(contents);
-    Ok(std::array::from_fn(|_| pairs.next().expect("there are four of each")))
+    let mut files = all.into_iter().zip(read).map(|(file, idx)| Ok((file, idx?)));
+    let mut pair = || -> Option<Result<Pair, DataError>> {
+        let (images, labels) = (files.next()?, files.next()?);
+        Some(images.and_then(|images| Ok([images, labels?])))
+    };
+    let train = pair().expect("there are training files")?;
+    Ok((train, pair().transpose()?))
 }
 
-/// Makes a source of four files whose labels must lie below the number of classes.
-pub(super) fn assemble(name: &str, classes: Vec<String>, four: FourFiles) -> Result<Source, DataError> {
-    let files = four.each_ref().map(|(file, idx)| record(file, idx)).to_vec();
-    let [train_images, train_labels, test_images, test_labels] = four;
-    let (height, width) = (train_images.1.dimensions[1], train_images.1.dimensions[2]);
-    check_size(&test_images.0, &test_images.1, (height, width))?;
+/// Makes a source of files whose labels must be among `numbers`, which the names of `classes` stand for.
+pub(super) fn assemble(
+    name: &str,
+    classes: Vec<String>,
+    numbers: &[i64],
+    (train, test): (Pair, Option<Pair>),
+    reading: Reading,
+) -> Result<Source, DataError> {
+    let files = train.iter().chain(test.iter().flatten()).map(|(file, idx)| record(file, idx)).collect();
+    let (size, train) = split(train, numbers, None, reading)?;
+    let test = test.map(|test| split(test, numbers, Some(size), reading)).transpose()?.map(|(_, test)| test);
+    let [height, width, channels] = size;
     Ok(Source {
         name: name.to_owned(),
-        shape: Shape::Image { height, width },
-        train: pair(train_images, train_labels, classes.len())?,
-        test: Some(pair(test_images, test_labels, classes.len())?),
-        validation: None,
+        shape: Shape::Image { height, width, channels },
         classes,
+        train,
+        validation: None,
+        test,
         files,
+        reading,
         notices: Vec::new(),
         tables: None,
     })
@@ -109,76 +177,61 @@ fn record(file: &DataFile, idx: &Idx) -> FileRecord {
     }
 }
 
-/// The test images and labels in `folder`, if both are there.
-pub(crate) fn find_test(folder: &Path) -> Option<[DataFile; 2]> {
-    let [_, _, images, labels] = FILE_NAMES;
-    Some([DataFile::find(folder, images)?, DataFile::find(folder, labels)?])
-}
-
-/// Images and labels as a split of the classes of `profile`, by the names that `names` gives to the numbers in
-/// the file; without names, the numbers are the names.
-pub(crate) fn labelled(
-    files: [DataFile; 2],
-    size: (usize, usize),
+/// The test images and labels at `path` as a split of the classes of `profile`, by the names that `names` gives to
+/// the numbers in the file; without names, the numbers are the names. None where they are not there.
+pub(super) fn labelled(
+    path: &Path,
     names: Option<&[&str]>,
+    data: &Data,
     profile: &Profile,
-) -> Result<Split, DataError> {
-    let [images, labels] = files;
-    let [image_values, label_values] = [idx::read(&images, 3)?, idx::read(&labels, 1)?];
-    check_size(&images, &image_values, size)?;
-    let path = labels.path.clone();
-    let split = pair((images, image_values), (labels, label_values), 256)?;
-    let mut numbers = Vec::with_capacity(split.len());
-    for (position, &label) in split.labels().iter().enumerate() {
-        let name = match names {
-            Some(names) => names.get(label as usize).copied().unwrap_or_default().to_owned(),
-            None => label.to_string(),
-        };
-        let class = profile.classes.iter().position(|class| *class == name).ok_or_else(|| {
-            let expected = format!("a class of the training data: {}", profile.classes.join(", "));
-            let fault = Fault::new(&path, expected, format!("{label}"));
-            DataError::unfit("class without training data", fault.place(format!("label {position}")))
-        })?;
-        numbers.push(class as u32);
-    }
-    Ok(split.with_labels(numbers).at_levels_of(profile))
-}
-
-pub(crate) fn check_size(file: &DataFile, images: &Idx, size: (usize, usize)) -> Result<(), DataError> {
-    let (height, width) = (images.dimensions[1], images.dimensions[2]);
-    if (height, width) == size {
-        return Ok(());
-    }
-    let expected = format!("{}x{} pixels, as in the training images", size.0, size.1);
-    let fault = Fault::new(&file.path, expected, format!("{height}x{width}"));
-    Err(DataError::unfit("image sizes differ", fault.remedy("take both from the same data set")))
-}
-
-/// Images and their labels as a split.
-fn pair(images: (DataFile, Idx), labels: (DataFile, Idx), class_count: usize) -> Result<Split, DataError> {
-    let (labels_file, labels) = labels;
-    let [count, height, width] = images.1.dimensions[..] else {
-        unreachable!("images were read with rank 3")
+) -> Option<Result<Split, DataError>> {
+    let files = find_test(path)?;
+    let Shape::Image { height, width, channels } = profile.shape else { return None };
+    let number = |class: &String| match names {
+        Some(names) => (0..).zip(names).find(|(_, name)| *name == class).map(|(number, _)| number),
+        None => class.parse().ok(),
     };
-    if labels.values.len() != count {
-        let expected = format!("{count} labels, one per image of {}", images.0.name);
-        let fault = Fault::new(labels_file.path, expected, labels.values.len().to_string());
-        return Err(DataError::unfit(
-            "images and labels do not match",
-            fault.remedy("take both files from the same data set"),
-        ));
+    let numbers: Option<Vec<i64>> = profile.classes.iter().map(number).collect();
+    let reading = Reading { is_transposed: is_transposed(data, &files[0]), ..profile.reading };
+    let read = || {
+        let numbers = numbers.ok_or_else(|| {
+            let classes = named(profile.classes.iter().map(String::as_str), profile.classes.len(), 20);
+            let fault = Fault::new(path, format!("the classes of the training data: {classes}"), "numbers");
+            DataError::unfit("class without training data", fault)
+        })?;
+        let (pair, _) = read_pairs(IdxFiles { train: files, test: None })?;
+        let (_, split) = split(pair, &numbers, Some([height, width, channels]), reading)?;
+        Ok(split.at_levels_of(profile))
+    };
+    Some(read())
+}
+
+/// Images and their labels as a split, whose classes are the places of the labels among `numbers`. The images must have
+/// `size` (height, width, channels), if one is given; it is given back.
+fn split(
+    [(images_file, images), (labels_file, labels)]: Pair,
+    numbers: &[i64],
+    size: Option<[usize; 3]>,
+    reading: Reading,
+) -> Result<([usize; 3], Split), DataError> {
+    let images = Images::new(&images_file, images, reading)?;
+    images.check_size(&images_file, size.unwrap_or(images.size()))?;
+    let labels = labels.labels(&labels_file.path)?;
+    if labels.len() != images.count {
+        let expected = format!("{} labels, one per image of {}", images.count, images_file.name);
+        let fault = Fault::new(labels_file.path, expected, labels.len().to_string());
+        let remedy = "take both files from the same data set";
+        return Err(DataError::unfit("images and labels do not match", fault.remedy(remedy)));
     }
-    if let Some(index) = labels.values.iter().position(|&label| usize::from(label) >= class_count) {
-        let fault = Fault::new(
-            labels_file.path,
-            format!("0 to {}", class_count - 1),
-            labels.values[index].to_string(),
-        );
-        return Err(DataError::unfit(
-            "label out of range",
-            fault.place(format!("label {index}")).remedy("every class needs training examples"),
-        ));
-    }
-    let labels = labels.values.into_iter().map(u32::from).collect();
-    Ok(Split::new(Storage::bytes(height * width, images.1.values, u8::MAX), labels))
+    let class = |(at, label): (usize, &i64)| {
+        let class = numbers.iter().position(|number| number == label);
+        class.map(|class| class as u32).ok_or_else(|| {
+            let fault = Fault::new(&labels_file.path, range(numbers), label.to_string());
+            let fault = fault.place(format!("label {at}")).remedy("every class needs training examples");
+            DataError::unfit("label out of range", fault)
+        })
+    };
+    let classes = labels.iter().enumerate().map(class).collect::<Result<_, _>>()?;
+    let size = images.size();
+    Ok((size, Split::new(Storage::bytes(size.iter().product(), images.pixels, u8::MAX), classes)))
 }

@@ -8,8 +8,13 @@ pub(crate) mod csv;
 mod digits;
 mod generated;
 pub(crate) mod idx;
-pub(crate) mod idx_folder;
-pub(crate) mod image_folder;
+mod idx_element;
+mod idx_files;
+mod idx_folder;
+pub(crate) mod idx_images;
+mod idx_name;
+mod idx_numbers;
+mod image_folder;
 mod labels;
 pub(crate) mod picture;
 mod published;
@@ -23,7 +28,9 @@ pub use catalog::{Published, PublishedFile};
 pub(crate) use csv::{Tables, plain_numbers, prepared, unlabelled_rows};
 pub(crate) use published::note_path;
 
-use crate::{DataError, Downloads, Fault, FileRecord, Folders, Framing, Profile, Progress, Shape, Split};
+use crate::{
+    DataError, Downloads, Fault, FileRecord, Folders, Framing, Profile, Progress, Reading, Shape, Split,
+};
 
 /// How a kind of source is read.
 pub(crate) trait Reader {
@@ -87,11 +94,13 @@ pub(crate) struct Source {
     pub(crate) shape: Shape,
     pub(crate) classes: Vec<String>,
     pub(crate) train: Split,
-    /// Test data, where the source has its own.
-    pub(crate) test: Option<Split>,
     /// Validation data, where the source has its own.
     pub(crate) validation: Option<Split>,
+    /// Test data, where the source has its own.
+    pub(crate) test: Option<Split>,
     pub(crate) files: Vec<FileRecord>,
+    /// How files of images are read.
+    pub(crate) reading: Reading,
     /// What whoever uses the data should know, a sentence each.
     pub(crate) notices: Vec<String>,
     /// The tables whose rows the splits have, where their columns are yet to become features.
@@ -109,11 +118,15 @@ fn path_of(data: &Data) -> Result<&Path, DataError> {
 }
 
 /// Labelled pictures at `path`: IDX test files, whose numbers mean `names` or themselves, or a folder per class.
-fn labelled_pictures(path: &Path, names: Option<&[&str]>, profile: &Profile) -> Result<Split, DataError> {
-    let Shape::Image { height, width } = profile.shape else { return Err(not_pictures(path)) };
-    match idx_folder::find_test(path) {
-        Some(files) => idx_folder::labelled(files, (height, width), names, profile),
-        None => image_folder::labelled(path, (height, width), profile),
+fn labelled_pictures(
+    path: &Path,
+    names: Option<&[&str]>,
+    data: &Data,
+    profile: &Profile,
+) -> Result<Split, DataError> {
+    match idx_folder::labelled(path, names, data, profile) {
+        Some(split) => split,
+        None => image_folder::labelled(path, data, profile),
     }
 }
 
@@ -130,19 +143,4 @@ fn check_folder(folder: &Path, expected: &str) -> Result<(), DataError> {
     let fault = Fault::new(folder, expected, found)
         .remedy("check data.path, data.test_path or the path that was given");
     Err(DataError::unfit("missing data", fault))
-}
-
-/// The entries of `folder`, sorted by name, without the hidden ones.
-fn visible_entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(DataError::read(folder))? {
-        let entry = entry.map_err(DataError::read(folder))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // Windows hides these two by attribute, not by name.
-        if !name.starts_with('.') && name != "Thumbs.db" && name != "desktop.ini" {
-            entries.push((name, entry.path()));
-        }
-    }
-    entries.sort();
-    Ok(entries)
 }

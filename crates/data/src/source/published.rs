@@ -8,10 +8,11 @@ use kiln_files::sha256_hex;
 use super::{
     Means, Place, Published, PublishedFile, Reader, Source, check_folder,
     idx::Idx,
+    idx_files::{IdxFiles, find_four},
     idx_folder::{self, FILE_NAMES},
     labelled_pictures,
 };
-use crate::{DataError, Fault, Folders, Framing, Profile, Split, data_file::DataFile};
+use crate::{DataError, Fault, Folders, Framing, Profile, Reading, Split, data_file::DataFile};
 
 impl Reader for Published {
     fn origin(&self) -> Option<&'static str> {
@@ -33,17 +34,23 @@ impl Reader for Published {
             Some(path) => return Err(incomplete(path, &folder)),
             None => means.downloads.fetch(self, &folder, means.progress)?,
         }
-        let files = present_files(&folder).into_iter().collect::<Option<Vec<_>>>();
-        let files = files.and_then(|files| files.try_into().ok());
-        let four = idx_folder::read_four(files.ok_or_else(|| incomplete(&folder, &folder))?)?;
-        for (published, (file, idx)) in self.files.iter().zip(&four) {
+        let files = complete_files(&folder).ok_or_else(|| incomplete(&folder, &folder))?;
+        let [first, second, third, fourth] = files;
+        let files = IdxFiles { train: [first, second], test: Some([third, fourth]) };
+        let (mut train, mut test) = idx_folder::read_pairs(files)?;
+        let read = train.iter_mut().chain(test.iter_mut().flatten());
+        for (published, (file, idx)) in self.files.iter().zip(read) {
             check(self, published, file, idx)?;
+            // The data set is the same under whatever names its files are found.
+            published.name.clone_into(&mut file.name);
         }
-        idx_folder::assemble(self.name, self.classes.map(str::to_owned).to_vec(), four)
+        let classes = self.classes.map(str::to_owned).to_vec();
+        let numbers: Vec<i64> = (0..).take(classes.len()).collect();
+        idx_folder::assemble(self.name, classes, &numbers, (train, test), Reading::default())
     }
 
-    fn labelled(&self, path: &Path, _: &Data, profile: &Profile) -> Result<Split, DataError> {
-        labelled_pictures(path, Some(&self.classes), profile)
+    fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
+        labelled_pictures(path, Some(&self.classes), data, profile)
     }
 
     fn framing(&self) -> Framing {
@@ -52,16 +59,27 @@ impl Reader for Published {
 }
 
 /// Looks for all files of `set` in `path`, or else in the data folder, or else in the cache; in each, a folder of the
-/// set's name goes first. Gives the folder that they are in, or belong in, and whether they are.
+/// set's name goes first, and torchvision's `MNIST/raw` last. Gives the folder that they are in, or belong in, and
+/// whether they are.
 fn locate(set: &Published, path: Option<&Path>, folders: &Folders) -> (PathBuf, bool) {
     let root = path.or(folders.data_dir.as_deref());
-    let (named, direct) = match root {
-        Some(root) => (root.join(set.name), Some(root.to_path_buf())),
-        None => (folders.cache.join(set.name), None),
+    let (named, others) = match root {
+        Some(root) => {
+            let mut others = vec![root.to_path_buf(), root.join(set.torchvision_name).join("raw")];
+            others.extend(path.map(|path| path.join("raw")));
+            (root.join(set.name), others)
+        }
+        None => (folders.cache.join(set.name), Vec::new()),
     };
-    let is_complete = |folder: &&PathBuf| present_files(folder).iter().all(Option::is_some);
-    let found = std::iter::once(&named).chain(&direct).find(is_complete).cloned();
+    let found =
+        std::iter::once(&named).chain(&others).find(|folder| complete_files(folder).is_some()).cloned();
     found.map_or((named, false), |folder| (folder, true))
+}
+
+/// The four files of `folder`, if all are there: under MNIST's own names, or else under others that are usual.
+fn complete_files(folder: &Path) -> Option<[DataFile; 4]> {
+    let own: Option<Vec<DataFile>> = present_files(folder).into_iter().collect();
+    own.and_then(|files| files.try_into().ok()).or_else(|| find_four(folder))
 }
 
 /// The four files of `folder`, as far as they are there.
@@ -184,7 +202,7 @@ mod tests {
         std::fs::write(note_path(&path), sha256_hex(&bytes)).unwrap();
         let checked = || {
             let file = DataFile::find(root.path(), FILE_NAMES[1]).unwrap();
-            check(&KMNIST, &KMNIST.files[1], &file, &idx::read(&file, 1).unwrap())
+            check(&KMNIST, &KMNIST.files[1], &file, &idx::read(&file, idx::Content::Labels).unwrap())
         };
         checked().unwrap();
         std::fs::write(&path, [0, 0, 8, 1, 0, 0, 0, 2, 1, 1]).unwrap();

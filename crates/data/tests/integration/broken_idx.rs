@@ -30,21 +30,69 @@ const IDX: &[FileCase] = &[
         &["unsupported IDX element type"],
     ),
     (
-        "floats",
-        |f| put(f, TRAIN_IMAGES, idx(0x0D, &[6, 2, 3], 0..144)),
-        &["32-bit floats", "convert the values"],
+        "floats that are no pixels",
+        |f| put(f, TRAIN_IMAGES, idx(0x0D, &[6, 2, 3], (0..144).map(|byte| byte | 0x40))),
+        &["not a pixel", "32-bit floats", "0 to 255, or 0 to 1", "value 1"],
     ),
-    ("doubles", |f| put(f, TRAIN_IMAGES, idx(0x0E, &[6, 2, 3], 0..36)), &["64-bit floats"]),
-    ("signed bytes", |f| put(f, TRAIN_LABELS, idx(0x09, &[6], 0..6)), &["signed bytes", TRAIN_LABELS]),
-    ("short integers", |f| put(f, TRAIN_LABELS, idx(0x0B, &[6], 0..12)), &["16-bit integers"]),
-    ("integers", |f| put(f, TRAIN_LABELS, idx(0x0C, &[6], 0..24)), &["32-bit integers"]),
+    (
+        "half of the doubles",
+        |f| put(f, TRAIN_IMAGES, idx(0x0E, &[6, 2, 3], 0..36)),
+        &["288 bytes", "at most 36"],
+    ),
+    (
+        "integers beyond a byte",
+        |f| put(f, TRAIN_IMAGES, idx(0x0B, &[6, 2, 3], 0..72)),
+        &["not a pixel", "16-bit integers", "value 1"],
+    ),
+    (
+        "test pixels beyond those of training",
+        |f| put(f, TRAIN_IMAGES, idx(8, &[6, 2, 3], (0..36).map(|at| at % 2))),
+        &["not a pixel", TEST_IMAGES, "0 to 1, as in the training images"],
+    ),
+    (
+        "labels that are no whole numbers",
+        |f| put(f, TRAIN_LABELS, idx(0x0D, &[6], [0x3F, 0xC0, 0, 0].repeat(6))),
+        &["not a label", TRAIN_LABELS, "1.5"],
+    ),
+    (
+        "too many classes",
+        |f| {
+            let labels: Vec<u8> = (0..1001_u16).flat_map(u16::to_be_bytes).collect();
+            put(f, TRAIN_LABELS, idx(0x0B, &[1001], labels));
+            put(f, TRAIN_IMAGES, idx(8, &[1001, 2, 3], (0..6006).map(|at| at as u8)));
+        },
+        &["too many classes", "1001 different labels"],
+    ),
     (
         "swapped files",
         |f| put(f, TRAIN_IMAGES, idx(8, &[6], 0..6)),
         &["number of IDX dimensions", "expected 3", "swapped"],
     ),
-    ("labels of rank 2", |f| put(f, TEST_LABELS, idx(8, &[4, 1], 0..4)), &["expected 1 (labels), found 2"]),
-    ("colour images", |f| put(f, TRAIN_IMAGES, idx(8, &[6, 2, 3, 3], 0..108)), &["found 4"]),
+    (
+        "labels of rank 3",
+        |f| put(f, TEST_LABELS, idx(8, &[4, 1, 1], 0..4)),
+        &["expected 1 (labels), found 3"],
+    ),
+    (
+        "images of rank 5",
+        |f| put(f, TRAIN_IMAGES, idx(8, &[6, 1, 2, 3, 3], 0..108)),
+        &["number of IDX dimensions", "found 5"],
+    ),
+    (
+        "images in two colours",
+        |f| put(f, TRAIN_IMAGES, idx(8, &[6, 2, 3, 2], 0..72)),
+        &["impossible images", "[6, 2, 3, 2]"],
+    ),
+    (
+        "flat images that are no squares",
+        |f| put(f, TRAIN_IMAGES, idx(8, &[6, 6], 0..36)),
+        &["impossible images", "[6, 6]", "square"],
+    ),
+    (
+        "colour in training alone",
+        |f| put(f, TRAIN_IMAGES, idx(8, &[6, 2, 3, 3], 0..108)),
+        &["image sizes differ", "2x3 pixels in 3 colours", "found 2x3"],
+    ),
     (
         "no dimension",
         |f| put(f, TRAIN_IMAGES, [0, 0, 8, 0, 1, 1, 1, 1]),

@@ -27,7 +27,17 @@ const PICTURES: &[FileCase] = &[
             without_classes(f);
             write_picture(&f.join("a.png"), 4, 1);
         },
-        &["no class folders"],
+        &["pictures without classes", "\"a.png\"", "labels.csv", "predict"],
+    ),
+    (
+        "classes in the names of files",
+        |f| {
+            without_classes(f);
+            for name in ["cat.0.png", "cat.1.png", "dog.2.png", "dog.3.png"] {
+                write_picture(&f.join(name), 4, 1);
+            }
+        },
+        &["pictures without classes", "begin with cat and dog"],
     ),
     ("one class", |f| fs::remove_dir_all(f.join("dog")).unwrap(), &["only one class", "\"cat\" alone"]),
     ("an empty class", |f| fs::create_dir(f.join("eel")).unwrap(), &["class without pictures", "eel"]),
@@ -64,14 +74,46 @@ const PICTURES: &[FileCase] = &[
         &["unreadable picture", "exceeds limit"],
     ),
     (
-        "another format",
-        |f| put(&f.join("cat"), "9.bmp", "BM"),
-        &["not a picture", "9.bmp", ".png, .jpg or .jpeg"],
+        "a format that is not read",
+        |f| put(&f.join("cat"), "9.heic", "\0\0\0\x18ftypheic"),
+        &["unreadable picture", "9.heic", "save it again as PNG"],
+    ),
+    ("a bitmap of two bytes", |f| put(&f.join("cat"), "9.bmp", "BM"), &["unreadable picture", "9.bmp"]),
+    (
+        "a JPEG picture that was cut",
+        |f| {
+            write_picture(&f.join("cat/9.jpg"), 64, 100);
+            let whole = fs::read(f.join("cat/9.jpg")).unwrap();
+            put(&f.join("cat"), "9.jpg", &whole[..whole.len() - 20]);
+        },
+        &["unreadable picture", "9.jpg", "breaks off"],
     ),
     (
-        "a folder in a class",
-        |f| fs::create_dir(f.join("cat/more")).unwrap(),
-        &["not a picture", "found a folder"],
+        "several pictures that cannot be read",
+        |f| {
+            for number in 10..35 {
+                put(&f.join("cat"), &format!("{number}.png"), "no picture");
+            }
+            put(&f.join("dog"), "x.png", "");
+        },
+        &[
+            "unreadable pictures",
+            "26 that cannot",
+            "cat/10.png",
+            "cat/29.png",
+            "and 6 more",
+            "data.unreadable",
+        ],
+    ),
+    (
+        "a name that a terminal would obey",
+        |f| put(&f.join("cat"), "\u{1b}[31m\n.png", "no picture"),
+        &["unreadable picture", "\\u{1b}[31m\\n.png"],
+    ),
+    (
+        "folders alone in a class",
+        |f| write_picture(&f.join("eel/more/0.png"), 4, 1),
+        &["class without pictures", "folders alone, such as \"more\"", "data.path"],
     ),
     (
         "a test class without training pictures",

@@ -55,6 +55,7 @@ fn fixture() -> Fixture {
     });
     let set = Published {
         name: "made-up",
+        torchvision_name: "MadeUp",
         origin: "",
         classes: ["x"; 10],
         framing: Framing::Resize,

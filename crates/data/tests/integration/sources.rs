@@ -53,7 +53,7 @@ fn idx_files_are_read_plain_or_compressed_with_the_same_hash() {
     let folder = tempfile::tempdir().unwrap();
     write_idx(folder.path());
     let plain = load(&data(DataSource::Idx, folder.path())).unwrap();
-    assert_eq!(plain.shape, Shape::Image { height: 2, width: 3 });
+    assert_eq!(plain.shape, Shape::Image { height: 2, width: 3, channels: 1 });
     assert_eq!(plain.classes, ["0", "1"]);
     assert_eq!((plain.train.len(), plain.test.len()), (6, 4));
     assert_eq!(plain.train.raw(1), Raw::Bytes(&[6, 7, 8, 9, 10, 11]));

@@ -36,7 +36,7 @@ fn labelled_idx_files_need_the_test_pair_the_size_and_the_classes() {
     assert_eq!((split.len(), split.labels()), (2, &[1, 0][..]));
     assert_eq!(split.raw(1), Raw::Bytes(&[6, 7, 8, 9, 10, 11]));
     fs::write(other.path().join(TEST_LABELS), idx(8, &[2], [1, 2])).unwrap();
-    refused(labelled(other.path(), &settings, &profile), &["label 1", "0, 1", "found 2"]);
+    refused(labelled(other.path(), &settings, &profile), &["label 1", "0 to 1", "found 2"]);
     fs::write(other.path().join(format!("{TEST_IMAGES}.gz")), gzip(&idx(8, &[2, 3, 2], 0..12))).unwrap();
     refused(labelled(other.path(), &settings, &profile), &["2x3 pixels", "3x2"]);
     refused(labelled(&other.path().join("none"), &settings, &profile), &["none", "found nothing"]);
@@ -77,7 +77,7 @@ fn images_come_from_idx_files_and_pictures() {
     refused(inputs(&picture, &profile, Framing::Handwriting), &["own.png", "one grey level"]);
     refused(inputs(folder.path(), &profile, Framing::Resize), &["a folder"]);
     fs::write(&picture, "no picture").unwrap();
-    refused(inputs(&picture, &profile, Framing::Resize), &["own.png", "a PNG or JPEG picture"]);
+    refused(inputs(&picture, &profile, Framing::Resize), &["own.png", "a whole PNG, JPEG"]);
 }
 
 #[test]

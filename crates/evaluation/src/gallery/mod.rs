@@ -71,7 +71,7 @@ impl Gallery {
     #[must_use]
     pub fn new(predictions: &Predictions, split: &Split, shape: &Shape, seed: u64) -> Self {
         let image_size = match *shape {
-            Shape::Image { height, width } => Some([height, width]),
+            Shape::Image { height, width, .. } => Some([height, width]),
             Shape::Columns(_) => None,
         };
         let mut gallery = Self {
