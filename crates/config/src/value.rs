@@ -40,6 +40,13 @@ impl Reader<'_> {
                 self.list(slot, element, values.iter())
             }
             (Kind::Either(kinds), value) => match kinds.iter().find(|kind| kind.fits(value)) {
+                // Of a word that is none of its names, a switch is the other reading.
+                Some(Kind::Choice(choices))
+                    if kinds.contains(&Kind::Boolean)
+                        && !choices.iter().any(|choice| value.as_str() == Some(&choice.name)) =>
+                {
+                    self.wrong_type(slot, found)
+                }
                 Some(kind) => self.value(Slot { kind, ..slot }, found),
                 None => self.wrong_type(slot, found),
             },

@@ -41,6 +41,18 @@ fn an_inline_table_sets_several_keys_of_a_section() {
 }
 
 #[test]
+fn a_switch_may_have_a_word_beside_it() {
+    use kiln_config::{Automatic, Transpose};
+    let transpose = |text: &str| {
+        overridden(&["data.source=idx", "data.path=x", &format!("data.transpose={text}")]).data.transpose
+    };
+    assert_eq!(transpose("auto"), Transpose::Auto(Automatic::Auto));
+    assert_eq!(transpose("true"), Transpose::Switch(true));
+    let error = message(text("", &["data.source=idx", "data.path=x", "data.transpose=maybe"]));
+    assert!(error.contains("true or false or one of \"auto\"") && error.contains("maybe"), "{error}");
+}
+
+#[test]
 fn variables_set_keys_and_reserved_ones_do_not() {
     let variables = [
         ("KILN_SEED", "3"),

@@ -30,10 +30,7 @@ impl IdxFiles {
     /// # Errors
     /// Where there are none, some are missing, or there are several sets.
     pub(super) fn find(path: &Path) -> Result<Self, DataError> {
-        let file = path.file_name().filter(|_| path.is_file());
-        if let Some(Name { family, .. }) = file.and_then(|name| Name::read(&name.to_string_lossy())) {
-            let folder =
-                path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if let Some((folder, family)) = folder_and_family(path) {
             return Self::of_slots(folder, families(folder).remove(&family).unwrap_or_default());
         }
         check_folder(path, "a folder with IDX files, or one of them")?;
@@ -92,23 +89,39 @@ impl IdxFiles {
     }
 }
 
-/// The test images and labels in `folder` or in a folder within it, if both are there and there is one such set.
-pub(super) fn find_test(folder: &Path) -> Option<[DataFile; 2]> {
-    let pairs = |folder: &Path| -> Vec<[DataFile; 2]> {
-        let pair = |mut slots: Slots| {
-            Some([
-                slots.remove(&(Role::Test, Content::Images))?,
-                slots.remove(&(Role::Test, Content::Labels))?,
-            ])
+/// The test images and labels at `path`: in that folder, or in one within it. Where `path` is a file, those of the set
+/// that it belongs to. None where they are not there.
+///
+/// # Errors
+/// Where there are several sets, and none under MNIST's own names.
+pub(super) fn find_test(path: &Path) -> Result<Option<[DataFile; 2]>, DataError> {
+    let pairs = |folder: &Path| -> Vec<(String, [DataFile; 2])> {
+        let pair = |(family, mut slots): (String, Slots)| {
+            let images = slots.remove(&(Role::Test, Content::Images))?;
+            Some((family, [images, slots.remove(&(Role::Test, Content::Labels))?]))
         };
-        families(folder).into_values().filter_map(pair).collect()
+        families(folder).into_iter().filter_map(pair).collect()
     };
-    let mut found = pairs(folder);
-    if found.is_empty() {
-        found = inner_folders(folder).iter().flat_map(|inner| pairs(inner)).collect();
+    let mut found = pairs(path);
+    if let Some((folder, family)) = folder_and_family(path) {
+        found = pairs(folder);
+        found.retain(|(other, _)| *other == family);
+    } else if found.is_empty() {
+        found = inner_folders(path).iter().flat_map(|inner| pairs(inner)).collect();
     }
-    // MNIST's own names come first.
-    found.into_iter().next()
+    let names: Vec<String> = found.iter().map(|(family, _)| family.clone()).collect();
+    if names.len() > 1 && !names[0].is_empty() {
+        return Err(several(path, "set", &names));
+    }
+    Ok(found.into_iter().next().map(|(_, pair)| pair))
+}
+
+/// The folder of the file at `path`, and the set that its name says; none where it is no IDX file.
+fn folder_and_family(path: &Path) -> Option<(&Path, String)> {
+    let name = path.file_name().filter(|_| path.is_file())?;
+    let Name { family, .. } = Name::read(&name.to_string_lossy())?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some((folder, family))
 }
 
 /// MNIST's four files in `folder`, under whatever names; none where one is missing.
@@ -236,6 +249,23 @@ mod tests {
         let error = found(&names, "").unwrap_err();
         assert!(error.contains("emnist-digits, emnist-letters"), "{error}");
         assert_eq!(found(&names, names[3]).unwrap(), names[2..]);
+    }
+
+    #[test]
+    fn test_files_of_several_sets_leave_a_choice() {
+        let root = tempfile::tempdir().unwrap();
+        put(root.path(), &["a-test-images-idx3-ubyte", "a-test-labels-idx1-ubyte"]);
+        let chosen = |path: &str| {
+            let found = find_test(&root.path().join(path)).map_err(|error| error.to_string())?;
+            Ok::<_, String>(found.map(|[images, _]| images.name))
+        };
+        assert_eq!(chosen(""), Ok(Some("a-test-images-idx3-ubyte".to_owned())));
+        put(root.path(), &["b-test-images-idx3-ubyte", "b-test-labels-idx1-ubyte"]);
+        assert!(chosen("").unwrap_err().contains("a, b"));
+        assert_eq!(chosen("b-test-labels-idx1-ubyte"), Ok(Some("b-test-images-idx3-ubyte".to_owned())));
+        put(root.path(), &["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]);
+        assert_eq!(chosen(""), Ok(Some("t10k-images-idx3-ubyte".to_owned())));
+        assert_eq!(chosen("nowhere"), Ok(None));
     }
 
     #[test]

@@ -185,7 +185,10 @@ pub(super) fn labelled(
     data: &Data,
     profile: &Profile,
 ) -> Option<Result<Split, DataError>> {
-    let files = find_test(path)?;
+    let files = match find_test(path).transpose()? {
+        Ok(files) => files,
+        Err(error) => return Some(Err(error)),
+    };
     let Shape::Image { height, width, channels } = profile.shape else { return None };
     let number = |class: &String| match names {
         Some(names) => (0..).zip(names).find(|(_, name)| *name == class).map(|(number, _)| number),

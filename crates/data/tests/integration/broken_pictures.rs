@@ -50,7 +50,11 @@ const PICTURES: &[FileCase] = &[
         &["class without pictures"],
     ),
     ("text called png", |f| put(&f.join("cat"), "9.png", "no picture"), &["unreadable picture", "9.png"]),
-    ("an empty picture", |f| put(&f.join("dog"), "9.jpg", ""), &["unreadable picture", "9.jpg"]),
+    (
+        "an empty picture",
+        |f| put(&f.join("dog"), "9.jpg", ""),
+        &["unreadable picture", "9.jpg", "found no byte", "data.unreadable"],
+    ),
     (
         "half a picture",
         |f| {

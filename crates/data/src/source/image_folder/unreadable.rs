@@ -37,7 +37,7 @@ impl Unreadable {
                 let named = names(all.iter().map(String::as_str), count);
                 Ok(Some(format!("left out {}, for they cannot be read: {named}", counted(count, "picture"))))
             }
-            Policy::Error if count == 1 => Err(self.pictures.remove(0).1),
+            Policy::Error if count == 1 => Err(or_left_out(self.pictures.remove(0).1)),
             Policy::Error => {
                 let told = |picture| format!("{} ({})", shown(&name(picture)), reason(&picture.1));
                 let mut found: Vec<String> = self.pictures.iter().take(MOST_NAMED).map(told).collect();
@@ -53,6 +53,14 @@ impl Unreadable {
             }
         }
     }
+}
+
+/// The error of a single picture, with what else can be done where it is one of many.
+fn or_left_out(mut error: DataError) -> DataError {
+    if let DataError::Unfit { fault, .. } = &mut error {
+        fault.remedy += ", or set data.unreadable to \"skip\" to leave it out";
+    }
+    error
 }
 
 fn reason(error: &DataError) -> String {
