@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Look at a table or a folder of pictures, say what is in it, and write an experiment file for it.
+    New(New),
     /// Train what an experiment file describes, then test it.
     Train(Train),
     /// Go on with a run that was stopped, exactly as if it never had been.
@@ -64,6 +66,30 @@ pub(crate) struct ExperimentArguments {
     /// `optimizer.lr=1e-3` or `model.hidden=[256]`.
     #[arg(value_name = "FILE | KEY=VALUE")]
     pub(crate) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// A table (csv and its like, plain or gzipped), a folder with a folder of pictures per class, or one of IDX files.
+    pub(crate) path: PathBuf,
+    /// The column of the table that holds the class: its name, or its place (1 is the first, -1 the last).
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    pub(crate) label: Option<String>,
+    /// A table with test rows of the same columns; without it, some rows are held out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) test: Option<PathBuf>,
+    /// Names of the columns, from left to right and separated by commas, where the file has none.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) names: Vec<String>,
+    /// Where to write the experiment file; by default, beside you under the name of the data.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write over a file that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where runs are kept.

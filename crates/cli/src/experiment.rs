@@ -6,14 +6,21 @@ use kiln_config::{DIGITS, Request, Resolved, Source, resolve};
 
 use crate::arguments::ExperimentArguments;
 use crate::failure::Failure;
+use crate::file_kind::FileKind;
 
 /// Resolves the file and the overrides on the command line, with the environment.
 pub(crate) fn resolved(arguments: &ExperimentArguments) -> Result<Resolved, Failure> {
     let (files, overrides): (Vec<String>, Vec<String>) =
         arguments.words.iter().cloned().partition(|word| is_file(word));
     let source = match files.as_slice() {
-        [] => Source::Text { name: "configs/digits.toml (built in)".to_owned(), text: DIGITS.to_owned() },
-        [file] => Source::File(PathBuf::from(file)),
+        [] => without_file(&overrides),
+        [file] => {
+            let path = PathBuf::from(file);
+            if let Some(kind) = FileKind::of(&path) {
+                return Err(Failure::usage(kind.advice(&path)));
+            }
+            Source::File(path)
+        }
         [_, second, ..] => {
             return Err(Failure::usage(format!(
                 "one experiment file at a time: {second} is a second one; an override has the form key=value"
@@ -21,6 +28,34 @@ pub(crate) fn resolved(arguments: &ExperimentArguments) -> Result<Resolved, Fail
         }
     };
     Ok(resolve(&Request { source, environment: environment(), overrides })?)
+}
+
+/// The built-in digits; of another data set the defaults, under the name of the data.
+fn without_file(overrides: &[String]) -> Source {
+    let value = |key: &str| {
+        let given = overrides.iter().rev().filter_map(|word| word.split_once('='));
+        let given = given.filter(|(name, _)| name.trim() == key).map(|(_, value)| value.to_owned()).next();
+        given.map(|value| value.trim().trim_matches(['"', '\'']).to_owned())
+    };
+    match value("data.source").or_else(|| std::env::var("KILN_DATA__SOURCE").ok()) {
+        Some(source) if source != "digits" => {
+            let path = value("data.path").filter(|path| path != "-");
+            let name = path.as_deref().and_then(name_of_data).unwrap_or(source);
+            Source::Text { name: "the defaults".to_owned(), text: format!("name = {name:?}\n") }
+        }
+        _ => Source::Text { name: "configs/digits.toml (built in)".to_owned(), text: DIGITS.to_owned() },
+    }
+}
+
+/// A name for an experiment on the data at `path`: that of the file or folder, without endings, in letters that a run's
+/// folder may have.
+pub(crate) fn name_of_data(path: &str) -> Option<String> {
+    let file = PathBuf::from(path).file_name()?.to_string_lossy().into_owned();
+    let stem = file.trim_start_matches('.').split('.').next()?;
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
+    let name: String = stem.chars().map(plain).take(60).collect();
+    let name = name.trim_matches('-').to_owned();
+    (!name.is_empty() && name != "latest").then_some(name)
 }
 
 /// A word without `=` can only be a file; one with it is a file if it names one.

@@ -4,6 +4,7 @@ mod arguments;
 mod commands;
 mod experiment;
 mod failure;
+mod file_kind;
 mod interrupt;
 mod log;
 mod output;

@@ -19,8 +19,16 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Rows as columns of equal width, two spaces apart.
+/// The most characters of a cell that [`table`] shows.
+const WIDEST: usize = 200;
+
+/// Rows as columns of equal width, two spaces apart. Cells that no terminal could show are cut.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let cut = |cell: &String| match cell.char_indices().nth(WIDEST) {
+        Some((end, _)) => format!("{}…", &cell[..end]),
+        None => cell.clone(),
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cut).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)

@@ -1,12 +1,14 @@
 //! The columns of tables become features, fitted on the rows that are trained on.
 
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use kiln_config::{Data, Normalization};
-use kiln_table::{Choices, Kind, Preparation, Scaling, Table, Value, listed, quoted};
+use kiln_table::{Choices, Kind, Preparation, Scaling, Table, listed, quoted};
 
 use crate::source::{Tables, plain_numbers, prepared};
-use crate::{DataError, Normalizer, Profile, Shape, Split};
+use crate::{DataError, Normalizer, Profile, Raw, Shape, Split};
 
 /// Splits whose rows can be trained on.
 pub(crate) struct Prepared {
@@ -14,6 +16,8 @@ pub(crate) struct Prepared {
     /// Train, validation, test.
     pub(crate) splits: [Split; 3],
     pub(crate) notices: Vec<String>,
+    /// Columns each of whose values belongs to one class alone.
+    pub(crate) leaks: Vec<String>,
 }
 
 /// Finds out what the columns are from the rows of `train`, and keeps the rows of all splits accordingly.
@@ -44,7 +48,13 @@ pub(crate) fn prepare(
         _ => Preparation::fit(&table, train.rows(), &aside, &choices, scaling, &data.missing)?,
     };
     let mut notices = notices(&preparation);
-    notices.extend(gives_away(&table, &preparation, &train));
+    let leaks = leaks(&table, &preparation, &train);
+    if !leaks.is_empty() {
+        notices.push(format!(
+            "{} tells the class of every training row: is it known before the class is? If not, list it in data.columns.drop",
+            listed(leaks.iter().map(String::as_str), 8)
+        ));
+    }
     let preparation = Arc::new(preparation);
     let shape = Shape::Columns(preparation.feature_names());
     let own_test = test_table.map(|table| prepared(test.clone(), table, &preparation)).transpose()?;
@@ -58,7 +68,7 @@ pub(crate) fn prepare(
         own_test.unwrap_or_else(|| of_train(test)),
     ];
     notices.extend(repeated(&splits));
-    Ok(Prepared { shape, splits, notices })
+    Ok(Prepared { shape, splits, notices, leaks })
 }
 
 /// The splits of a run of the first version, for which every column was a number.
@@ -78,6 +88,7 @@ fn plain(
         shape: Shape::Columns(columns.to_vec()),
         splits: [train, validation, test],
         notices: Vec::new(),
+        leaks: Vec::new(),
     })
 }
 
@@ -136,52 +147,34 @@ fn notices(preparation: &Preparation) -> Vec<String> {
 }
 
 /// Columns each of whose values belongs to one class alone, though it comes in many rows: they may give the class away.
-fn gives_away(table: &Table, preparation: &Preparation, train: &Split) -> Option<String> {
+fn leaks(table: &Table, preparation: &Preparation, train: &Split) -> Vec<String> {
     const ROWS: usize = 30;
-    if train.len() < ROWS {
-        return None;
-    }
-    let gives = |name: &str| {
-        let column = table.names().iter().position(|other| other == name)?;
-        let mut class_of = std::collections::HashMap::new();
+    let tells_class = |name: &str| {
+        let Some(column) = table.names().iter().position(|other| other == name) else { return false };
+        let mut class_of = HashMap::new();
         for (&row, &label) in train.rows().iter().zip(train.labels()) {
-            let key = match table.cell(row as usize, column).value() {
-                Value::Number(number) => (0, number.to_bits()),
-                Value::Text(text) => (1, u64::from(text)),
-                Value::Missing => (2, 0),
-            };
-            if *class_of.entry(key).or_insert(label) != label || class_of.len() * 4 > train.len() {
-                return None;
+            let cell = table.cell(row as usize, column);
+            // A value for every few rows tells the class of any rows, by heart.
+            if *class_of.entry(cell).or_insert(label) != label || class_of.len() * 4 > train.len() {
+                return false;
             }
         }
-        Some(())
+        true
     };
-    let names: Vec<&str> =
-        preparation.used().map(|(column, _)| &*column.name).filter(|name| gives(name).is_some()).collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "{} tell the class of every training row: is it known before the class is? If not, list it in data.columns.drop",
-            listed(names, 8)
-        )
-    })
+    let names = preparation.used().map(|(column, _)| &column.name);
+    names.filter(|name| train.len() >= ROWS && tells_class(name)).cloned().collect()
 }
 
 /// Rows of the validation and test data that are also trained on.
 fn repeated([train, validation, test]: &[Split; 3]) -> Vec<String> {
-    let key = |split: &Split, position: usize| -> Vec<u64> {
-        match split.raw(position) {
-            crate::Raw::Cells(cells) => cells.iter().map(|cell| cell.to_bits()).collect(),
-            _ => Vec::new(),
-        }
-    };
     let hash = |split: &Split, position: usize| {
-        use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hasher = DefaultHasher::new();
-        key(split, position).hash(&mut hasher);
+        if let Raw::Cells(cells) = split.raw(position) {
+            cells.iter().for_each(|cell| cell.to_bits().hash(&mut hasher));
+        }
         hasher.finish()
     };
-    let trained: std::collections::HashSet<u64> =
-        (0..train.len()).map(|position| hash(train, position)).collect();
+    let trained: HashSet<u64> = (0..train.len()).map(|position| hash(train, position)).collect();
     let sentence = |split: &Split, what: &str| {
         let count = (0..split.len()).filter(|&position| trained.contains(&hash(split, position))).count();
         // A few equal rows are chance where columns have few values.

@@ -46,6 +46,8 @@ pub struct DataSet {
     pub reading: Reading,
     /// What is remarkable about the data, a sentence each.
     pub notices: Vec<String>,
+    /// Columns each of whose values belongs to one class alone: they may give the class away.
+    pub leaks: Vec<String>,
     /// How ties between classes were broken when examples were held out.
     pub ties: Ties,
 }
@@ -181,6 +183,7 @@ impl Loading<'_> {
     ) -> Result<DataSet, DataError> {
         let Self { data, seed, like } = *self;
         let ties = like.map_or(Ties::Drawn, |profile| profile.ties);
+        let mut leaks = Vec::new();
         let Source { name, mut shape, classes, train, test, validation, files, reading, mut notices, tables } =
             reader(data.source).read(data, &Means { folders, downloads, progress })?;
         let selection = Selection::new(&classes, &data.classes)?;
@@ -206,6 +209,7 @@ impl Loading<'_> {
             Some(tables) => {
                 let prepared = prepare(tables, data, like, [train, validation, test])?;
                 notices.extend(prepared.notices);
+                leaks = prepared.leaks;
                 shape = prepared.shape;
                 prepared.splits.into()
             }
@@ -230,6 +234,7 @@ impl Loading<'_> {
             files,
             reading,
             notices,
+            leaks,
             ties,
         })
     }

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use kiln_config::Data;
+use kiln_table::Column;
 use serde::Serialize;
 
-use crate::dataset::content_hash;
+use crate::dataset::{content_hash, load_with};
 use crate::source::{Means, Place, reader};
-use crate::{DataError, Downloads, FileRecord, Folders, NoProgress, Shape};
+use crate::{DataError, Downloads, FileRecord, Folders, NoProgress, Normalizer, Shape};
 
 /// A data set as it is on this machine, or as it would be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Description {
     /// Name of the source.
     pub name: String,
@@ -25,7 +26,7 @@ pub struct Description {
 }
 
 /// What is in a data set, before any of it is selected or held out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Content {
     /// What the features of an example are.
     pub shape: Shape,
@@ -43,38 +44,50 @@ pub struct Content {
     pub sha256: String,
     /// What loading observed that whoever trains on the data should know, a line each.
     pub notices: Vec<String>,
+    /// What each column of a table was taken for, by the rows that an experiment trains on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
 }
 
-/// Describes the data that `data` names.
+/// Describes the data that `data` names, as an experiment with this `seed` has them.
 ///
 /// # Errors
 /// If it is there and damaged; a published data set that is not there is described without content.
-pub fn describe(data: &Data, folders: &Folders) -> Result<Description, DataError> {
+pub fn describe(data: &Data, seed: u64, folders: &Folders) -> Result<Description, DataError> {
     let reader = reader(data.source);
     let Place { path, missing_bytes } = reader.place(data, folders);
     Ok(Description {
         name: data.source.name().to_owned(),
         origin: reader.origin().map(str::to_owned),
         location: path,
-        content: if missing_bytes == 0 { Some(content(data, folders)?) } else { None },
+        content: if missing_bytes == 0 { Some(content(data, seed, folders)?) } else { None },
         download_bytes: missing_bytes,
     })
 }
 
-fn content(data: &Data, folders: &Folders) -> Result<Content, DataError> {
+fn content(data: &Data, seed: u64, folders: &Folders) -> Result<Content, DataError> {
     // No mirrors: what has vanished meanwhile is an error, not a download.
     let offline = Downloads { mirrors: Some(Vec::new()), ..Downloads::default() };
     let means = Means { folders, downloads: &offline, progress: &NoProgress };
     let source = reader(data.source).read(data, &means)?;
     let class_count = source.classes.len();
+    let (mut shape, mut notices, mut columns) = (source.shape, source.notices, Vec::new());
+    if source.tables.is_some() {
+        let set = load_with(data, seed, folders, &offline, &NoProgress)?;
+        if let Normalizer::Table(preparation) = &set.normalizer {
+            columns.clone_from(&preparation.columns);
+        }
+        (shape, notices) = (set.shape, set.notices);
+    }
     Ok(Content {
         train: source.train.counts(class_count),
         test: source.test.map(|test| test.counts(class_count)),
         validation: source.validation.map(|validation| validation.counts(class_count)),
-        shape: source.shape,
+        shape,
         classes: source.classes,
         sha256: content_hash(&source.files),
         files: source.files,
-        notices: source.notices,
+        notices,
+        columns,
     })
 }

@@ -83,6 +83,11 @@ pub fn predict(
         Some(weights) => predictions.with_weights(weights),
         None => Ok(predictions),
     });
+    let lines: Option<Vec<u32>> = (0..split.len()).map(|position| split.line(position)).collect();
+    let weighted = weighted.and_then(|predictions| match lines {
+        Some(lines) if !lines.is_empty() => predictions.with_lines(lines),
+        _ => Ok(predictions),
+    });
     weighted.expect("a network gives each example as many outputs as there are classes")
 }
 

@@ -17,6 +17,7 @@ pub struct Predictions {
     probabilities: Vec<f32>,
     loss: Vec<f64>,
     weights: Option<Vec<f64>>,
+    lines: Option<Vec<u32>>,
 }
 
 /// Rankings keep an example's number in 30 bits, beside two flags, and count probabilities in 32.
@@ -40,11 +41,26 @@ impl Predictions {
         probabilities: Vec<f32>,
         loss: Vec<f64>,
     ) -> Result<Self, EvaluationError> {
-        let made = Self { classes, truth, predicted, probabilities, loss, weights: None };
+        let made = Self { classes, truth, predicted, probabilities, loss, weights: None, lines: None };
         made.check_classes()?;
         made.check_lengths()?;
         made.check_values()?;
         Ok(made)
+    }
+
+    /// The same predictions of the rows of a file that begin on these lines.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Inconsistent`] where there is not one line for each example.
+    pub fn with_lines(self, lines: Vec<u32>) -> Result<Self, EvaluationError> {
+        check(lines.len() == self.len(), || (format!("{} lines", self.len()), lines.len().to_string()))?;
+        Ok(Self { lines: Some(lines), ..self })
+    }
+
+    /// The lines of the user's file on which the examples begin; none where they are no rows of a file.
+    #[must_use]
+    pub fn lines(&self) -> Option<&[u32]> {
+        self.lines.as_deref()
     }
 
     /// The same predictions, where an example counts in the mean loss by its weight (its class weight).
@@ -161,6 +177,8 @@ impl Predictions {
                 .collect(),
             loss: pick(&self.loss),
             weights: self.weights.as_deref().map(pick),
+            // Where they come from is nothing that figures depend on.
+            lines: None,
         }
     }
 

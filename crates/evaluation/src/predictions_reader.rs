@@ -9,7 +9,7 @@ use std::str::FromStr;
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 
 use crate::predictions::is_probability;
-use crate::predictions_writer::{FIRST_COLUMNS, LOSS, PROBABILITY_PREFIX, WEIGHT};
+use crate::predictions_writer::{FIRST_COLUMNS, LINE, LOSS, PROBABILITY_PREFIX, WEIGHT};
 use crate::{EvaluationError, Predictions};
 
 impl Predictions {
@@ -32,6 +32,7 @@ struct PredictionsReader<R> {
     classes: Vec<String>,
     numbers: HashMap<Vec<u8>, u32>,
     has_weights: bool,
+    has_lines: bool,
     columns: Columns,
 }
 
@@ -43,6 +44,7 @@ struct Columns {
     probabilities: Vec<f32>,
     loss: Vec<f64>,
     weights: Vec<f64>,
+    lines: Vec<u32>,
 }
 
 /// What was expected in a row, and what was found.
@@ -53,14 +55,15 @@ impl<R: Read> PredictionsReader<R> {
         let path = path.to_owned();
         let mut rows = ReaderBuilder::new().from_reader(source);
         let header = rows.headers().map_err(|error| malformed_csv(&path, error))?.clone();
-        let (classes, has_weights) = header_classes(&header).map_err(|fault| malformed(&path, 1, fault))?;
+        let (classes, has_weights, has_lines) =
+            header_classes(&header).map_err(|fault| malformed(&path, 1, fault))?;
         let numbers = classes.iter().zip(0..).map(|(name, number)| (name.clone().into_bytes(), number));
         let numbers: HashMap<Vec<u8>, u32> = numbers.collect();
         if numbers.len() != classes.len() {
             let fault = ("a column for each class".to_owned(), "two columns of one name".to_owned());
             return Err(malformed(&path, 1, fault));
         }
-        Ok(Self { path, rows, classes, numbers, has_weights, columns: Columns::default() })
+        Ok(Self { path, rows, classes, numbers, has_weights, has_lines, columns: Columns::default() })
     }
 
     fn read(mut self) -> Result<Predictions, EvaluationError> {
@@ -71,9 +74,10 @@ impl<R: Read> PredictionsReader<R> {
                 return Err(malformed(&self.path, line, fault));
             }
         }
-        let Columns { truth, predicted, probabilities, loss, weights } = self.columns;
+        let Columns { truth, predicted, probabilities, loss, weights, lines } = self.columns;
         let predictions = Predictions::new(self.classes, truth, predicted, probabilities, loss)?;
-        if self.has_weights { predictions.with_weights(weights) } else { Ok(predictions) }
+        let predictions = if self.has_weights { predictions.with_weights(weights)? } else { predictions };
+        if self.has_lines { predictions.with_lines(lines) } else { Ok(predictions) }
     }
 
     /// Adds a row. The CSV reader has seen to it that it is as long as the header.
@@ -98,13 +102,18 @@ impl<R: Read> PredictionsReader<R> {
             let is_weight = |value: &f64| value.is_finite() && *value >= 0.0;
             self.columns.weights.push(number(&row[after + 1], "a weight of at least 0", is_weight)?);
         }
+        if self.has_lines {
+            self.columns.lines.push(number(&row[row.len() - 1], "the number of a line", |_| true)?);
+        }
         Ok(())
     }
 }
 
-/// The names of the classes, and whether there is a column of weights.
-fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool), Fault> {
+/// The names of the classes, and whether there are columns of weights and of lines.
+fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool, bool), Fault> {
     let names: Vec<&str> = header.iter().collect();
+    let has_lines = names.last() == Some(&LINE) && names.len() > FIRST_COLUMNS.len();
+    let names = if has_lines { &names[..names.len() - 1] } else { &names[..] };
     let has_weights = names.last() == Some(&WEIGHT) && names.len() > FIRST_COLUMNS.len();
     let names = if has_weights { &names[..names.len() - 1] } else { &names[..] };
     let probabilities = match names {
@@ -122,7 +131,7 @@ fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool), Fault> {
         Some(class) => Ok(class.to_owned()),
         None => Err((format!("a column {PROBABILITY_PREFIX}<class>"), quoted(name.as_bytes()))),
     };
-    Ok((probabilities.iter().map(class).collect::<Result<_, _>>()?, has_weights))
+    Ok((probabilities.iter().map(class).collect::<Result<_, _>>()?, has_weights, has_lines))
 }
 
 fn number<T: FromStr>(cell: &[u8], what: &str, is_allowed: impl Fn(&T) -> bool) -> Result<T, Fault> {

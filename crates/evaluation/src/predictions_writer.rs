@@ -13,8 +13,10 @@ pub(crate) const PROBABILITY_PREFIX: &str = "p_";
 pub(crate) const FIRST_COLUMNS: [&str; 3] = ["index", "true", "predicted"];
 /// The column after the probabilities.
 pub(crate) const LOSS: &str = "loss";
-/// The last column, where examples have weights.
+/// The column after it, where examples have weights.
 pub(crate) const WEIGHT: &str = "weight";
+/// The last column, where examples are rows of a file: the line on which each begins.
+pub(crate) const LINE: &str = "line";
 
 /// Rows that one thread writes at a time.
 const ROWS: usize = 4096;
@@ -23,8 +25,8 @@ const PIECES: usize = 16;
 
 impl Predictions {
     /// The predictions as CSV: a line for each example with its `index` in the split (from 0), the names of
-    /// its `true` and `predicted` class, a probability `p_<class>` for each class, its `loss`, and its
-    /// `weight` if examples have one.
+    /// its `true` and `predicted` class, a probability `p_<class>` for each class, its `loss`, its
+    /// `weight` if examples have one, and the `line` of the user's file if they are its rows.
     ///
     /// Numbers have the fewest digits that read back to the same bits: of single precision for a
     /// probability, of double precision for a loss. A number that is none is `NaN`.
@@ -47,7 +49,8 @@ impl Predictions {
         let first = FIRST_COLUMNS.map(str::to_owned).into_iter();
         let probabilities = self.classes().iter().map(|name| format!("{PROBABILITY_PREFIX}{name}"));
         let weight = self.weights().map(|_| WEIGHT.to_owned());
-        csv_text([first.chain(probabilities).chain([LOSS.to_owned()]).chain(weight).collect()])
+        let line = self.lines().map(|_| LINE.to_owned());
+        csv_text([first.chain(probabilities).chain([LOSS.to_owned()]).chain(weight).chain(line).collect()])
     }
 
     fn csv_rows(&self, start: usize, names: &[Vec<u8>]) -> Vec<u8> {
@@ -72,6 +75,9 @@ impl Predictions {
         write!(text, ",{:?}", self.loss()[example]).expect(INFALLIBLE);
         if let Some(weights) = self.weights() {
             write!(text, ",{:?}", weights[example]).expect(INFALLIBLE);
+        }
+        if let Some(lines) = self.lines() {
+            write!(text, ",{}", lines[example]).expect(INFALLIBLE);
         }
         text.push(b'\n');
     }

@@ -2,7 +2,7 @@
 
 /// A number, the number of a text of its column, or nothing, in eight bytes: what is no number is kept in the bits that
 /// IEEE 754 leaves free in its NaNs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cell(u64);
 
 /// What a [`Cell`] holds.

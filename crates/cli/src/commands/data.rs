@@ -1,6 +1,8 @@
 //! `kiln data`.
 
-use kiln_data::{Content, DataSet, Description, Folders, Shape, Split, describe, load};
+use kiln_data::{Column, Content, DataSet, Description, Folders, Shape, Split, describe, load};
+
+use kiln_table::{escaped, listed};
 
 use crate::arguments::Data;
 use crate::experiment::resolved;
@@ -12,15 +14,18 @@ use crate::view::DownloadBar;
 pub(crate) fn data(arguments: &Data) -> Result<(), Failure> {
     let experiment = resolved(&arguments.experiment)?.experiment;
     let folders = Folders::from_environment();
-    let description = describe(&experiment.data, &folders)?;
+    let description = describe(&experiment.data, experiment.seed, &folders)?;
     if arguments.json {
         print_json(&description);
         return Ok(());
     }
     print(&described(&description));
-    if description.content.is_none() {
+    let Some(content) = &description.content else {
         print(&format!("not on this machine; `kiln train data.source={}` downloads it", description.name));
         return Ok(());
+    };
+    if !content.columns.is_empty() {
+        print(&format!("\n{}", columns(&content.columns)));
     }
     let data = load(&experiment.data, experiment.seed, &folders, &DownloadBar::default())?;
     print(&splits(&data));
@@ -41,7 +46,7 @@ fn described(description: &Description) -> String {
     }
     if let Some(Content { shape, classes, files, sha256, notices, .. }) = &description.content {
         fact("shape", shape_text(shape));
-        fact("classes", format!("{}: {}", classes.len(), classes.join(", ")));
+        fact("classes", format!("{}: {}", classes.len(), listed(classes.iter().map(String::as_str), 20)));
         fact("sha256", sha256.clone());
         for file in files {
             fact("file", format!("{} ({} bytes, {})", file.name, file.bytes, &file.sha256[..12]));
@@ -53,11 +58,27 @@ fn described(description: &Description) -> String {
     table(&rows)
 }
 
+/// What each column was taken for, and why.
+pub(crate) fn columns(columns: &[Column]) -> String {
+    let head = ["column", "kind", "features", "missing", "why"].map(str::to_owned).to_vec();
+    let row = |column: &Column| {
+        let features = column
+            .treatment
+            .as_ref()
+            .map_or("left out".to_owned(), |treatment| treatment.features().to_string());
+        let missing = if column.missing == 0 { String::new() } else { column.missing.to_string() };
+        vec![escaped(&column.name), column.kind.name().to_owned(), features, missing, column.why.clone()]
+    };
+    table(&std::iter::once(head).chain(columns.iter().map(row)).collect::<Vec<_>>())
+}
+
 fn shape_text(shape: &Shape) -> String {
     match shape {
         Shape::Image { height, width, channels: 1 } => format!("{height}x{width} grey pixels"),
         Shape::Image { height, width, .. } => format!("{height}x{width} pixels in red, green and blue"),
-        Shape::Columns(names) => format!("{} columns: {}", names.len(), names.join(", ")),
+        Shape::Columns(names) => {
+            format!("{} features: {}", names.len(), listed(names.iter().map(String::as_str), 12))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod doctor;
 mod evaluate;
+mod new;
 mod predict;
 mod predict_table;
 mod report;
@@ -24,6 +25,7 @@ use crate::failure::Failure;
 /// Does what the command line asks.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
+        Command::New(arguments) => new::new(&arguments),
         Command::Train(arguments) => train::train(&arguments),
         Command::Resume(arguments) => resume::resume(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),

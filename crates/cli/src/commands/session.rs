@@ -3,7 +3,8 @@
 use std::io::{IsTerminal, stderr, stdout};
 
 use kiln::{
-    Error, Experiment, Finding, Metrics, Observer, Options, Outcome, Session, Silent, StopSignal, perceptron,
+    Error, Experiment, Finding, Metrics, Observer, Options, Outcome, Session, Silent, StopSignal, is_over,
+    perceptron,
 };
 use kiln_config::Ui;
 use kiln_evaluation::PassFigures;
@@ -35,6 +36,9 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
         say(notice);
     }
     log_to(session.run())?;
+    for notice in session.notices() {
+        tracing::info!("{notice}");
+    }
     let stop = StopSignal::default();
     stop_on_ctrl_c(&stop);
     let ui = wanted_view(manner.ui, session.experiment());
@@ -45,7 +49,7 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
             let test = outcome.test.as_ref().map(figures);
             summary(ui, test, &outcome.findings);
             print_outcome(&outcome, test, manner.json);
-            if test.is_some() { Ok(()) } else { Err(stopped(&outcome)) }
+            if is_over(outcome.trained.reason) { Ok(()) } else { Err(stopped(&outcome)) }
         }
         Err(error) => {
             if let Error::Training(failed) = &error {

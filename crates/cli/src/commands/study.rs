@@ -8,14 +8,20 @@ use kiln_study::{Findings, Plan, PlanRequest, Report, Study, Worker, leaderboard
 use crate::arguments;
 use crate::experiment::environment;
 use crate::failure::Failure;
+use crate::file_kind::FileKind;
 use crate::interrupt::stop_on_ctrl_c;
 use crate::output::{print, print_json, say, table};
 use crate::view::study_view;
 
 /// Trains every trial of a study that is not done yet, and prints what came of all of them.
 pub(crate) fn study(arguments: &arguments::Study) -> Result<(), Failure> {
+    let path = PathBuf::from(&arguments.file);
+    match FileKind::of(&path) {
+        None | Some(FileKind::Study) => {}
+        Some(kind) => return Err(Failure::usage(kind.advice(&path))),
+    }
     let plan = Plan::read(&PlanRequest {
-        path: PathBuf::from(&arguments.file),
+        path,
         environment: environment(),
         overrides: arguments.overrides.clone(),
     })?;

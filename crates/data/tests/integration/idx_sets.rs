@@ -194,6 +194,6 @@ fn a_published_set_is_found_where_torchvision_keeps_it() {
     let settings = Data { source: DataSource::Mnist, ..Data::default() };
     let folders = Folders { data_dir: Some(root.path().to_owned()), cache: "no-such-folder".into() };
     // These are not MNIST's bytes, which shows that they were found.
-    let error = describe(&settings, &folders).unwrap_err().to_string();
+    let error = describe(&settings, 0, &folders).unwrap_err().to_string();
     assert!(error.contains("wrong checksum") && error.contains("MNIST/raw"), "{error}");
 }

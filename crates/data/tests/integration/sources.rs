@@ -171,11 +171,11 @@ fn test_pictures_may_have_a_folder_of_their_own() {
 #[test]
 fn a_description_counts_what_is_there_and_downloads_nothing() {
     let nowhere = Folders { data_dir: None, cache: "no-such-folder".into() };
-    let mnist = describe(&Data { source: DataSource::Mnist, ..Data::default() }, &nowhere).unwrap();
+    let mnist = describe(&Data { source: DataSource::Mnist, ..Data::default() }, 0, &nowhere).unwrap();
     assert_eq!((mnist.content, mnist.download_bytes), (None, 11_594_722));
     assert_eq!(mnist.location.unwrap(), nowhere.cache.join("mnist"));
 
-    let digits = describe(&Data::default(), &nowhere).unwrap();
+    let digits = describe(&Data::default(), 0, &nowhere).unwrap();
     let content = digits.content.unwrap();
     assert_eq!(content.train.iter().sum::<usize>() + content.test.unwrap().iter().sum::<usize>(), 1797);
     assert_eq!(content.sha256, load(&Data::default()).unwrap().sha256);

@@ -3,6 +3,7 @@
 mod charts;
 mod classes;
 mod confusion;
+mod data;
 mod examples;
 mod headline;
 mod health;
@@ -14,11 +15,12 @@ use std::path::{Path, PathBuf};
 
 use kiln_artifacts::{MetricRow, Provenance, Run, Status, replace_file};
 use kiln_config::Experiment;
+use kiln_data::Profile;
 use kiln_diagnosis::{Finding, Record, findings};
 
 use crate::pictures::{self, Picture};
 use crate::{Evaluation, EvaluationError, Gallery, Metrics, Predictions};
-use crate::{EvaluationSettings, METRICS_FILE, PREDICTIONS_FILE, sheets};
+use crate::{EvaluationSettings, METRICS_FILE, PREDICTIONS_FILE, read_profile, sheets};
 
 /// All that the report tells of.
 struct Story<'a> {
@@ -27,6 +29,8 @@ struct Story<'a> {
     evaluation: &'a Evaluation,
     gallery: Option<&'a Gallery>,
     experiment: &'a Experiment,
+    /// None of a run of the first version.
+    profile: Option<Profile>,
     config: String,
     status: Status,
     /// None of a run that was killed before it had written down where it comes from.
@@ -133,12 +137,14 @@ impl<'a> Story<'a> {
         pictures.extend(scores?);
         let provenance = if run.run_json().is_file() { Some(run.provenance()?) } else { None };
         let config = experiment.to_toml();
+        let profile = if run.data_json().is_file() { Some(read_profile(run)?) } else { None };
         Ok(Self {
             run,
             name,
             evaluation,
             gallery,
             experiment,
+            profile,
             config,
             status,
             provenance,

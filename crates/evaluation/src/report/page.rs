@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::html_page;
 
-use super::{Story, charts, classes, confusion, examples, headline, health, origin, training};
+use super::{Story, charts, classes, confusion, data, examples, headline, health, origin, training};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -18,6 +18,7 @@ pub(super) struct Section {
 /// The whole page.
 pub(super) fn page(story: &Story<'_>) -> String {
     let sections: Vec<Section> = [
+        data::section(story),
         Some(health::section(story)),
         training::section(story),
         Some(confusion::section(story)),

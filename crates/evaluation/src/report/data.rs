@@ -1,0 +1,52 @@
+//! What the data are like, and what is remarkable about them.
+
+use maud::{Markup, html};
+
+use kiln_data::Profile;
+use kiln_table::{Column, Preparation};
+
+use super::Story;
+use super::page::Section;
+
+pub(super) fn section(story: &Story<'_>) -> Option<Section> {
+    let profile = story.profile.as_ref()?;
+    let preparation = profile.preparation();
+    if profile.notices.is_empty() && preparation.is_none() {
+        return None;
+    }
+    let content = html! {
+        @if !profile.notices.is_empty() {
+            ul.findings { @for notice in &profile.notices { li.info { (notice) } } }
+        }
+        @if let Some(preparation) = preparation { (columns(profile, preparation)) }
+    };
+    Some(Section { anchor: "data", heading: "Data", content })
+}
+
+fn columns(profile: &Profile, preparation: &Preparation) -> Markup {
+    let used = preparation.used().count();
+    let features = |column: &Column| {
+        column.treatment.as_ref().map_or("left out".to_owned(), |treatment| treatment.features().to_string())
+    };
+    html! {
+        p.note {
+            (used) " of " (preparation.columns.len()) " columns become " (profile.shape.features())
+            " features. What each was taken for, by the training rows; missing values of numbers are filled with the \
+             median, and a feature says that they were."
+        }
+        div.wide {
+            table.facts {
+                tr { th { "column" } th { "kind" } th { "features" } th { "missing" } th { "why" } }
+                @for column in &preparation.columns {
+                    tr {
+                        td { (column.name) }
+                        td { (column.kind.name()) }
+                        td { (features(column)) }
+                        td { (column.missing) }
+                        td { (column.why) }
+                    }
+                }
+            }
+        }
+    }
+}
