@@ -61,9 +61,10 @@ impl From<kiln::Error> for Failure {
             kiln::Error::Training(error) => error.into(),
             kiln::Error::Artifact(error) => error.into(),
             kiln::Error::Evaluation(error) => error.into(),
-            kiln::Error::OtherModel { .. } | kiln::Error::NoTest | kiln::Error::NoValidation => {
-                Self::usage(with_causes(&error))
-            }
+            kiln::Error::OtherModel { .. }
+            | kiln::Error::TooLarge { .. }
+            | kiln::Error::NoTest
+            | kiln::Error::NoValidation => Self::usage(with_causes(&error)),
             kiln::Error::OtherData { .. } => Self::failed(format!("{error} (--data PATH)")),
             error => Self::failed(with_causes(&error)),
         }

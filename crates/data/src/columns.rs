@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kiln_config::{Data, Normalization};
 use kiln_table::{Choices, Kind, Preparation, Scaling, Table, listed, quoted};
+use rayon::prelude::*;
 
 use crate::source::{Tables, plain_numbers, prepared};
 use crate::{DataError, Normalizer, Profile, Raw, Shape, Split};
@@ -149,13 +150,14 @@ fn notices(preparation: &Preparation) -> Vec<String> {
 /// Columns each of whose values belongs to one class alone, though it comes in many rows: they may give the class away.
 fn leaks(table: &Table, preparation: &Preparation, train: &Split) -> Vec<String> {
     const ROWS: usize = 30;
+    // A value for every few rows tells the class of any rows, by heart.
+    let most = (train.len() / 4).min(1000);
     let tells_class = |name: &str| {
         let Some(column) = table.names().iter().position(|other| other == name) else { return false };
         let mut class_of = HashMap::new();
         for (&row, &label) in train.rows().iter().zip(train.labels()) {
             let cell = table.cell(row as usize, column);
-            // A value for every few rows tells the class of any rows, by heart.
-            if *class_of.entry(cell).or_insert(label) != label || class_of.len() * 4 > train.len() {
+            if *class_of.entry(cell).or_insert(label) != label || class_of.len() > most {
                 return false;
             }
         }
@@ -174,13 +176,24 @@ fn repeated([train, validation, test]: &[Split; 3]) -> Vec<String> {
         }
         hasher.finish()
     };
-    let trained: HashSet<u64> = (0..train.len()).map(|position| hash(train, position)).collect();
-    let sentence = |split: &Split, what: &str| {
-        let count = (0..split.len()).filter(|&position| trained.contains(&hash(split, position))).count();
+    let hashes = |split: &Split| (0..split.len()).map(|position| hash(split, position)).collect::<Vec<u64>>();
+    let held_out = [hashes(validation), hashes(test)];
+    let wanted: HashSet<u64> = held_out.iter().flatten().copied().collect();
+    let trained: HashSet<u64> = (0..train.len())
+        .into_par_iter()
+        .map(|position| hash(train, position))
+        .filter(|hash| wanted.contains(hash))
+        .collect();
+    let sentence = |hashes: &[u64], what: &str| {
+        let count = hashes.iter().filter(|hash| trained.contains(hash)).count();
         // A few equal rows are chance where columns have few values.
-        (count * 20 > split.len()).then(|| {
-            format!("{count} of the {} {what} rows equal a training row, so their figures are better than those of new rows", split.len())
+        (count * 20 > hashes.len()).then(|| {
+            format!(
+                "{count} of the {} {what} rows equal a training row, so their figures are better than those of new rows",
+                hashes.len()
+            )
         })
     };
+    let [validation, test] = &held_out;
     [sentence(validation, "validation"), sentence(test, "test")].into_iter().flatten().collect()
 }

@@ -203,6 +203,7 @@ impl Loading<'_> {
             }
         };
         check_not_empty(&train, &test, has_test)?;
+        check_size(&test, selection.classes.len())?;
         notices.extend(rare_classes(&selection.classes, &train, &validation, &test));
         let train = mislabel(train, data.label_noise, selection.classes.len(), seed, ties);
         let (train, validation, test) = match tables {
@@ -308,6 +309,21 @@ fn check_not_empty(train: &Split, test: &Split, has_test: bool) -> Result<(), Da
         ));
     }
     Ok(())
+}
+
+/// The most probabilities that a test writes down: a number of ten characters each.
+const MOST_PROBABILITIES: usize = 100_000_000;
+
+/// An error where the files of a test would grow beyond what anyone looks at: they hold a number for every class of every
+/// example.
+fn check_size(test: &Split, classes: usize) -> Result<(), DataError> {
+    if test.len().saturating_mul(classes) <= MOST_PROBABILITIES {
+        return Ok(());
+    }
+    let expected = format!("at most {MOST_PROBABILITIES} probabilities to write down");
+    let found = format!("{} test examples of {classes} classes", test.len());
+    let remedy = format!("test on fewer examples, with data.test_limit={}", MOST_PROBABILITIES / classes);
+    Err(DataError::unfit("too much to test on", Fault::in_key("data.test", expected, found).remedy(remedy)))
 }
 
 /// Classes that a split lacks, though it has examples.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kiln_table::Preparation;
+use kiln_table::{Blocks, Preparation};
 
 /// The values of many examples, row after row, in the type that the source has them in: a pixel stays one
 /// byte in memory.
@@ -16,7 +16,7 @@ pub(crate) struct Storage {
 enum Values {
     Bytes { values: Vec<u8>, greatest: u8 },
     Floats(Vec<f32>),
-    Cells { values: Vec<f64>, preparation: Arc<Preparation>, lines: Vec<u32> },
+    Cells { values: Blocks<f64>, preparation: Arc<Preparation>, lines: Vec<u32> },
 }
 
 /// One example's values as the source has them, one per feature.
@@ -44,9 +44,9 @@ impl Storage {
     }
 
     /// Rows of a table as `preparation` keeps them, and the line of the file on which each begins.
-    pub(crate) fn cells(values: Vec<f64>, preparation: Arc<Preparation>, lines: Vec<u32>) -> Self {
+    pub(crate) fn cells(values: Blocks<f64>, preparation: Arc<Preparation>, lines: Vec<u32>) -> Self {
         let width = preparation.raw_width();
-        debug_assert_eq!(values.len(), width * lines.len(), "rows are whole");
+        debug_assert_eq!((values.rows(), values.width()), (lines.len(), width), "rows are whole");
         Self { width, values: Values::Cells { values, preparation, lines } }
     }
 
@@ -86,11 +86,11 @@ impl Storage {
 
     /// The values of example `row`.
     pub(crate) fn row(&self, row: usize) -> Raw<'_> {
-        let range = row * self.width..(row + 1) * self.width;
+        let range = || row * self.width..(row + 1) * self.width;
         match &self.values {
-            Values::Bytes { values, .. } => Raw::Bytes(&values[range]),
-            Values::Floats(values) => Raw::Floats(&values[range]),
-            Values::Cells { values, .. } => Raw::Cells(&values[range]),
+            Values::Bytes { values, .. } => Raw::Bytes(&values[range()]),
+            Values::Floats(values) => Raw::Floats(&values[range()]),
+            Values::Cells { values, .. } => Raw::Cells(values.row(row)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_table::{Preparation, Record, Records, Remarks, quoted};
+use kiln_table::{Blocks, Preparation, Record, Records, Remarks, quoted};
 
 use crate::storage::Storage;
 use crate::{DataError, Profile, Split};
@@ -65,15 +65,13 @@ impl TableRows {
     /// # Errors
     /// Where the file cannot be read further.
     pub fn next_block(&mut self, most: usize) -> Result<Option<RowBlock>, DataError> {
-        let (mut rows, mut faults, mut raw, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut faults, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        let mut cells = Blocks::new(self.preparation.raw_width());
         let mut record = Record::default();
         while rows.len() < most && self.records.next(&mut record)? {
-            let before = raw.len();
-            let fault = self.read_row(&record, &mut raw).err();
-            if fault.is_some() {
-                raw.truncate(before);
-            } else {
-                self.preparation.remark(&raw[before..], &mut self.remarks);
+            let fault = cells.push_row(|raw| self.read_row(&record, raw)).err();
+            if fault.is_none() {
+                self.preparation.remark(cells.row(lines.len()), &mut self.remarks);
                 lines.push(record.line() as u32);
             }
             faults.push(fault);
@@ -83,7 +81,7 @@ impl TableRows {
             return Ok(None);
         }
         let labels = vec![0; lines.len()];
-        let examples = Split::new(Storage::cells(raw, Arc::clone(&self.preparation), lines), labels);
+        let examples = Split::new(Storage::cells(cells, Arc::clone(&self.preparation), lines), labels);
         Ok(Some(RowBlock { rows, faults, examples }))
     }
 

@@ -44,6 +44,23 @@ pub enum Error {
         /// What the program has, in words.
         has: &'static str,
     },
+    /// The network does not fit into memory.
+    #[error(
+        "model.hidden = {hidden} makes a network of {weights} weights, which takes {needed} to train; this machine has \
+         {available} to give. With as many layers of {fitting} units each it would fit"
+    )]
+    TooLarge {
+        /// The widths of the hidden layers.
+        hidden: String,
+        /// Weights and biases.
+        weights: u128,
+        /// What training takes at the least.
+        needed: String,
+        /// What there is.
+        available: String,
+        /// A width of all hidden layers that would fit.
+        fitting: usize,
+    },
     /// A file of the run cannot be read.
     #[error("cannot read {path}")]
     Read {

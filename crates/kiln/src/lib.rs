@@ -32,6 +32,7 @@
 mod build;
 mod error;
 mod experiment;
+mod memory;
 mod options;
 mod session;
 mod setup;

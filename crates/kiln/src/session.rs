@@ -20,6 +20,7 @@ use kiln_training::{Job, check, check_resumable, is_fused, unfinished_warmup};
 
 use crate::build::build;
 use crate::experiment::{with_absolute_paths, with_overrides};
+use crate::memory::check_memory;
 use crate::setup::{Setup, optimizer};
 use crate::{Error, Options};
 
@@ -78,6 +79,7 @@ impl Session {
         let backend = select(&experiment.backend)?;
         let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
         check(experiment, &data)?;
+        check_memory(experiment, data.features(), data.class_count())?;
         // After loading: what is wrong with the data is said of the paths as they were written.
         let mut experiment = with_absolute_paths(experiment);
         let profile = profile(&experiment, &data)?;

@@ -22,6 +22,9 @@ impl Cell {
     /// No value.
     pub const MISSING: Self = Self(QUIET_NAN);
 
+    /// A text that has yet to get its number.
+    pub(crate) const UNNUMBERED: Self = Self(u64::MAX);
+
     /// The finite `number`.
     #[must_use]
     pub fn number(number: f64) -> Self {

@@ -107,8 +107,9 @@ pub(crate) fn fit_column(
         if let Some(why) = seen.is_id(table, column) {
             return left_out(Kind::Id, why, missing);
         }
-        let column = done(Kind::Number, seen.why_number(), seen.number(None, scaling))?;
-        return Ok(Column { maybe_names: seen.are_few_whole(), ..column });
+        let (why, maybe_names) = (seen.why_number(), seen.are_few_whole());
+        let column = done(Kind::Number, why, seen.number(None, scaling))?;
+        return Ok(Column { maybe_names, ..column });
     }
     if let Some(marks) = marks_of(&words()) {
         let (example, _) = seen.texts[0];
@@ -167,7 +168,7 @@ impl<'a> Seen<'a> {
     fn new(table: &'a Table, column: usize, rows: &[u32]) -> Self {
         let texts = table.texts(column);
         let mut counts = vec![0_usize; texts.len()];
-        let (mut numbers, mut missing) = (Vec::new(), 0);
+        let (mut numbers, mut missing) = (Vec::with_capacity(rows.len()), 0);
         for &row in rows {
             match table.cell(row as usize, column).value() {
                 Value::Number(number) => numbers.push(number),
@@ -218,8 +219,8 @@ impl<'a> Seen<'a> {
             .then(|| "the first column, which counts the rows".to_owned())
     }
 
-    fn number(&self, marks: Option<Marks>, scaling: Scaling) -> Treatment {
-        let mut values = self.numbers.clone();
+    fn number(self, marks: Option<Marks>, scaling: Scaling) -> Treatment {
+        let mut values = self.numbers;
         for &(text, count) in &self.texts {
             if let Some(number) = styled_number(text, marks.unwrap_or(Marks::Point)) {
                 values.extend(std::iter::repeat_n(number, count));
@@ -228,10 +229,10 @@ impl<'a> Seen<'a> {
         Treatment::Number { marks, scale: scale(values, scaling), indicator: self.missing > 0 }
     }
 
-    fn number_with_strays(&self, strays: usize, scaling: Scaling) -> Treatment {
+    fn number_with_strays(self, strays: usize, scaling: Scaling) -> Treatment {
         Treatment::Number {
             marks: None,
-            scale: scale(self.numbers.clone(), scaling),
+            scale: scale(self.numbers, scaling),
             indicator: self.missing + strays > 0,
         }
     }

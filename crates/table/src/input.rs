@@ -16,7 +16,7 @@ use crate::encoding::{Decoding, detect};
 use crate::{Fault, TableError};
 
 /// Bytes that are read at a time.
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 1 << 18;
 /// What gzip files begin with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 

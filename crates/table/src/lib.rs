@@ -8,6 +8,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
 mod arff;
+mod batch;
+mod blocks;
 mod cell;
 mod column;
 mod date;
@@ -27,6 +29,7 @@ mod splitter;
 mod table;
 mod words;
 
+pub use blocks::Blocks;
 pub use cell::{Cell, Value};
 pub use column::{Column, Given, Kind, Part, Scale, Treatment};
 pub use error::{Fault, TableError};

@@ -6,6 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::Blocks;
 use crate::cell::{Cell, Value};
 use crate::column::{Column, Given, Kind, Scale, Treatment};
 use crate::fit::{Choices, Scaling, first_line, fit_column};
@@ -173,10 +174,8 @@ impl Preparation {
     ///
     /// # Errors
     /// Where a column is missing, or a cell is not what its column holds.
-    pub fn rows(&self, mut table: Table) -> Result<Vec<f64>, TableError> {
+    pub fn rows(&self, mut table: Table) -> Result<Blocks<f64>, TableError> {
         let places = self.places(table.layout(), table.path())?;
-        let width = table.names().len();
-        let raw_width = self.raw_width();
         // Of every column, what each of its texts is kept as.
         let mut texts: Vec<Vec<Vec<f64>>> = Vec::new();
         for ((column, _), &place) in self.used().zip(&places) {
@@ -191,31 +190,12 @@ impl Preparation {
             texts.push(of_texts.collect::<Result<_, TableError>>()?);
         }
         let used: Vec<&Column> = self.used().map(|(column, _)| column).collect();
-        let cells = table.take_cells();
-        let mut rows = Vec::new();
-        if raw_width <= width {
-            // In the memory that the cells had: a row of a million others is not there twice.
-            let mut cells = cells;
-            let (mut row, mut raw) = (vec![Cell::MISSING; width], Vec::with_capacity(raw_width));
-            let count = cells.len() / width;
-            for at in 0..count {
-                row.copy_from_slice(&cells[at * width..(at + 1) * width]);
-                raw.clear();
-                raw_row(&used, &places, &texts, &row, &mut raw)
-                    .map_err(|column| odd_number(&table, at, column))?;
-                for (to, value) in cells[at * raw_width..].iter_mut().zip(&raw) {
-                    *to = Cell::raw(*value);
-                }
-            }
-            cells.truncate(count * raw_width);
-            cells.shrink_to_fit();
-            return Ok(cells.into_iter().map(Cell::to_raw).collect());
-        }
-        for (at, row) in cells.chunks_exact(width).enumerate() {
-            raw_row(&used, &places, &texts, row, &mut rows)
-                .map_err(|column| odd_number(&table, at, column))?;
-        }
-        Ok(rows)
+        table
+            .take_cells()
+            .numbers(self.raw_width(), |at, row, out| {
+                raw_row(&used, &places, &texts, row, out).map_err(|column| (at, column))
+            })
+            .map_err(|(row, column)| odd_number(&table, row, column))
     }
 
     /// Where the used columns stand in a table with this `layout`: by name; by place where the table has no header and all

@@ -40,6 +40,11 @@ impl Record {
         (0..self.len()).map(|column| self.cell(column))
     }
 
+    /// The bytes of all cells.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Empties the row, which begins on `line`.
     pub(crate) fn begin(&mut self, line: u64) {
         self.line = line;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crate::batch::{Batch, Reading};
+use crate::blocks::Blocks;
 use crate::cell::Cell;
 use crate::input::Content;
-use crate::missing::{is_missing, is_missing_label};
-use crate::number::plain_number;
 use crate::words::listed;
-use crate::{ColumnRef, Fault, Layout, ReadOptions, Record, Records, TableError};
+use crate::{ColumnRef, Fault, Layout, ReadOptions, Records, TableError};
 
 /// A table as it was read: of every cell a number, a text or nothing; before anything is made of it.
 #[derive(Debug)]
@@ -16,8 +16,7 @@ pub struct Table {
     path: PathBuf,
     layout: Layout,
     content: Content,
-    /// Row after row.
-    cells: Vec<Cell>,
+    cells: Blocks<Cell>,
     /// Of each column, its texts, by the number that its cells have.
     texts: Vec<Vec<Box<str>>>,
     /// Of each row, its line in the file.
@@ -59,39 +58,28 @@ impl Table {
             path: records.path().to_owned(),
             layout: records.layout().clone(),
             content: Content::default(),
-            cells: Vec::new(),
+            cells: Blocks::new(names.len()),
             texts: vec![Vec::new(); names.len()],
             lines: Vec::new(),
             label,
         };
-        let decimal_comma = table.layout.form.as_ref().is_some_and(|form| form.decimal_comma);
-        let mut numbers: Vec<HashMap<Box<str>, u32>> = vec![HashMap::new(); names.len()];
-        let mut record = Record::default();
-        let mut told = 0;
-        while records.next(&mut record)? {
-            records.check(&record)?;
-            for (column, text) in record.cells().enumerate() {
-                let is_label = label == Some(column);
-                let number = if as_text[column] {
-                    None
-                } else if decimal_comma && text.contains(',') {
-                    plain_number(&text.replacen(',', ".", 1))
-                } else {
-                    plain_number(text)
-                };
-                let cell = match number {
-                    Some(number) => Cell::number(number),
-                    None if is_label && is_missing_label(text, &options.missing) => Cell::MISSING,
-                    None if !is_label && is_missing(text, &options.missing) => Cell::MISSING,
-                    None => Cell::text(intern(text, &mut numbers[column], &mut table.texts[column])),
-                };
-                table.cells.push(cell);
-            }
-            table.lines.push(u32::try_from(record.line()).unwrap_or(u32::MAX));
-            if table.lines.len().is_multiple_of(1 << 12) {
-                progress(records.consumed() - told);
-                told = records.consumed();
-            }
+        let reading = Reading {
+            as_text: &as_text,
+            label,
+            missing: &options.missing,
+            decimal_comma: table.layout.form.as_ref().is_some_and(|form| form.decimal_comma),
+        };
+        let mut numbers: Vec<HashMap<Box<str>, u32>> = vec![HashMap::new(); table.texts.len()];
+        let (mut batch, mut next, mut told) = (Batch::default(), Batch::default(), 0);
+        batch.fill(&mut records)?;
+        while !batch.rows().is_empty() {
+            // One thread takes text apart while another makes numbers of what came before.
+            let (cells, filled) = rayon::join(|| batch.cells(&reading), || next.fill(&mut records));
+            table.append(&batch, &cells, &mut numbers);
+            filled?;
+            std::mem::swap(&mut batch, &mut next);
+            progress(records.consumed() - told);
+            told = records.consumed();
         }
         if table.lines.is_empty() {
             let fault = Fault::new(&table.path, "at least one row of data", "none");
@@ -99,6 +87,20 @@ impl Table {
         }
         table.content = records.content();
         Ok(table)
+    }
+
+    /// Adds the rows of `batch`, which have these `cells`, and numbers their texts.
+    fn append(&mut self, batch: &Batch, cells: &[Cell], numbers: &mut [HashMap<Box<str>, u32>]) {
+        let texts = &mut self.texts;
+        for (record, row) in batch.rows().iter().zip(cells.chunks_exact(texts.len())) {
+            self.cells.push(row.iter().enumerate().map(|(column, &cell)| match cell {
+                Cell::UNNUMBERED => {
+                    Cell::text(intern(record.cell(column), &mut numbers[column], &mut texts[column]))
+                }
+                cell => cell,
+            }));
+            self.lines.push(u32::try_from(record.line()).unwrap_or(u32::MAX));
+        }
     }
 
     /// The file.
@@ -152,7 +154,7 @@ impl Table {
     /// The cell of `row` in `column`.
     #[must_use]
     pub fn cell(&self, row: usize, column: usize) -> Cell {
-        self.cells[row * self.texts.len() + column]
+        self.cells.row(row)[column]
     }
 
     /// The texts of `column`, by the number that its cells have.
@@ -161,9 +163,9 @@ impl Table {
         &self.texts[column]
     }
 
-    /// Takes the cells out, row after row, and leaves none.
-    pub(crate) fn take_cells(&mut self) -> Vec<Cell> {
-        std::mem::take(&mut self.cells)
+    /// Takes the cells out, and leaves none.
+    pub(crate) fn take_cells(&mut self) -> Blocks<Cell> {
+        std::mem::replace(&mut self.cells, Blocks::new(self.texts.len()))
     }
 }
 

@@ -1,0 +1,179 @@
+//! Many rows of equal length in memory.
+
+use std::convert::Infallible;
+
+use rayon::prelude::*;
+
+use crate::cell::Cell;
+
+/// Values that one block has room for.
+const VALUES: usize = 1 << 16;
+
+/// Rows of equal length, kept in blocks: a table that grows is never copied, and one that is made into another gives its
+/// memory back block by block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Blocks<T> {
+    width: usize,
+    rows_in_block: usize,
+    rows: usize,
+    blocks: Vec<Vec<T>>,
+}
+
+impl<T: Copy + Send> Blocks<T> {
+    /// No rows of `width` values.
+    #[must_use]
+    pub fn new(width: usize) -> Self {
+        Self { width, rows_in_block: (VALUES / width.max(1)).max(1), rows: 0, blocks: Vec::new() }
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of values of every row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Adds the row that `write` writes to the end of what it is given.
+    ///
+    /// # Errors
+    /// That of `write`; the row is then not there.
+    ///
+    /// # Panics
+    /// If `write` writes another number of values than the width.
+    pub fn push_row<E>(&mut self, write: impl FnOnce(&mut Vec<T>) -> Result<(), E>) -> Result<(), E> {
+        if self.rows.is_multiple_of(self.rows_in_block) {
+            // The first block of a small table stays small.
+            let room = if self.rows == 0 { 0 } else { self.rows_in_block * self.width };
+            self.blocks.push(Vec::with_capacity(room));
+        }
+        let block = self.blocks.last_mut().expect("just made");
+        let before = block.len();
+        let result = write(block);
+        if result.is_err() {
+            block.truncate(before);
+            if before == 0 {
+                self.blocks.pop();
+            }
+            return result;
+        }
+        assert_eq!(block.len() - before, self.width, "rows are of equal length");
+        self.rows += 1;
+        result
+    }
+
+    /// Adds a row.
+    ///
+    /// # Panics
+    /// If it has another number of values than the width.
+    pub fn push(&mut self, row: impl Iterator<Item = T>) {
+        let pushed = self.push_row(|out| {
+            out.extend(row);
+            Ok::<(), Infallible>(())
+        });
+        match pushed {
+            Ok(()) => {}
+        }
+    }
+
+    /// The values of row `at`.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn row(&self, at: usize) -> &[T] {
+        let start = at % self.rows_in_block * self.width;
+        &self.blocks[at / self.rows_in_block][start..start + self.width]
+    }
+}
+
+impl Blocks<Cell> {
+    /// As many rows of `width` numbers, of which `write` adds each, given its number and its cells, to the end of what it is
+    /// given. Where rows do not grow, they take the memory that the cells had: a great table is never there twice.
+    ///
+    /// # Errors
+    /// One of those of `write`.
+    ///
+    /// # Panics
+    /// If `write` writes another number of values than `width`.
+    pub(crate) fn numbers<E: Send>(
+        self,
+        width: usize,
+        write: impl Fn(usize, &[Cell], &mut Vec<f64>) -> Result<(), E> + Sync,
+    ) -> Result<Blocks<f64>, E> {
+        let Self { width: old_width, rows_in_block, rows, blocks } = self;
+        let map = |(number, mut block): (usize, Vec<Cell>)| {
+            let count = block.len() / old_width.max(1);
+            let (mut row, mut out) = (Vec::with_capacity(old_width), Vec::with_capacity(width));
+            let mut grown = Vec::new();
+            for at in 0..count {
+                row.clear();
+                row.extend_from_slice(&block[at * old_width..(at + 1) * old_width]);
+                out.clear();
+                write(number * rows_in_block + at, &row, &mut out)?;
+                assert_eq!(out.len(), width, "rows are of equal length");
+                if width <= old_width {
+                    for (place, &value) in block[at * width..].iter_mut().zip(&out) {
+                        *place = Cell::raw(value);
+                    }
+                } else {
+                    grown.extend_from_slice(&out);
+                }
+            }
+            if width > old_width {
+                return Ok(grown);
+            }
+            block.truncate(count * width);
+            Ok(block.into_iter().map(Cell::to_raw).collect())
+        };
+        let blocks = blocks.into_par_iter().enumerate().map(map).collect::<Result<_, E>>()?;
+        Ok(Blocks { width, rows_in_block, rows, blocks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cell::Value;
+
+    #[test]
+    fn rows_come_back_as_they_were_put_in() {
+        let mut blocks = Blocks::new(1 << 18);
+        for row in 0..5_u32 {
+            blocks
+                .push_row(|out| Ok::<(), Infallible>(out.extend(std::iter::repeat_n(row, 1 << 18))))
+                .unwrap();
+        }
+        assert_eq!(
+            blocks.push_row(|out| {
+                out.push(9);
+                Err("no")
+            }),
+            Err("no")
+        );
+        assert_eq!((blocks.rows(), blocks.blocks.len()), (5, 5));
+        assert!((0..5).all(|row| blocks.row(row as usize).iter().all(|&value| value == row)));
+    }
+
+    #[test]
+    fn cells_become_fewer_or_more_numbers() {
+        for width in [1, 3] {
+            let mut blocks = Blocks::new(2);
+            (0..100_000)
+                .for_each(|row| blocks.push([Cell::MISSING, Cell::number(f64::from(row))].into_iter()));
+            let numbers = blocks
+                .numbers(width, |at, row, out| {
+                    let Value::Number(number) = row[1].value() else { return Err(at) };
+                    out.resize(width, number);
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!((numbers.rows(), numbers.width()), (100_000, width));
+            assert!((0..100_000).all(|row| numbers.row(row) == vec![row as f64; width]));
+        }
+    }
+}
