@@ -17,6 +17,7 @@ mod experiments;
 mod interrupt;
 mod non_finite;
 mod output;
+mod own_data;
 mod program;
 mod random;
 mod reproduction;

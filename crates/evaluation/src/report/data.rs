@@ -1,9 +1,7 @@
 //! What the data are like, and what is remarkable about them.
 
+use kiln_data::{Column, Preparation, Profile};
 use maud::{Markup, html};
-
-use kiln_data::Profile;
-use kiln_table::{Column, Preparation};
 
 use super::Story;
 use super::page::Section;

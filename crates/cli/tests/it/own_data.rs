@@ -1,0 +1,122 @@
+//! From a user's own table to predictions.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::program::Workplace;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Two classes that a number and a word tell apart; an id, a gap, a comma in quotes.
+fn customers(rows: std::ops::Range<usize>, with_class: bool) -> String {
+    let row = |row: usize| {
+        let (is_kept, age) = (row % 3 != 0, 20 + row * 7 % 50);
+        let age = if row % 11 == 5 { String::new() } else { (age + usize::from(is_kept) * 40).to_string() };
+        let plan = if is_kept { "\"basic, yearly\"" } else { "plus" };
+        let class = if with_class { if is_kept { ";yes" } else { ";no" } } else { "" };
+        format!("C-{row:04};{age};{plan};{}{class}\n", row % 2 == 0)
+    };
+    let head = if with_class { "customer;age;plan;mail;stays\n" } else { "customer;age;plan;mail\n" };
+    head.to_owned() + &rows.map(row).collect::<String>()
+}
+
+#[test]
+fn a_table_leads_to_predictions_in_four_commands() {
+    let workplace = Workplace::new("");
+    let place = |name: &str| workplace.path().join(name);
+    fs::write(place("customers.csv"), customers(0..200, true)).unwrap();
+    workplace
+        .run(&["train", "customers.csv"])
+        .expect(2)
+        .says(&["is a table", "kiln new customers.csv --label"]);
+    workplace.run(&["new", "customers.csv"]).expect(2).says(&["which column", "\"stays\""]);
+    let seen = workplace.run(&["new", "customers.csv", "--label", "stays"]).expect(0);
+    for words in [
+        "200 examples",
+        "customer  id",
+        "plan      category",
+        "kiln train customers.toml",
+        "left out: \"customer\"",
+    ] {
+        assert!(seen.stdout.contains(words), "{words:?} in {}", seen.stdout);
+    }
+    workplace.run(&["new", "customers.csv", "--label", "stays"]).expect(2).says(&["is there already"]);
+    let ended = workplace.run(&["train", "customers.toml", "--ui", "plain", "training.epochs=8"]).expect(0);
+    ended.says(&["data: left out: \"customer\""]);
+    let run = workplace.only_run();
+    assert!(run.read("train.log").contains("left out"));
+    assert!(run.read("evaluation/test/predictions.csv").lines().next().unwrap().ends_with(",loss,line"));
+    assert!(
+        run.read("report.html").contains("basic, yearly")
+            || run.read("report.html").contains("2 different values")
+    );
+
+    let mut rows = customers(200..220, false);
+    rows.push_str("C-0300;30\nC-0301;999;never seen;true\n");
+    fs::write(place("new.csv"), rows).unwrap();
+    let ended = workplace.run(&["predict", run.text(), "new.csv", "--output", "answers.csv"]).expect(0);
+    ended.says(&["1 of 22 rows could not be answered", "no training row had", "outside the range"]);
+    let answers = fs::read_to_string(place("answers.csv")).unwrap();
+    let lines: Vec<&str> = answers.lines().collect();
+    assert_eq!(lines[0], "customer,age,plan,mail,class,probability_no,probability_yes,error");
+    assert_eq!(lines.len(), 23);
+    assert!(lines[1].starts_with("C-0200,"), "{}", lines[1]);
+    assert!(lines[21].contains("2 cells instead of 4"), "{}", lines[21]);
+    // The answers are those of the other way to predict.
+    let plain = json(&workplace.run(&["predict", run.text(), "customers.csv", "--json"]).expect(0).stdout);
+    fs::write(place("same.csv"), customers(0..200, true)).unwrap();
+    workplace.run(&["predict", run.text(), "same.csv", "-o", "same.out"]).expect(0);
+    let same = fs::read_to_string(place("same.out")).unwrap();
+    for (row, line) in same.lines().skip(1).enumerate() {
+        let top = &plain[0]["predictions"][row]["top"][0];
+        let class = line.split(',').rev().nth(3).unwrap();
+        assert_eq!(top["class"].as_str(), Some(class), "row {row}: {line}");
+    }
+}
+
+#[test]
+fn everything_may_be_trained_on() {
+    let workplace = Workplace::new(
+        "[data]\nsource = \"csv\"\npath = \"all.csv\"\nlabel_column = \"stays\"\ntest = 0\n[training]\nepochs = 3\n",
+    );
+    fs::write(workplace.path().join("all.csv"), customers(0..60, true)).unwrap();
+    let run = workplace.train(&[]);
+    run.expect_state("finished");
+    assert!(run.status()["test"].is_null());
+    workplace.run(&["evaluate", run.text()]).expect(2).says(&["held no test examples out"]);
+    workplace.run(&["evaluate", run.text(), "--split", "train"]).expect(0);
+}
+
+#[test]
+fn groups_stay_together_and_classes_are_weighted() {
+    let workplace = Workplace::new(
+        "[data]\nsource = \"csv\"\npath = \"all.csv\"\nlabel_column = -1\ngroup_column = \"g\"\n[loss]\nclass_weights = \"balanced\"\n\
+         [training]\nepochs = 2\n",
+    );
+    let rows: String = (0..300)
+        .map(|row| format!("g{},{},{}\n", row / 10, row % 7, if row % 5 == 0 { "a" } else { "b" }))
+        .collect();
+    fs::write(workplace.path().join("all.csv"), format!("g,x,y\n{rows}")).unwrap();
+    let run = workplace.train(&[]);
+    let predictions = run.read("evaluation/test/predictions.csv");
+    let lines =
+        predictions.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse::<usize>().unwrap());
+    let mut groups: Vec<usize> = lines.map(|line| (line - 2) / 10).collect();
+    let count = groups.len();
+    groups.dedup();
+    assert_eq!(count, groups.len() * 10, "whole groups are tested");
+    let weights = json(&run.read("data.json"))["class_weights"].clone();
+    assert!(weights[0].as_f64().unwrap() > 3.0 * weights[1].as_f64().unwrap(), "{weights}");
+    workplace.run(&["resume", run.text()]).expect(1).says(&["finished"]);
+}
+
+#[test]
+fn a_network_that_cannot_fit_is_refused_before_it_is_made() {
+    let workplace = Workplace::new("");
+    let ended = workplace.run(&["train", "model.hidden=[16777216,16777216]"]).expect(2);
+    ended.says(&["281475", "GB", "it would fit"]);
+    assert!(!workplace.path().join("artifacts").exists(), "nothing was made");
+}
