@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
 mod arff;
+mod candidate;
 mod cell;
 mod column;
 mod date;
@@ -15,6 +16,7 @@ mod encoding;
 mod error;
 mod fit;
 mod form;
+mod head;
 mod input;
 mod layout;
 mod missing;
