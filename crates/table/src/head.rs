@@ -84,8 +84,10 @@ pub(crate) fn is_of_names(row: &Record, names: &[String]) -> bool {
     found * 2 >= row.len().min(names.len())
 }
 
+/// True for numbers, in whatever way they are written, and for what numbers come to, such as `inf`.
 fn is_value(cell: &str, decimal_comma: bool) -> bool {
     cell_number(cell, decimal_comma).is_some()
+        || cell.parse::<f64>().is_ok()
         || [Marks::Point, Marks::Comma].into_iter().any(|marks| styled_number(cell, marks).is_some())
 }
 

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Value};
 use crate::input::Content;
 use crate::missing::{is_missing, is_missing_label};
-use crate::number::plain_number;
+use crate::number::cell_number;
 use crate::words::listed;
 use crate::{ColumnRef, Fault, Layout, ReadOptions, Record, Records, TableError};
 
@@ -24,6 +24,8 @@ pub struct Table {
     lines: Vec<u32>,
     /// Where the class stands.
     label: Option<usize>,
+    /// Columns whose values the file itself lists.
+    listed: Vec<usize>,
 }
 
 impl Table {
@@ -63,6 +65,7 @@ impl Table {
             texts: vec![Vec::new(); names.len()],
             lines: Vec::new(),
             label,
+            listed: records.listed().to_vec(),
         };
         let decimal_comma = table.layout.form.as_ref().is_some_and(|form| form.decimal_comma);
         let mut numbers: Vec<HashMap<Box<str>, u32>> = vec![HashMap::new(); names.len()];
@@ -72,13 +75,7 @@ impl Table {
             records.check(&record)?;
             for (column, text) in record.cells().enumerate() {
                 let is_label = label == Some(column);
-                let number = if as_text[column] {
-                    None
-                } else if decimal_comma && text.contains(',') {
-                    plain_number(&text.replacen(',', ".", 1))
-                } else {
-                    plain_number(text)
-                };
+                let number = if as_text[column] { None } else { cell_number(text, decimal_comma) };
                 let cell = match number {
                     Some(number) => Cell::number(number),
                     None if is_label && is_missing_label(text, &options.missing) => Cell::MISSING,
@@ -159,6 +156,23 @@ impl Table {
     #[must_use]
     pub fn texts(&self, column: usize) -> &[Box<str>] {
         &self.texts[column]
+    }
+
+    /// True where the file itself lists the values of `column`.
+    pub(crate) fn is_listed(&self, column: usize) -> bool {
+        self.listed.contains(&column)
+    }
+
+    /// The line of the first of `rows` that has `text` in `column`; 0 where none has.
+    pub(crate) fn first_line(&self, column: usize, text: &str, rows: impl Iterator<Item = u32>) -> u32 {
+        let number = self.texts[column].iter().position(|other| **other == *text);
+        rows.filter(|&row| match self.cell(row as usize, column).value() {
+            Value::Text(text) => Some(text as usize) == number,
+            Value::Number(_) | Value::Missing => false,
+        })
+        .map(|row| self.line(row as usize))
+        .min()
+        .unwrap_or(0)
     }
 
     /// Takes the cells out, row after row, and leaves none.
