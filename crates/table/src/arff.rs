@@ -39,6 +39,9 @@ pub(crate) fn open(mut text: Text, mut buffer: Buffer, path: &Path) -> Result<Re
             names.push(name);
         }
     }
+    if names.is_empty() {
+        return Err(fault(path, line, "an @attribute above @data", "none"));
+    }
     buffer.text.drain(..buffer.at);
     buffer.at = 0;
     buffer.fill(&mut text, 1 << 12)?;
@@ -47,10 +50,10 @@ pub(crate) fn open(mut text: Text, mut buffer: Buffer, path: &Path) -> Result<Re
         return Err(fault(path, line + 1, "rows with a value for every attribute", found));
     }
     let form = Form { single_quotes: true, comment: Some('%'), header: false, ..Form::plain() };
-    let mut splitter = Splitter::new(&form, path);
+    let mut splitter = Splitter::new(&form, path).with_escapes();
     splitter.skip_lines(line);
-    let is_named = vec![true; names.len()];
-    let layout = Layout { form: Some(form), names, is_named, notices: Vec::new() };
+    let width = names.len();
+    let layout = Layout { form: Some(form), ..Layout::named(names, width) };
     Ok(Records::new(Box::new(TextRows { text, buffer, splitter }), layout, path, listed))
 }
 
@@ -77,15 +80,38 @@ fn has_keyword(line: &str, keyword: &str) -> bool {
 /// Name and type of an attribute.
 fn attribute(text: &str) -> Option<(String, String)> {
     let text = text.trim_start();
-    let (name, kind) = match text.chars().next()? {
-        quote @ ('\'' | '"') => {
-            let end = text[1..].find(quote)? + 1;
-            (&text[1..end], &text[end + 1..])
-        }
-        _ => text.split_at(text.find([' ', '\t', '{'])?),
+    let quote = text.chars().next().filter(|first| matches!(first, '\'' | '"'));
+    let (name, kind) = if let Some(quote) = quote {
+        quoted_name(&text[1..], quote)?
+    } else {
+        let (name, kind) = text.split_at(text.find([' ', '\t', '{'])?);
+        (name.to_owned(), kind)
     };
     let kind = kind.trim();
-    (!name.is_empty() && !kind.is_empty()).then(|| (name.to_owned(), kind.to_owned()))
+    (!name.is_empty() && !kind.is_empty()).then(|| (name, kind.to_owned()))
+}
+
+/// The name that `text` begins with, up to `quote`, and what follows it. A quote that is doubled, or stands behind `\`, belongs
+/// to the name.
+fn quoted_name(text: &str, quote: char) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut characters = text.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        let next = characters.peek().map(|&(_, next)| next);
+        match character {
+            '\\' if next == Some(quote) => {
+                characters.next();
+                name.push(quote);
+            }
+            _ if character != quote => name.push(character),
+            _ if next == Some(quote) => {
+                characters.next();
+                name.push(quote);
+            }
+            _ => return Some((name, &text[at + 1..])),
+        }
+    }
+    None
 }
 
 fn fault(path: &Path, line: u64, expected: &str, found: &str) -> TableError {

@@ -2,7 +2,7 @@
 
 use crate::cell::Cell;
 use crate::missing::{is_missing, is_missing_label};
-use crate::number::plain_number;
+use crate::number::cell_number;
 use crate::{Record, Records, TableError};
 
 /// Rows in a batch, at most.
@@ -65,13 +65,7 @@ impl Batch {
 
 impl Reading<'_> {
     fn cell(&self, column: usize, text: &str) -> Cell {
-        let number = if self.as_text[column] {
-            None
-        } else if self.decimal_comma && text.contains(',') {
-            plain_number(&text.replacen(',', ".", 1))
-        } else {
-            plain_number(text)
-        };
+        let number = if self.as_text[column] { None } else { cell_number(text, self.decimal_comma) };
         let is_absent = || match self.label {
             Some(label) if label == column => is_missing_label(text, self.missing),
             _ => is_missing(text, self.missing),

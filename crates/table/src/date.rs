@@ -23,6 +23,8 @@ const FORMATS: &[&str] = &[
     "%Y-%m-%d %H:%M:%S%:z",
     "%Y-%m-%dT%H:%M:%S%z",
     "%Y-%m-%d %H:%M:%S UTC",
+    "%Y-%m-%d %H:%M:%S %z",
+    "%Y-%m-%d %H:%M:%S%.f%:z",
     "%m/%d/%Y",
     "%d/%m/%Y",
     "%m/%d/%y",
@@ -44,6 +46,8 @@ const FORMATS: &[&str] = &[
     "%m/%d/%Y %I:%M %p",
     "%m/%d/%Y %I:%M:%S %p",
     "%d-%b-%Y",
+    "%d%b%Y",
+    "%d%b%Y:%H:%M:%S",
     "%d-%b-%y",
     "%d %b %Y",
     "%d %B %Y",
@@ -127,6 +131,8 @@ mod tests {
         assert_eq!(format(&["1.2.2024"]), Some("%d.%m.%Y"));
         assert_eq!(format(&["2024-01-31T10:20:30Z"]), Some("%Y-%m-%dT%H:%M:%SZ"));
         assert_eq!(format(&["12-Jan-2024", "01-FEB-2024"]), Some("%d-%b-%Y"));
+        assert_eq!(format(&["01JAN2020", "28FEB1999"]), Some("%d%b%Y"));
+        assert_eq!(format(&["2015-02-24 11:35:52 -0800"]), Some("%Y-%m-%d %H:%M:%S %z"));
         assert_eq!(format(&["10:30", "23:59"]), Some("%H:%M"));
         assert_eq!(format(&["1:30 PM"]), Some("%I:%M %p"));
         for texts in [["40-49", "30-39"], ["2024-13-01", "2024-01-01"], ["a", "b"], ["1-2", "3-4"]] {

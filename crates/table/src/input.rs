@@ -177,7 +177,7 @@ impl Reading {
 }
 
 /// Tells bytes that gzip cannot make sense of from a disk that cannot be read.
-fn read_error(path: &Path, error: io::Error) -> TableError {
+pub(crate) fn read_error(path: &Path, error: io::Error) -> TableError {
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
             let fault = Fault::new(path, "a whole gzip file", error.to_string());

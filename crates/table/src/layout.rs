@@ -1,19 +1,15 @@
 //! Finding out how a table is written, from its first rows.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use crate::candidate::Candidate;
 use crate::form::{Form, Separator};
-use crate::missing::is_missing;
-use crate::number::is_plain_number;
+use crate::head::{Head, is_of_names};
+use crate::number::{Says, is_plain_number, says_of_marks};
 use crate::splitter::{Scan, Splitter};
 use crate::words::listed;
-use crate::{ReadOptions, Record, TableError};
-
-/// Rows that are looked at.
-const ROWS: usize = 400;
-/// Lines that may stand above a table.
-const MOST_PREAMBLE: usize = 30;
+use crate::{ColumnRef, ReadOptions, Record, TableError};
 
 /// How a table is written, and the names of its columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +24,37 @@ pub struct Layout {
     pub notices: Vec<String>,
 }
 
+impl Layout {
+    /// Names for at least `width` columns, all different: those in `found`, and places where there is none.
+    pub(crate) fn named(mut found: Vec<String>, width: usize) -> Self {
+        found.resize(width.max(found.len()), String::new());
+        let is_named: Vec<bool> = found.iter().map(|name| !name.is_empty()).collect();
+        let mut names: Vec<String> = Vec::with_capacity(found.len());
+        let (mut repeated, mut notices) = (Vec::new(), Vec::new());
+        let mut taken = HashSet::new();
+        // Of each name, how often it has come: thousands may be the same.
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for (at, name) in found.into_iter().enumerate() {
+            let base = if name.is_empty() { format!("column {}", at + 1) } else { name };
+            let mut unique = base.clone();
+            while !taken.insert(unique.clone()) {
+                let count = counts.entry(base.clone()).or_insert(1);
+                *count += 1;
+                unique = format!("{base} ({count})");
+            }
+            if unique != base {
+                repeated.push(unique.clone());
+            }
+            names.push(unique);
+        }
+        if !repeated.is_empty() {
+            let names = listed(repeated.iter().map(String::as_str), 5);
+            notices.push(format!("names that the header has twice are told apart: {names}"));
+        }
+        Self { form: None, names, is_named, notices }
+    }
+}
+
 /// The layout of the text that begins with `sample`, and the byte at which its rows of data begin.
 pub(crate) fn layout(
     sample: &str,
@@ -38,279 +65,299 @@ pub(crate) fn layout(
     let (stated, skipped) = stated_separator(sample);
     let separator = options.separator.or(stated);
     let rest = &sample[skipped..];
-    let mut best: Option<Candidate> = None;
-    for candidate in candidates(separator).filter_map(|form| Candidate::new(form, rest, is_all, path)) {
-        if best.as_ref().is_none_or(|best| candidate.is_better_than(best)) {
-            best = Some(candidate);
-        }
-    }
     let preamble = usize::from(skipped > 0);
-    let Some(Candidate { mut form, rows, width, first, .. }) = best else {
+    let Some(candidate) = Candidate::best(separator, rest, is_all, path, options) else {
         let form = Form { preamble, ..Form::plain() };
+        let splitter = Splitter::new(&form, path);
         let layout =
             Layout { form: Some(form), names: Vec::new(), is_named: Vec::new(), notices: Vec::new() };
-        return Ok((layout, Splitter::new(&Form::plain(), path), sample.len()));
+        return Ok((layout, splitter, sample.len()));
     };
-    let table = &rows[first..];
-    form.preamble = preamble + table[0].line().saturating_sub(1) as usize;
-    if form.comment.is_some() {
-        // Comments are passed over by themselves.
-        form.preamble = preamble;
+    let (table, width) = (candidate.table(), candidate.width);
+    let mut form = candidate.form.clone();
+    form.decimal_comma = has_decimal_commas(&form, table);
+    let head = Head::of(table, width, form.decimal_comma, options);
+    let first_line = table[0].line();
+    let commented = if head.names.is_none() && options.header.is_none() {
+        names_in_comment(&form, rest, first_line, width, options)
+    } else {
+        None
+    };
+    let names = head.names.map(|row| &table[row]).or(commented.as_ref());
+    form.header = names.is_some();
+    let lines_above = first_line.saturating_sub(1) as usize + usize::from(head.names.is_none()) * head.rows;
+    // Comments are passed over by themselves.
+    form.preamble = preamble + if form.comment.is_some() { 0 } else { lines_above };
+    let mut layout = name_columns(names, width, options);
+    if head.rows > 1 {
+        let line = table[1 - head.names.unwrap_or(0)].line() + preamble as u64;
+        layout
+            .notices
+            .push(format!("line {line} is passed over: it is neither data nor the names of columns"));
     }
-    form.header = options.header.unwrap_or_else(|| {
-        if options.names.is_empty() {
-            has_header(table, options)
-        } else {
-            has_names(&table[0], &options.names)
-        }
-    });
-    form.decimal_comma = has_decimal_commas(&form, table, width);
-    let named = name_columns(&table[0], width, form.header, options);
-    let (splitter, at) = start_of_data(&form, rest, is_all, path, preamble as u64, table[0].line())?;
-    Ok((Layout { form: Some(form), ..named }, splitter, skipped + at))
+    let (splitter, at) = start_of_data(&form, rest, is_all, path, preamble as u64, first_line, head.rows)?;
+    Ok((Layout { form: Some(form), ..layout }, splitter, skipped + at))
 }
 
 /// Excel writes `sep=;` above a table.
 fn stated_separator(sample: &str) -> (Option<Separator>, usize) {
-    let line = sample.lines().next().unwrap_or("");
-    let Some(separator) = line.trim_matches('"').strip_prefix("sep=").and_then(Separator::parse) else {
+    let end = sample.find(['\n', '\r']).unwrap_or(sample.len());
+    let line = sample[..end].trim_matches('"');
+    let Some(separator) = line.strip_prefix("sep=").and_then(Separator::parse) else {
         return (None, 0);
     };
-    let end = sample[line.len()..].find(|c| c != '\r' && c != '\n').unwrap_or(sample.len() - line.len());
-    (Some(separator), line.len() + end)
+    (Some(separator), after_line(sample, end))
 }
 
-fn candidates(separator: Option<Separator>) -> impl Iterator<Item = Form> {
-    let separators = separator.map_or_else(|| Separator::ALL.to_vec(), |separator| vec![separator]);
-    separators.into_iter().flat_map(|separator| {
-        [false, true].map(|single_quotes| Form { separator, single_quotes, ..Form::plain() })
-    })
+/// The byte behind the end of the line that ends at byte `end`.
+fn after_line(text: &str, end: usize) -> usize {
+    let length = if text[end..].starts_with("\r\n") { 2 } else { 1 };
+    (end + length).min(text.len())
 }
 
-/// A form, and what the sample is in it.
-struct Candidate {
-    form: Form,
-    rows: Vec<Record>,
-    /// The number of cells that most rows have.
+/// The names of columns in the comment right above a table that has no other, as `numpy.savetxt` writes them.
+fn names_in_comment(
+    form: &Form,
+    text: &str,
+    first_line: u64,
     width: usize,
-    /// The row with which the table begins.
-    first: usize,
-    /// The share of rows that have that number of cells.
-    consistency: f64,
-}
-
-impl Candidate {
-    fn new(mut form: Form, sample: &str, is_all: bool, path: &Path) -> Option<Self> {
-        let mut rows = sample_rows(&form, sample, is_all, path)?;
-        let width = modal_width(&rows);
-        // A line that begins as comments do is one, unless it is a row like the others.
-        let mark = |row: &Record| row.cell(0).chars().next().filter(|c| matches!(c, '#' | '%'));
-        if let Some(comment) = rows.first().and_then(mark).filter(|_| rows[0].len() != width) {
-            form.comment = Some(comment);
-            rows = sample_rows(&form, sample, is_all, path)?;
-        }
-        let width = modal_width(&rows);
-        let is_of_table = |row: &Record| row.len() + 1 >= width && row.len() <= width + 1;
-        let first = rows
-            .iter()
-            .take(MOST_PREAMBLE)
-            .position(|row| width < 3 && row.len() == width || width >= 3 && is_of_table(row))?;
-        let fitting = rows[first..].iter().filter(|row| row.len() == width).count();
-        let consistency = fitting as f64 / (rows.len() - first) as f64;
-        if form.single_quotes && !uses_single_quotes(sample, &form) {
-            return None;
-        }
-        Some(Self { form, rows, width, first, consistency })
-    }
-
-    /// More than one column beats one; then the more regular one wins; of equals the first.
-    fn is_better_than(&self, other: &Self) -> bool {
-        let rank = |candidate: &Self| {
-            let is_table = candidate.width > 1 && candidate.consistency > 0.5;
-            // Words have blanks between them: those are believed last.
-            let is_blanks = candidate.form.separator == Separator::Blanks;
-            (is_table, !is_blanks || candidate.consistency == 1.0, candidate.consistency)
-        };
-        let (own, others) = (rank(self), rank(other));
-        if own.0 && others.0 && self.form.separator == Separator::Blanks && others.2 > 0.9 {
-            return false;
-        }
-        own > others || (own == others && self.form.single_quotes && !other.form.single_quotes)
-    }
-}
-
-/// True if cells begin and end with `'`.
-fn uses_single_quotes(sample: &str, form: &Form) -> bool {
-    let plain = Form { single_quotes: false, ..form.clone() };
-    let Some(rows) = sample_rows(&plain, sample, false, Path::new("")) else { return false };
-    let mut opened = 0;
-    let mut enclosed = 0;
-    for cell in rows.iter().flat_map(Record::cells) {
-        opened += usize::from(cell.starts_with('\''));
-        enclosed += usize::from(cell.len() > 1 && cell.starts_with('\'') && cell.ends_with('\''));
-    }
-    enclosed > 0 && enclosed * 2 > opened
-}
-
-fn sample_rows(form: &Form, sample: &str, is_all: bool, path: &Path) -> Option<Vec<Record>> {
-    let mut splitter = Splitter::new(form, path);
-    let (mut rows, mut record, mut at) = (Vec::new(), Record::default(), 0);
-    while rows.len() < ROWS {
-        match splitter.scan(sample, at, is_all, &mut record).ok()? {
-            Scan::Row(next) => at = next,
-            Scan::Unfinished | Scan::End => break,
-        }
-        rows.push(record.clone());
-    }
-    (!rows.is_empty()).then_some(rows)
-}
-
-fn modal_width(rows: &[Record]) -> usize {
-    let mut counts = BTreeMap::new();
-    for row in rows {
-        *counts.entry(row.len()).or_insert(0_usize) += 1;
-    }
-    counts.into_iter().max_by_key(|&(width, count)| (count, width)).map_or(0, |(width, _)| width)
-}
-
-/// Whether at least half of the cells of `row` are among `names`.
-fn has_names(row: &Record, names: &[String]) -> bool {
-    let found = row.cells().filter(|cell| names.iter().any(|name| name == cell.trim())).count();
-    found * 2 >= row.len().min(names.len())
-}
-
-/// Whether the first of `rows` names the columns of the others: it has the name of the label; or no cell of it is a number,
-/// and it differs from what is below it.
-fn has_header(rows: &[Record], options: &ReadOptions) -> bool {
-    let (first, body) = (&rows[0], &rows[1..]);
-    if !options.known.is_empty() {
-        return has_names(first, &options.known);
-    }
-    if let Some(label) = &options.label
-        && label.is_named_in(first.cells().map(str::to_owned))
-    {
-        return true;
-    }
-    let texts: Vec<&str> = first.cells().collect();
-    let has_number = texts.iter().any(|cell| is_plain_number(cell));
-    let named = texts.iter().filter(|cell| !cell.is_empty()).count();
-    if body.is_empty() || named * 2 < texts.len() {
-        return !has_number && body.is_empty();
-    }
-    let column = |at: usize| body.iter().map(move |row| row.cell(at)).filter(|cell| !is_missing(cell, &[]));
-    if has_number {
-        // Numbers as names (1990, 1991): all of them, all different, over columns of words or of other numbers.
-        return false;
-    }
-    let names_numbers = (0..texts.len()).any(|at| {
-        let (mut cells, mut numbers) = (0, 0);
-        for cell in column(at) {
-            cells += 1;
-            numbers += usize::from(is_plain_number(cell));
-        }
-        cells > 0 && numbers * 10 >= cells * 9 && !is_missing(texts[at], &[])
-    });
-    if names_numbers {
-        return true;
-    }
-    // Words above words: names are not among the values below them.
-    let distinct: HashSet<&str> = texts.iter().copied().collect();
-    let new = (0..texts.len()).filter(|&at| column(at).all(|cell| cell != texts[at])).count();
-    distinct.len() == texts.len() && new * 10 >= texts.len() * 9
+    options: &ReadOptions,
+) -> Option<Record> {
+    let mark = form.comment?;
+    let comment = text.lines().nth(first_line.checked_sub(2)? as usize)?.trim();
+    let names = comment.strip_prefix(mark)?.trim_start_matches(mark);
+    let mut record = Record::default();
+    let plain = Form { comment: None, ..form.clone() };
+    let Ok(Scan::Row(_)) = Splitter::new(&plain, "").scan(names, 0, true, &mut record) else { return None };
+    let is_wanted = match &options.label {
+        _ if !options.known.is_empty() => is_of_names(&record, &options.known),
+        Some(label @ ColumnRef::Name(_)) => label.is_named_in(record.cells()),
+        _ => record.cells().all(|name| !name.is_empty() && !is_plain_number(name)),
+    };
+    (record.len() == width && is_wanted).then_some(record)
 }
 
 /// True where numbers are written with a comma, and none with a point.
-fn has_decimal_commas(form: &Form, rows: &[Record], width: usize) -> bool {
+fn has_decimal_commas(form: &Form, rows: &[Record]) -> bool {
     if form.separator == Separator::Comma {
         return false;
     }
-    let (mut commas, mut points) = (0, 0);
-    for cell in rows[usize::from(form.header)..].iter().flat_map(|row| (0..width).map(|at| row.cell(at))) {
-        let mut halves = cell.splitn(2, [',', '.']);
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let whole = halves.next().unwrap_or("").trim_start_matches(['-', '+']);
-        if let Some(rest) = halves.next()
-            && is_number(whole)
-            && is_number(rest)
-        {
-            if cell.contains(',') {
-                commas += 1;
-            } else {
-                points += 1;
-            }
+    let (mut commas, mut points, mut either) = (0, 0, 0);
+    for cell in rows.iter().flat_map(Record::cells) {
+        match says_of_marks(cell) {
+            Some(Says::DecimalComma) => commas += 1,
+            Some(Says::DecimalPoint) => points += 1,
+            Some(Says::AnyComma) => either += 1,
+            None => {}
         }
     }
-    commas > 0 && points == 0
+    // Semicolons stand between cells because commas stand in numbers.
+    points == 0 && (commas > 0 || (either > 0 && form.separator == Separator::Semicolon))
 }
 
-fn name_columns(first: &Record, width: usize, header: bool, options: &ReadOptions) -> Layout {
-    let mut notices = Vec::new();
-    let mut found: Vec<String> = if !options.names.is_empty() {
+/// Names for `width` columns: the user's, else those in `row`.
+fn name_columns(row: Option<&Record>, width: usize, options: &ReadOptions) -> Layout {
+    let found = if !options.names.is_empty() {
         options.names.clone()
-    } else if header {
-        first.cells().map(|cell| cell.trim().trim_start_matches('#').trim().to_owned()).collect()
+    } else if let Some(row) = row {
+        let mut names: Vec<String> =
+            row.cells().map(|cell| cell.trim().trim_start_matches('#').trim().to_owned()).collect();
+        if names.len() > width && names.last().is_some_and(String::is_empty) {
+            names.pop();
+        } else if names.len() + 1 == width {
+            // R's write.table names all columns but that of the rows' own names.
+            names.insert(0, String::new());
+        }
+        names
     } else {
         Vec::new()
     };
-    if options.names.is_empty() && found.len() == width + 1 && found.last().is_some_and(String::is_empty) {
-        found.pop();
-    } else if options.names.is_empty() && header && found.len() + 1 == width {
-        // R's write.table names all columns but that of the rows' own names.
-        found.insert(0, String::new());
-    }
-    let width = width.max(found.len());
-    found.resize(width, String::new());
-    let is_named: Vec<bool> = found.iter().map(|name| !name.is_empty()).collect();
-    let mut names: Vec<String> = Vec::with_capacity(width);
-    let mut repeated = Vec::new();
-    let mut taken = HashSet::new();
-    for (at, name) in found.into_iter().enumerate() {
-        let base = if name.is_empty() { format!("column {}", at + 1) } else { name };
-        let mut unique = base.clone();
-        let mut count = 1;
-        while !taken.insert(unique.clone()) {
-            count += 1;
-            unique = format!("{base} ({count})");
-        }
-        if unique != base {
-            repeated.push(unique.clone());
-        }
-        names.push(unique);
-    }
-    if !repeated.is_empty() {
-        let names = listed(repeated.iter().map(String::as_str), 5);
-        notices.push(format!("names that the header has twice are told apart: {names}"));
-    }
-    Layout { form: None, names, is_named, notices }
+    Layout::named(found, width)
 }
 
-/// A splitter that stands before the first row of data, and the byte where that is.
+/// A splitter that stands before the first row of data, and the byte where that is: below line `first_line` of `text`, which
+/// has `lines_above` above it, and `rows` further rows.
 fn start_of_data(
     form: &Form,
     text: &str,
     is_all: bool,
     path: &Path,
-    lines_before: u64,
+    lines_above: u64,
     first_line: u64,
+    rows: usize,
 ) -> Result<(Splitter, usize), TableError> {
     let (mut at, mut line) = (0, 1);
-    if form.comment.is_none() {
-        while line < first_line {
-            let Some(length) = text[at..].find(['\n', '\r']) else { break };
-            at += length;
-            at += if text[at..].starts_with("\r\n") { 2 } else { 1 };
-            line += 1;
-        }
+    while line < first_line
+        && let Some(length) = text[at..].find(['\n', '\r'])
+    {
+        at = after_line(text, at + length);
+        line += 1;
     }
     let mut splitter = Splitter::new(form, path);
-    splitter.skip_lines(lines_before + line - 1);
-    if form.header {
-        let mut record = Record::default();
-        if let Scan::Row(next) = splitter.scan(&text[at..], 0, is_all, &mut record)? {
-            at += next;
-        } else {
-            at = text.len();
+    splitter.skip_lines(lines_above + line - 1);
+    let mut record = Record::default();
+    for _ in 0..rows {
+        match splitter.scan(text, at, is_all, &mut record)? {
+            Scan::Row(next) => at = next,
+            Scan::Unfinished | Scan::End => return Ok((splitter, text.len())),
         }
     }
     Ok((splitter, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Form, names and first row of data of the table `text`, whose label is in `label`.
+    fn read(text: &str, label: ColumnRef) -> (String, String, String) {
+        let options = ReadOptions { label: Some(label), ..ReadOptions::default() };
+        let (layout, mut splitter, at) = layout(text, true, Path::new("t.csv"), &options).unwrap();
+        let mut record = Record::default();
+        splitter.scan(text, at, true, &mut record).unwrap();
+        let row: Vec<&str> = record.cells().collect();
+        (
+            layout.form.unwrap().to_string(),
+            layout.names.join("/"),
+            format!("{}: {}", record.line(), row.join("/")),
+        )
+    }
+
+    /// Each table is read as it says, where its last column holds the class.
+    fn check(cases: &[(&str, &str, &str, &str)]) {
+        for &(text, form, names, row) in cases {
+            let found = read(text, ColumnRef::Place(-1));
+            let wanted = (format!("cells between {form}"), names.to_owned(), row.to_owned());
+            assert_eq!(found, wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn separators() {
+        check(&[
+            ("a,b,c\n1,2,x\n", "commas, a header", "a/b/c", "2: 1/2/x"),
+            ("a;b\n1,5;x, y\n2,5;z\n", "semicolons, a header, decimal commas", "a/b", "2: 1,5/x, y"),
+            ("a\tb c\n1\tx\n", "tabs, a header", "a/b c", "2: 1/x"),
+            ("a|b\n1|x,y\n", "pipes, a header", "a/b", "2: 1/x,y"),
+            ("  1  2   x\n 10 3   y\n", "blanks, no header", "column 1/column 2/column 3", "1: 1/2/x"),
+            // A tab before the quoted name, blanks before the numbers.
+            (
+                "18.0   8   307.0\t\"ford a\"\n15.0   8   350.0\t\"amc\"\n",
+                "blanks, no header",
+                "column 1/column 2/column 3/column 4",
+                "1: 18.0/8/307.0/ford a",
+            ),
+            // A tab that is sometimes two.
+            ("1\t2\tx\n1\t\t2\tx\n1\t2\ty\n", "blanks, no header", "column 1/column 2/column 3", "1: 1/2/x"),
+            ("a b\n1,5 2,5\n3,5 4,5\n", "blanks, a header, decimal commas", "a/b", "2: 1,5/2,5"),
+            ("a,pixels\n0,70 80 90\n1,1 2 3\n", "commas, a header", "a/pixels", "2: 0/70 80 90"),
+            ("sep=;\r\na;b\r\n1;x\r\n", "semicolons, a header, 1 lines above the table", "a/b", "3: 1/x"),
+            ("sep=;\ra;b\r1;x\r", "semicolons, a header, 1 lines above the table", "a/b", "3: 1/x"),
+            ("a,b\n'x, y',1\n'z',2\n", "commas, a header, single quotes", "a/b", "2: x, y/1"),
+        ]);
+    }
+
+    #[test]
+    fn a_header_or_none() {
+        let (plain, none) = ("commas, a header", "commas, no header");
+        check(&[
+            ("5.1,3.5,a\n4.9,3.0,b\n\n", none, "column 1/column 2/column 3", "1: 5.1/3.5/a"),
+            // Words above words.
+            ("size,kind\nbig,x\nsmall,y\nbig,y\n", plain, "size/kind", "2: big/x"),
+            ("big,x\nsmall,y\nbig,y\nsmall,x\n", none, "column 1/column 2", "1: big/x"),
+            // What is a number as people write it is no name.
+            (
+                "1,5;2,5;a\n3,5;4,5;b\n",
+                "semicolons, no header, decimal commas",
+                "column 1/column 2/column 3",
+                "1: 1,5/2,5/a",
+            ),
+            ("$5,x y\n$7,z\n$8,x y\n", none, "column 1/column 2", "1: $5/x y"),
+            ("31.12.2023,x\n30.12.2023,y\n", none, "column 1/column 2", "1: 31.12.2023/x"),
+            // Numbers that are names: places, and years.
+            (
+                "0,1,2,3\n.5,.5,.5,a\n.5,.5,.5,b\n.5,.5,.5,b\n.5,.5,.5,b\n.5,.5,.5,b\n",
+                plain,
+                "0/1/2/3",
+                "2: .5/.5/.5/a",
+            ),
+            ("land,1990,1995,k\nA,.5,.5,x\nB,.5,.5,y\n", plain, "land/1990/1995/k", "2: A/.5/.5/x"),
+            (
+                "1,2,3,4\n1,2,3,4\n2,3,4,5\n1,1,3,4\n1,2,2,4\n1,2,3,5\n",
+                none,
+                "column 1/column 2/column 3/column 4",
+                "1: 1/2/3/4",
+            ),
+        ]);
+        // What scikit-learn writes above its tables.
+        let iris = "3,4,setosa,versicolor,virginica\n5.1,3.5,1.4,0.2,0\n4.9,3.0,1.4,0.2,0\n7,3.2,4.7,1.4,1\n";
+        let names = "column 1/column 2/column 3/column 4/column 5";
+        check(&[(iris, "commas, no header, 1 lines above the table", names, "2: 5.1/3.5/1.4/0.2/0")]);
+    }
+
+    #[test]
+    fn two_lines_of_names() {
+        let text = ",X1,X2,Y\nID,AGE,PAY,next\n1,20,5,0\n2,30,6,1\n3,40,6,1\n";
+        check(&[
+            (text, "commas, a header", "ID/AGE/PAY/next", "3: 1/20/5/0"),
+            ("h,w,k\ncm,cm,-\n1,2,a\n1,3,b\n", "commas, a header", "h/w/k", "3: 1/2/a"),
+            // A word among numbers is a value.
+            ("n,h,k\nx,absent,a\ny,3,b\nz,4,b\n", "commas, a header", "n/h/k", "2: x/absent/a"),
+        ]);
+        let first = read(text, ColumnRef::Name("Y".to_owned()));
+        assert_eq!((first.1.as_str(), first.2.as_str()), ("column 1/X1/X2/Y", "3: 1/20/5/0"));
+    }
+
+    #[test]
+    fn what_stands_above_and_beside_a_table() {
+        let below = "a,b,c\n1,2,x\n3,4,y\n5,6,y\n";
+        for (above, form) in [
+            ("Report\n\n", "commas, a header, 2 lines above the table"),
+            ("Made by Anna, Berlin\n", "commas, a header, 1 lines above the table"),
+            ("|1x3 Cross validator\n", "commas, a header, 1 lines above the table"),
+            ("# made by x\n# a, b\n", "commas, a header, comments after #"),
+        ] {
+            let text = format!("{above}{below}");
+            let line = above.lines().count() + 2;
+            check(&[(&text, form, "a/b/c", &format!("{line}: 1/2/x"))]);
+        }
+        check(&[
+            ("# a b c\n1 2 3\n4 5 6\n", "blanks, a header, comments after #", "a/b/c", "2: 1/2/3"),
+            ("# a,b\n1,2\n4,5\n", "commas, a header", "a/b", "2: 1/2"),
+            // The rows' own names, as R writes them.
+            (
+                "\"a\" \"k\"\n\"x 1\" 2 \"y\"\n\"x 2\" 3 \"z\"\n",
+                "blanks, a header",
+                "column 1/a/k",
+                "2: x 1/2/y",
+            ),
+            // A separator behind the last cell: of all lines, of the rows, of the names, and without names.
+            ("a,b,c,\n1,2,x,\n3,4,y,\n", "commas, a header", "a/b/c", "2: 1/2/x/"),
+            ("a,b,c\n1,2,x,\n3,4,y,\n", "commas, a header", "a/b/c", "2: 1/2/x/"),
+            ("a,b,c,\n1,2,x\n3,4,y\n", "commas, a header", "a/b/c", "2: 1/2/x"),
+            ("1,2,x,\n3,4,y,\n", "commas, no header", "column 1/column 2/column 3", "1: 1/2/x/"),
+            // Names that come twice, and none.
+            (
+                "a,a,,a (2)\n1,2,3,x\n3,4,5,y\n",
+                "commas, a header",
+                "a/a (2)/column 3/a (2) (2)",
+                "2: 1/2/3/x",
+            ),
+        ]);
+        let many = Layout::named(vec!["a".to_owned(); 50_000], 0);
+        assert_eq!(many.names[49_999], "a (50000)");
+    }
+
+    #[test]
+    fn decimal_commas() {
+        let marks = |text: &str| {
+            let (layout, ..) = layout(text, true, Path::new("t.csv"), &ReadOptions::default()).unwrap();
+            layout.form.unwrap().decimal_comma
+        };
+        assert!(marks("a;b\n1,5;1.234\n2,5;12.345\n"));
+        assert!(marks("a;b\n1,234;x\n2,345;y\n"));
+        assert!(!marks("a\tb\n1,234\tx\n2,345\ty\n"));
+        assert!(!marks("a;b\n1,5;1.5\n2,5;0.345\n"));
+        assert!(!marks("a;b\n\"1,234,567\";x\n\"1,234,568\";x\n"));
+    }
 }

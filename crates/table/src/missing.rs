@@ -1,10 +1,10 @@
 //! What stands for a value that is not there.
 
-/// True if `cell` stands for a missing value: nothing, `NA`, `N/A`, `NaN`, `null`, `None`, `?`, `-` and their usual
-/// spellings, or one of `more`.
+/// True if `cell` stands for a missing value: nothing, `NA`, `N/A`, `NaN`, `null`, `None`, `?`, `-`, `.` and their usual
+/// spellings, what spreadsheets write for an error, a database's `\N` and date of zeros, or one of `more`.
 #[must_use]
 pub fn is_missing(cell: &str, more: &[String]) -> bool {
-    is_missing_label(cell, more) || cell == "-"
+    is_missing_label(cell, more) || matches!(cell, "-" | "--" | "." | "0000-00-00" | "0000-00-00 00:00:00")
 }
 
 /// As [`is_missing`] for a class, which may well be called `-` or `none`.
@@ -28,5 +28,16 @@ pub fn is_missing_label(cell: &str, more: &[String]) -> bool {
             | "NULL"
             | "Null"
             | "None"
+            | "N.A."
+            | "n.a."
+            | "(null)"
+            | r"\N"
+            | "#NULL!"
+            | "#DIV/0!"
+            | "#VALUE!"
+            | "#REF!"
+            | "#NAME?"
+            | "#NUM!"
+            | "#NV"
     ) || more.iter().any(|text| text == cell)
 }

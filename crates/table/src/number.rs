@@ -7,6 +7,63 @@ pub(crate) fn is_plain_number(text: &str) -> bool {
     plain_number(text).is_some()
 }
 
+/// The number that the cell `text` is; with `decimal_comma`, of a table where 1,5 is one and a half and 1.234 may be over a
+/// thousand.
+pub(crate) fn cell_number(text: &str, decimal_comma: bool) -> Option<f64> {
+    if !decimal_comma || !text.contains([',', '.']) {
+        return plain_number(text);
+    }
+    let (whole, fraction) = text.split_once(',').unwrap_or((text, ""));
+    let unsigned = whole.trim_start_matches(['-', '+']);
+    if !unsigned.contains('.') {
+        return plain_number(&text.replacen(',', ".", 1));
+    }
+    let Some(digits) = without_thousands(unsigned, Marks::Comma).filter(|_| !unsigned.starts_with('0'))
+    else {
+        return plain_number(text);
+    };
+    let sign = &whole[..whole.len() - unsigned.len()];
+    plain_number(&format!("{sign}{digits}.{fraction}"))
+}
+
+/// What a number says of the marks of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// A comma stands before decimals.
+    DecimalComma,
+    /// A point stands before decimals, or commas between thousands.
+    DecimalPoint,
+    /// A comma stands before three digits: decimals, or a thousand.
+    AnyComma,
+}
+
+/// What `text` says of the marks of its table, if it is a number with a mark. One point before three digits says nothing.
+pub(crate) fn says_of_marks(text: &str) -> Option<Says> {
+    let unsigned = text.trim_start_matches(['-', '+']);
+    let mark = unsigned.find([',', '.']).map(|at| unsigned.as_bytes()[at])?;
+    let groups: Vec<&str> = unsigned.split([',', '.']).collect();
+    let are_digits = groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit()));
+    if !are_digits || groups[0].is_empty() {
+        return None;
+    }
+    let are_thousands = |groups: &[&str]| {
+        (1..=3).contains(&groups[0].len())
+            && !groups[0].starts_with('0')
+            && groups[1..].iter().all(|group| group.len() == 3)
+    };
+    let last = unsigned.rfind([',', '.']).map(|at| unsigned.as_bytes()[at])?;
+    match (mark, groups.len()) {
+        (b',', 2) if are_thousands(&groups) => Some(Says::AnyComma),
+        (b',', 2) => Some(Says::DecimalComma),
+        (b'.', 2) if are_thousands(&groups) => None,
+        (b'.', 2) => Some(Says::DecimalPoint),
+        _ if mark == last => (mark == b',' && are_thousands(&groups)).then_some(Says::DecimalPoint),
+        _ if !are_thousands(&groups[..groups.len() - 1]) => None,
+        (b',', _) => Some(Says::DecimalPoint),
+        _ => Some(Says::DecimalComma),
+    }
+}
+
 /// The number that `text` is, as programs write it: digits, a point, an exponent. Zeros in front (`007`) make it a code,
 /// and no number.
 pub(crate) fn plain_number(text: &str) -> Option<f64> {

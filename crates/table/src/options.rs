@@ -46,9 +46,9 @@ impl ColumnRef {
             Self::Place(place) => {
                 let name = place.to_string();
                 let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
-                names.iter().position(|other| *other == name).or_else(|| match place {
-                    1.. if *place <= count => Some((place - 1) as usize),
-                    ..=-1 if -place <= count => Some((count + place) as usize),
+                names.iter().position(|other| *other == name).or_else(|| match *place {
+                    place @ 1.. if place <= count => Some((place - 1) as usize),
+                    place @ ..=-1 if place >= -count => Some((count + place) as usize),
                     _ => None,
                 })
             }
@@ -56,7 +56,7 @@ impl ColumnRef {
     }
 
     /// True if one of `cells` is its name.
-    pub(crate) fn is_named_in(&self, mut cells: impl Iterator<Item = String>) -> bool {
+    pub(crate) fn is_named_in<'a>(&self, mut cells: impl Iterator<Item = &'a str>) -> bool {
         match self {
             Self::Name(name) => cells.any(|cell| cell.trim().eq_ignore_ascii_case(name.trim())),
             Self::Place(_) => false,

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::blocks::Blocks;
 use crate::cell::{Cell, Value};
-use crate::column::{Column, Given, Kind, Scale, Treatment};
-use crate::fit::{Choices, Scaling, first_line, fit_column};
+use crate::column::{Column, Kind};
+use crate::fit::fit_column;
 use crate::missing::is_missing;
-use crate::number::plain_number;
+use crate::number::cell_number;
+use crate::treatment::{Given, Treatment};
 use crate::words::{listed, quoted};
-use crate::{Fault, Layout, ReadOptions, Record, Table, TableError};
+use crate::{Choices, Fault, Layout, ReadOptions, Record, Scale, Scaling, Table, TableError};
 
 /// How the rows of a table become features, fitted on training rows and kept with a run, so that other rows are treated in
 /// the same way.
@@ -29,17 +30,6 @@ pub struct Preparation {
     pub names: Vec<String>,
     /// Whether they are names, of a header or the user's; else they are places.
     pub is_named: bool,
-}
-
-/// What is remarkable about rows that were not trained on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Remarks {
-    /// Of each column, how many cells have a value that no training row had.
-    pub unknown: Vec<usize>,
-    /// Of each column, how many numbers lie outside the range of the training rows.
-    pub outside: Vec<usize>,
-    /// Of each column, how many cells are empty where none was in training.
-    pub missing: Vec<usize>,
 }
 
 impl Preparation {
@@ -182,7 +172,7 @@ impl Preparation {
             let of_texts = table.texts(place).iter().map(|text| {
                 let mut raw = Vec::new();
                 column.raw(Given::Text(text), &mut raw).map_err(|expected| {
-                    let line = first_line(&table, place, text);
+                    let line = table.first_line(place, text, 0..table.rows() as u32);
                     cell_fault(&table, line, &column.name, expected, text)
                 })?;
                 Ok(raw)
@@ -241,13 +231,7 @@ impl Preparation {
         for ((column, treatment), &place) in self.used().zip(places) {
             let text = record.cell(place);
             let is_exact = matches!(treatment, Treatment::Category { exact: true, .. });
-            let number = if is_exact {
-                None
-            } else if decimal_comma && text.contains(',') {
-                plain_number(&text.replacen(',', ".", 1))
-            } else {
-                plain_number(text)
-            };
+            let number = if is_exact { None } else { cell_number(text, decimal_comma) };
             let given = match number {
                 Some(number) => Given::Number(number),
                 None if is_missing(text, &self.missing) => Given::Missing,
@@ -271,50 +255,6 @@ impl Preparation {
             words.push((column.name.clone(), treatment.words(own)));
         }
         words
-    }
-
-    /// Adds what is remarkable about a row that is kept as `raw` to `remarks`.
-    pub fn remark(&self, raw: &[f64], remarks: &mut Remarks) {
-        let count = self.columns.len();
-        for counts in [&mut remarks.unknown, &mut remarks.outside, &mut remarks.missing] {
-            counts.resize(count, 0);
-        }
-        let mut rest = raw;
-        for (at, column) in self.columns.iter().enumerate() {
-            let Some(treatment) = &column.treatment else { continue };
-            let (own, others) = rest.split_at(treatment.raw_width());
-            rest = others;
-            remarks.unknown[at] += usize::from(treatment.is_unknown(own));
-            remarks.outside[at] += usize::from(treatment.is_outside(own));
-            remarks.missing[at] += usize::from(own[0].is_nan() && treatment.knows_no_missing());
-        }
-    }
-
-    /// `remarks` in sentences.
-    #[must_use]
-    pub fn sentences(&self, remarks: &Remarks) -> Vec<String> {
-        let mut sentences = Vec::new();
-        let mut say = |counts: &[usize], what: &str| {
-            let columns: Vec<String> = self
-                .columns
-                .iter()
-                .zip(counts)
-                .filter(|&(_, &count)| count > 0)
-                .map(|(column, count)| format!("{} ({count})", quoted(&column.name)))
-                .collect();
-            if !columns.is_empty() {
-                let more = columns.len().saturating_sub(8);
-                let more = if more > 0 { format!(" and {more} more columns") } else { String::new() };
-                sentences.push(format!(
-                    "{what}: {}{more}",
-                    columns.iter().take(8).cloned().collect::<Vec<_>>().join(", ")
-                ));
-            }
-        };
-        say(&remarks.unknown, "values that no training row had, which count as nothing known");
-        say(&remarks.outside, "values outside the range of the training rows");
-        say(&remarks.missing, "cells without a value, where no training row lacked one");
-        sentences
     }
 }
 

@@ -13,6 +13,10 @@ use crate::{Fault, ReadOptions, Record, TableError, arff};
 
 /// Text that is looked at to find out how a table is written.
 const SAMPLE: usize = 256 << 10;
+/// Lines that the sample has at least, where the file has as many: rows may be long.
+const SAMPLE_LINES: usize = 10;
+/// The most text that is looked at.
+const LONGEST_SAMPLE: usize = 32 << 20;
 
 /// A source of rows.
 pub(crate) trait Rows: Send {
@@ -54,8 +58,7 @@ impl Records {
         options: &ReadOptions,
     ) -> Result<Self, TableError> {
         let mut start = vec![0; 8];
-        let length = read_fully(&mut *reader, &mut start)
-            .map_err(|source| TableError::Read { path: path.to_owned(), source })?;
+        let length = read_fully(&mut *reader, &mut start).map_err(|error| input::read_error(path, error))?;
         start.truncate(length);
         if let Some(kind) = foreign(&start) {
             return Err(no_table(path, kind));
@@ -74,6 +77,7 @@ impl Records {
         let mut records = if arff::is_arff(&buffer.text) {
             arff::open(text, buffer, path)?
         } else {
+            buffer.fill_lines(&mut text)?;
             let sample = buffer.sample();
             let is_all = buffer.is_all && sample.len() == buffer.text.len();
             let (layout, splitter, at) = layout(sample, is_all, path, options)?;
@@ -186,8 +190,25 @@ impl Buffer {
         self.fill(text, length)
     }
 
+    /// Reads until the sample has enough lines to tell how they are written.
+    fn fill_lines(&mut self, text: &mut Text) -> Result<(), TableError> {
+        let (mut lines, mut seen) = (0, 0);
+        while !self.is_all && self.text.len() < LONGEST_SAMPLE {
+            lines += memchr::memchr2_iter(b'\n', b'\r', &self.text.as_bytes()[seen..]).count();
+            if lines >= SAMPLE_LINES {
+                break;
+            }
+            seen = self.text.len();
+            self.fill(text, seen * 2)?;
+        }
+        Ok(())
+    }
+
+    /// The text that is looked at: some, and ten lines at least.
     fn sample(&self) -> &str {
-        let mut end = SAMPLE.min(self.text.len());
+        let mut ends = memchr::memchr2_iter(b'\n', b'\r', self.text.as_bytes());
+        let lines = ends.nth(SAMPLE_LINES - 1).map_or(self.text.len(), |at| at + 1);
+        let mut end = SAMPLE.max(lines).min(self.text.len());
         while !self.text.is_char_boundary(end) {
             end -= 1;
         }

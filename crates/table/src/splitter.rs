@@ -9,12 +9,16 @@ use crate::{Fault, Record, TableError};
 
 /// The most bytes of one row. A quote that is never closed makes one row of all the rest.
 const LONGEST_ROW: usize = 64 << 20;
+/// What programs for DOS write below the last line.
+const DOS_END: u8 = 0x1a;
 
 /// Takes text apart into rows, and counts its lines as an editor does: `\n`, `\r\n` and `\r` each end one.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     separator: Separator,
     single_quotes: bool,
+    /// Whether a quote behind `\` belongs to its cell.
+    escapes: bool,
     comment: Option<u8>,
     path: PathBuf,
     line: u64,
@@ -35,6 +39,8 @@ enum After {
     Separator(usize),
     Line(usize),
     Text,
+    /// The text is over, and its last quote is not closed.
+    Quoted,
 }
 
 impl Splitter {
@@ -42,10 +48,16 @@ impl Splitter {
         Self {
             separator: form.separator,
             single_quotes: form.single_quotes,
+            escapes: false,
             comment: form.comment.and_then(|comment| u8::try_from(comment).ok()),
             path: path.into(),
             line: 1,
         }
+    }
+
+    /// The same, for text in which a quote behind `\` belongs to its cell.
+    pub(crate) fn with_escapes(self) -> Self {
+        Self { escapes: true, ..self }
     }
 
     /// Counts `lines` that stand above what is scanned.
@@ -72,6 +84,9 @@ impl Splitter {
             match bytes.get(start) {
                 None if is_all => return Ok(Scan::End),
                 None => return Ok(Scan::Unfinished),
+                Some(&DOS_END) if start + 1 == bytes.len() => {
+                    return Ok(if is_all { Scan::End } else { Scan::Unfinished });
+                }
                 Some(b'\n' | b'\r') => match line_end(bytes, start, is_all) {
                     Some(next) => at = next,
                     None => return Ok(Scan::Unfinished),
@@ -92,14 +107,17 @@ impl Splitter {
         let start = at;
         loop {
             let (after, lines) = self.cell(text, at, is_all, record);
+            let first = line;
             line += lines;
             match after {
+                // The rows below would be part of a cell, and lost.
+                Some(After::Quoted) if lines > 0 => return Err(self.unclosed(first)),
                 Some(After::Separator(next)) => at = next,
                 Some(After::Line(next)) => {
                     self.line = line + 1;
                     return Ok(Scan::Row(next));
                 }
-                Some(After::Text) => {
+                Some(After::Text | After::Quoted) => {
                     self.line = line;
                     return Ok(Scan::Row(bytes.len()));
                 }
@@ -120,8 +138,8 @@ impl Splitter {
             loop {
                 let Some(length) = memchr3(quote, b'\n', b'\r', &bytes[at..]) else {
                     record.push_part(&text[at..]);
-                    // A quote that is never closed: the text is over, and so is the cell.
-                    return (is_all.then(|| end(record)), lines);
+                    record.end_cell(false);
+                    return (is_all.then_some(After::Quoted), lines);
                 };
                 let found = at + length;
                 if bytes[found] != quote {
@@ -129,6 +147,12 @@ impl Splitter {
                     lines += 1;
                     record.push_part(&text[at..next]);
                     at = next;
+                    continue;
+                }
+                if self.escapes && is_escaped(&bytes[at..found]) {
+                    record.push_part(&text[at..found - 1]);
+                    record.push_part(&text[found..=found]);
+                    at = found + 1;
                     continue;
                 }
                 record.push_part(&text[at..found]);
@@ -144,7 +168,9 @@ impl Splitter {
                     }
                 }
             }
-            at = skip_blanks(bytes, at, self.separator);
+            if self.separator != Separator::Blanks {
+                at = skip_blanks(bytes, at, self.separator);
+            }
             is_quoted = true;
         }
         let rest = &bytes[at..];
@@ -182,6 +208,14 @@ impl Splitter {
         byte == b'"' || (byte == b'\'' && self.single_quotes)
     }
 
+    fn unclosed(&self, line: u64) -> TableError {
+        let found = "one that is open at the end of the file";
+        let fault = Fault::new(&self.path, "a quote that is closed", found).place(format!("line {line}"));
+        let remedy = "close it, or double it where it belongs to a cell: \"5\"\" disk\"; a file cut short has to be \
+                      downloaded again";
+        TableError::unfit("open quote", fault.remedy(remedy))
+    }
+
     fn too_long(&self, line: u64) -> TableError {
         let found = format!("one of more than {} MB", LONGEST_ROW >> 20);
         let fault = Fault::new(&self.path, "rows of a bearable length", found).place(format!("line {line}"));
@@ -189,9 +223,9 @@ impl Splitter {
     }
 }
 
-fn end(record: &mut Record) -> After {
-    record.end_cell(false);
-    After::Text
+/// True if what follows `before` stands behind a `\` that is not itself behind one.
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
 }
 
 /// The first byte from `at` on that is no blank; a tab is one unless it separates cells.
@@ -227,7 +261,11 @@ mod tests {
         let (mut rows, mut record, mut at, mut known) = (Vec::new(), Record::default(), 0, 0);
         loop {
             let is_all = known == text.len();
-            match splitter.scan(&text[..known], at, is_all, &mut record).unwrap() {
+            let scan = splitter.scan(&text[..known], at, is_all, &mut record);
+            match scan.unwrap_or_else(|error| {
+                rows.push((0, vec![error.to_string()]));
+                Scan::End
+            }) {
                 Scan::Row(next) => {
                     at = next;
                     rows.push((record.line(), record.cells().map(str::to_owned).collect()));
@@ -266,7 +304,34 @@ mod tests {
         assert_eq!(found, [row(1, &["a", "b, \"c\" ", "de", "'f'"]), row(2, &["", "", "", ""])]);
         let single = Form { single_quotes: true, ..Form::plain() };
         assert_eq!(cells(&single, "'it''s','a,b'"), [row(1, &["it's", "a,b"])]);
-        assert_eq!(cells(&Form::plain(), "a,\"never closed\nb"), [row(1, &["a", "never closed\nb"])]);
+        assert_eq!(cells(&Form::plain(), "a,\"never closed"), [row(1, &["a", "never closed"])]);
+        let blanks = Form { separator: Separator::Blanks, ..Form::plain() };
+        assert_eq!(cells(&blanks, "\"a b\" \"c\"  d \"\"\n"), [row(1, &["a b", "c", "d", ""])]);
+    }
+
+    #[test]
+    fn a_quote_that_would_swallow_rows_is_an_error() {
+        let found = cells(&Form::plain(), "a,b\n1,\"2\n3,4\n");
+        assert_eq!(found[0], row(1, &["a", "b"]));
+        assert!(
+            found[1].1[0].starts_with("open quote: t.csv, line 2: expected a quote that is closed"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_dos_file_is_no_row() {
+        assert_eq!(cells(&Form::plain(), "a\r\nb\r\n\u{1a}"), [row(1, &["a"]), row(2, &["b"])]);
+        assert_eq!(cells(&Form::plain(), "\u{1a}\nb"), [row(1, &["\u{1a}"]), row(2, &["b"])]);
+    }
+
+    #[test]
+    fn quotes_behind_a_backslash_where_that_is_the_custom() {
+        let form = Form { single_quotes: true, ..Form::plain() };
+        let mut splitter = Splitter::new(&form, "t.arff").with_escapes();
+        let mut record = Record::default();
+        splitter.scan(r"'can\'t, won\'t','\\',a\'b", 0, true, &mut record).unwrap();
+        assert_eq!(record.cells().collect::<Vec<_>>(), ["can't, won't", r"\\", r"a\'b"]);
     }
 
     #[test]

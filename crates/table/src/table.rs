@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::batch::{Batch, Reading};
 use crate::blocks::Blocks;
-use crate::cell::Cell;
+use crate::cell::{Cell, Value};
 use crate::input::Content;
 use crate::words::listed;
 use crate::{ColumnRef, Fault, Layout, ReadOptions, Records, TableError};
@@ -23,6 +23,8 @@ pub struct Table {
     lines: Vec<u32>,
     /// Where the class stands.
     label: Option<usize>,
+    /// Columns whose values the file itself lists.
+    listed: Vec<usize>,
 }
 
 impl Table {
@@ -62,6 +64,7 @@ impl Table {
             texts: vec![Vec::new(); names.len()],
             lines: Vec::new(),
             label,
+            listed: records.listed().to_vec(),
         };
         let reading = Reading {
             as_text: &as_text,
@@ -161,6 +164,23 @@ impl Table {
     #[must_use]
     pub fn texts(&self, column: usize) -> &[Box<str>] {
         &self.texts[column]
+    }
+
+    /// True where the file itself lists the values of `column`.
+    pub(crate) fn is_listed(&self, column: usize) -> bool {
+        self.listed.contains(&column)
+    }
+
+    /// The line of the first of `rows` that has `text` in `column`; 0 where none has.
+    pub(crate) fn first_line(&self, column: usize, text: &str, rows: impl Iterator<Item = u32>) -> u32 {
+        let number = self.texts[column].iter().position(|other| **other == *text);
+        rows.filter(|&row| match self.cell(row as usize, column).value() {
+            Value::Text(text) => Some(text as usize) == number,
+            Value::Number(_) | Value::Missing => false,
+        })
+        .map(|row| self.line(row as usize))
+        .min()
+        .unwrap_or(0)
     }
 
     /// Takes the cells out, and leaves none.

@@ -1,0 +1,73 @@
+//! How numbers are scaled.
+
+use serde::{Deserialize, Serialize};
+
+/// How numbers are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scaling {
+    /// From their range to [0, 1].
+    Unit,
+    /// To mean 0 and standard deviation 1.
+    Standard,
+}
+
+/// How a number is scaled: `(value - offset) / spread`, zero where the spread is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Stands in for a missing value: the median of the training rows.
+    pub median: f64,
+    /// What is subtracted.
+    pub offset: f64,
+    /// What is divided by.
+    pub spread: f64,
+    /// The least value of the training rows.
+    pub least: f64,
+    /// The greatest.
+    pub greatest: f64,
+}
+
+impl Scale {
+    /// The scale that `values`, of which there is at least one, ask for.
+    pub(crate) fn fit(mut values: Vec<f64>, scaling: Scaling) -> Self {
+        let count = values.len();
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // Halves, because the range of finite numbers need not be finite.
+        let half_range = greatest / 2.0 - least / 2.0;
+        let sum = values.iter().sum::<f64>();
+        let is_bearable = sum.is_finite() && (half_range * 4.0 * count as f64).is_finite();
+        let (offset, spread) = if least == greatest {
+            (least, 0.0)
+        } else if scaling == Scaling::Unit || !is_bearable {
+            (least, (half_range * 2.0).min(f64::MAX))
+        } else {
+            let mean = sum / count as f64;
+            // In units of the range, the squares of no number overflow.
+            let squares =
+                values.iter().map(|value| ((value - mean) / (half_range * 2.0)).powi(2)).sum::<f64>();
+            (mean, (squares / count as f64).sqrt() * (half_range * 2.0))
+        };
+        // Half of the least number there is is nothing, and divides to no number.
+        let spread = if spread.is_finite() { spread } else { 0.0 };
+        let (below, &mut upper, _) = values.select_nth_unstable_by(count / 2, f64::total_cmp);
+        let lower =
+            if count % 2 == 1 { upper } else { below.iter().copied().fold(f64::NEG_INFINITY, f64::max) };
+        let median = lower / 2.0 + upper / 2.0;
+        Self { median, offset, spread, least, greatest }
+    }
+
+    /// `value` scaled; NaN stands for no value. What is too far outside becomes the greatest 32-bit number.
+    pub(crate) fn apply(&self, value: f64) -> f32 {
+        let value = if value.is_nan() { self.median } else { value };
+        if self.spread == 0.0 {
+            return 0.0;
+        }
+        ((value - self.offset) / self.spread).clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+    }
+
+    /// True if `value` lies outside the range of the training rows.
+    pub(crate) fn excludes(&self, value: f64) -> bool {
+        value < self.least || value > self.greatest
+    }
+}
