@@ -172,7 +172,9 @@ fn repeated([train, validation, test]: &[Split; 3]) -> Vec<String> {
     let hash = |split: &Split, position: usize| {
         let mut hasher = DefaultHasher::new();
         if let Raw::Cells(cells) = split.raw(position) {
-            cells.iter().for_each(|cell| cell.to_bits().hash(&mut hasher));
+            for cell in cells {
+                cell.to_bits().hash(&mut hasher);
+            }
         }
         hasher.finish()
     };

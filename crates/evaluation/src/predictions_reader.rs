@@ -115,7 +115,7 @@ fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool, bool), Fa
     let has_lines = names.last() == Some(&LINE) && names.len() > FIRST_COLUMNS.len();
     let names = if has_lines { &names[..names.len() - 1] } else { &names[..] };
     let has_weights = names.last() == Some(&WEIGHT) && names.len() > FIRST_COLUMNS.len();
-    let names = if has_weights { &names[..names.len() - 1] } else { &names[..] };
+    let names = if has_weights { &names[..names.len() - 1] } else { names };
     let probabilities = match names {
         [index, truth, predicted, probabilities @ .., LOSS]
             if [*index, *truth, *predicted] == FIRST_COLUMNS && !probabilities.is_empty() =>

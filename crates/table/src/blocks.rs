@@ -16,14 +16,14 @@ pub struct Blocks<T> {
     width: usize,
     rows_in_block: usize,
     rows: usize,
-    blocks: Vec<Vec<T>>,
+    values: Vec<Vec<T>>,
 }
 
 impl<T: Copy + Send> Blocks<T> {
     /// No rows of `width` values.
     #[must_use]
     pub fn new(width: usize) -> Self {
-        Self { width, rows_in_block: (VALUES / width.max(1)).max(1), rows: 0, blocks: Vec::new() }
+        Self { width, rows_in_block: (VALUES / width.max(1)).max(1), rows: 0, values: Vec::new() }
     }
 
     /// The number of rows.
@@ -49,15 +49,15 @@ impl<T: Copy + Send> Blocks<T> {
         if self.rows.is_multiple_of(self.rows_in_block) {
             // The first block of a small table stays small.
             let room = if self.rows == 0 { 0 } else { self.rows_in_block * self.width };
-            self.blocks.push(Vec::with_capacity(room));
+            self.values.push(Vec::with_capacity(room));
         }
-        let block = self.blocks.last_mut().expect("just made");
+        let block = self.values.last_mut().expect("just made");
         let before = block.len();
         let result = write(block);
         if result.is_err() {
             block.truncate(before);
             if before == 0 {
-                self.blocks.pop();
+                self.values.pop();
             }
             return result;
         }
@@ -87,7 +87,7 @@ impl<T: Copy + Send> Blocks<T> {
     #[must_use]
     pub fn row(&self, at: usize) -> &[T] {
         let start = at % self.rows_in_block * self.width;
-        &self.blocks[at / self.rows_in_block][start..start + self.width]
+        &self.values[at / self.rows_in_block][start..start + self.width]
     }
 }
 
@@ -105,7 +105,7 @@ impl Blocks<Cell> {
         width: usize,
         write: impl Fn(usize, &[Cell], &mut Vec<f64>) -> Result<(), E> + Sync,
     ) -> Result<Blocks<f64>, E> {
-        let Self { width: old_width, rows_in_block, rows, blocks } = self;
+        let Self { width: old_width, rows_in_block, rows, values } = self;
         let map = |(number, mut block): (usize, Vec<Cell>)| {
             let count = block.len() / old_width.max(1);
             let (mut row, mut out) = (Vec::with_capacity(old_width), Vec::with_capacity(width));
@@ -130,8 +130,8 @@ impl Blocks<Cell> {
             block.truncate(count * width);
             Ok(block.into_iter().map(Cell::to_raw).collect())
         };
-        let blocks = blocks.into_par_iter().enumerate().map(map).collect::<Result<_, E>>()?;
-        Ok(Blocks { width, rows_in_block, rows, blocks })
+        let values = values.into_par_iter().enumerate().map(map).collect::<Result<_, E>>()?;
+        Ok(Blocks { width, rows_in_block, rows, values })
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
             }),
             Err("no")
         );
-        assert_eq!((blocks.rows(), blocks.blocks.len()), (5, 5));
+        assert_eq!((blocks.rows(), blocks.values.len()), (5, 5));
         assert!((0..5).all(|row| blocks.row(row as usize).iter().all(|&value| value == row)));
     }
 

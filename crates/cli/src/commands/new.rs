@@ -16,6 +16,32 @@ use crate::failure::Failure;
 use crate::output::{print, print_json, table};
 use crate::view::DownloadBar;
 
+/// The network and its training, which are a beginning on most data.
+const RECIPE: &str = r#"
+[model]
+hidden = [256, 256]
+activation = "silu"
+dropout = 0.3
+
+[loss]
+# class_weights = "balanced"  # every class counts as much as any other
+
+[optimizer]
+name = "adamw"
+lr = 1e-3
+
+[lr_scheduler]
+name = "cosine"
+
+[training]
+epochs = {epochs}
+batch_size = {batch}
+
+[early_stopping]
+enabled = true
+patience = 20
+"#;
+
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Seen<'a> {
@@ -240,13 +266,7 @@ impl<'a> Shown<'a> {
             let _ = writeln!(text, "image_size = {:?}", data.image_size);
         }
         text += &self.columns_toml();
-        let _ = write!(
-            text,
-            "\n[model]\nhidden = [256, 256]\nactivation = \"silu\"\ndropout = 0.3\n\n[loss]\n{}class_weights = \"balanced\" \
-             # every class counts as much as any other\n\n[optimizer]\nname = \"adamw\"\nlr = 1e-3\n\n[lr_scheduler]\nname = \"cosine\"\n\n\
-             [training]\nepochs = {epochs}\nbatch_size = {batch}\n\n[early_stopping]\nenabled = true\npatience = 20\n",
-            "# "
-        );
+        text += &RECIPE.replace("{epochs}", &epochs.to_string()).replace("{batch}", &batch.to_string());
         text
     }
 

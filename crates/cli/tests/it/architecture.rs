@@ -88,6 +88,7 @@ const RULES: [(&str, &[&str], &[&str]); 16] = [
             "kiln-training",
             "kiln-evaluation",
             "kiln-study",
+            "kiln-table",
         ],
         &[],
     ),

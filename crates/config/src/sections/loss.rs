@@ -75,12 +75,6 @@ impl Default for ClassWeights {
 }
 
 impl ClassWeights {
-    /// True where every class counts the same because nothing was set.
-    #[must_use]
-    pub fn is_unset(&self) -> bool {
-        matches!(self, Self::Each(weights) if weights.is_empty())
-    }
-
     /// The weights in the order of the classes; none where all count the same, or [`ClassWeights::of`] has yet to say.
     #[must_use]
     pub fn each(&self) -> &[f64] {

@@ -49,7 +49,7 @@ fn function(experiment: &Experiment) -> String {
         words += &format!(" with label smoothing {}", loss.label_smoothing);
     }
     match &loss.class_weights {
-        weights if weights.is_unset() => {}
+        ClassWeights::Each(weights) if weights.is_empty() => {}
         ClassWeights::Each(weights) => words += &format!(" with class weights {weights:?}"),
         ClassWeights::ByName(weights) => words += &format!(" with class weights {weights:?}"),
         ClassWeights::Rule(ClassWeightRule::Balanced) => words += " with balanced class weights",
