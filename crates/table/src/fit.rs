@@ -104,11 +104,11 @@ fn as_chosen(seen: &Seen<'_>, kind: Kind, scaling: Scaling) -> Result<Column, Ta
             Ok(seen.column(kind, format!("{why}; written as {format}"), seen.date(format, scaling)))
         }
         _ => {
-            let marks = if seen.texts.is_empty() { None } else { marks_of(&seen.words()) };
-            if marks.is_none() && !seen.texts.is_empty() {
+            let written = seen.written();
+            if written.is_none() && !seen.texts.is_empty() {
                 return Err(not_all(seen, "numbers", kind));
             }
-            Ok(seen.column(Kind::Number, why, seen.number(marks, scaling)))
+            Ok(seen.column(Kind::Number, why, seen.number(written, scaling)))
         }
     }
 }
@@ -122,9 +122,12 @@ fn as_number(seen: &Seen<'_>, scaling: Scaling) -> Result<Option<Column>, TableE
     if seen.is_listed() {
         return Ok(None);
     }
-    if let Some(marks) = marks_of(&seen.words()) {
-        let why = format!("numbers, some written as {}", quoted(example));
-        return Ok(Some(seen.column(Kind::Number, why, seen.number(Some(marks), scaling))));
+    if let Some(written) = seen.written() {
+        let why = match written {
+            (_, Some(unit)) => format!("numbers, all with the unit {}", quoted(unit)),
+            (_, None) => format!("numbers, some written as {}", quoted(example)),
+        };
+        return Ok(Some(seen.column(Kind::Number, why, seen.number(Some(written), scaling))));
     }
     let texts: usize = seen.texts.iter().map(|&(_, count)| count).sum();
     let are_rare = texts * 20 <= seen.numbers.len();
@@ -140,7 +143,7 @@ fn as_number(seen: &Seen<'_>, scaling: Scaling) -> Result<Option<Column>, TableE
     let strays = listed(seen.words(), 3);
     let line = seen.first_line(example);
     let why = format!("numbers but for {strays}, first in line {line}, which counts as missing");
-    Ok(Some(seen.column(Kind::Number, why, seen.number_with_strays(texts, scaling))))
+    Ok(Some(seen.column(Kind::Number, why, seen.number(None, scaling))))
 }
 
 fn as_boolean_or_date(seen: &Seen<'_>, scaling: Scaling) -> Option<Column> {
@@ -226,6 +229,8 @@ mod tests {
             (&["45%", "7 %"], Kind::Number),
             (&["$5", "-$7.50", "(3)"], Kind::Number),
             (&["1 234,5", "2,5 €"], Kind::Number),
+            (&["36 months", "60 months", ""], Kind::Number),
+            (&["2 rooms", "1 room"], Kind::Category),
             (&["01", "02", "10"], Kind::Number),
             (&["Yes", "no", "YES", "?"], Kind::Boolean),
             (&["True", "False"], Kind::Boolean),

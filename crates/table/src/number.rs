@@ -161,8 +161,20 @@ fn without_thousands(whole: &str, marks: Marks) -> Option<String> {
     is_good.then_some(digits)
 }
 
-/// The marks with which all of `texts` are numbers; the point where both do.
+/// The unit that stands behind a blank in all of `texts`, such as `km`, and the marks of the numbers before it.
+pub(crate) fn unit_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<(&'a str, Marks)> {
+    let (_, unit) = texts.clone().next()?.rsplit_once(' ')?;
+    if unit.is_empty() || unit.chars().any(char::is_numeric) {
+        return None;
+    }
+    let number = |text: &'a str| Some(text.strip_suffix(unit)?.strip_suffix(' ')?.trim_end());
+    let numbers: Option<Vec<&str>> = texts.clone().map(number).collect();
+    Some((unit, marks_of(&numbers?.into_iter())?))
+}
+
+/// The marks with which all of `texts`, of which there is one at least, are numbers; the point where both do.
 pub(crate) fn marks_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<Marks> {
+    texts.clone().next()?;
     [Marks::Point, Marks::Comma]
         .into_iter()
         .find(|&marks| texts.clone().all(|text| styled_number(text, marks).is_some()))
@@ -250,5 +262,15 @@ mod tests {
         assert_eq!(marks_of(&["1,234", "5"].into_iter()), Some(Marks::Point));
         assert_eq!(marks_of(&["1,234", "1,5"].into_iter()), Some(Marks::Comma));
         assert_eq!(marks_of(&["1,234.5", "1,5"].into_iter()), None);
+    }
+
+    #[test]
+    fn a_unit_is_one_for_all() {
+        let unit = |texts: &[&'static str]| unit_of(&texts.iter().copied());
+        assert_eq!(unit(&["74 bhp", "1,200.5 bhp", "-5 bhp"]), Some(("bhp", Marks::Point)));
+        assert_eq!(unit(&["7,5 l", "1.200 l"]), Some(("l", Marks::Comma)));
+        for texts in [&["5 km", "5 mi"][..], &["5 km", "5"], &["5km"], &["a km"], &["5 7"], &["km"], &[]] {
+            assert_eq!(unit(texts), None, "{texts:?}");
+        }
     }
 }

@@ -79,7 +79,7 @@ impl Preparation {
             why: "every column is a number".to_owned(),
             missing: 0,
             maybe_names: false,
-            treatment: Some(Treatment::Number { marks: None, scale, indicator: false }),
+            treatment: Some(Treatment::Number { marks: None, unit: None, scale, indicator: false }),
         };
         Self {
             columns: columns.iter().map(number).collect(),
@@ -380,6 +380,15 @@ pub(crate) mod tests {
                 [0.25, 0.0, third, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0],
             ]
         );
+    }
+
+    #[test]
+    fn units_are_those_of_the_training_rows() {
+        let preparation = plain("a,b\n0 km,1\n1.5 km,2\n3 km,3\n");
+        let found = features(&preparation, "a,b\n6 km,1\n1.5,1\nkm,1\n");
+        assert_eq!(found, [[2.0, 0.0], [0.5, 0.0], [0.5, 0.0]]);
+        let table = read("a,b\n6 mi,1\n", &preparation.read_options()).unwrap();
+        assert!(preparation.rows(table).unwrap_err().to_string().contains("a finite number, found \"6 mi\""));
     }
 
     #[test]
