@@ -117,3 +117,59 @@ fn quoted_name(text: &str, quote: char) -> Option<(String, &str)> {
 fn fault(path: &Path, line: u64, expected: &str, found: &str) -> TableError {
     TableError::unfit("broken ARFF file", Fault::new(path, expected, found).place(format!("line {line}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::{ReadOptions, Record, Table, Value};
+
+    fn records(text: &str) -> Result<Records, TableError> {
+        let reader = Box::new(Cursor::new(text.to_owned()));
+        Records::read(reader, Path::new("t.arff"), &ReadOptions::default())
+    }
+
+    #[test]
+    fn attributes_of_every_spelling() {
+        let text = "% by x\n@RELATION 'a b'\n\n@ATTRIBUTE 'it\\'s' {'x, y','can\\'t'}\n@attribute \"n m\"\treal\n\
+                    @attribute n{1,2}\n@attribute n string\r\n@Data\n% rows\n'x, y', 1.5,1,'a b'\n\n'can\\'t',?,2,c\n";
+        let mut records = records(text).unwrap();
+        assert_eq!(records.layout().names, ["it's", "n m", "n", "n (2)"]);
+        assert_eq!(records.listed(), [0, 2]);
+        let (mut record, mut rows) = (Record::default(), Vec::new());
+        while records.next(&mut record).unwrap() {
+            rows.push((record.line(), record.cells().map(str::to_owned).collect::<Vec<_>>()));
+        }
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        assert_eq!(rows, [(10, row(["x, y", "1.5", "1", "a b"])), (12, row(["can't", "?", "2", "c"]))]);
+    }
+
+    #[test]
+    fn listed_values_are_words_even_where_they_are_numbers() {
+        let options = ReadOptions::default();
+        let text = "@relation r\n@attribute a {1,2}\n@attribute b real\n@data\n1,1\n2,?\n?,3\n";
+        let table = Table::take(records(text).unwrap(), &options, &mut |_| {}).unwrap();
+        let value = |row, column| table.cell(row, column).value();
+        assert_eq!((value(0, 0), value(1, 0), value(2, 0)), (Value::Text(0), Value::Text(1), Value::Missing));
+        assert_eq!((value(0, 1), value(1, 1)), (Value::Number(1.0), Value::Missing));
+        assert!(table.is_listed(0) && !table.is_listed(1));
+    }
+
+    #[test]
+    fn broken_files_are_refused_by_line() {
+        for (text, wanted) in [
+            ("@relation r\n@attribute a real\n", "line 2: expected @data, found the end"),
+            ("@relation r\n@attribute a\n@data\n", "line 2: expected @attribute NAME TYPE"),
+            ("@relation r\n@attribute 'a real\n@data\n", "line 2: expected @attribute NAME TYPE"),
+            ("@relation r\n@data\n1\n", "line 2: expected an @attribute above @data, found none"),
+            (
+                "@relation r\n@attribute a real\n@data\n{0 1}\n",
+                "line 4: expected rows with a value for every",
+            ),
+        ] {
+            let message = records(text).err().unwrap().to_string();
+            assert!(message.contains(wanted), "{message}");
+        }
+    }
+}

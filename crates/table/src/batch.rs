@@ -65,7 +65,9 @@ impl Batch {
 
 impl Reading<'_> {
     fn cell(&self, column: usize, text: &str) -> Cell {
-        let number = if self.as_text[column] { None } else { cell_number(text, self.decimal_comma) };
+        // What stands for no value may well be a number, such as -999.
+        let is_text = self.as_text[column] || self.missing.iter().any(|missing| missing == text);
+        let number = if is_text { None } else { cell_number(text, self.decimal_comma) };
         let is_absent = || match self.label {
             Some(label) if label == column => is_missing_label(text, self.missing),
             _ => is_missing(text, self.missing),

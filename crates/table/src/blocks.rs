@@ -80,6 +80,11 @@ impl<T: Copy + Send> Blocks<T> {
         }
     }
 
+    /// The rows, one after another.
+    pub fn iter(&self) -> impl Iterator<Item = &[T]> {
+        (0..self.rows).map(|at| self.row(at))
+    }
+
     /// The values of row `at`.
     ///
     /// # Panics

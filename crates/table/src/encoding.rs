@@ -86,3 +86,56 @@ impl Decoding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text of `bytes` in blocks of `size`; none where they are not in the encoding that they seem to be in.
+    fn text(bytes: &[u8], size: usize) -> Option<String> {
+        let mut decoding = Decoding::new(detect(bytes, true).0);
+        let mut text = String::new();
+        let blocks: Vec<&[u8]> = bytes.chunks(size).collect();
+        for (at, block) in blocks.iter().enumerate() {
+            let mut more = String::new();
+            if !decoding.decode(block.to_vec(), at + 1 == blocks.len(), &mut more) {
+                return None;
+            }
+            text.push_str(&more);
+        }
+        Some(text)
+    }
+
+    #[test]
+    fn encodings_are_found_with_a_mark_and_without() {
+        let wanted = "größe;naïve;k\r\n1,5;x;€\r\n";
+        let wide = |order: fn(u16) -> [u8; 2]| wanted.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+        let (little, big) = (wide(u16::to_le_bytes), wide(u16::to_be_bytes));
+        let marked = |mark: &[u8], bytes: &[u8]| [mark, bytes].concat();
+        let windows = WINDOWS_1252.encode(wanted).0.into_owned();
+        for (bytes, encoding, is_guess) in [
+            (wanted.as_bytes().to_vec(), UTF_8, false),
+            (marked(b"\xef\xbb\xbf", wanted.as_bytes()), UTF_8, false),
+            (marked(b"\xff\xfe", &little), UTF_16LE, false),
+            (marked(b"\xfe\xff", &big), UTF_16BE, false),
+            (little, UTF_16LE, true),
+            (big, UTF_16BE, true),
+            (windows, WINDOWS_1252, true),
+        ] {
+            assert_eq!(detect(&bytes, true), (encoding, is_guess));
+            for size in [1, 2, 3, 1000] {
+                let found = text(&bytes, size).unwrap();
+                assert_eq!(found.trim_start_matches('\u{feff}'), wanted, "{}, {size}", encoding.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_character_may_be_cut_by_the_end_of_the_sample_and_of_no_file() {
+        let cut = &"1,ö".as_bytes()[..3];
+        assert_eq!(detect(cut, false), (UTF_8, false));
+        assert_eq!(detect(cut, true), (WINDOWS_1252, true));
+        assert!(!Decoding::new(UTF_8).decode(cut.to_vec(), true, &mut String::new()));
+        assert_eq!(text(&[], 1).as_deref(), Some(""));
+    }
+}

@@ -80,6 +80,7 @@ pub(crate) fn read_fully(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result
 /// The text of a table, block by block, read and hashed by a thread of its own while the blocks before are taken apart.
 pub(crate) struct Text {
     blocks: Receiver<Block>,
+    path: PathBuf,
     /// What the file was taken to be written in, where that is a guess.
     pub(crate) guessed_encoding: Option<&'static str>,
 }
@@ -116,7 +117,7 @@ impl Text {
                 let _ = sender.send(Block::Failed(error));
             }
         });
-        Ok(Self { blocks, guessed_encoding })
+        Ok(Self { blocks, path: path.to_owned(), guessed_encoding })
     }
 
     pub(crate) fn next(&mut self) -> Result<Next, TableError> {
@@ -124,7 +125,10 @@ impl Text {
             Ok(Block::Text(text)) => Ok(Next::Text(text)),
             Ok(Block::Failed(error)) => Err(error),
             Ok(Block::End(content)) => Ok(Next::End(content)),
-            Err(_) => Ok(Next::End(Content::default())),
+            Err(_) => {
+                let source = io::Error::other("reading stopped before the end");
+                Err(TableError::Read { path: self.path.clone(), source })
+            }
         }
     }
 }

@@ -41,3 +41,22 @@ pub fn is_missing_label(cell: &str, more: &[String]) -> bool {
             | "#NV"
     ) || more.iter().any(|text| text == cell)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_no_value() {
+        for cell in ["", "?", "NA", "n/a", "NaN", "null", "None", r"\N", "#NV", "#DIV/0!", "#NULL!"] {
+            assert!(is_missing(cell, &[]) && is_missing_label(cell, &[]), "{cell}");
+        }
+        for cell in ["-", ".", "--", "0000-00-00"] {
+            assert!(is_missing(cell, &[]) && !is_missing_label(cell, &[]), "{cell}");
+        }
+        for cell in ["0", "none", "unknown", "+", "N", "-9"] {
+            assert!(!is_missing(cell, &[]), "{cell}");
+        }
+        assert!(is_missing("-9", &["-9".to_owned()]));
+    }
+}

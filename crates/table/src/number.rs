@@ -161,8 +161,20 @@ fn without_thousands(whole: &str, marks: Marks) -> Option<String> {
     is_good.then_some(digits)
 }
 
-/// The marks with which all of `texts` are numbers; the point where both do.
+/// The unit that stands behind a blank in all of `texts`, such as `km`, and the marks of the numbers before it.
+pub(crate) fn unit_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<(&'a str, Marks)> {
+    let (_, unit) = texts.clone().next()?.rsplit_once(' ')?;
+    if unit.is_empty() || unit.chars().any(char::is_numeric) {
+        return None;
+    }
+    let number = |text: &'a str| Some(text.strip_suffix(unit)?.strip_suffix(' ')?.trim_end());
+    let numbers: Option<Vec<&str>> = texts.clone().map(number).collect();
+    Some((unit, marks_of(&numbers?.into_iter())?))
+}
+
+/// The marks with which all of `texts`, of which there is one at least, are numbers; the point where both do.
 pub(crate) fn marks_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<Marks> {
+    texts.clone().next()?;
     [Marks::Point, Marks::Comma]
         .into_iter()
         .find(|&marks| texts.clone().all(|text| styled_number(text, marks).is_some()))
@@ -185,6 +197,49 @@ mod tests {
     }
 
     #[test]
+    fn cells_of_tables_with_decimal_commas() {
+        for (text, number) in [
+            ("1,5", Some(1.5)),
+            ("-0,25", Some(-0.25)),
+            ("1.234", Some(1234.0)),
+            ("-1.234.567,5", Some(-1_234_567.5)),
+            ("7", Some(7.0)),
+            ("1e3", Some(1000.0)),
+            // No thousands: a point where the others have a comma.
+            ("48.13", Some(48.13)),
+            ("0.125", Some(0.125)),
+            ("31.12.2023", None),
+            ("1,234,5", None),
+            ("a,b", None),
+        ] {
+            assert_eq!(cell_number(text, true), number, "{text}");
+        }
+        assert_eq!((cell_number("1.234", false), cell_number("1,5", false)), (Some(1.234), None));
+    }
+
+    #[test]
+    fn numbers_say_how_their_table_is_written() {
+        for (text, says) in [
+            ("1,5", Some(Says::DecimalComma)),
+            ("0,123", Some(Says::DecimalComma)),
+            ("-1.234,5", Some(Says::DecimalComma)),
+            ("1.5", Some(Says::DecimalPoint)),
+            ("0.123", Some(Says::DecimalPoint)),
+            ("1,234.5", Some(Says::DecimalPoint)),
+            ("1,234,567", Some(Says::DecimalPoint)),
+            ("1,234", Some(Says::AnyComma)),
+            ("1.234", None),
+            ("1.234.567", None),
+            ("31.12.2023", None),
+            ("12", None),
+            ("a,b", None),
+            (",", None),
+        ] {
+            assert_eq!(says_of_marks(text), says, "{text}");
+        }
+    }
+
+    #[test]
     fn styles_of_two_worlds() {
         for (text, number) in [
             ("1,234", 1234.0),
@@ -193,13 +248,10 @@ mod tests {
             ("(1,000)", -1000.0),
             ("-$5", -5.0),
             ("1 234", 1234.0),
-            ("12e-3", 0.012),
             ("€ 7", 7.0),
             ("1'000.5", 1000.5),
         ] {
-            if text != "12e-3" {
-                assert_eq!(styled_number(text, Marks::Point), Some(number), "{text}");
-            }
+            assert_eq!(styled_number(text, Marks::Point), Some(number), "{text}");
         }
         for (text, number) in [("1,5", 1.5), ("1.234,5", 1234.5), ("2,5 €", 2.5)] {
             assert_eq!(styled_number(text, Marks::Comma), Some(number), "{text}");
@@ -210,5 +262,15 @@ mod tests {
         assert_eq!(marks_of(&["1,234", "5"].into_iter()), Some(Marks::Point));
         assert_eq!(marks_of(&["1,234", "1,5"].into_iter()), Some(Marks::Comma));
         assert_eq!(marks_of(&["1,234.5", "1,5"].into_iter()), None);
+    }
+
+    #[test]
+    fn a_unit_is_one_for_all() {
+        let unit = |texts: &[&'static str]| unit_of(&texts.iter().copied());
+        assert_eq!(unit(&["74 bhp", "1,200.5 bhp", "-5 bhp"]), Some(("bhp", Marks::Point)));
+        assert_eq!(unit(&["7,5 l", "1.200 l"]), Some(("l", Marks::Comma)));
+        for texts in [&["5 km", "5 mi"][..], &["5 km", "5"], &["5km"], &["a km"], &["5 7"], &["km"], &[]] {
+            assert_eq!(unit(texts), None, "{texts:?}");
+        }
     }
 }

@@ -72,3 +72,23 @@ impl fmt::Display for ColumnRef {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_found_by_name_and_by_place() {
+        let names = ["id", "Class", "class", "-1", "Weight"].map(str::to_owned);
+        let name = |text: &str| ColumnRef::Name(text.to_owned()).find(&names);
+        assert_eq!(
+            (name("class"), name("Class"), name("weight "), name("CLASS")),
+            (Some(2), Some(1), Some(4), None)
+        );
+        let place = |place: i64| ColumnRef::Place(place).find(&names);
+        assert_eq!((place(1), place(5), place(-5), place(-1)), (Some(0), Some(4), Some(0), Some(3)));
+        for out in [0, 6, -6, i64::MAX, i64::MIN] {
+            assert_eq!(place(out), None, "{out}");
+        }
+    }
+}

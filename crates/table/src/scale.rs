@@ -71,3 +71,58 @@ impl Scale {
         value < self.least || value > self.greatest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Scaling; 2] = [Scaling::Unit, Scaling::Standard];
+
+    #[test]
+    fn numbers_are_scaled_to_their_range_or_to_their_spread() {
+        let unit = Scale::fit(vec![4.0, 2.0, 8.0, 2.0], Scaling::Unit);
+        assert_eq!(
+            (unit.median, unit.offset, unit.spread, unit.least, unit.greatest),
+            (3.0, 2.0, 6.0, 2.0, 8.0)
+        );
+        assert_eq!((unit.apply(8.0), unit.apply(14.0), unit.apply(f64::NAN)), (1.0, 2.0, 1.0 / 6.0));
+        assert!(unit.excludes(8.5) && unit.excludes(1.5) && !unit.excludes(8.0) && !unit.excludes(f64::NAN));
+        let standard = Scale::fit(vec![1.0, 3.0], Scaling::Standard);
+        assert_eq!((standard.offset, standard.spread), (2.0, 1.0));
+        let constant = Scale::fit(vec![5.0; 3], Scaling::Standard);
+        assert_eq!((constant.apply(5.0), constant.apply(9.0)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn seconds_and_julian_dates_keep_their_digits() {
+        for start in [1_262_304_000.0, 2_460_310.5] {
+            let values: Vec<f64> = (0..1000).map(|step| start + f64::from(step) * 0.125).collect();
+            let mean = values.iter().sum::<f64>() / 1000.0;
+            let spread = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 1000.0).sqrt();
+            let scale = Scale::fit(values.clone(), Scaling::Standard);
+            for value in values {
+                assert!((f64::from(scale.apply(value)) - (value - mean) / spread).abs() < 1e-6, "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_finite_numbers_scale_to_none() {
+        let (most, least) = (f64::MAX, f64::from_bits(1));
+        for values in [
+            vec![most, -most],
+            vec![most, most / 1.5, most],
+            vec![least, 0.0],
+            vec![least, 0.0, -least, 0.0],
+            vec![1e300, 1e300, 1.0],
+            vec![1e-300, 0.0],
+        ] {
+            for scaling in BOTH {
+                let scale = Scale::fit(values.clone(), scaling);
+                for value in [0.0, 1.0, least, most, -most, f64::NAN, values[0]] {
+                    assert!(scale.apply(value).is_finite(), "{values:?}, {scaling:?}, {value}");
+                }
+            }
+        }
+    }
+}

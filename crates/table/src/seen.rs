@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::cell::Value;
 use crate::column::{Column, Kind};
 use crate::date::{PARTS, days, parts};
-use crate::number::{Marks, styled_number};
+use crate::number::{Marks, marks_of, styled_number, unit_of};
 use crate::treatment::{Part, Treatment};
 use crate::words::quoted;
 use crate::{Scale, Scaling, Table};
@@ -124,22 +124,29 @@ impl<'a> Seen<'a> {
             && first <= 20.0
     }
 
-    pub(crate) fn number(&self, marks: Option<Marks>, scaling: Scaling) -> Treatment {
-        let mut values = self.numbers.clone();
-        for &(text, count) in &self.texts {
-            if let Some(number) = styled_number(text, marks.unwrap_or(Marks::Point)) {
-                values.extend(std::iter::repeat_n(number, count));
-            }
-        }
-        Treatment::Number { marks, scale: Scale::fit(values, scaling), indicator: self.missing > 0 }
+    /// How the texts are written, if all are numbers: with which marks, and with which unit where all have one.
+    pub(crate) fn written(&self) -> Option<(Marks, Option<&'a str>)> {
+        let plain = marks_of(&self.words()).map(|marks| (marks, None));
+        plain.or_else(|| {
+            let (unit, marks) = unit_of(&self.words()).filter(|_| self.numbers.is_empty())?;
+            Some((marks, Some(unit)))
+        })
     }
 
-    pub(crate) fn number_with_strays(&self, strays: usize, scaling: Scaling) -> Treatment {
-        Treatment::Number {
-            marks: None,
-            scale: Scale::fit(self.numbers.clone(), scaling),
-            indicator: self.missing + strays > 0,
+    /// Numbers, of which those that are texts are `written` so; other texts stand for no value.
+    pub(crate) fn number(&self, written: Option<(Marks, Option<&str>)>, scaling: Scaling) -> Treatment {
+        let (marks, unit) = written.map_or((None, None), |(marks, unit)| (Some(marks), unit));
+        let mut values = self.numbers.clone();
+        let mut missing = self.missing;
+        for &(text, count) in &self.texts {
+            let bare = unit.and_then(|unit| text.strip_suffix(unit)).unwrap_or(text);
+            match marks.and_then(|marks| styled_number(bare, marks)) {
+                Some(number) => values.extend(std::iter::repeat_n(number, count)),
+                None => missing += count,
+            }
         }
+        let unit = unit.map(str::to_owned);
+        Treatment::Number { marks, unit, scale: Scale::fit(values, scaling), indicator: missing > 0 }
     }
 
     pub(crate) fn boolean(&self) -> Option<Treatment> {

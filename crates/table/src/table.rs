@@ -264,3 +264,63 @@ fn nearest(names: &[String], label: &ColumnRef) -> String {
     "set data.label_column to the name of the column that holds the class, or to its place: 1 is the first, -1 the last"
         .to_owned()
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// The table `text`, or what is wrong with it.
+    pub(crate) fn read(text: &str, options: &ReadOptions) -> Result<Table, String> {
+        let reader = Box::new(Cursor::new(text.to_owned()));
+        let records =
+            Records::read(reader, Path::new("t.csv"), options).map_err(|error| error.to_string())?;
+        Table::take(records, options, &mut |_| {}).map_err(|error| error.to_string())
+    }
+
+    fn labelled(label: ColumnRef) -> ReadOptions {
+        ReadOptions { label: Some(label), ..ReadOptions::default() }
+    }
+
+    #[test]
+    fn cells_are_numbers_texts_or_nothing() {
+        let options = ReadOptions {
+            as_text: vec!["code".to_owned()],
+            missing: vec!["-9".to_owned()],
+            ..labelled(ColumnRef::Name("k".to_owned()))
+        };
+        let table = read("n,code,w,k\n1.5,01,a,1\n?,1,b,2\n-9,?,a,-\n", &options).unwrap();
+        let column = |column| (0..3).map(|row| table.cell(row, column).value()).collect::<Vec<_>>();
+        let (text, missing) = (Value::Text, Value::Missing);
+        assert_eq!(column(0), [Value::Number(1.5), missing, missing]);
+        assert_eq!(column(1), [text(0), text(1), missing]);
+        assert_eq!(column(2), [text(0), text(1), text(0)]);
+        // A class may be called so.
+        assert_eq!(column(3), [text(0), text(1), text(2)]);
+        assert_eq!((table.texts(1).to_vec(), table.lines()), (vec!["01".into(), "1".into()], &[2, 3, 4][..]));
+    }
+
+    #[test]
+    fn tables_that_are_none_are_refused() {
+        let last = || labelled(ColumnRef::Place(-1));
+        let named = |name: &str| labelled(ColumnRef::Name(name.to_owned()));
+        for (text, options, wanted) in [
+            ("", last(), "empty table"),
+            ("\n\n", last(), "empty table"),
+            ("a,b\n", last(), "table without rows"),
+            ("a\n1\n2\n", last(), "no feature columns"),
+            ("a,b\n1,x\n", named("bb"), "did you mean data.label_column=\"b\"?"),
+            ("a,b\n1,x\n", labelled(ColumnRef::Place(3)), "expected a column number 3"),
+            ("a,b\n1,x\n2\n", last(), "t.csv, line 3: expected 2 cells, one for each column, found 1"),
+            ("a,b,c\n1,\"x\n2,3\n", last(), "t.csv, line 2: expected a quote that is closed"),
+        ] {
+            let message = read(text, &options).unwrap_err();
+            assert!(message.contains(wanted), "{message}");
+        }
+        let two = ReadOptions { names: vec!["a".into(), "b".into(), "c".into()], ..last() };
+        assert!(
+            read("1,x\n2,y\n", &two).unwrap_err().contains("expected 3 cells, one for each column, found 2")
+        );
+    }
+}

@@ -15,6 +15,9 @@ pub enum Treatment {
         /// How numbers with thousands or units are written; none where all are plain.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         marks: Option<Marks>,
+        /// What stands behind the numbers, such as `km`; none where nothing does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unit: Option<String>,
         /// How it is scaled.
         scale: Scale,
         /// Whether a feature of its own says that there is no value.
@@ -126,7 +129,8 @@ impl Treatment {
             (Self::Date { parts, .. }, Given::Missing) => raw.extend(parts.iter().map(|_| f64::NAN)),
             (_, Given::Missing) => raw.push(f64::NAN),
             (Self::Number { .. }, Given::Number(number)) => raw.push(number),
-            (Self::Number { marks, .. }, Given::Text(text)) => {
+            (Self::Number { marks, unit, .. }, Given::Text(text)) => {
+                let text = unit.as_ref().and_then(|unit| text.strip_suffix(&**unit)).unwrap_or(text);
                 let number = styled_number(text, marks.unwrap_or(Marks::Point)).ok_or("a finite number")?;
                 raw.push(number);
             }

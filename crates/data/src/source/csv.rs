@@ -207,8 +207,7 @@ pub(crate) fn plain_numbers(split: Split, table: Table, columns: &[String]) -> R
     let path = table.path().to_path_buf();
     let lines = table.lines().to_vec();
     let rows = preparation.rows(table)?;
-    let values: Vec<f32> =
-        (0..rows.rows()).flat_map(|row| rows.row(row)).map(|&value| value as f32).collect();
+    let values: Vec<f32> = rows.iter().flatten().map(|&value| value as f32).collect();
     if let Some(at) = values.iter().position(|value| !value.is_finite()) {
         let (row, column) = (at / columns.len(), at % columns.len());
         let place = format!("line {}, column {}", lines[row], quoted(&columns[column]));
