@@ -150,7 +150,10 @@ mod tests {
         let mut blocks = Blocks::new(1 << 18);
         for row in 0..5_u32 {
             blocks
-                .push_row(|out| Ok::<(), Infallible>(out.extend(std::iter::repeat_n(row, 1 << 18))))
+                .push_row(|out| {
+                    out.extend(std::iter::repeat_n(row, 1 << 18));
+                    Ok::<(), Infallible>(())
+                })
                 .unwrap();
         }
         assert_eq!(

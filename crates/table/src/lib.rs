@@ -16,6 +16,8 @@ mod column;
 mod date;
 mod encoding;
 mod error;
+#[cfg(feature = "excel")]
+mod excel;
 mod fit;
 mod form;
 mod head;
@@ -24,6 +26,8 @@ mod layout;
 mod missing;
 mod number;
 mod options;
+#[cfg(feature = "parquet")]
+mod parquet_file;
 mod preparation;
 mod record;
 mod records;

@@ -60,10 +60,10 @@ impl Records {
         let mut start = vec![0; 8];
         let length = read_fully(&mut *reader, &mut start).map_err(|error| input::read_error(path, error))?;
         start.truncate(length);
+        let reader = packed(&mut start, reader, path)?;
         if let Some(kind) = foreign(&start) {
             return Err(no_table(path, kind));
         }
-        let reader = Box::new(std::io::Cursor::new(start).chain(reader));
         let encoding = options.encoding.as_deref().map(encoding).transpose()?;
         let mut text = Text::new(reader, path, encoding)?;
         let mut buffer = Buffer::default();
@@ -254,12 +254,58 @@ fn encoding(label: &str) -> Result<&'static Encoding, TableError> {
     })
 }
 
+/// The bytes of a table as text: those of a workbook or a Parquet file are made text first, where the program can. `start`
+/// is what has been read of `rest`; it becomes the beginning of the text.
+#[cfg_attr(
+    not(any(feature = "excel", feature = "parquet")),
+    expect(
+        unused_variables,
+        clippy::unnecessary_wraps,
+        clippy::ptr_arg,
+        reason = "nothing is made text in this build"
+    )
+)]
+fn packed(
+    start: &mut Vec<u8>,
+    rest: Box<dyn Read + Send>,
+    path: &Path,
+) -> Result<Box<dyn Read + Send>, TableError> {
+    let whole = std::io::Cursor::new(start.clone()).chain(rest);
+    #[cfg(feature = "excel")]
+    if start.starts_with(ZIP) || start.starts_with(OLD_OFFICE) {
+        let (mut whole, mut bytes) = (whole, Vec::new());
+        whole.read_to_end(&mut bytes).map_err(|error| input::read_error(path, error))?;
+        start.clear();
+        return Ok(Box::new(std::io::Cursor::new(crate::excel::as_csv(bytes, path)?)));
+    }
+    #[cfg(feature = "parquet")]
+    if start.starts_with(PARQUET) && path.is_file() {
+        start.clear();
+        return crate::parquet_file::as_csv(path);
+    }
+    Ok(Box::new(whole))
+}
+
+/// What archives, and Excel's workbooks, begin with.
+const ZIP: &[u8] = b"PK\x03\x04";
+/// What Excel's older workbooks begin with.
+const OLD_OFFICE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0];
+/// What Parquet files begin with.
+const PARQUET: &[u8] = b"PAR1";
+
 /// What a file that begins so is, if it is no table.
 fn foreign(start: &[u8]) -> Option<&'static str> {
     Some(match start {
-        [b'P', b'A', b'R', b'1', ..] => "a Parquet file; write it as CSV",
-        [b'P', b'K', 3, 4, ..] => "a ZIP archive or an Excel file; unpack it, or save its sheet as CSV",
-        [0xd0, 0xcf, 0x11, 0xe0, ..] => "an Excel file; save its sheet as CSV",
+        start if start.starts_with(PARQUET) => {
+            "a Parquet file; write it as CSV, or build the program with the feature \"parquet\""
+        }
+        start if start.starts_with(ZIP) => {
+            "a ZIP archive or an Excel file; unpack it, save its sheet as CSV, or build the program with the feature \
+             \"excel\""
+        }
+        start if start.starts_with(OLD_OFFICE) => {
+            "an Excel file; save its sheet as CSV, or build the program with the feature \"excel\""
+        }
         [b'%', b'P', b'D', b'F', ..] => "a PDF document",
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
             "a picture; pictures are read by source \"image-folder\""

@@ -16,7 +16,7 @@ fn customers(rows: std::ops::Range<usize>, with_class: bool) -> String {
         let (is_kept, age) = (!row.is_multiple_of(3), 20 + row * 7 % 50);
         let age = if row % 11 == 5 { String::new() } else { (age + usize::from(is_kept) * 40).to_string() };
         // Not quite the class, or it would be taken for what gives it away.
-        let plan = if is_kept != row.is_multiple_of(13) { "\"basic, yearly\"" } else { "plus" };
+        let plan = if is_kept == row.is_multiple_of(13) { "plus" } else { "\"basic, yearly\"" };
         let class = if with_class { if is_kept { ";yes" } else { ";no" } } else { "" };
         format!("C-{row:04};{age};{plan};{}{class}\n", row.is_multiple_of(2))
     };
