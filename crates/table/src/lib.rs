@@ -15,6 +15,7 @@ mod date;
 mod encoding;
 mod error;
 mod fit;
+mod foreign;
 mod form;
 mod head;
 mod input;
