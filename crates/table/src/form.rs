@@ -102,8 +102,10 @@ impl fmt::Display for Form {
         if self.single_quotes {
             f.write_str(", single quotes")?;
         }
-        if self.preamble > 0 {
-            write!(f, ", {} lines above the table", self.preamble)?;
+        match self.preamble {
+            0 => {}
+            1 => f.write_str(", a line above the table")?,
+            lines => write!(f, ", {lines} lines above the table")?,
         }
         if let Some(comment) = self.comment {
             write!(f, ", comments after {comment}")?;

@@ -19,16 +19,22 @@ pub(crate) struct Head {
 impl Head {
     /// The head of the table that begins with `rows`, of `width` columns, numbers being written as `decimal_comma` says.
     pub(crate) fn of(rows: &[Record], width: usize, decimal_comma: bool, options: &ReadOptions) -> Self {
+        if options.header.is_none() && counts_the_table(rows, width) {
+            return Self { rows: 1, names: None };
+        }
         let has_names = options.header.unwrap_or_else(|| {
             if options.names.is_empty() {
                 has_names(rows, decimal_comma, options)
             } else {
-                is_of_names(&rows[0], &options.names)
+                is_of_names(&rows[0], &options.names) || stands_above_numbers(rows, decimal_comma)
             }
         });
-        let first = usize::from(options.header.is_none() && counts_the_table(rows, width));
+        if !has_names && rows.len() > 1 && !options.known.is_empty() && is_of_names(&rows[1], &options.known)
+        {
+            return Self { rows: 2, names: Some(1) };
+        }
         if !has_names {
-            return Self { rows: first, names: None };
+            return Self::default();
         }
         if !has_second_line(rows, decimal_comma) {
             return Self { rows: 1, names: Some(0) };
@@ -64,7 +70,7 @@ pub(crate) fn has_names(rows: &[Record], decimal_comma: bool, options: &ReadOpti
         return !has_value && body.is_empty();
     }
     if has_value {
-        return are_counted_names(&texts, body);
+        return are_counted_names(&texts, body) || has_words_above_numbers(rows, decimal_comma);
     }
     let names_numbers =
         (0..texts.len()).any(|at| is_of_numbers(body, at, decimal_comma) && !is_missing(texts[at], &[]));
@@ -93,6 +99,16 @@ fn is_value(cell: &str, decimal_comma: bool) -> bool {
 
 fn is_date(cell: &str) -> bool {
     cell.starts_with(|c: char| c.is_ascii_digit()) && format_of(&std::iter::once(cell)).is_some()
+}
+
+/// Whether the first of `rows` has words alone, other ones than stand below it, above all columns of numbers.
+fn stands_above_numbers(rows: &[Record], decimal_comma: bool) -> bool {
+    let (first, body) = (&rows[0], &rows[1..]);
+    let is_name = |at: usize| !is_missing(first.cell(at), &[]) && is_new(first.cell(at), body, at);
+    let mut numbers = (0..first.len()).filter(|&at| is_of_numbers(body, at, decimal_comma)).peekable();
+    numbers.peek().is_some()
+        && numbers.all(is_name)
+        && !first.cells().any(|cell| is_value(cell, decimal_comma))
 }
 
 /// The cells of `column` that have a value.
@@ -154,13 +170,19 @@ fn counts_the_table(rows: &[Record], width: usize) -> bool {
 
 /// Whether the second of `rows` is no data either: words alone, above columns of numbers.
 fn has_second_line(rows: &[Record], decimal_comma: bool) -> bool {
-    let [_, second, body @ ..] = rows else { return false };
-    if body.len() < 2 || second.cells().any(|cell| is_value(cell, decimal_comma)) {
-        return false;
-    }
-    let is_named = |&at: &usize| !second.cell(at).is_empty() && is_new(second.cell(at), body, at);
-    let numbers: Vec<usize> =
-        (0..second.len()).filter(|&at| is_of_numbers(body, at, decimal_comma)).collect();
-    let named = numbers.iter().filter(|&at| is_named(at)).count();
-    named > 1 && named * 2 > numbers.len()
+    rows.len() > 3
+        && !rows[1].cells().any(|cell| is_value(cell, decimal_comma))
+        && has_words_above_numbers(&rows[1..], decimal_comma)
+}
+
+/// Whether the first of `rows` has words above two columns of numbers, and above most of them. One may be a value.
+fn has_words_above_numbers(rows: &[Record], decimal_comma: bool) -> bool {
+    let (first, body) = (&rows[0], &rows[1..]);
+    let is_word = |&at: &usize| {
+        let cell = first.cell(at);
+        !cell.is_empty() && !is_value(cell, decimal_comma) && !is_date(cell) && is_new(cell, body, at)
+    };
+    let numbers: Vec<usize> = (0..first.len()).filter(|&at| is_of_numbers(body, at, decimal_comma)).collect();
+    let words = numbers.iter().filter(|&at| is_word(at)).count();
+    words > 1 && words * 2 > numbers.len()
 }

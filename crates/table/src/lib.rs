@@ -19,6 +19,7 @@ mod error;
 #[cfg(feature = "excel")]
 mod excel;
 mod fit;
+mod foreign;
 mod form;
 mod head;
 mod input;
@@ -26,6 +27,7 @@ mod layout;
 mod missing;
 mod number;
 mod options;
+mod packed;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod preparation;

@@ -7,9 +7,10 @@ use encoding_rs::Encoding;
 
 use crate::input::{self, Content, Next, Text, read_fully};
 use crate::layout::{Layout, layout};
+use crate::packed::packed;
 use crate::splitter::{Scan, Splitter};
 use crate::words::quoted;
-use crate::{Fault, ReadOptions, Record, TableError, arff};
+use crate::{Fault, ReadOptions, Record, TableError, arff, foreign};
 
 /// Text that is looked at to find out how a table is written.
 const SAMPLE: usize = 256 << 10;
@@ -61,15 +62,15 @@ impl Records {
         let length = read_fully(&mut *reader, &mut start).map_err(|error| input::read_error(path, error))?;
         start.truncate(length);
         let reader = packed(&mut start, reader, path)?;
-        if let Some(kind) = foreign(&start) {
-            return Err(no_table(path, kind));
+        if let Some(kind) = foreign::of_bytes(&start) {
+            return Err(foreign::refused(path, kind));
         }
         let encoding = options.encoding.as_deref().map(encoding).transpose()?;
         let mut text = Text::new(reader, path, encoding)?;
         let mut buffer = Buffer::default();
         buffer.fill(&mut text, SAMPLE)?;
-        if let Some(kind) = foreign_text(&buffer.text) {
-            return Err(no_table(path, kind));
+        if let Some(kind) = foreign::of_text(&buffer.text) {
+            return Err(foreign::refused(path, kind));
         }
         let guess = text
             .guessed_encoding
@@ -254,178 +255,5 @@ fn encoding(label: &str) -> Result<&'static Encoding, TableError> {
     })
 }
 
-/// The bytes of a table as text: those of a workbook or a Parquet file are made text first, where the program can. `start`
-/// is what has been read of `rest`; it becomes the beginning of the text.
-#[cfg_attr(
-    not(any(feature = "excel", feature = "parquet")),
-    expect(
-        unused_variables,
-        clippy::unnecessary_wraps,
-        clippy::ptr_arg,
-        reason = "nothing is made text in this build"
-    )
-)]
-fn packed(
-    start: &mut Vec<u8>,
-    rest: Box<dyn Read + Send>,
-    path: &Path,
-) -> Result<Box<dyn Read + Send>, TableError> {
-    let whole = std::io::Cursor::new(start.clone()).chain(rest);
-    #[cfg(feature = "excel")]
-    if start.starts_with(ZIP) || start.starts_with(OLD_OFFICE) {
-        let (mut whole, mut bytes) = (whole, Vec::new());
-        whole.read_to_end(&mut bytes).map_err(|error| input::read_error(path, error))?;
-        start.clear();
-        return Ok(Box::new(std::io::Cursor::new(crate::excel::as_csv(bytes, path)?)));
-    }
-    #[cfg(feature = "parquet")]
-    if start.starts_with(PARQUET) && path.is_file() {
-        start.clear();
-        return crate::parquet_file::as_csv(path);
-    }
-    Ok(Box::new(whole))
-}
-
-/// What archives, and Excel's workbooks, begin with.
-const ZIP: &[u8] = b"PK\x03\x04";
-/// What Excel's older workbooks begin with.
-const OLD_OFFICE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0];
-/// What Parquet files begin with.
-const PARQUET: &[u8] = b"PAR1";
-
-/// What a file that begins so is, if it is no table.
-fn foreign(start: &[u8]) -> Option<&'static str> {
-    Some(match start {
-        start if start.starts_with(PARQUET) => {
-            "a Parquet file; write it as CSV, or build the program with the feature \"parquet\""
-        }
-        start if start.starts_with(ZIP) => {
-            "a ZIP archive or an Excel file; unpack it, save its sheet as CSV, or build the program with the feature \
-             \"excel\""
-        }
-        start if start.starts_with(OLD_OFFICE) => {
-            "an Excel file; save its sheet as CSV, or build the program with the feature \"excel\""
-        }
-        [b'%', b'P', b'D', b'F', ..] => "a PDF document",
-        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
-            "a picture; pictures are read by source \"image-folder\""
-        }
-        [b'B', b'Z', b'h', ..] => "a bzip2 file; unpack it first",
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => "an xz file; unpack it first",
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => "a Zstandard file; unpack it first",
-        [b'S', b'Q', b'L', b'i', b't', b'e', ..] => "an SQLite database; export the table as CSV",
-        _ => return None,
-    })
-}
-
-/// What a text that begins so is, if it is no table.
-fn foreign_text(text: &str) -> Option<&'static str> {
-    let start = text.trim_start();
-    let lower: String = start.chars().take(15).collect::<String>().to_ascii_lowercase();
-    if lower.starts_with("<!doctype html") || lower.starts_with("<html") {
-        return Some("a page of HTML, perhaps an error in place of a download");
-    }
-    if lower.starts_with("<?xml") {
-        return Some("an XML document");
-    }
-    let line = start.lines().next().unwrap_or("").trim_end();
-    if (line.starts_with('{') && line.ends_with('}') && line.contains("\":"))
-        || start.starts_with("[{")
-        || line == "{"
-        || line == "["
-    {
-        return Some("JSON; write it as CSV");
-    }
-    let is_pair = |word: &str| {
-        word.split_once(':')
-            .is_some_and(|(index, value)| index.parse::<u32>().is_ok() && value.parse::<f64>().is_ok())
-    };
-    let mut words = line.split_whitespace();
-    let has_label = words.next().is_some_and(|word| word.parse::<f64>().is_ok());
-    let pairs = words.clone().count();
-    if has_label && pairs > 0 && words.all(is_pair) {
-        return Some("a LIBSVM file; write it as CSV");
-    }
-    None
-}
-
-fn no_table(path: &Path, kind: &'static str) -> TableError {
-    let (found, remedy) = kind.split_once("; ").unwrap_or((kind, ""));
-    TableError::unfit("no table", Fault::new(path, "the rows of a table as text", found).remedy(remedy))
-}
-
 #[cfg(test)]
-mod tests {
-    use std::io::{Cursor, Write};
-
-    use super::*;
-
-    fn rows(mut records: Records) -> Vec<Vec<String>> {
-        let (mut record, mut rows) = (Record::default(), Vec::new());
-        while records.next(&mut record).unwrap() {
-            records.check(&record).unwrap();
-            rows.push(record.cells().map(str::to_owned).collect());
-        }
-        rows
-    }
-
-    fn read(bytes: Vec<u8>) -> Result<Records, TableError> {
-        Records::read(Box::new(Cursor::new(bytes)), Path::new("t"), &ReadOptions::default())
-    }
-
-    #[test]
-    fn gzip_is_known_by_its_bytes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("table.csv");
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(b"a,b\n1,x\n2,y\n").unwrap();
-        let bytes = encoder.finish().unwrap();
-        let options = ReadOptions::default();
-        std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(rows(Records::open(&path, &options).unwrap()), [["1", "x"], ["2", "y"]]);
-        std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
-        let message = Records::open(&path, &options).err().unwrap().to_string();
-        assert!(message.starts_with("damaged gzip file"), "{message}");
-        std::fs::write(&path, b"\x1f\x8bno gzip").unwrap();
-        let message = Records::open(&path, &options).err().unwrap().to_string();
-        assert!(message.starts_with("damaged gzip file"), "{message}");
-    }
-
-    #[test]
-    fn rows_may_be_longer_than_what_is_looked_at() {
-        let wide = |first: &str| format!("{first},{}\n", vec!["0.123456789"; 40_000].join(","));
-        let text = format!("{}{}", wide("a"), wide("b"));
-        let records = read(text.into_bytes()).unwrap();
-        assert_eq!(records.layout().names.len(), 40_001);
-        assert_eq!(rows(records).len(), 2);
-    }
-
-    #[test]
-    fn other_encodings_are_noticed() {
-        let records = read(b"gr\xf6\xdfe,k\n1,x\n2,y\n".to_vec()).unwrap();
-        assert_eq!(records.layout().names, ["größe", "k"]);
-        assert_eq!(
-            records.layout().notices,
-            ["the file is no UTF-8: taken for windows-1252 (data.encoding)"]
-        );
-        let options = ReadOptions { encoding: Some("utf-7".to_owned()), ..ReadOptions::default() };
-        let message = Records::read(Box::new(Cursor::new(b"a,b\n".to_vec())), Path::new("t"), &options);
-        assert!(message.err().unwrap().to_string().starts_with("unknown encoding: data.encoding"));
-    }
-
-    #[test]
-    fn what_is_no_table_is_called_by_its_name() {
-        for (bytes, wanted) in [
-            (&b"PAR1\x15\x04"[..], "a Parquet file; write it as CSV"),
-            (b"PK\x03\x04abcd", "a ZIP archive or an Excel file"),
-            (b"<!DOCTYPE html><p>", "a page of HTML"),
-            (b"<?xml version='1.0'?>", "an XML document"),
-            (b"{\"a\": 1}\n{\"a\": 2}\n", "JSON; write it as CSV"),
-            (b"[{\"a\": 1}]", "JSON; write it as CSV"),
-            (b"+1 1:0.5 3:1\n-1 2:1\n", "a LIBSVM file"),
-        ] {
-            let message = read(bytes.to_vec()).err().unwrap().to_string();
-            assert!(message.starts_with("no table: t: expected") && message.contains(wanted), "{message}");
-        }
-    }
-}
+mod tests;
