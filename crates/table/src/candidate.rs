@@ -22,8 +22,10 @@ pub(crate) struct Candidate {
     pub(crate) width: usize,
     /// The row with which the table begins.
     first: usize,
-    /// The share of rows that have that number of cells.
+    /// The share of the table's rows that have that number of cells.
     consistency: f64,
+    /// The share of all rows that do, those above the table among them.
+    share: f64,
 }
 
 impl Candidate {
@@ -80,10 +82,11 @@ impl Candidate {
             |row: &&Record| row.len() == width || (row.len() == width + 1 && row.cell(width).is_empty());
         let fitting = rows[first..].iter().filter(fits).count();
         let consistency = fitting as f64 / (rows.len() - first) as f64;
+        let share = fitting as f64 / rows.len() as f64;
         if form.single_quotes && !uses_single_quotes(sample, &form) {
             return None;
         }
-        Some(Self { form, rows, width, first, consistency })
+        Some(Self { form, rows, width, first, consistency, share })
     }
 
     /// The rows of the table, from the first on that may name its columns.
@@ -97,10 +100,10 @@ impl Candidate {
             let is_table = candidate.width > 1 && candidate.consistency > 0.5;
             // Words have blanks between them: those are believed last.
             let is_blanks = candidate.form.separator == Separator::Blanks;
-            (is_table, !is_blanks || candidate.consistency == 1.0, candidate.consistency)
+            (is_table, !is_blanks || candidate.consistency == 1.0, candidate.share)
         };
         let (own, others) = (rank(self), rank(other));
-        if own.0 && others.0 && self.form.separator == Separator::Blanks && others.2 > 0.9 {
+        if own.0 && others.0 && self.form.separator == Separator::Blanks && other.consistency > 0.9 {
             return self.is_finer_than(other);
         }
         own > others || (own == others && self.form.single_quotes && !other.form.single_quotes)

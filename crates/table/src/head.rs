@@ -175,12 +175,12 @@ fn has_second_line(rows: &[Record], decimal_comma: bool) -> bool {
         && has_words_above_numbers(&rows[1..], decimal_comma)
 }
 
-/// Whether the first of `rows` has words above two columns of numbers, and above most of them. One may be a value.
+/// Whether the first of `rows` has words, or dates, above at least two columns of numbers, and above most such columns.
 fn has_words_above_numbers(rows: &[Record], decimal_comma: bool) -> bool {
     let (first, body) = (&rows[0], &rows[1..]);
     let is_word = |&at: &usize| {
         let cell = first.cell(at);
-        !cell.is_empty() && !is_value(cell, decimal_comma) && !is_date(cell) && is_new(cell, body, at)
+        !cell.is_empty() && !is_value(cell, decimal_comma) && is_new(cell, body, at)
     };
     let numbers: Vec<usize> = (0..first.len()).filter(|&at| is_of_numbers(body, at, decimal_comma)).collect();
     let words = numbers.iter().filter(|&at| is_word(at)).count();

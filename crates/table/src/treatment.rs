@@ -120,7 +120,7 @@ impl Treatment {
         names
     }
 
-    /// Adds what a cell is kept as to `raw`; NaN stands for no value, [`UNKNOWN`] for a category that is not known.
+    /// Adds what a cell is kept as to `raw`; NaN stands for no value, -1 for a word that is not known.
     ///
     /// # Errors
     /// What should be there, where a text is not what the column holds.

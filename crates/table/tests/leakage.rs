@@ -81,6 +81,8 @@ fn other_cell() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn other_rows_change_nothing(
         others in proptest::collection::vec(proptest::collection::vec(other_cell(), 10), ROWS / 2),

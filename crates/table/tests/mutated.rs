@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use kiln_table::{Choices, ColumnRef, Preparation, ReadOptions, Record, Records, Scaling, Table, TableError};
 
 /// How many tables are tried where nobody says.
-const COUNT: u64 = 400;
+const COUNT: u64 = 300;
 
 /// Tables of all forms, each with its last column as the class.
 const SEEDS: &[&str] = &[

@@ -44,6 +44,14 @@ fn separators() {
         ("a,pixels\n0,70 80 90\n1,1 2 3\n", "commas, a header", "a/pixels", "2: 0/70 80 90"),
         ("sep=;\r\na;b\r\n1;x\r\n", "semicolons, a header, a line above the table", "a/b", "3: 1/x"),
         ("sep=;\ra;b\r1;x\r", "semicolons, a header, a line above the table", "a/b", "3: 1/x"),
+        // A mark in a cell of every row, and none in the header.
+        ("a,b,k\n1,x|y,u\n2,z|y,v\n", "commas, a header", "a/b/k", "2: 1/x|y/u"),
+        (
+            "Report;2023\n\na;b;k\nx;1,5;u\ny;2,5;v\n",
+            "semicolons, a header, decimal commas, 2 lines above the table",
+            "a/b/k",
+            "4: x/1,5/u",
+        ),
         ("a,b\n'x, y',1\n'z',2\n", "commas, a header, single quotes", "a/b", "2: x, y/1"),
     ]);
 }
@@ -65,6 +73,7 @@ fn a_header_or_none() {
         ),
         ("$5,x y\n$7,z\n$8,x y\n", none, "column 1/column 2", "1: $5/x y"),
         ("31.12.2023,x\n30.12.2023,y\n", none, "column 1/column 2", "1: 31.12.2023/x"),
+        ("id,2020-01-01,k\n1,2,x\n2,4,y\n", plain, "id/2020-01-01/k", "2: 1/2/x"),
         ("x,y,5\n1,2,0\n3,4,1\n", plain, "x/y/5", "2: 1/2/0"),
         // Numbers that are names: places, and years.
         (
