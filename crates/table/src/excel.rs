@@ -5,7 +5,7 @@ use std::path::Path;
 
 use calamine::{Data, Reader, open_workbook_auto_from_rs};
 
-use crate::{Fault, TableError};
+use crate::{Fault, TableError, foreign};
 
 /// The first sheet with rows in the workbook `bytes`, as CSV: line by line what the sheet has row by row.
 pub(crate) fn as_csv(bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>, TableError> {
@@ -13,8 +13,9 @@ pub(crate) fn as_csv(bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>, TableError>
         let fault = Fault::new(path, "an Excel workbook", found);
         TableError::unfit("broken Excel file", fault.remedy("save the sheet as CSV"))
     };
-    let mut workbook =
-        open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(|error| broken(error.to_string()))?;
+    let mut workbook = open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(|_| {
+        foreign::refused(path, "a ZIP archive or a damaged Excel file; unpack it, or save its sheet as CSV")
+    })?;
     for name in workbook.sheet_names() {
         let range = workbook.worksheet_range(&name).map_err(|error| broken(error.to_string()))?;
         if range.is_empty() {

