@@ -6,7 +6,7 @@ use kiln_config::{Channels, Data, Holdout};
 use serde::{Deserialize, Serialize};
 
 use kiln_files::Hasher;
-use kiln_table::listed;
+use kiln_table::{listed, quoted};
 
 use crate::{
     DataError, Downloads, Fault, Folders, Normalizer, Profile, Progress, Reading, Split,
@@ -205,6 +205,7 @@ impl Loading<'_> {
         check_not_empty(&train, &test, has_test)?;
         check_size(&test, selection.classes.len())?;
         notices.extend(rare_classes(&selection.classes, &train, &validation, &test));
+        notices.extend(imbalance(&selection.classes, &train));
         let train = mislabel(train, data.label_noise, selection.classes.len(), seed, ties);
         let (train, validation, test) = match tables {
             Some(tables) => {
@@ -309,6 +310,22 @@ fn check_not_empty(train: &Split, test: &Split, has_test: bool) -> Result<(), Da
         ));
     }
     Ok(())
+}
+
+/// What is said of classes of very different sizes.
+fn imbalance(classes: &[String], train: &Split) -> Option<String> {
+    const TIMES: usize = 10;
+    let counts = train.counts(classes.len());
+    let (least, fewest) = counts.iter().enumerate().min_by_key(|&(_, count)| count)?;
+    let (most, greatest) = counts.iter().enumerate().max_by_key(|&(_, count)| count)?;
+    (fewest * TIMES < *greatest).then(|| {
+        format!(
+            "class {} has {greatest} training examples and {} has {fewest}: accuracy says little of the smaller one; \
+             loss.class_weights=\"balanced\" makes each count as much",
+            quoted(&classes[most]),
+            quoted(&classes[least])
+        )
+    })
 }
 
 /// The most probabilities that a test writes down: a number of ten characters each.

@@ -192,24 +192,10 @@ impl<'a> Shown<'a> {
         if !self.columns().is_empty() {
             let _ = write!(text, "\n\n{}", columns(self.columns()));
         }
-        for notice in self.set.notices.iter().chain(&self.imbalance()) {
+        for notice in &self.set.notices {
             let _ = write!(text, "\n\nnote: {notice}");
         }
         text
-    }
-
-    /// What is said of classes of very different sizes.
-    fn imbalance(&self) -> Option<String> {
-        let counts = self.counts();
-        let least = counts.iter().min_by_key(|(_, count)| *count)?;
-        let most = counts.iter().max_by_key(|(_, count)| *count)?;
-        (least.1 * 10 < most.1).then(|| {
-            format!(
-                "{} has {} examples and {} has {}: accuracy says little of the smaller one; loss.class_weights = \
-                 \"balanced\" makes each count as much",
-                kiln_table::quoted(most.0), most.1, kiln_table::quoted(least.0), least.1
-            )
-        })
     }
 
     fn next(&self, output: &Path) -> [String; 3] {

@@ -68,7 +68,7 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
         |path: &Option<std::path::PathBuf>, role: &str| -> Result<Option<(Split, Table)>, DataError> {
             let Some(path) = path else { return Ok(None) };
             let table = if train.layout().is_named.contains(&true) {
-                like_table(path, &options, train.names(), progress)?
+                like_table(path, &options, train.names(), progress).map_err(needs_classes)?
             } else {
                 read_table(path, &options, progress)?
             };
@@ -132,6 +132,17 @@ fn read_table(path: &Path, options: &ReadOptions, progress: &dyn Progress) -> Re
     let table = Table::read(path, options, &mut |bytes| progress.advance(bytes));
     progress.end();
     Ok(table?)
+}
+
+/// Says of a table without the label's column what such a table is for.
+fn needs_classes(error: DataError) -> DataError {
+    match error {
+        DataError::Unfit { kind: kind @ "no label column", fault } => {
+            let remedy = "test and validation data need the class of every row; rows without it are there to be predicted";
+            DataError::Unfit { kind, fault: fault.remedy(remedy) }
+        }
+        error => error,
+    }
 }
 
 /// A table whose columns are those called `names`: where the file does not name them, by their places.
