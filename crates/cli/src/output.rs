@@ -1,8 +1,11 @@
 //! Results go to stdout, talk goes to stderr. A reader that went away is no error.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
+
+use crate::failure::Failure;
 
 /// Prints a result.
 pub(crate) fn print(text: &str) {
@@ -17,6 +20,19 @@ pub(crate) fn print_json(value: &impl Serialize) {
 /// Tells the user something.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// A file of the user's own choice that cannot be written.
+pub(crate) fn unwritable(path: &Path, cause: &io::Error) -> Failure {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Failure::usage(format!(
+            "cannot write {}: there is no folder {}",
+            path.display(),
+            folder.display()
+        )),
+        _ => Failure::failed(format!("cannot write {}: {cause}", path.display())),
+    }
 }
 
 /// The most characters of a cell that [`table`] shows.

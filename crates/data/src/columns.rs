@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use kiln_config::{Data, Normalization};
-use kiln_table::{Choices, Kind, Preparation, Scaling, Table, listed, quoted};
+use kiln_table::{Choices, Kind, Preparation, Scale, Scaling, Table, Treatment, listed, quoted};
 use rayon::prelude::*;
 
 use crate::source::{Tables, plain_numbers, prepared};
@@ -137,12 +137,19 @@ fn notices(preparation: &Preparation) -> Vec<String> {
             listed(numbers, 8)
         ));
     }
-    for column in preparation
-        .columns
-        .iter()
-        .filter(|column| column.kind == Kind::Number && column.why.contains(" but for "))
-    {
+    for column in preparation.columns.iter().filter(|column| column.has_words) {
         notices.push(format!("column {}: {}", quoted(&column.name), column.why));
+    }
+    for (column, treatment) in preparation.used() {
+        if let Treatment::Number { scale: Scale { least, greatest, median, is_far: true, .. }, .. } =
+            treatment
+        {
+            notices.push(format!(
+                "column {} goes from {least} to {greatest}, far from its median {median}: one such value decides how all are \
+                 scaled; correct it in the file, or list it in data.missing",
+                quoted(&column.name)
+            ));
+        }
     }
     notices
 }

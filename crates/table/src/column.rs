@@ -61,6 +61,9 @@ pub struct Column {
     /// Whether it has few whole numbers, which may be names and no amounts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maybe_names: bool,
+    /// Whether training rows have words among its numbers, which count as missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_words: bool,
     /// How its cells become features; none for a column that is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub treatment: Option<Treatment>,
@@ -69,7 +72,15 @@ pub struct Column {
 impl Column {
     /// One that is left out, with `missing` training rows that have no value in it.
     pub(crate) fn left_out(name: &str, kind: Kind, why: impl Into<String>, missing: usize) -> Self {
-        Self { name: name.to_owned(), kind, why: why.into(), missing, maybe_names: false, treatment: None }
+        Self {
+            name: name.to_owned(),
+            kind,
+            why: why.into(),
+            missing,
+            maybe_names: false,
+            has_words: false,
+            treatment: None,
+        }
     }
 
     /// Adds what a cell of a column that is used is kept as to `raw`; see [`Treatment::raw`]. Among numbers, a word without a

@@ -129,6 +129,9 @@ fn as_number(seen: &Seen<'_>, scaling: Scaling) -> Result<Option<Column>, TableE
         };
         return Ok(Some(seen.column(Kind::Number, why, seen.number(Some(written), scaling))));
     }
+    if seen.words().any(is_code) {
+        return Ok(None);
+    }
     let texts: usize = seen.texts.iter().map(|&(_, count)| count).sum();
     let are_rare = texts * 20 <= seen.numbers.len();
     let are_many = seen.distinct_numbers > MANY_NUMBERS;
@@ -143,7 +146,13 @@ fn as_number(seen: &Seen<'_>, scaling: Scaling) -> Result<Option<Column>, TableE
     let strays = listed(seen.words(), 3);
     let line = seen.first_line(example);
     let why = format!("numbers but for {strays}, first in line {line}, which counts as missing");
-    Ok(Some(seen.column(Kind::Number, why, seen.number(None, scaling))))
+    let column = seen.column(Kind::Number, why, seen.number(None, scaling));
+    Ok(Some(Column { has_words: true, ..column }))
+}
+
+/// True for digits with a zero in front, as in the zip code 02134.
+fn is_code(text: &str) -> bool {
+    text.len() > 1 && text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn as_boolean_or_date(seen: &Seen<'_>, scaling: Scaling) -> Option<Column> {

@@ -107,6 +107,10 @@ pub fn styled_number(text: &str, marks: Marks) -> Option<f64> {
         text = without_unit(text);
     }
     let (whole, fraction) = split_decimals(text, marks)?;
+    // 02134 is a code, and no number.
+    if fraction.is_empty() && whole.len() > 1 && whole.starts_with('0') {
+        return None;
+    }
     let whole = without_thousands(whole, marks)?;
     if whole.is_empty() && fraction.is_empty() {
         return None;

@@ -73,6 +73,7 @@ impl Preparation {
             spread: 1.0,
             least: f64::NEG_INFINITY,
             greatest: f64::INFINITY,
+            is_far: false,
         };
         let number = |name: &String| Column {
             name: name.clone(),
@@ -80,6 +81,7 @@ impl Preparation {
             why: "every column is a number".to_owned(),
             missing: 0,
             maybe_names: false,
+            has_words: false,
             treatment: Some(Treatment::Number { marks: None, unit: None, scale, indicator: false }),
         };
         Self {
@@ -211,7 +213,11 @@ impl Preparation {
         if !absent.is_empty() {
             let wanted = listed(self.used().map(|(column, _)| column.name.as_str()), 12);
             let expected = format!("the columns of the training data: {wanted}");
-            let found = format!("no {}", listed(absent, 12));
+            let found = format!(
+                "no {}; the columns there are {}",
+                listed(absent, 12),
+                listed(layout.names.iter().map(String::as_str), 12)
+            );
             return Err(TableError::unfit("columns differ", Fault::new(path, expected, found)));
         }
         Ok(self.used().map(|(column, _)| known[column.name.as_str()]).collect())
@@ -238,7 +244,9 @@ impl Preparation {
                 None if is_missing(text, &self.missing) => Given::Missing,
                 None => Given::Text(text),
             };
-            column.raw(given, raw).map_err(|expected| {
+            // Of a row to be predicted, a word where no training row had one is a mistake rather than no value.
+            let kept = if column.has_words { column.raw(given, raw) } else { treatment.raw(given, raw) };
+            kept.map_err(|expected| {
                 format!("column {}: expected {expected}, found {}", quoted(&column.name), quoted(text))
             })?;
         }

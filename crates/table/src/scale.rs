@@ -25,7 +25,14 @@ pub struct Scale {
     pub least: f64,
     /// The greatest.
     pub greatest: f64,
+    /// Whether one of them is so far from the median that it decides the scale alone: more than 1,000 times as far as the
+    /// quartiles are from each other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_far: bool,
 }
+
+/// Quartile distances from which on a value is far from the others.
+const FAR: f64 = 1000.0;
 
 impl Scale {
     /// The scale that `values`, of which there is at least one, ask for.
@@ -54,7 +61,10 @@ impl Scale {
         let lower =
             if count % 2 == 1 { upper } else { below.iter().copied().fold(f64::NEG_INFINITY, f64::max) };
         let median = lower / 2.0 + upper / 2.0;
-        Self { median, offset, spread, least, greatest }
+        let mut at = |place: usize| *values.select_nth_unstable_by(place, f64::total_cmp).1;
+        let quartiles = at(count * 3 / 4) - at(count / 4);
+        let is_far = quartiles > 0.0 && (greatest - median).max(median - least) > FAR * quartiles;
+        Self { median, offset, spread, least, greatest, is_far }
     }
 
     /// `value` scaled; NaN stands for no value. What is too far outside becomes the greatest 32-bit number.
@@ -124,5 +134,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn one_value_far_from_all_others_is_noticed() {
+        let values = |last: f64| (0..100).map(f64::from).chain([last]).collect::<Vec<_>>();
+        assert!(Scale::fit(values(1e9), Scaling::Standard).is_far);
+        assert!(!Scale::fit(values(10_000.0), Scaling::Standard).is_far);
+        assert!(!Scale::fit(vec![5.0; 9], Scaling::Standard).is_far, "a constant has no far value");
     }
 }

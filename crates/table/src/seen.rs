@@ -79,7 +79,7 @@ impl<'a> Seen<'a> {
     /// The column, taken for one of `kind`.
     pub(crate) fn column(&self, kind: Kind, why: String, treatment: Treatment) -> Column {
         let (name, missing) = (self.name().to_owned(), self.missing);
-        Column { name, kind, why, missing, maybe_names: false, treatment: Some(treatment) }
+        Column { name, kind, why, missing, maybe_names: false, has_words: false, treatment: Some(treatment) }
     }
 
     pub(crate) fn why_number(&self) -> String {

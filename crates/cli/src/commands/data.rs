@@ -60,7 +60,7 @@ fn described(description: &Description) -> String {
 
 /// What each column was taken for, and why.
 pub(crate) fn columns(columns: &[Column]) -> String {
-    let head = ["column", "kind", "features", "missing", "why"].map(str::to_owned).to_vec();
+    let head = ["column", "kind", "features", "missing in training", "why"].map(str::to_owned).to_vec();
     let row = |column: &Column| {
         let features = column
             .treatment

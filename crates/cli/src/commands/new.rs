@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::replace_file;
-use kiln_config::{Data, DataSource, Experiment, Holdout, LabelColumn, Normalization};
+use kiln_config::{Columns, Data, DataSource, Experiment, Holdout, LabelColumn, Normalization};
 use kiln_data::{Column, DataError, DataSet, Folders, NoProgress, Normalizer, Shape, load};
 use kiln_table::{ReadOptions, Records, listed};
 use serde::Serialize;
@@ -13,7 +12,7 @@ use crate::arguments::New;
 use crate::commands::data::columns;
 use crate::experiment::name_of_data;
 use crate::failure::Failure;
-use crate::output::{print, print_json, table};
+use crate::output::{print, print_json, table, unwritable};
 use crate::view::DownloadBar;
 
 /// The network and its training, which are a beginning on most data.
@@ -57,7 +56,8 @@ struct Seen<'a> {
 
 /// Looks at the data, says what is there, writes an experiment file for it and names what comes next.
 pub(crate) fn new(arguments: &New) -> Result<(), Failure> {
-    let name = name_of_data(&arguments.path.to_string_lossy()).unwrap_or_else(|| "experiment".to_owned());
+    let named_after = arguments.output.as_ref().unwrap_or(&arguments.path);
+    let name = name_of_data(&named_after.to_string_lossy()).unwrap_or_else(|| "experiment".to_owned());
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     if output.exists() && !arguments.force {
         let message =
@@ -69,7 +69,7 @@ pub(crate) fn new(arguments: &New) -> Result<(), Failure> {
     let text = shown.toml();
     // What is written is read back, so that nobody is handed a file that does not work.
     Experiment::from_toml_str(&output.display().to_string(), &text)?;
-    replace_file(&output, text.as_bytes())?;
+    kiln_files::replace_file(&output, text.as_bytes()).map_err(|error| unwritable(&output, &error.cause))?;
     let next = shown.next(&output);
     if arguments.json {
         print_json(&Seen {
@@ -106,6 +106,13 @@ fn look(arguments: &New) -> Result<(Data, DataSet), Failure> {
             label.parse().map_or_else(|_| LabelColumn::Name(label.clone()), LabelColumn::Place);
         let (names, normalization) = (arguments.names.clone(), Normalization::Standard);
         let data = Data { source: DataSource::Csv, label_column, names, normalization, ..base };
+        let set = load(&data)?;
+        if set.leaks.is_empty() {
+            return Ok((data, set));
+        }
+        // What gives the class away is left out of what is written, and of what is said.
+        let columns = Columns { drop: set.leaks.clone(), ..data.columns.clone() };
+        let data = Data { columns, ..data };
         let set = load(&data)?;
         return Ok((data, set));
     }
@@ -192,6 +199,14 @@ impl<'a> Shown<'a> {
         if !self.columns().is_empty() {
             let _ = write!(text, "\n\n{}", columns(self.columns()));
         }
+        let leaks = &self.data.columns.drop;
+        if !leaks.is_empty() {
+            let names = listed(leaks.iter().map(String::as_str), 8);
+            let _ = write!(
+                text,
+                "\n\nnote: {names} tells the class of every row, and is left out: keep it only if it is known before the class is"
+            );
+        }
         for notice in &self.set.notices {
             let _ = write!(text, "\n\nnote: {notice}");
         }
@@ -265,10 +280,11 @@ impl<'a> Shown<'a> {
         for line in columns(self.columns()).lines() {
             let _ = writeln!(text, "#   {line}");
         }
-        let leaks: Vec<String> = self.set.leaks.iter().map(|name| toml_text(name)).collect();
-        let _ = write!(text, "drop = [{}]", leaks.join(", "));
+        let list = |names: &[String]| names.iter().map(|name| toml_text(name)).collect::<Vec<_>>().join(", ");
+        let leaks = &self.data.columns.drop;
+        let _ = write!(text, "drop = [{}]", list(leaks));
         text += if leaks.is_empty() {
-            "\n"
+            "  # left out\n"
         } else {
             "  # tells the class of every row: keep it only if it is known before the class is\n"
         };
@@ -276,17 +292,15 @@ impl<'a> Shown<'a> {
             .columns()
             .iter()
             .filter(|column| column.maybe_names)
-            .map(|column| toml_text(&column.name))
+            .map(|column| column.name.clone())
             .collect();
-        if names.is_empty() {
-            text += "# category = []\n";
+        let question = if names.is_empty() {
+            "names of things"
         } else {
-            let _ = writeln!(
-                text,
-                "# category = [{}]  # few whole numbers: names of things, or amounts?",
-                names.join(", ")
-            );
-        }
+            "few whole numbers: names of things, or amounts?"
+        };
+        let _ = writeln!(text, "# category = [{}]  # {question}", list(&names));
+        text += "# number = []\n# date = []\n";
         text
     }
 }

@@ -5,12 +5,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use kiln::{Mlp, Predictions, Trained};
-use kiln_artifacts::ArtifactError;
 use kiln_data::{RowBlock, TableRows};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::output::{print_json, say};
+use crate::output::{print_json, say, unwritable};
 
 /// Rows that are predicted at a time.
 const BLOCK: usize = 8192;
@@ -34,10 +33,17 @@ pub(crate) fn predict_table(
     output: &Path,
     json: bool,
 ) -> Result<(), Failure> {
+    let is_same = || Some(fs::canonicalize(file).ok()? == fs::canonicalize(output).ok()?);
+    if is_same() == Some(true) {
+        return Err(Failure::usage(format!(
+            "{} is the table itself: --output takes another file",
+            output.display()
+        )));
+    }
     let mut rows = trained.rows(file)?;
     let to_stdout = output == Path::new("-");
     let part = part_of(output);
-    let cannot_write = |cause| Failure::from(ArtifactError::io("write", output, cause));
+    let cannot_write = |cause| unwritable(output, &cause);
     let sink: Box<dyn Write> = if to_stdout {
         Box::new(io::stdout().lock())
     } else {

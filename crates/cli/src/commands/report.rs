@@ -12,7 +12,12 @@ use kiln::of_run;
 pub(crate) fn report(arguments: &Report) -> Result<(), Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
     let experiment = of_run(&run)?;
-    let name = &arguments.evaluation;
+    let without_test = !run.evaluation("test").is_dir() && run.evaluation("validation").is_dir();
+    let name = match arguments.evaluation.as_str() {
+        // A run that holds nothing out to test on has its report on the validation data.
+        "test" if without_test => "validation",
+        name => name,
+    };
     if !run.evaluation(name).is_dir() {
         let run = run.folder().display();
         return Err(Failure::usage(format!(

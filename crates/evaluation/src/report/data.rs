@@ -34,7 +34,7 @@ fn columns(profile: &Profile, preparation: &Preparation) -> Markup {
         }
         div.wide {
             table.facts {
-                tr { th { "column" } th { "kind" } th { "features" } th { "missing" } th { "why" } }
+                tr { th { "column" } th { "kind" } th { "features" } th { "missing in training" } th { "why" } }
                 @for column in &preparation.columns {
                     tr {
                         td { (column.name) }

@@ -28,7 +28,7 @@ fn columns_are_taken_for_what_they_are() {
         (&["1 234,5", "2,5 €"], Kind::Number),
         (&["36 months", "60 months", ""], Kind::Number),
         (&["2 rooms", "1 room"], Kind::Category),
-        (&["01", "02", "10"], Kind::Number),
+        (&["01", "02", "10"], Kind::Category),
         (&["Yes", "no", "YES", "?"], Kind::Boolean),
         (&["True", "False"], Kind::Boolean),
         (&["yes", "no", "maybe"], Kind::Category),

@@ -156,3 +156,15 @@ fn a_table_without_a_column_to_learn_from_is_refused() {
     let numbers = Preparation::numbers(&["a".to_owned()]);
     assert_eq!((numbers.columns[0].kind, numbers.features()), (Kind::Number, 1));
 }
+
+#[test]
+fn a_word_in_a_number_column_of_a_row_to_be_predicted_is_a_mistake() {
+    let preparation = plain("a,b\n0,x\n2,y\n");
+    let reader = Box::new(std::io::Cursor::new("a,b\nfree,x\n"));
+    let mut records = crate::Records::read(reader, Path::new("t.csv"), &preparation.read_options()).unwrap();
+    let places = preparation.places(records.layout(), Path::new("t.csv")).unwrap();
+    let mut record = Record::default();
+    assert!(records.next(&mut record).unwrap());
+    let message = preparation.record(&record, &places, false, &mut Vec::new()).unwrap_err();
+    assert_eq!(message, "column \"a\": expected a finite number, found \"free\"");
+}
