@@ -56,13 +56,14 @@ pub(crate) fn fit_column(
     if choice == Some(Kind::Dropped) {
         return Ok(Column::left_out(name, Kind::Dropped, "data.columns.drop names it", 0));
     }
-    let seen = Seen::new(table, column, rows);
-    let left_out = |kind: Kind, why: String| Ok(Column::left_out(name, kind, why, seen.missing));
+    let mut seen = Seen::new(table, column, rows);
+    let missing = seen.missing;
+    let left_out = |kind: Kind, why: String| Ok(Column::left_out(name, kind, why, missing));
     if seen.missing == rows.len() {
         return left_out(Kind::Empty, "no training row has a value".to_owned());
     }
     if let Some(kind) = choice {
-        return as_chosen(&seen, kind, scaling);
+        return as_chosen(&mut seen, kind, scaling);
     }
     let distinct = seen.distinct_numbers + seen.texts.len();
     if distinct == 1 && seen.missing == 0 {
@@ -73,7 +74,7 @@ pub(crate) fn fit_column(
     {
         return left_out(Kind::Id, why);
     }
-    if let Some(column) = as_number(&seen, scaling)? {
+    if let Some(column) = as_number(&mut seen, scaling)? {
         return Ok(column);
     }
     if seen.numbers.is_empty()
@@ -94,7 +95,7 @@ pub(crate) fn fit_column(
 }
 
 /// A column that the user says is of `kind`.
-fn as_chosen(seen: &Seen<'_>, kind: Kind, scaling: Scaling) -> Result<Column, TableError> {
+fn as_chosen(seen: &mut Seen<'_>, kind: Kind, scaling: Scaling) -> Result<Column, TableError> {
     let why = format!("data.columns.{} names it", kind.name());
     match kind {
         Kind::Category => Ok(seen.column(kind, why, seen.category(true))),
@@ -108,16 +109,19 @@ fn as_chosen(seen: &Seen<'_>, kind: Kind, scaling: Scaling) -> Result<Column, Ta
             if written.is_none() && !seen.texts.is_empty() {
                 return Err(not_all(seen, "numbers", kind));
             }
-            Ok(seen.column(Kind::Number, why, seen.number(written, scaling)))
+            let treatment = seen.number(written, scaling);
+            Ok(seen.column(Kind::Number, why, treatment))
         }
     }
 }
 
 /// A column of numbers, if it is one: of numbers alone, or of many with a few words that stand for no value.
-fn as_number(seen: &Seen<'_>, scaling: Scaling) -> Result<Option<Column>, TableError> {
+fn as_number(seen: &mut Seen<'_>, scaling: Scaling) -> Result<Option<Column>, TableError> {
     let Some(&(example, _)) = seen.texts.first() else {
-        let column = seen.column(Kind::Number, seen.why_number(), seen.number(None, scaling));
-        return Ok(Some(Column { maybe_names: seen.are_few_whole(), ..column }));
+        let (why, maybe_names) = (seen.why_number(), seen.are_few_whole());
+        let treatment = seen.number(None, scaling);
+        let column = seen.column(Kind::Number, why, treatment);
+        return Ok(Some(Column { maybe_names, ..column }));
     };
     if seen.is_listed() {
         return Ok(None);
@@ -127,7 +131,8 @@ fn as_number(seen: &Seen<'_>, scaling: Scaling) -> Result<Option<Column>, TableE
             (_, Some(unit)) => format!("numbers, all with the unit {}", quoted(unit)),
             (_, None) => format!("numbers, some written as {}", quoted(example)),
         };
-        return Ok(Some(seen.column(Kind::Number, why, seen.number(Some(written), scaling))));
+        let treatment = seen.number(Some(written), scaling);
+        return Ok(Some(seen.column(Kind::Number, why, treatment)));
     }
     if seen.words().any(is_code) {
         return Ok(None);
@@ -146,7 +151,8 @@ fn as_number(seen: &Seen<'_>, scaling: Scaling) -> Result<Option<Column>, TableE
     let strays = listed(seen.words(), 3);
     let line = seen.first_line(example);
     let why = format!("numbers but for {strays}, first in line {line}, which counts as missing");
-    let column = seen.column(Kind::Number, why, seen.number(None, scaling));
+    let treatment = seen.number(None, scaling);
+    let column = seen.column(Kind::Number, why, treatment);
     Ok(Some(Column { has_words: true, ..column }))
 }
 

@@ -134,9 +134,10 @@ impl<'a> Seen<'a> {
     }
 
     /// Numbers, of which those that are texts are `written` so; other texts stand for no value.
-    pub(crate) fn number(&self, written: Option<(Marks, Option<&str>)>, scaling: Scaling) -> Treatment {
+    /// Takes the numbers out of what was seen.
+    pub(crate) fn number(&mut self, written: Option<(Marks, Option<&str>)>, scaling: Scaling) -> Treatment {
         let (marks, unit) = written.map_or((None, None), |(marks, unit)| (Some(marks), unit));
-        let mut values = self.numbers.clone();
+        let mut values = std::mem::take(&mut self.numbers);
         let mut missing = self.missing;
         for &(text, count) in &self.texts {
             let bare = unit.and_then(|unit| text.strip_suffix(unit)).unwrap_or(text);
