@@ -8,8 +8,8 @@ use kiln_config::{Data, Normalization};
 use kiln_table::{Choices, Kind, Preparation, Scale, Scaling, Table, Treatment, listed, quoted};
 use rayon::prelude::*;
 
-use crate::source::{Tables, plain_numbers, prepared};
-use crate::{DataError, Normalizer, Profile, Raw, Shape, Split};
+use crate::source::{Tables, prepared};
+use crate::{DataError, Profile, Raw, Shape, Split};
 
 /// Splits whose rows can be trained on.
 pub(crate) struct Prepared {
@@ -41,12 +41,9 @@ pub(crate) fn prepare(
         Normalization::Unit => Scaling::Unit,
         Normalization::Standard => Scaling::Standard,
     };
-    let preparation = match like.map(|profile| (&profile.normalizer, &profile.shape)) {
-        Some((Normalizer::Table(preparation), _)) => preparation.clone(),
-        Some((_, Shape::Columns(columns))) => {
-            return plain(columns, table, test_table, [train, validation, test]);
-        }
-        _ => Preparation::fit(&table, train.rows(), &aside, &choices, scaling, &data.missing)?,
+    let preparation = match like.and_then(Profile::row_preparation) {
+        Some(kept) => kept,
+        None => Arc::new(Preparation::fit(&table, train.rows(), &aside, &choices, scaling, &data.missing)?),
     };
     let mut notices = notices(&preparation);
     let leaks = leaks(&table, &preparation, &train);
@@ -56,7 +53,6 @@ pub(crate) fn prepare(
             listed(leaks.iter().map(String::as_str), 8)
         ));
     }
-    let preparation = Arc::new(preparation);
     let shape = Shape::Columns(preparation.feature_names());
     let own_test = test_table.map(|table| prepared(test.clone(), table, &preparation)).transpose()?;
     let own_validation =
@@ -70,27 +66,6 @@ pub(crate) fn prepare(
     ];
     notices.extend(repeated(&splits));
     Ok(Prepared { shape, splits, notices, leaks })
-}
-
-/// The splits of a run of the first version, for which every column was a number.
-fn plain(
-    columns: &[String],
-    train_table: Table,
-    test_table: Option<Table>,
-    [train, validation, test]: [Split; 3],
-) -> Result<Prepared, DataError> {
-    let train = plain_numbers(train, train_table, columns)?;
-    let test = match test_table {
-        Some(table) => plain_numbers(test, table, columns)?,
-        None => test.in_storage_of(&train),
-    };
-    let validation = validation.in_storage_of(&train);
-    Ok(Prepared {
-        shape: Shape::Columns(columns.to_vec()),
-        splits: [train, validation, test],
-        notices: Vec::new(),
-        leaks: Vec::new(),
-    })
 }
 
 /// An error if `choices` name a column that the table lacks.

@@ -72,9 +72,15 @@ impl Normalizer {
     /// If `out` has another number of values than [`Normalizer::features`], or this was fitted on another number of columns.
     pub fn write(&self, raw: Raw<'_>, out: &mut [f32]) {
         assert_eq!(self.features(raw.len()), out.len(), "a place for every feature");
-        if let (Self::Table(preparation), Raw::Cells(cells)) = (self, raw) {
-            return preparation.encode(cells, out);
+        match (self, raw) {
+            (Self::Table(preparation), Raw::Cells(cells)) => preparation.encode(cells, out),
+            // A network of the first version of Kiln scales 32-bit numbers.
+            (_, Raw::Cells(_)) => self.dispatch(Raw::Floats(&raw.to_floats()), out),
+            _ => self.dispatch(raw, out),
         }
+    }
+
+    fn dispatch(&self, raw: Raw<'_>, out: &mut [f32]) {
         Arch::new().dispatch(Scaling { normalizer: self, raw, out });
     }
 }
@@ -96,7 +102,9 @@ impl WithSimd for Scaling<'_> {
         match self.raw {
             Raw::Bytes(values) => self.normalizer.scale(values, self.out),
             Raw::Floats(values) => self.normalizer.scale(values, self.out),
-            Raw::Cells(_) => unreachable!("the rows of a table are scaled by its preparation"),
+            Raw::Cells(_) => {
+                unreachable!("the rows of a table are scaled as 32-bit numbers, or by its preparation")
+            }
         }
     }
 }

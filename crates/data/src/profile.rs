@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::sync::Arc;
+
 use kiln_config::ClassWeights;
 use kiln_table::{Fault, Preparation, listed};
 
@@ -74,6 +76,16 @@ impl Profile {
         match &self.normalizer {
             Normalizer::Table(preparation) => Some(preparation),
             _ => None,
+        }
+    }
+
+    /// How the rows of a table are kept for the network, where it takes any: of the first version of Kiln, whose networks
+    /// scale the numbers themselves, as plain numbers.
+    pub(crate) fn row_preparation(&self) -> Option<Arc<Preparation>> {
+        match (&self.normalizer, &self.shape) {
+            (Normalizer::Table(preparation), _) => Some(Arc::new(preparation.clone())),
+            (_, Shape::Columns(columns)) => Some(Arc::new(Preparation::numbers(columns))),
+            (_, Shape::Image { .. }) => None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kiln_table::{Blocks, Preparation, Record, Records, Remarks, quoted};
 
+use crate::source::not_pictures;
 use crate::storage::Storage;
 use crate::{DataError, Profile, Split};
 
@@ -33,25 +34,13 @@ impl TableRows {
     /// in any order, and there may be others.
     ///
     /// # Errors
-    /// Where it cannot be read, lacks a column, or the network takes no tables of this version.
+    /// Where it cannot be read, lacks a column, or the network takes no tables.
     pub fn open(path: &Path, profile: &Profile) -> Result<Self, DataError> {
-        let preparation = match profile.preparation() {
-            Some(preparation) => preparation.clone(),
-            None => match &profile.shape {
-                crate::Shape::Columns(columns) => Preparation::numbers(columns),
-                crate::Shape::Image { .. } => return Err(crate::source::not_pictures(path)),
-            },
-        };
+        let preparation = profile.row_preparation().ok_or_else(|| not_pictures(path))?;
         let records = Records::open(path, &preparation.read_options())?;
         let places = preparation.places(records.layout(), path)?;
         let decimal_comma = records.layout().form.as_ref().is_some_and(|form| form.decimal_comma);
-        Ok(Self {
-            records,
-            preparation: Arc::new(preparation),
-            places,
-            decimal_comma,
-            remarks: Remarks::default(),
-        })
+        Ok(Self { records, preparation, places, decimal_comma, remarks: Remarks::default() })
     }
 
     /// Names of the file's columns.

@@ -64,7 +64,7 @@ impl Preparation {
         Ok(Self { columns, missing: missing.to_vec(), names: table.names().to_vec(), is_named })
     }
 
-    /// Takes all of `columns` for plain numbers, which are not scaled.
+    /// Takes all of `columns` for plain numbers, which are not scaled and must all be there.
     #[must_use]
     pub fn numbers(columns: &[String]) -> Self {
         let scale = Scale {
@@ -161,8 +161,7 @@ impl Preparation {
         assert!(raw.is_empty() && out.is_empty(), "a row has as many numbers as its treatment");
     }
 
-    /// All rows of `table`, one after another, each as [`Preparation::raw_width`] numbers, and what is remarkable about
-    /// those that were not trained on.
+    /// All rows of `table`, one after another, each as [`Preparation::raw_width`] numbers.
     ///
     /// # Errors
     /// Where a column is missing, or a cell is not what its column holds.
@@ -267,7 +266,7 @@ impl Preparation {
     }
 }
 
-/// The place of a column, a number in it that is not what it holds, and what should be there.
+/// The place of a column, a number in it (NaN for none) that is not what it holds, and what should be there.
 type OddNumber = (usize, f64, &'static str);
 
 /// What the cells of `row` at `places` are kept as. `texts` are what the texts of each of the columns are kept as.
@@ -301,7 +300,8 @@ fn cell_fault(table: &Table, line: u32, column: &str, expected: &str, found: Str
 }
 
 fn odd_number(table: &Table, row: usize, (column, number, expected): OddNumber) -> TableError {
-    cell_fault(table, table.line(row), &table.names()[column], expected, number.to_string())
+    let found = if number.is_nan() { "nothing".to_owned() } else { number.to_string() };
+    cell_fault(table, table.line(row), &table.names()[column], expected, found)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub enum Scaling {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// Stands in for a missing value: the median of the training rows.
+    /// Stands in for a missing value: the median of the training rows. NaN where nothing does.
     pub median: f64,
     /// What is subtracted.
     pub offset: f64,

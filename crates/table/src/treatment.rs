@@ -126,6 +126,8 @@ impl Treatment {
     /// What should be there, where a text is not what the column holds.
     pub fn raw(&self, given: Given<'_>, raw: &mut Vec<f64>) -> Result<(), &'static str> {
         match (self, given) {
+            // Nothing was fitted that could stand in for it.
+            (Self::Number { scale, .. }, Given::Missing) if scale.median.is_nan() => return Err("a number"),
             (Self::Date { parts, .. }, Given::Missing) => raw.extend(parts.iter().map(|_| f64::NAN)),
             (_, Given::Missing) => raw.push(f64::NAN),
             (Self::Number { .. }, Given::Number(number)) => raw.push(number),

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use kiln_table::{Blocks, Preparation, Treatment, quoted};
+
 use crate::data_file::{DataFile, GZIP};
 use crate::source::picture::{self, Opened, planes, with_channels};
 use crate::source::{idx, idx_images::Images, reader, unlabelled_rows};
@@ -97,7 +99,11 @@ pub fn inputs_of_picture(bytes: &[u8], profile: &Profile, framing: Framing) -> R
 /// Where they are not whole examples, or one is not finite.
 pub fn inputs_of_values(values: &[f32], profile: &Profile) -> Result<Inputs, DataError> {
     let place = Path::new("the values");
-    let features = profile.shape.features();
+    let rows = profile.row_preparation();
+    let features = match &rows {
+        Some(preparation) => number_columns(preparation)?,
+        None => profile.shape.features(),
+    };
     if values.is_empty() || !values.len().is_multiple_of(features) {
         let expected = format!("{features} values for each example");
         return Err(DataError::unfit(
@@ -112,8 +118,27 @@ pub fn inputs_of_values(values: &[f32], profile: &Profile) -> Result<Inputs, Dat
     // Of the digits' pixels the greatest is 16.
     let scale = profile.greatest_pixel.map_or(1.0, |greatest| f32::from(greatest) / f32::from(u8::MAX));
     let count = values.len() / features;
+    if let Some(preparation) = rows {
+        let mut cells = Blocks::new(features);
+        values.chunks_exact(features).for_each(|row| cells.push(row.iter().copied().map(f64::from)));
+        let lines = (1..=count as u32).collect();
+        return Ok(unlabelled(Storage::cells(cells, preparation, lines), count, false));
+    }
     let values = values.iter().map(|value| value * scale).collect();
     Ok(unlabelled(Storage::floats(features, values), count, false))
+}
+
+/// How many columns of a table a network takes: all of them must be numbers.
+fn number_columns(preparation: &Preparation) -> Result<usize, DataError> {
+    for (column, treatment) in preparation.used() {
+        if !matches!(treatment, Treatment::Number { .. }) {
+            let found = format!("column {}, which is a {}", quoted(&column.name), column.kind.name());
+            let fault = Fault::new("the values", "a network that takes numbers alone", found);
+            let remedy = "give the rows as a table, in a file";
+            return Err(DataError::unfit("not a number", fault.remedy(remedy)));
+        }
+    }
+    Ok(preparation.raw_width())
 }
 
 fn unlabelled(storage: Storage, count: usize, is_prepared: bool) -> Inputs {

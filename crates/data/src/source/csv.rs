@@ -21,24 +21,14 @@ impl Reader for Csv {
     }
 
     fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
-        let Shape::Columns(columns) = &profile.shape else { return Err(not_pictures(path)) };
-        let own = profile.preparation();
-        let mut options = options(data)?;
-        if let Some(preparation) = own {
-            options.as_text = preparation.exact_columns();
-        }
-        let names = own.map(Preparation::header_names).unwrap_or_default();
-        let table = if names.is_empty() {
-            read_table(path, &options, &NoProgress)?
-        } else {
-            like_table(path, &options, &names, &NoProgress)?
+        let preparation = profile.row_preparation().ok_or_else(|| not_pictures(path))?;
+        let options = ReadOptions { as_text: preparation.exact_columns(), ..options(data)? };
+        let table = match preparation.header_names() {
+            names if names.is_empty() => read_table(path, &options, &NoProgress)?,
+            names => like_table(path, &options, &names, &NoProgress)?,
         };
         let Classes { rows, labels, .. } = Classes::among(&table, &profile.classes)?;
-        let split = Split::pending(rows, labels);
-        match own {
-            Some(preparation) => prepared(split, table, &Arc::new(preparation.clone())),
-            None => plain_numbers(split, table, columns),
-        }
+        prepared(Split::pending(rows, labels), table, &preparation)
     }
 }
 
@@ -189,16 +179,10 @@ fn record(table: &Table, role: &str) -> FileRecord {
 
 /// The rows of the table at `path`, whose classes are not known: they are all 0 and mean nothing.
 pub(crate) fn unlabelled_rows(path: &Path, profile: &Profile) -> Result<Split, DataError> {
-    let own = profile.preparation();
-    let options = own.map(Preparation::read_options).unwrap_or_default();
-    let table = read_table(path, &options, &NoProgress)?;
+    let preparation = profile.row_preparation().ok_or_else(|| not_pictures(path))?;
+    let table = read_table(path, &preparation.read_options(), &NoProgress)?;
     let count = table.rows();
-    let split = Split::pending((0..count as u32).collect(), vec![0; count]);
-    match (own, &profile.shape) {
-        (Some(preparation), _) => prepared(split, table, &Arc::new(preparation.clone())),
-        (None, Shape::Columns(columns)) => plain_numbers(split, table, columns),
-        (None, Shape::Image { .. }) => Err(not_pictures(path)),
-    }
+    prepared(Split::pending((0..count as u32).collect(), vec![0; count]), table, &preparation)
 }
 
 /// The rows of `table` that `split` has, kept as `preparation` says.
@@ -210,20 +194,4 @@ pub(crate) fn prepared(
     let lines = table.lines().to_vec();
     let rows = preparation.rows(table)?;
     Ok(split.of(&Arc::new(Storage::cells(rows, Arc::clone(preparation), lines))))
-}
-
-/// The columns of `table`, all numbers, for a network of an earlier version, which scales 32-bit numbers.
-pub(crate) fn plain_numbers(split: Split, table: Table, columns: &[String]) -> Result<Split, DataError> {
-    let preparation = Preparation::numbers(columns);
-    let path = table.path().to_path_buf();
-    let lines = table.lines().to_vec();
-    let rows = preparation.rows(table)?;
-    let values: Vec<f32> = rows.iter().flatten().map(|&value| value as f32).collect();
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        let (row, column) = (at / columns.len(), at % columns.len());
-        let place = format!("line {}, column {}", lines[row], quoted(&columns[column]));
-        let fault = Fault::new(path, "a number, on which the network was trained", "none").place(place);
-        return Err(DataError::unfit("not a number", fault));
-    }
-    Ok(split.of(&Arc::new(Storage::floats(columns.len(), values))))
 }

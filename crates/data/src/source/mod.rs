@@ -25,7 +25,7 @@ use kiln_config::{Data, DataSource};
 
 use catalog::{FASHION_MNIST, KMNIST, MNIST};
 pub use catalog::{Published, PublishedFile};
-pub(crate) use csv::{Tables, plain_numbers, prepared, unlabelled_rows};
+pub(crate) use csv::{Tables, prepared, unlabelled_rows};
 pub(crate) use published::note_path;
 
 use crate::{

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use kiln_config::{Data, DataSource};
-use kiln_data::{Framing, Profile, Raw, inputs, labelled};
+use kiln_data::{Framing, Profile, Raw, Split, TableRows, inputs, inputs_of_values, labelled};
 
 use crate::fixture::{
     TEST_IMAGES, TEST_LABELS, data, good_pictures, gzip, idx, load, write_idx, write_picture,
@@ -107,4 +107,63 @@ fn the_framing_is_that_of_the_training_pictures() {
     let own = tempfile::tempdir().unwrap();
     assert_eq!(Framing::of(&idx_profile(own.path()).1), Framing::Resize);
     assert_eq!(Framing::of(&Profile::of(&load(&Data::default()).unwrap())), Framing::Handwriting);
+}
+
+/// The features of the rows of `split`, as the network of `profile` takes them.
+fn features(profile: &Profile, split: &Split) -> Vec<Vec<f32>> {
+    let mut features = vec![0.0; profile.shape.features()];
+    let row = |position| {
+        profile.normalizer.write(split.raw(position), &mut features);
+        features.clone()
+    };
+    (0..split.len()).map(row).collect()
+}
+
+#[test]
+fn a_network_of_the_first_version_takes_numbers_from_anywhere() {
+    let profile: Profile = serde_json::from_str(
+        r#"{"source": "csv", "shape": {"columns": ["x", "y"]}, "classes": ["a", "b"], "greatest_pixel": null,
+            "normalizer": {"kind": "columns", "offset": [1.0, 0.0], "spread": [2.0, 0.0]}}"#,
+    )
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.csv");
+    fs::write(&path, "y,label,x\n7,b,5\n8,a,1\n").unwrap();
+    let wanted = [[2.0, 0.0], [0.0, 0.0]];
+    let mut rows = TableRows::open(&path, &profile).unwrap();
+    assert_eq!(features(&profile, &rows.next_block(9).unwrap().unwrap().examples), wanted);
+    let unlabelled = inputs(&path, &profile, Framing::Resize).unwrap();
+    assert_eq!(features(&profile, &unlabelled.examples), wanted);
+    let values = inputs_of_values(&[5.0, 7.0, 1.0, 8.0], &profile).unwrap();
+    assert_eq!(features(&profile, &values.examples), wanted);
+    let labelled = labelled(&path, &data(DataSource::Csv, &path), &profile).unwrap();
+    assert_eq!(
+        (labelled.labels(), features(&profile, &labelled)),
+        (&[1, 0][..], wanted.map(Vec::from).to_vec())
+    );
+    // Nothing was fitted that could stand in for a number.
+    fs::write(&path, "x,y\n1,\n1,2\n").unwrap();
+    refused(inputs(&path, &profile, Framing::Resize), &["line 2, column \"y\"", "a number, found nothing"]);
+    let mut rows = TableRows::open(&path, &profile).unwrap();
+    let faults = rows.next_block(9).unwrap().unwrap().faults;
+    assert!(faults[0].as_ref().unwrap().contains("column \"y\": expected a number") && faults[1].is_none());
+}
+
+#[test]
+fn values_stand_for_the_number_columns_of_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.csv");
+    let trained = |text: &str| {
+        fs::write(&path, text).unwrap();
+        Profile::of(&load(&data(DataSource::Csv, &path)).unwrap())
+    };
+    // The second column is constant and left out.
+    let rows: String = (0..20).map(|row| format!("{row},5,{}\n", row % 2)).collect();
+    let numbers = trained(&format!("n,c,label\n{rows}"));
+    let values = inputs_of_values(&[0.0, 10.0], &numbers).unwrap();
+    let found = features(&numbers, &values.examples);
+    assert!(found.len() == 2 && found[0][0] < found[1][0], "{found:?}");
+    let rows: String = (0..20).map(|row| format!("{row},{},{}\n", ["a", "b"][row % 2], row % 2)).collect();
+    let words = trained(&format!("n,w,label\n{rows}"));
+    refused(inputs_of_values(&[1.0, 0.0], &words), &["column \"w\", which is a category", "as a table"]);
 }
