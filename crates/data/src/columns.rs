@@ -77,12 +77,8 @@ fn check_names(table: &Table, choices: &Choices) -> Result<(), DataError> {
         ("date", &choices.date),
     ];
     for (key, names) in lists {
-        let absent = names.iter().find(|name| *name != "*" && !table.names().contains(name));
-        if let Some(name) = absent {
-            let expected = format!("a column {} (data.columns.{key})", quoted(name));
-            let found = listed(table.names().iter().map(String::as_str), 12);
-            let fault = kiln_table::Fault::new(table.path(), expected, found);
-            return Err(DataError::unfit("no such column", fault));
+        if let Some(name) = names.iter().find(|name| *name != "*" && !table.names().contains(name)) {
+            return Err(table.no_column(name, &format!("data.columns.{key}")).into());
         }
     }
     Ok(())

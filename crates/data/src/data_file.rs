@@ -7,13 +7,12 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
+use kiln_table::GZIP;
 
-use crate::{DataError, Fault};
+use crate::DataError;
 
 /// Deflate never makes a file more than 1,032 times smaller (RFC 1951: 258 bytes from 2 bits).
 const GREATEST_RATIO: u64 = 1032;
-/// How every gzip file begins (RFC 1952).
-pub(crate) const GZIP: &[u8] = &[0x1F, 0x8B];
 
 /// A file that is there, plain or compressed.
 #[derive(Clone, Debug)]
@@ -44,7 +43,7 @@ impl DataFile {
         let name = path.file_name()?.to_string_lossy();
         let plain_name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gzip"));
         let is_gzip = match start_of(path).as_deref() {
-            Some(GZIP) => true,
+            Some(start) if start == GZIP => true,
             Some([0, 0]) => false,
             _ => plain_name.is_some(),
         };
@@ -76,14 +75,5 @@ fn start_of(path: &Path) -> Option<Vec<u8>> {
 
 /// Tells bytes that gzip cannot make sense of from a disk that cannot be read.
 pub(crate) fn read_error(path: &Path) -> impl Fn(io::Error) -> DataError + '_ {
-    move |error| match error.kind() {
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-            DataError::unfit(
-                "damaged gzip file",
-                Fault::new(path, "a whole gzip file", error.to_string())
-                    .remedy("delete it and download or copy it again"),
-            )
-        }
-        _ => DataError::read(path)(error),
-    }
+    move |error| kiln_table::read_error(path, error).into()
 }

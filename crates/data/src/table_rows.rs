@@ -14,7 +14,6 @@ pub struct TableRows {
     records: Records,
     preparation: Arc<Preparation>,
     places: Vec<usize>,
-    decimal_comma: bool,
     remarks: Remarks,
 }
 
@@ -39,8 +38,7 @@ impl TableRows {
         let preparation = profile.row_preparation().ok_or_else(|| not_pictures(path))?;
         let records = Records::open(path, &preparation.read_options())?;
         let places = preparation.places(records.layout(), path)?;
-        let decimal_comma = records.layout().form.as_ref().is_some_and(|form| form.decimal_comma);
-        Ok(Self { records, preparation, places, decimal_comma, remarks: Remarks::default() })
+        Ok(Self { records, preparation, places, remarks: Remarks::default() })
     }
 
     /// Names of the file's columns.
@@ -86,6 +84,7 @@ impl TableRows {
             let first = quoted(record.cell(0));
             return Err(format!("{} cells instead of {width}, the first {first}", record.len()));
         }
-        self.preparation.record(record, &self.places, self.decimal_comma, raw)
+        let decimal_comma = self.records.layout().form.decimal_comma;
+        self.preparation.record(record, &self.places, decimal_comma, raw)
     }
 }

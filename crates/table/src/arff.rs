@@ -53,8 +53,8 @@ pub(crate) fn open(mut text: Text, mut buffer: Buffer, path: &Path) -> Result<Re
     let mut splitter = Splitter::new(&form, path).with_escapes();
     splitter.skip_lines(line);
     let width = names.len();
-    let layout = Layout { form: Some(form), ..Layout::named(names, width) };
-    Ok(Records::new(Box::new(TextRows { text, buffer, splitter }), layout, path, listed))
+    let layout = Layout::named(form, names, width);
+    Ok(Records::new(TextRows { text, buffer, splitter }, layout, path, listed))
 }
 
 /// The line at the buffer's place, and where the next one begins.

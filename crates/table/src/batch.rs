@@ -2,8 +2,7 @@
 
 use crate::cell::Cell;
 use crate::missing::{is_missing, is_missing_label};
-use crate::number::cell_number;
-use crate::{Record, Records, TableError};
+use crate::{Given, Record, Records, TableError};
 
 /// Rows in a batch, at most.
 const ROWS: usize = 1024;
@@ -65,17 +64,11 @@ impl Batch {
 
 impl Reading<'_> {
     fn cell(&self, column: usize, text: &str) -> Cell {
-        // What stands for no value may well be a number, such as -999.
-        let is_text = self.as_text[column] || self.missing.iter().any(|missing| missing == text);
-        let number = if is_text { None } else { cell_number(text, self.decimal_comma) };
-        let is_absent = || match self.label {
-            Some(label) if label == column => is_missing_label(text, self.missing),
-            _ => is_missing(text, self.missing),
-        };
-        match number {
-            Some(number) => Cell::number(number),
-            None if is_absent() => Cell::MISSING,
-            None => Cell::UNNUMBERED,
+        let is_missing = if self.label == Some(column) { is_missing_label } else { is_missing };
+        match Given::of(text, self.as_text[column], self.decimal_comma, self.missing, is_missing) {
+            Given::Number(number) => Cell::number(number),
+            Given::Missing => Cell::MISSING,
+            Given::Text(_) => Cell::UNNUMBERED,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{Fault, TableError};
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 18;
 /// What gzip files begin with.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+pub const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// What is known of a file once all of it has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,11 +181,12 @@ impl Reading {
 }
 
 /// Tells bytes that gzip cannot make sense of from a disk that cannot be read.
-pub(crate) fn read_error(path: &Path, error: io::Error) -> TableError {
+#[must_use]
+pub fn read_error(path: &Path, error: io::Error) -> TableError {
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
             let fault = Fault::new(path, "a whole gzip file", error.to_string());
-            TableError::unfit("damaged gzip file", fault.remedy("download or copy it again"))
+            TableError::unfit("damaged gzip file", fault.remedy("delete it and download or copy it again"))
         }
         _ => TableError::Read { path: path.to_owned(), source: error },
     }

@@ -14,8 +14,8 @@ use crate::{ColumnRef, ReadOptions, Record, TableError};
 /// How a table is written, and the names of its columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// How cells and rows are written; none for formats that are no text.
-    pub form: Option<Form>,
+    /// How cells and rows are written.
+    pub form: Form,
     /// A name for every column, all different.
     pub names: Vec<String>,
     /// Of every column, whether the file names it.
@@ -26,7 +26,7 @@ pub struct Layout {
 
 impl Layout {
     /// Names for at least `width` columns, all different: those in `found`, and places where there is none.
-    pub(crate) fn named(mut found: Vec<String>, width: usize) -> Self {
+    pub(crate) fn named(form: Form, mut found: Vec<String>, width: usize) -> Self {
         found.resize(width.max(found.len()), String::new());
         let is_named: Vec<bool> = found.iter().map(|name| !name.is_empty()).collect();
         let mut names: Vec<String> = Vec::with_capacity(found.len());
@@ -51,7 +51,13 @@ impl Layout {
             let names = listed(repeated.iter().map(String::as_str), 5);
             notices.push(format!("names that the header has twice are told apart: {names}"));
         }
-        Self { form: None, names, is_named, notices }
+        Self { form, names, is_named, notices }
+    }
+
+    /// True where the columns have names, of a header or the user's; else they are known by their places.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        self.is_named.contains(&true)
     }
 }
 
@@ -69,9 +75,7 @@ pub(crate) fn layout(
     let Some(candidate) = Candidate::best(separator, rest, is_all, path, options) else {
         let form = Form { preamble, ..Form::plain() };
         let splitter = Splitter::new(&form, path);
-        let layout =
-            Layout { form: Some(form), names: Vec::new(), is_named: Vec::new(), notices: Vec::new() };
-        return Ok((layout, splitter, sample.len()));
+        return Ok((Layout::named(form, Vec::new(), 0), splitter, sample.len()));
     };
     let (table, width) = (candidate.table(), candidate.width);
     let mut form = candidate.form.clone();
@@ -88,15 +92,16 @@ pub(crate) fn layout(
     let lines_above = first_line.saturating_sub(1) as usize + usize::from(head.names.is_none()) * head.rows;
     // Comments are passed over by themselves.
     form.preamble = preamble + if form.comment.is_some() { 0 } else { lines_above };
-    let mut layout = name_columns(names, width, options);
+    let mut layout = Layout::named(form, names_of_columns(names, width, options), width);
     if head.rows > 1 {
         let line = table[1 - head.names.unwrap_or(0)].line() + preamble as u64;
         layout
             .notices
             .push(format!("line {line} is passed over: it is neither data nor the names of columns"));
     }
-    let (splitter, at) = start_of_data(&form, rest, is_all, path, preamble as u64, first_line, head.rows)?;
-    Ok((Layout { form: Some(form), ..layout }, splitter, skipped + at))
+    let (splitter, at) =
+        start_of_data(&layout.form, rest, is_all, path, preamble as u64, first_line, head.rows)?;
+    Ok((layout, splitter, skipped + at))
 }
 
 /// Excel writes `sep=;` above a table.
@@ -155,9 +160,9 @@ fn has_decimal_commas(form: &Form, rows: &[Record]) -> bool {
     points == 0 && (commas > 0 || (either > 0 && form.separator == Separator::Semicolon))
 }
 
-/// Names for `width` columns: the user's, else those in `row`.
-fn name_columns(row: Option<&Record>, width: usize, options: &ReadOptions) -> Layout {
-    let found = if !options.names.is_empty() {
+/// The names of `width` columns: the user's, else those in `row`.
+fn names_of_columns(row: Option<&Record>, width: usize, options: &ReadOptions) -> Vec<String> {
+    if !options.names.is_empty() {
         options.names.clone()
     } else if let Some(row) = row {
         let mut names: Vec<String> =
@@ -171,8 +176,7 @@ fn name_columns(row: Option<&Record>, width: usize, options: &ReadOptions) -> La
         names
     } else {
         Vec::new()
-    };
-    Layout::named(found, width)
+    }
 }
 
 /// A splitter that stands before the first row of data, and the byte where that is: below line `first_line` of `text`, which

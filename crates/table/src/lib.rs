@@ -47,7 +47,7 @@ pub use column::{Column, Kind};
 pub use error::{Fault, TableError};
 pub use fit::Choices;
 pub use form::{Form, Separator};
-pub use input::{Content, is_standard_input};
+pub use input::{Content, GZIP, is_standard_input, read_error};
 pub use layout::Layout;
 pub use missing::{is_missing, is_missing_label};
 pub use number::{Marks, styled_number};

@@ -11,7 +11,6 @@ use crate::cell::{Cell, Value};
 use crate::column::{Column, Kind};
 use crate::fit::fit_column;
 use crate::missing::is_missing;
-use crate::number::cell_number;
 use crate::treatment::{Given, Treatment};
 use crate::words::{listed, quoted};
 use crate::{Choices, Fault, Layout, ReadOptions, Record, Scale, Scaling, Table, TableError};
@@ -60,7 +59,7 @@ impl Preparation {
             let remedy = "data.columns.category or data.columns.number keeps a column that would be left out";
             return Err(TableError::unfit("no feature columns", fault.remedy(remedy)));
         }
-        let is_named = table.layout().is_named.contains(&true);
+        let is_named = table.layout().has_names();
         Ok(Self { columns, missing: missing.to_vec(), names: table.names().to_vec(), is_named })
     }
 
@@ -197,10 +196,10 @@ impl Preparation {
     pub fn places(&self, layout: &Layout, path: &Path) -> Result<Vec<usize>, TableError> {
         let is_used = |at: &usize| self.columns[*at].treatment.is_some();
         let width = layout.names.len();
-        if !layout.is_named.contains(&true) && width == self.columns.len() {
+        if !layout.has_names() && width == self.columns.len() {
             return Ok((0..width).filter(is_used).collect());
         }
-        let by_place = !layout.is_named.contains(&true) && width == self.names.len();
+        let by_place = !layout.has_names() && width == self.names.len();
         let names = if by_place { &self.names } else { &layout.names };
         let known: HashMap<&str, usize> =
             names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
@@ -236,13 +235,7 @@ impl Preparation {
         for ((column, treatment), &place) in self.used().zip(places) {
             let text = record.cell(place);
             let is_exact = matches!(treatment, Treatment::Category { exact: true, .. });
-            let is_text = is_exact || self.missing.iter().any(|missing| missing == text);
-            let number = if is_text { None } else { cell_number(text, decimal_comma) };
-            let given = match number {
-                Some(number) => Given::Number(number),
-                None if is_missing(text, &self.missing) => Given::Missing,
-                None => Given::Text(text),
-            };
+            let given = Given::of(text, is_exact, decimal_comma, &self.missing, is_missing);
             // Of a row to be predicted, a word where no training row had one is a mistake rather than no value.
             let kept = if column.has_words { column.raw(given, raw) } else { treatment.raw(given, raw) };
             kept.map_err(|expected| {

@@ -1,4 +1,4 @@
-//! The rows of a table, whatever its format.
+//! The rows of a table.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,21 +19,9 @@ const SAMPLE_LINES: usize = 10;
 /// The most text that is looked at.
 const LONGEST_SAMPLE: usize = 32 << 20;
 
-/// A source of rows.
-pub(crate) trait Rows: Send {
-    /// Reads the next row into `record`; false when there is none.
-    fn next(&mut self, record: &mut Record) -> Result<bool, TableError>;
-
-    /// Bytes of text that have been taken apart.
-    fn consumed(&self) -> u64;
-
-    /// What has been read, once there is no further row.
-    fn content(&self) -> Content;
-}
-
 /// The rows of data of a table, one after another.
 pub struct Records {
-    rows: Box<dyn Rows>,
+    rows: TextRows,
     layout: Layout,
     path: PathBuf,
     /// Columns whose values the file itself lists: they are words, even where they are numbers.
@@ -83,15 +71,24 @@ impl Records {
             let is_all = buffer.is_all && sample.len() == buffer.text.len();
             let (layout, splitter, at) = layout(sample, is_all, path, options)?;
             buffer.at = at;
-            let rows = Box::new(TextRows { text, buffer, splitter });
-            Self::new(rows, layout, path, Vec::new())
+            Self::new(TextRows { text, buffer, splitter }, layout, path, Vec::new())
         };
         records.layout.notices.extend(guess);
         Ok(records)
     }
 
-    pub(crate) fn new(rows: Box<dyn Rows>, layout: Layout, path: &Path, listed: Vec<usize>) -> Self {
+    pub(crate) fn new(rows: TextRows, layout: Layout, path: &Path, listed: Vec<usize>) -> Self {
         Self { rows, layout, path: path.to_owned(), listed }
+    }
+
+    /// The same rows, whose columns are called `names` where they have no names and are as many.
+    #[must_use]
+    pub fn called(mut self, names: &[String]) -> Self {
+        if !self.layout.has_names() && self.layout.names.len() == names.len() {
+            self.layout.names = names.to_vec();
+            self.layout.is_named = vec![true; names.len()];
+        }
+        self
     }
 
     /// How the table is written, and its columns.
@@ -144,13 +141,13 @@ impl Records {
     /// Bytes of text that have been taken apart so far.
     #[must_use]
     pub fn consumed(&self) -> u64 {
-        self.rows.consumed()
+        self.rows.buffer.drained + self.rows.buffer.at as u64
     }
 
     /// What has been read, once there is no further row.
     #[must_use]
     pub fn content(&self) -> Content {
-        self.rows.content()
+        self.rows.buffer.content.clone()
     }
 }
 
@@ -224,7 +221,8 @@ pub(crate) struct TextRows {
     pub(crate) splitter: Splitter,
 }
 
-impl Rows for TextRows {
+impl TextRows {
+    /// Reads the next row into `record`; false when there is none.
     fn next(&mut self, record: &mut Record) -> Result<bool, TableError> {
         loop {
             let Buffer { text, at, is_all, .. } = &self.buffer;
@@ -237,14 +235,6 @@ impl Rows for TextRows {
                 Scan::Unfinished => self.buffer.advance(&mut self.text)?,
             }
         }
-    }
-
-    fn consumed(&self) -> u64 {
-        self.buffer.drained + self.buffer.at as u64
-    }
-
-    fn content(&self) -> Content {
-        self.buffer.content.clone()
     }
 }
 

@@ -102,8 +102,8 @@ impl<'a> Seen<'a> {
         if !is_whole || self.missing > 0 || self.distinct_numbers < count || count < 10 {
             return None;
         }
-        let is_named = &self.table.layout().is_named;
-        if !is_named[self.column] && is_named.contains(&true) {
+        let layout = self.table.layout();
+        if !layout.is_named[self.column] && layout.has_names() {
             return Some("a different whole number in every row, below no name".to_owned());
         }
         if is_id_name(self.name()) {

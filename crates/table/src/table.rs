@@ -7,7 +7,7 @@ use crate::batch::{Batch, Reading};
 use crate::blocks::Blocks;
 use crate::cell::{Cell, Value};
 use crate::input::Content;
-use crate::words::listed;
+use crate::words::{listed, quoted};
 use crate::{ColumnRef, Fault, Layout, ReadOptions, Records, TableError};
 
 /// A table as it was read: of every cell a number, a text or nothing; before anything is made of it.
@@ -55,7 +55,7 @@ impl Table {
             return Err(TableError::unfit("empty table", fault));
         }
         let label = options.label.as_ref().map(|label| find_label(&records, label)).transpose()?;
-        let as_text = text_columns(&records, label, &options.as_text)?;
+        let as_text = text_columns(&records, label, &options.as_text);
         let mut table = Self {
             path: records.path().to_owned(),
             layout: records.layout().clone(),
@@ -70,7 +70,7 @@ impl Table {
             as_text: &as_text,
             label,
             missing: &options.missing,
-            decimal_comma: table.layout.form.as_ref().is_some_and(|form| form.decimal_comma),
+            decimal_comma: table.layout.form.decimal_comma,
         };
         let mut numbers: Vec<HashMap<Box<str>, u32>> = vec![HashMap::new(); table.texts.len()];
         let (mut batch, mut next, mut told) = (Batch::default(), Batch::default(), 0);
@@ -130,6 +130,14 @@ impl Table {
         &self.layout.names
     }
 
+    /// An error that says that there is no column `name`, which `key` asks for.
+    #[must_use]
+    pub fn no_column(&self, name: &str, key: &str) -> TableError {
+        let expected = format!("a column {} ({key})", quoted(name));
+        let fault = Fault::new(&self.path, expected, columns_in_words(self.names()));
+        TableError::unfit("no such column", fault)
+    }
+
     /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -172,7 +180,8 @@ impl Table {
     }
 
     /// The line of the first of `rows` that has `text` in `column`; 0 where none has.
-    pub(crate) fn first_line(&self, column: usize, text: &str, rows: impl Iterator<Item = u32>) -> u32 {
+    #[must_use]
+    pub fn first_line(&self, column: usize, text: &str, rows: impl Iterator<Item = u32>) -> u32 {
         let number = self.texts[column].iter().position(|other| **other == *text);
         rows.filter(|&row| match self.cell(row as usize, column).value() {
             Value::Text(text) => Some(text as usize) == number,
@@ -199,26 +208,16 @@ fn intern(text: &str, numbers: &mut HashMap<Box<str>, u32>, texts: &mut Vec<Box<
     number
 }
 
-fn text_columns(records: &Records, label: Option<usize>, named: &[String]) -> Result<Vec<bool>, TableError> {
+/// Of each column, whether its cells are kept as they are written. Names that there are not are passed over: whoever gave
+/// them knows which key they are from.
+fn text_columns(records: &Records, label: Option<usize>, named: &[String]) -> Vec<bool> {
     let columns = &records.layout().names;
     let mut as_text = vec![named.iter().any(|name| name == "*"); columns.len()];
-    for name in named.iter().filter(|name| *name != "*") {
-        as_text[find(records, name, "data.columns")?] = true;
-    }
-    for &column in records.listed().iter().chain(&label) {
+    let named = named.iter().filter_map(|name| ColumnRef::Name(name.clone()).find(columns));
+    for column in named.chain(records.listed().iter().copied()).chain(label) {
         as_text[column] = true;
     }
-    Ok(as_text)
-}
-
-/// The column `name`, which `key` asks for.
-pub(crate) fn find(records: &Records, name: &str, key: &str) -> Result<usize, TableError> {
-    let names = &records.layout().names;
-    ColumnRef::Name(name.to_owned()).find(names).ok_or_else(|| {
-        let expected = format!("a column {} ({key})", crate::words::quoted(name));
-        let fault = Fault::new(records.path(), expected, columns_in_words(names));
-        TableError::unfit("no such column", fault)
-    })
+    as_text
 }
 
 fn columns_in_words(names: &[String]) -> String {
@@ -226,8 +225,8 @@ fn columns_in_words(names: &[String]) -> String {
 }
 
 fn find_label(records: &Records, label: &ColumnRef) -> Result<usize, TableError> {
-    let Layout { form, names, .. } = records.layout();
-    let header = form.as_ref().is_none_or(|form| form.header);
+    let names = &records.layout().names;
+    let has_names = records.layout().has_names();
     let found = label.find(names);
     if let Some(column) = found.filter(|_| names.len() > 1) {
         return Ok(column);
@@ -240,7 +239,7 @@ fn find_label(records: &Records, label: &ColumnRef) -> Result<usize, TableError>
         return Err(TableError::unfit("no feature columns", fault.remedy(remedy)));
     }
     let expected = format!("a column {label} (data.label_column)");
-    let remedy = if header {
+    let remedy = if has_names {
         nearest(names, label)
     } else {
         "the first row is data, so the columns have no names: give the label's place, such as \
@@ -248,7 +247,7 @@ fn find_label(records: &Records, label: &ColumnRef) -> Result<usize, TableError>
             .to_owned()
     };
     let found =
-        if header { columns_in_words(names) } else { format!("{} columns without names", names.len()) };
+        if has_names { columns_in_words(names) } else { format!("{} columns without names", names.len()) };
     Err(TableError::unfit("no label column", Fault::new(records.path(), expected, found).remedy(remedy)))
 }
 
@@ -258,7 +257,7 @@ fn nearest(names: &[String], label: &ColumnRef) -> String {
         let likeness = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &label.to_lowercase());
         let best = names.iter().max_by(|left, right| likeness(left).total_cmp(&likeness(right)));
         if let Some(name) = best.filter(|name| likeness(name) > 0.8) {
-            return format!("did you mean data.label_column={}?", crate::words::quoted(name));
+            return format!("did you mean data.label_column={}?", quoted(name));
         }
     }
     "set data.label_column to the name of the column that holds the class, or to its place: 1 is the first, -1 the last"

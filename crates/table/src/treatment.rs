@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Scale;
 use crate::date::{PARTS, days, parts};
-use crate::number::{Marks, styled_number};
+use crate::number::{Marks, cell_number, styled_number};
 
 /// How the cells of a column become features. What is fitted is fitted on the training rows alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,25 @@ pub enum Given<'a> {
     Text(&'a str),
     /// Nothing.
     Missing,
+}
+
+impl<'a> Given<'a> {
+    /// What stands in a cell: the `text` as it is written where `is_text`, else the number that it is. What is one of
+    /// `missing`, which may well be a number such as -999, or what `is_missing` takes for nothing, is nothing.
+    pub(crate) fn of(
+        text: &'a str,
+        is_text: bool,
+        decimal_comma: bool,
+        missing: &[String],
+        is_missing: fn(&str, &[String]) -> bool,
+    ) -> Self {
+        let is_text = is_text || missing.iter().any(|missing| missing == text);
+        match if is_text { None } else { cell_number(text, decimal_comma) } {
+            Some(number) => Self::Number(number),
+            None if is_missing(text, missing) => Self::Missing,
+            None => Self::Text(text),
+        }
+    }
 }
 
 /// The code of a category that is not known.

@@ -187,7 +187,7 @@ fn try_table(path: &Path, outcomes: &mut Outcomes) -> Result<(), TableError> {
     // As rows to be predicted are read.
     let mut records = Records::open(path, &preparation.read_options())?;
     if let Ok(places) = preparation.places(records.layout(), path) {
-        let decimal_comma = records.layout().form.as_ref().is_some_and(|form| form.decimal_comma);
+        let decimal_comma = records.layout().form.decimal_comma;
         let (mut record, mut raw) = (Record::default(), Vec::new());
         let mut remarks = kiln_table::Remarks::default();
         while records.next(&mut record)? {

@@ -135,7 +135,7 @@ fn which_label(arguments: &New) -> Result<Failure, Failure> {
     let records = Records::open(&arguments.path, &options).map_err(DataError::from)?;
     let layout = records.layout();
     let columns = listed(layout.names.iter().map(String::as_str), 40);
-    let how = if layout.is_named.contains(&true) {
+    let how = if layout.has_names() {
         "name it with --label COLUMN"
     } else {
         "the file has no header: --label -1 is the last, --label 1 the first"

@@ -6,9 +6,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use kiln_table::{Blocks, Preparation, Treatment, quoted};
+use kiln_table::{Blocks, GZIP, Preparation, Treatment, quoted};
 
-use crate::data_file::{DataFile, GZIP};
+use crate::data_file::DataFile;
 use crate::source::picture::{self, Opened, planes, with_channels};
 use crate::source::{idx, idx_images::Images, reader, unlabelled_rows};
 use crate::storage::Storage;
@@ -76,7 +76,7 @@ fn is_idx(path: &Path) -> Result<bool, DataError> {
     let mut start = Vec::with_capacity(4);
     let file = File::open(path).map_err(DataError::read(path))?;
     file.take(4).read_to_end(&mut start).map_err(DataError::read(path))?;
-    Ok(idx::begins_as_idx(&start) || start.starts_with(GZIP))
+    Ok(idx::begins_as_idx(&start) || start.starts_with(&GZIP))
 }
 
 /// The example in the bytes of a picture; see [`inputs`].

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use kiln_config::{Data, LabelColumn};
 use kiln_table::{
-    ColumnRef, Fault, Preparation, ReadOptions, Records, Separator, Table, is_standard_input, listed, quoted,
+    ColumnRef, Fault, Preparation, ReadOptions, Records, Separator, Table, is_standard_input, quoted,
 };
 
-use super::labels::{Classes, label_cells};
+use super::labels::{Classes, text_of};
 use super::{Means, Reader, Source, not_pictures, path_of};
 use crate::storage::Storage;
 use crate::{DataError, FileRecord, NoProgress, Profile, Progress, Reading, Shape, Split};
@@ -57,7 +57,7 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
     let mut other =
         |path: &Option<std::path::PathBuf>, role: &str| -> Result<Option<(Split, Table)>, DataError> {
             let Some(path) = path else { return Ok(None) };
-            let table = if train.layout().is_named.contains(&true) {
+            let table = if train.layout().has_names() {
                 like_table(path, &options, train.names(), progress).map_err(needs_classes)?
             } else {
                 read_table(path, &options, progress)?
@@ -72,8 +72,8 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
     let mut aside: Vec<usize> = train.label().into_iter().collect();
     let mut groups = None;
     if let Some(name) = &data.group_column {
-        let column =
-            ColumnRef::Name(name.clone()).find(train.names()).ok_or_else(|| no_column(&train, name))?;
+        let column = ColumnRef::Name(name.clone()).find(train.names());
+        let column = column.ok_or_else(|| train.no_column(name, "data.group_column"))?;
         aside.push(column);
         groups = Some(groups_of(&train, column));
     }
@@ -116,10 +116,16 @@ pub(crate) fn options(data: &Data) -> Result<ReadOptions, DataError> {
 
 /// Reads a table, and tells `progress` how far it is.
 fn read_table(path: &Path, options: &ReadOptions, progress: &dyn Progress) -> Result<Table, DataError> {
+    take_table(Records::open(path, options)?, options, progress)
+}
+
+/// Reads all of `records`, and tells `progress` how far it is.
+fn take_table(records: Records, options: &ReadOptions, progress: &dyn Progress) -> Result<Table, DataError> {
+    let path = records.path();
     let what = if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() };
     let bytes = path.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     progress.begin(&what, bytes);
-    let table = Table::read(path, options, &mut |bytes| progress.advance(bytes));
+    let table = Table::take(records, options, &mut |bytes| progress.advance(bytes));
     progress.end();
     Ok(table?)
 }
@@ -142,29 +148,18 @@ fn like_table(
     names: &[String],
     progress: &dyn Progress,
 ) -> Result<Table, DataError> {
-    let mut options = options.clone();
-    if options.names.is_empty() {
-        options.known = names.to_vec();
-        let unlabelled = ReadOptions { label: None, ..options.clone() };
-        let layout = Records::open(path, &unlabelled)?.layout().clone();
-        if !layout.is_named.contains(&true) && layout.names.len() == names.len() {
-            options.names = names.to_vec();
-            options.header = Some(false);
-        }
+    if !options.names.is_empty() {
+        return read_table(path, options, progress);
     }
-    read_table(path, &options, progress)
-}
-
-fn no_column(table: &Table, name: &str) -> DataError {
-    let found = listed(table.names().iter().map(String::as_str), 12);
-    let expected = format!("a column {} (data.group_column)", quoted(name));
-    DataError::unfit("no such column", Fault::new(table.path(), expected, found))
+    let options = ReadOptions { known: names.to_vec(), ..options.clone() };
+    let records = Records::open(path, &options)?;
+    take_table(records.called(names), &options, progress)
 }
 
 /// Of each row of `table`, the number of its group; rows without one are groups of their own.
 fn groups_of(table: &Table, column: usize) -> Vec<u32> {
     let named = table.texts(column).len() as u32;
-    (0..table.rows()).map(|row| label_cells(table, row, column).unwrap_or(named + row as u32)).collect()
+    (0..table.rows()).map(|row| text_of(table, row, column).unwrap_or(named + row as u32)).collect()
 }
 
 fn record(table: &Table, role: &str) -> FileRecord {

@@ -23,7 +23,7 @@ pub(super) struct Classes {
 }
 
 /// The number of the text of `row` in `column`, where it has one.
-pub(super) fn label_cells(table: &Table, row: usize, column: usize) -> Option<u32> {
+pub(super) fn text_of(table: &Table, row: usize, column: usize) -> Option<u32> {
     match table.cell(row, column).value() {
         Value::Text(text) => Some(text),
         Value::Number(_) | Value::Missing => None,
@@ -81,14 +81,14 @@ impl Classes {
         }
         let (mut rows, mut labels) = (Vec::new(), Vec::new());
         for row in 0..table.rows() {
-            if let Some(text) = label_cells(table, row, column) {
+            if let Some(text) = text_of(table, row, column) {
                 rows.push(row as u32);
                 labels.push(numbers[text as usize]);
             }
         }
         let unlabelled = table.rows() - rows.len();
         if unlabelled > 0 {
-            let first = (0..table.rows()).find(|&row| label_cells(table, row, column).is_none());
+            let first = (0..table.rows()).find(|&row| text_of(table, row, column).is_none());
             let line = first.map_or(0, |row| table.line(row));
             notices.push(format!("{unlabelled} rows without a class are left out, the first in line {line}"));
         }
@@ -160,9 +160,7 @@ fn plain(name: &str) -> String {
 }
 
 fn unknown_class(table: &Table, column: usize, text: &str, classes: &[String]) -> DataError {
-    let number = table.texts(column).iter().position(|other| **other == *text);
-    let has_it = |&row: &usize| label_cells(table, row, column).map(|text| text as usize) == number;
-    let line = (0..table.rows()).find(has_it).map_or(0, |row| table.line(row));
+    let line = table.first_line(column, text, 0..table.rows() as u32);
     let names = listed(classes.iter().map(String::as_str), 12);
     let fault = Fault::new(table.path(), format!("a class of the training data: {names}"), quoted(text));
     DataError::unfit("class without training data", fault.place(format!("line {line}")))

@@ -7,11 +7,7 @@ fn read(text: &str, label: ColumnRef) -> (String, String, String) {
     let mut record = Record::default();
     splitter.scan(text, at, true, &mut record).unwrap();
     let row: Vec<&str> = record.cells().collect();
-    (
-        layout.form.unwrap().to_string(),
-        layout.names.join("/"),
-        format!("{}: {}", record.line(), row.join("/")),
-    )
+    (layout.form.to_string(), layout.names.join("/"), format!("{}: {}", record.line(), row.join("/")))
 }
 
 /// Each table is read as it says, where its last column holds the class.
@@ -157,7 +153,7 @@ fn what_stands_above_and_beside_a_table() {
         // Names that come twice, and none.
         ("a,a,,a (2)\n1,2,3,x\n3,4,5,y\n", "commas, a header", "a/a (2)/column 3/a (2) (2)", "2: 1/2/3/x"),
     ]);
-    let many = Layout::named(vec!["a".to_owned(); 50_000], 0);
+    let many = Layout::named(Form::plain(), vec!["a".to_owned(); 50_000], 0);
     assert_eq!(many.names[49_999], "a (50000)");
 }
 
@@ -165,7 +161,7 @@ fn what_stands_above_and_beside_a_table() {
 fn decimal_commas() {
     let marks = |text: &str| {
         let (layout, ..) = layout(text, true, Path::new("t.csv"), &ReadOptions::default()).unwrap();
-        layout.form.unwrap().decimal_comma
+        layout.form.decimal_comma
     };
     assert!(marks("a;b\n1,5;1.234\n2,5;12.345\n"));
     assert!(marks("a;b\n1,234;x\n2,345;y\n"));
