@@ -72,6 +72,10 @@ pub(crate) struct ExperimentArguments {
 pub(crate) struct New {
     /// A table (csv and its like, plain or gzipped), a folder with a folder of pictures per class, or one of IDX files.
     pub(crate) path: PathBuf,
+    /// Settings of the data that decide how it is looked at, and that are written down: `data.header=false`,
+    /// `data.missing=["-9"]` and their like.
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
     /// The column of the table that holds the class: its name, or its place (1 is the first, -1 the last).
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
     pub(crate) label: Option<String>,

@@ -38,6 +38,15 @@ impl Experiment {
 }
 
 impl Resolved {
+    /// Every key that has another origin than the default, in the order of the sections, with its value as TOML.
+    #[must_use]
+    pub fn given(&self) -> Vec<(String, String)> {
+        let values = self.experiment.values();
+        let is_given = |key: &&Key| self.origins.get(&key.path).is_some_and(Origin::is_given);
+        let value = |key: &Key| Some((key.path.clone(), literal(value_at(&values, &key.path)?)));
+        Keys::experiment().keys.iter().filter(is_given).filter_map(value).collect()
+    }
+
     /// [`Experiment::to_toml`] of the experiment.
     #[must_use]
     pub fn to_toml(&self) -> String {

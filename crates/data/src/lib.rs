@@ -53,7 +53,7 @@ pub use profile::Profile;
 pub use progress::{NoProgress, Progress};
 pub use reading::Reading;
 pub use render::{render_blocks, render_columns, render_numbers};
-pub use source::{Published, PublishedFile};
+pub use source::{Published, PublishedFile, read_options};
 pub use split::{Example, Split};
 pub use storage::Raw;
 pub use table_rows::{RowBlock, TableRows};

@@ -77,6 +77,46 @@ fn a_table_leads_to_predictions_in_four_commands() {
 }
 
 #[test]
+fn what_new_is_told_of_the_data_decides_what_it_sees_and_stands_in_the_file() {
+    let workplace = Workplace::new("");
+    let place = |name: &str| workplace.path().join(name);
+    // A number that stands for none, a code, and a first row that looks like names.
+    let rows = |row: usize| format!("{},{},{}\n", row % 9, row % 4, if row % 9 > 4 { "b" } else { "a" });
+    fs::write(place("t.csv"), format!("x,y,a\n{}", (0..90).map(rows).collect::<String>())).unwrap();
+    let new = |more: &[&str]| workplace.run(&[&["new", "t.csv", "--force"], more].concat());
+    new(&["data.header=false"]).expect(2).says(&["which column", "no header"]);
+    new(&["data.label_column=3", "training.epochs=5"]).expect(2).says(&["training.epochs", "`kiln train`"]);
+    new(&["--label", "3", "data.hedder=false"]).expect(2).says(&["data.header"]);
+    new(&["--label", "3", "data.image_size=[2,2]"]).expect(2).says(&["data.image_size", "image-folder"]);
+    let given = ["data.header=false", "data.missing=[\"x\", \"y\"]", "data.columns.category=[\"column 2\"]"];
+    let seen = new(&[&["--label", "-1"], &given[..]].concat()).expect(0);
+    assert!(
+        seen.stdout.contains("91 examples") && seen.stdout.contains("column 2  category"),
+        "{}",
+        seen.stdout
+    );
+    let file = fs::read_to_string(place("t.toml")).unwrap();
+    for line in [
+        "label_column = -1",
+        "header = false",
+        "missing = [\"x\", \"y\"]",
+        "category = [\"column 2\"]  #",
+        "# number = []",
+    ] {
+        assert!(file.contains(&format!("\n{line}")), "{line:?} in {file}");
+    }
+    workplace.run(&["train", "t.toml", "--ui", "none", "training.epochs=1"]).expect(0);
+    // Nobody but the user knows whether a column may tell the class.
+    let gives_away = |row: usize| format!("{},{},{}\n", row % 9, row % 2, ["n", "y"][row % 2]);
+    fs::write(place("t.csv"), format!("u,v,w\n{}", (0..90).map(gives_away).collect::<String>())).unwrap();
+    for (given, line) in [(None, "drop = [\"v\"]"), (Some("data.columns.drop=[]"), "drop = []")] {
+        new(&["--label", "w"].into_iter().chain(given).collect::<Vec<_>>()).expect(0);
+        let file = fs::read_to_string(place("t.toml")).unwrap();
+        assert!(file.contains(&format!("\n{line}  #")), "{file}");
+    }
+}
+
+#[test]
 fn everything_may_be_trained_on() {
     let workplace = Workplace::new(
         "[data]\nsource = \"csv\"\npath = \"all.csv\"\nlabel_column = \"stays\"\ntest = 0\n[training]\nepochs = 3\n",

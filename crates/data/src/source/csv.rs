@@ -22,7 +22,7 @@ impl Reader for Csv {
 
     fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
         let preparation = profile.row_preparation().ok_or_else(|| not_pictures(path))?;
-        let options = ReadOptions { as_text: preparation.exact_columns(), ..options(data)? };
+        let options = ReadOptions { as_text: preparation.exact_columns(), ..read_options(data)? };
         let table = match preparation.header_names() {
             names if names.is_empty() => read_table(path, &options, &NoProgress)?,
             names => like_table(path, &options, &names, &NoProgress)?,
@@ -46,7 +46,7 @@ pub(crate) struct Tables {
 
 /// Reads the table at `path`, and those at `data.test_path` and `data.validation_path` if they are set.
 fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, DataError> {
-    let options = options(data)?;
+    let options = read_options(data)?;
     let train = read_table(path, &options, progress)?;
     let is_forced =
         data.columns.category.iter().any(|name| Some(name) == train.label().map(|at| &train.names()[at]));
@@ -92,7 +92,10 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
 }
 
 /// How `data` says that a table is read.
-pub(crate) fn options(data: &Data) -> Result<ReadOptions, DataError> {
+///
+/// # Errors
+/// Where `data.separator` is none.
+pub fn read_options(data: &Data) -> Result<ReadOptions, DataError> {
     let separator = data.separator.as_deref().map(|text| {
         Separator::parse(text).ok_or_else(|| {
             let expected = "\",\", \";\", \"|\", \"tab\" or \"blanks\"";

@@ -25,6 +25,7 @@ use kiln_config::{Data, DataSource};
 
 use catalog::{FASHION_MNIST, KMNIST, MNIST};
 pub use catalog::{Published, PublishedFile};
+pub use csv::read_options;
 pub(crate) use csv::{Tables, prepared, unlabelled_rows};
 pub(crate) use published::note_path;
 
