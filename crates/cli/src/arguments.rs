@@ -214,8 +214,8 @@ pub(crate) struct Evaluate {
 pub(crate) struct Predict {
     /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
     pub(crate) run: String,
-    /// Pictures of any size, or IDX files, for a network on images; csv files for one on tables.
-    #[arg(required = true, value_name = "FILE")]
+    /// Pictures of any size, folders of them, or IDX files, for a network on images; csv files for one on tables.
+    #[arg(required = true, value_name = "FILE | FOLDER")]
     pub(crate) files: Vec<PathBuf>,
     /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file.
     #[arg(long, value_name = "CKPT")]
@@ -223,8 +223,9 @@ pub(crate) struct Predict {
     /// How pictures are fitted to the network's size; by default as its training pictures were.
     #[arg(long, value_enum)]
     pub(crate) framing: Option<FramingArgument>,
-    /// Write the answers to this csv file (`-` is standard output): the rows of one table with their own columns, the class,
-    /// the probability of every class, and what is wrong with a row that cannot be answered.
+    /// Write the answers to this csv file (`-` is standard output): the rows of one table with their own columns, or the
+    /// names of the pictures; the class, the probability of every class, and what is wrong with a row or a picture that
+    /// cannot be answered; of the rows, also what is not known of them.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Save in this folder what the network saw of each picture.

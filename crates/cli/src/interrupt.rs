@@ -1,4 +1,4 @@
-//! Ctrl-C: the first stops after the step, the second leaves at once.
+//! Ctrl-C: in a training, the first stops after the step, the second leaves at once.
 
 use std::io::{Read, stdin};
 use std::thread;
@@ -11,12 +11,23 @@ use crate::failure::INTERRUPTED;
 /// Turns SIGINT, SIGTERM and SIGHUP into `stop`. What was checkpointed is safe even from the second one.
 pub(crate) fn stop_on_ctrl_c(stop: &StopSignal) {
     let stop = stop.clone();
-    let handler = move || {
+    catch(move || {
         if !stop.request() {
             restore_terminal();
             std::process::exit(i32::from(INTERRUPTED));
         }
-    };
+    });
+}
+
+/// At SIGINT, SIGTERM or SIGHUP, does `last` and leaves.
+pub(crate) fn leave_on_ctrl_c(last: impl Fn() + Send + 'static) {
+    catch(move || {
+        last();
+        std::process::exit(i32::from(INTERRUPTED));
+    });
+}
+
+fn catch(handler: impl Fn() + Send + 'static) {
     if let Err(error) = on_signal(handler) {
         tracing::warn!("Ctrl-C cannot be caught, so it will end the program at once: {error}");
     }

@@ -6,10 +6,10 @@ use kiln_config::{Channels, Data, Holdout};
 use serde::{Deserialize, Serialize};
 
 use kiln_files::Hasher;
-use kiln_table::{listed, quoted};
 
 use crate::{
     DataError, Downloads, Fault, Folders, Normalizer, Profile, Progress, Reading, Split,
+    balance::{imbalance, rare_classes},
     columns::prepare,
     holdout::{Choice, Ties, choose, choose_groups},
     label_noise::mislabel,
@@ -193,7 +193,7 @@ impl Loading<'_> {
             Some(test) => (train, selection.apply(test)),
             None => hold_out("data.test", data.test, train, groups, TEST_SEED, Choice::Test, ties)?,
         };
-        let has_test = !data.test.is_nothing() || data.test_path.is_some() || !test.is_empty();
+        let has_test = !data.test.is_nothing() || data.test_path.is_some();
         let train = limit(train, data.limit, seed, Choice::TrainLimit, ties);
         let test = limit(test, data.test_limit, seed, Choice::TestLimit, ties);
         let (train, validation) = match validation {
@@ -312,22 +312,6 @@ fn check_not_empty(train: &Split, test: &Split, has_test: bool) -> Result<(), Da
     Ok(())
 }
 
-/// What is said of classes of very different sizes.
-fn imbalance(classes: &[String], train: &Split) -> Option<String> {
-    const TIMES: usize = 10;
-    let counts = train.counts(classes.len());
-    let (least, fewest) = counts.iter().enumerate().min_by_key(|&(_, count)| count)?;
-    let (most, greatest) = counts.iter().enumerate().max_by_key(|&(_, count)| count)?;
-    (fewest * TIMES < *greatest).then(|| {
-        format!(
-            "class {} has {greatest} training examples and {} has {fewest}: accuracy says little of the smaller one; \
-             loss.class_weights=\"balanced\" makes each count as much",
-            quoted(&classes[most]),
-            quoted(&classes[least])
-        )
-    })
-}
-
 /// The most probabilities that a test writes down: a number of ten characters each.
 const MOST_PROBABILITIES: usize = 100_000_000;
 
@@ -341,30 +325,6 @@ fn check_size(test: &Split, classes: usize) -> Result<(), DataError> {
     let found = format!("{} test examples of {classes} classes", test.len());
     let remedy = format!("test on fewer examples, with data.test_limit={}", MOST_PROBABILITIES / classes);
     Err(DataError::unfit("too much to test on", Fault::in_key("data.test", expected, found).remedy(remedy)))
-}
-
-/// Classes that a split lacks, though it has examples.
-fn rare_classes(classes: &[String], train: &Split, validation: &Split, test: &Split) -> Vec<String> {
-    let lacking = |split: &Split| {
-        let counts = split.counts(classes.len());
-        let names = classes.iter().zip(counts).filter(|&(_, count)| count == 0 && !split.is_empty());
-        names.map(|(name, _)| name.as_str()).collect::<Vec<_>>()
-    };
-    let sentence = |split: &Split, what: &str, so: &str| {
-        let names = lacking(split);
-        let many = format!(
-            "{} of the {} classes have no {what} example, {so}: {}",
-            names.len(),
-            classes.len(),
-            listed(names.iter().copied(), 8)
-        );
-        (!names.is_empty()).then_some(many)
-    };
-    let never_learnt = sentence(train, "training", "and are never learnt");
-    let never_seen =
-        sentence(validation, "validation", "so that the figures of an epoch say nothing of them");
-    let never_tested = sentence(test, "test", "so that no test figure says anything of them");
-    [never_learnt, never_seen, never_tested].into_iter().flatten().collect()
 }
 
 /// One hash over names and contents; where the files lie and whether they are compressed does not matter.

@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
+mod balance;
 mod batch;
 mod columns;
 mod data_file;
@@ -29,7 +30,6 @@ mod progress;
 mod reading;
 mod render;
 mod selection;
-mod shown;
 mod source;
 mod split;
 mod storage;
@@ -53,7 +53,7 @@ pub use profile::Profile;
 pub use progress::{NoProgress, Progress};
 pub use reading::Reading;
 pub use render::{render_blocks, render_columns, render_numbers};
-pub use source::{Published, PublishedFile, read_options};
+pub use source::{Pictures, Published, PublishedFile, pictures_below, read_options};
 pub use split::{Example, Split};
 pub use storage::Raw;
 pub use table_rows::{RowBlock, TableRows};

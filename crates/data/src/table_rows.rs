@@ -24,6 +24,9 @@ pub struct RowBlock {
     pub rows: Vec<Record>,
     /// Of each row, what is wrong with it; nothing where it can be predicted.
     pub faults: Vec<Option<String>>,
+    /// Of each row that can be predicted, what is not known of it, such as `embarked: unknown "Z"; deck: missing`; empty
+    /// where all is.
+    pub notes: Vec<String>,
     /// The rows that can be predicted, in order. Their labels are all 0 and mean nothing.
     pub examples: Split,
 }
@@ -52,13 +55,14 @@ impl TableRows {
     /// # Errors
     /// Where the file cannot be read further.
     pub fn next_block(&mut self, most: usize) -> Result<Option<RowBlock>, DataError> {
-        let (mut rows, mut faults, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut faults, mut notes, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut cells = Blocks::new(self.preparation.raw_width());
         let mut record = Record::default();
         while rows.len() < most && self.records.next(&mut record)? {
             let fault = cells.push_row(|raw| self.read_row(&record, raw)).err();
             if fault.is_none() {
-                self.preparation.remark(cells.row(lines.len()), &mut self.remarks);
+                let text = |used: usize| record.cell(self.places[used]);
+                notes.push(self.preparation.remark(cells.row(lines.len()), text, &mut self.remarks));
                 lines.push(record.line() as u32);
             }
             faults.push(fault);
@@ -69,7 +73,7 @@ impl TableRows {
         }
         let labels = vec![0; lines.len()];
         let examples = Split::new(Storage::cells(cells, Arc::clone(&self.preparation), lines), labels);
-        Ok(Some(RowBlock { rows, faults, examples }))
+        Ok(Some(RowBlock { rows, faults, notes, examples }))
     }
 
     /// What is remarkable about the rows so far, a sentence each.

@@ -10,7 +10,7 @@ mod failing_disk;
 mod hash;
 mod text;
 
-pub use atomic::{FileError, remove_leftovers, replace_file, replace_file_on};
+pub use atomic::{FileError, Replacement, remove_leftovers, replace_file, replace_file_on};
 pub use disk::{Disk, SystemDisk};
 pub use failing_disk::{FailingDisk, Failure};
 pub use hash::{Hasher, sha256_hex};

@@ -13,6 +13,7 @@ use kiln_evaluation::{
     Evaluation, Examination, Predictions, StoredModel, Weights, load_model, predict, write_report,
 };
 use kiln_model::{Fused, Model};
+use rayon::prelude::*;
 
 use crate::experiment::of_run;
 use crate::session::{profile, resolve_class_weights, setup, stored_profile};
@@ -129,6 +130,13 @@ impl<M: Model> Trained<M> {
     /// Where the file cannot be read or does not fit the model.
     pub fn inputs(&self, path: &Path, framing: Option<Framing>) -> Result<Inputs, Error> {
         Ok(inputs(path, &self.profile, framing.unwrap_or(Framing::of(&self.profile)))?)
+    }
+
+    /// The same of many files, read side by side; what is wrong with one keeps none of the others.
+    #[must_use]
+    pub fn inputs_of(&self, paths: &[PathBuf], framing: Option<Framing>) -> Vec<Result<Inputs, Error>> {
+        let (profile, framing) = (&self.profile, framing.unwrap_or(Framing::of(&self.profile)));
+        paths.par_iter().map(|path| Ok(inputs(path, profile, framing)?)).collect()
     }
 
     /// The rows of the table at `path` (`-` is standard input), block by block, to be predicted.

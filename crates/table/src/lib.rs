@@ -59,4 +59,4 @@ pub use remarks::Remarks;
 pub use scale::{Scale, Scaling};
 pub use table::Table;
 pub use treatment::{Given, Part, Treatment};
-pub use words::{escaped, listed, quoted};
+pub use words::{counted, escaped, listed, quoted};

@@ -1,9 +1,11 @@
 //! What is remarkable about rows that were not trained on.
 
+use std::fmt::Write as _;
+
 use crate::Preparation;
 use crate::column::Column;
 use crate::treatment::Treatment;
-use crate::words::quoted;
+use crate::words::{escaped, quoted};
 
 /// Columns that a sentence names.
 const MOST_NAMED: usize = 8;
@@ -20,21 +22,37 @@ pub struct Remarks {
 }
 
 impl Preparation {
-    /// Adds what is remarkable about a row that is kept as `raw` to `remarks`.
-    pub fn remark(&self, raw: &[f64], remarks: &mut Remarks) {
+    /// Adds what is remarkable about a row that is kept as `raw` to `remarks`. Gives what is not known of it, such as
+    /// `embarked: unknown "Z"; age: outside 0.42 to 80; deck: missing`; nothing where all is. `text` is the cell of a used
+    /// column, by its number among them.
+    pub fn remark<'a>(&self, raw: &[f64], text: impl Fn(usize) -> &'a str, remarks: &mut Remarks) -> String {
         let count = self.columns.len();
         for counts in [&mut remarks.unknown, &mut remarks.outside, &mut remarks.missing] {
             counts.resize(count, 0);
         }
-        let mut rest = raw;
+        let (mut rest, mut used, mut notes) = (raw, 0, String::new());
         for (at, column) in self.columns.iter().enumerate() {
             let Some(treatment) = &column.treatment else { continue };
             let (own, others) = rest.split_at(treatment.raw_width());
             rest = others;
-            remarks.unknown[at] += usize::from(treatment.is_unknown(own));
-            remarks.outside[at] += usize::from(treatment.is_outside(own));
-            remarks.missing[at] += usize::from(own[0].is_nan() && treatment.knows_no_missing());
+            used += 1;
+            let is_missing = own[0].is_nan();
+            let (is_unknown, is_outside) = (treatment.is_unknown(own), treatment.is_outside(own));
+            if !(is_missing || is_unknown || is_outside) {
+                continue;
+            }
+            remarks.unknown[at] += usize::from(is_unknown);
+            remarks.outside[at] += usize::from(is_outside);
+            remarks.missing[at] += usize::from(is_missing && treatment.knows_no_missing());
+            let stop = if notes.is_empty() { "" } else { "; " };
+            let _ = write!(notes, "{stop}{}: ", escaped(&column.name));
+            let _ = match treatment.range() {
+                _ if is_missing => write!(notes, "missing"),
+                Some([least, greatest]) if is_outside => write!(notes, "outside {least} to {greatest}"),
+                _ => write!(notes, "unknown {}", quoted(text(used - 1))),
+            };
         }
+        notes
     }
 
     /// `remarks` in sentences.

@@ -249,12 +249,23 @@ impl Treatment {
 
     /// True if the cell that is kept as `raw` lies outside the range of the training rows.
     pub(crate) fn is_outside(&self, raw: &[f64]) -> bool {
+        self.ranged().is_some_and(|(place, scale)| scale.excludes(raw[place]))
+    }
+
+    /// The least and the greatest value of the training rows, in words; none of names.
+    pub(crate) fn range(&self) -> Option<[String; 2]> {
+        self.ranged().map(|(_, scale)| [scale.least, scale.greatest].map(|value| self.words(&[value])))
+    }
+
+    /// Which of the numbers that a cell is kept as has a range, and how that is scaled.
+    fn ranged(&self) -> Option<(usize, &Scale)> {
         match self {
-            Self::Number { scale, .. } => scale.excludes(raw[0]),
+            Self::Number { scale, .. } => Some((0, scale)),
             Self::Date { parts, .. } => {
-                parts.iter().zip(raw).any(|(part, &raw)| part.name == "days" && part.scale.excludes(raw))
+                let days = parts.iter().position(|part| part.name == "days")?;
+                Some((days, &parts[days].scale))
             }
-            Self::Boolean { .. } | Self::Category { .. } => false,
+            Self::Boolean { .. } | Self::Category { .. } => None,
         }
     }
 

@@ -194,7 +194,7 @@ fn try_table(path: &Path, outcomes: &mut Outcomes) -> Result<(), TableError> {
             raw.clear();
             if preparation.record(&record, &places, decimal_comma, &mut raw).is_ok() {
                 check(&raw);
-                preparation.remark(&raw, &mut remarks);
+                let _ = preparation.remark(&raw, |used| record.cell(places[used]), &mut remarks);
             }
         }
         let _ = preparation.sentences(&remarks);

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod answers;
 mod bench;
 mod completions;
 mod config;
@@ -8,6 +9,7 @@ mod doctor;
 mod evaluate;
 mod new;
 mod predict;
+mod predict_pictures;
 mod predict_table;
 mod report;
 mod resume;

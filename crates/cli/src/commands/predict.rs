@@ -3,14 +3,17 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use kiln::{Framing, Mlp, Predictions, Run, Trained, of_run, perceptron};
+use kiln::{Framing, Mlp, Predictions, Run, Split, Trained, of_run, perceptron};
 use kiln_artifacts::replace_file;
+use kiln_data::{Profile, pictures_below};
 use kiln_evaluation::picture_seen;
 use kiln_files::with_causes;
+use kiln_table::counted;
 use serde::Serialize;
 
 use crate::arguments::{FramingArgument, Predict};
 use crate::commands::evaluate::weights;
+use crate::commands::predict_pictures::predict_pictures;
 use crate::commands::predict_table::predict_table;
 use crate::failure::Failure;
 use crate::output::{print, print_json, say, table};
@@ -45,12 +48,13 @@ struct Guess {
     probability: f32,
 }
 
-/// Answers for each file that can be read; fails in the end if one could not.
+/// Answers for each file that can be read; without `--output`, fails in the end if one could not.
 pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
     let weights = weights(arguments.ckpt.as_deref(), &of_run(&run)?)?;
     let trained = Trained::open_with(run, Some(weights), perceptron, &DownloadBar::default())?;
-    if let Some(output) = &arguments.output {
+    let is_of_pictures = trained.profile().image_size().is_some();
+    if let Some(output) = arguments.output.as_ref().filter(|_| !is_of_pictures) {
         let [file] = &arguments.files[..] else {
             return Err(Failure::usage("--output takes the answers for one table: give one file"));
         };
@@ -60,9 +64,13 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
         FramingArgument::Handwriting => Framing::Handwriting,
         FramingArgument::Resize => Framing::Resize,
     });
+    let files = if is_of_pictures { with_folders(&arguments.files)? } else { arguments.files.clone() };
     let mut seen = arguments.seen.as_deref().map(Seen::in_folder).transpose()?;
-    let answer = |file: &PathBuf| answer(&trained, file, framing, seen.as_mut());
-    let answers: Vec<Answer> = arguments.files.iter().map(answer).collect();
+    if let Some(output) = &arguments.output {
+        return predict_pictures(&trained, &files, framing, seen, output, arguments.json);
+    }
+    let answers: Vec<Answer> =
+        files.iter().map(|file| answer(&trained, file, framing, seen.as_mut())).collect();
     if arguments.json {
         print_json(&answers);
     } else {
@@ -75,29 +83,40 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
     Ok(())
 }
 
+/// `paths`, with the pictures below a folder in place of the folder.
+fn with_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let below = pictures_below(path)?;
+        if below.passed_over > 0 {
+            let others = counted(below.passed_over, "other file");
+            say(&format!("note: {}: {others} passed over", path.display()));
+        }
+        files.extend(below.files);
+    }
+    Ok(files)
+}
+
 fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, seen: Option<&mut Seen>) -> Answer {
     let mut answer = Answer { file: file.to_owned(), predictions: Vec::new(), seen: None, error: None };
-    match predictions(trained, file, framing) {
-        Ok((predictions, picture)) => {
-            answer.predictions = predictions;
-            answer.seen = seen.zip(picture).and_then(|(seen, picture)| seen.save(file, &picture));
+    match trained.inputs(file, framing) {
+        Ok(inputs) => {
+            let found = trained.predict(&inputs.examples);
+            answer.predictions = (0..found.len()).map(|at| Prediction::new(&found, at)).collect();
+            answer.seen = seen.and_then(|seen| seen.save(file, trained.profile(), &inputs.examples));
         }
         Err(error) => answer.error = Some(with_causes(&error)),
     }
     answer
 }
 
-/// The predictions for a file, and what the network saw of it, if it is one picture.
-fn predictions(
-    trained: &Trained<Mlp>,
-    file: &Path,
-    framing: Option<Framing>,
-) -> Result<(Vec<Prediction>, Option<Vec<u8>>), kiln::Error> {
-    let inputs = trained.inputs(file, framing)?;
-    let found = trained.predict(&inputs.examples);
-    let size = trained.profile().image_size().filter(|_| found.len() == 1);
-    let picture = size.map(|size| picture_seen(&inputs.examples, 0, size));
-    Ok(((0..found.len()).map(|at| Prediction::new(&found, at)).collect(), picture))
+/// What the example `at` of the `count` in the file `name` is called.
+pub(crate) fn numbered(name: &str, at: usize, count: usize) -> String {
+    if count == 1 { name.to_owned() } else { format!("{name}[{at}]") }
 }
 
 impl Prediction {
@@ -118,7 +137,7 @@ impl Prediction {
 
 /// A folder for the pictures that the network saw. Nothing is written beside the user's own: what lies there may be
 /// learned from.
-struct Seen {
+pub(crate) struct Seen {
     folder: PathBuf,
     taken: HashSet<PathBuf>,
 }
@@ -132,14 +151,16 @@ impl Seen {
         Ok(Self { folder: folder.to_owned(), taken: HashSet::new() })
     }
 
-    /// Saves `picture`, seen of `file`, as `<name of the file>.seen.png`; says so where that cannot be done.
-    fn save(&mut self, file: &Path, picture: &[u8]) -> Option<PathBuf> {
+    /// Saves what a network of `profile` sees of `file` as `<name of the file>.seen.png`, if `examples`, those in it, are
+    /// one picture; says so where that cannot be done.
+    pub(crate) fn save(&mut self, file: &Path, profile: &Profile, examples: &Split) -> Option<PathBuf> {
+        let size = profile.image_size().filter(|_| examples.len() == 1)?;
         let name = file.file_name()?.to_string_lossy();
         let names = std::iter::once(format!("{name}.seen.png"))
             .chain((2..).map(|number| format!("{name}-{number}.seen.png")));
         let path = names.map(|name| self.folder.join(name)).find(|path| !self.taken.contains(path))?;
         self.taken.insert(path.clone());
-        match replace_file(&path, picture) {
+        match replace_file(&path, &picture_seen(examples, 0, size)) {
             Ok(()) => Some(path),
             Err(error) => {
                 say(&format!("warning: {}", with_causes(&error)));
@@ -153,10 +174,7 @@ fn show(answers: &[Answer]) {
     let mut rows = Vec::new();
     for answer in answers {
         for (number, prediction) in answer.predictions.iter().enumerate() {
-            let name = match answer.predictions.len() {
-                1 => answer.file.display().to_string(),
-                _ => format!("{}[{number}]", answer.file.display()),
-            };
+            let name = numbered(&answer.file.display().to_string(), number, answer.predictions.len());
             let guesses = prediction.top.iter();
             let guesses = guesses.map(|guess| format!("{} {:.1} %", guess.class, guess.probability * 100.0));
             rows.push(std::iter::once(name).chain(guesses).collect());

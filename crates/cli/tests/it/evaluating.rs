@@ -227,6 +227,48 @@ fn pictures_of_any_size_and_polarity_are_answered_and_unreadable_ones_named() {
 }
 
 #[test]
+fn a_folder_of_pictures_is_answered_in_a_table_and_a_bad_one_does_not_lose_the_rest() {
+    let (workplace, run) = trained_on_digits();
+    let inner = workplace.path().join("new/inner");
+    fs::create_dir_all(&inner).unwrap();
+    let one = GrayImage::from_fn(60, 60, |x, y| {
+        Luma([if (28..32).contains(&x) && y > 5 && y < 55 { 250 } else { 9 }])
+    });
+    for at in 0..70 {
+        one.save(inner.join(format!("{at:02}.png"))).unwrap();
+    }
+    fs::write(workplace.path().join("new/broken.png"), b"\x89PNG nothing").unwrap();
+    fs::write(workplace.path().join("new/notes.txt"), "no picture").unwrap();
+    fs::write(workplace.path().join("new/sizes.csv"), "a,b\n").unwrap();
+    let arguments = ["predict", run.text(), "new", "--output", "answers.csv"];
+    workplace.run(&arguments).expect(0).says(&["new: 2 other files passed over", "1 of 71 files could not"]);
+    let answers = fs::read_to_string(workplace.path().join("answers.csv")).unwrap();
+    let lines: Vec<&str> = answers.lines().collect();
+    assert!(lines[0].starts_with("file,class,probability_0,") && lines[0].ends_with(",probability_9,error"));
+    assert_eq!(lines.len(), 72);
+    assert!(
+        lines[1].starts_with("new/broken.png,,") && lines[1].contains("unreadable picture"),
+        "{}",
+        lines[1]
+    );
+    let plain = workplace.run(&["predict", run.text(), "new/inner", "--json"]).expect(0);
+    for (at, line) in lines[2..].iter().enumerate() {
+        let answer = &json(&plain.stdout)[at];
+        let top = &answer["predictions"][0]["top"][0];
+        assert_eq!(answer["file"], format!("new/inner/{at:02}.png"));
+        let class = top["class"].as_str().unwrap();
+        assert!(
+            line.starts_with(&format!("new/inner/{at:02}.png,{class},")) && line.ends_with(','),
+            "{line}"
+        );
+    }
+    workplace.run(&["predict", run.text(), "new/inner", "-o", "-"]).expect(0).says(&[]);
+    fs::remove_dir_all(&inner).unwrap();
+    fs::remove_file(workplace.path().join("new/broken.png")).unwrap();
+    workplace.run(&arguments).expect(1).says(&["no pictures", "none among 2 files"]);
+}
+
+#[test]
 fn a_test_image_in_its_own_size_gets_the_prediction_of_the_evaluation() {
     let (workplace, run) = trained_on_digits();
     let gallery = json(&run.read("evaluation/test/gallery.json"));

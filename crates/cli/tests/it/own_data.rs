@@ -60,10 +60,19 @@ fn a_table_leads_to_predictions_in_four_commands() {
     ended.says(&["1 of 22 rows could not be answered", "no training row had", "outside the range"]);
     let answers = fs::read_to_string(place("answers.csv")).unwrap();
     let lines: Vec<&str> = answers.lines().collect();
-    assert_eq!(lines[0], "customer,age,plan,mail,class,probability_no,probability_yes,error");
+    assert_eq!(lines[0], "customer,age,plan,mail,class,probability_no,probability_yes,error,notes");
     assert_eq!(lines.len(), 23);
     assert!(lines[1].starts_with("C-0200,"), "{}", lines[1]);
-    assert!(lines[21].contains("2 cells instead of 4"), "{}", lines[21]);
+    assert!(lines[21].ends_with("2 cells instead of 4, the first \"\"C-0300\"\"\","), "{}", lines[21]);
+    assert!(
+        lines[22].contains(",,\"age: outside 20 to 109; plan: unknown \"\"never seen\"\"\""),
+        "{}",
+        lines[22]
+    );
+    // Row 203 has no age; of row 200, all is known.
+    assert!(lines[4].ends_with(",,age: missing") && lines[1].ends_with(",,"), "{answers}");
+    let left = fs::read_dir(workplace.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.map(|name| name.into_string().unwrap()).all(|name| !name.contains("answers.csv.")));
     // The answers are those of the other way to predict.
     let plain = json(&workplace.run(&["predict", run.text(), "customers.csv", "--json"]).expect(0).stdout);
     fs::write(place("same.csv"), customers(0..200, true)).unwrap();
@@ -71,7 +80,7 @@ fn a_table_leads_to_predictions_in_four_commands() {
     let same = fs::read_to_string(place("same.out")).unwrap();
     for (row, line) in same.lines().skip(1).enumerate() {
         let top = &plain[0]["predictions"][row]["top"][0];
-        let class = line.split(',').rev().nth(3).unwrap();
+        let class = line.split(',').rev().nth(4).unwrap();
         assert_eq!(top["class"].as_str(), Some(class), "row {row}: {line}");
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use kiln_table::listed;
+
 use super::check_folder;
 use super::idx::Content;
 use super::idx_folder::{FILE_NAMES, missing_files};
 use super::idx_name::{Name, Role};
-use crate::shown::{named, shown};
 use crate::{DataError, Fault, data_file::DataFile};
 
 /// Folders of a folder that are looked into.
@@ -177,8 +178,8 @@ fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
 }
 
 fn several(folder: &Path, kind: &str, names: &[String]) -> DataError {
-    let found = named(names.iter().map(String::as_str), names.len(), 10);
-    let fault = Fault::new(folder, format!("one {kind} of IDX files"), shown(&found))
+    let found = listed(names.iter().map(String::as_str), 10);
+    let fault = Fault::new(folder, format!("one {kind} of IDX files"), found)
         .remedy("point data.path at the folder of one, or at one of its files");
     DataError::unfit("several data sets", fault)
 }
@@ -247,7 +248,7 @@ mod tests {
             "emnist-letters-train-labels-idx1-ubyte",
         ];
         let error = found(&names, "").unwrap_err();
-        assert!(error.contains("emnist-digits, emnist-letters"), "{error}");
+        assert!(error.contains("\"emnist-digits\", \"emnist-letters\""), "{error}");
         assert_eq!(found(&names, names[3]).unwrap(), names[2..]);
     }
 
@@ -261,7 +262,7 @@ mod tests {
         };
         assert_eq!(chosen(""), Ok(Some("a-test-images-idx3-ubyte".to_owned())));
         put(root.path(), &["b-test-images-idx3-ubyte", "b-test-labels-idx1-ubyte"]);
-        assert!(chosen("").unwrap_err().contains("a, b"));
+        assert!(chosen("").unwrap_err().contains("\"a\", \"b\""));
         assert_eq!(chosen("b-test-labels-idx1-ubyte"), Ok(Some("b-test-images-idx3-ubyte".to_owned())));
         put(root.path(), &["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]);
         assert_eq!(chosen(""), Ok(Some("t10k-images-idx3-ubyte".to_owned())));

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use kiln_config::{Data, Transpose};
+use kiln_table::listed;
 
 use super::idx::{Content, Idx, read as read_idx};
 use super::idx_files::{IdxFiles, find_test};
 use super::idx_images::Images;
 use super::{Means, Reader, Source, labelled_pictures, path_of};
-use crate::shown::named;
 use crate::{
     DataError, Fault, FileRecord, Profile, Reading, Shape, Split, data_file::DataFile, storage::Storage,
 };
@@ -110,7 +110,7 @@ fn range(numbers: &[i64]) -> String {
         [first, .., last] if (first..=last).eq(numbers.iter().copied()) => format!("{first} to {last}"),
         _ => {
             let all: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-            named(all.iter().map(String::as_str), all.len(), 20)
+            listed(all.iter().map(String::as_str), 20)
         }
     }
 }
@@ -198,7 +198,7 @@ pub(super) fn labelled(
     let reading = Reading { is_transposed: is_transposed(data, &files[0]), ..profile.reading };
     let read = || {
         let numbers = numbers.ok_or_else(|| {
-            let classes = named(profile.classes.iter().map(String::as_str), profile.classes.len(), 20);
+            let classes = listed(profile.classes.iter().map(String::as_str), 20);
             let fault = Fault::new(path, format!("the classes of the training data: {classes}"), "numbers");
             DataError::unfit("class without training data", fault)
         })?;

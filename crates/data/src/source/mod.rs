@@ -27,6 +27,7 @@ use catalog::{FASHION_MNIST, KMNIST, MNIST};
 pub use catalog::{Published, PublishedFile};
 pub use csv::read_options;
 pub(crate) use csv::{Tables, prepared, unlabelled_rows};
+pub use image_folder::{Pictures, pictures_below};
 pub(crate) use published::note_path;
 
 use crate::{

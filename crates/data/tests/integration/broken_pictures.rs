@@ -125,7 +125,7 @@ const PICTURES: &[FileCase] = &[
             good_pictures(&f.join("train"));
             write_picture(&f.join("test/eel/0.png"), 4, 1);
         },
-        &["class without training data", "cat, dog", "\"eel\""],
+        &["class without training data", "\"cat\", \"dog\"", "\"eel\""],
     ),
     (
         "a test folder without classes",

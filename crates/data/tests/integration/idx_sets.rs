@@ -118,7 +118,7 @@ fn labels_are_the_classes_that_occur() {
     let set = read(folder.path());
     assert_eq!(set.classes, ["0", "1", "255"]);
     assert!(
-        set.notices[0].contains("the labels are 0, 1, 255: these are the 3 classes"),
+        set.notices[0].contains("the labels are \"0\", \"1\", \"255\": these are the 3 classes"),
         "{:?}",
         set.notices
     );

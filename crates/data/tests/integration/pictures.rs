@@ -127,7 +127,10 @@ fn what_is_no_picture_is_passed_over_and_told() {
     write_picture(&cat.join("0.png.seen.png"), 2, 1);
     let set = load(&settings(folder.path())).unwrap();
     assert_eq!((&set.sha256, &set.classes), (&plain.sha256, &plain.classes));
-    notes(&set, &["no picture of a class: __MACOSX", "and 3 more", "earlier prediction: cat/0.png.seen.png"]);
+    notes(
+        &set,
+        &["no picture of a class: \"__MACOSX\"", "and 3 more", "earlier prediction: \"cat/0.png.seen.png\""],
+    );
     assert!(set.notices.iter().all(|notice| !notice.contains('\u{1b}')), "{:?}", set.notices);
 }
 
@@ -151,7 +154,7 @@ fn pictures_that_cannot_be_read_are_left_out_where_that_is_asked_for() {
     let skip = Data { unreadable: Unreadable::Skip, ..settings(folder.path()) };
     let set = load(&skip).unwrap();
     assert_eq!(set.train.len(), plain.train.len());
-    notes(&set, &["left out 2 pictures, for they cannot be read: cat/8.png, dog/9.jpg"]);
+    notes(&set, &["left out 2 pictures, for they cannot be read: \"cat/8.png\", \"dog/9.jpg\""]);
     for number in 0..5 {
         put(&folder.path().join("dog"), &format!("{number}.png"), "");
     }
@@ -270,9 +273,9 @@ fn blank_pictures_and_copies_are_told() {
     notes(
         &set,
         &[
-            "training pictures of one colour all over: 1 of 10 (dog/blank.png)",
-            "copies among the training pictures, within a class: 1 (cat/5.png = cat/0.png)",
-            "copies among the training pictures, under another class: 4 (dog/0.png = cat/0.png",
+            "training pictures of one colour all over: 1 of 10 (\"dog/blank.png\")",
+            "copies among the training pictures, within a class: 1 (\"cat/5.png = cat/0.png\")",
+            "copies among the training pictures, under another class: 4 (\"dog/0.png = cat/0.png\"",
         ],
     );
 }

@@ -53,7 +53,7 @@ fn labelled_pictures_take_the_levels_of_the_training_images() {
     assert_eq!((split.labels(), split.width()), (&[3, 7][..], 64));
     assert_eq!((split.raw(0), split.raw(1)), (Raw::Bytes(&[16; 64]), Raw::Bytes(&[8; 64])));
     write_picture(&folder.path().join("ten/c.png"), 8, 128);
-    refused(labelled(folder.path(), &Data::default(), &profile), &["\"ten\"", "0, 1, 2"]);
+    refused(labelled(folder.path(), &Data::default(), &profile), &["\"ten\"", "\"0\", \"1\", \"2\""]);
 }
 
 #[test]

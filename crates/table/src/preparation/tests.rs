@@ -96,7 +96,20 @@ fn what_no_training_row_had_is_remarked() {
     assert_eq!(found[2][0], f32::MAX);
     let rows = preparation.rows(read(later, &preparation.read_options()).unwrap()).unwrap();
     let mut remarks = Remarks::default();
-    rows.iter().for_each(|raw| preparation.remark(raw, &mut remarks));
+    let notes: Vec<String> =
+        rows.iter().map(|raw| preparation.remark(raw, |used| ["n", "b", "c"][used], &mut remarks)).collect();
+    assert_eq!(
+        notes,
+        [
+            "n: outside 0 to 2; c: unknown \"c\"",
+            "n: missing; b: unknown \"b\"",
+            "n: outside 0 to 2; c: missing"
+        ]
+    );
+    assert_eq!(
+        preparation.remark(&[1.0, 1.0, 0.0], |_| unreachable!("all is known"), &mut Remarks::default()),
+        ""
+    );
     assert_eq!(
         (remarks.unknown.clone(), remarks.outside.clone(), remarks.missing.clone()),
         (vec![0, 1, 1], vec![2, 0, 0], vec![1, 0, 1])

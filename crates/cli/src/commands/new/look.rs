@@ -99,7 +99,7 @@ fn resolved(arguments: &New, source: DataSource, more: &[String]) -> Result<Reso
         let _ = writeln!(text, "names = {}", toml_list(&arguments.names));
     }
     let resolved = resolve(&Request {
-        source: Source::Text { name: "the beginnings of the file".to_owned(), text },
+        source: Source::Text { name: "what `kiln new` writes".to_owned(), text },
         environment: Vec::new(),
         overrides: arguments.overrides.iter().chain(more).cloned().collect(),
     })?;

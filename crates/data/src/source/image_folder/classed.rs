@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use kiln_config::listed;
+use kiln_table::{counted, quoted};
 
 use super::entries::{Entries, Entry, PassedOver};
 use super::labels_file::LabelsFile;
-use crate::shown::{counted, shown};
+use super::walk::below;
 use crate::{DataError, Fault};
-
-/// Folders within class folders are looked into, this many one within the other.
-const MOST_DEPTH: usize = 8;
 
 /// The pictures of a class.
 #[derive(Debug)]
@@ -103,10 +101,10 @@ fn in_class(class: &str, folder: &Path, passed_over: &mut PassedOver) -> Result<
     if pictures.is_empty() {
         let fault = |found: &str| Fault::new(folder, "at least one picture", found);
         let fault = if entries.folders.is_empty() {
-            let remedy = format!("add pictures of \"{}\", or take the folder away", shown(class));
+            let remedy = format!("add pictures of {}, or take the folder away", quoted(class));
             fault("none").remedy(remedy)
         } else {
-            let found = format!("folders alone, such as \"{}\"", shown(&entries.folders[0].name));
+            let found = format!("folders alone, such as {}", quoted(&entries.folders[0].name));
             fault(&found).remedy(
                 "move the pictures up into the folder of their class, or point data.path at the folder that holds \
                  the class folders",
@@ -120,30 +118,8 @@ fn in_class(class: &str, folder: &Path, passed_over: &mut PassedOver) -> Result<
     Ok(pictures)
 }
 
-/// Adds the pictures below `folder`, whose name counts from the class's folder.
-fn below(
-    folder: &Entry,
-    pictures: &mut Vec<Entry>,
-    depth: usize,
-    passed_over: &mut PassedOver,
-) -> Result<(), DataError> {
-    // A link may lead back to where it lies.
-    if depth > MOST_DEPTH || folder.path.is_symlink() {
-        passed_over.note(&folder.path);
-        return Ok(());
-    }
-    let entries = Entries::read(&folder.path, passed_over)?;
-    passed_over.note_all(&entries.tables);
-    let inner = |entry: Entry| Entry { name: format!("{}/{}", folder.name, entry.name), path: entry.path };
-    pictures.extend(entries.pictures.into_iter().map(inner));
-    for entry in entries.folders {
-        below(&inner(entry), pictures, depth + 1, passed_over)?;
-    }
-    Ok(())
-}
-
 fn unlabelled(folder: &Path, pictures: &[Entry]) -> DataError {
-    let found = format!("{}, such as \"{}\"", counted(pictures.len(), "picture"), shown(&pictures[0].name));
+    let found = format!("{}, such as {}", counted(pictures.len(), "picture"), quoted(&pictures[0].name));
     let fault = Fault::new(
         folder,
         "a folder of pictures for each class, or a csv file with a column of file names and one of classes",

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use kiln_config::Channels;
 use kiln_files::Hasher;
+use kiln_table::listed;
 use rayon::prelude::*;
 
 use super::super::picture::{self, Decoded, Form, with_channels};
@@ -11,7 +12,7 @@ use super::classed::Class;
 use super::entries::Entry;
 use super::observed::Observed;
 use super::unreadable::Unreadable;
-use crate::{DataError, Fault, FileRecord, Split, shown::named, storage::Storage};
+use crate::{DataError, Fault, FileRecord, Split, storage::Storage};
 
 /// Pictures that are decoded before any of them is put where all lie: few enough to take little memory besides.
 const BLOCK: usize = 2048;
@@ -138,7 +139,7 @@ fn numbers(found: &[Class], classes: &[String]) -> Result<Vec<u32>, DataError> {
     let number = |class: &Class| {
         let number = classes.iter().position(|name| *name == class.name).map(|number| number as u32);
         number.ok_or_else(|| {
-            let all = named(classes.iter().map(String::as_str), classes.len(), 20);
+            let all = listed(classes.iter().map(String::as_str), 20);
             let fault = Fault::new(
                 &class.path,
                 format!("a class of the training data: {all}"),

@@ -5,16 +5,20 @@ use std::fs::{self, DirEntry, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use kiln_table::listed;
+
 use super::super::picture::{begins_as_picture, has_picture_name};
 use super::picture_table::is_table;
 use crate::DataError;
-use crate::shown::names;
 
 /// What systems and programs leave in folders, in lower case. They hide these by other means than a dot.
 const SYSTEM: [&str; 7] =
     ["thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "__macosx", "$recycle.bin"];
 /// The end of the names under which earlier versions of Kiln left what a network saw beside the user's pictures.
 const SEEN: &str = ".seen.png";
+
+/// So many of what was passed over are named.
+const MOST_NAMED: usize = 5;
 
 /// A file or folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,6 +137,11 @@ impl PassedOver {
         }
     }
 
+    /// How many files and folders.
+    pub(super) fn count(&self) -> usize {
+        self.others.len() + self.seen.len()
+    }
+
     fn name_of(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
@@ -141,11 +150,11 @@ impl PassedOver {
     pub(super) fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
         if !self.others.is_empty() {
-            let named = names(self.others.iter().map(String::as_str), self.others.len());
+            let named = listed(self.others.iter().map(String::as_str), MOST_NAMED);
             notices.push(format!("passed over what is no picture of a class: {named}"));
         }
         if !self.seen.is_empty() {
-            let named = names(self.seen.iter().map(String::as_str), self.seen.len());
+            let named = listed(self.seen.iter().map(String::as_str), MOST_NAMED);
             notices.push(format!("passed over what a network saw, saved by an earlier prediction: {named}"));
         }
         notices

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use kiln_table::{listed, quoted};
+
 use super::entries::Entry;
 use super::picture_table::{Table, file_name, is_table, stem};
-use crate::shown::{named, shown};
 use crate::{DataError, Fault};
 
 /// More tables than these are not looked into.
@@ -55,9 +56,9 @@ impl LabelsFile {
         let mut classes = rows.into_iter().flatten().map(|&row| self.class_in(row));
         let Some(class) = classes.next() else { return Ok(None) };
         if let Some(other) = classes.find(|other| *other != class) {
-            let found = format!("\"{}\" and \"{}\"", shown(class), shown(other));
+            let found = format!("{} and {}", quoted(class), quoted(other));
             let fault = Fault::new(&self.table.path, "one class for each picture", found)
-                .place(format!("picture \"{}\"", shown(picture)));
+                .place(format!("picture {}", quoted(picture)));
             return Err(DataError::unfit("picture with two classes", fault));
         }
         Ok(Some(class).filter(|class| !class.is_empty()))
@@ -97,7 +98,7 @@ fn chosen(folder: &Path, mut tables: Vec<Table>) -> Result<Option<Table>, DataEr
     }
     if tables.len() > 1 {
         let paths: Vec<String> = tables.iter().map(|table| table.path.display().to_string()).collect();
-        let found = named(paths.iter().map(String::as_str), paths.len(), 5);
+        let found = listed(paths.iter().map(String::as_str), 5);
         let fault = Fault::new(folder, "one csv file that names these pictures", found)
             .remedy("take the others away, or give one the name of the folder");
         return Err(DataError::unfit("several files of labels", fault));
@@ -167,7 +168,7 @@ mod tests {
         let error = classes(&[("x.csv", one), ("y.csv", one)], "label").unwrap_err();
         assert!(error.contains("x.csv") && error.contains("y.csv"), "{error}");
         let error = classes(&[("x.csv", "file,u,v\na.png,1,2\nb.png,1,2\n")], "label").unwrap_err();
-        assert!(error.contains("file, u, v") && error.contains("data.label_column"), "{error}");
+        assert!(error.contains("\"file\", \"u\", \"v\"") && error.contains("data.label_column"), "{error}");
         let error =
             classes(&[("x.csv", "file,label\na.png,cat\na.png,dog\nb.png,dog\n")], "label").unwrap_err();
         assert!(error.contains("\"a.png\"") && error.contains("\"cat\" and \"dog\""), "{error}");

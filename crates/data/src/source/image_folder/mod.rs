@@ -8,21 +8,21 @@ mod layout;
 mod observed;
 mod picture_table;
 mod unreadable;
+mod walk;
 
 use std::mem::take;
 use std::path::Path;
 
 use kiln_config::{Channels, Data};
+use kiln_table::{counted, quoted};
 
 use self::classed::{Class, Found};
 use self::decoding::{DecodedSplit, Wish};
 use self::entries::PassedOver;
 use self::layout::Layout;
+pub use self::walk::{Pictures, pictures_below};
 use super::{Means, Reader, Source, check_folder, labelled_pictures, path_of};
-use crate::{
-    DataError, Fault, Profile, Reading, Shape, Split,
-    shown::{counted, shown},
-};
+use crate::{DataError, Fault, Profile, Reading, Shape, Split};
 
 pub(super) struct ImageFolder;
 
@@ -50,7 +50,7 @@ fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     let train = found(&layout.train)?.classes(&layout.train)?;
     let classes: Vec<String> = train.iter().map(|class| class.name.clone()).collect();
     if let [class] = &classes[..] {
-        let found = format!("\"{}\" alone", shown(class));
+        let found = format!("{} alone", quoted(class));
         let fault = Fault::new(&layout.train, "at least two class folders", found);
         return Err(DataError::unfit("only one class", fault));
     }
@@ -77,10 +77,10 @@ fn of_test_folder(found: Found, folder: &Path, root: &Path, notices: &mut Vec<St
         Found::Classed(classes) => Some(classes),
         Found::Unlabelled(pictures) => {
             notices.push(format!(
-                "nothing says what the {} in \"{}\" may show, so nothing is tested there: it is for `predict`; test data \
+                "nothing says what the {} in {} may show, so nothing is tested there: it is for `predict`; test data \
                  is held out of the training pictures (data.test)",
                 counted(pictures.len(), "picture"),
-                shown(&folder.strip_prefix(root).unwrap_or(folder).display().to_string())
+                quoted(&folder.strip_prefix(root).unwrap_or(folder).display().to_string())
             ));
             None
         }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use kiln_table::listed;
+
 use super::super::picture::Decoded;
-use crate::shown::{names, shown};
 
 /// Pictures that show nothing, and those of which there are copies.
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ impl Observed {
 
     /// What to tell of the split called `role`; names count from `root`.
     pub(super) fn notices(&self, role: &str, root: &Path) -> Vec<String> {
-        let name = |path: &PathBuf| shown(&path.strip_prefix(root).unwrap_or(path).display().to_string());
+        let name = |path: &PathBuf| path.strip_prefix(root).unwrap_or(path).display().to_string();
         let mut notices = Vec::new();
         if !self.blank.is_empty() {
             let blank: Vec<String> = self.blank.iter().map(name).collect();
@@ -43,7 +44,7 @@ impl Observed {
                 "{role} pictures of one colour all over: {} of {} ({})",
                 blank.len(),
                 self.pictures.len(),
-                names(blank.iter().map(String::as_str), blank.len())
+                listed(blank.iter().map(String::as_str), 5)
             ));
         }
         let (same, other): (Vec<_>, Vec<_>) =
@@ -53,8 +54,8 @@ impl Observed {
                 let pair = |&(copy, first): &(usize, usize)| {
                     format!("{} = {}", name(&self.pictures[copy].1), name(&self.pictures[first].1))
                 };
-                let pairs: Vec<String> = copies.iter().take(3).map(pair).collect();
-                let named = names(pairs.iter().map(String::as_str), copies.len());
+                let pairs: Vec<String> = copies.iter().map(pair).collect();
+                let named = listed(pairs.iter().map(String::as_str), 3);
                 notices.push(format!("copies among the {role} pictures, {kind}: {} ({named})", copies.len()));
             }
         }

@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use kiln_table::{ReadOptions, Record, Records};
+use kiln_table::{ReadOptions, Record, Records, listed, quoted};
 
 use super::entries::Entry;
-use crate::shown::{named, shown};
 use crate::{DataError, Fault};
 
 /// Larger tables are not looked into.
@@ -67,11 +66,10 @@ impl Table {
         if let (Some(column), 2) = (others().next(), header.len()) {
             return Ok(column);
         }
-        let columns = named(header.iter().map(String::as_str), header.len(), 10);
-        let fault =
-            Fault::new(&self.path, format!("a column \"{}\" of classes", shown(label_column)), columns)
-                .place("line 1")
-                .remedy("set data.label_column to the name of the column that has the classes");
+        let columns = listed(header.iter().map(String::as_str), 10);
+        let fault = Fault::new(&self.path, format!("a column {} of classes", quoted(label_column)), columns)
+            .place("line 1")
+            .remedy("set data.label_column to the name of the column that has the classes");
         Err(DataError::unfit("no column of classes", fault))
     }
 }

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use kiln_config::Unreadable as Policy;
+use kiln_table::{counted, escaped, listed, quoted};
 
-use crate::shown::{counted, names, shown};
 use crate::{DataError, Fault};
 
 /// So many are named in an error.
 const MOST_NAMED: usize = 20;
+/// So many are named in a notice.
+const MOST_LEFT_OUT: usize = 5;
 
 /// Pictures that could not be read, each with what was wrong.
 #[derive(Debug, Default)]
@@ -34,12 +36,12 @@ impl Unreadable {
             _ if count == 0 => Ok(None),
             Policy::Skip => {
                 let all: Vec<String> = self.pictures.iter().map(name).collect();
-                let named = names(all.iter().map(String::as_str), count);
+                let named = listed(all.iter().map(String::as_str), MOST_LEFT_OUT);
                 Ok(Some(format!("left out {}, for they cannot be read: {named}", counted(count, "picture"))))
             }
             Policy::Error if count == 1 => Err(or_left_out(self.pictures.remove(0).1)),
             Policy::Error => {
-                let told = |picture| format!("{} ({})", shown(&name(picture)), reason(&picture.1));
+                let told = |picture| format!("{} ({})", quoted(&name(picture)), reason(&picture.1));
                 let mut found: Vec<String> = self.pictures.iter().take(MOST_NAMED).map(told).collect();
                 if count > MOST_NAMED {
                     found.push(format!("and {} more", count - MOST_NAMED));
@@ -65,8 +67,8 @@ fn or_left_out(mut error: DataError) -> DataError {
 
 fn reason(error: &DataError) -> String {
     match error {
-        DataError::Unfit { fault, .. } => shown(&fault.found),
+        DataError::Unfit { fault, .. } => escaped(&fault.found),
         DataError::Read { source, .. } => source.to_string(),
-        other => shown(&other.to_string()),
+        other => escaped(&other.to_string()),
     }
 }
