@@ -75,17 +75,29 @@ impl Split {
         })
     }
 
+    /// The columns of the example at `position`, each with its value in words; none of an image.
+    ///
+    /// # Panics
+    /// If `position` is not below [`Split::len`].
+    #[must_use]
+    pub fn words(&self, position: usize, shape: &Shape) -> Vec<(String, String)> {
+        match (self.raw(position), shape, self.preparation()) {
+            (Raw::Cells(cells), _, Some(preparation)) => preparation.words(cells),
+            (raw, Shape::Columns(names), _) => {
+                let values = raw.to_floats().into_iter().map(|value| value.to_string());
+                names.iter().cloned().zip(values).collect()
+            }
+            (_, Shape::Image { .. }, _) => Vec::new(),
+        }
+    }
+
     fn render_with(&self, position: usize, shape: &Shape, image: impl Fn(&[u8], usize) -> String) -> String {
         let numbered =
             |values: Vec<f32>| (0..).map(|at: usize| at.to_string()).zip(values).collect::<Vec<_>>();
-        match (self.raw(position), shape, self.preparation()) {
-            (Raw::Bytes(pixels), Shape::Image { width, .. }, _) => image(pixels, *width),
-            (Raw::Cells(cells), _, Some(preparation)) => render_columns(&preparation.words(cells)),
-            (raw, Shape::Columns(names), _) => {
-                let columns: Vec<(String, f32)> = names.iter().cloned().zip(raw.to_floats()).collect();
-                render_columns(&columns)
-            }
-            (raw, Shape::Image { .. }, _) => render_columns(&numbered(raw.to_floats())),
+        match (self.raw(position), shape) {
+            (Raw::Bytes(pixels), Shape::Image { width, .. }) => image(pixels, *width),
+            (_, Shape::Columns(_)) => render_columns(&self.words(position, shape)),
+            (raw, Shape::Image { .. }) => render_columns(&numbered(raw.to_floats())),
         }
     }
 }

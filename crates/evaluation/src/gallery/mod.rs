@@ -20,6 +20,9 @@ use self::image::{base64_png, shown_size};
 /// The gallery in the folder of its evaluation.
 pub const GALLERY_FILE: &str = "gallery.json";
 
+/// Columns whose values are kept: a table may have thousands.
+const COLUMNS: usize = 40;
+
 /// Examples in each of the three rows.
 const ROW: usize = 30;
 
@@ -29,6 +32,9 @@ const ROW: usize = 30;
 pub struct Gallery {
     /// Height and width of the pictures in pixels; none where the examples are no images.
     pub image_size: Option<[usize; 2]>,
+    /// The columns that the values of the examples are of, the first 40; none of images, and of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// Up to 30 examples drawn by the seed, in the split's order.
     pub random: Vec<u32>,
     /// Up to 30 examples predicted wrong, the most probable prediction first.
@@ -64,6 +70,12 @@ pub struct GalleryExample {
     pub probability: Option<f32>,
     /// The image as PNG in base64; none where the example is no image.
     pub png: Option<String>,
+    /// The line of the user's file on which it begins; none where it is no row of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The value of each of the gallery's columns, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
 }
 
 impl Gallery {
@@ -76,6 +88,7 @@ impl Gallery {
         };
         let mut gallery = Self {
             image_size: image_size.map(shown_size),
+            columns: Vec::new(),
             random: random(predictions, ROW, seed),
             most_confident_mistakes: most_confident_mistakes(predictions, ROW),
             least_certain: least_certain(predictions, ROW),
@@ -85,8 +98,11 @@ impl Gallery {
         };
         let rows = [&gallery.random, &gallery.most_confident_mistakes, &gallery.least_certain];
         let rows = rows.into_iter().chain(gallery.cells.iter().map(|cell| &cell.examples));
-        let example = |&position: &u32| (position, example(predictions, split, image_size, position));
+        let example = |&position: &u32| (position, example(predictions, split, shape, position));
         gallery.examples = rows.flatten().map(example).collect();
+        if !split.is_empty() {
+            gallery.columns = columns(split, 0, shape).map(|(name, _)| name).collect();
+        }
         gallery
     }
 
@@ -130,12 +146,7 @@ impl Gallery {
     }
 }
 
-fn example(
-    predictions: &Predictions,
-    split: &Split,
-    image_size: Option<[usize; 2]>,
-    position: u32,
-) -> GalleryExample {
+fn example(predictions: &Predictions, split: &Split, shape: &Shape, position: u32) -> GalleryExample {
     let at = position as usize;
     let predicted = predictions.predicted()[at];
     let probability = predictions.probabilities(at)[predicted as usize];
@@ -143,6 +154,30 @@ fn example(
         truth: predictions.truth()[at],
         predicted,
         probability: probability.is_finite().then_some(probability),
-        png: image_size.map(|size| base64_png(split, at, size)),
+        png: match *shape {
+            Shape::Image { height, width, .. } => Some(base64_png(split, at, [height, width])),
+            Shape::Columns(_) => None,
+        },
+        line: split.line(at),
+        values: columns(split, at, shape).map(|(_, value)| value).collect(),
+    }
+}
+
+/// The columns that are kept of the example `at`, with their values.
+fn columns(split: &Split, at: usize, shape: &Shape) -> impl Iterator<Item = (String, String)> {
+    split.words(at, shape).into_iter().take(COLUMNS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gallery_from_before_rows_had_values_is_read() {
+        let text = r#"{"image_size":null,"random":[0],"most_confident_mistakes":[],"least_certain":[],"cells":[],
+            "examples":{"0":{"truth":0,"predicted":1,"probability":0.5,"png":null}}}"#;
+        let gallery: Gallery = serde_json::from_str(text).unwrap();
+        assert!(gallery.columns.is_empty() && gallery.examples[&0].line.is_none());
+        assert_eq!(serde_json::to_string(&gallery).unwrap(), text.replace("\n            ", ""));
     }
 }

@@ -18,15 +18,23 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
         ("Least certain", &gallery.least_certain),
         ("At random", &gallery.random),
     ];
+    let is_of_images = gallery.image_size.is_some();
     let content = html! {
         p.note {
-            "Each with its number in the split, the true class, where it was taken for another one that, and the \
-             probability of what was predicted; mistakes have a frame."
+            @if is_of_images {
+                "Each with its number in the split, the true class, where it was taken for another one that, and the \
+                 probability of what was predicted; mistakes have a frame."
+            } @else {
+                "Each with its number in the split"
+                @if has_lines(gallery) { ", the line of the file on which it begins" }
+                ", the true and the predicted class, and the probability of what was predicted; mistakes are bold."
+                @if !gallery.columns.is_empty() { " Then the values that the network was given, by column." }
+            }
         }
         @for (heading, examples) in rows {
             @if !examples.is_empty() {
                 h3 { (heading) }
-                @if gallery.image_size.is_some() { (pictures(story, gallery, examples)) }
+                @if is_of_images { (pictures(story, gallery, examples)) }
                 @else { (table(story, gallery, examples)) }
             }
         }
@@ -80,22 +88,34 @@ fn pictures(story: &Story<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
 }
 
 fn table(story: &Story<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
-    let classes = story.classes();
+    let (classes, has_lines) = (story.classes(), has_lines(gallery));
     html! {
-        div.wide { table {
-            tr { @for head in ["example", "true", "predicted", "probability"] { th { (head) } } }
+        div.wide { table.rows {
+            tr {
+                th { "example" }
+                @if has_lines { th { "line" } }
+                @for head in ["true", "predicted", "probability"] { th { (head) } }
+                @for column in &gallery.columns { th { (column) } }
+            }
             @for position in positions {
                 @if let Some(example) = gallery.examples.get(position) {
+                    @let predicted = &classes[example.predicted as usize];
                     tr {
                         td { (position) }
+                        @if has_lines { td { @if let Some(line) = example.line { (line) } } }
                         td { (classes[example.truth as usize]) }
-                        td { (classes[example.predicted as usize]) }
+                        td { @if example.truth == example.predicted { (predicted) } @else { b { (predicted) } } }
                         td { (percent(example.probability)) }
+                        @for value in &example.values { td { (value) } }
                     }
                 }
             }
         } }
     }
+}
+
+fn has_lines(gallery: &Gallery) -> bool {
+    gallery.examples.values().any(|example| example.line.is_some())
 }
 
 fn percent(probability: Option<f32>) -> String {
