@@ -167,12 +167,12 @@ fn repeated([train, validation, test]: &[Split; 3]) -> Vec<String> {
     let sentence = |hashes: &[u64], what: &str| {
         let count = hashes.iter().filter(|hash| trained.contains(hash)).count();
         // A few equal rows are chance where columns have few values.
-        (count * 20 > hashes.len()).then(|| {
-            format!(
-                "{count} of the {} {what} rows equal a training row, so their figures are better than those of new rows",
-                hashes.len()
-            )
-        })
+        let so = if count * 20 > hashes.len() {
+            ", so their figures are better than those of new rows"
+        } else {
+            ""
+        };
+        (count > 0).then(|| format!("{count} of {} {what} rows equal a training row{so}", hashes.len()))
     };
     let [validation, test] = &held_out;
     [sentence(validation, "validation"), sentence(test, "test")].into_iter().flatten().collect()

@@ -79,7 +79,8 @@ impl TableRows {
     /// What is remarkable about the rows so far, a sentence each.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        self.preparation.sentences(&self.remarks)
+        let by_place = self.records.layout().matched_by_place();
+        by_place.into_iter().chain(self.preparation.sentences(&self.remarks)).collect()
     }
 
     fn read_row(&self, record: &Record, raw: &mut Vec<f64>) -> Result<(), String> {

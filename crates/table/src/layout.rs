@@ -59,6 +59,18 @@ impl Layout {
     pub fn has_names(&self) -> bool {
         self.is_named.contains(&true)
     }
+
+    /// What to say where the columns are matched with those of another table, the training table: by their places, where
+    /// they have no names.
+    #[must_use]
+    pub fn matched_by_place(&self) -> Option<String> {
+        (!self.has_names()).then(|| {
+            format!(
+                "the file has no header: its {} columns are matched with those of the training table by their places",
+                self.names.len()
+            )
+        })
+    }
 }
 
 /// The layout of the text that begins with `sample`, and the byte at which its rows of data begin.

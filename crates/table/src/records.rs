@@ -85,6 +85,7 @@ impl Records {
     #[must_use]
     pub fn called(mut self, names: &[String]) -> Self {
         if !self.layout.has_names() && self.layout.names.len() == names.len() {
+            self.layout.notices.extend(self.layout.matched_by_place());
             self.layout.names = names.to_vec();
             self.layout.is_named = vec![true; names.len()];
         }

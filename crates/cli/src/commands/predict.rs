@@ -32,6 +32,8 @@ struct Answer {
     predictions: Vec<Prediction>,
     /// The picture that the network saw, where it was asked for.
     seen: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<String>,
     error: Option<String>,
 }
 
@@ -102,11 +104,18 @@ fn with_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, seen: Option<&mut Seen>) -> Answer {
-    let mut answer = Answer { file: file.to_owned(), predictions: Vec::new(), seen: None, error: None };
+    let mut answer = Answer {
+        file: file.to_owned(),
+        predictions: Vec::new(),
+        seen: None,
+        notices: Vec::new(),
+        error: None,
+    };
     match trained.inputs(file, framing) {
         Ok(inputs) => {
             let found = trained.predict(&inputs.examples);
             answer.predictions = (0..found.len()).map(|at| Prediction::new(&found, at)).collect();
+            answer.notices = inputs.notices;
             answer.seen = seen.and_then(|seen| seen.save(file, trained.profile(), &inputs.examples));
         }
         Err(error) => answer.error = Some(with_causes(&error)),
@@ -192,6 +201,9 @@ fn remarks(answer: &Answer) {
     let file = answer.file.display();
     if let Some(error) = &answer.error {
         say(&format!("error: {error}"));
+    }
+    for notice in &answer.notices {
+        say(&format!("note: {file}: {notice}"));
     }
     if let Some(seen) = &answer.seen {
         say(&format!("{file}: the network saw {}", seen.display()));

@@ -94,6 +94,11 @@ fn a_table_leads_to_predictions_in_four_commands() {
     assert!(lines[4].ends_with(",,age: missing") && lines[1].ends_with(",,"), "{answers}");
     let left = fs::read_dir(workplace.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(left.map(|name| name.into_string().unwrap()).all(|name| !name.contains("answers.csv.")));
+    let bare: String = customers(200..202, false).lines().skip(1).map(|row| format!("{row}\n")).collect();
+    fs::write(place("bare.csv"), bare).unwrap();
+    let by_place = "the file has no header: its 4 columns are matched";
+    workplace.run(&["predict", run.text(), "bare.csv", "--output", "bare.out"]).expect(0).says(&[by_place]);
+    workplace.run(&["predict", run.text(), "bare.csv"]).expect(0).says(&[by_place]);
     // The answers are those of the other way to predict.
     let plain = json(&workplace.run(&["predict", run.text(), "customers.csv", "--json"]).expect(0).stdout);
     fs::write(place("same.csv"), customers(0..200, true)).unwrap();

@@ -34,6 +34,10 @@ pub struct Data {
     #[schemars(transform = text(TextRule::NotEmpty).when_read("label_column")
         .also_called("label target target_column"))]
     pub label_column: LabelColumn,
+    /// Whether labels of a table that differ in writing alone are one class, under the most frequent writing: in capitals,
+    /// blanks around, a full stop at the end, or the form of a number, as 1, 1.0 and 01.
+    #[schemars(transform = plain().when_read("join_labels").also_called("merge_labels normalize_labels"))]
+    pub join_labels: bool,
     /// The column of a table whose equal values must not be torn apart: all rows of a group go to one side of a split.
     #[schemars(transform = text(TextRule::NotEmpty).example("\"patient\"").when_read("group_column")
         .also_called("groups"))]
@@ -133,6 +137,7 @@ impl Default for Data {
             test_path: None,
             validation_path: None,
             label_column: LabelColumn::Name("label".to_owned()),
+            join_labels: false,
             group_column: None,
             columns: Columns::default(),
             missing: Vec::new(),

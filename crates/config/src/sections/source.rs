@@ -78,6 +78,7 @@ impl DataSource {
                     "test_path",
                     "validation_path",
                     "label_column",
+                    "join_labels",
                     "group_column",
                     "columns",
                     "missing",

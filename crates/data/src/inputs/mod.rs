@@ -23,6 +23,8 @@ pub struct Inputs {
     pub examples: Split,
     /// Whether a picture was changed on its way: turned to light on dark, cut out, resized, centred.
     pub is_prepared: bool,
+    /// What whoever asks about them should know, a sentence each.
+    pub notices: Vec<String>,
 }
 
 /// How a picture file is fitted to the size that the network takes.
@@ -61,8 +63,8 @@ pub fn inputs(path: &Path, profile: &Profile, framing: Framing) -> Result<Inputs
     }
     match profile.shape {
         Shape::Columns(_) => {
-            let examples = unlabelled_rows(path, profile)?;
-            Ok(Inputs { examples, is_prepared: false })
+            let (examples, notices) = unlabelled_rows(path, profile)?;
+            Ok(Inputs { examples, is_prepared: false, notices })
         }
         Shape::Image { height, width, channels } if is_idx(path)? => {
             images_of_idx(path, [height, width, channels], profile)
@@ -142,7 +144,7 @@ fn number_columns(preparation: &Preparation) -> Result<usize, DataError> {
 }
 
 fn unlabelled(storage: Storage, count: usize, is_prepared: bool) -> Inputs {
-    Inputs { examples: Split::new(storage, vec![0; count]), is_prepared }
+    Inputs { examples: Split::new(storage, vec![0; count]), is_prepared, notices: Vec::new() }
 }
 
 fn images_of_idx(path: &Path, size: [usize; 3], profile: &Profile) -> Result<Inputs, DataError> {

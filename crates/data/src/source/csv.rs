@@ -50,9 +50,16 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
     let train = read_table(path, &options, progress)?;
     let is_forced =
         data.columns.category.iter().any(|name| Some(name) == train.label().map(|at| &train.names()[at]));
-    let found = Classes::of(&train, &data.label_column, is_forced)?;
+    let found = Classes::of(&train, data, is_forced)?;
     let mut files = vec![record(&train, "train")];
     let mut notices: Vec<String> = train.layout().notices.clone();
+    if !train.layout().has_names() {
+        notices.push(format!(
+            "the file has no header: its {} columns are known by their places; data.names gives them names, \
+             data.header=true takes the first row for names",
+            train.names().len()
+        ));
+    }
     notices.extend(found.notices.iter().cloned());
     let mut other =
         |path: &Option<std::path::PathBuf>, role: &str| -> Result<Option<(Split, Table)>, DataError> {
@@ -64,7 +71,8 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
             };
             let others = Classes::among(&table, &found.names)?;
             files.push(record(&table, role));
-            notices.extend(others.notices);
+            let of_file = table.layout().notices.iter().cloned().chain(others.notices);
+            notices.extend(of_file.map(|notice| format!("{role} data: {notice}")));
             Ok(Some((Split::pending(others.rows, others.labels), table)))
         };
     let (test_split, test) = other(&data.test_path, "test")?.unzip();
@@ -175,12 +183,15 @@ fn record(table: &Table, role: &str) -> FileRecord {
     }
 }
 
-/// The rows of the table at `path`, whose classes are not known: they are all 0 and mean nothing.
-pub(crate) fn unlabelled_rows(path: &Path, profile: &Profile) -> Result<Split, DataError> {
+/// The rows of the table at `path`, whose classes are not known: they are all 0 and mean nothing. Besides, what whoever
+/// asks about them should know.
+pub(crate) fn unlabelled_rows(path: &Path, profile: &Profile) -> Result<(Split, Vec<String>), DataError> {
     let preparation = profile.row_preparation().ok_or_else(|| not_pictures(path))?;
     let table = read_table(path, &preparation.read_options(), &NoProgress)?;
     let count = table.rows();
-    prepared(Split::pending((0..count as u32).collect(), vec![0; count]), table, &preparation)
+    let notices = table.layout().matched_by_place().into_iter().collect();
+    let rows = Split::pending((0..count as u32).collect(), vec![0; count]);
+    Ok((prepared(rows, table, &preparation)?, notices))
 }
 
 /// The rows of `table` that `split` has, kept as `preparation` says.

@@ -1,9 +1,10 @@
 //! The classes of a table: which there are, and which each row has.
 
+use std::cell::LazyCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use kiln_config::LabelColumn;
+use kiln_config::{Data, LabelColumn};
 use kiln_table::{Fault, Table, Value, listed, quoted};
 
 use crate::DataError;
@@ -31,12 +32,15 @@ pub(super) fn text_of(table: &Table, row: usize, column: usize) -> Option<u32> {
 }
 
 impl Classes {
-    /// The classes that `table` has: by number where all are numbers, else by name. A column of amounts, or of a name for
-    /// every row, holds no classes, unless `is_forced`.
-    pub(super) fn of(table: &Table, label_column: &LabelColumn, is_forced: bool) -> Result<Self, DataError> {
+    /// The classes that `table` has, as `data` says: by number where all are numbers, else by name. A column of amounts, or
+    /// of a name for every row, holds no classes, unless `is_forced`.
+    pub(super) fn of(table: &Table, data: &Data, is_forced: bool) -> Result<Self, DataError> {
         let column = label_of(table);
         let mut classes: Vec<String> = table.texts(column).iter().map(ToString::to_string).collect();
         sort_classes(&mut classes);
+        if data.join_labels {
+            classes = joined(table, column, &classes);
+        }
         let mut labels = Self::among(table, &classes)?;
         let place = || format!("column {}", quoted(&table.names()[column]));
         if classes.len() < 2 {
@@ -55,7 +59,7 @@ impl Classes {
             return Err(DataError::unfit("too many classes", fault.remedy(remedy)));
         }
         labels.notices.extend(alike(&classes));
-        if let LabelColumn::Place(_) = label_column {
+        if let LabelColumn::Place(_) = data.label_column {
             labels.notices.push(format!("the class stands in {}", place()));
         }
         Ok(labels)
@@ -65,20 +69,22 @@ impl Classes {
     pub(super) fn among(table: &Table, classes: &[String]) -> Result<Self, DataError> {
         let column = label_of(table);
         let known: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
-        let mut notices = Vec::new();
+        let forms = LazyCell::new(|| by_form(classes));
+        let mut otherwise = Vec::new();
         let mut numbers = Vec::with_capacity(table.texts(column).len());
         for text in table.texts(column) {
             let number = if let Some(&number) = known.get(&**text) {
                 number
             } else {
-                let same: Vec<usize> =
-                    (0..classes.len()).filter(|&class| plain(&classes[class]) == plain(text)).collect();
-                let [class] = same[..] else { return Err(unknown_class(table, column, text, classes)) };
-                notices.push(format!("class {} counts as {}", quoted(text), quoted(&classes[class])));
-                class as u32
+                let Some(&[class]) = forms.get(&plain(text)).map(Vec::as_slice) else {
+                    return Err(unknown_class(table, column, text, classes));
+                };
+                otherwise.push(format!("{} as {}", quoted(text), quoted(class)));
+                known[class]
             };
             numbers.push(number);
         }
+        let mut notices: Vec<String> = other_writings(otherwise).into_iter().collect();
         let (mut rows, mut labels) = (Vec::new(), Vec::new());
         for row in 0..table.rows() {
             if let Some(text) = text_of(table, row, column) {
@@ -137,17 +143,49 @@ fn check_amounts(table: &Table, column: usize, classes: &[String], rows: usize) 
 
 /// A question about classes that differ in writing alone.
 fn alike(classes: &[String]) -> Option<String> {
-    let mut by_form: HashMap<String, Vec<&str>> = HashMap::new();
-    for class in classes {
-        by_form.entry(plain(class)).or_default().push(class);
-    }
-    let mut same: Vec<Vec<&str>> = by_form.into_values().filter(|names| names.len() > 1).collect();
+    let mut same: Vec<Vec<&str>> = by_form(classes).into_values().filter(|names| names.len() > 1).collect();
     same.sort();
     let names = same.first()?;
     Some(format!(
-        "classes {} differ in writing alone: are they one? They are kept apart; make them equal in the file if so",
+        "classes {} differ in writing alone: are they one? They are kept apart; data.join_labels=true makes them one",
         listed(names.iter().copied(), 5)
     ))
+}
+
+/// Of `classes` that differ in writing alone, the one that most rows of `table` have in `column`; of several the first.
+fn joined(table: &Table, column: usize, classes: &[String]) -> Vec<String> {
+    let texts = table.texts(column);
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for text in (0..table.rows()).filter_map(|row| text_of(table, row, column)) {
+        *counts.entry(&*texts[text as usize]).or_default() += 1;
+    }
+    let mut most: HashMap<String, &String> = HashMap::new();
+    for class in classes {
+        let kept = most.entry(plain(class)).or_insert(class);
+        if counts.get(&**class) > counts.get(kept.as_str()) {
+            *kept = class;
+        }
+    }
+    classes.iter().filter(|class| most[&plain(class)] == *class).cloned().collect()
+}
+
+/// `classes` by what their names come to when writing does not matter.
+fn by_form(classes: &[String]) -> HashMap<String, Vec<&str>> {
+    let mut forms: HashMap<String, Vec<&str>> = HashMap::new();
+    for class in classes {
+        forms.entry(plain(class)).or_default().push(class);
+    }
+    forms
+}
+
+/// What is said of classes that are written otherwise than the ones that they are: `pairs` of both.
+fn other_writings(mut pairs: Vec<String>) -> Option<String> {
+    const MOST: usize = 5;
+    let more = pairs.len().saturating_sub(MOST);
+    pairs.truncate(MOST);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    (!pairs.is_empty())
+        .then(|| format!("classes that differ in writing alone count as one: {}{more}", pairs.join(", ")))
 }
 
 /// What a class's name comes to when writing does not matter: a number's value, small letters, no full stop at the end.

@@ -14,4 +14,5 @@ mod mirrors;
 mod mnist;
 mod pictures;
 mod sources;
+mod tables;
 mod trained;
