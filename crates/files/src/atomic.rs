@@ -1,8 +1,7 @@
 //! Files that are replaced whole or not at all.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -22,7 +21,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self { action, path: path.to_owned(), cause }
     }
 }
@@ -57,64 +56,11 @@ pub fn replace_file_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(),
     put_in_place(disk, &temporary, path)
 }
 
-/// A file that grows aside and takes the place of another when it is complete: what is too long for [`replace_file`].
-/// Dropped before that, it is gone.
-#[derive(Debug)]
-pub struct Replacement {
-    path: PathBuf,
-    temporary: PathBuf,
-    file: fs::File,
-}
-
-impl Replacement {
-    /// Begins an empty file in the folder of `path`, which is to be replaced.
-    ///
-    /// # Errors
-    /// When the folder is missing or may not be written to.
-    pub fn begin(path: &Path) -> Result<Self, FileError> {
-        let (temporary, file) =
-            aside(path, |path| fs::File::create_new(path)).map_err(FileError::new("write", path))?;
-        Ok(Self { path: path.to_owned(), temporary, file })
-    }
-
-    /// Where the file grows.
-    #[must_use]
-    pub fn temporary(&self) -> &Path {
-        &self.temporary
-    }
-
-    /// Puts the file in its place, when all of it is on the disk.
-    ///
-    /// # Errors
-    /// When the disk is full, or the file there may not be replaced; it is then untouched.
-    pub fn finish(self) -> Result<(), FileError> {
-        self.file.sync_all().map_err(FileError::new("write", &self.path))?;
-        put_in_place(&SystemDisk, &self.temporary, &self.path)
-    }
-}
-
-impl Write for Replacement {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        // In its place, it has this name no longer.
-        let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-/// What `make` makes under a name that is free beside `path`, and that name.
-fn aside<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+/// What `create` makes under a name that is free beside `path`, and that name.
+pub(crate) fn aside<T>(path: &Path, create: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
     loop {
         let temporary = temporary_name(path);
-        match make(&temporary) {
+        match create(&temporary) {
             Ok(made) => return Ok((temporary, made)),
             // Left by a crashed process that had the same id as this one.
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
@@ -124,7 +70,7 @@ fn aside<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(P
 }
 
 /// Lets the file `temporary`, all of which is on the disk, take the place of `path` beside it.
-fn put_in_place(disk: &dyn Disk, temporary: &Path, path: &Path) -> Result<(), FileError> {
+pub(crate) fn put_in_place(disk: &dyn Disk, temporary: &Path, path: &Path) -> Result<(), FileError> {
     let folder = folder_of(path);
     disk.rename(temporary, path).map_err(|cause| {
         let _ = disk.remove_file(temporary);
@@ -189,23 +135,6 @@ mod tests {
     fn an_error_leaves_no_file_aside() {
         let expected = [("old", 1), ("old", 1), ("new", 1)].map(|(text, files)| (text.to_owned(), files));
         assert_eq!(replace_with(Failure::Error(io::ErrorKind::StorageFull)), expected);
-    }
-
-    #[test]
-    fn a_file_that_grows_is_seen_when_it_is_complete_or_never() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("answers.csv");
-        fs::write(&path, "old").unwrap();
-        let seen = || (fs::read_to_string(&path).unwrap(), fs::read_dir(folder.path()).unwrap().count());
-        let mut growing = Replacement::begin(&path).unwrap();
-        growing.write_all(b"new").unwrap();
-        assert_eq!(seen(), ("old".to_owned(), 2));
-        drop(growing);
-        assert_eq!(seen(), ("old".to_owned(), 1));
-        let mut growing = Replacement::begin(&path).unwrap();
-        growing.write_all(b"new").unwrap();
-        growing.finish().unwrap();
-        assert_eq!(seen(), ("new".to_owned(), 1));
     }
 
     #[test]

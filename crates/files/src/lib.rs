@@ -8,10 +8,12 @@ mod atomic;
 mod disk;
 mod failing_disk;
 mod hash;
+mod replacement;
 mod text;
 
-pub use atomic::{FileError, Replacement, remove_leftovers, replace_file, replace_file_on};
+pub use atomic::{FileError, remove_leftovers, replace_file, replace_file_on};
 pub use disk::{Disk, SystemDisk};
 pub use failing_disk::{FailingDisk, Failure};
 pub use hash::{Hasher, sha256_hex};
+pub use replacement::Replacement;
 pub use text::{csv_cell, csv_text, json_text, with_causes};

@@ -64,7 +64,9 @@ pub(crate) fn predict_table(
         say(&format!("warning: {bad} of {all} rows could not be answered; the column error says why"));
     }
     if noted > 0 {
-        say(&format!("note: of {noted} of {all} rows something is not known; the column notes says what"));
+        say(&format!(
+            "note: {noted} of {all} rows have a value that is missing or not known; the column notes says which"
+        ));
     }
     let to_stdout = output == Path::new("-");
     if json && !to_stdout {

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::program::Workplace;
+use crate::run_folder::RunFolder;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -22,6 +23,31 @@ fn customers(rows: std::ops::Range<usize>, with_class: bool) -> String {
     };
     let head = if with_class { "customer;age;plan;mail;stays\n" } else { "customer;age;plan;mail\n" };
     head.to_owned() + &rows.map(row).collect::<String>()
+}
+
+/// The examples in the report name the line of the file and its values; those of earlier versions do not, and are shown.
+fn examples_name_lines_and_values(workplace: &Workplace, run: &RunFolder) {
+    let report = run.read("report.html");
+    let gallery = json(&run.read("evaluation/test/gallery.json"));
+    assert_eq!(gallery["columns"], serde_json::json!(["age", "plan", "mail"]));
+    let (lines, row) = (customers(0..200, true), &gallery["examples"][gallery["random"][0].to_string()]);
+    let line = lines.lines().nth(row["line"].as_u64().unwrap() as usize - 1).unwrap();
+    let [age, plan, mail] = [0, 1, 2].map(|at| row["values"][at].as_str().unwrap());
+    let age = if age == "missing" { "" } else { age };
+    assert!(line.replace('"', "").contains(&format!(";{age};{plan};{mail};")), "{line} {row}");
+    let cells = format!("<td>{}</td>", row["line"]);
+    assert!(report.contains("<th>line</th>") && report.contains(&cells) && report.contains("<th>plan</th>"));
+    // As one of an earlier version.
+    let old = |mut gallery: Value| {
+        gallery.as_object_mut().unwrap().remove("columns");
+        for (_, example) in gallery["examples"].as_object_mut().unwrap() {
+            example.as_object_mut().unwrap().retain(|key, _| key != "line" && key != "values");
+        }
+        gallery.to_string()
+    };
+    fs::write(run.file("evaluation/test/gallery.json"), old(gallery)).unwrap();
+    workplace.run(&["report", run.text()]).expect(0);
+    assert!(!run.read("report.html").contains("<th>line</th>"));
 }
 
 #[test]
@@ -52,27 +78,7 @@ fn a_table_leads_to_predictions_in_four_commands() {
     assert!(run.read("evaluation/test/predictions.csv").lines().next().unwrap().ends_with(",loss,line"));
     let report = run.read("report.html");
     assert!(report.contains("id=\"data\"") && report.contains("<td>plan</td><td>category</td>"), "{report}");
-    // The examples name the line of the file, and its values.
-    let gallery = json(&run.read("evaluation/test/gallery.json"));
-    assert_eq!(gallery["columns"], serde_json::json!(["age", "plan", "mail"]));
-    let (lines, row) = (customers(0..200, true), &gallery["examples"][gallery["random"][0].to_string()]);
-    let line = lines.lines().nth(row["line"].as_u64().unwrap() as usize - 1).unwrap();
-    let [age, plan, mail] = [0, 1, 2].map(|at| row["values"][at].as_str().unwrap());
-    let age = if age == "missing" { "" } else { age };
-    assert!(line.replace('"', "").contains(&format!(";{age};{plan};{mail};")), "{line} {row}");
-    let cells = format!("<td>{}</td>", row["line"]);
-    assert!(report.contains("<th>line</th>") && report.contains(&cells) && report.contains("<th>plan</th>"));
-    // As one of an earlier version.
-    let old = |mut gallery: Value| {
-        gallery.as_object_mut().unwrap().remove("columns");
-        for (_, example) in gallery["examples"].as_object_mut().unwrap() {
-            example.as_object_mut().unwrap().retain(|key, _| key != "line" && key != "values");
-        }
-        gallery.to_string()
-    };
-    fs::write(run.file("evaluation/test/gallery.json"), old(gallery)).unwrap();
-    workplace.run(&["report", run.text()]).expect(0);
-    assert!(!run.read("report.html").contains("<th>line</th>"));
+    examples_name_lines_and_values(&workplace, &run);
 
     let mut rows = customers(200..220, false);
     rows.push_str("C-0300;30\nC-0301;999;never seen;true\n");

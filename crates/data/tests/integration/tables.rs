@@ -7,13 +7,13 @@ use kiln_data::DataSet;
 
 use crate::fixture::{data, load};
 
-/// The table `text` beside the test table `test`, if any.
-fn table(text: &str, test: Option<&str>, more: impl FnOnce(Data) -> Data) -> DataSet {
+/// The table `text` beside the test table `tested`, if any.
+fn table(text: &str, tested: Option<&str>, more: impl FnOnce(Data) -> Data) -> DataSet {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     fs::write(place("train.csv"), text).unwrap();
-    let test_path = test.map(|test| {
-        fs::write(place("test.csv"), test).unwrap();
+    let test_path = tested.map(|rows| {
+        fs::write(place("test.csv"), rows).unwrap();
         place("test.csv")
     });
     load(&more(Data { test_path, ..data(DataSource::Csv, place("train.csv")) })).unwrap()
@@ -33,8 +33,8 @@ fn labels_that_differ_in_writing_alone_are_one_class_if_asked_for() {
         |notice: &&String| notice.contains("are they one?") && notice.contains("data.join_labels=true");
     assert_eq!(apart.notices.iter().filter(asked).count(), 1, "{:?}", apart.notices);
     // Other files may have other writings still.
-    let test = "x,label\n1,BAD\n2,gOOd\n3,bad\n";
-    let one = table(&text, Some(test), |data| Data { join_labels: true, ..data });
+    let later = "x,label\n1,BAD\n2,gOOd\n3,bad\n";
+    let one = table(&text, Some(later), |data| Data { join_labels: true, ..data });
     assert_eq!(one.classes, ["bad", "good"], "the most frequent writing");
     assert_eq!(one.train.counts(2), [50, 30]);
     assert_eq!(one.test.labels(), [0, 1, 0]);

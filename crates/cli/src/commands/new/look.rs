@@ -87,7 +87,7 @@ fn resolved(arguments: &New, source: DataSource, more: &[String]) -> Result<Reso
     }
     if source != DataSource::Idx {
         match &arguments.test {
-            Some(test) => text += &format!("test_path = {}\n", path(test)),
+            Some(file) => text += &format!("test_path = {}\n", path(file)),
             None => text += "test = 0.2\n",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use kiln_data::{DataSet, Shape};
+use kiln_data::{DataSet, Shape, Split};
 use kiln_table::{escaped, listed};
 
 use super::look::Seen;
@@ -25,7 +25,7 @@ pub(super) fn counts(set: &DataSet) -> Vec<(&str, usize)> {
 
 /// The examples in all splits together.
 pub(super) fn examples(set: &DataSet) -> usize {
-    set.train.len() + set.validation.as_ref().map_or(0, |split| split.len()) + set.test.len()
+    set.train.len() + set.validation.as_ref().map_or(0, Split::len) + set.test.len()
 }
 
 pub(super) fn summary(Seen { set, leaks, .. }: &Seen) -> String {
