@@ -9,8 +9,8 @@ use std::{
 use crate::atomic::{aside, put_in_place};
 use crate::{FileError, SystemDisk};
 
-/// A file that grows aside and takes the place of another when it is complete: what is too long for [`replace_file`].
-/// Dropped before that, it is gone.
+/// A file that grows aside and takes the place of another when it is complete: what is too long for
+/// [`replace_file`](crate::replace_file). Dropped before that, it is gone.
 #[derive(Debug)]
 pub struct Replacement {
     path: PathBuf,

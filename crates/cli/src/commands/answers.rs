@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kiln::Predictions;
 use kiln_files::Replacement;
@@ -28,14 +28,20 @@ enum Sink {
 }
 
 impl<'a> Answers<'a> {
-    /// Begins the file `output` (`-` is standard output) for the `asked` columns and the columns of `remarks`. Columns that
-    /// are added are told apart from those that are asked.
+    /// Begins the file `output` (`-` is standard output) for what is in `files`: the `asked` columns, and the columns of
+    /// `remarks`. Columns that are added are told apart from those that are asked.
     pub(crate) fn begin(
         output: &'a Path,
+        files: &[PathBuf],
         asked: &[String],
         classes: &'a [String],
         remarks: &[&str],
     ) -> Result<Self, Failure> {
+        let place = output.canonicalize().ok();
+        if place.is_some() && files.iter().any(|file| file.canonicalize().ok() == place) {
+            let message = format!("{} is asked about: --output takes another file", output.display());
+            return Err(Failure::usage(message));
+        }
         let sink = Sink::open(output)?;
         if let Sink::File(file) = &sink {
             let temporary = file.temporary().to_owned();

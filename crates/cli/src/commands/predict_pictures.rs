@@ -34,7 +34,7 @@ pub(crate) fn predict_pictures(
     json: bool,
 ) -> Result<(), Failure> {
     let classes = &trained.profile().classes;
-    let mut answers = Answers::begin(output, &["file".to_owned()], classes, &["error"])?;
+    let mut answers = Answers::begin(output, files, &["file".to_owned()], classes, &["error"])?;
     let mut bad = 0;
     for block in files.chunks(BLOCK) {
         for (file, inputs) in block.iter().zip(trained.inputs_of(block, framing)) {

@@ -1,6 +1,5 @@
 //! `kiln predict RUN rows.csv --output out.csv`.
 
-use std::fs;
 use std::path::Path;
 
 use kiln::{Mlp, Trained};
@@ -44,16 +43,10 @@ pub(crate) fn predict_table(
     output: &Path,
     json: bool,
 ) -> Result<(), Failure> {
-    let is_same = || Some(fs::canonicalize(file).ok()? == fs::canonicalize(output).ok()?);
-    if is_same() == Some(true) {
-        return Err(Failure::usage(format!(
-            "{} is the table itself: --output takes another file",
-            output.display()
-        )));
-    }
     let mut rows = trained.rows(file)?;
     let classes = &trained.profile().classes;
-    let mut answers = Answers::begin(output, rows.columns(), classes, &["error", "notes"])?;
+    let mut answers =
+        Answers::begin(output, &[file.to_owned()], rows.columns(), classes, &["error", "notes"])?;
     let Counts { all, bad, noted } = write_answers(trained, &mut rows, &mut answers)?;
     answers.finish()?;
     let remarks = rows.remarks();

@@ -262,7 +262,10 @@ fn a_folder_of_pictures_is_answered_in_a_table_and_a_bad_one_does_not_lose_the_r
             "{line}"
         );
     }
-    workplace.run(&["predict", run.text(), "new/inner", "-o", "-"]).expect(0).says(&[]);
+    let printed = workplace.run(&["predict", run.text(), "new/inner", "-o", "-"]).expect(0).stdout;
+    assert_eq!(printed.lines().count(), 71);
+    let over = ["predict", run.text(), "new/inner", "-o", "new/inner/07.png"];
+    workplace.run(&over).expect(2).says(&["07.png is asked about", "another file"]);
     fs::remove_dir_all(&inner).unwrap();
     fs::remove_file(workplace.path().join("new/broken.png")).unwrap();
     workplace.run(&arguments).expect(1).says(&["no pictures", "none among 2 files"]);
