@@ -41,6 +41,12 @@ impl Run {
         self.folder().join("data.json")
     }
 
+    /// How the probabilities of the tested checkpoint are calibrated; absent where they are not.
+    #[must_use]
+    pub fn calibration_json(&self) -> PathBuf {
+        self.folder().join("calibration.json")
+    }
+
     /// How far the run is; see [`crate::Status`].
     #[must_use]
     pub fn status_json(&self) -> PathBuf {

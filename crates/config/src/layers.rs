@@ -10,6 +10,9 @@ use crate::reader::{Place, Reader};
 use crate::setting::Findings;
 use crate::{Fault, Patch, Problem, Source, file, given};
 
+/// Bases that are built in, by the name that `extends` gives them; a file is named with its ending.
+const PRESETS: [(&str, &str); 1] = [("tabular", include_str!("../../../configs/presets/tabular.toml"))];
+
 /// What all layers said.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
@@ -83,7 +86,12 @@ impl Layers {
         let document = Document::new(&link.name, &link.text);
         let table = document.table().ok()?;
         let (key, value) = table.iter().find(|(name, _)| name.get_ref() == "extends")?;
-        let path = link.path.parent().unwrap_or(Path::new("")).join(value.get_ref().as_str()?);
+        let named = value.get_ref().as_str()?;
+        if let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == named) {
+            let name = format!("preset {named}");
+            return Some(Link { name, text: (*text).to_owned(), path: PathBuf::from(named) });
+        }
+        let path = link.path.parent().unwrap_or(Path::new("")).join(named);
         let fault = if seen.contains(&identity(&path)) {
             circle(chain, &path)
         } else {

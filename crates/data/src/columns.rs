@@ -40,6 +40,7 @@ pub(crate) fn prepare(
     let scaling = match data.normalization {
         Normalization::Unit => Scaling::Unit,
         Normalization::Standard => Scaling::Standard,
+        Normalization::Robust => Scaling::Robust,
     };
     let preparation = match like.and_then(Profile::row_preparation) {
         Some(kept) => kept,

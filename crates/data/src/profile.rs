@@ -89,6 +89,16 @@ impl Profile {
         }
     }
 
+    /// The places of measured numbers among the features: none where examples are images.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<usize> {
+        match (&self.normalizer, &self.shape) {
+            (Normalizer::Table(preparation), _) => preparation.numbers_among_features(),
+            (_, Shape::Columns(columns)) => (0..columns.len()).collect(),
+            (_, Shape::Image { .. }) => Vec::new(),
+        }
+    }
+
     /// Height and width, where examples are images.
     #[must_use]
     pub fn image_size(&self) -> Option<[usize; 2]> {

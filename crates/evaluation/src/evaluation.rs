@@ -14,8 +14,8 @@ use crate::ranking::Ranking;
 use crate::top_k::top_k_accuracy;
 use crate::undefined::{Ledger, Reason, finite};
 use crate::{
-    ClassificationReport, Confusion, EvaluationError, PassFigures, PrecisionRecallCurves, Predictions,
-    RocCurves,
+    Calibration, ClassificationReport, Confusion, EvaluationError, PassFigures, PrecisionRecallCurves,
+    Predictions, RocCurves,
 };
 
 /// An evaluation of a split: its figures, tables and curves. They follow from the predictions alone, and are
@@ -45,11 +45,13 @@ pub struct EvaluationSettings {
     pub checkpoint_step: Option<u64>,
     /// What [`crate::evaluate_with_dropout`] found, if that was asked.
     pub dropout_active: Option<PassFigures>,
+    /// How the probabilities were calibrated, if they were.
+    pub calibration: Option<Calibration>,
 }
 
 impl Default for EvaluationSettings {
     fn default() -> Self {
-        Self { seed: 42, resamples: 1000, checkpoint_step: None, dropout_active: None }
+        Self { seed: 42, resamples: 1000, checkpoint_step: None, dropout_active: None, calibration: None }
     }
 }
 
@@ -105,6 +107,7 @@ fn metrics(
     Metrics {
         examples: predictions.len() as u64,
         checkpoint_step: settings.checkpoint_step,
+        calibration: settings.calibration,
         figures: figures.collect(),
         top_k_accuracy: top_k(predictions, &mut ledger),
         dropout_active: settings.dropout_active.map(|figures| DropoutActive {

@@ -9,8 +9,8 @@ use kiln_model::Model;
 
 use crate::json_file::read_json;
 use crate::{
-    Evaluation, EvaluationError, EvaluationSettings, Gallery, StoredModel, evaluate_with_dropout, predict,
-    write_evaluation,
+    Calibration, Evaluation, EvaluationError, EvaluationSettings, Gallery, StoredModel,
+    evaluate_with_dropout, predict, write_evaluation,
 };
 
 /// Whose network is evaluated, and on what device.
@@ -27,6 +27,25 @@ pub struct Examination<'a> {
 }
 
 impl Examination<'_> {
+    /// Fits a calibration of `model`'s probabilities on `split`, which it has not learned from, and keeps it with the run.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn calibrate(
+        &self,
+        split: &Split,
+        model: &StoredModel<impl Model>,
+    ) -> Result<Option<Calibration>, EvaluationError> {
+        let Self { run, experiment, profile, device } = *self;
+        let batch_size = experiment.evaluation.batch_size;
+        let predictions = predict(&model.model, profile, split, batch_size, &[], device);
+        let calibration = Calibration::fit(&predictions, model.step);
+        if let Some(calibration) = &calibration {
+            calibration.write(run)?;
+        }
+        Ok(calibration)
+    }
+
     /// Predicts `split` with `model`, evaluates that, and writes the files of the evaluation `name`
     /// ([`write_evaluation`], [`Gallery`]).
     ///
@@ -45,10 +64,12 @@ impl Examination<'_> {
         // Of another network nobody knows whether it has dropout.
         let dropout_active = experiment.model.is_mlp().then(with_dropout);
         let predictions = predict(&model.model, profile, split, batch_size, class_weights, device);
+        let predictions = predictions.calibrated(model.calibration.as_ref());
         let settings = EvaluationSettings {
             seed: experiment.seed,
             checkpoint_step: model.step,
             dropout_active,
+            calibration: model.calibration,
             ..EvaluationSettings::default()
         };
         let evaluation = write_evaluation(run, name, &predictions, &settings)?;

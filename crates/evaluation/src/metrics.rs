@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kiln_diagnosis::Tested;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::Calibration;
 use crate::bootstrap::Intervals;
 use crate::calibration::ReliabilityBin;
 use crate::figures::FIGURES;
@@ -18,6 +19,9 @@ pub struct Metrics {
     pub examples: u64,
     /// Step of the checkpoint that predicted; null where that is not known.
     pub checkpoint_step: Option<u64>,
+    /// How the probabilities were calibrated; absent where they are the network's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// The figures of [`FIGURES`](crate::FIGURES), by key.
     #[serde(flatten, serialize_with = "in_order")]
     pub figures: BTreeMap<String, Option<f64>>,

@@ -138,6 +138,12 @@ impl Predictions {
         self.weights.as_deref()
     }
 
+    /// The same predictions with other probabilities, as many as there are.
+    pub(crate) fn with_probabilities(self, probabilities: Vec<f32>) -> Self {
+        debug_assert_eq!(probabilities.len(), self.probabilities.len());
+        Self { probabilities, ..self }
+    }
+
     /// The probabilities of all examples, one row after the other.
     pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, f32> {
         self.probabilities.chunks_exact(self.class_count())

@@ -7,7 +7,7 @@ use kiln_artifacts::{Checkpoint, Run};
 use kiln_config::Ckpt;
 use kiln_model::{MODEL_FILE, Model, parameters_from_safetensors, with_parameters};
 
-use crate::EvaluationError;
+use crate::{Calibration, EvaluationError};
 
 /// A model with the weights of a checkpoint.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct StoredModel<M> {
     pub model: M,
     /// Step of the checkpoint that its weights came from; none for weights from elsewhere.
     pub step: Option<u64>,
+    /// What is made of its probabilities.
+    pub calibration: Option<Calibration>,
 }
 
 /// Which weights to evaluate.
@@ -43,7 +45,8 @@ pub fn load_model<M: Model>(
         Weights::Step(step) => of_checkpoint(run.checkpoint_store().load(*step)?)?,
         Weights::Path(path) => (None, of_path(path)?),
     };
-    Ok(StoredModel { model: with_parameters(model, &parameters_from_safetensors(&bytes)?)?, step })
+    let model = with_parameters(model, &parameters_from_safetensors(&bytes)?)?;
+    Ok(StoredModel { model, step, calibration: Calibration::read(run, step)? })
 }
 
 fn of_checkpoint(mut checkpoint: Checkpoint) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {

@@ -4,10 +4,14 @@ use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
 use kiln_config::Activation;
 
-use crate::elementary::{exp, sigmoid, tanh};
+use crate::elementary::{exp, exp_m1, sigmoid, tanh};
 
 /// PyTorch's `negative_slope` of `LeakyReLU`.
 pub(crate) const LEAKY_SLOPE: f32 = 0.01;
+
+/// The constants of SELU, for which the mean 0 and the variance 1 are kept from layer to layer.
+pub(crate) const SELU_SCALE: f32 = 1.050_701;
+pub(crate) const SELU_ALPHA: f32 = 1.673_263_2;
 
 /// Values that are worked off together: two vectors of the widest kind.
 const WIDTH: usize = 32;
@@ -39,6 +43,18 @@ pub(crate) fn activate(function: Activation, values: &mut [f32], slopes: &mut [f
         Activation::Softplus => each(values, slopes, |z| {
             let positive = if z <= 0.0 { 0.0 } else { z };
             (positive + libm::log1pf(exp(-z.abs())), sigmoid(z))
+        }),
+        Activation::Selu => each(values, slopes, |z| {
+            let below = SELU_SCALE * SELU_ALPHA * exp_m1(z);
+            let slope = below + SELU_SCALE * SELU_ALPHA;
+            if z > 0.0 { (SELU_SCALE * z, SELU_SCALE) } else { (below, slope) }
+        }),
+        // With w = e^x, tanh(ln(1 + w)) is (w^2 + 2 w) / (w^2 + 2 w + 2), in powers that do not overflow.
+        Activation::Mish => each(values, slopes, |z| {
+            let w = exp(-z.abs());
+            let (above, below) = if z > 0.0 { (1.0 + 2.0 * w, 2.0 * w * w) } else { (w * w + 2.0 * w, 2.0) };
+            let tanh = above / (above + below);
+            (z * tanh, tanh + z * (1.0 - tanh * tanh) * sigmoid(z))
         }),
         Activation::Gelu => each(values, slopes, |z| {
             let below = 0.5 * (1.0 + libm::erff(z * FRAC_1_SQRT_2));
@@ -75,7 +91,7 @@ fn each(values: &mut [f32], slopes: &mut [f32], function: impl Fn(f32) -> (f32, 
 mod tests {
     use super::*;
 
-    const ALL: [Activation; 8] = [
+    const ALL: [Activation; 10] = [
         Activation::Identity,
         Activation::Relu,
         Activation::LeakyRelu,
@@ -84,6 +100,8 @@ mod tests {
         Activation::Silu,
         Activation::Softplus,
         Activation::Gelu,
+        Activation::Selu,
+        Activation::Mish,
     ];
 
     fn at(function: Activation, z: f32) -> (f32, f32) {

@@ -35,6 +35,29 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// Cosine and sine of `turns` whole turns.
+#[inline(always)]
+pub(crate) fn cos_sin(turns: f32) -> (f32, f32) {
+    // A whole number of half turns, which changes the sign or does not, and up to a quarter to either side.
+    let halves = (2.0 * turns).round_ties_even();
+    let sign = 1.0 - 4.0 * (0.5 * halves - (0.5 * halves).floor());
+    let angle = (turns - 0.5 * halves) * std::f32::consts::TAU;
+    let square = angle * angle;
+    let cosine = 1.0 / 479_001_600.0;
+    let cosine = cosine * square - 1.0 / 3_628_800.0;
+    let cosine = cosine * square + 1.0 / 40_320.0;
+    let cosine = cosine * square - 1.0 / 720.0;
+    let cosine = cosine * square + 1.0 / 24.0;
+    let cosine = cosine * square - 0.5;
+    let sine = 1.0 / 6_227_020_800.0;
+    let sine = sine * square - 1.0 / 39_916_800.0;
+    let sine = sine * square + 1.0 / 362_880.0;
+    let sine = sine * square - 1.0 / 5_040.0;
+    let sine = sine * square + 1.0 / 120.0;
+    let sine = sine * square - 1.0 / 6.0;
+    (sign * (cosine * square + 1.0), sign * (sine * square * angle + angle))
+}
+
 /// The greatest power of two that `e^x` is near, and what is left of `e^x` over it, less 1.
 #[inline(always)]
 fn reduced(x: f32) -> (f32, f32) {
@@ -83,6 +106,19 @@ mod tests {
         assert!(error([-12.0, 12.0], tanh, f64::tanh) < 3.0 * unit);
         assert!(error([-1e-3, 1e-3], tanh, f64::tanh) < 3.0 * unit);
         assert!(error([-80.0, 80.0], sigmoid, |x| 1.0 / (1.0 + (-x).exp())) < 2.5 * unit);
+    }
+
+    #[test]
+    fn turns_are_precise_to_a_few_units_of_one() {
+        for step in -200_000..200_000 {
+            let turns = step as f32 / 10_000.0;
+            let angle = f64::from(turns) * std::f64::consts::TAU;
+            let (cosine, sine) = cos_sin(turns);
+            assert!((f64::from(cosine) - angle.cos()).abs() < 3e-7, "{turns}: {cosine}");
+            assert!((f64::from(sine) - angle.sin()).abs() < 3e-7, "{turns}: {sine}");
+        }
+        assert!(cos_sin(f32::NAN).0.is_nan() && cos_sin(f32::INFINITY).1.is_nan());
+        assert!(cos_sin(1e30).0.abs() <= 1.0);
     }
 
     #[test]

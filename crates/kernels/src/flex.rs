@@ -12,7 +12,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use crate::linear::{self, Sizes};
 use crate::loss;
 use crate::mask::DropoutMask;
-use crate::ops::{Kernels, composed, constant_factors};
+use crate::ops::{Kernels, Waves, composed, constant_factors};
+use crate::periodic::{self, Kept, Learned};
 use crate::{Ending, Fused};
 
 impl Kernels for Flex {
@@ -28,6 +29,22 @@ impl Kernels for Flex {
         }
         let layer = Layer::new(&input, &weight);
         layer.forward(&bias, &ending, false).0
+    }
+
+    fn periodic(
+        features: FlexTensor,
+        frequency: FlexTensor,
+        phase: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        waves: Waves,
+        fused: Fused,
+    ) -> FlexTensor {
+        let learned = [frequency, phase, weight, bias];
+        if fused.is_off() {
+            return composed::periodic::<Self>(features, learned, &waves);
+        }
+        embed(&features, &learned, &waves).0
     }
 
     fn cross_entropy(logits: FlexTensor, targets: FlexTensor, fused: Fused) -> FlexTensor {
@@ -62,6 +79,32 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
                 prepared.finish((layer, slopes), outputs)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(layer.forward(&bias, &ending, false).0),
+        }
+    }
+
+    fn periodic(
+        features: FloatTensor<Self>,
+        frequency: FloatTensor<Self>,
+        phase: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        waves: Waves,
+        fused: Fused,
+    ) -> FloatTensor<Self> {
+        if fused.is_off() {
+            return composed::periodic::<Self>(features, [frequency, phase, weight, bias], &waves);
+        }
+        let (features, _) = features.into_parts();
+        let parts = [frequency, phase, weight, bias].map(FloatTensor::<Self>::into_parts);
+        let learned = parts.each_ref().map(|(tensor, _)| tensor.clone());
+        let prepared = PeriodicBackward.prepare::<C>(parts.map(|(_, node)| node));
+        let (output, kept, sizes) = embed(&features, &learned, &waves);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let [_, _, weight, _] = learned;
+                prepared.finish((weight.to_contiguous(), kept, sizes), output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }
 
@@ -144,6 +187,50 @@ impl Backward<Flex, 3> for LinearBackward {
         ];
         for (parent, data) in ops.parents.into_iter().zip(data) {
             if let (Some(parent), Some(data)) = (parent, data) {
+                gradients.register::<Flex>(parent.id, FlexTensor::from_data(data));
+            }
+        }
+    }
+}
+
+/// The output of an embedding, and what the way back needs.
+fn embed(
+    features: &FlexTensor,
+    learned: &[FlexTensor; 4],
+    waves: &Waves,
+) -> (FlexTensor, Kept, periodic::Sizes) {
+    let (features, learned) = (features.to_contiguous(), learned.each_ref().map(FlexTensor::to_contiguous));
+    let (batch, width) = matrix(&features);
+    let shape = learned[2].shape();
+    assert_eq!(shape.num_dims(), 3, "expected weights [numbers, waves, size], found shape {shape:?}");
+    let sizes =
+        periodic::Sizes { batch, features: width, numbers: shape[0], waves: shape[1], size: shape[2] };
+    assert_eq!(waves.columns.len(), sizes.numbers, "a column for every number");
+    let [frequency, phase, weight, bias] = learned.each_ref().map(slice);
+    let learned = Learned { frequency, phase, weight, bias };
+    let (output, kept) = periodic::forward(slice(&features), &waves.columns, learned, sizes);
+    (FlexTensor::from_data(TensorData::new(output, [batch, sizes.width()])), kept, sizes)
+}
+
+/// The way back through an embedding of numbers.
+#[derive(Debug)]
+struct PeriodicBackward;
+
+impl Backward<Flex, 4> for PeriodicBackward {
+    type State = (FlexTensor, Kept, periodic::Sizes);
+
+    fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (weight, kept, sizes) = ops.state;
+        let gradient = take(gradients.consume::<Flex>(&ops.node));
+        let [frequency, phase, mixing, bias] = periodic::backward(&gradient, slice(&weight), &kept, sizes);
+        let vector = |values: Vec<f32>| {
+            let length = values.len();
+            TensorData::new(values, [length])
+        };
+        let mixing = TensorData::new(mixing, [sizes.numbers, sizes.waves, sizes.size]);
+        let data = [vector(frequency), vector(phase), mixing, vector(bias)];
+        for (parent, data) in ops.parents.into_iter().zip(data) {
+            if let Some(parent) = parent {
                 gradients.register::<Flex>(parent.id, FlexTensor::from_data(data));
             }
         }

@@ -25,6 +25,7 @@ mod loss;
 mod mask;
 mod ops;
 mod optimizer;
+mod periodic;
 mod product;
 mod rule;
 mod share;
@@ -35,7 +36,7 @@ use burn::tensor::{Int, Tensor};
 pub use linear::Ending;
 pub use loss::greatest;
 pub use mask::{DropoutMask, Dropping};
-pub use ops::Kernels;
+pub use ops::{Kernels, Waves};
 
 pub use optimizer::{Moments, UpdateRule};
 pub use share::with_threads_awake;
@@ -86,6 +87,33 @@ pub fn linear(
         weight.into_dispatch(),
         bias.into_dispatch(),
         ending,
+        fused,
+    ))
+}
+
+/// `features`, shape [batch, features], and behind them what each of the numbers in `waves.columns` is mixed into: shape
+/// [batch, features + numbers * size]. A number x has as many waves `cos(2 pi (f x + p))` as there are frequencies f, and
+/// a mixing layer of its own. `frequency` and `phase` have shape [numbers * waves], `weight` [numbers, waves, size], `bias`
+/// [numbers * size]. No gradient goes to the features.
+///
+/// # Panics
+/// If the shapes do not fit together.
+#[must_use]
+pub fn periodic(
+    features: Tensor<2>,
+    [frequency, phase]: [Tensor<1>; 2],
+    weight: Tensor<3>,
+    bias: Tensor<1>,
+    waves: Waves,
+    fused: Fused,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::periodic(
+        features.into_dispatch(),
+        frequency.into_dispatch(),
+        phase.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        waves,
         fused,
     ))
 }

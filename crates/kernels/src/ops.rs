@@ -8,6 +8,8 @@
     allow(deprecated, reason = "burn-ndarray is one of the backends that Kiln is asked to offer")
 )]
 
+use std::sync::Arc;
+
 use burn::backend::Autodiff;
 #[cfg(feature = "cube")]
 use burn::backend::Cube;
@@ -19,8 +21,16 @@ use burn::backend::{Backend, Scalar, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, TensorData};
 use kiln_config::Activation;
 
+use crate::activation::{SELU_ALPHA, SELU_SCALE};
 use crate::mask::{DropoutMask, Dropping};
 use crate::{Ending, Fused};
+
+/// Which numbers of an example become waves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waves {
+    /// Their places among the features.
+    pub columns: Arc<[usize]>,
+}
 
 /// Kiln's operations. To add a backend, list it here and in `composed`'s implementations below.
 #[backend_extension(
@@ -51,6 +61,22 @@ pub trait Kernels: Backend {
     fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>, fused: Fused) -> FloatTensor<Self> {
         let _ = fused;
         composed::cross_entropy::<Self>(logits, targets)
+    }
+
+    /// `features`, shape [batch, features], and behind them what the numbers among them are mixed into: see
+    /// [`periodic`](crate::periodic).
+    #[fusion(default)]
+    fn periodic(
+        features: FloatTensor<Self>,
+        frequency: FloatTensor<Self>,
+        phase: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        waves: Waves,
+        fused: Fused,
+    ) -> FloatTensor<Self> {
+        let _ = fused;
+        composed::periodic::<Self>(features, [frequency, phase, weight, bias], &waves)
     }
 
     /// What `mask` multiplies the values of `like` by, shape [batch, units]; a constant under autodiff.
@@ -89,8 +115,8 @@ pub(crate) fn constant_factors<B: Kernels, C: CheckpointStrategy>(
 /// The same by Burn's own operations.
 pub(crate) mod composed {
     use super::{
-        Activation, Backend, Device, DropoutMask, Dropping, Ending, FloatTensor, IntTensor, Kernels, Scalar,
-        Shape, TensorData, TensorMetadata,
+        Activation, Backend, Device, DropoutMask, Dropping, Ending, FloatTensor, IntTensor, Kernels,
+        SELU_ALPHA, SELU_SCALE, Scalar, Shape, TensorData, TensorMetadata, Waves,
     };
 
     pub(crate) fn linear<B: Kernels>(
@@ -122,6 +148,15 @@ pub(crate) mod composed {
             Activation::Sigmoid => B::sigmoid(values),
             Activation::Silu => B::float_mul(values.clone(), B::sigmoid(values)),
             Activation::Gelu => B::gelu(values),
+            Activation::Selu => {
+                let below = B::float_exp(B::float_clamp_max(values.clone(), 0_f32.into()));
+                let below = B::float_mul_scalar(B::float_sub_scalar(below, 1_f32.into()), SELU_ALPHA.into());
+                B::float_mul_scalar(B::float_add(B::relu(values), below), SELU_SCALE.into())
+            }
+            Activation::Mish => {
+                let softplus = activate::<B>(Activation::Softplus, values.clone());
+                B::float_mul(values, B::float_tanh(softplus))
+            }
             Activation::Softplus => {
                 let below = B::float_exp(B::float_neg(B::float_abs(values.clone())));
                 B::float_add(B::relu(values), B::float_log1p(below))
@@ -134,6 +169,26 @@ pub(crate) mod composed {
         let targets = B::int_reshape(targets, Shape::new([batch, 1]));
         let chosen = B::float_gather(1, B::log_softmax(logits, 1), targets);
         B::float_neg(B::float_reshape(chosen, Shape::new([batch])))
+    }
+
+    pub(crate) fn periodic<B: Backend>(
+        features: FloatTensor<B>,
+        [frequency, phase, weight, bias]: [FloatTensor<B>; 4],
+        waves: &Waves,
+    ) -> FloatTensor<B> {
+        let (batch, device) = (features.shape()[0], features.device());
+        let [numbers, count, size] = [0, 1, 2].map(|dimension| weight.shape()[dimension]);
+        let places: Vec<i64> = waves.columns.iter().map(|&column| column as i64).collect();
+        let places = B::int_from_data(TensorData::new(places, [numbers]), &device);
+        let values =
+            B::float_reshape(B::float_select(features.clone(), 1, places), Shape::new([batch, numbers, 1]));
+        let each = |tensor: FloatTensor<B>| B::float_reshape(tensor, Shape::new([1, numbers, count]));
+        let turns = B::float_add(B::float_mul(values, each(frequency)), each(phase));
+        let cosines = B::float_cos(B::float_mul_scalar(turns, std::f64::consts::TAU.into()));
+        let mixed = B::float_matmul(B::float_swap_dims(cosines, 0, 1), weight);
+        let mixed = B::float_add(mixed, B::float_reshape(bias, Shape::new([numbers, 1, size])));
+        let mixed = B::float_reshape(B::float_swap_dims(mixed, 0, 1), Shape::new([batch, numbers * size]));
+        B::float_cat(vec![features, mixed], 1)
     }
 
     pub(crate) fn dropout_factors<B: Backend>(

@@ -5,11 +5,11 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_config::random::{Purpose, Stream};
 use kiln_config::{Activation, Optimizer, OptimizerName};
 use kiln_kernels::{
-    DropoutMask, Dropping, Ending, Fused, UpdateRule, cross_entropy, dropout_factors, hits, linear, softmax,
-    square_sum,
+    DropoutMask, Dropping, Ending, Fused, UpdateRule, Waves, cross_entropy, dropout_factors, hits, linear,
+    periodic, softmax, square_sum,
 };
 
-const ACTIVATIONS: [Activation; 8] = [
+const ACTIVATIONS: [Activation; 10] = [
     Activation::Identity,
     Activation::Relu,
     Activation::LeakyRelu,
@@ -18,6 +18,8 @@ const ACTIVATIONS: [Activation; 8] = [
     Activation::Silu,
     Activation::Softplus,
     Activation::Gelu,
+    Activation::Selu,
+    Activation::Mish,
 ];
 
 /// Batch, inputs and outputs: single values, sizes that no block divides, and enough for several threads.
@@ -124,6 +126,14 @@ fn activated(function: Activation, z: f64) -> (f64, f64) {
         Activation::Sigmoid => (sigmoid, sigmoid * (1.0 - sigmoid)),
         Activation::Silu => (z * sigmoid, sigmoid * (1.0 + z * (1.0 - sigmoid))),
         Activation::Softplus => (z.max(0.0) + (-z.abs()).exp().ln_1p(), sigmoid),
+        Activation::Selu => {
+            let (scale, alpha) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
+            if z > 0.0 { (scale * z, scale) } else { (scale * alpha * z.exp_m1(), scale * alpha * z.exp()) }
+        }
+        Activation::Mish => {
+            let tanh = z.exp().ln_1p().tanh();
+            (z * tanh, tanh + z * (1.0 - tanh * tanh) * sigmoid)
+        }
         Activation::Gelu => {
             let below = 0.5 * (1.0 + libm::erf(z * std::f64::consts::FRAC_1_SQRT_2));
             let density = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
@@ -185,6 +195,116 @@ fn a_layer_gives_the_same_bits_on_any_number_of_threads() {
         let alone = by(1);
         assert!([2, 3, 5].into_iter().all(|threads| by(threads) == alone), "{sizes:?}");
     }
+}
+
+/// Batch, features, places of the numbers among them, waves and size of an embedding, with what is learned.
+struct Numbers {
+    sizes: [usize; 4],
+    columns: Vec<usize>,
+    features: Vec<f32>,
+    learned: [Vec<f32>; 4],
+    gradient: Vec<f32>,
+}
+
+impl Numbers {
+    fn new([batch, features, waves, size]: [usize; 4], columns: &[usize]) -> Self {
+        let numbers = columns.len();
+        let lengths = [numbers * waves, numbers * waves, numbers * waves * size, numbers * size];
+        Self {
+            sizes: [batch, features, waves, size],
+            columns: columns.to_vec(),
+            features: drawn(batch * features, 11).into_iter().map(|value| 4.0 * value).collect(),
+            learned: std::array::from_fn(|part| drawn(lengths[part], 12 + part as u64)),
+            gradient: drawn(batch * (features + numbers * size), 16),
+        }
+    }
+
+    fn by(&self, fused: Fused) -> [Vec<f32>; 5] {
+        let [batch, features, waves, size] = self.sizes;
+        let numbers = self.columns.len();
+        let [frequency, phase, mixing, bias] = &self.learned;
+        let [frequency, phase, bias] = [frequency, phase, bias].map(|values| vector(values).require_grad());
+        let mixing = TensorData::new(mixing.clone(), [numbers, waves, size]);
+        let mixing = Tensor::<3>::from_data(mixing, &Device::flex().autodiff()).require_grad();
+        let output = periodic(
+            matrix(&self.features, [batch, features]),
+            [frequency.clone(), phase.clone()],
+            mixing.clone(),
+            bias.clone(),
+            Waves { columns: self.columns.clone().into() },
+            fused,
+        );
+        let gradient = matrix(&self.gradient, [batch, features + numbers * size]);
+        let gradients = (output.clone() * gradient).sum().backward();
+        let of = |tensor: Tensor<1>| values(tensor.grad(&gradients).expect("a gradient"));
+        let over_mixing = values(mixing.grad(&gradients).expect("a gradient"));
+        [values(output.inner()), of(frequency), of(phase), over_mixing, of(bias)]
+    }
+
+    fn in_double_precision(&self) -> [Vec<f64>; 5] {
+        let [batch, features, waves, size] = self.sizes;
+        let width = features + self.columns.len() * size;
+        let at = |values: &[f32], index: usize| f64::from(values[index]);
+        let [frequency, phase, mixing, bias] = &self.learned;
+        let mut found =
+            [&vec![0.0; batch * width], frequency, phase, mixing, bias].map(|like| vec![0.0; like.len()]);
+        for row in 0..batch {
+            for column in 0..features {
+                found[0][row * width + column] = at(&self.features, row * features + column);
+            }
+            for (number, column) in self.columns.iter().enumerate() {
+                let x = at(&self.features, row * features + column);
+                for part in 0..size {
+                    let place = row * width + features + number * size + part;
+                    found[0][place] += at(bias, number * size + part);
+                    found[4][number * size + part] += at(&self.gradient, place);
+                    for wave in number * waves..(number + 1) * waves {
+                        let angle = std::f64::consts::TAU * (at(frequency, wave) * x + at(phase, wave));
+                        let weight = wave * size + part;
+                        found[0][place] += at(mixing, weight) * angle.cos();
+                        found[3][weight] += at(&self.gradient, place) * angle.cos();
+                        let slope = -at(&self.gradient, place)
+                            * at(mixing, weight)
+                            * angle.sin()
+                            * std::f64::consts::TAU;
+                        found[1][wave] += slope * x;
+                        found[2][wave] += slope;
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+#[test]
+fn waves_of_numbers_and_their_gradients_are_those_of_double_precision_and_of_burn() {
+    let columns: [&[usize]; 4] = [&[0], &[2, 0], &[1, 2, 3, 4], &[0, 5, 9]];
+    for (sizes, columns) in
+        [[1, 1, 1, 1], [7, 3, 5, 2], [65, 6, 16, 3], [300, 12, 24, 4]].into_iter().zip(columns)
+    {
+        let case = Numbers::new(sizes, columns);
+        let expected = case.in_double_precision();
+        for fused in [Fused::On, Fused::Off] {
+            for (index, (found, expected)) in case.by(fused).iter().zip(&expected).enumerate() {
+                let difference = difference(found, expected);
+                assert!(difference < 4e-6, "{sizes:?} {fused:?}, part {index}: {difference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn waves_of_numbers_are_the_same_bits_on_any_number_of_threads() {
+    let case = Numbers::new([513, 40, 16, 3], &(0..40).collect::<Vec<_>>());
+    let by = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| {
+            case.by(Fused::On).map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        })
+    };
+    let alone = by(1);
+    assert!([2, 3, 5].into_iter().all(|threads| by(threads) == alone));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use kiln_artifacts::{
     RunInputs, RunLock, RunState, Scope, Status, StopReason, TestFigures, write_metrics_csv,
 };
 use kiln_backend::{Selected, select};
-use kiln_config::{ClassWeights, Experiment, Resolved};
+use kiln_config::{CalibrationName, ClassWeights, Experiment, Resolved};
 use kiln_data::{DataSet, Folders, NoProgress, Profile, Progress, load, load_like};
 use kiln_diagnosis::{Finding, Record, findings};
 use kiln_evaluation::{
@@ -272,8 +272,13 @@ impl Session {
         let Self { run, experiment, data, backend, .. } = self;
         let profile = read_profile(run)?;
         let model = self.setup_on(backend.device.clone()).build(build)?;
-        let model = load_model(model, run, &Weights::Marked(experiment.evaluation.ckpt))?;
+        let mut model = load_model(model, run, &Weights::Marked(experiment.evaluation.ckpt))?;
         let examination = Examination { run, experiment, profile: &profile, device: &backend.device };
+        if let (CalibrationName::Temperature, Some(validation)) =
+            (experiment.evaluation.calibration, &data.validation)
+        {
+            model.calibration = examination.calibrate(validation, &model)?;
+        }
         let (name, split) = match &data.validation {
             _ if !data.test.is_empty() => ("test", &data.test),
             Some(validation) => ("validation", validation),
@@ -367,6 +372,7 @@ pub(crate) fn setup(
     Setup {
         experiment: experiment.clone(),
         features: profile.shape.features(),
+        numbers: profile.numbers(),
         image_size: profile.image_size(),
         channels: profile.channels(),
         classes: profile.classes.len(),

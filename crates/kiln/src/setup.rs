@@ -18,6 +18,8 @@ pub struct Setup {
     pub experiment: Experiment,
     /// Values of an example.
     pub features: usize,
+    /// Places of the measured numbers among them: those of a table's columns.
+    pub numbers: Vec<usize>,
     /// Height and width, where examples are images.
     pub image_size: Option<[usize; 2]>,
     /// Planes that follow each other in an image: 1 of grey, or 3 of red, green and blue; none where examples are no
@@ -39,7 +41,8 @@ pub struct Setup {
 #[must_use]
 pub fn perceptron(setup: &Setup) -> Mlp {
     let shape = [setup.features, setup.classes];
-    Mlp::new(&setup.experiment, shape, setup.fused, &setup.device).expect("the setup was checked")
+    Mlp::with_numbers(&setup.experiment, shape, &setup.numbers, setup.fused, &setup.device)
+        .expect("the setup was checked")
 }
 
 /// The optimizer that the experiment names, as PyTorch defines it; the parameters that `model` leaves out of weight

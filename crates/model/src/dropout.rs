@@ -5,7 +5,8 @@ use kiln_config::random::{Purpose, Stream};
 use kiln_data::Pass;
 use kiln_kernels::{DropoutMask, Dropping};
 
-/// Dropout after every hidden activation; its masks are pure functions of (seed, step, layer).
+/// Dropout after every hidden activation; its masks are pure functions of (seed, step, layer), and of the member where
+/// several networks are trained side by side.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
     /// Probability that a unit is dropped, in [0, 1).
@@ -17,14 +18,16 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// What happens to the outputs of `layer`, from 0, in a pass.
+    /// What happens to the outputs of `layer` of `member`, both from 0, in a pass.
     #[must_use]
-    pub fn dropping(&self, layer: usize, pass: Pass) -> Dropping {
+    pub fn dropping(&self, [member, layer]: [usize; 2], pass: Pass) -> Dropping {
         let keep = 1.0 - self.probability;
         match (pass, self.mode) {
             _ if self.probability == 0.0 => Dropping::None,
             (Pass::Training { step }, mode) => {
-                let stream = Stream::new(self.seed, Purpose::Dropout, &[step, layer as u64]);
+                let indices = [step, layer as u64, member as u64];
+                let indices = if member == 0 { &indices[..2] } else { &indices };
+                let stream = Stream::new(self.seed, Purpose::Dropout, indices);
                 let kept_value = match mode {
                     DropoutMode::Inverted => (1.0 / keep) as f32,
                     DropoutMode::Standard => 1.0,

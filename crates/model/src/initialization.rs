@@ -11,15 +11,15 @@ pub(crate) struct LayerStart {
     pub(crate) bias: Vec<f32>,
 }
 
-/// Draws (or takes) the starting values of layer number `layer`.
+/// Draws (or takes) the starting values of layer number `layer` of member number `member`, both from 0.
 pub(crate) fn start_layer(
     model: &Model,
-    layer: usize,
+    [member, layer]: [usize; 2],
     [inputs, outputs]: [usize; 2],
     seed: u64,
 ) -> LayerStart {
     let gain = model.initialization_gain;
-    let stream = &mut Stream::new(seed, Purpose::Initialization, &[layer as u64]);
+    let stream = &mut stream(member, layer as u64, seed);
     let (fan_in, fan_out) = (inputs as f64, outputs as f64);
     let size = inputs * outputs;
     let uniform = |stream: &mut Stream, bound: f64, count| {
@@ -41,6 +41,12 @@ pub(crate) fn start_layer(
         Initialization::Explicit => explicit(&model.weights[layer], outputs),
     };
     LayerStart { weight, bias }
+}
+
+/// The random numbers that a part of a member starts with. The first member's are those of a network without others.
+pub(crate) fn stream(member: usize, part: u64, seed: u64) -> Stream {
+    let indices = [part, member as u64];
+    Stream::new(seed, Purpose::Initialization, if member == 0 { &indices[..1] } else { &indices })
 }
 
 fn draw(count: usize, mut next: impl FnMut() -> f64) -> Vec<f32> {
@@ -107,7 +113,7 @@ mod tests {
 
     fn start(initialization: Initialization) -> LayerStart {
         let model = Model { initialization, ..Model::default() };
-        start_layer(&model, 0, [400, 100], 3)
+        start_layer(&model, [0, 0], [400, 100], 3)
     }
 
     fn deviation(values: &[f32]) -> f64 {
@@ -134,7 +140,7 @@ mod tests {
     fn the_gain_is_a_factor_on_what_is_drawn() {
         let start = |initialization_gain| {
             let model = Model { initialization_gain, ..Model::default() };
-            start_layer(&model, 0, [4, 3], 3)
+            start_layer(&model, [0, 0], [4, 3], 3)
         };
         let (plain, large) = (start(1.0), start(4.0));
         assert!(plain.weight.iter().zip(&large.weight).all(|(plain, large)| plain * 4.0 == *large));

@@ -10,6 +10,7 @@ mod burn_output;
 mod classified;
 mod contract;
 mod dropout;
+mod embedding;
 mod error;
 mod initialization;
 mod loss;

@@ -2,22 +2,36 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
-use kiln_config::{Activation, Experiment};
+use kiln_config::{Activation, Experiment, NumberEmbedding};
 use kiln_data::{Batch, Pass};
 use kiln_kernels::{Dropping, Ending, Fused, dropout_factors, linear};
 
+use crate::embedding::Embedding;
 use crate::initialization::{check_weights, layer_widths, start_layer};
 use crate::{Classified, Dropout, Loss, Model, ModelError, Probe};
 
 /// A multilayer perceptron with the loss that it is trained on: linear layers with an activation and dropout after
-/// each but the last.
+/// each but the last. With several members, as many networks on the same batches, each of which is trained as if it were
+/// alone; what the whole says is the mean of their probabilities.
 #[derive(Module, Debug)]
 pub struct Mlp {
+    /// Those of a network that is alone.
+    embedding: Option<Embedding>,
     layers: Vec<Linear>,
+    /// The networks, where there are several.
+    members: Vec<Network>,
     #[module(skip)]
     head: Head,
+}
+
+/// One of several networks.
+#[derive(Module, Debug)]
+struct Network {
+    embedding: Option<Embedding>,
+    layers: Vec<Linear>,
 }
 
 /// What is fixed about a network besides its weights.
@@ -30,77 +44,189 @@ struct Head {
 }
 
 impl Mlp {
-    /// Builds the network that `experiment` describes for `inputs` features and `classes` classes on `device`.
+    /// Builds the network that `experiment` describes for `inputs` features and `classes` classes on `device`; none of the
+    /// features is a measured number.
     ///
     /// # Errors
     /// Where explicit weights or class weights do not fit.
     pub fn new(
         experiment: &Experiment,
+        shape: [usize; 2],
+        fused: Fused,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        Self::with_numbers(experiment, shape, &[], fused, device)
+    }
+
+    /// The same where the features at `numbers` are measured numbers.
+    ///
+    /// # Errors
+    /// As [`Mlp::new`].
+    pub fn with_numbers(
+        experiment: &Experiment,
         [inputs, classes]: [usize; 2],
+        numbers: &[usize],
         fused: Fused,
         device: &Device,
     ) -> Result<Self, ModelError> {
         let Experiment { model, loss, seed, .. } = experiment;
         let loss = Loss::new(loss, model.output, classes)?;
         check_weights(model, [inputs, classes])?;
-        let widths = layer_widths(model, [inputs, classes]);
-        let layers = widths
-            .windows(2)
-            .enumerate()
-            .map(|(layer, pair)| {
+        let is_embedded = model.number_embedding == NumberEmbedding::Periodic && !numbers.is_empty();
+        let added = if is_embedded { numbers.len() * model.embedding_size } else { 0 };
+        let widths = layer_widths(model, [inputs + added, classes]);
+        let network = |member: usize| {
+            let layers = widths.windows(2).enumerate().map(|(layer, pair)| {
                 let shape = [pair[0], pair[1]];
-                let start = start_layer(model, layer, shape, *seed);
+                let start = start_layer(model, [member, layer], shape, *seed);
                 linear_layer(start.weight, model.bias.then_some(start.bias), shape, device)
-            })
-            .collect();
+            });
+            let embedding = is_embedded.then(|| Embedding::new(model, numbers, member, *seed, device));
+            Network { embedding, layers: layers.collect() }
+        };
         let dropout = Dropout { probability: model.dropout, mode: model.dropout_mode, seed: *seed };
-        Ok(Self { layers, head: Head { activation: model.activation, dropout, loss, fused } })
+        let head = Head { activation: model.activation, dropout, loss, fused };
+        Ok(if model.members == 1 {
+            let Network { embedding, layers } = network(0);
+            Self { embedding, layers, members: Vec::new(), head }
+        } else {
+            let members = (0..model.members).map(network).collect();
+            Self { embedding: None, layers: Vec::new(), members, head }
+        })
     }
 
     /// The network's output for `features` of shape [batch, inputs]: shape [batch, classes].
     #[must_use]
     pub fn forward(&self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
-        self.head.loss.output(self.logits(features, pass))
+        let logits = self.networks().map(|member| member.logits(features.clone(), pass)).collect();
+        self.head.loss.output(mean_of(logits))
     }
 
-    /// The linear layers, first to last.
+    /// The linear layers, first to last; those of the first member, where there are several.
     #[must_use]
     pub fn layers(&self) -> &[Linear] {
-        &self.layers
+        self.members.first().map_or(&self.layers, |first| &first.layers)
     }
 
-    /// The last layer's values for `features` of shape [batch, inputs]: shape [batch, classes].
-    fn logits(&self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
-        let layers = self.layers.iter().enumerate();
-        layers.fold(features, |input, (index, layer)| {
-            let dropping =
-                if self.is_last(index) { Dropping::None } else { self.head.dropout.dropping(index, pass) };
-            self.layer(layer, input, Ending { activation: self.activation_of(index), dropping })
+    /// The networks: one or several.
+    fn networks(&self) -> impl Iterator<Item = Member<'_>> {
+        let Self { embedding, layers, members, head } = self;
+        let alone = members.is_empty().then_some((embedding, layers));
+        let several = members.iter().map(|Network { embedding, layers }| (embedding, layers));
+        let all = alone.into_iter().chain(several).enumerate();
+        all.map(move |(number, (embedding, layers))| Member {
+            number,
+            embedding: embedding.as_ref(),
+            layers,
+            head,
         })
     }
 
-    fn layer(&self, layer: &Linear, input: Tensor<2>, ending: Ending) -> Tensor<2> {
+    /// The loss of a batch: its mean, summed over the members, and what the step gives out.
+    fn loss(&self, batch: Batch) -> (Tensor<1>, Classified) {
+        let Head { loss, fused, .. } = &self.head;
+        let weights = loss.target_weights(&batch.targets);
+        let one = |member: Member<'_>| {
+            let logits = member.logits(batch.features.clone(), batch.pass);
+            let losses = loss.per_example(logits.clone(), batch.targets.clone(), *fused);
+            (loss.mean(losses.clone(), weights.as_ref()), logits, losses)
+        };
+        let mut networks = self.networks();
+        let (mut total, logits, mut losses) = one(networks.next().expect("there is one network at least"));
+        let mut all = vec![logits.without_autodiff()];
+        for member in networks {
+            let (mean, logits, _) = one(member);
+            total = total + mean;
+            all.push(logits.without_autodiff());
+        }
+        let is_alone = all.len() == 1;
+        let logits = mean_of(all);
+        if !is_alone {
+            losses = loss.per_example(logits.clone(), batch.targets.clone().without_autodiff(), *fused);
+        }
+        let classified = Classified::new(logits, losses, batch.targets);
+        (total, classified.with_weights(weights).with_output(loss.output_name(), *fused))
+    }
+}
+
+/// The logits of the mean of the probabilities that `logits` stand for, each of shape [batch, classes].
+fn mean_of(mut logits: Vec<Tensor<2>>) -> Tensor<2> {
+    let count = logits.len();
+    if count == 1 {
+        return logits.remove(0);
+    }
+    let all: Vec<Tensor<3>> =
+        logits.into_iter().map(|logits| log_softmax(logits, 1).unsqueeze_dim(0)).collect();
+    let all = Tensor::cat(all, 0);
+    // The greatest first, so that no exponential is out of range.
+    let greatest = all.clone().max_dim(0);
+    let sum = (all - greatest.clone()).exp().sum_dim(0).log();
+    (sum + greatest - (count as f64).ln()).squeeze_dim(0)
+}
+
+/// A network, alone or one of several.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    number: usize,
+    embedding: Option<&'a Embedding>,
+    layers: &'a [Linear],
+    head: &'a Head,
+}
+
+impl Member<'_> {
+    /// The last layer's values for `features` of shape [batch, inputs]: shape [batch, classes].
+    fn logits(self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
+        self.layers.iter().enumerate().fold(self.embedded(features), |input, (index, layer)| {
+            let ending =
+                Ending { activation: self.activation_of(index), dropping: self.dropping(index, pass) };
+            self.layer(layer, input, ending)
+        })
+    }
+
+    /// What the first layer sees.
+    fn embedded(self, features: Tensor<2>) -> Tensor<2> {
+        match self.embedding {
+            Some(embedding) => embedding.forward(features, self.head.fused),
+            None => features,
+        }
+    }
+
+    fn layer(self, layer: &Linear, input: Tensor<2>, ending: Ending) -> Tensor<2> {
         let bias = layer.bias.as_ref().map(Param::val);
         linear(input, layer.weight.val(), bias, ending, self.head.fused)
     }
 
-    fn is_last(&self, layer: usize) -> bool {
+    fn is_last(self, layer: usize) -> bool {
         layer + 1 == self.layers.len()
     }
 
-    fn activation_of(&self, layer: usize) -> Activation {
+    fn dropping(self, layer: usize, pass: Pass) -> Dropping {
+        if self.is_last(layer) {
+            Dropping::None
+        } else {
+            self.head.dropout.dropping([self.number, layer], pass)
+        }
+    }
+
+    fn activation_of(self, layer: usize) -> Activation {
         if self.is_last(layer) { Activation::Identity } else { self.head.activation }
     }
 
-    /// The loss of a batch: its mean, and what the step gives out.
-    fn loss(&self, batch: Batch) -> (Tensor<1>, Classified) {
-        let Head { loss, fused, .. } = &self.head;
-        let logits = self.logits(batch.features, batch.pass);
-        let losses = loss.per_example(logits.clone(), batch.targets.clone(), *fused);
-        let weights = loss.target_weights(&batch.targets);
-        let mean = loss.mean(losses.clone(), weights.as_ref());
-        let classified = Classified::new(logits, losses, batch.targets);
-        (mean, classified.with_weights(weights).with_output(loss.output_name(), *fused))
+    /// What each layer gives out, under the path of its parameters below `parent`.
+    fn probes(self, features: Tensor<2>, pass: Pass, parent: &str) -> Vec<Probe> {
+        let mut input = self.embedded(features);
+        let layers = self.layers.iter().enumerate().map(|(index, layer)| {
+            let activation = self.activation_of(index);
+            let ending = Ending { activation, dropping: Dropping::None };
+            let outputs = self.layer(layer, input.clone(), ending);
+            input = match self.dropping(index, pass) {
+                Dropping::None => outputs.clone(),
+                Dropping::Scale(factor) => outputs.clone() * factor,
+                Dropping::Mask(mask) => outputs.clone() * dropout_factors(outputs.clone(), mask),
+            };
+            Probe { layer: format!("{parent}layers.{index}"), activation, outputs }
+        });
+        layers.collect()
     }
 }
 
@@ -125,19 +251,16 @@ impl InferenceStep for Mlp {
 
 impl Model for Mlp {
     fn probes(&self, batch: Batch) -> Vec<Probe> {
-        let mut input = batch.features;
-        let layers = self.layers.iter().enumerate().map(|(index, layer)| {
-            let activation = self.activation_of(index);
-            let ending = Ending { activation, dropping: Dropping::None };
-            let outputs = self.layer(layer, input.clone(), ending);
-            input = match self.head.dropout.dropping(index, batch.pass) {
-                Dropping::None => outputs.clone(),
-                Dropping::Scale(factor) => outputs.clone() * factor,
-                Dropping::Mask(mask) => outputs.clone() * dropout_factors(outputs.clone(), mask),
-            };
-            Probe { layer: format!("layers.{index}"), activation, outputs }
-        });
-        layers.collect()
+        let parent =
+            |number| if self.members.is_empty() { String::new() } else { format!("members.{number}.") };
+        let of =
+            |member: Member<'_>| member.probes(batch.features.clone(), batch.pass, &parent(member.number));
+        self.networks().flat_map(of).collect()
+    }
+
+    /// Weight decay would slow the waves of numbers down to none.
+    fn is_decayed(&self, path: &str, _: usize) -> bool {
+        !path.ends_with(".frequency") && !path.ends_with(".phase")
     }
 }
 

@@ -73,6 +73,7 @@ impl Preparation {
             least: f64::NEG_INFINITY,
             greatest: f64::INFINITY,
             is_far: false,
+            clipped: false,
         };
         let number = |name: &String| Column {
             name: name.clone(),
@@ -137,6 +138,18 @@ impl Preparation {
     #[must_use]
     pub fn feature_names(&self) -> Vec<String> {
         self.used().flat_map(|(column, treatment)| treatment.feature_names(&column.name)).collect()
+    }
+
+    /// The places of measured numbers among the features: amounts, and the parts of dates.
+    #[must_use]
+    pub fn numbers_among_features(&self) -> Vec<usize> {
+        let mut start = 0;
+        let mut places = Vec::new();
+        for (_, treatment) in self.used() {
+            places.extend(start..start + treatment.numbers());
+            start += treatment.features();
+        }
+        places
     }
 
     /// How many numbers a row is kept as.

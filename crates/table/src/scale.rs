@@ -9,9 +9,13 @@ pub enum Scaling {
     Unit,
     /// To mean 0 and standard deviation 1.
     Standard,
+    /// To median 0 and a distance of 1 between the quartiles, then smoothly clipped: no value is beyond -3 or 3
+    /// (Holzmueller and others 2024, "Better by default", section 3).
+    Robust,
 }
 
-/// How a number is scaled: `(value - offset) / spread`, zero where the spread is zero.
+/// How a number is scaled: `(value - offset) / spread`, zero where the spread is zero; of that, where `clipped`, `x` becomes
+/// `x / sqrt(1 + (x / 3)^2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
@@ -29,7 +33,13 @@ pub struct Scale {
     /// quartiles are from each other.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_far: bool,
+    /// Whether it is smoothly clipped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clipped: bool,
 }
+
+/// What smoothly clipped values stay below.
+const CLIP: f64 = 3.0;
 
 /// Quartile distances from which on a value is far from the others.
 const FAR: f64 = 1000.0;
@@ -63,8 +73,14 @@ impl Scale {
         let median = lower / 2.0 + upper / 2.0;
         let mut at = |place: usize| *values.select_nth_unstable_by(place, f64::total_cmp).1;
         let quartiles = at(count * 3 / 4) - at(count / 4);
-        let is_far = quartiles > 0.0 && (greatest - median).max(median - least) > FAR * quartiles;
-        Self { median, offset, spread, least, greatest, is_far }
+        if scaling != Scaling::Robust {
+            let is_far = quartiles > 0.0 && (greatest - median).max(median - least) > FAR * quartiles;
+            return Self { median, offset, spread, least, greatest, is_far, clipped: false };
+        }
+        // Where half of the rows have one value, the range decides.
+        let spread = if quartiles > 0.0 && quartiles.is_finite() { quartiles } else { half_range };
+        let spread = if spread.is_normal() { spread } else { 0.0 };
+        Self { median, offset: median, spread, least, greatest, is_far: false, clipped: true }
     }
 
     /// `value` scaled; NaN stands for no value. What is too far outside becomes the greatest 32-bit number.
@@ -73,7 +89,8 @@ impl Scale {
         if self.spread == 0.0 {
             return 0.0;
         }
-        ((value - self.offset) / self.spread).clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+        let scaled = ((value - self.offset) / self.spread).clamp(f64::from(f32::MIN), f64::from(f32::MAX));
+        if self.clipped { (scaled / (1.0 + (scaled / CLIP).powi(2)).sqrt()) as f32 } else { scaled as f32 }
     }
 
     /// True if `value` lies outside the range of the training rows.
@@ -86,7 +103,7 @@ impl Scale {
 mod tests {
     use super::*;
 
-    const BOTH: [Scaling; 2] = [Scaling::Unit, Scaling::Standard];
+    const ALL: [Scaling; 3] = [Scaling::Unit, Scaling::Standard, Scaling::Robust];
 
     #[test]
     fn numbers_are_scaled_to_their_range_or_to_their_spread() {
@@ -127,7 +144,7 @@ mod tests {
             vec![1e300, 1e300, 1.0],
             vec![1e-300, 0.0],
         ] {
-            for scaling in BOTH {
+            for scaling in ALL {
                 let scale = Scale::fit(values.clone(), scaling);
                 for value in [0.0, 1.0, least, most, -most, f64::NAN, values[0]] {
                     assert!(scale.apply(value).is_finite(), "{values:?}, {scaling:?}, {value}");

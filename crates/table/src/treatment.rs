@@ -119,6 +119,15 @@ impl Treatment {
         }
     }
 
+    /// How many of its features, the first ones, are measured numbers.
+    pub(crate) fn numbers(&self) -> usize {
+        match self {
+            Self::Number { .. } => 1,
+            Self::Date { parts, .. } => parts.len(),
+            Self::Boolean { .. } | Self::Category { .. } => 0,
+        }
+    }
+
     /// The names of the features of the column `name`.
     #[must_use]
     pub fn feature_names(&self, name: &str) -> Vec<String> {

@@ -75,6 +75,7 @@ impl Schedule {
                 config.min_lr_factor
                     + (1.0 - config.min_lr_factor) * f64::midpoint(1.0, (PI * progress).cos())
             }
+            LrSchedulerName::Coslog => f64::midpoint(1.0, -(2.0 * PI * (1.0 + 15.0 * progress).log2()).cos()),
             LrSchedulerName::Step => config.gamma.powf((epoch / config.step_size) as f64),
             LrSchedulerName::Exponential => config.gamma.powf(epoch as f64),
             LrSchedulerName::ReduceOnPlateau => self.plateau.factor,

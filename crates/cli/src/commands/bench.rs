@@ -27,6 +27,7 @@ pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
     let setup = Setup {
         experiment: experiment.clone(),
         features: data.features(),
+        numbers: Profile::of(&data).numbers(),
         image_size: None,
         channels: None,
         classes: data.class_count(),

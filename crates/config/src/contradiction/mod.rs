@@ -3,6 +3,7 @@
 mod data;
 mod loss;
 mod monitor;
+mod network;
 mod optimizer;
 mod weights;
 
@@ -33,8 +34,13 @@ pub(crate) struct Contradiction {
 
 /// Every contradiction, but for those that concern a key with a problem of its own.
 pub(crate) fn problems(case: &Case<'_>) -> Vec<Problem> {
-    let groups =
-        [data::contradictions, loss::contradictions, optimizer::contradictions, monitor::contradictions];
+    let groups = [
+        data::contradictions,
+        network::contradictions,
+        loss::contradictions,
+        optimizer::contradictions,
+        monitor::contradictions,
+    ];
     let groups = groups.into_iter().chain([weights::contradictions as fn(&Case<'_>) -> Vec<Contradiction>]);
     groups
         .flat_map(|group| group(case))

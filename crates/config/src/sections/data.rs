@@ -298,4 +298,7 @@ pub enum Normalization {
     Unit,
     /// To mean 0 and standard deviation 1, fitted on the training split alone.
     Standard,
+    /// Columns of a table: to median 0 and a distance of 1 between the quartiles, fitted on the training split
+    /// alone, and then pressed smoothly into (-3, 3), so that no value is far from the others.
+    Robust,
 }

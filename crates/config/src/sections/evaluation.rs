@@ -14,11 +14,23 @@ pub struct Evaluation {
     pub batch_size: usize,
     /// Which checkpoint the test pass uses; `best` is the last one where nothing is held out.
     pub ckpt: Ckpt,
+    /// What is made of the network's probabilities before anyone sees them, fitted on the validation data.
+    pub calibration: CalibrationName,
+}
+
+/// What is made of probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CalibrationName {
+    /// They are the network's own.
+    None,
+    /// Logits are divided by the number that makes validation examples likeliest (Guo and others 2017).
+    Temperature,
 }
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self { batch_size: 256, ckpt: Ckpt::Best }
+        Self { batch_size: 256, ckpt: Ckpt::Best, calibration: CalibrationName::None }
     }
 }
 

@@ -86,6 +86,9 @@ pub enum LrSchedulerName {
     Linear,
     /// Half a cosine down to `min_lr_factor`.
     Cosine,
+    /// Four waves, each twice as long as the one before: `(1 - cos(2 pi log2(1 + 15 t))) / 2`, where t goes from 0
+    /// to 1; it begins and ends at 0 (Holzmueller and others 2024).
+    Coslog,
     /// Times `gamma` every `step_size` epochs.
     Step,
     /// Times `gamma` every epoch.

@@ -22,10 +22,10 @@ pub use data::{
     Unreadable,
 };
 pub use early_stopping::EarlyStopping;
-pub use evaluation::{Ckpt, Evaluation};
+pub use evaluation::{CalibrationName, Ckpt, Evaluation};
 pub use loss::{ClassWeightRule, ClassWeights, Loss, LossName};
 pub use lr_scheduler::{LrScheduler, LrSchedulerName};
-pub use model::{Activation, DropoutMode, Initialization, LayerWeights, Model, Output};
+pub use model::{Activation, DropoutMode, Initialization, LayerWeights, Model, NumberEmbedding, Output};
 pub use monitor::{Mode, Monitor};
 pub use optimizer::{Optimizer, OptimizerName};
 pub use source::{DataSource, SourceFacts};

@@ -9,6 +9,7 @@ use crate::facts::{FRACTION, GREATEST_COUNT, POSITIVE, When, between, number, pl
 const DRAWN: When =
     ("model.initialization", &["pytorch", "xavier-uniform", "xavier-normal", "he-uniform", "he-normal"]);
 const CONSTANT: When = ("model.initialization", &["constant"]);
+const EMBEDDED: When = ("model.number_embedding", &["periodic"]);
 const EXPLICIT: When = ("model.initialization", &["explicit"]);
 
 /// `[model]`: layers, activation, initialization and dropout. Input and output widths follow from the data.
@@ -24,6 +25,22 @@ pub struct Model {
     #[schemars(transform = number(between(1.0, GREATEST_COUNT)).unit("units")
         .also_called("hidden_layers hidden_sizes layers units"))]
     pub hidden: Vec<usize>,
+    /// How many networks are trained side by side on the same batches, each from a start and with dropout of its
+    /// own; together they give the mean of their probabilities.
+    #[schemars(transform = number(between(1.0, 1024.0)).unit("networks").also_called("ensemble ensemble_size n_members"))]
+    pub members: usize,
+    /// What the measured numbers of a table (amounts and dates, not categories) are turned into before the first layer.
+    #[schemars(transform = plain().also_called("numerical_embedding num_embedding num_emb_type"))]
+    pub number_embedding: NumberEmbedding,
+    /// Waves for each number.
+    #[schemars(transform = number(between(1.0, 1024.0)).when(EMBEDDED).also_called("n_frequencies plr_hidden_1"))]
+    pub embedding_frequencies: usize,
+    /// Standard deviation that the waves' frequencies are drawn with: in waves per unit of a number that is scaled.
+    #[schemars(transform = number(POSITIVE).when(EMBEDDED).also_called("sigma plr_sigma frequency_init_scale"))]
+    pub embedding_scale: f64,
+    /// Features that the waves of a number are mixed into, besides the number itself.
+    #[schemars(transform = number(between(1.0, 1024.0)).unit("features").when(EMBEDDED).also_called("d_embedding plr_hidden_2"))]
+    pub embedding_size: usize,
     /// Activation after each hidden layer.
     #[schemars(transform = plain().also_called("nonlinearity"))]
     pub activation: Activation,
@@ -71,6 +88,11 @@ impl Default for Model {
         Self {
             name: MLP.to_owned(),
             hidden: vec![512, 128],
+            members: 1,
+            number_embedding: NumberEmbedding::None,
+            embedding_frequencies: 16,
+            embedding_scale: 0.1,
+            embedding_size: 3,
             activation: Activation::Relu,
             output: Output::Auto,
             bias: true,
@@ -106,6 +128,22 @@ pub enum Activation {
     LeakyRelu,
     /// ln(1 + exp(x)).
     Softplus,
+    /// 1.0507 times x where positive, else times 1.6733 (exp(x) - 1) (Klambauer and others 2017).
+    Selu,
+    /// x times tanh(softplus(x)) (Misra 2019).
+    Mish,
+}
+
+/// What measured numbers are turned into before the first layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NumberEmbedding {
+    /// Themselves alone.
+    None,
+    /// Themselves, and `cos(2 pi (f x + p))` for each of some frequencies f and phases p, mixed by a linear layer of
+    /// the number's own. All of it is learned (Gorishniy and others 2022; Holzmueller and others 2024, "PBLD").
+    #[schemars(transform = plain().also_called("plr pbld"))]
+    Periodic,
 }
 
 /// What the last layer's values are turned into before the loss sees them.

@@ -17,5 +17,7 @@ pub(super) fn activate(function: Activation, tensor: Tensor<2>) -> Tensor<2> {
         Activation::Silu => activation::silu(tensor),
         Activation::LeakyRelu => activation::leaky_relu(tensor, LEAKY_SLOPE),
         Activation::Softplus => activation::softplus(tensor, 1.0),
+        Activation::Selu => activation::selu(tensor),
+        Activation::Mish => activation::mish(tensor),
     }
 }

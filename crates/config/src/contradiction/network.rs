@@ -1,0 +1,90 @@
+//! What only some networks and some data can have: waves of numbers, several members, probabilities that are calibrated.
+
+use super::{Case, Contradiction};
+use crate::{CalibrationName, DataSource, Initialization, LossName, Normalization, NumberEmbedding};
+
+pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
+    [robust_pictures(case), waves_of_pictures(case), explicit(case), members(case), calibration(case)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn robust_pictures(case: &Case<'_>) -> Option<Contradiction> {
+    let data = &case.experiment.data;
+    let is_for_it = data.normalization != Normalization::Robust || data.source == DataSource::Csv;
+    (!is_for_it).then(|| {
+        let keys = ["data.normalization", "data.source"];
+        let message = format!(
+            "{} is for the columns of a table, but {} is none; write \"unit\" or \"standard\"",
+            case.setting(keys[0]),
+            case.setting(keys[1])
+        );
+        Contradiction::new(&keys, message)
+    })
+}
+
+fn waves_of_pictures(case: &Case<'_>) -> Option<Contradiction> {
+    let (data, model) = (&case.experiment.data, &case.experiment.model);
+    let has_numbers = matches!(
+        data.source,
+        DataSource::Csv | DataSource::Moons | DataSource::Spirals | DataSource::NoisyFeatures
+    );
+    (model.number_embedding != NumberEmbedding::None && !has_numbers).then(|| {
+        let keys = ["model.number_embedding", "data.source"];
+        let message = format!(
+            "{} is for measured numbers, but the examples of {} are pictures; write \"none\"",
+            case.setting(keys[0]),
+            case.setting(keys[1])
+        );
+        Contradiction::new(&keys, message)
+    })
+}
+
+fn explicit(case: &Case<'_>) -> Option<Contradiction> {
+    let model = &case.experiment.model;
+    let other = if model.members > 1 {
+        "model.members"
+    } else if model.number_embedding == NumberEmbedding::None {
+        return None;
+    } else {
+        "model.number_embedding"
+    };
+    (model.initialization == Initialization::Explicit).then(|| {
+        let keys = ["model.initialization", other];
+        let message = format!(
+            "{} gives the weights of one plain network, but {} asks for more",
+            case.setting(keys[0]),
+            case.setting(other)
+        );
+        Contradiction::new(&keys, message)
+    })
+}
+
+fn members(case: &Case<'_>) -> Option<Contradiction> {
+    let is_wrong = case.experiment.model.members > 1 && case.experiment.loss.name == LossName::Mse;
+    is_wrong.then(|| {
+        let keys = ["model.members", "loss.name"];
+        let message = format!(
+            "{} averages probabilities, which {} does not train; use \"cross-entropy\" or \"nll\"",
+            case.setting(keys[0]),
+            case.setting(keys[1])
+        );
+        Contradiction::new(&keys, message)
+    })
+}
+
+fn calibration(case: &Case<'_>) -> Option<Contradiction> {
+    let data = &case.experiment.data;
+    let is_measured = !data.validation.is_nothing() || data.validation_path.is_some();
+    let is_wanted = case.experiment.evaluation.calibration != CalibrationName::None;
+    (is_wanted && !is_measured).then(|| {
+        let keys = ["evaluation.calibration", "data.validation"];
+        let message = format!(
+            "{} is fitted on validation data, but {} holds out none; hold some out, or write \"none\"",
+            case.setting(keys[0]),
+            case.setting(keys[1])
+        );
+        Contradiction::new(&keys, message)
+    })
+}

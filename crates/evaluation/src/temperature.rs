@@ -1,0 +1,196 @@
+//! Probabilities that mean what they say: temperature scaling, fitted on examples that no weight was learned from.
+
+use kiln_artifacts::{Run, replace_file};
+use kiln_files::json_text;
+use serde::{Deserialize, Serialize};
+
+use crate::json_file::read_json;
+use crate::{EvaluationError, Predictions};
+
+/// How the probabilities of a network are made to fit the examples of a validation split: its logits are divided by
+/// `temperature` (Guo and others 2017, "On calibration of modern neural networks"), and `share` of the probability is
+/// spread over all classes, so that no certainty is greater than that many examples can give.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Above 1, the network was too sure.
+    pub temperature: f64,
+    /// 1 in as many as the examples and one more.
+    pub share: f64,
+    /// The examples that it was fitted on.
+    pub examples: u64,
+    /// Their log-loss before.
+    pub log_loss_before: f64,
+    /// Their log-loss after.
+    pub log_loss_after: f64,
+    /// Step of the checkpoint whose probabilities they are.
+    pub step: Option<u64>,
+}
+
+/// Standard deviation, around 0, of what is known of the logarithm of a temperature before any example: few examples
+/// cannot move it far.
+const PRIOR: f64 = 0.5;
+/// The range of that logarithm.
+const RANGE: [f64; 2] = [-3.0, 3.0];
+/// Steps of the search in it, each of which leaves 0.618 of the range: to 1e-6.
+const STEPS: usize = 32;
+/// The least probability whose logarithm is taken: the least normal number of single precision.
+const LEAST: f64 = f32::MIN_POSITIVE as f64;
+
+impl Calibration {
+    /// Fits the calibration of the network whose weights are those of `step` on what it predicts for examples that it has
+    /// not learned from; none where some probability is not a number, or there is no example.
+    #[must_use]
+    pub fn fit(predictions: &Predictions, step: Option<u64>) -> Option<Self> {
+        if predictions.is_empty() || !predictions.has_all_probabilities() {
+            return None;
+        }
+        let count = predictions.len() as f64;
+        let share = 1.0 / (count + 1.0);
+        let at = |temperature: f64, share: f64| {
+            let calibration =
+                Self { temperature, share, examples: 0, log_loss_before: 0.0, log_loss_after: 0.0, step };
+            predictions.examples().map(|(truth, _, row)| -calibration.of(row)[truth].ln()).sum::<f64>()
+        };
+        let objective = |logarithm: f64| at(logarithm.exp(), share) + (logarithm / PRIOR).powi(2) / 2.0;
+        let temperature = least(objective, RANGE).exp();
+        Some(Self {
+            temperature,
+            share,
+            examples: predictions.len() as u64,
+            log_loss_before: at(1.0, 0.0) / count,
+            log_loss_after: at(temperature, share) / count,
+            step,
+        })
+    }
+
+    /// The calibrated probabilities of an example from those that the network gives it.
+    fn of(&self, row: &[f32]) -> Vec<f64> {
+        let logits: Vec<f64> =
+            row.iter().map(|&value| f64::from(value).max(LEAST).ln() / self.temperature).collect();
+        let greatest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let powers: Vec<f64> = logits.iter().map(|logit| (logit - greatest).exp()).collect();
+        let total: f64 = powers.iter().sum();
+        let even = self.share / row.len() as f64;
+        powers.into_iter().map(|power| (1.0 - self.share) * power / total + even).collect()
+    }
+
+    /// Keeps it in the run's folder.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write(&self, run: &Run) -> Result<(), EvaluationError> {
+        Ok(replace_file(&run.calibration_json(), &json_text(self))?)
+    }
+
+    /// The one that `run` keeps for the weights of `step`; none where it keeps none for them.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is not one.
+    pub fn read(run: &Run, step: Option<u64>) -> Result<Option<Self>, EvaluationError> {
+        let path = run.calibration_json();
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let kept: Self = read_json(&path, "how the run's probabilities are calibrated")?;
+        Ok(Some(kept).filter(|kept| step.is_some() && kept.step == step))
+    }
+}
+
+impl Predictions {
+    /// The same with the probabilities that `calibration` makes of them; a row with one that is not a number stays. The
+    /// predicted classes stay too, and so do the losses, which are what training minimizes.
+    #[must_use]
+    pub fn calibrated(self, calibration: Option<&Calibration>) -> Self {
+        let Some(calibration) = calibration else { return self };
+        let of = |row: &[f32]| {
+            let is_whole = row.iter().all(|value| value.is_finite());
+            if is_whole {
+                calibration.of(row).into_iter().map(|value| value as f32).collect()
+            } else {
+                row.to_vec()
+            }
+        };
+        let probabilities: Vec<f32> = self.rows().flat_map(of).collect();
+        self.with_probabilities(probabilities)
+    }
+}
+
+/// Where `function`, which falls and then rises between the `ends`, is least, by golden sections (Kiefer 1953).
+fn least(function: impl Fn(f64) -> f64, [mut low, mut high]: [f64; 2]) -> f64 {
+    let section = (5.0_f64.sqrt() - 1.0) / 2.0;
+    let inner = |low: f64, high: f64| [high - section * (high - low), low + section * (high - low)];
+    let [mut left, mut right] = inner(low, high);
+    let (mut at_left, mut at_right) = (function(left), function(right));
+    for _ in 0..STEPS {
+        if at_left < at_right {
+            (high, right, at_right) = (right, left, at_left);
+            [left, _] = inner(low, high);
+            at_left = function(left);
+        } else {
+            (low, left, at_left) = (left, right, at_right);
+            [_, right] = inner(low, high);
+            at_right = function(right);
+        }
+    }
+    f64::midpoint(low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_config::random::{Purpose, Stream};
+
+    use super::*;
+
+    /// Predictions of a network whose logits are `sharpness` times those that the classes are drawn by.
+    fn predictions(sharpness: f64, examples: usize) -> Predictions {
+        let mut stream = Stream::new(3, Purpose::Sampling, &[]);
+        let (mut truth, mut predicted, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..examples {
+            let logits = [stream.normal() * 2.0, 0.0, stream.normal()];
+            let softmax = |factor: f64| {
+                let powers = logits.map(|logit| (logit * factor).exp());
+                powers.map(|power| power / powers.iter().sum::<f64>())
+            };
+            let drawn = stream.uniform();
+            let [first, second, _] = softmax(1.0);
+            truth.push(u32::from(drawn > first) + u32::from(drawn > first + second));
+            let row = softmax(sharpness);
+            predicted.push((0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32);
+            probabilities.extend(row.map(|value| value as f32));
+        }
+        let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
+        Predictions::new(classes, truth, predicted, probabilities, vec![1.0; examples]).unwrap()
+    }
+
+    #[test]
+    fn a_network_that_is_too_sure_is_cooled_by_as_much_as_it_is() {
+        for sharpness in [0.5, 1.0, 3.0] {
+            let found = Calibration::fit(&predictions(sharpness, 20_000), Some(7)).unwrap();
+            assert!((found.temperature / sharpness - 1.0).abs() < 0.05, "{sharpness}: {found:?}");
+            assert!(found.log_loss_after <= found.log_loss_before + 1e-3, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn few_examples_move_it_less_and_no_class_is_ever_certain() {
+        let few = Calibration::fit(&predictions(3.0, 5), None).unwrap();
+        let many = Calibration::fit(&predictions(3.0, 2000), None).unwrap();
+        assert!(few.temperature < many.temperature, "{few:?} {many:?}");
+        let certain = few.of(&[1.0, 0.0, 0.0]);
+        assert!(certain[0] < 0.95 && certain[1] > 0.05, "{certain:?}");
+    }
+
+    #[test]
+    fn classes_and_their_order_stay_and_probabilities_sum_to_one() {
+        let before = predictions(3.0, 300);
+        let calibration = Calibration::fit(&before, None).unwrap();
+        let after = before.clone().calibrated(Some(&calibration));
+        assert_eq!((after.predicted(), after.loss()), (before.predicted(), before.loss()));
+        for at in 0..before.len() {
+            let [before, after] = [&before, &after].map(|it| it.probabilities(at));
+            assert!((after.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            assert!((0..2).all(|k| (before[k] < before[k + 1]) == (after[k] < after[k + 1])));
+        }
+    }
+}
