@@ -19,6 +19,7 @@ fn batch(device: &Device) -> Batch {
         features: Tensor::from_data(TensorData::new(features, [64, 784]), device),
         targets: Tensor::<1, Int>::from_data(TensorData::new(targets, [64]), device),
         pass: Pass::Training { step: 0 },
+        folds: None,
     }
 }
 

@@ -33,7 +33,7 @@ impl Experiment {
     }
 
     fn monitors_nothing(&self) -> bool {
-        self.checkpoint.monitor == Monitor::ValidationLoss && self.data.validation.is_nothing()
+        self.checkpoint.monitor == Monitor::ValidationLoss && !self.data.has_validation()
     }
 }
 

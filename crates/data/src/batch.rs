@@ -14,6 +14,8 @@ pub struct Batch {
     pub targets: Tensor<1, Int>,
     /// What the batch goes through the network for.
     pub pass: Pass,
+    /// The part of the training data that each example is of, from 0; none where no part is left out.
+    pub folds: Option<Vec<u32>>,
 }
 
 /// What a forward pass is for.
@@ -73,6 +75,7 @@ impl Split {
             features: Tensor::from_data(TensorData::new(features, shape), device),
             targets: Tensor::from_data(TensorData::new(targets, [positions.len()]), device),
             pass,
+            folds: self.folds_of(positions),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     DataError, Downloads, Fault, Folders, Normalizer, Profile, Progress, Reading, Split,
     balance::{imbalance, rare_classes},
     columns::prepare,
-    holdout::{Choice, Ties, choose, choose_groups},
+    holdout::{Choice, Ties, choose, choose_groups, deal},
     label_noise::mislabel,
     selection::Selection,
     source::{Means, Source, reader},
@@ -198,6 +198,7 @@ impl Loading<'_> {
         let test = limit(test, data.test_limit, seed, Choice::TestLimit, ties);
         let (train, validation) = match validation {
             Some(validation) => (train, selection.apply(&validation)),
+            None if data.folds > 0 => (train.clone(), train.select(&[])),
             None => {
                 hold_out("data.validation", data.validation, train, groups, seed, Choice::Validation, ties)?
             }
@@ -206,6 +207,12 @@ impl Loading<'_> {
         check_size(&test, selection.classes.len())?;
         notices.extend(rare_classes(&selection.classes, &train, &validation, &test));
         notices.extend(imbalance(&selection.classes, &train));
+        let folds = if data.folds > 0 {
+            check_folds(&train, data.folds)?;
+            Some(deal(&train, data.folds, groups, seed))
+        } else {
+            None
+        };
         let train = mislabel(train, data.label_noise, selection.classes.len(), seed, ties);
         let (train, validation, test) = match tables {
             Some(tables) => {
@@ -222,7 +229,13 @@ impl Loading<'_> {
             None => Normalizer::fit(data.normalization, &train),
         };
         let sha256 = content_hash(&files);
-        let validation = (!validation.is_empty()).then_some(validation);
+        let (train, validation) = match folds {
+            Some(folds) => {
+                let train = train.with_folds(folds);
+                (train.clone(), Some(train))
+            }
+            None => (train, (!validation.is_empty()).then_some(validation)),
+        };
         let classes = selection.classes;
         Ok(DataSet {
             name,
@@ -285,6 +298,16 @@ fn held_out_count(key: &str, holdout: Holdout, total: usize) -> Result<usize, Da
         return Err(DataError::unfit("nothing to train on", fault.remedy("lower it, or give more data")));
     }
     Ok(count)
+}
+
+/// An error where there are not enough training examples for every part to have one.
+fn check_folds(train: &Split, folds: usize) -> Result<(), DataError> {
+    if train.len() >= folds {
+        return Ok(());
+    }
+    let expected = format!("at most a part for each of the {} training examples", train.len());
+    let fault = Fault::in_key("data.folds", expected, folds.to_string());
+    Err(DataError::unfit("parts without an example", fault.remedy("lower it")))
 }
 
 fn limit(split: Split, limit: Option<usize>, seed: u64, choice: Choice, ties: Ties) -> Split {

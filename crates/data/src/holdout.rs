@@ -1,5 +1,7 @@
 //! Choosing some of a split's examples, the same share of every class.
 
+use std::collections::BTreeMap;
+
 use kiln_config::random::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,7 @@ pub(crate) enum Choice {
     TrainLimit,
     TestLimit,
     LabelNoise,
+    Folds,
 }
 
 /// Which classes get one more of those to choose where their claims are equal.
@@ -92,6 +95,41 @@ pub(crate) fn choose_groups(
     Chosen { chosen, others }
 }
 
+/// Deals the examples of `split` into `count` parts, the same share of each class to within one, or whole groups into parts of
+/// about the same size; the part of each, from 0. A pure function of its arguments. `groups` are those of the split's rows.
+pub(crate) fn deal(split: &Split, count: usize, groups: Option<&[u32]>, seed: u64) -> Vec<u32> {
+    let purpose = |index: u64| Stream::new(seed, Purpose::Split, &[Choice::Folds as u64, index]);
+    let mut folds = vec![0; split.len()];
+    let Some(groups) = groups else {
+        let mut dealt = 0;
+        for (class, mut positions) in (0..).zip(positions_by_class(split)) {
+            purpose(class).shuffle(&mut positions);
+            for position in positions {
+                folds[position as usize] = dealt;
+                dealt = (dealt + 1) % count as u32;
+            }
+        }
+        return folds;
+    };
+    let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for position in 0..split.len() {
+        members.entry(groups[split.source_row(position) as usize]).or_default().push(position);
+    }
+    let mut members: Vec<Vec<usize>> = members.into_values().collect();
+    purpose(u64::MAX).shuffle(&mut members);
+    // The largest first, each to where there is most room.
+    members.sort_by_key(|group| std::cmp::Reverse(group.len()));
+    let mut sizes = vec![0; count];
+    for group in members {
+        let fold = (0..count).min_by_key(|&fold| sizes[fold]).unwrap_or_default();
+        sizes[fold] += group.len();
+        for position in group {
+            folds[position] = fold as u32;
+        }
+    }
+    folds
+}
+
 /// Shares `count` among classes of these sizes by largest remainder: each gets its exact share rounded down
 /// or up, and the sum is `count`, or all there is. Of equal remainders, that of the class with the lower rank comes first.
 fn quotas(sizes: &[usize], count: usize, ranks: &[usize]) -> Vec<usize> {
@@ -140,7 +178,35 @@ mod tests {
         assert_ne!(reference, choose(&split, 100, 1, Choice::TrainLimit, Ties::Drawn).chosen);
     }
 
+    #[test]
+    fn groups_are_dealt_whole_into_parts_of_about_one_size() {
+        let split = split((0..60).map(|position| position % 2).collect());
+        let groups: Vec<u32> = (0..60).map(|row| row / 4).collect();
+        let folds = deal(&split, 4, Some(&groups), 1);
+        assert!((0..60).all(|row| folds[row] == folds[row / 4 * 4]));
+        assert!((0..4).all(|fold| (12..=16).contains(&folds.iter().filter(|&&of| of == fold).count())));
+        assert_ne!(folds, deal(&split, 4, Some(&groups), 2));
+    }
+
     proptest! {
+        #[test]
+        fn every_part_has_its_share_of_every_class(
+            labels in proptest::collection::vec(0_u32..6, 1..300),
+            count in 2_usize..9,
+            seed: u64,
+        ) {
+            let split = split(labels);
+            let folds = deal(&split, count, None, seed);
+            for class in 0..6 {
+                let of = |fold: u32| {
+                    let both = split.labels().iter().zip(&folds);
+                    both.filter(|&(label, of)| (*label, *of) == (class, fold)).count()
+                };
+                let sizes: Vec<usize> = (0..count as u32).map(of).collect();
+                prop_assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
+            }
+        }
+
         #[test]
         fn a_choice_is_disjoint_complete_stratified_and_repeatable(
             labels in proptest::collection::vec(0_u32..6, 1..300),

@@ -16,6 +16,8 @@ pub struct Split {
     storage: Arc<Storage>,
     rows: Arc<[u32]>,
     labels: Arc<[u32]>,
+    /// The part of each example, where some are left out by some members of a network.
+    folds: Option<Arc<[u32]>>,
 }
 
 /// One example with its values as the source has them, not scaled (see [`crate::Normalizer::write`]).
@@ -31,13 +33,14 @@ impl Split {
     /// All rows of `storage`, with one label for each.
     pub(crate) fn new(storage: Storage, labels: Vec<u32>) -> Self {
         let rows = (0..labels.len() as u32).collect();
-        Self { storage: Arc::new(storage), rows, labels: labels.into() }
+        Self { storage: Arc::new(storage), rows, labels: labels.into(), folds: None }
     }
 
     /// The given rows of a storage that is yet to come, with one label for each.
     pub(crate) fn pending(rows: Vec<u32>, labels: Vec<u32>) -> Self {
         debug_assert_eq!(rows.len(), labels.len(), "every row has a label");
-        Self { storage: Arc::new(Storage::pending()), rows: rows.into(), labels: labels.into() }
+        let storage = Arc::new(Storage::pending());
+        Self { storage, rows: rows.into(), labels: labels.into(), folds: None }
     }
 
     /// The same rows of `storage`.
@@ -164,7 +167,34 @@ impl Split {
             storage: Arc::clone(&self.storage),
             rows: positions.iter().map(|&position| self.rows[position as usize]).collect(),
             labels: positions.iter().map(|&position| self.labels[position as usize]).collect(),
+            folds: self
+                .folds
+                .as_ref()
+                .map(|folds| positions.iter().map(|&position| folds[position as usize]).collect()),
         }
+    }
+
+    /// The same examples, each in its part of the training data: training leaves it out for the members that leave the
+    /// part out, and they alone predict it.
+    ///
+    /// # Panics
+    /// If there is not a part for each example.
+    #[must_use]
+    pub(crate) fn with_folds(self, folds: Vec<u32>) -> Self {
+        assert_eq!(folds.len(), self.len(), "a part for every example");
+        Self { folds: Some(folds.into()), ..self }
+    }
+
+    /// The same examples, all of which every member of a network predicts.
+    #[must_use]
+    pub fn without_folds(self) -> Self {
+        Self { folds: None, ..self }
+    }
+
+    /// The part of each example at `positions`; none where there are no parts.
+    pub(crate) fn folds_of(&self, positions: &[u32]) -> Option<Vec<u32>> {
+        let folds = self.folds.as_ref()?;
+        Some(positions.iter().map(|&position| folds[position as usize]).collect())
     }
 
     /// The same examples under other labels.
@@ -181,7 +211,7 @@ impl Split {
             .zip(self.labels.iter())
             .filter_map(|(&row, &label)| Some((row, renumber(label)?)))
             .unzip();
-        Self { storage: Arc::clone(&self.storage), rows: rows.into(), labels: labels.into() }
+        Self { storage: Arc::clone(&self.storage), rows: rows.into(), labels: labels.into(), folds: None }
     }
 
     /// The same images, with their grey levels of 0 to 255 brought to those of `profile`.

@@ -87,7 +87,7 @@ impl<M: Model> Trained<M> {
             }
         }
         match name {
-            "train" => Ok(data.train),
+            "train" => Ok(data.train.without_folds()),
             "validation" => data.validation.ok_or(Error::NoValidation),
             _ if data.test.is_empty() => Err(Error::NoTest),
             _ => Ok(data.test),

@@ -40,6 +40,8 @@ struct Head {
     activation: Activation,
     dropout: Dropout,
     loss: Loss,
+    /// Parts of the training data of which each member leaves one out; 0 where none is left out.
+    folds: u32,
     fused: Fused,
 }
 
@@ -85,7 +87,8 @@ impl Mlp {
             Network { embedding, layers: layers.collect() }
         };
         let dropout = Dropout { probability: model.dropout, mode: model.dropout_mode, seed: *seed };
-        let head = Head { activation: model.activation, dropout, loss, fused };
+        let folds = experiment.data.folds as u32;
+        let head = Head { activation: model.activation, dropout, loss, folds, fused };
         Ok(if model.members == 1 {
             let Network { embedding, layers } = network(0);
             Self { embedding, layers, members: Vec::new(), head }
@@ -99,7 +102,7 @@ impl Mlp {
     #[must_use]
     pub fn forward(&self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
         let logits = self.networks().map(|member| member.logits(features.clone(), pass)).collect();
-        self.head.loss.output(mean_of(logits))
+        self.head.loss.output(mean_of(logits, None))
     }
 
     /// The linear layers, first to last; those of the first member, where there are several.
@@ -126,10 +129,15 @@ impl Mlp {
     fn loss(&self, batch: Batch) -> (Tensor<1>, Classified) {
         let Head { loss, fused, .. } = &self.head;
         let weights = loss.target_weights(&batch.targets);
+        let parts = self.parts(&batch);
         let one = |member: Member<'_>| {
             let logits = member.logits(batch.features.clone(), batch.pass);
             let losses = loss.per_example(logits.clone(), batch.targets.clone(), *fused);
-            (loss.mean(losses.clone(), weights.as_ref()), logits, losses)
+            let mean = match &parts {
+                None => loss.mean(losses.clone(), weights.as_ref()),
+                Some(parts) => parts.mean(member.number, losses.clone(), weights.as_ref()),
+            };
+            (mean, logits, losses)
         };
         let mut networks = self.networks();
         let (mut total, logits, mut losses) = one(networks.next().expect("there is one network at least"));
@@ -140,28 +148,67 @@ impl Mlp {
             all.push(logits.without_autodiff());
         }
         let is_alone = all.len() == 1;
-        let logits = mean_of(all);
+        let logits = mean_of(all, parts.map(|parts| parts.who_speaks(batch.pass)));
         if !is_alone {
             losses = loss.per_example(logits.clone(), batch.targets.clone().without_autodiff(), *fused);
         }
         let classified = Classified::new(logits, losses, batch.targets);
         (total, classified.with_weights(weights).with_output(loss.output_name(), *fused))
     }
+
+    /// Which members leave out which examples of `batch`; none where none is left out.
+    fn parts(&self, batch: &Batch) -> Option<Parts> {
+        let folds = batch.folds.as_ref()?;
+        let members = self.members.len().max(1) as u32;
+        let kept = |member: u32| {
+            folds.iter().map(move |fold| f32::from(u8::from(member % self.head.folds != *fold)))
+        };
+        let kept = TensorData::new((0..members).flat_map(kept).collect(), [members as usize, folds.len()]);
+        Some(Parts { kept: Tensor::from_data(kept, &batch.targets.device()) })
+    }
 }
 
-/// The logits of the mean of the probabilities that `logits` stand for, each of shape [batch, classes].
-fn mean_of(mut logits: Vec<Tensor<2>>) -> Tensor<2> {
-    let count = logits.len();
-    if count == 1 {
+/// Which members learn from which examples of a batch.
+struct Parts {
+    /// 1 where the member learns from the example, 0 where it leaves it out; shape [members, batch].
+    kept: Tensor<2>,
+}
+
+impl Parts {
+    /// The mean of the `losses` of a member's own examples; 0 where there are none in the batch. `weights` are those of
+    /// [`Loss::target_weights`], by which the losses are multiplied.
+    fn mean(&self, member: usize, losses: Tensor<1>, weights: Option<&Tensor<1>>) -> Tensor<1> {
+        let kept = self.kept.clone().slice([member..member + 1]).squeeze_dim::<1>(0);
+        let weight = weights.map_or(kept.clone(), |weights| kept.clone() * weights.clone());
+        // Where there are none, the sum is 0, whatever it is divided by.
+        (losses * kept).sum() / weight.sum().clamp_min(f32::MIN_POSITIVE)
+    }
+
+    /// Whose probabilities count for which example: in training those of the members that learn from it, else those of the
+    /// members that do not. Shape [members, batch, 1].
+    fn who_speaks(self, pass: Pass) -> Tensor<3> {
+        let kept = self.kept.without_autodiff().unsqueeze_dim(2);
+        if pass == Pass::Inference { kept.neg() + 1.0 } else { kept }
+    }
+}
+
+/// The logits of the mean of the probabilities that `logits` stand for, each of shape [batch, classes]. `speaking`, shape
+/// [members, batch, 1], is 1 where a member's count and 0 where they do not; without it all count.
+fn mean_of(mut logits: Vec<Tensor<2>>, speaking: Option<Tensor<3>>) -> Tensor<2> {
+    if logits.len() == 1 {
         return logits.remove(0);
     }
+    let count = logits.len() as f64;
     let all: Vec<Tensor<3>> =
         logits.into_iter().map(|logits| log_softmax(logits, 1).unsqueeze_dim(0)).collect();
     let all = Tensor::cat(all, 0);
-    // The greatest first, so that no exponential is out of range.
-    let greatest = all.clone().max_dim(0);
-    let sum = (all - greatest.clone()).exp().sum_dim(0).log();
-    (sum + greatest - (count as f64).ln()).squeeze_dim(0)
+    let speaking = speaking.unwrap_or_else(|| Tensor::ones([count as usize, 1, 1], &all.device()));
+    // The greatest first, so that no exponential is out of range; of those who do not speak, none is the greatest.
+    let silent = (speaking.clone().neg() + 1.0) * f64::from(f32::MIN) * 1e-8;
+    let greatest = (all.clone() + silent).max_dim(0);
+    let count = speaking.clone().sum_dim(0);
+    let sum = ((all - greatest.clone()).clamp_max(0.0).exp() * speaking).sum_dim(0);
+    ((sum / count).log() + greatest).squeeze_dim(0)
 }
 
 /// A network, alone or one of several.
@@ -277,46 +324,4 @@ fn linear_layer(
 }
 
 #[cfg(test)]
-mod tests {
-    use burn::tensor::Int;
-    use kiln_config::random::{Purpose, Stream};
-
-    use super::*;
-    use crate::{StepOutput, Tally};
-
-    /// A mean of batch means would depend on how the examples are cut.
-    #[test]
-    fn a_training_loss_under_class_weights_is_that_of_all_examples_whatever_the_batch() {
-        let mut experiment = Experiment::default();
-        experiment.model.hidden = vec![8];
-        experiment.loss.class_weights = kiln_config::ClassWeights::Each(vec![1.0, 5.0, 20.0]);
-        let device = Device::flex().autodiff();
-        let mut stream = Stream::new(1, Purpose::Sampling, &[]);
-        let features: Vec<f32> = (0..61 * 4).map(|_| stream.normal() as f32).collect();
-        let targets: Vec<i64> = (0..61).map(|_| i64::from(stream.below(3) as u32)).collect();
-        for fused in [Fused::On, Fused::Off] {
-            let mlp = Mlp::new(&experiment, [4, 3], fused, &device).expect("drawn weights fit");
-            let loss = |size: usize| {
-                let mut tally = Tally::default();
-                for (features, targets) in features.chunks(4 * size).zip(targets.chunks(size)) {
-                    let batch = Batch {
-                        features: Tensor::from_data(
-                            TensorData::new(features.to_vec(), [targets.len(), 4]),
-                            &device,
-                        ),
-                        targets: Tensor::<1, Int>::from_data(
-                            TensorData::new(targets.to_vec(), [targets.len()]),
-                            &device,
-                        ),
-                        pass: Pass::Training { step: 0 },
-                    };
-                    tally.merge(&TrainStep::step(&mlp, batch).item.tally());
-                }
-                assert_eq!(tally.examples, 61);
-                tally.loss()
-            };
-            let whole = loss(61);
-            assert!([1, 4, 16].into_iter().all(|size| (loss(size) / whole - 1.0).abs() < 1e-6), "{fused:?}");
-        }
-    }
-}
+mod tests;

@@ -104,6 +104,7 @@ fn batch(network: &Network, rows: std::ops::Range<usize>) -> Batch {
         features: Tensor::from_data(TensorData::new(features, [count, 5]), &device),
         targets: Tensor::<1, Int>::from_data(TensorData::new(targets, [count]), &device),
         pass: Pass::Training { step: 0 },
+        folds: None,
     }
 }
 

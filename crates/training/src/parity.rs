@@ -89,6 +89,7 @@ fn batch(device: &Device) -> Batch {
         features: Tensor::from_data(TensorData::new(values, [EXAMPLES, features]), device),
         targets: Tensor::<1, Int>::from_data(TensorData::new(targets, [EXAMPLES]), device),
         pass: Pass::Training { step: 0 },
+        folds: None,
     }
 }
 

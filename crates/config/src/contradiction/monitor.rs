@@ -61,7 +61,7 @@ fn watchers(case: &Case<'_>) -> Vec<Watcher> {
 
 impl Watcher {
     fn unmeasured(&self, case: &Case<'_>) -> Option<Contradiction> {
-        let measured = !self.monitor.needs_validation() || !case.experiment.data.validation.is_nothing();
+        let measured = !self.monitor.needs_validation() || case.experiment.data.has_validation();
         if measured || !self.needs_figure {
             return None;
         }

@@ -4,10 +4,17 @@ use super::{Case, Contradiction};
 use crate::{CalibrationName, DataSource, Initialization, LossName, Normalization, NumberEmbedding};
 
 pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
-    [robust_pictures(case), waves_of_pictures(case), explicit(case), members(case), calibration(case)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        robust_pictures(case),
+        waves_of_pictures(case),
+        explicit(case),
+        members(case),
+        folds(case),
+        calibration(case),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn robust_pictures(case: &Case<'_>) -> Option<Contradiction> {
@@ -74,11 +81,32 @@ fn members(case: &Case<'_>) -> Option<Contradiction> {
     })
 }
 
+fn folds(case: &Case<'_>) -> Option<Contradiction> {
+    let (folds, members) = (case.experiment.data.folds, case.experiment.model.members);
+    if folds == 0 {
+        return None;
+    }
+    let keys = ["data.folds", "model.members", "data.validation_path"];
+    let message = if folds == 1 {
+        format!("{} leaves its member nothing to train on; give two parts at least", case.setting(keys[0]))
+    } else if !members.is_multiple_of(folds) {
+        format!(
+            "{} needs as many members, or a multiple of that, so that each part is left out as often; {} is neither",
+            case.setting(keys[0]),
+            case.setting(keys[1])
+        )
+    } else if case.experiment.data.validation_path.is_some() {
+        format!("{} and `{}` each say what to validate on; leave one out", case.setting(keys[0]), keys[2])
+    } else {
+        return None;
+    };
+    Some(Contradiction::new(&keys, message))
+}
+
 fn calibration(case: &Case<'_>) -> Option<Contradiction> {
     let data = &case.experiment.data;
-    let is_measured = !data.validation.is_nothing() || data.validation_path.is_some();
     let is_wanted = case.experiment.evaluation.calibration != CalibrationName::None;
-    (is_wanted && !is_measured).then(|| {
+    (is_wanted && !data.has_validation()).then(|| {
         let keys = ["evaluation.calibration", "data.validation"];
         let message = format!(
             "{} is fitted on validation data, but {} holds out none; hold some out, or write \"none\"",

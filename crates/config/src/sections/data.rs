@@ -94,6 +94,11 @@ pub struct Data {
     #[schemars(transform = number(FRACTION).whole(AT_LEAST_0)
         .also_called("validation_split val_split validation_fraction"))]
     pub validation: Holdout,
+    /// Above 0, nothing is held out by `validation`: the training examples are dealt into this many parts, the same
+    /// share of each class (whole groups, with `group_column`). Each member of the network leaves one part out, and an
+    /// example is validated by the members that have not seen it.
+    #[schemars(transform = number(between(0.0, 100.0)).unit("parts").also_called("n_folds cv n_splits num_bag_folds"))]
+    pub folds: usize,
     /// Held out as test data where the source has no test split of its own: a fraction, or a count.
     #[schemars(transform = number(FRACTION).whole(AT_LEAST_0).when_read("test")
         .when_left_out("data.test_path").also_called("test_split"))]
@@ -116,6 +121,12 @@ impl Data {
     #[must_use]
     pub fn class_count(&self) -> Option<usize> {
         if self.classes.is_empty() { self.source.facts().classes } else { Some(self.classes.len()) }
+    }
+
+    /// Whether there is anything to validate on.
+    #[must_use]
+    pub fn has_validation(&self) -> bool {
+        self.folds > 0 || self.validation_path.is_some() || !self.validation.is_nothing()
     }
 
     /// How many features an example has, where that is known before anything is read.
@@ -154,6 +165,7 @@ impl Default for Data {
             features: 20,
             label_noise: 0.0,
             validation: Holdout::Fraction(0.1),
+            folds: 0,
             test: Holdout::Fraction(0.2),
             classes: Vec::new(),
             limit: None,
