@@ -47,6 +47,7 @@ fn holds(condition: &Condition, findings: &Findings) -> bool {
             governor.and_then(Value::as_str).is_some_and(|name| names.iter().any(|n| n == name))
         }
         Is::Positive => governor.and_then(Value::as_float).is_some_and(|number| number > 0.0),
+        Is::Zero => governor == Some(&Value::Integer(0)),
         Is::LeftOut => governor.is_none(),
         Is::On => governor == Some(&Value::Boolean(true)) || !findings.is_untouched(&condition.key),
     }
@@ -59,7 +60,7 @@ fn report(key: &Key, Condition { key: governor, is }: &Condition, findings: &mut
     let remedy = match is {
         Is::OneOf(_) => format!("it is for {}", is.words()),
         Is::LeftOut => "leave one of them out".to_owned(),
-        Is::Positive | Is::On => format!("it needs {}", is.words()),
+        Is::Positive | Is::Zero | Is::On => format!("it needs {}", is.words()),
     };
     let reason = format!("with `{governor}` = {value} ({place}); {remedy}");
     let found = crate::document::excerpt(&literal(&setting.value));

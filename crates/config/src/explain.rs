@@ -101,9 +101,10 @@ fn extends() -> KeyExplanation {
     KeyExplanation {
         key: "extends".to_owned(),
         meaning:
-            "A base file whose values this one starts from, relative to this file. Bases may extend others."
+            "A base file whose values this one starts from, relative to this file, or \"tabular\", which is built in: a \
+             network for the rows of tables. Bases may extend others."
                 .to_owned(),
-        r#type: "the path of a file, in quotes".to_owned(),
+        r#type: "the path of a file or the name of a built-in one, in quotes".to_owned(),
         unit: None,
         allowed: None,
         choices: Vec::new(),

@@ -57,6 +57,8 @@ pub(crate) enum Is {
     OneOf(Vec<String>),
     /// A number above zero.
     Positive,
+    /// The number 0.
+    Zero,
     /// Left out.
     LeftOut,
     /// A switch that is on. Whoever switches it off on purpose may keep the rest as it is.
@@ -139,6 +141,12 @@ impl Facts {
     #[must_use]
     pub fn when_positive(self, key: &str) -> Self {
         self.condition(key, Is::Positive)
+    }
+
+    /// It has an effect where `key` is 0.
+    #[must_use]
+    pub fn when_zero(self, key: &str) -> Self {
+        self.condition(key, Is::Zero)
     }
 
     /// It has an effect where `key` is left out.
@@ -235,6 +243,7 @@ impl Is {
         match self {
             Self::OneOf(names) => listed(names.iter().map(|name| format!("{name:?}")), "or"),
             Self::Positive => "a value above 0".to_owned(),
+            Self::Zero => "0".to_owned(),
             Self::LeftOut => "left out".to_owned(),
             Self::On => "true".to_owned(),
         }

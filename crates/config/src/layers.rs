@@ -10,6 +10,9 @@ use crate::reader::{Place, Reader};
 use crate::setting::Findings;
 use crate::{Fault, Patch, Problem, Source, file, given};
 
+/// What the name of a built-in base begins with, as origins have it.
+pub(crate) const PRESET: &str = "preset ";
+
 /// Bases that are built in, by the name that `extends` gives them; a file is named with its ending.
 const PRESETS: [(&str, &str); 1] = [("tabular", include_str!("../../../configs/presets/tabular.toml"))];
 
@@ -88,7 +91,7 @@ impl Layers {
         let (key, value) = table.iter().find(|(name, _)| name.get_ref() == "extends")?;
         let named = value.get_ref().as_str()?;
         if let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == named) {
-            let name = format!("preset {named}");
+            let name = format!("{PRESET}{named}");
             return Some(Link { name, text: (*text).to_owned(), path: PathBuf::from(named) });
         }
         let path = link.path.parent().unwrap_or(Path::new("")).join(named);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::layers::PRESET;
+
 /// Where a value of the resolved experiment comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -31,6 +33,11 @@ impl Origin {
     #[must_use]
     pub fn is_given(&self) -> bool {
         *self != Self::Default
+    }
+
+    /// True for a value of a base that is built in.
+    pub(crate) fn is_of_preset(&self) -> bool {
+        matches!(self, Self::File { name, .. } if name.starts_with(PRESET))
     }
 
     /// The place as a message about `other` names it: within one file, the line alone.

@@ -9,6 +9,7 @@ const INTRODUCTION: &str = "\
 # empty one says. A line like `# limit = 1000` is an example of a key that is left out by default.
 #
 # A file may begin with `extends = \"base.toml\"`, relative to itself, and then starts from that file's values.
+# `extends = \"tabular\"` is built in: a network for tables, which `kiln config show` prints.
 # Later layers win: defaults, bases, the file, the environment (KILN_OPTIMIZER__LR=0.1), `key=value` arguments.
 ";
 

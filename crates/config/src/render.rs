@@ -38,11 +38,13 @@ impl Experiment {
 }
 
 impl Resolved {
-    /// Every key that has another origin than the default, in the order of the sections, with its value as TOML.
+    /// Every key that has another origin than the default or a base that is built in, in the order of the sections, with
+    /// its value as TOML.
     #[must_use]
     pub fn given(&self) -> Vec<(String, String)> {
         let values = self.experiment.values();
-        let is_given = |key: &&Key| self.origins.get(&key.path).is_some_and(Origin::is_given);
+        let is_own = |origin: &Origin| origin.is_given() && !origin.is_of_preset();
+        let is_given = |key: &&Key| self.origins.get(&key.path).is_some_and(is_own);
         let value = |key: &Key| Some((key.path.clone(), literal(value_at(&values, &key.path)?)));
         Keys::experiment().keys.iter().filter(is_given).filter_map(value).collect()
     }

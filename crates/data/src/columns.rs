@@ -41,6 +41,7 @@ pub(crate) fn prepare(
         Normalization::Unit => Scaling::Unit,
         Normalization::Standard => Scaling::Standard,
         Normalization::Robust => Scaling::Robust,
+        Normalization::Quantile => Scaling::Quantile,
     };
     let preparation = match like.and_then(Profile::row_preparation) {
         Some(kept) => kept,

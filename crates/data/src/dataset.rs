@@ -32,7 +32,8 @@ pub struct DataSet {
     pub classes: Vec<String>,
     /// Examples to learn from.
     pub train: Split,
-    /// Examples held out of the training data, to watch for overfitting.
+    /// Examples held out of the training data, to watch for overfitting; those of the training data themselves where each
+    /// member of a network leaves a part of them out.
     pub validation: Option<Split>,
     /// Examples to test on; empty where everything is trained on.
     pub test: Split,
@@ -101,6 +102,12 @@ pub struct FileRecord {
 }
 
 impl DataSet {
+    /// The validation examples that nothing is learned from, if any are held out.
+    #[must_use]
+    pub fn held_out(&self) -> Option<&Split> {
+        self.validation.as_ref().filter(|split| !split.has_folds())
+    }
+
     /// The number of features of an example: the input width of a network.
     #[must_use]
     pub fn features(&self) -> usize {

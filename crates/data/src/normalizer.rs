@@ -51,12 +51,10 @@ impl Normalizer {
         }
         match (normalization, train.greatest_pixel()) {
             (Normalization::Unit, Some(greatest)) => Self::Divide { divisor: f32::from(greatest) },
-            // Robust scaling is for tables; the experiment file is checked for that.
-            (Normalization::Standard | Normalization::Robust, Some(greatest)) => {
-                standardize_pixels(train, greatest)
-            }
+            // The others are for tables; the experiment file is checked for that.
+            (_, Some(greatest)) => standardize_pixels(train, greatest),
             (Normalization::Unit, None) => by_column(train, least_and_range),
-            (Normalization::Standard | Normalization::Robust, None) => by_column(train, mean_and_deviation),
+            (_, None) => by_column(train, mean_and_deviation),
         }
     }
 

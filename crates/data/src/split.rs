@@ -191,6 +191,12 @@ impl Split {
         Self { folds: None, ..self }
     }
 
+    /// Whether its examples are in parts that members of a network leave out.
+    #[must_use]
+    pub fn has_folds(&self) -> bool {
+        self.folds.is_some()
+    }
+
     /// The part of each example at `positions`; none where there are no parts.
     pub(crate) fn folds_of(&self, positions: &[u32]) -> Option<Vec<u32>> {
         let folds = self.folds.as_ref()?;

@@ -178,7 +178,7 @@ pub(crate) mod composed {
     ) -> FloatTensor<B> {
         let (batch, device) = (features.shape()[0], features.device());
         let [numbers, count, size] = [0, 1, 2].map(|dimension| weight.shape()[dimension]);
-        let places: Vec<i64> = waves.columns.iter().map(|&column| column as i64).collect();
+        let places: Vec<i64> = waves.columns.iter().map(|&column| i64::from(column as u32)).collect();
         let places = B::int_from_data(TensorData::new(places, [numbers]), &device);
         let values =
             B::float_reshape(B::float_select(features.clone(), 1, places), Shape::new([batch, numbers, 1]));

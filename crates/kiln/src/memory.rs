@@ -2,20 +2,30 @@
 
 use std::fs;
 
-use kiln_config::{BackendName, Experiment, OptimizerName};
+use kiln_config::{BackendName, Experiment, NumberEmbedding, OptimizerName};
 
 use crate::Error;
 
-/// An error if training the perceptron of `experiment` on `features` values and `classes` classes needs more memory than
-/// this machine has to give. Of a GPU's memory, and where the system does not say, nothing is known: then it passes.
-pub(crate) fn check_memory(experiment: &Experiment, features: usize, classes: usize) -> Result<(), Error> {
+/// An error if training the perceptron of `experiment` on `features` values, of which `numbers` are measured numbers, and
+/// `classes` classes needs more memory than this machine has to give. Of a GPU's memory, and where the system does not say, nothing is known: then it passes.
+pub(crate) fn check_memory(
+    experiment: &Experiment,
+    features: usize,
+    numbers: usize,
+    classes: usize,
+) -> Result<(), Error> {
     let on_cpu =
         matches!(experiment.backend.name, BackendName::Auto | BackendName::Flex | BackendName::Ndarray);
     if !on_cpu || !experiment.model.is_mlp() {
         return Ok(());
     }
     match available_bytes() {
-        Some(available) => check(experiment, features, classes, available),
+        Some(available) => {
+            let model = &experiment.model;
+            let is_embedded = model.number_embedding == NumberEmbedding::Periodic;
+            let added = if is_embedded { numbers * model.embedding_size } else { 0 };
+            check(experiment, features + added, classes, available)
+        }
         None => Ok(()),
     }
 }
@@ -35,7 +45,7 @@ fn check(experiment: &Experiment, features: usize, classes: usize, available: u1
     }
     Err(Error::TooLarge {
         hidden: format!("{hidden:?}"),
-        weights: weights(features, hidden, classes),
+        weights: weights(features, hidden, classes) * experiment.model.members as u128,
         needed: gigabytes(needed),
         available: gigabytes(available),
         fitting: width,
@@ -53,7 +63,7 @@ fn weights(features: usize, hidden: &[usize], classes: usize) -> u128 {
 }
 
 /// What training takes at the least: each weight, its gradient, what the optimizer keeps of it and the copy that a checkpoint
-/// is written from; and what the layers pass on for a batch, forwards and backwards.
+/// is written from; and what the layers pass on for a batch, forwards and backwards; all that for each member.
 fn needed_bytes(experiment: &Experiment, features: usize, hidden: &[usize], classes: usize) -> u128 {
     let kept = match experiment.optimizer.name {
         OptimizerName::Sgd if experiment.optimizer.momentum == 0.0 => 0,
@@ -62,7 +72,8 @@ fn needed_bytes(experiment: &Experiment, features: usize, hidden: &[usize], clas
     };
     let units: u128 = hidden.iter().map(|&width| width as u128).sum::<u128>() + (features + classes) as u128;
     let activations = units * experiment.training.batch_size as u128 * 2;
-    4 * (weights(features, hidden, classes) * (3 + kept) + activations)
+    let members = experiment.model.members as u128;
+    4 * members * (weights(features, hidden, classes) * (3 + kept) + activations)
 }
 
 fn gigabytes(bytes: u128) -> String {

@@ -79,7 +79,8 @@ impl Session {
         let backend = select(&experiment.backend)?;
         let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
         check(experiment, &data)?;
-        check_memory(experiment, data.features(), data.class_count())?;
+        let numbers = Profile::of(&data).numbers().len();
+        check_memory(experiment, data.features(), numbers, data.class_count())?;
         // After loading: what is wrong with the data is said of the paths as they were written.
         let mut experiment = with_absolute_paths(experiment);
         let profile = profile(&experiment, &data)?;

@@ -100,6 +100,7 @@ impl Mlp {
 
     /// The network's output for `features` of shape [batch, inputs]: shape [batch, classes].
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "as the forward passes of Burn's own modules")]
     pub fn forward(&self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
         let logits = self.networks().map(|member| member.logits(features.clone(), pass)).collect();
         self.head.loss.output(mean_of(logits, None))
@@ -178,7 +179,7 @@ impl Parts {
     /// The mean of the `losses` of a member's own examples; 0 where there are none in the batch. `weights` are those of
     /// [`Loss::target_weights`], by which the losses are multiplied.
     fn mean(&self, member: usize, losses: Tensor<1>, weights: Option<&Tensor<1>>) -> Tensor<1> {
-        let kept = self.kept.clone().slice([member..member + 1]).squeeze_dim::<1>(0);
+        let kept = self.kept.clone().narrow(0, member, 1).squeeze_dim::<1>(0);
         let weight = weights.map_or(kept.clone(), |weights| kept.clone() * weights.clone());
         // Where there are none, the sum is 0, whatever it is divided by.
         (losses * kept).sum() / weight.sum().clamp_min(f32::MIN_POSITIVE)
@@ -307,7 +308,7 @@ impl Model for Mlp {
 
     /// Weight decay would slow the waves of numbers down to none.
     fn is_decayed(&self, path: &str, _: usize) -> bool {
-        !path.ends_with(".frequency") && !path.ends_with(".phase")
+        !matches!(path.rsplit('.').next(), Some("frequency" | "phase"))
     }
 }
 

@@ -74,6 +74,7 @@ impl Preparation {
             greatest: f64::INFINITY,
             is_far: false,
             clipped: false,
+            knots: Vec::new(),
         };
         let number = |name: &String| Column {
             name: name.clone(),
@@ -82,7 +83,12 @@ impl Preparation {
             missing: 0,
             maybe_names: false,
             has_words: false,
-            treatment: Some(Treatment::Number { marks: None, unit: None, scale, indicator: false }),
+            treatment: Some(Treatment::Number {
+                marks: None,
+                unit: None,
+                scale: scale.clone(),
+                indicator: false,
+            }),
         };
         Self {
             columns: columns.iter().map(number).collect(),

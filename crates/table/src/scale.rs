@@ -1,5 +1,8 @@
 //! How numbers are scaled.
 
+use std::collections::HashSet;
+
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How numbers are scaled.
@@ -10,13 +13,16 @@ pub enum Scaling {
     /// To mean 0 and standard deviation 1.
     Standard,
     /// To median 0 and a distance of 1 between the quartiles, then smoothly clipped: no value is beyond -3 or 3
-    /// (Holzmueller and others 2024, "Better by default", section 3).
+    /// (Holzmueller and others 2024, "Better by default", section 3). Where the quartiles are one value, by place.
     Robust,
+    /// To their place among the training values, from -1 for the least to 1 for the greatest.
+    Quantile,
 }
 
 /// How a number is scaled: `(value - offset) / spread`, zero where the spread is zero; of that, where `clipped`, `x` becomes
-/// `x / sqrt(1 + (x / 3)^2)`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// `x / sqrt(1 + (x / 3)^2)`. Where there are `knots`, a straight line from each to the next, at equal distances between -1
+/// and 1, comes in their place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
     /// Stands in for a missing value: the median of the training rows. NaN where nothing does.
@@ -36,7 +42,15 @@ pub struct Scale {
     /// Whether it is smoothly clipped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clipped: bool,
+    /// Values that ascend; fewer than two are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub knots: Vec<f64>,
 }
+
+/// Knots by rows, and again as many by different values, where these are few.
+const KNOTS: usize = 24;
+/// Different values up to which they are few.
+const FEW: usize = 1000;
 
 /// What smoothly clipped values stay below.
 const CLIP: f64 = 3.0;
@@ -73,14 +87,20 @@ impl Scale {
         let median = lower / 2.0 + upper / 2.0;
         let mut at = |place: usize| *values.select_nth_unstable_by(place, f64::total_cmp).1;
         let quartiles = at(count * 3 / 4) - at(count / 4);
-        if scaling != Scaling::Robust {
-            let is_far = quartiles > 0.0 && (greatest - median).max(median - least) > FAR * quartiles;
-            return Self { median, offset, spread, least, greatest, is_far, clipped: false };
+        let is_robust = scaling == Scaling::Robust && quartiles > 0.0 && quartiles.is_finite();
+        let is_by_place = scaling == Scaling::Quantile || (scaling == Scaling::Robust && !is_robust);
+        Self {
+            median,
+            offset: if is_robust { median } else { offset },
+            spread: if is_robust { quartiles } else { spread },
+            least,
+            greatest,
+            is_far: matches!(scaling, Scaling::Unit | Scaling::Standard)
+                && quartiles > 0.0
+                && (greatest - median).max(median - least) > FAR * quartiles,
+            clipped: is_robust,
+            knots: if is_by_place { knots(values) } else { Vec::new() },
         }
-        // Where half of the rows have one value, the range decides.
-        let spread = if quartiles > 0.0 && quartiles.is_finite() { quartiles } else { half_range };
-        let spread = if spread.is_normal() { spread } else { 0.0 };
-        Self { median, offset: median, spread, least, greatest, is_far: false, clipped: true }
     }
 
     /// `value` scaled; NaN stands for no value. What is too far outside becomes the greatest 32-bit number.
@@ -89,8 +109,27 @@ impl Scale {
         if self.spread == 0.0 {
             return 0.0;
         }
+        if let [_, .., _] = self.knots[..] {
+            return self.place(value);
+        }
         let scaled = ((value - self.offset) / self.spread).clamp(f64::from(f32::MIN), f64::from(f32::MAX));
         if self.clipped { (scaled / (1.0 + (scaled / CLIP).powi(2)).sqrt()) as f32 } else { scaled as f32 }
+    }
+
+    /// The place of `value` among the knots, from -1 to 1.
+    fn place(&self, value: f64) -> f32 {
+        let last = self.knots.len() - 1;
+        let above = self.knots.partition_point(|knot| *knot <= value);
+        if above == 0 {
+            return -1.0;
+        }
+        if above > last {
+            return 1.0;
+        }
+        let [from, to] = [self.knots[above - 1], self.knots[above]];
+        // Halves, because the distance between finite numbers need not be finite.
+        let share = (value / 2.0 - from / 2.0) / (to / 2.0 - from / 2.0);
+        (2.0 * ((above - 1) as f64 + share) / last as f64 - 1.0) as f32
     }
 
     /// True if `value` lies outside the range of the training rows.
@@ -99,11 +138,33 @@ impl Scale {
     }
 }
 
+/// Values at equal distances in the order of all `values`, and in that of the different ones, where they are few: where most
+/// rows have one value, the order of rows would have hardly another.
+fn knots(mut values: Vec<f64>) -> Vec<f64> {
+    let at = |step: usize, count: usize| (count - 1) * step / KNOTS;
+    let mut different = HashSet::new();
+    for value in &values {
+        different.insert(value.to_bits());
+        if different.len() > FEW {
+            break;
+        }
+    }
+    values.par_sort_unstable_by(f64::total_cmp);
+    let mut knots: Vec<f64> = (0..=KNOTS).map(|step| values[at(step, values.len())]).collect();
+    if different.len() <= FEW {
+        values.dedup();
+        knots.extend((0..=KNOTS).map(|step| values[at(step, values.len())]));
+        knots.sort_unstable_by(f64::total_cmp);
+    }
+    knots.dedup();
+    knots
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Scaling; 3] = [Scaling::Unit, Scaling::Standard, Scaling::Robust];
+    const ALL: [Scaling; 4] = [Scaling::Unit, Scaling::Standard, Scaling::Robust, Scaling::Quantile];
 
     #[test]
     fn numbers_are_scaled_to_their_range_or_to_their_spread() {
@@ -118,6 +179,43 @@ mod tests {
         assert_eq!((standard.offset, standard.spread), (2.0, 1.0));
         let constant = Scale::fit(vec![5.0; 3], Scaling::Standard);
         assert_eq!((constant.apply(5.0), constant.apply(9.0)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn robust_scaling_goes_by_quartiles_and_clips_smoothly() {
+        let values = |last: f64| (0..100).map(f64::from).chain([last]).collect::<Vec<_>>();
+        let [near, far] = [100.0, 1e12].map(|last| Scale::fit(values(last), Scaling::Robust));
+        assert_eq!((near.offset, near.spread), (far.offset, far.spread));
+        assert_eq!(near.apply(near.median), 0.0);
+        // One quartile distance above: 1 / sqrt(1 + 1 / 9).
+        assert!((near.apply(near.offset + near.spread) - 0.948_683_3).abs() < 1e-6);
+        assert!(far.apply(1e12) <= 3.0 && far.apply(1e12) > 2.99 && far.apply(-1e300) >= -3.0);
+        let mostly_one = vec![7.0, 7.0, 7.0, 7.0, 7.0, 9.0];
+        let by_place = |scaling| Scale::fit(mostly_one.clone(), scaling);
+        assert_eq!(by_place(Scaling::Robust), by_place(Scaling::Quantile));
+    }
+
+    #[test]
+    fn a_place_among_the_training_values_rises_from_the_least_to_the_greatest() {
+        for values in [
+            (0..1000).map(|value| f64::from(value).powi(3)).collect::<Vec<_>>(),
+            (0..1000).map(|value| f64::from(value % 7)).collect(),
+            (0..1000).map(|value| if value < 920 { 0.0 } else { f64::from(value) }).collect(),
+        ] {
+            let scale = Scale::fit(values.clone(), Scaling::Quantile);
+            assert!(scale.knots.len() <= 2 * KNOTS + 2 && scale.knots.is_sorted());
+            let mut places: Vec<f32> = values.iter().map(|&value| scale.apply(value)).collect();
+            places.sort_by(f32::total_cmp);
+            assert_eq!((places[0], places[999]), (-1.0, 1.0));
+            assert_eq!((scale.apply(-1e300), scale.apply(f64::MAX)), (-1.0, 1.0));
+            let mut different = values;
+            different.sort_by(f64::total_cmp);
+            different.dedup();
+            assert!(different.windows(2).all(|pair| scale.apply(pair[0]) < scale.apply(pair[1])));
+        }
+        // Of a column that is mostly one value, nearly all of the way is left to the others.
+        let rare = (0..1000).map(|value| if value < 920 { 0.0 } else { f64::from(value) }).collect();
+        assert!(Scale::fit(rare, Scaling::Quantile).apply(960.0).abs() < 0.2);
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn splits(data: &DataSet) -> String {
         [name.to_owned(), split.len().to_string()].into_iter().chain(counts).collect()
     };
     let mut rows: Vec<Vec<String>> = vec![head, row("train", &data.train)];
-    rows.extend(data.validation.as_ref().map(|split| row("validation", split)));
+    rows.extend(data.held_out().map(|split| row("validation", split)));
     rows.push(row("test", &data.test));
     format!("\n{}", table(&rows))
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::experiments::{ACCUMULATION, COSINE, PLATEAU};
+use crate::experiments::{ACCUMULATION, COSINE, MEMBERS, PLATEAU};
 use crate::program::{Ended, Workplace};
 use crate::random::Random;
 use crate::run_folder::RunFolder;
@@ -24,6 +24,11 @@ fn killed_under_reduce_on_plateau() {
 #[test]
 fn killed_under_gradient_accumulation_and_early_stopping() {
     survives_kills(ACCUMULATION, 3);
+}
+
+#[test]
+fn killed_with_members_that_leave_parts_out() {
+    survives_kills(MEMBERS, 4);
 }
 
 fn survives_kills(experiment: &str, seed: u64) {

@@ -81,6 +81,36 @@ log_interval = 10
 threads = 1
 "#;
 
+/// What the network for tables is made of: members that leave parts of the data out, waves of numbers, a calibration.
+pub(crate) const MEMBERS: &str = r#"
+name = "members"
+[data]
+source = "noisy-features"
+examples = 400
+folds = 2
+[model]
+members = 4
+hidden = [16]
+activation = "mish"
+dropout = 0.2
+number_embedding = "periodic"
+[optimizer]
+name = "adamw"
+[lr_scheduler]
+name = "coslog"
+[training]
+epochs = 12
+batch_size = 32
+[checkpoint]
+interval_steps = 7
+[dashboard]
+log_interval = 10
+[evaluation]
+calibration = "temperature"
+[backend]
+threads = 1
+"#;
+
 /// Goes on until someone stops it, with a checkpoint at the end of each short epoch.
 pub(crate) const ENDLESS: &str = r#"
 name = "endless"

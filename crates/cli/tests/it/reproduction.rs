@@ -1,16 +1,27 @@
 //! Same in, same out.
 
-use crate::experiments::{ACCUMULATION, COSINE, PLATEAU};
+use crate::experiments::{ACCUMULATION, COSINE, MEMBERS, PLATEAU};
 use crate::program::Workplace;
 
 #[test]
 fn the_same_experiment_gives_the_same_bytes() {
-    for experiment in [COSINE, PLATEAU, ACCUMULATION] {
+    for experiment in [COSINE, PLATEAU, ACCUMULATION, MEMBERS] {
         let workplace = Workplace::new(experiment);
         let [first, second] = [(); 2].map(|()| workplace.train(&[]));
         assert_ne!(first.path(), second.path());
         first.expect_state("finished");
         first.result().expect_same(&second.result());
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    for experiment in [COSINE, MEMBERS] {
+        let workplace = Workplace::new(experiment);
+        let [alone, shared] =
+            ["backend.threads=1", "backend.threads=3"].map(|threads| workplace.train(&[threads]).result());
+        assert_eq!(alone.metrics(), shared.metrics());
+        assert_eq!(alone.weights(), shared.weights());
     }
 }
 

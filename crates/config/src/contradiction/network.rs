@@ -4,22 +4,16 @@ use super::{Case, Contradiction};
 use crate::{CalibrationName, DataSource, Initialization, LossName, Normalization, NumberEmbedding};
 
 pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
-    [
-        robust_pictures(case),
-        waves_of_pictures(case),
-        explicit(case),
-        members(case),
-        folds(case),
-        calibration(case),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    [scaling(case), waves_of_pictures(case), explicit(case), members(case), folds(case), calibration(case)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-fn robust_pictures(case: &Case<'_>) -> Option<Contradiction> {
+fn scaling(case: &Case<'_>) -> Option<Contradiction> {
     let data = &case.experiment.data;
-    let is_for_it = data.normalization != Normalization::Robust || data.source == DataSource::Csv;
+    let is_for_it = matches!(data.normalization, Normalization::Unit | Normalization::Standard)
+        || data.source == DataSource::Csv;
     (!is_for_it).then(|| {
         let keys = ["data.normalization", "data.source"];
         let message = format!(
@@ -86,19 +80,18 @@ fn folds(case: &Case<'_>) -> Option<Contradiction> {
     if folds == 0 {
         return None;
     }
-    let keys = ["data.folds", "model.members", "data.validation_path"];
+    let keys = ["data.folds", "model.members"];
     let message = if folds == 1 {
         format!("{} leaves its member nothing to train on; give two parts at least", case.setting(keys[0]))
-    } else if !members.is_multiple_of(folds) {
+    } else if members.is_multiple_of(folds) {
+        return None;
+    } else {
         format!(
-            "{} needs as many members, or a multiple of that, so that each part is left out as often; {} is neither",
+            "{} needs as many members or a multiple of that, so that each part is left out as often, but {}; for one member, \
+             set `data.folds` to 0 and `data.validation` to a share",
             case.setting(keys[0]),
             case.setting(keys[1])
         )
-    } else if case.experiment.data.validation_path.is_some() {
-        format!("{} and `{}` each say what to validate on; leave one out", case.setting(keys[0]), keys[2])
-    } else {
-        return None;
     };
     Some(Contradiction::new(&keys, message))
 }

@@ -91,13 +91,14 @@ pub struct Data {
     #[schemars(transform = number(FRACTION))]
     pub label_noise: f64,
     /// Held out of the training data to watch for overfitting: a fraction below 1, or a count.
-    #[schemars(transform = number(FRACTION).whole(AT_LEAST_0)
+    #[schemars(transform = number(FRACTION).whole(AT_LEAST_0).when_zero("data.folds")
         .also_called("validation_split val_split validation_fraction"))]
     pub validation: Holdout,
     /// Above 0, nothing is held out by `validation`: the training examples are dealt into this many parts, the same
     /// share of each class (whole groups, with `group_column`). Each member of the network leaves one part out, and an
     /// example is validated by the members that have not seen it.
-    #[schemars(transform = number(between(0.0, 100.0)).unit("parts").also_called("n_folds cv n_splits num_bag_folds"))]
+    #[schemars(transform = number(between(0.0, 100.0)).unit("parts").when_left_out("data.validation_path")
+        .also_called("n_folds cv n_splits num_bag_folds"))]
     pub folds: usize,
     /// Held out as test data where the source has no test split of its own: a fraction, or a count.
     #[schemars(transform = number(FRACTION).whole(AT_LEAST_0).when_read("test")
@@ -311,6 +312,10 @@ pub enum Normalization {
     /// To mean 0 and standard deviation 1, fitted on the training split alone.
     Standard,
     /// Columns of a table: to median 0 and a distance of 1 between the quartiles, fitted on the training split
-    /// alone, and then pressed smoothly into (-3, 3), so that no value is far from the others.
+    /// alone, and then pressed smoothly into (-3, 3), so that no value is far from the others; where the
+    /// quartiles are one value, as "quantile".
     Robust,
+    /// Columns of a table: to their place among the values of the training split, from -1 to 1, along straight lines
+    /// between some 50 of them; whatever lies beyond stays at -1 or 1.
+    Quantile,
 }

@@ -29,7 +29,7 @@ pub struct Training {
     /// Each gradient entry is clipped to plus or minus this, before `max_norm` scales it.
     #[schemars(transform = number(POSITIVE).example("0.5").also_called("clip_grad_value"))]
     pub max_value: Option<f64>,
-    /// Stops after this many batches: a smoke run.
+    /// Stops after this many batches, over which schedules then run; of a few, a smoke run.
     #[schemars(transform = number(AT_LEAST_1).unit("batches").example("100"))]
     pub max_steps: Option<usize>,
     /// Stops with a checkpoint after this many seconds of training in this process; `kiln resume` goes on.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use kiln_config::{OptimizerName, Origin, Request, Source, resolve};
+use kiln_config::{Experiment, Normalization, OptimizerName, Origin, Request, Source, resolve};
 use tempfile::TempDir;
 
 use crate::{file, message, owned, text};
@@ -68,6 +68,36 @@ fn bases_are_found_beside_the_file_that_names_them_and_may_have_bases() {
     let experiment = file(&folder.path().join("runs/a.toml"), &[]).unwrap().experiment;
     assert_eq!((experiment.seed, experiment.name.as_str()), (1, "near"));
     assert_eq!(experiment.tags, ["a"]);
+}
+
+#[test]
+fn the_base_for_tables_is_built_in_and_every_key_of_it_can_be_set() {
+    let table = "extends = \"tabular\"\n[data]\npath = \"a.csv\"\n[model]\ndropout = 0.5\n";
+    let resolved = text(table, &["model.hidden=[7]"]).unwrap();
+    let Experiment { data, model, .. } = &resolved.experiment;
+    assert_eq!((data.normalization, data.folds, model.members), (Normalization::Robust, 4, 4));
+    assert_eq!((model.dropout, model.hidden.as_slice()), (0.5, [7].as_slice()));
+    assert!(resolved.show().contains("# preset tabular:"), "{}", resolved.show());
+    let given: Vec<String> = resolved.given().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(given, ["data.path", "model.hidden", "model.dropout"]);
+}
+
+#[test]
+fn the_base_for_tables_says_that_it_is_for_tables() {
+    let message = message(text("extends = \"tabular\"\n", &["data.source=digits"]));
+    assert!(message.contains("`data.normalization` = \"robust\" is for the columns of a table"), "{message}");
+}
+
+#[test]
+fn one_network_of_the_base_for_tables_needs_another_way_to_validate() {
+    let table = "extends = \"tabular\"\n[data]\npath = \"a.csv\"\n";
+    let refused = message(text(table, &["model.members=1"]));
+    assert!(refused.contains("set `data.folds` to 0 and `data.validation` to a share"), "{refused}");
+    let refused = message(text(table, &["data.validation=0.2"]));
+    assert!(refused.contains("it needs 0"), "{refused}");
+    text(table, &["model.members=1", "data.folds=0", "data.validation=0.2"]).unwrap();
+    let with_file = text(table, &["data.validation_path=b.csv"]).unwrap();
+    assert_eq!((with_file.experiment.data.folds, with_file.unused.len()), (0, 1));
 }
 
 #[test]

@@ -121,9 +121,9 @@ fn the_scaling_is_fitted_on_what_is_left_for_training() {
         "this seed must hold out an end of the range for the test to mean anything"
     );
     let scale = |set: &DataSet| match &set.normalizer {
-        Normalizer::Table(preparation) => match preparation.columns[0].treatment {
+        Normalizer::Table(preparation) => match &preparation.columns[0].treatment {
             Some(Treatment::Number { scale, .. }) => (scale.offset as f32, scale.spread as f32),
-            ref other => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),
     };

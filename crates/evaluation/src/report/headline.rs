@@ -30,6 +30,14 @@ pub(super) fn headline(story: &Story<'_>) -> Markup {
                 div.card { b { (value) } (name) @if let Some(interval) = interval { br; span { (interval) } } }
             }
         }
+        @if let Some(calibration) = &metrics.calibration {
+            p.note {
+                "The probabilities are calibrated on " (calibration.examples) " examples that were held out: temperature "
+                (format!("{:.2}", calibration.temperature)) ", by which their log-loss goes from "
+                (figure(Some(calibration.log_loss_before))) " to " (figure(Some(calibration.log_loss_after)))
+                ". The loss is the network's own."
+            }
+        }
         @if let Some(active) = &metrics.dropout_active {
             @if story.experiment.model.is_mlp() && story.experiment.model.dropout > 0.0 {
                 p.note {

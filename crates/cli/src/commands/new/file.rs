@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use kiln_config::DataSource;
+
 use super::columns;
-use super::look::{Seen, toml_list, toml_text};
+use super::look::{PRESET, Seen, toml_list, toml_text};
 use super::summary::examples;
 use crate::commands::data;
 
-/// The network and its training, which are a beginning on most data.
+/// The network and its training for pictures, which are a beginning on most.
 const RECIPE: &str = r#"
 [model]
 hidden = [256, 256]
@@ -33,6 +35,9 @@ enabled = true
 patience = 20
 "#;
 
+/// Where the network for tables comes from.
+const PRESET_REMARK: &str = "# A network for tables, which is built in: `kiln config show FILE` prints its keys, and each can be set below.\n";
+
 /// The experiment file for what was seen, under `name`.
 pub(super) fn text(name: &str, seen: &Seen) -> String {
     let examples = examples(&seen.set);
@@ -42,11 +47,14 @@ pub(super) fn text(name: &str, seen: &Seen) -> String {
         20_000..200_000 => (30, 256),
         _ => (10, 512),
     };
+    let is_table = seen.data().source == DataSource::Csv;
     let mut text = format!(
         "# {examples} examples of {} classes. `kiln config explain KEY` explains every key, configs/reference.toml lists them.\n\
-         name = {}\n\n[data]\n",
+         name = {}\n{}{}\n[data]\n",
         seen.set.class_count(),
         toml_text(name),
+        if is_table { PRESET_REMARK } else { "" },
+        if is_table { PRESET } else { "" },
     );
     let mut of_columns = Vec::new();
     for (key, value) in seen.resolved.given() {
@@ -58,6 +66,9 @@ pub(super) fn text(name: &str, seen: &Seen) -> String {
         }
     }
     text += &columns_section(seen, &of_columns);
+    if is_table {
+        return text;
+    }
     text += &RECIPE.replace("{epochs}", &epochs.to_string()).replace("{batch}", &batch.to_string());
     text
 }

@@ -11,6 +11,9 @@ use crate::arguments::New;
 use crate::failure::Failure;
 use crate::view::DownloadBar;
 
+/// The base of what is written for a table.
+pub(super) const PRESET: &str = "extends = \"tabular\"\n";
+
 /// What there is to be written down.
 pub(super) struct Seen {
     /// The experiment that the data was looked at with.
@@ -73,17 +76,14 @@ fn table(arguments: &New, progress: &dyn Progress) -> Result<Seen, Failure> {
 /// overrides, and `more` overrides.
 fn resolved(arguments: &New, source: DataSource, more: &[String]) -> Result<Resolved, Failure> {
     let path = |path: &Path| toml_text(&path.to_string_lossy());
-    let mut text = format!(
-        "[data]\nsource = {:?}\npath = {}\nvalidation = 0.15\n",
-        source.name(),
-        path(&arguments.path)
-    );
-    match source {
-        DataSource::Csv => text += "normalization = \"standard\"\n",
-        DataSource::ImageFolder => {
-            let _ = writeln!(text, "image_size = {:?}", Data::default().image_size);
-        }
-        _ => {}
+    let preset = if source == DataSource::Csv { PRESET } else { "" };
+    let mut text =
+        format!("{preset}[data]\nsource = {:?}\npath = {}\n", source.name(), path(&arguments.path));
+    if source != DataSource::Csv {
+        text += "validation = 0.15\n";
+    }
+    if source == DataSource::ImageFolder {
+        let _ = writeln!(text, "image_size = {:?}", Data::default().image_size);
     }
     if source != DataSource::Idx {
         match &arguments.test {

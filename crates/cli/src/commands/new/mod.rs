@@ -6,7 +6,7 @@ mod summary;
 
 use std::path::{Path, PathBuf};
 
-use kiln_config::{DataSource, Experiment};
+use kiln_config::{DataSource, Request, Source, resolve};
 use kiln_data::{Column, DataSet, Normalizer};
 use serde::Serialize;
 
@@ -44,7 +44,8 @@ pub(crate) fn new(arguments: &New) -> Result<(), Failure> {
     let seen = look(arguments)?;
     let text = file::text(&name, &seen);
     // What is written is read back, so that nobody is handed a file that does not work.
-    Experiment::from_toml_str(&output.display().to_string(), &text)?;
+    let source = Source::Text { name: output.display().to_string(), text: text.clone() };
+    resolve(&Request { source, environment: Vec::new(), overrides: Vec::new() })?;
     kiln_files::replace_file(&output, text.as_bytes()).map_err(|error| unwritable(&output, &error.cause))?;
     let source = seen.data().source;
     let next = next(&name, source, &output);

@@ -15,7 +15,7 @@ const MOST_CLASSES: usize = 30;
 /// The examples of each class in all splits together.
 pub(super) fn counts(set: &DataSet) -> Vec<(&str, usize)> {
     let mut counts = vec![0; set.class_count()];
-    for split in [Some(&set.train), set.validation.as_ref(), Some(&set.test)].into_iter().flatten() {
+    for split in [Some(&set.train), set.held_out(), Some(&set.test)].into_iter().flatten() {
         for (count, more) in counts.iter_mut().zip(split.counts(set.class_count())) {
             *count += more;
         }
@@ -25,7 +25,7 @@ pub(super) fn counts(set: &DataSet) -> Vec<(&str, usize)> {
 
 /// The examples in all splits together.
 pub(super) fn examples(set: &DataSet) -> usize {
-    set.train.len() + set.validation.as_ref().map_or(0, Split::len) + set.test.len()
+    set.train.len() + set.held_out().map_or(0, Split::len) + set.test.len()
 }
 
 pub(super) fn summary(Seen { set, leaks, .. }: &Seen) -> String {
