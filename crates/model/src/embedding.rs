@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use kiln_kernels::{Fused, Waves, periodic};
 
-use crate::initialization::stream;
+use crate::initialization::{draw, stream};
 
 /// Every number x among the features as `cos(2 pi (f x + p))` for each of its frequencies f and phases p, mixed by a linear
 /// layer of its own, behind the features themselves: "PBLD" of Holzmueller and others 2024 ("Better by default"), after
@@ -38,15 +38,12 @@ impl Embedding {
         device: &Device,
     ) -> Self {
         let (numbers, waves, size) = (columns.len(), model.embedding_frequencies, model.embedding_size);
-        let mut stream = stream(member, PART, seed);
-        let mut draw = |count: usize, next: &mut dyn FnMut(&mut kiln_config::random::Stream) -> f64| {
-            (0..count).map(|_| next(&mut stream) as f32).collect::<Vec<f32>>()
-        };
-        let frequency = draw(numbers * waves, &mut |stream| stream.normal() * model.embedding_scale);
-        let phase = draw(numbers * waves, &mut |stream| stream.uniform() - 0.5);
+        let stream = &mut stream(member, PART, seed);
+        let frequency = draw(numbers * waves, || stream.normal() * model.embedding_scale);
+        let phase = draw(numbers * waves, || stream.uniform() - 0.5);
         // As a linear layer of PyTorch's starts.
         let bound = (waves as f64).sqrt().recip();
-        let mut uniform = |stream: &mut kiln_config::random::Stream| (2.0 * stream.uniform() - 1.0) * bound;
+        let mut uniform = || (2.0 * stream.uniform() - 1.0) * bound;
         let weight = draw(numbers * waves * size, &mut uniform);
         let bias = draw(numbers * size, &mut uniform);
         let list = |values: Vec<f32>| {

@@ -49,7 +49,7 @@ pub(crate) fn stream(member: usize, part: u64, seed: u64) -> Stream {
     Stream::new(seed, Purpose::Initialization, if member == 0 { &indices[..1] } else { &indices })
 }
 
-fn draw(count: usize, mut next: impl FnMut() -> f64) -> Vec<f32> {
+pub(crate) fn draw(count: usize, mut next: impl FnMut() -> f64) -> Vec<f32> {
     (0..count).map(|_| next() as f32).collect()
 }
 

@@ -87,7 +87,7 @@ pub struct Data {
     #[schemars(transform = number(between(2.0, 65536.0)).unit("features").when_read("features"))]
     pub features: usize,
     /// Share of the training examples whose class is replaced by another, drawn by the seed; validation and
-    /// test examples keep theirs.
+    /// test examples keep theirs, but for training examples that `folds` validates on.
     #[schemars(transform = number(FRACTION))]
     pub label_noise: f64,
     /// Held out of the training data to watch for overfitting: a fraction below 1, or a count.
