@@ -17,6 +17,10 @@ pub const STILL_FALLING: f64 = 0.01;
 const SMALL_UPDATE: f64 = 1e-4;
 /// Share of its first value that the loss must have lost to have moved at all.
 const MOVED: f64 = 0.05;
+/// Epochs since the lowest validation loss, and the rise since then as a share of it, from which on a network is past its
+/// best.
+const PAST_EPOCHS: usize = 5;
+const PAST_RISE: f64 = 0.01;
 /// Hidden layers from which depth, more than a lack of units, may be what keeps a network from learning.
 const DEEP: usize = 4;
 
@@ -26,6 +30,9 @@ pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
     // A run of an epoch or two has not shown that it settles.
     let is_falling = fall.is_none_or(|fall| fall > STILL_FALLING);
     if skill >= MIDDLING_SKILL || (skill >= POOR_SKILL && !is_falling) {
+        return None;
+    }
+    if skill >= NO_SKILL && is_past_its_best(case) {
         return None;
     }
     let causes: Vec<FindingKind> =
@@ -57,6 +64,16 @@ pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
         causes => explained_by(causes),
     };
     Some(Finding::new(FindingKind::Underfit, severity, statement, remedy, &evidence))
+}
+
+/// True where the network has long been getting worse on what it does not learn from: to learn more of the training data,
+/// whose classes may be noise in part, would not make it better.
+fn is_past_its_best(case: &Case<'_>) -> bool {
+    let losses: Vec<f64> = case.validation.iter().filter_map(|row| row.figure("loss")).collect();
+    let best = losses.iter().enumerate().min_by(|left, right| left.1.total_cmp(right.1));
+    best.zip(losses.last()).is_some_and(|((epoch, least), last)| {
+        losses.len() - epoch > PAST_EPOCHS && *last > least * (1.0 + PAST_RISE)
+    })
 }
 
 fn what(case: &Case<'_>, skill: f64) -> Option<String> {
@@ -156,6 +173,21 @@ mod tests {
             let found = found(&log(fall, accuracy), &experiment);
             assert_eq!(found.map(|finding| finding.severity), severity, "{fall} {accuracy}");
         }
+    }
+
+    #[test]
+    fn a_network_that_gets_worse_on_what_it_has_not_seen_wants_no_more_of_the_training_data() {
+        let (experiment, train) = (Experiment::default(), [(0.7, 0.7); 10]);
+        let found = |last: f64| {
+            let validation: Vec<(f64, f64)> =
+                (0..10).map(|epoch| (if epoch == 3 { 0.6 } else { last }, 0.7)).collect();
+            found(&TestLog::default().epochs(&train).validation(&validation), &experiment)
+        };
+        assert!(found(0.601).is_some() && found(0.65).is_none());
+        // One that has learned nothing has nothing to lose.
+        let validation: Vec<(f64, f64)> = (0..10).map(|epoch| (2.3 + f64::from(epoch), 0.1)).collect();
+        let nothing = TestLog::default().epochs(&[(2.3, 0.1); 10]).validation(&validation);
+        assert!(super::find(&Case::new(&record(&nothing, &experiment)), &[]).is_some());
     }
 
     #[test]
