@@ -314,7 +314,7 @@ fn check_folds(train: &Split, folds: usize) -> Result<(), DataError> {
     }
     let expected = format!("at most a part for each of the {} training examples", train.len());
     let fault = Fault::in_key("data.folds", expected, folds.to_string());
-    Err(DataError::unfit("parts without an example", fault.remedy("lower it")))
+    Err(DataError::unfit("parts without an example", fault.remedy("lower it, and model.members with it")))
 }
 
 fn limit(split: Split, limit: Option<usize>, seed: u64, choice: Choice, ties: Ties) -> Split {
