@@ -103,7 +103,9 @@ impl UpdateRule {
                 let first = first.map_or(fresh.clone(), |first| first * self.config.betas[0] + fresh);
                 let (step_size, correction) = self.rule.bias_corrections(lr, step);
                 let denominator = second.clone().sqrt() / correction + self.config.eps;
-                (first.clone() / denominator * (step_size / lr), Some(first), Some(second))
+                // A schedule may begin at a rate of 0, where there is no step to size.
+                let size = if lr == 0.0 { 1.0 } else { step_size / lr };
+                (first.clone() / denominator * size, Some(first), Some(second))
             }
         };
         let kept = if shrink == 1.0 { parameter } else { parameter * shrink };
@@ -221,6 +223,22 @@ mod tests {
                 }
             }
             assert_eq!(parts, whole, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_rate_of_zero_moves_nothing() {
+        for name in [OptimizerName::Sgd, OptimizerName::Rmsprop, OptimizerName::Adam, OptimizerName::Adamw] {
+            for fused in [Fused::On, Fused::Off] {
+                let config = kiln_config::Optimizer { name, ..Default::default() };
+                let (moved, _) = UpdateRule::new(&config, fused).step(
+                    0.0,
+                    tensor(vec![1.0, -2.0]),
+                    tensor(vec![3.0, 0.0]),
+                    None,
+                );
+                assert_eq!(take(moved), [1.0, -2.0], "{name:?} {fused:?}");
+            }
         }
     }
 
