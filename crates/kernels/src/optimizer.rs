@@ -101,11 +101,9 @@ impl UpdateRule {
                 let second = mean_square(second, self.config.betas[1]);
                 let fresh = slope * (1.0 - self.config.betas[0]);
                 let first = first.map_or(fresh.clone(), |first| first * self.config.betas[0] + fresh);
-                let (step_size, correction) = self.rule.bias_corrections(lr, step);
-                let denominator = second.clone().sqrt() / correction + self.config.eps;
-                // A schedule may begin at a rate of 0, where there is no step to size.
-                let size = if lr == 0.0 { 1.0 } else { step_size / lr };
-                (first.clone() / denominator * size, Some(first), Some(second))
+                let [of_first, of_second] = self.rule.bias_corrections(step);
+                let denominator = second.clone().sqrt() / of_second + self.config.eps;
+                (first.clone() / denominator * (1.0 / of_first), Some(first), Some(second))
             }
         };
         let kept = if shrink == 1.0 { parameter } else { parameter * shrink };

@@ -103,14 +103,14 @@ impl Rule {
             },
             OptimizerName::Adam | OptimizerName::Adamw => {
                 let (into_gradient, shrink) = self.decays(lr);
-                let (size, correction) = self.bias_corrections(lr, step);
+                let [first, second] = self.bias_corrections(step);
                 Kind::Adam {
                     into_gradient: into_gradient as f32,
                     shrink: shrink as f32,
                     betas: self.betas.map(|beta| beta as f32),
                     rests: self.betas.map(|beta| (1.0 - beta) as f32),
-                    size: size as f32,
-                    correction: correction as f32,
+                    size: (lr / first) as f32,
+                    correction: second as f32,
                     eps: self.eps as f32,
                 }
             }
@@ -126,10 +126,11 @@ impl Rule {
         }
     }
 
-    /// Adam's step size after correcting the first moment, and the root of the second one's correction.
-    pub(crate) fn bias_corrections(&self, lr: f64, step: usize) -> (f64, f64) {
+    /// Adam's correction of the first moment, and the root of the second one's: both moments are too small by these factors
+    /// while they still remember that they began at zero.
+    pub(crate) fn bias_corrections(&self, step: usize) -> [f64; 2] {
         let [first, second] = self.betas.map(|beta| 1.0 - libm::pow(beta, step as f64));
-        (lr / first, second.sqrt())
+        [first, second.sqrt()]
     }
 }
 
