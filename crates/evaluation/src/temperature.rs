@@ -45,34 +45,34 @@ impl Calibration {
         if predictions.is_empty() || !predictions.has_all_probabilities() {
             return None;
         }
-        let count = predictions.len() as f64;
+        let (count, classes) = (predictions.len() as f64, predictions.class_count());
         let share = 1.0 / (count + 1.0);
-        let at = |temperature: f64, share: f64| {
-            let calibration =
-                Self { temperature, share, examples: 0, log_loss_before: 0.0, log_loss_after: 0.0, step };
-            predictions.examples().map(|(truth, _, row)| -calibration.of(row)[truth].ln()).sum::<f64>()
+        // Once for all temperatures that are tried.
+        let logits: Vec<f64> = predictions.rows().flatten().copied().map(logit).collect();
+        let rows = || logits.chunks_exact(classes).zip(predictions.truth());
+        let loss = |temperature: f64, share: f64| {
+            let of = |(row, &truth): (&[f64], &u32)| {
+                -Softmax::new(row, temperature, share).of(row[truth as usize]).ln()
+            };
+            rows().map(of).sum::<f64>()
         };
-        let objective = |logarithm: f64| at(logarithm.exp(), share) + (logarithm / PRIOR).powi(2) / 2.0;
+        let objective = |logarithm: f64| loss(logarithm.exp(), share) + (logarithm / PRIOR).powi(2) / 2.0;
         let temperature = least(objective, RANGE).exp();
         Some(Self {
             temperature,
             share,
             examples: predictions.len() as u64,
-            log_loss_before: at(1.0, 0.0) / count,
-            log_loss_after: at(temperature, share) / count,
+            log_loss_before: loss(1.0, 0.0) / count,
+            log_loss_after: loss(temperature, share) / count,
             step,
         })
     }
 
     /// The calibrated probabilities of an example from those that the network gives it.
     fn of(&self, row: &[f32]) -> Vec<f64> {
-        let logits: Vec<f64> =
-            row.iter().map(|&value| f64::from(value).max(LEAST).ln() / self.temperature).collect();
-        let greatest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let powers: Vec<f64> = logits.iter().map(|logit| (logit - greatest).exp()).collect();
-        let total: f64 = powers.iter().sum();
-        let even = self.share / row.len() as f64;
-        powers.into_iter().map(|power| (1.0 - self.share) * power / total + even).collect()
+        let logits: Vec<f64> = row.iter().copied().map(logit).collect();
+        let softmax = Softmax::new(&logits, self.temperature, self.share);
+        logits.iter().map(|&logit| softmax.of(logit)).collect()
     }
 
     /// Keeps it in the run's folder.
@@ -113,6 +113,34 @@ impl Predictions {
         };
         let probabilities: Vec<f32> = self.rows().flat_map(of).collect();
         self.with_probabilities(probabilities)
+    }
+}
+
+/// A logit that gives `probability`, as far as the others of its row give theirs.
+fn logit(probability: f32) -> f64 {
+    f64::from(probability).max(LEAST).ln()
+}
+
+/// What makes calibrated probabilities of the logits of one example.
+struct Softmax {
+    temperature: f64,
+    greatest: f64,
+    total: f64,
+    /// What becomes of the softmax, and what each class has besides.
+    kept: f64,
+    even: f64,
+}
+
+impl Softmax {
+    fn new(logits: &[f64], temperature: f64, share: f64) -> Self {
+        let scaled = || logits.iter().map(|logit| logit / temperature);
+        let greatest = scaled().fold(f64::NEG_INFINITY, f64::max);
+        let total = scaled().map(|logit| (logit - greatest).exp()).sum();
+        Self { temperature, greatest, total, kept: 1.0 - share, even: share / logits.len() as f64 }
+    }
+
+    fn of(&self, logit: f64) -> f64 {
+        self.kept * (logit / self.temperature - self.greatest).exp() / self.total + self.even
     }
 }
 
