@@ -159,7 +159,7 @@ pub fn remedy(kind: FindingKind, experiment: &Experiment, fall: Option<f64>, epo
     match kind {
         FindingKind::NonFinite | FindingKind::Exploding => exploding::remedy(experiment),
         FindingKind::Vanishing => vanishing::remedy(experiment),
-        FindingKind::Overfit => overfit::remedy(experiment, !experiment.data.validation.is_nothing(), true),
+        FindingKind::Overfit => overfit::remedy(experiment, experiment.data.has_validation(), true),
         FindingKind::Underfit if fall.is_some_and(|fall| fall > STILL_FALLING) => {
             underfit::falling(experiment, epochs).words()
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kiln_config::{BackendName, Experiment, NumberEmbedding, OptimizerName};
+use kiln_config::{BackendName, Experiment, OptimizerName};
 
 use crate::Error;
 
@@ -21,10 +21,8 @@ pub(crate) fn check_memory(
     }
     match available_bytes() {
         Some(available) => {
-            let model = &experiment.model;
-            let is_embedded = model.number_embedding == NumberEmbedding::Periodic;
-            let added = if is_embedded { numbers * model.embedding_size } else { 0 };
-            check(experiment, features + added, classes, available)
+            let features = features + experiment.model.features_of_numbers(numbers);
+            check(experiment, features, classes, available)
         }
         None => Ok(()),
     }

@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
-use kiln_config::{Activation, Experiment, NumberEmbedding};
+use kiln_config::{Activation, Experiment};
 use kiln_data::{Batch, Pass};
 use kiln_kernels::{Dropping, Ending, Fused, dropout_factors, linear};
 
@@ -74,8 +74,7 @@ impl Mlp {
         let Experiment { model, loss, seed, .. } = experiment;
         let loss = Loss::new(loss, model.output, classes)?;
         check_weights(model, [inputs, classes])?;
-        let is_embedded = model.number_embedding == NumberEmbedding::Periodic && !numbers.is_empty();
-        let added = if is_embedded { numbers.len() * model.embedding_size } else { 0 };
+        let added = model.features_of_numbers(numbers.len());
         let widths = layer_widths(model, [inputs + added, classes]);
         let network = |member: usize| {
             let layers = widths.windows(2).enumerate().map(|(layer, pair)| {
@@ -83,7 +82,7 @@ impl Mlp {
                 let start = start_layer(model, [member, layer], shape, *seed);
                 linear_layer(start.weight, model.bias.then_some(start.bias), shape, device)
             });
-            let embedding = is_embedded.then(|| Embedding::new(model, numbers, member, *seed, device));
+            let embedding = (added > 0).then(|| Embedding::new(model, numbers, member, *seed, device));
             Network { embedding, layers: layers.collect() }
         };
         let dropout = Dropout { probability: model.dropout, mode: model.dropout_mode, seed: *seed };

@@ -1,7 +1,5 @@
 //! How numbers are scaled.
 
-use std::collections::HashSet;
-
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -142,17 +140,10 @@ impl Scale {
 /// rows have one value, the order of rows would have hardly another.
 fn knots(mut values: Vec<f64>) -> Vec<f64> {
     let at = |step: usize, count: usize| (count - 1) * step / KNOTS;
-    let mut different = HashSet::new();
-    for value in &values {
-        different.insert(value.to_bits());
-        if different.len() > FEW {
-            break;
-        }
-    }
     values.par_sort_unstable_by(f64::total_cmp);
     let mut knots: Vec<f64> = (0..=KNOTS).map(|step| values[at(step, values.len())]).collect();
-    if different.len() <= FEW {
-        values.dedup();
+    values.dedup();
+    if values.len() <= FEW {
         knots.extend((0..=KNOTS).map(|step| values[at(step, values.len())]));
         knots.sort_unstable_by(f64::total_cmp);
     }

@@ -76,6 +76,15 @@ fn is_mlp(name: &str) -> bool {
 }
 
 impl Model {
+    /// Features that `numbers` measured numbers are given besides themselves.
+    #[must_use]
+    pub fn features_of_numbers(&self, numbers: usize) -> usize {
+        match self.number_embedding {
+            NumberEmbedding::None => 0,
+            NumberEmbedding::Periodic => numbers * self.embedding_size,
+        }
+    }
+
     /// Whether this is the multilayer perceptron, the one network that every program of Kiln's has.
     #[must_use]
     pub fn is_mlp(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The perceptron's loss, alone and in company.
 
 use burn::tensor::Int;
+use kiln_config::NumberEmbedding;
 use kiln_config::random::{Purpose, Stream};
 
 use super::*;

@@ -41,21 +41,18 @@ const PRESET_REMARK: &str = "# A network for tables, which is built in: `kiln co
 /// The experiment file for what was seen, under `name`.
 pub(super) fn text(name: &str, seen: &Seen) -> String {
     let examples = examples(&seen.set);
-    let (epochs, batch) = match examples {
-        0..2_000 => (100, 32),
-        2_000..20_000 => (60, 128),
-        20_000..200_000 => (30, 256),
-        _ => (10, 512),
-    };
     let is_table = seen.data().source == DataSource::Csv;
     let mut text = format!(
         "# {examples} examples of {} classes. `kiln config explain KEY` explains every key, configs/reference.toml lists them.\n\
-         name = {}\n{}{}\n[data]\n",
+         name = {}\n",
         seen.set.class_count(),
         toml_text(name),
-        if is_table { PRESET_REMARK } else { "" },
-        if is_table { PRESET } else { "" },
     );
+    if is_table {
+        text += PRESET_REMARK;
+        text += PRESET;
+    }
+    text += "\n[data]\n";
     let mut of_columns = Vec::new();
     for (key, value) in seen.resolved.given() {
         match key.strip_prefix("data.columns.") {
@@ -66,11 +63,21 @@ pub(super) fn text(name: &str, seen: &Seen) -> String {
         }
     }
     text += &columns_section(seen, &of_columns);
-    if is_table {
-        return text;
+    if !is_table {
+        text += &recipe(examples);
     }
-    text += &RECIPE.replace("{epochs}", &epochs.to_string()).replace("{batch}", &batch.to_string());
     text
+}
+
+/// The network and its training for so many pictures.
+fn recipe(examples: usize) -> String {
+    let (epochs, batch) = match examples {
+        0..2_000 => (100, 32),
+        2_000..20_000 => (60, 128),
+        20_000..200_000 => (30, 256),
+        _ => (10, 512),
+    };
+    RECIPE.replace("{epochs}", &epochs.to_string()).replace("{batch}", &batch.to_string())
 }
 
 /// A key with its value and, where it helps, what it is for.
