@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::Workplace;
+use crate::{experiments::MEMBERS, program::Workplace};
 
 /// Small enough that a GPU interface on the CPU takes seconds.
 const EXPERIMENT: &str = r#"
@@ -24,21 +24,33 @@ fn working(workplace: &Workplace) -> Vec<String> {
     findings.iter().filter(works).map(|finding| finding["backend"].as_str().unwrap().to_owned()).collect()
 }
 
-#[test]
-fn backends_agree_on_the_digits() {
-    let workplace = Workplace::new(EXPERIMENT);
+/// Trains `experiment` on every backend here, and on flex in Burn's own operations, and asks that `figure` of
+/// the test split differs by at most `within`.
+fn agree(experiment: &str, figure: &str, within: f64) {
+    let workplace = Workplace::new(experiment);
     let backends = working(&workplace);
     assert!(backends.contains(&"flex".to_owned()), "{backends:?}");
-    let accuracies: Vec<f64> = backends
+    let mut settings: Vec<_> = backends.iter().map(|backend| format!("backend.name={backend}")).collect();
+    settings.push("backend.fused=false".to_owned());
+    let figures: Vec<_> = settings
         .iter()
-        .map(|backend| {
-            let run = workplace.train(&[&format!("backend.name={backend}")]);
-            run.status()["test"]["accuracy"].as_f64().unwrap()
+        .map(|setting| {
+            workplace.train(&["backend.name=flex", setting]).status()["test"][figure].as_f64().unwrap()
         })
         .collect();
-    let spread = accuracies.iter().copied().fold(f64::NAN, f64::max)
-        - accuracies.iter().copied().fold(f64::NAN, f64::min);
-    assert!(spread <= 0.01, "{backends:?}: {accuracies:?}");
+    let least = figures.iter().copied().fold(f64::NAN, f64::min);
+    let most = figures.iter().copied().fold(f64::NAN, f64::max);
+    assert!(most - least <= within, "{figure}: {settings:?}: {figures:?}");
+}
+
+#[test]
+fn backends_agree_on_the_digits() {
+    agree(EXPERIMENT, "accuracy", 0.01);
+}
+
+#[test]
+fn backends_agree_on_members_and_waves() {
+    agree(MEMBERS, "loss", 0.01);
 }
 
 #[test]
