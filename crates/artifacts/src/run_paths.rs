@@ -47,6 +47,12 @@ impl Run {
         self.folder().join("calibration.json")
     }
 
+    /// What is known of the training data without a network: how often each class comes, and a linear model.
+    #[must_use]
+    pub fn baselines(&self) -> PathBuf {
+        self.folder().join("baselines")
+    }
+
     /// How far the run is; see [`crate::Status`].
     #[must_use]
     pub fn status_json(&self) -> PathBuf {

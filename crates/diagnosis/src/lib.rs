@@ -11,6 +11,7 @@ mod diverging;
 mod exploding;
 mod inactive;
 mod layers;
+mod linear;
 mod loss_jumps;
 mod non_finite;
 mod overfit;
@@ -75,6 +76,8 @@ pub enum FindingKind {
     Underfit,
     /// The network is better on what it was trained on than on new examples.
     Overfit,
+    /// A linear model of the same features is as good.
+    NoBetterThanLinear,
 }
 
 impl FindingKind {
@@ -119,6 +122,32 @@ pub struct Tested {
     pub dropout_active_accuracy: Option<f64>,
     /// Examples of each class.
     pub supports: Vec<u64>,
+    /// What a linear model makes of the same examples, where one was fitted.
+    pub linear: Option<Linear>,
+}
+
+/// What a linear model of the same features makes of the test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Linear {
+    /// The share of examples that it predicts right, in [0, 1].
+    pub accuracy: f64,
+    /// Its log-loss.
+    pub log_loss: f64,
+    /// How far the network's accuracy is above its own.
+    pub accuracy_gain: Gain,
+    /// How far the network's log-loss is below its own.
+    pub log_loss_gain: Gain,
+}
+
+/// How far the network is ahead, as a mean over examples: below 0 where it is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gain {
+    /// The mean.
+    pub mean: f64,
+    /// The lower end of its interval of 95 %, which is the mean and 1.96 standard errors.
+    pub lower: f64,
+    /// The upper end.
+    pub upper: f64,
 }
 
 impl Tested {
@@ -147,6 +176,7 @@ pub fn findings(record: &Record<'_>) -> Vec<Finding> {
     }
     if record.failure.is_none() {
         findings.extend(fit(&case, &findings));
+        findings.extend(linear::find(&case, &findings));
     }
     findings
 }

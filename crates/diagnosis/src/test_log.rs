@@ -81,5 +81,5 @@ pub(crate) fn record<'a>(log: &'a TestLog, experiment: &'a Experiment) -> Record
 
 /// Test figures with this accuracy, over classes of these sizes.
 pub(crate) fn tested(accuracy: f64, supports: &[u64], dropout_active_accuracy: Option<f64>) -> Tested {
-    Tested { accuracy, dropout_active_accuracy, supports: supports.to_vec() }
+    Tested { accuracy, dropout_active_accuracy, supports: supports.to_vec(), linear: None }
 }

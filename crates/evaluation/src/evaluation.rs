@@ -14,8 +14,8 @@ use crate::ranking::Ranking;
 use crate::top_k::top_k_accuracy;
 use crate::undefined::{Ledger, Reason, finite};
 use crate::{
-    Calibration, ClassificationReport, Confusion, EvaluationError, PassFigures, PrecisionRecallCurves,
-    Predictions, RocCurves,
+    Baseline, Calibration, ClassificationReport, Confusion, EvaluationError, PassFigures,
+    PrecisionRecallCurves, Predictions, RocCurves,
 };
 
 /// An evaluation of a split: its figures, tables and curves. They follow from the predictions alone, and are
@@ -35,7 +35,7 @@ pub struct Evaluation {
 }
 
 /// What an evaluation has to know besides the predictions.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EvaluationSettings {
     /// Seed of the resamples.
     pub seed: u64,
@@ -47,11 +47,20 @@ pub struct EvaluationSettings {
     pub dropout_active: Option<PassFigures>,
     /// How the probabilities were calibrated, if they were.
     pub calibration: Option<Calibration>,
+    /// What simple models make of the same examples.
+    pub baselines: Vec<Baseline>,
 }
 
 impl Default for EvaluationSettings {
     fn default() -> Self {
-        Self { seed: 42, resamples: 1000, checkpoint_step: None, dropout_active: None, calibration: None }
+        Self {
+            seed: 42,
+            resamples: 1000,
+            checkpoint_step: None,
+            dropout_active: None,
+            calibration: None,
+            baselines: Vec::new(),
+        }
     }
 }
 
@@ -117,6 +126,7 @@ fn metrics(
         intervals: (settings.resamples != 0).then(|| intervals(&draws, settings.seed)),
         classes: class_figures(confusion, curves, &counts, &scores, &mut ledger),
         reliability,
+        baselines: settings.baselines.clone(),
         non_finite_examples: predictions.non_finite() as u64,
         undefined: ledger.undefined,
         partial_means: ledger.partial_means,

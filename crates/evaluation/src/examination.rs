@@ -9,8 +9,8 @@ use kiln_model::Model;
 
 use crate::json_file::read_json;
 use crate::{
-    Calibration, Evaluation, EvaluationError, EvaluationSettings, Gallery, StoredModel,
-    evaluate_with_dropout, predict, write_evaluation,
+    Baseline, BaselineModel, Calibration, Evaluation, EvaluationError, EvaluationSettings, Gallery,
+    Predictions, StoredModel, evaluate_with_dropout, predict, write_evaluation,
 };
 
 /// Whose network is evaluated, and on what device.
@@ -46,8 +46,8 @@ impl Examination<'_> {
         Ok(calibration)
     }
 
-    /// Predicts `split` with `model`, evaluates that, and writes the files of the evaluation `name`
-    /// ([`write_evaluation`], [`Gallery`]).
+    /// Predicts `split` with `model`, evaluates that beside what the simple models of `baselines` predict for it, and
+    /// writes the files of the evaluation `name` ([`write_evaluation`], [`Gallery`]).
     ///
     /// # Errors
     /// Where the split is empty, or a file cannot be written.
@@ -56,6 +56,7 @@ impl Examination<'_> {
         name: &str,
         split: &Split,
         model: &StoredModel<impl Model>,
+        baselines: &[(BaselineModel, Predictions)],
     ) -> Result<(Evaluation, Gallery), EvaluationError> {
         let Self { run, experiment, profile, device } = *self;
         let (batch_size, class_weights) =
@@ -70,6 +71,10 @@ impl Examination<'_> {
             checkpoint_step: model.step,
             dropout_active,
             calibration: model.calibration,
+            baselines: baselines
+                .iter()
+                .map(|(model, beside)| Baseline::new(*model, beside, &predictions))
+                .collect(),
             ..EvaluationSettings::default()
         };
         let evaluation = write_evaluation(run, name, &predictions, &settings)?;

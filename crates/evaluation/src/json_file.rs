@@ -7,8 +7,11 @@ use serde::de::DeserializeOwned;
 
 use crate::EvaluationError;
 
-/// Reads the file at `path`, which must hold what `expected` says.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T, EvaluationError> {
+/// Reads the JSON file at `path`, which must hold what `expected` says.
+///
+/// # Errors
+/// Where it cannot be read or holds something else.
+pub fn read_json<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T, EvaluationError> {
     let text = fs::read(path).map_err(|cause| EvaluationError::Io {
         action: "read",
         path: path.to_owned(),

@@ -8,6 +8,7 @@
 
 mod agreement;
 mod average_roc;
+mod baselines;
 mod bootstrap;
 mod calibration;
 mod class_scores;
@@ -46,6 +47,7 @@ mod thinning;
 mod top_k;
 mod undefined;
 
+pub use baselines::{Baseline, BaselineModel};
 pub use bootstrap::{Interval, Intervals};
 pub use calibration::ReliabilityBin;
 pub use classification_report::{ClassificationReport, ReportRow};
@@ -59,6 +61,7 @@ pub use figures::{FIGURES, Figure};
 pub use gallery::picture_seen;
 pub use gallery::{GALLERY_FILE, Gallery, GalleryCell, GalleryExample};
 pub use html_page::html_page;
+pub use json_file::read_json;
 pub use metrics::{ClassFigures, DropoutActive, Metrics};
 pub use pass::{PassFigures, evaluate_with_dropout, predict};
 pub use pictures::write_epoch_plots;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use kiln_diagnosis::Tested;
+use kiln_diagnosis::{Linear, Tested};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::Calibration;
 use crate::bootstrap::Intervals;
 use crate::calibration::ReliabilityBin;
 use crate::figures::FIGURES;
 use crate::undefined::{PartialMean, Undefined};
+use crate::{Baseline, BaselineModel, Calibration};
 
 /// The figures of a whole split. One JSON object, whose keys are the fields of this struct and of those that
 /// it holds flattened. A figure that is undefined is null, and [`Metrics::undefined`] says why.
@@ -37,6 +37,9 @@ pub struct Metrics {
     pub classes: Vec<ClassFigures>,
     /// The reliability diagram: accuracy by confidence; null where some confidence is not a number.
     pub reliability: Option<Vec<ReliabilityBin>>,
+    /// What simple models make of the same examples, and how far the network is ahead of each; absent where none was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baselines: Vec<Baseline>,
     /// Examples with a loss or a probability that is not a finite number.
     pub non_finite_examples: u64,
     /// Figures that have no value, with the reason.
@@ -53,7 +56,26 @@ impl Metrics {
             accuracy: self.accuracy(),
             dropout_active_accuracy: self.dropout_active.map(|active| active.accuracy),
             supports: self.classes.iter().map(|class| class.support).collect(),
+            linear: self.linear(),
         }
+    }
+
+    fn linear(&self) -> Option<Linear> {
+        let linear = self.baselines.iter().find(|baseline| baseline.model == BaselineModel::LinearModel)?;
+        Some(Linear {
+            accuracy: linear.accuracy,
+            log_loss: linear.log_loss?,
+            accuracy_gain: linear.accuracy_gain,
+            log_loss_gain: linear.log_loss_gain?,
+        })
+    }
+
+    /// The accuracies of the simple models, in words; none where none was asked.
+    #[must_use]
+    pub fn beside(&self) -> Option<String> {
+        let one = |baseline: &Baseline| format!("{} {:.4}", baseline.model, baseline.accuracy);
+        let all: Vec<String> = self.baselines.iter().map(one).collect();
+        (!all.is_empty()).then(|| format!("accuracy without a network: {}", all.join(", ")))
     }
 
     /// A figure by key; none where it is undefined or there is no such figure.

@@ -9,7 +9,19 @@ use crate::undefined::{Defined, Reason, finite};
 /// As `sklearn.metrics.log_loss` does in double precision, probabilities are first clipped to [eps, 1 - eps]
 /// with eps = 2^-52: one that is 0 costs 36.04.
 pub(crate) fn log_loss(predictions: &Predictions) -> Defined {
-    mean(predictions, |truth, row| -f64::from(row[truth]).clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln())
+    mean(predictions, log_loss_of)
+}
+
+fn log_loss_of(truth: usize, row: &[f32]) -> f64 {
+    -f64::from(row[truth]).clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
+}
+
+impl Predictions {
+    /// The log-loss of each example; none where a probability is not a number.
+    pub(crate) fn log_losses(&self) -> Option<Vec<f64>> {
+        let of = |(truth, _, row): (usize, usize, &[f32])| log_loss_of(truth, row);
+        self.has_all_probabilities().then(|| self.examples().map(of).collect())
+    }
 }
 
 /// The mean over examples of the squared distance between the probabilities and the one-hot truth (Brier

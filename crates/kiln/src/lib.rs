@@ -29,6 +29,7 @@
 //! A module of your own needs Burn's `TrainStep` and `InferenceStep`, one line for [`Model`], and a name in the
 //! experiment file (`model.name`); `examples/cnn` is one whole.
 
+mod baselines;
 mod build;
 mod error;
 mod experiment;

@@ -15,9 +15,10 @@ use kiln_diagnosis::{Finding, Record, findings};
 use kiln_evaluation::{
     Examination, Metrics, Weights, load_model, read_profile, write_epoch_plots, write_profile, write_report,
 };
-use kiln_model::{Fused, Model};
+use kiln_model::{Fused, Model, named};
 use kiln_training::{Job, check, check_resumable, is_fused, unfinished_warmup};
 
+use crate::baselines::{Baselines, Ground};
 use crate::build::build;
 use crate::experiment::{with_absolute_paths, with_overrides};
 use crate::memory::check_memory;
@@ -195,6 +196,11 @@ impl Session {
         self.setup_on(self.backend.device.clone().autodiff())
     }
 
+    fn ground<'a>(&'a self, profile: &'a Profile) -> Ground<'a> {
+        let (experiment, fused) = (&self.experiment, Fused::when(self.backend.fused));
+        Ground { experiment, profile, device: &self.backend.device, fused }
+    }
+
     fn setup_on(&self, device: burn::tensor::Device) -> Setup {
         setup(&self.experiment, &Profile::of(&self.data), device, Fused::when(self.backend.fused))
     }
@@ -280,6 +286,17 @@ impl Session {
         {
             model.calibration = examination.calibrate(validation, &model)?;
         }
+        let ground = self.ground(&profile);
+        let baselines = if experiment.evaluation.baselines {
+            let weights: usize =
+                named(&model.model).iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum();
+            let examples = trained.steps as f64 * experiment.training.batch_size as f64;
+            let fitted = Baselines::fit(&ground, data, weights as f64 * examples)?;
+            fitted.write(run)?;
+            Some(fitted)
+        } else {
+            None
+        };
         let (name, split) = match &data.validation {
             _ if !data.test.is_empty() => ("test", &data.test),
             Some(validation) => ("validation", validation),
@@ -297,7 +314,8 @@ impl Session {
                 return Ok(None);
             }
         };
-        let (evaluation, gallery) = examination.evaluate(name, split, &model)?;
+        let beside = baselines.map(|baselines| baselines.predict(&ground, split)).transpose()?;
+        let (evaluation, gallery) = examination.evaluate(name, split, &model, &beside.unwrap_or_default())?;
         let (loss, accuracy) =
             (evaluation.metrics.figure("loss").unwrap_or(f64::NAN), evaluation.metrics.accuracy());
         let is_test = name == "test";

@@ -7,7 +7,7 @@ use kiln::{
     perceptron,
 };
 use kiln_config::Ui;
-use kiln_evaluation::PassFigures;
+use kiln_evaluation::{Baseline, PassFigures};
 use serde::Serialize;
 use serde_json::json;
 
@@ -27,6 +27,7 @@ struct Printed<'a> {
     steps: u64,
     weights_sha256: &'a str,
     test: Option<PassFigures>,
+    baselines: &'a [Baseline],
     findings: &'a [Finding],
 }
 
@@ -47,7 +48,8 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
     match session.train(perceptron, options) {
         Ok(outcome) => {
             let test = outcome.test.as_ref().map(figures);
-            summary(ui, test, &outcome.findings);
+            let beside = outcome.test.as_ref().and_then(Metrics::beside);
+            summary(ui, test, beside, &outcome.findings);
             print_outcome(&outcome, test, manner.json);
             if is_over(outcome.trained.reason) { Ok(()) } else { Err(stopped(&outcome)) }
         }
@@ -55,7 +57,7 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
             if let Error::Training(failed) = &error {
                 // A log that cannot be read must not hide why.
                 let findings = session.findings(None, Some(&failed.kind())).unwrap_or_default();
-                summary(ui, None, &findings);
+                summary(ui, None, None, &findings);
             }
             Err(error.into())
         }
@@ -71,7 +73,16 @@ fn print_outcome(outcome: &Outcome, test: Option<PassFigures>, as_json: bool) {
     }
     let kiln_training::Trained { reason, epochs, steps, weights_sha256, .. } = &outcome.trained;
     let (reason, epochs, steps) = (*reason, *epochs, *steps);
-    print_json(&Printed { run, reason, epochs, steps, weights_sha256, test, findings: &outcome.findings });
+    print_json(&Printed {
+        run,
+        reason,
+        epochs,
+        steps,
+        weights_sha256,
+        test,
+        baselines: outcome.test.as_ref().map_or(&[], |test| &test.baselines),
+        findings: &outcome.findings,
+    });
 }
 
 fn stopped(outcome: &Outcome) -> Failure {
@@ -104,7 +115,7 @@ fn figures(metrics: &Metrics) -> PassFigures {
 }
 
 /// What came of it, on stderr, in the way that the training was shown.
-fn summary(ui: Ui, test: Option<PassFigures>, findings: &[Finding]) {
+fn summary(ui: Ui, test: Option<PassFigures>, beside: Option<String>, findings: &[Finding]) {
     match ui {
         Ui::None => {}
         Ui::Json => {
@@ -118,6 +129,9 @@ fn summary(ui: Ui, test: Option<PassFigures>, findings: &[Finding]) {
         Ui::Auto | Ui::Tui | Ui::Plain => {
             if let Some(PassFigures { loss, accuracy, examples }) = test {
                 say(&format!("test loss {loss:.4}  accuracy {accuracy:.4}  ({examples} examples)"));
+            }
+            if let Some(beside) = beside {
+                say(&beside);
             }
             for finding in findings {
                 say(&finding.to_string());

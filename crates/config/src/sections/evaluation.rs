@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Decides, GREATEST_COUNT, between, number};
+use crate::facts::{Decides, GREATEST_COUNT, between, number, plain};
 
 /// `[evaluation]`: the pass over validation and test data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,10 @@ pub struct Evaluation {
     pub ckpt: Ckpt,
     /// What is made of the network's probabilities before anyone sees them, fitted on the validation data.
     pub calibration: CalibrationName,
+    /// Whether the test also asks who names the most frequent class every time, and a linear model, which is fitted for
+    /// it where that is a small part of the training's work.
+    #[schemars(transform = plain().decides(Decides::Nothing))]
+    pub baselines: bool,
 }
 
 /// What is made of probabilities.
@@ -30,7 +34,7 @@ pub enum CalibrationName {
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self { batch_size: 256, ckpt: Ckpt::Best, calibration: CalibrationName::None }
+        Self { batch_size: 256, ckpt: Ckpt::Best, calibration: CalibrationName::None, baselines: true }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a reader wants to know first.
 
 use kiln_artifacts::RunState;
+use kiln_diagnosis::Gain;
 use maud::{Markup, html};
 
 use super::{Story, figure};
-use crate::Interval;
 use crate::figures::{FIGURES, Place};
+use crate::{Interval, Metrics};
 
 pub(super) fn headline(story: &Story<'_>) -> Markup {
     let metrics = &story.evaluation.metrics;
@@ -30,6 +31,7 @@ pub(super) fn headline(story: &Story<'_>) -> Markup {
                 div.card { b { (value) } (name) @if let Some(interval) = interval { br; span { (interval) } } }
             }
         }
+        @if !metrics.baselines.is_empty() { (beside(metrics)) }
         @if let Some(calibration) = &metrics.calibration {
             p.note {
                 "The probabilities are calibrated on " (calibration.examples) " examples that were held out: temperature "
@@ -48,6 +50,40 @@ pub(super) fn headline(story: &Story<'_>) -> Markup {
         }
         @if metrics.non_finite_examples > 0 {
             p { b { (metrics.non_finite_examples) " examples have a loss or a probability that is no finite number." } }
+        }
+    }
+}
+
+/// The network beside what needs no network.
+fn beside(metrics: &Metrics) -> Markup {
+    let ahead = |gain: Option<Gain>| {
+        gain.map(|Gain { mean, lower, upper }| format!("{mean:+.4} ({lower:+.4} to {upper:+.4})"))
+    };
+    html! {
+        div.wide { table {
+            tr {
+                @for head in ["", "accuracy", "the network's is higher by", "log-loss", "the network's is lower by"] {
+                    th { (head) }
+                }
+            }
+            tr {
+                th { "this network" }
+                td { b { (figure(Some(metrics.accuracy()))) } } td {}
+                td { b { (figure(metrics.figure("log_loss"))) } } td {}
+            }
+            @for baseline in &metrics.baselines {
+                tr {
+                    th { (baseline.model) }
+                    td { (figure(Some(baseline.accuracy))) }
+                    td { @if let Some(gain) = ahead(Some(baseline.accuracy_gain)) { (gain) } }
+                    td { (figure(baseline.log_loss)) }
+                    td { @if let Some(gain) = ahead(baseline.log_loss_gain) { (gain) } }
+                }
+            }
+        } }
+        p.note {
+            "Differences are means over the same examples, with 95 % intervals from their standard errors. The linear model \
+             is a logistic regression on the same features."
         }
     }
 }

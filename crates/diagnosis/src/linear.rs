@@ -1,0 +1,95 @@
+//! A network that is not ahead of a linear model.
+
+use kiln_config::Model;
+
+use crate::case::Case;
+use crate::{Finding, FindingKind, Gain, Severity};
+
+/// Looked for where nothing has kept the network from learning: what did is the finding then.
+pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
+    let linear = case.test?.linear?;
+    let has_failed = causes.iter().any(|cause| cause.severity == Severity::Failure);
+    if has_failed || is_linear(&case.experiment.model) {
+        return None;
+    }
+    let gains = [linear.accuracy_gain, linear.log_loss_gain];
+    if gains.iter().any(|gain| gain.lower > 0.0) {
+        return None;
+    }
+    let is_behind = gains.iter().any(|gain| gain.upper < 0.0);
+    let verdict = if is_behind {
+        "A linear model of the same features is better"
+    } else {
+        "A linear model of the same features is as good, as far as the test can tell"
+    };
+    let statement = format!(
+        "{verdict}: accuracy {:.4}, the network's {:.4} ({}); log-loss {:.4}, the network's {:.4} ({}).",
+        linear.accuracy,
+        linear.accuracy + linear.accuracy_gain.mean,
+        gained(linear.accuracy_gain),
+        linear.log_loss,
+        linear.log_loss - linear.log_loss_gain.mean,
+        gained(linear.log_loss_gain),
+    );
+    let (severity, remedy) =
+        if is_behind { (Severity::Warning, "model.hidden=[]") } else { (Severity::Info, "") };
+    let remedy = if case.experiment.model.is_mlp() { remedy } else { "" };
+    let evidence = [
+        ("linear_accuracy", linear.accuracy),
+        ("linear_log_loss", linear.log_loss),
+        ("accuracy_gain", linear.accuracy_gain.mean),
+        ("log_loss_gain", linear.log_loss_gain.mean),
+    ];
+    Some(Finding::new(FindingKind::NoBetterThanLinear, severity, statement, remedy.to_owned(), &evidence))
+}
+
+fn is_linear(model: &Model) -> bool {
+    model.is_mlp() && model.hidden.is_empty()
+}
+
+fn gained(gain: Gain) -> String {
+    let side = if gain.mean < 0.0 { "worse" } else { "better" };
+    let ends = [gain.lower, gain.upper];
+    let [near, far] = if gain.mean < 0.0 { ends.map(|end| -end) } else { [gain.upper, gain.lower] };
+    format!("{side} by {:.4}, {far:.4} to {near:.4}", gain.mean.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_config::Experiment;
+
+    use super::*;
+    use crate::test_log::{TestLog, record, tested};
+    use crate::{Linear, Record, Tested, findings};
+
+    fn ahead(mean: f64, half: f64) -> Gain {
+        Gain { mean, lower: mean - half, upper: mean + half }
+    }
+
+    fn found(accuracy_gain: Gain, log_loss_gain: Gain, hidden: &[usize]) -> Option<Finding> {
+        let linear = Linear { accuracy: 0.8, log_loss: 0.5, accuracy_gain, log_loss_gain };
+        let test = Tested { linear: Some(linear), ..tested(0.8, &[50, 50], None) };
+        let (mut experiment, log) = (Experiment::default(), TestLog::healthy());
+        experiment.model.hidden = hidden.to_vec();
+        let found = findings(&Record { tested: Some(&test), ..record(&log, &experiment) });
+        found.into_iter().find(|finding| finding.kind == FindingKind::NoBetterThanLinear)
+    }
+
+    #[test]
+    fn either_figure_that_is_surely_better_is_enough() {
+        assert_eq!(found(ahead(0.03, 0.02), ahead(-0.1, 0.05), &[8]), None);
+        assert_eq!(found(ahead(0.0, 0.02), ahead(0.1, 0.05), &[8]), None);
+        let finding = found(ahead(0.01, 0.02), ahead(0.02, 0.05), &[8]).unwrap();
+        assert_eq!((finding.severity, finding.remedy.as_str()), (Severity::Info, ""));
+        let words = "the network's 0.8100 (better by 0.0100, -0.0100 to 0.0300); log-loss 0.5000, the network's 0.4800";
+        assert!(finding.statement.contains(words), "{}", finding.statement);
+    }
+
+    #[test]
+    fn a_network_that_is_behind_is_advised_to_be_linear() {
+        let finding = found(ahead(-0.03, 0.02), ahead(-0.1, 0.05), &[8]).unwrap();
+        assert_eq!((finding.severity, finding.remedy.as_str()), (Severity::Warning, "model.hidden=[]"));
+        assert!(finding.statement.contains("(worse by 0.0300, 0.0100 to 0.0500)"), "{}", finding.statement);
+        assert_eq!(found(ahead(-0.03, 0.02), ahead(-0.1, 0.05), &[]), None, "it is linear");
+    }
+}
