@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 const FILE: &str = "baselines.json";
-/// Passes over the training data at the most, as scikit-learn's LogisticRegression has iterations.
+/// Passes over the training data at the most, as scikit-learn's `LogisticRegression` has iterations.
 const MOST_PASSES: usize = 100;
 /// With fewer than these, a linear model is too far from its best to be held against anything.
 const FEWEST_PASSES: usize = 10;
@@ -150,7 +150,7 @@ impl Ground<'_> {
         Experiment { model, loss, data, ..self.experiment.clone() }
     }
 
-    /// Minimizes what scikit-learn's LogisticRegression does (`C=1`, its solver L-BFGS too): the sum of the examples'
+    /// Minimizes what scikit-learn's `LogisticRegression` does (`C=1`, its solver L-BFGS too): the sum of the examples'
     /// losses and half the sum of the squared weights, here divided by the number of examples.
     fn fit(&self, model: Mlp, data: &DataSet, most_passes: usize) -> Result<(Mlp, Fit), Error> {
         let experiment = self.linear_experiment();
