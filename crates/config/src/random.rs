@@ -19,6 +19,8 @@ pub enum Purpose {
     Sampling,
     /// Generated examples; indices: source, column.
     Generation,
+    /// Which values are exchanged to see what a column is worth; indices: column, shuffle.
+    Importance,
 }
 
 /// A stream of random numbers.

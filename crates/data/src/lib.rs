@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
+mod altered;
 mod balance;
 mod batch;
 mod columns;
@@ -36,6 +37,7 @@ mod storage;
 mod table_rows;
 mod transfer;
 
+pub use altered::{Holds, UsedColumn};
 pub use batch::{Batch, Pass};
 pub use dataset::{DataSet, FileRecord, Shape, load, load_like, load_with};
 pub use describe::{Content, Description, describe};

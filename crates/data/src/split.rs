@@ -53,6 +53,11 @@ impl Split {
         Self { storage: Arc::clone(&other.storage), ..self }
     }
 
+    /// Where the values are kept.
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
     /// The rows of the storage, in order of position.
     pub(crate) fn rows(&self) -> &[u32] {
         &self.rows

@@ -1,5 +1,6 @@
 //! The raw values of examples, kept once and shared by all splits.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use kiln_table::{Blocks, Preparation};
@@ -81,6 +82,37 @@ impl Storage {
         match &self.values {
             Values::Cells { lines, .. } => Some(lines[row]),
             _ => None,
+        }
+    }
+
+    /// For each pair of rows an example with the `values` of the second, and all others of the first.
+    pub(crate) fn with_values_of(
+        &self,
+        pairs: impl Iterator<Item = (u32, u32)>,
+        values: &Range<usize>,
+    ) -> Self {
+        let donor_of = |(row, donor): (u32, u32)| {
+            let from = move |at: usize| if values.contains(&at) { donor } else { row };
+            (0..self.width).map(move |at| (from(at) as usize, at))
+        };
+        let flat = |(row, at): (usize, usize)| row * self.width + at;
+        match &self.values {
+            Values::Bytes { values, greatest } => {
+                let values = pairs.flat_map(donor_of).map(|place| values[flat(place)]).collect();
+                Self::bytes(self.width, values, *greatest)
+            }
+            Values::Floats(values) => {
+                let values = pairs.flat_map(donor_of).map(|place| values[flat(place)]).collect();
+                Self::floats(self.width, values)
+            }
+            Values::Cells { values, preparation, lines } => {
+                let (mut cells, mut own_lines) = (Blocks::new(self.width), Vec::new());
+                for pair in pairs {
+                    cells.push(donor_of(pair).map(|(row, at)| values.row(row)[at]));
+                    own_lines.push(lines[pair.0 as usize]);
+                }
+                Self::cells(cells, Arc::clone(preparation), own_lines)
+            }
         }
     }
 

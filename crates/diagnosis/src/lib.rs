@@ -133,15 +133,15 @@ pub struct Linear {
     pub accuracy: f64,
     /// Its log-loss.
     pub log_loss: f64,
-    /// How far the network's accuracy is above its own.
-    pub accuracy_gain: Gain,
+    /// How far the network's accuracy is above its own: below 0 where it is behind.
+    pub accuracy_gain: Difference,
     /// How far the network's log-loss is below its own.
-    pub log_loss_gain: Gain,
+    pub log_loss_gain: Difference,
 }
 
-/// How far the network is ahead, as a mean over examples: below 0 where it is behind.
+/// The mean over examples of a difference between two models.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Gain {
+pub struct Difference {
     /// The mean.
     pub mean: f64,
     /// The lower end of its interval of 95 %, which is the mean and 1.96 standard errors.

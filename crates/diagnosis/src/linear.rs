@@ -3,7 +3,7 @@
 use kiln_config::Model;
 
 use crate::case::Case;
-use crate::{Finding, FindingKind, Gain, Severity};
+use crate::{Difference, Finding, FindingKind, Severity};
 
 /// Looked for where nothing has kept the network from learning: what did is the finding then.
 pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
@@ -47,7 +47,7 @@ fn is_linear(model: &Model) -> bool {
     model.is_mlp() && model.hidden.is_empty()
 }
 
-fn gained(gain: Gain) -> String {
+fn gained(gain: Difference) -> String {
     let side = if gain.mean < 0.0 { "worse" } else { "better" };
     let ends = [gain.lower, gain.upper];
     let [near, far] = if gain.mean < 0.0 { ends.map(|end| -end) } else { [gain.upper, gain.lower] };
@@ -62,11 +62,11 @@ mod tests {
     use crate::test_log::{TestLog, record, tested};
     use crate::{Linear, Record, Tested, findings};
 
-    fn ahead(mean: f64, half: f64) -> Gain {
-        Gain { mean, lower: mean - half, upper: mean + half }
+    fn ahead(mean: f64, half: f64) -> Difference {
+        Difference { mean, lower: mean - half, upper: mean + half }
     }
 
-    fn found(accuracy_gain: Gain, log_loss_gain: Gain, hidden: &[usize]) -> Option<Finding> {
+    fn found(accuracy_gain: Difference, log_loss_gain: Difference, hidden: &[usize]) -> Option<Finding> {
         let linear = Linear { accuracy: 0.8, log_loss: 0.5, accuracy_gain, log_loss_gain };
         let test = Tested { linear: Some(linear), ..tested(0.8, &[50, 50], None) };
         let (mut experiment, log) = (Experiment::default(), TestLog::healthy());

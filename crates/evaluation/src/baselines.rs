@@ -1,6 +1,6 @@
 //! What a network is held against: guesses and models that need no network, on the same examples.
 
-use kiln_diagnosis::Gain;
+use kiln_diagnosis::Difference;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
@@ -17,9 +17,9 @@ pub struct Baseline {
     /// Its log-loss; null where a probability is not a number.
     pub log_loss: Option<f64>,
     /// The network's accuracy less its own: above 0 where the network is better.
-    pub accuracy_gain: Gain,
+    pub accuracy_gain: Difference,
     /// Its log-loss less the network's: above 0 where the network is better. Null where either is undefined.
-    pub log_loss_gain: Option<Gain>,
+    pub log_loss_gain: Option<Difference>,
 }
 
 /// Models that need no network.
@@ -43,31 +43,29 @@ impl Baseline {
     #[must_use]
     pub fn new(model: BaselineModel, predictions: &Predictions, network: &Predictions) -> Self {
         assert_eq!(predictions.truth(), network.truth(), "both predict the same examples");
-        let share = |right: bool| f64::from(u8::from(right));
-        let right = predictions.is_right().map(share);
-        let ahead: Vec<f64> =
-            network.is_right().zip(right).map(|(network, own)| share(network) - own).collect();
+        let right = network.is_right().zip(predictions.is_right());
+        let ahead: Vec<f64> = right.map(|(network, own)| f64::from(network) - f64::from(own)).collect();
         let losses = predictions.log_losses();
         let losses_ahead = losses.as_ref().zip(network.log_losses()).map(|(own, network)| {
             own.iter().zip(network).map(|(own, network)| own - network).collect::<Vec<f64>>()
         });
         Self {
             model,
-            accuracy: sum(predictions.is_right().map(share)) / predictions.len() as f64,
+            accuracy: sum(predictions.is_right().map(f64::from)) / predictions.len() as f64,
             log_loss: losses.as_deref().map(mean),
-            accuracy_gain: gain(&ahead),
-            log_loss_gain: losses_ahead.as_deref().map(gain),
+            accuracy_gain: difference(&ahead),
+            log_loss_gain: losses_ahead.as_deref().map(difference),
         }
     }
 }
 
 /// The mean of `differences`, one for each example, and its interval.
-pub(crate) fn gain(differences: &[f64]) -> Gain {
+pub(crate) fn difference(differences: &[f64]) -> Difference {
     let (mean, count) = (mean(differences), differences.len() as f64);
     let squares = sum(differences.iter().map(|value| (value - mean).powi(2)));
     // Of one example, nothing is known of the spread.
     let half = if count > 1.0 { 1.96 * (squares / (count - 1.0) / count).sqrt() } else { f64::MAX };
-    Gain { mean, lower: mean - half, upper: mean + half }
+    Difference { mean, lower: mean - half, upper: mean + half }
 }
 
 fn mean(values: &[f64]) -> f64 {

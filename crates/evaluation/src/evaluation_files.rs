@@ -7,7 +7,9 @@ use kiln_artifacts::{Run, replace_file};
 use kiln_files::json_text;
 
 use crate::json_file::read_json;
-use crate::{Evaluation, EvaluationError, EvaluationSettings, GALLERY_FILE, Metrics, Predictions};
+use crate::{
+    Evaluation, EvaluationError, EvaluationSettings, GALLERY_FILE, IMPORTANCE_FILE, Metrics, Predictions,
+};
 
 /// The predictions; see [`Predictions::to_csv`].
 pub const PREDICTIONS_FILE: &str = "predictions.csv";
@@ -34,7 +36,7 @@ pub fn write_evaluation(
         cause,
     })?;
     // What is there of earlier predictions must not stand beside new ones.
-    for name in [METRICS_FILE, GALLERY_FILE] {
+    for name in [METRICS_FILE, GALLERY_FILE, IMPORTANCE_FILE] {
         remove_if_there(&folder.join(name))?;
     }
     replace_file(&folder.join(PREDICTIONS_FILE), &predictions.to_csv())?;

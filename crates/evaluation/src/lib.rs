@@ -24,6 +24,7 @@ mod gallery;
 #[cfg(test)]
 mod golden;
 mod html_page;
+mod importance;
 mod json_file;
 mod metrics;
 mod pass;
@@ -61,6 +62,7 @@ pub use figures::{FIGURES, Figure};
 pub use gallery::picture_seen;
 pub use gallery::{GALLERY_FILE, Gallery, GalleryCell, GalleryExample};
 pub use html_page::html_page;
+pub use importance::{ColumnImportance, Dependence, DependenceValue, IMPORTANCE_FILE, Importance};
 pub use json_file::read_json;
 pub use metrics::{ClassFigures, DropoutActive, Metrics};
 pub use pass::{PassFigures, evaluate_with_dropout, predict};

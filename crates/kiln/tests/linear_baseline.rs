@@ -31,6 +31,7 @@ fn rows() -> String {
 fn trained(folder: &Path, settings: &[&str]) -> Evaluation {
     let path = folder.join("rows.csv");
     fs::write(&path, rows()).unwrap();
+    let path = path.to_str().unwrap();
     let file = folder.join("rows.toml");
     let text = format!(
         "name = \"rows\"\n[data]\nsource = \"csv\"\npath = {path:?}\ntest_path = {path:?}\nvalidation = 0\n\

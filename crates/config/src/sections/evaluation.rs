@@ -20,6 +20,10 @@ pub struct Evaluation {
     /// it where that is a small part of the training's work.
     #[schemars(transform = plain().decides(Decides::Nothing))]
     pub baselines: bool,
+    /// Whether the test also measures what each column of a table is worth to the network, on as many examples as take a
+    /// small part of the training's work.
+    #[schemars(transform = plain().decides(Decides::Nothing).also_called("permutation_importance feature_importance"))]
+    pub importance: bool,
 }
 
 /// What is made of probabilities.
@@ -34,7 +38,13 @@ pub enum CalibrationName {
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self { batch_size: 256, ckpt: Ckpt::Best, calibration: CalibrationName::None, baselines: true }
+        Self {
+            batch_size: 256,
+            ckpt: Ckpt::Best,
+            calibration: CalibrationName::None,
+            baselines: true,
+            importance: true,
+        }
     }
 }
 

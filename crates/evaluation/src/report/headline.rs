@@ -1,7 +1,7 @@
 //! What a reader wants to know first.
 
 use kiln_artifacts::RunState;
-use kiln_diagnosis::Gain;
+use kiln_diagnosis::Difference;
 use maud::{Markup, html};
 
 use super::{Story, figure};
@@ -56,8 +56,8 @@ pub(super) fn headline(story: &Story<'_>) -> Markup {
 
 /// The network beside what needs no network.
 fn beside(metrics: &Metrics) -> Markup {
-    let ahead = |gain: Option<Gain>| {
-        gain.map(|Gain { mean, lower, upper }| format!("{mean:+.4} ({lower:+.4} to {upper:+.4})"))
+    let ahead = |gain: Option<Difference>| {
+        gain.map(|Difference { mean, lower, upper }| format!("{mean:+.4} ({lower:+.4} to {upper:+.4})"))
     };
     html! {
         div.wide { table {

@@ -2,6 +2,7 @@
 
 mod charts;
 mod classes;
+mod columns;
 mod confusion;
 mod data;
 mod examples;
@@ -19,7 +20,7 @@ use kiln_data::Profile;
 use kiln_diagnosis::{Finding, Record, findings};
 
 use crate::pictures::{self, Picture};
-use crate::{Evaluation, EvaluationError, Gallery, Metrics, Predictions};
+use crate::{Evaluation, EvaluationError, Gallery, Importance, Metrics, Predictions};
 use crate::{EvaluationSettings, METRICS_FILE, PREDICTIONS_FILE, read_profile, sheets};
 
 /// All that the report tells of.
@@ -28,6 +29,7 @@ struct Story<'a> {
     name: &'a str,
     evaluation: &'a Evaluation,
     gallery: Option<&'a Gallery>,
+    importance: Option<Importance>,
     experiment: &'a Experiment,
     /// None of a run of the first version.
     profile: Option<Profile>,
@@ -143,6 +145,7 @@ impl<'a> Story<'a> {
             name,
             evaluation,
             gallery,
+            importance: Importance::read(&run.evaluation(name))?,
             experiment,
             profile,
             config,

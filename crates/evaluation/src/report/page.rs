@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::html_page;
 
-use super::{Story, charts, classes, confusion, data, examples, headline, health, origin, training};
+use super::{Story, charts, classes, columns, confusion, data, examples, headline, health, origin, training};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -24,6 +24,7 @@ pub(super) fn page(story: &Story<'_>) -> String {
         Some(confusion::section(story)),
         Some(classes::section(story)),
         charts::section(story),
+        columns::section(story),
         examples::section(story),
         Some(origin::experiment(story)),
         origin::section(story),
