@@ -47,6 +47,12 @@ impl Run {
         self.folder().join("calibration.json")
     }
 
+    /// From which probability on the tested checkpoint names a class; absent where the most probable one is named.
+    #[must_use]
+    pub fn threshold_json(&self) -> PathBuf {
+        self.folder().join("threshold.json")
+    }
+
     /// What is known of the training data without a network: how often each class comes, and a linear model.
     #[must_use]
     pub fn baselines(&self) -> PathBuf {

@@ -48,10 +48,10 @@ pub use same::Difference;
 pub use schema::schema;
 pub use sections::{
     Activation, Automatic, Backend, BackendName, CalibrationName, Channels, Checkpoint, Ckpt, ClassLabel,
-    ClassWeightRule, ClassWeights, Columns, Dashboard, Data, DataSource, DropoutMode, EarlyStopping,
-    Evaluation, Holdout, Initialization, LabelColumn, LayerWeights, Loss, LossName, LrScheduler,
-    LrSchedulerName, Mode, Model, Monitor, Normalization, NumberEmbedding, Optimizer, OptimizerName, Output,
-    SourceFacts, Training, Transpose, Ui, Unreadable,
+    ClassWeightRule, ClassWeights, Columns, Dashboard, Data, DataSource, DecisionName, DropoutMode,
+    EarlyStopping, Evaluation, Holdout, Initialization, LabelColumn, LayerWeights, Loss, LossName,
+    LrScheduler, LrSchedulerName, Mode, Model, Monitor, Normalization, NumberEmbedding, Optimizer,
+    OptimizerName, Output, SourceFacts, Training, Transpose, Ui, Unreadable,
 };
 pub use shown::shown;
 pub use words::listed;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use std::sync::Arc;
 
-use kiln_config::ClassWeights;
-use kiln_table::{Fault, Preparation, listed};
+use kiln_config::{ClassWeights, DecisionName, Evaluation};
+use kiln_table::{Fault, Preparation, listed, quoted};
 
 use crate::{DataError, DataSet, Normalizer, Reading, Shape, Ties};
 
@@ -68,6 +68,33 @@ impl Profile {
             DataError::unfit("unknown class", Fault::in_key("loss.class_weights", expected, found))
         })?;
         Ok(Self { class_weights, ..self })
+    }
+
+    /// Makes sure that there are two classes, where something else than the most probable one is to be named, and that the
+    /// positive one is one of them.
+    ///
+    /// # Errors
+    /// Where not.
+    pub fn check_decision(&self, evaluation: &Evaluation) -> Result<(), DataError> {
+        if evaluation.decision == DecisionName::MostProbable {
+            return Ok(());
+        }
+        let classes = listed(self.classes.iter().map(String::as_str), 12);
+        if self.classes.len() != 2 {
+            let found = format!("{} classes: {classes}", self.classes.len());
+            let expected = "data of two classes, or \"most-probable\"";
+            return Err(DataError::unfit(
+                "not two classes",
+                Fault::in_key("evaluation.decision", expected, found),
+            ));
+        }
+        match &evaluation.positive {
+            Some(name) if !self.classes.contains(name) => {
+                let fault = Fault::in_key("evaluation.positive", format!("one of {classes}"), quoted(name));
+                Err(DataError::unfit("unknown class", fault))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How the columns of a table become features, where examples are its rows.

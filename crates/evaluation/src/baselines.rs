@@ -51,7 +51,7 @@ impl Baseline {
         });
         Self {
             model,
-            accuracy: sum(predictions.is_right().map(f64::from)) / predictions.len() as f64,
+            accuracy: predictions.accuracy(),
             log_loss: losses.as_deref().map(mean),
             accuracy_gain: difference(&ahead),
             log_loss_gain: losses_ahead.as_deref().map(difference),

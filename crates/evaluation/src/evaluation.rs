@@ -15,7 +15,7 @@ use crate::top_k::top_k_accuracy;
 use crate::undefined::{Ledger, Reason, finite};
 use crate::{
     Baseline, Calibration, ClassificationReport, Confusion, EvaluationError, PassFigures,
-    PrecisionRecallCurves, Predictions, RocCurves,
+    PrecisionRecallCurves, Predictions, RocCurves, Threshold,
 };
 
 /// An evaluation of a split: its figures, tables and curves. They follow from the predictions alone, and are
@@ -47,6 +47,10 @@ pub struct EvaluationSettings {
     pub dropout_active: Option<PassFigures>,
     /// How the probabilities were calibrated, if they were.
     pub calibration: Option<Calibration>,
+    /// From which probability on the predictions name a class, where a threshold decides that.
+    pub threshold: Option<Threshold>,
+    /// The accuracy of naming the most probable class, where a threshold decides.
+    pub accuracy_of_probable: Option<f64>,
     /// What simple models make of the same examples.
     pub baselines: Vec<Baseline>,
 }
@@ -59,6 +63,8 @@ impl Default for EvaluationSettings {
             checkpoint_step: None,
             dropout_active: None,
             calibration: None,
+            threshold: None,
+            accuracy_of_probable: None,
             baselines: Vec::new(),
         }
     }
@@ -126,6 +132,8 @@ fn metrics(
         intervals: (settings.resamples != 0).then(|| intervals(&draws, settings.seed)),
         classes: class_figures(confusion, curves, &counts, &scores, &mut ledger),
         reliability,
+        threshold: settings.threshold.clone(),
+        accuracy_of_probable: settings.accuracy_of_probable,
         baselines: settings.baselines.clone(),
         non_finite_examples: predictions.non_finite() as u64,
         undefined: ledger.undefined,

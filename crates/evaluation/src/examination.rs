@@ -2,12 +2,13 @@
 
 use burn::tensor::Device;
 use kiln_artifacts::{Run, replace_file};
-use kiln_config::Experiment;
+use kiln_config::{CalibrationName, DecisionName, Experiment};
 use kiln_data::{Profile, Split};
 use kiln_files::json_text;
 use kiln_model::{Model, named};
 
 use crate::json_file::read_json;
+use crate::threshold::ThresholdCurve;
 use crate::{
     Baseline, BaselineModel, Calibration, Evaluation, EvaluationError, EvaluationSettings, Gallery,
     Importance, Predictions, StoredModel, evaluate_with_dropout, predict, write_evaluation,
@@ -33,23 +34,43 @@ pub struct Examination<'a> {
 }
 
 impl Examination<'_> {
-    /// Fits a calibration of `model`'s probabilities on `split`, which it has not learned from, and keeps it with the run.
+    /// Fits what is made of the probabilities of `model`, as far as the experiment asks for it: a calibration, and the
+    /// probability from which on a class is named; and keeps it with the run. `held_out` are examples that the model has not
+    /// learned from.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn calibrate(
+    /// Where a file cannot be written.
+    pub fn fit_answers(
         &self,
-        split: &Split,
-        model: &StoredModel<impl Model>,
-    ) -> Result<Option<Calibration>, EvaluationError> {
+        held_out: Option<&Split>,
+        model: &mut StoredModel<impl Model>,
+    ) -> Result<(), EvaluationError> {
         let Self { run, experiment, profile, device } = *self;
-        let batch_size = experiment.evaluation.batch_size;
-        let predictions = predict(&model.model, profile, split, batch_size, &[], device);
-        let calibration = Calibration::fit(&predictions, model.step);
-        if let Some(calibration) = &calibration {
-            calibration.write(run)?;
+        let kiln_config::Evaluation { batch_size, calibration, decision, .. } = experiment.evaluation;
+        let is_calibrated = calibration != CalibrationName::None;
+        if !is_calibrated && decision == DecisionName::MostProbable {
+            return Ok(());
         }
-        Ok(calibration)
+        let predictions =
+            held_out.map(|split| predict(&model.model, profile, split, batch_size, &[], device));
+        if let Some(predictions) = predictions.as_ref().filter(|_| is_calibrated) {
+            model.calibration = Calibration::fit(predictions, model.step);
+            if let Some(calibration) = &model.calibration {
+                calibration.write(run)?;
+            }
+        }
+        let predictions = predictions.map(|predictions| predictions.calibrated(model.calibration.as_ref()));
+        let curve = ThresholdCurve::choose(
+            &experiment.evaluation,
+            &profile.classes,
+            predictions.as_ref(),
+            model.step,
+        );
+        if let Some(curve) = curve {
+            curve.write(run)?;
+            model.threshold = Some(curve.chosen);
+        }
+        Ok(())
     }
 
     /// Predicts `split` with `model`, evaluates that beside what the simple models of `baselines` predict for it, and
@@ -71,26 +92,27 @@ impl Examination<'_> {
         // Of another network nobody knows whether it has dropout.
         let dropout_active = experiment.model.is_mlp().then(with_dropout);
         let predictions = predict(&model.model, profile, split, batch_size, class_weights, device);
-        let predictions = predictions.calibrated(model.calibration.as_ref());
+        let probable = predictions.calibrated(model.calibration.as_ref());
         let settings = EvaluationSettings {
             seed: experiment.seed,
             checkpoint_step: model.step,
             dropout_active,
             calibration: model.calibration,
+            threshold: model.threshold.clone(),
+            accuracy_of_probable: model.threshold.as_ref().map(|_| probable.accuracy()),
             baselines: baselines
                 .iter()
-                .map(|(model, beside)| Baseline::new(*model, beside, &predictions))
+                .map(|(model, beside)| Baseline::new(*model, beside, &probable))
                 .collect(),
             ..EvaluationSettings::default()
         };
+        let predictions = probable.decided(model.threshold.as_ref());
         let evaluation = write_evaluation(run, name, &predictions, &settings)?;
         let gallery = Gallery::new(&predictions, split, &profile.shape, experiment.seed);
         gallery.write(&run.evaluation(name))?;
         if experiment.evaluation.importance {
-            let predict = |split: &Split| {
-                let predictions = predict(&model.model, profile, split, batch_size, &[], device);
-                predictions.calibrated(model.calibration.as_ref())
-            };
+            let predict =
+                |split: &Split| model.says(predict(&model.model, profile, split, batch_size, &[], device));
             let most = self.affordable(model);
             if let Some(found) = Importance::measure(predict, split, &profile.shape, experiment.seed, most) {
                 found.write(&run.evaluation(name))?;

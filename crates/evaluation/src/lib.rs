@@ -45,6 +45,7 @@ mod stored_model;
 mod sum;
 mod temperature;
 mod thinning;
+mod threshold;
 mod top_k;
 mod undefined;
 
@@ -73,4 +74,5 @@ pub use report::{findings_of_run, read_evaluation, write_report};
 pub use roc::RocCurve;
 pub use stored_model::{StoredModel, Weights, load_model};
 pub use temperature::Calibration;
+pub use threshold::{HeldOut, Threshold};
 pub use undefined::{PartialMean, Undefined};

@@ -9,7 +9,7 @@ use crate::bootstrap::Intervals;
 use crate::calibration::ReliabilityBin;
 use crate::figures::FIGURES;
 use crate::undefined::{PartialMean, Undefined};
-use crate::{Baseline, BaselineModel, Calibration};
+use crate::{Baseline, BaselineModel, Calibration, Threshold};
 
 /// The figures of a whole split. One JSON object, whose keys are the fields of this struct and of those that
 /// it holds flattened. A figure that is undefined is null, and [`Metrics::undefined`] says why.
@@ -37,6 +37,12 @@ pub struct Metrics {
     pub classes: Vec<ClassFigures>,
     /// The reliability diagram: accuracy by confidence; null where some confidence is not a number.
     pub reliability: Option<Vec<ReliabilityBin>>,
+    /// From which probability on a class is named; absent where the most probable one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
+    /// The accuracy of naming the most probable class; absent where [`Metrics::accuracy`] is it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_of_probable: Option<f64>,
     /// What simple models make of the same examples, and how far the network is ahead of each; absent where none was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baselines: Vec<Baseline>,
@@ -53,11 +59,17 @@ impl Metrics {
     #[must_use]
     pub fn tested(&self) -> Tested {
         Tested {
-            accuracy: self.accuracy(),
+            accuracy: self.accuracy_of_probable(),
             dropout_active_accuracy: self.dropout_active.map(|active| active.accuracy),
             supports: self.classes.iter().map(|class| class.support).collect(),
             linear: self.linear(),
         }
+    }
+
+    /// The share of examples whose most probable class is the true one, whatever a threshold decides: what training and
+    /// validation figures measure.
+    pub(crate) fn accuracy_of_probable(&self) -> f64 {
+        self.accuracy_of_probable.unwrap_or_else(|| self.accuracy())
     }
 
     fn linear(&self) -> Option<Linear> {
@@ -70,12 +82,14 @@ impl Metrics {
         })
     }
 
-    /// The accuracies of the simple models, in words; none where none was asked.
+    /// What a reader wants to know beside loss and accuracy, a line each: the threshold, if one decides, and the accuracies of
+    /// the simple models.
     #[must_use]
-    pub fn beside(&self) -> Option<String> {
+    pub fn beside(&self) -> Vec<String> {
         let one = |baseline: &Baseline| format!("{} {:.4}", baseline.model, baseline.accuracy);
         let all: Vec<String> = self.baselines.iter().map(one).collect();
-        (!all.is_empty()).then(|| format!("accuracy without a network: {}", all.join(", ")))
+        let simple = (!all.is_empty()).then(|| format!("accuracy without a network: {}", all.join(", ")));
+        self.threshold.as_ref().map(Threshold::words).into_iter().chain(simple).collect()
     }
 
     /// A figure by key; none where it is undefined or there is no such figure.

@@ -117,6 +117,11 @@ impl Predictions {
         self.truth.iter().zip(&self.predicted).map(|(truth, predicted)| truth == predicted)
     }
 
+    /// The share of examples that are predicted right, in [0, 1].
+    pub(crate) fn accuracy(&self) -> f64 {
+        self.is_right().filter(|right| *right).count() as f64 / self.len() as f64
+    }
+
     /// The probability of each class for the example at `position`, in [0, 1] or NaN.
     ///
     /// # Panics
@@ -136,6 +141,12 @@ impl Predictions {
     #[must_use]
     pub fn weights(&self) -> Option<&[f64]> {
         self.weights.as_deref()
+    }
+
+    /// The same predictions with other predicted classes, as many as there are.
+    pub(crate) fn with_predicted(self, predicted: Vec<u32>) -> Self {
+        debug_assert_eq!(predicted.len(), self.predicted.len());
+        Self { predicted, ..self }
     }
 
     /// The same predictions with other probabilities, as many as there are.

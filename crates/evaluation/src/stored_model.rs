@@ -7,7 +7,8 @@ use kiln_artifacts::{Checkpoint, Run};
 use kiln_config::Ckpt;
 use kiln_model::{MODEL_FILE, Model, parameters_from_safetensors, with_parameters};
 
-use crate::{Calibration, EvaluationError};
+use crate::threshold::ThresholdCurve;
+use crate::{Calibration, EvaluationError, Predictions, Threshold};
 
 /// A model with the weights of a checkpoint.
 #[derive(Clone, Debug)]
@@ -18,6 +19,16 @@ pub struct StoredModel<M> {
     pub step: Option<u64>,
     /// What is made of its probabilities.
     pub calibration: Option<Calibration>,
+    /// From which probability on a class is named.
+    pub threshold: Option<Threshold>,
+}
+
+impl<M> StoredModel<M> {
+    /// What it says, given what its network does: with calibrated probabilities and the class that the threshold decides.
+    #[must_use]
+    pub fn says(&self, predictions: Predictions) -> Predictions {
+        predictions.calibrated(self.calibration.as_ref()).decided(self.threshold.as_ref())
+    }
 }
 
 /// Which weights to evaluate.
@@ -46,7 +57,8 @@ pub fn load_model<M: Model>(
         Weights::Path(path) => (None, of_path(path)?),
     };
     let model = with_parameters(model, &parameters_from_safetensors(&bytes)?)?;
-    Ok(StoredModel { model, step, calibration: Calibration::read(run, step)? })
+    let threshold = ThresholdCurve::read(run, step)?.map(|curve| curve.chosen);
+    Ok(StoredModel { model, step, calibration: Calibration::read(run, step)?, threshold })
 }
 
 fn of_checkpoint(mut checkpoint: Checkpoint) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {

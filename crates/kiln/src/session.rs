@@ -9,7 +9,7 @@ use kiln_artifacts::{
     RunInputs, RunLock, RunState, Scope, Status, StopReason, TestFigures, write_metrics_csv,
 };
 use kiln_backend::{Selected, select};
-use kiln_config::{CalibrationName, ClassWeights, Experiment, Resolved};
+use kiln_config::{ClassWeights, Experiment, Resolved};
 use kiln_data::{DataSet, Folders, NoProgress, Profile, Progress, load, load_like};
 use kiln_diagnosis::{Finding, Record, findings};
 use kiln_evaluation::{
@@ -85,6 +85,7 @@ impl Session {
         // After loading: what is wrong with the data is said of the paths as they were written.
         let mut experiment = with_absolute_paths(experiment);
         let profile = profile(&experiment, &data)?;
+        profile.check_decision(&experiment.evaluation)?;
         let as_written = experiment.to_toml();
         resolve_class_weights(&mut experiment, &profile);
         setup(&experiment, &profile, backend.device.clone(), Fused::when(backend.fused)).check()?;
@@ -281,11 +282,7 @@ impl Session {
         let model = self.setup_on(backend.device.clone()).build(build)?;
         let mut model = load_model(model, run, &Weights::Marked(experiment.evaluation.ckpt))?;
         let examination = Examination { run, experiment, profile: &profile, device: &backend.device };
-        if let (CalibrationName::Temperature, Some(validation)) =
-            (experiment.evaluation.calibration, &data.validation)
-        {
-            model.calibration = examination.calibrate(validation, &model)?;
-        }
+        examination.fit_answers(data.validation.as_ref(), &mut model)?;
         let ground = self.ground(&profile);
         let baselines = if experiment.evaluation.baselines {
             let weights: usize =

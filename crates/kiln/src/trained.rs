@@ -126,8 +126,7 @@ impl<M: Model> Trained<M> {
         let Self { experiment, profile, backend, model, .. } = self;
         let (batch_size, class_weights) =
             (experiment.evaluation.batch_size, experiment.loss.class_weights.each());
-        let predictions = predict(&model.model, profile, split, batch_size, class_weights, &backend.device);
-        predictions.calibrated(model.calibration.as_ref())
+        model.says(predict(&model.model, profile, split, batch_size, class_weights, &backend.device))
     }
 
     /// The examples in a file: a picture, an IDX file of images, or the rows of a table.

@@ -80,8 +80,8 @@ fn show(run: &Run, name: &str, evaluation: &Evaluation, report: &Path, as_json: 
     let metrics = &evaluation.metrics;
     let loss = metrics.figure("loss").map_or_else(|| "undefined".to_owned(), |loss| format!("{loss:.4}"));
     say(&format!("{name}: loss {loss}  accuracy {:.4}  ({} examples)", metrics.accuracy(), metrics.examples));
-    if let Some(beside) = metrics.beside() {
-        say(&beside);
+    for line in metrics.beside() {
+        say(&line);
     }
     say(&format!("report: {}", report.display()));
     print(evaluation.report.to_text().trim_end());

@@ -37,7 +37,7 @@ struct Answer {
     error: Option<String>,
 }
 
-/// The most probable classes of one example.
+/// The classes of one example: the one that is named, and then the most probable ones.
 #[derive(Serialize)]
 struct Prediction {
     top: Vec<Guess>,
@@ -133,13 +133,19 @@ impl Prediction {
         let probabilities = predictions.probabilities(at);
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|&left, &right| probabilities[right].total_cmp(&probabilities[left]));
+        // A threshold may name another class than the most probable one.
+        let named = predictions.predicted()[at] as usize;
+        let is_by_threshold = order.first() != Some(&named);
+        order.sort_by_key(|class| *class != named);
         let guess = |&class: &usize| Guess {
             class: predictions.classes()[class].clone(),
             probability: probabilities[class],
         };
         let top: Vec<Guess> = order.iter().take(TOP).map(guess).collect();
         // A network that diverged gives NaN, which is no confidence at all.
-        let is_sure = top.first().is_some_and(|guess| guess.probability >= LOW_CONFIDENCE);
+        let is_sure = top.first().is_some_and(|guess| {
+            guess.probability >= LOW_CONFIDENCE || (is_by_threshold && guess.probability.is_finite())
+        });
         Self { top, low_confidence: !is_sure }
     }
 }

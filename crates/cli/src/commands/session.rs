@@ -48,7 +48,7 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
     match session.train(perceptron, options) {
         Ok(outcome) => {
             let test = outcome.test.as_ref().map(figures);
-            let beside = outcome.test.as_ref().and_then(Metrics::beside);
+            let beside = outcome.test.as_ref().map(Metrics::beside).unwrap_or_default();
             summary(ui, test, beside, &outcome.findings);
             print_outcome(&outcome, test, manner.json);
             if is_over(outcome.trained.reason) { Ok(()) } else { Err(stopped(&outcome)) }
@@ -57,7 +57,7 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
             if let Error::Training(failed) = &error {
                 // A log that cannot be read must not hide why.
                 let findings = session.findings(None, Some(&failed.kind())).unwrap_or_default();
-                summary(ui, None, None, &findings);
+                summary(ui, None, Vec::new(), &findings);
             }
             Err(error.into())
         }
@@ -115,7 +115,7 @@ fn figures(metrics: &Metrics) -> PassFigures {
 }
 
 /// What came of it, on stderr, in the way that the training was shown.
-fn summary(ui: Ui, test: Option<PassFigures>, beside: Option<String>, findings: &[Finding]) {
+fn summary(ui: Ui, test: Option<PassFigures>, beside: Vec<String>, findings: &[Finding]) {
     match ui {
         Ui::None => {}
         Ui::Json => {
@@ -130,8 +130,8 @@ fn summary(ui: Ui, test: Option<PassFigures>, beside: Option<String>, findings: 
             if let Some(PassFigures { loss, accuracy, examples }) = test {
                 say(&format!("test loss {loss:.4}  accuracy {accuracy:.4}  ({examples} examples)"));
             }
-            if let Some(beside) = beside {
-                say(&beside);
+            for line in beside {
+                say(&line);
             }
             for finding in findings {
                 say(&finding.to_string());

@@ -11,6 +11,7 @@ mod changed_settings;
 mod crash;
 mod damage;
 mod dashboard;
+mod deciding;
 mod disk;
 mod evaluating;
 mod experiments;

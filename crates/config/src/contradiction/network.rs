@@ -1,13 +1,23 @@
 //! What only some networks and some data can have: waves of numbers, several members, probabilities that are calibrated.
 
 use super::{Case, Contradiction};
-use crate::{CalibrationName, DataSource, Initialization, LossName, Normalization, NumberEmbedding};
+use crate::{
+    CalibrationName, DataSource, DecisionName, Initialization, LossName, Normalization, NumberEmbedding,
+};
 
 pub(super) fn contradictions(case: &Case<'_>) -> Vec<Contradiction> {
-    [scaling(case), waves_of_pictures(case), explicit(case), members(case), folds(case), calibration(case)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        scaling(case),
+        waves_of_pictures(case),
+        explicit(case),
+        members(case),
+        folds(case),
+        calibration(case),
+        decision(case),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn scaling(case: &Case<'_>) -> Option<Contradiction> {
@@ -94,6 +104,20 @@ fn folds(case: &Case<'_>) -> Option<Contradiction> {
         )
     };
     Some(Contradiction::new(&keys, message))
+}
+
+fn decision(case: &Case<'_>) -> Option<Contradiction> {
+    let is_tuned =
+        matches!(case.experiment.evaluation.decision, DecisionName::Precision | DecisionName::Recall);
+    (is_tuned && !case.experiment.data.has_validation()).then(|| {
+        let keys = ["evaluation.decision", "data.validation"];
+        let message = format!(
+            "{} needs validation data to choose by, but {} holds out none; hold some out, or write \"most-probable\"",
+            case.setting(keys[0]),
+            case.setting(keys[1])
+        );
+        Contradiction::new(&keys, message)
+    })
 }
 
 fn calibration(case: &Case<'_>) -> Option<Contradiction> {

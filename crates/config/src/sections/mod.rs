@@ -22,7 +22,7 @@ pub use data::{
     Unreadable,
 };
 pub use early_stopping::EarlyStopping;
-pub use evaluation::{CalibrationName, Ckpt, Evaluation};
+pub use evaluation::{CalibrationName, Ckpt, DecisionName, Evaluation};
 pub use loss::{ClassWeightRule, ClassWeights, Loss, LossName};
 pub use lr_scheduler::{LrScheduler, LrSchedulerName};
 pub use model::{Activation, DropoutMode, Initialization, LayerWeights, Model, NumberEmbedding, Output};

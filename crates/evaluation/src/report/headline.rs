@@ -32,6 +32,7 @@ pub(super) fn headline(story: &Story<'_>) -> Markup {
             }
         }
         @if !metrics.baselines.is_empty() { (beside(metrics)) }
+        @if let Some(threshold) = &metrics.threshold { p.note { (threshold.words()) "." } }
         @if let Some(calibration) = &metrics.calibration {
             p.note {
                 "The probabilities are calibrated on " (calibration.examples) " examples that were held out: temperature "
@@ -68,7 +69,7 @@ fn beside(metrics: &Metrics) -> Markup {
             }
             tr {
                 th { "this network" }
-                td { b { (figure(Some(metrics.accuracy()))) } } td {}
+                td { b { (figure(Some(metrics.accuracy_of_probable()))) } } td {}
                 td { b { (figure(metrics.figure("log_loss"))) } } td {}
             }
             @for baseline in &metrics.baselines {
@@ -82,6 +83,7 @@ fn beside(metrics: &Metrics) -> Markup {
             }
         } }
         p.note {
+            @if metrics.threshold.is_some() { "The accuracies here are those of the more probable class. " }
             "Differences are means over the same examples, with 95 % intervals from their standard errors. The linear model \
              is a logistic regression on the same features."
         }

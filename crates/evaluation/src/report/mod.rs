@@ -20,6 +20,7 @@ use kiln_data::Profile;
 use kiln_diagnosis::{Finding, Record, findings};
 
 use crate::pictures::{self, Picture};
+use crate::threshold::ThresholdCurve;
 use crate::{Evaluation, EvaluationError, Gallery, Importance, Metrics, Predictions};
 use crate::{EvaluationSettings, METRICS_FILE, PREDICTIONS_FILE, read_profile, sheets};
 
@@ -30,6 +31,7 @@ struct Story<'a> {
     evaluation: &'a Evaluation,
     gallery: Option<&'a Gallery>,
     importance: Option<Importance>,
+    thresholds: Option<ThresholdCurve>,
     experiment: &'a Experiment,
     /// None of a run of the first version.
     profile: Option<Profile>,
@@ -146,6 +148,7 @@ impl<'a> Story<'a> {
             evaluation,
             gallery,
             importance: Importance::read(&run.evaluation(name))?,
+            thresholds: ThresholdCurve::read(run, evaluation.metrics.checkpoint_step)?,
             experiment,
             profile,
             config,

@@ -1,0 +1,366 @@
+//! From which probability on an example is said to be of a class: for two classes, by what mistakes cost, or by a wished
+//! precision or recall.
+
+use kiln_artifacts::{Run, replace_file};
+use kiln_config::DecisionName;
+use kiln_files::json_text;
+use serde::{Deserialize, Serialize};
+
+use crate::json_file::read_json;
+use crate::{EvaluationError, Predictions};
+
+/// Points of the curve that are kept.
+const POINTS: usize = 200;
+
+/// When an example is said to be of the class `positive`, which is one of two.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Threshold {
+    /// By what it was chosen.
+    pub decision: DecisionName,
+    /// The class.
+    pub positive: String,
+    /// The probability of that class, in (0, 1], from which on an example is said to be of it.
+    pub threshold: f64,
+    /// The precision or recall that was wished; null where costs decide.
+    pub wished: Option<f64>,
+    /// What a mistake costs: to say that an example is of the class which is not, and the other way round. Null where a
+    /// precision or a recall decides.
+    pub costs: Option<[f64; 2]>,
+    /// What it comes to on examples that were held out; null where there are none.
+    pub held_out: Option<HeldOut>,
+    /// Step of the checkpoint whose probabilities it is for.
+    pub step: Option<u64>,
+}
+
+/// What a threshold comes to on examples that no weight was learned from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldOut {
+    /// How many.
+    pub examples: u64,
+    /// The precision for the class; null where no example is said to be of it.
+    pub precision: Option<f64>,
+    /// The recall for it.
+    pub recall: f64,
+    /// The mean cost of an example; null where a precision or a recall decides.
+    pub cost: Option<f64>,
+}
+
+/// What other thresholds come to on the same examples: `threshold.json` of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ThresholdCurve {
+    pub(crate) chosen: Threshold,
+    /// From the highest threshold to the lowest.
+    pub(crate) points: Vec<ThresholdPoint>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ThresholdPoint {
+    pub(crate) threshold: f64,
+    pub(crate) precision: Option<f64>,
+    pub(crate) recall: f64,
+    pub(crate) cost: Option<f64>,
+}
+
+impl Threshold {
+    /// The predicted class, by number, where the probability of the class `positive` is `probability`.
+    fn decides(&self, positive: u32, probability: f32) -> u32 {
+        if f64::from(probability) >= self.threshold { positive } else { 1 - positive }
+    }
+
+    /// What was wished and what was found on held-out examples, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut words =
+            format!("\"{}\" is said from a probability of {:.4} on: ", self.positive, self.threshold);
+        let named = if self.decision == DecisionName::Precision { "precision" } else { "recall" };
+        words += &match (self.costs, self.wished) {
+            (Some([false_positive, false_negative]), _) => {
+                format!("a false \"{}\" costs {false_positive}, a missed one {false_negative}", self.positive)
+            }
+            (_, Some(wished)) if self.is_reached() => format!("a {named} of {wished}"),
+            (_, Some(wished)) => format!("no threshold has a {named} of {wished}; this comes nearest"),
+            (None, None) => String::new(),
+        };
+        if let Some(HeldOut { examples, precision, recall, cost }) = self.held_out {
+            let precision =
+                precision.map_or("no precision".to_owned(), |value| format!("precision {value:.4}"));
+            let cost = cost.map_or(String::new(), |cost| format!(", mean cost {cost:.4}"));
+            words += &format!(" ({precision}, recall {recall:.4}{cost} on {examples} held-out examples)");
+        }
+        words
+    }
+
+    fn is_reached(&self) -> bool {
+        let Some((wished, found)) = self.wished.zip(self.held_out) else { return true };
+        match self.decision {
+            DecisionName::Precision => found.precision.is_some_and(|precision| precision >= wished),
+            _ => found.recall >= wished,
+        }
+    }
+}
+
+impl ThresholdCurve {
+    /// Chooses by what `config` says, for the network whose weights are those of `step`; `held_out` is what it says of examples
+    /// that it has not learned from. None where the most probable class decides, and where a precision or a recall does and no
+    /// held-out example is of the class.
+    ///
+    /// # Panics
+    /// If `classes` are no two.
+    pub(crate) fn choose(
+        config: &kiln_config::Evaluation,
+        classes: &[String],
+        held_out: Option<&Predictions>,
+        step: Option<u64>,
+    ) -> Option<Self> {
+        let decision = config.decision;
+        if decision == DecisionName::MostProbable {
+            return None;
+        }
+        assert_eq!(classes.len(), 2, "data of other classes was refused");
+        let positive = positive(config, classes);
+        let held_out = held_out.filter(|predictions| {
+            predictions.has_all_probabilities() && predictions.truth().contains(&positive)
+        });
+        let costs = (decision == DecisionName::Cost).then_some(config.costs);
+        let points = held_out.map_or(Vec::new(), |predictions| points(predictions, positive, costs));
+        let (threshold, point) = if let Some([false_positive, false_negative]) = costs {
+            let threshold = false_positive / (false_positive + false_negative);
+            (threshold, held_out.map(|predictions| at(predictions, positive, costs, threshold)))
+        } else {
+            let point = best(&points, decision, config.wished)?;
+            (point.threshold, Some(point))
+        };
+        let found = point.zip(held_out).map(|(point, predictions)| HeldOut {
+            examples: predictions.len() as u64,
+            precision: point.precision,
+            recall: point.recall,
+            cost: point.cost,
+        });
+        let chosen = Threshold {
+            decision,
+            positive: classes[positive as usize].clone(),
+            threshold,
+            wished: costs.is_none().then_some(config.wished),
+            costs,
+            held_out: found,
+            step,
+        };
+        Some(Self { chosen, points: thinned(&points) })
+    }
+
+    /// Keeps it in the run's folder.
+    pub(crate) fn write(&self, run: &Run) -> Result<(), EvaluationError> {
+        Ok(replace_file(&run.threshold_json(), &json_text(self))?)
+    }
+
+    /// The one that `run` keeps for the weights of `step`; none where it keeps none for them.
+    pub(crate) fn read(run: &Run, step: Option<u64>) -> Result<Option<Self>, EvaluationError> {
+        let path = run.threshold_json();
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let kept: Self = read_json(&path, "from which probability on a class is said")?;
+        Ok(Some(kept).filter(|kept| step.is_some() && kept.chosen.step == step))
+    }
+}
+
+/// The number of the class that `config` calls positive: the second, as scikit-learn has it, where it names none.
+fn positive(config: &kiln_config::Evaluation, classes: &[String]) -> u32 {
+    let named = config.positive.as_ref().and_then(|name| classes.iter().position(|class| class == name));
+    named.unwrap_or(1) as u32
+}
+
+impl ThresholdPoint {
+    /// Of `all` examples `of_class` are of the class; it is said of `hits` of them, and of as many others as are `alarms`.
+    fn new(
+        threshold: f64,
+        [hits, alarms]: [f64; 2],
+        [of_class, all]: [f64; 2],
+        costs: Option<[f64; 2]>,
+    ) -> Self {
+        let said = hits + alarms;
+        let cost = |[alarm, miss]: [f64; 2]| (alarms * alarm + (of_class - hits) * miss) / all;
+        Self {
+            threshold,
+            precision: (said > 0.0).then(|| hits / said),
+            recall: hits / of_class,
+            cost: costs.map(cost),
+        }
+    }
+}
+
+/// What `threshold` comes to.
+fn at(predictions: &Predictions, positive: u32, costs: Option<[f64; 2]>, threshold: f64) -> ThresholdPoint {
+    let (mut said, mut of_class) = ([0.0, 0.0], 0.0);
+    for (truth, _, row) in predictions.examples() {
+        let is = truth == positive as usize;
+        of_class += f64::from(is);
+        if f64::from(row[positive as usize]) >= threshold {
+            said[usize::from(!is)] += 1.0;
+        }
+    }
+    ThresholdPoint::new(threshold, said, [of_class, predictions.len() as f64], costs)
+}
+
+/// What every threshold that makes a difference comes to, the highest first: it lies between two probabilities that there are,
+/// the first above all of them.
+fn points(predictions: &Predictions, positive: u32, costs: Option<[f64; 2]>) -> Vec<ThresholdPoint> {
+    let mut examples: Vec<(f64, bool)> = predictions
+        .examples()
+        .map(|(truth, _, row)| (f64::from(row[positive as usize]), truth == positive as usize))
+        .collect();
+    examples.sort_by(|left, right| right.0.total_cmp(&left.0));
+    let of_class = examples.iter().filter(|(_, is)| *is).count() as f64;
+    let point = |threshold: f64, hits: f64, alarms: f64| {
+        ThresholdPoint::new(threshold, [hits, alarms], [of_class, examples.len() as f64], costs)
+    };
+    let (mut hits, mut alarms) = (0.0, 0.0);
+    let mut points = Vec::new();
+    if examples[0].0 < 1.0 {
+        points.push(point(f64::midpoint(examples[0].0, 1.0), 0.0, 0.0));
+    }
+    for (at, (probability, is)) in examples.iter().enumerate() {
+        if *is {
+            hits += 1.0;
+        } else {
+            alarms += 1.0;
+        }
+        let next = examples.get(at + 1).map_or(0.0, |(next, _)| *next);
+        if next < *probability {
+            points.push(point(f64::midpoint(*probability, next), hits, alarms));
+        }
+    }
+    points
+}
+
+/// The point of the greatest recall among those that have the wished precision, or the other way round; the one that comes
+/// nearest where none has it. Of equal ones that of the highest threshold.
+fn best(points: &[ThresholdPoint], decision: DecisionName, wished: f64) -> Option<ThresholdPoint> {
+    let figures = |point: &ThresholdPoint| {
+        let precision = point.precision.unwrap_or(f64::NEG_INFINITY);
+        if decision == DecisionName::Precision {
+            (precision, point.recall)
+        } else {
+            (point.recall, precision)
+        }
+    };
+    let better = |left: &&ThresholdPoint, right: &&ThresholdPoint| {
+        let (left, right) = (figures(left), figures(right));
+        // Beyond what is wished, more is no better.
+        let key = |(asked, other): (f64, f64)| (asked.min(wished), other);
+        let (left, right) = (key(left), key(right));
+        left.0.total_cmp(&right.0).then(left.1.total_cmp(&right.1))
+    };
+    points.iter().rev().max_by(better).copied()
+}
+
+fn thinned(points: &[ThresholdPoint]) -> Vec<ThresholdPoint> {
+    let count = points.len().min(POINTS);
+    (0..count).map(|place| points[place * (points.len() - 1) / (count - 1).max(1)]).collect()
+}
+
+impl Predictions {
+    /// The same, where `threshold` says of which of two classes an example is; one with a probability that is not a number
+    /// stays.
+    #[must_use]
+    pub fn decided(self, threshold: Option<&Threshold>) -> Self {
+        let Some(threshold) = threshold else { return self };
+        let Some(positive) = self.classes().iter().position(|class| *class == threshold.positive) else {
+            return self;
+        };
+        let of = |(_, predicted, row): (usize, usize, &[f32])| {
+            let is_whole = row.iter().all(|value| value.is_finite());
+            if is_whole { threshold.decides(positive as u32, row[positive]) } else { predicted as u32 }
+        };
+        let predicted = self.examples().map(of).collect();
+        self.with_predicted(predicted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes() -> Vec<String> {
+        ["no", "yes"].map(str::to_owned).to_vec()
+    }
+
+    /// Ten examples, the probability of "yes" falling from 0.95 to 0.05.
+    fn held_out(yes: &[usize]) -> Predictions {
+        let truth: Vec<u32> = (0..10).map(|example| u32::from(yes.contains(&example))).collect();
+        let rows: Vec<f32> = (0..10_u8)
+            .flat_map(|example| {
+                let yes = 0.95 - f32::from(example) / 10.0;
+                [1.0 - yes, yes]
+            })
+            .collect();
+        let predicted = (0..10).map(|example| u32::from(example < 5)).collect();
+        Predictions::new(classes(), truth, predicted, rows, vec![0.0; 10]).unwrap()
+    }
+
+    fn config(decision: DecisionName, wished: f64) -> kiln_config::Evaluation {
+        kiln_config::Evaluation { decision, wished, ..kiln_config::Evaluation::default() }
+    }
+
+    fn chosen(config: &kiln_config::Evaluation, held_out: &Predictions) -> Threshold {
+        ThresholdCurve::choose(config, &classes(), Some(held_out), Some(7)).unwrap().chosen
+    }
+
+    #[test]
+    fn a_precision_costs_as_little_recall_as_can_be() {
+        // Right, right, wrong, right, wrong, right, then none.
+        let held_out = held_out(&[0, 1, 3, 5]);
+        let threshold = chosen(&config(DecisionName::Precision, 0.75), &held_out);
+        assert!((threshold.threshold - 0.6).abs() < 1e-6, "between 0.65 and 0.55: {threshold:?}");
+        let found = threshold.held_out.unwrap();
+        assert_eq!((found.precision, found.recall, found.examples), (Some(0.75), 0.75, 10));
+        let decided = held_out.clone().decided(Some(&threshold));
+        assert_eq!(decided.predicted(), [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(decided.probabilities(4), held_out.probabilities(4));
+    }
+
+    #[test]
+    fn a_recall_costs_as_little_precision_as_can_be() {
+        let threshold = chosen(&config(DecisionName::Recall, 0.9), &held_out(&[0, 1, 3, 5]));
+        let found = threshold.held_out.unwrap();
+        assert_eq!((found.precision, found.recall), (Some(4.0 / 6.0), 1.0));
+        assert!(threshold.words().contains("a recall of 0.9 (precision 0.6667, recall 1.0000 on 10"));
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_said_and_the_nearest_taken() {
+        let held_out = held_out(&[1, 3]);
+        let threshold = chosen(&config(DecisionName::Precision, 0.9), &held_out);
+        let words = threshold.words();
+        assert!(words.contains("no threshold has a precision of 0.9; this comes nearest"), "{words}");
+        assert_eq!(threshold.held_out.unwrap().precision, Some(0.5));
+        let curve = ThresholdCurve::choose(&config(DecisionName::Recall, 0.9), &classes(), None, None);
+        assert_eq!(curve, None);
+    }
+
+    #[test]
+    fn costs_say_from_where_on_both_mistakes_are_as_dear() {
+        let costs = kiln_config::Evaluation { costs: [1.0, 4.0], ..config(DecisionName::Cost, 0.9) };
+        let threshold = chosen(&costs, &held_out(&[0, 1, 3, 5]));
+        assert!((threshold.threshold - 0.2).abs() < 1e-12);
+        // From 0.25 on, eight examples are said to be of the class, four of them wrongly.
+        let found = threshold.held_out.unwrap();
+        assert_eq!((found.precision, found.recall, found.cost), (Some(0.5), 1.0, Some(0.4)));
+        let without = ThresholdCurve::choose(&costs, &classes(), None, None).unwrap();
+        assert_eq!((without.chosen.threshold, without.chosen.held_out), (0.2, None));
+    }
+
+    #[test]
+    fn the_first_class_can_be_the_positive_one() {
+        let config =
+            kiln_config::Evaluation { positive: Some("no".to_owned()), ..config(DecisionName::Recall, 1.0) };
+        let held_out = held_out(&[0, 1]);
+        let threshold = chosen(&config, &held_out);
+        assert_eq!(threshold.held_out.unwrap().precision, Some(1.0));
+        assert_eq!(held_out.decided(Some(&threshold)).predicted(), [1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}
