@@ -197,10 +197,18 @@ impl Loading<'_> {
         let groups = tables.as_ref().and_then(|tables| tables.groups.as_deref());
         let train = selection.apply(&train);
         let (train, test) = match &test {
+            Some(_) if data.test_folds > 0 => {
+                let found = "test data in files of their own";
+                let fault = Fault::in_key("data.test_folds", "examples of which any may be tested on", found);
+                return Err(DataError::unfit(
+                    "no parts",
+                    fault.remedy("set it to 0, or take those files away"),
+                ));
+            }
             Some(test) => (train, selection.apply(test)),
+            None if data.test_folds > 0 => one_part(&train, data.test_folds, groups, seed)?,
             None => hold_out("data.test", data.test, train, groups, TEST_SEED, Choice::Test, ties)?,
         };
-        let has_test = !data.test.is_nothing() || data.test_path.is_some();
         let train = limit(train, data.limit, seed, Choice::TrainLimit, ties);
         let test = limit(test, data.test_limit, seed, Choice::TestLimit, ties);
         let (train, validation) = match validation {
@@ -210,13 +218,13 @@ impl Loading<'_> {
                 hold_out("data.validation", data.validation, train, groups, seed, Choice::Validation, ties)?
             }
         };
-        check_not_empty(&train, &test, has_test)?;
+        check_not_empty(&train, &test, data.has_test())?;
         check_size(&test, selection.classes.len())?;
         notices.extend(rare_classes(&selection.classes, &train, &validation, &test));
         notices.extend(imbalance(&selection.classes, &train));
         let folds = if data.folds > 0 {
-            check_folds(&train, data.folds)?;
-            Some(deal(&train, data.folds, groups, seed))
+            check_folds("data.folds", &train, data.folds)?;
+            Some(deal(&train, data.folds, groups, seed, Choice::Folds))
         } else {
             None
         };
@@ -260,6 +268,29 @@ impl Loading<'_> {
             ties,
         })
     }
+}
+
+/// What is left of `split`, and the one of `count` parts that is held out of it: `seed` counts them round, and all of them are
+/// dealt anew when it has.
+fn one_part(
+    split: &Split,
+    count: usize,
+    groups: Option<&[u32]>,
+    seed: u64,
+) -> Result<(Split, Split), DataError> {
+    check_folds("data.test_folds", split, count)?;
+    let parts = deal(split, count, groups, seed / count as u64, Choice::TestFolds);
+    let part = (seed % count as u64) as u32;
+    let positions = 0..split.len() as u32;
+    let (held_out, others): (Vec<u32>, Vec<u32>) =
+        positions.partition(|&position| parts[position as usize] == part);
+    if held_out.is_empty() || others.is_empty() {
+        let expected = format!("at least {count} groups");
+        let fault =
+            Fault::in_key("data.test_folds", expected, format!("too few: part {part} is empty, or all"));
+        return Err(DataError::unfit("parts without an example", fault.remedy("lower it")));
+    }
+    Ok((split.select(&others), split.select(&held_out)))
 }
 
 /// What is left of `split`, and what is held out of it.
@@ -308,13 +339,13 @@ fn held_out_count(key: &str, holdout: Holdout, total: usize) -> Result<usize, Da
 }
 
 /// An error where there are not enough training examples for every part to have one.
-fn check_folds(train: &Split, folds: usize) -> Result<(), DataError> {
+fn check_folds(key: &str, train: &Split, folds: usize) -> Result<(), DataError> {
     if train.len() >= folds {
         return Ok(());
     }
     let expected = format!("at most a part for each of the {} training examples", train.len());
-    let fault = Fault::in_key("data.folds", expected, folds.to_string());
-    Err(DataError::unfit("parts without an example", fault.remedy("lower it, and model.members with it")))
+    let fault = Fault::in_key(key, expected, folds.to_string());
+    Err(DataError::unfit("parts without an example", fault.remedy("lower it")))
 }
 
 fn limit(split: Split, limit: Option<usize>, seed: u64, choice: Choice, ties: Ties) -> Split {

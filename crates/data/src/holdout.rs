@@ -16,6 +16,7 @@ pub(crate) enum Choice {
     TestLimit,
     LabelNoise,
     Folds,
+    TestFolds,
 }
 
 /// Which classes get one more of those to choose where their claims are equal.
@@ -97,8 +98,14 @@ pub(crate) fn choose_groups(
 
 /// Deals the examples of `split` into `count` parts, the same share of each class to within one, or whole groups into parts of
 /// about the same size; the part of each, from 0. A pure function of its arguments. `groups` are those of the split's rows.
-pub(crate) fn deal(split: &Split, count: usize, groups: Option<&[u32]>, seed: u64) -> Vec<u32> {
-    let purpose = |index: u64| Stream::new(seed, Purpose::Split, &[Choice::Folds as u64, index]);
+pub(crate) fn deal(
+    split: &Split,
+    count: usize,
+    groups: Option<&[u32]>,
+    seed: u64,
+    choice: Choice,
+) -> Vec<u32> {
+    let purpose = |index: u64| Stream::new(seed, Purpose::Split, &[choice as u64, index]);
     let mut folds = vec![0; split.len()];
     let Some(groups) = groups else {
         let mut dealt = 0;
@@ -182,10 +189,10 @@ mod tests {
     fn groups_are_dealt_whole_into_parts_of_about_one_size() {
         let split = split((0..60).map(|position| position % 2).collect());
         let groups: Vec<u32> = (0..60).map(|row| row / 4).collect();
-        let folds = deal(&split, 4, Some(&groups), 1);
+        let folds = deal(&split, 4, Some(&groups), 1, Choice::Folds);
         assert!((0..60).all(|row| folds[row] == folds[row / 4 * 4]));
         assert!((0..4).all(|fold| (12..=16).contains(&folds.iter().filter(|&&of| of == fold).count())));
-        assert_ne!(folds, deal(&split, 4, Some(&groups), 2));
+        assert_ne!(folds, deal(&split, 4, Some(&groups), 2, Choice::Folds));
     }
 
     proptest! {
@@ -196,7 +203,7 @@ mod tests {
             seed: u64,
         ) {
             let split = split(labels);
-            let folds = deal(&split, count, None, seed);
+            let folds = deal(&split, count, None, seed, Choice::Folds);
             for class in 0..6 {
                 let of = |fold: u32| {
                     let both = split.labels().iter().zip(&folds);

@@ -27,6 +27,8 @@ pub struct Findings {
     pub machine: Machine,
     /// The seeds.
     pub seeds: Vec<u64>,
+    /// Into how many parts the examples were dealt, where each was the test data once; null where seeds were named.
+    pub folds: Option<u64>,
     /// Thresholds of the verdicts.
     pub rules: Rules,
     /// The trials, the best first.
@@ -89,11 +91,22 @@ impl Findings {
             written: Timestamp::now(),
             machine: Machine::detect(),
             seeds: plan.seeds.clone(),
+            folds: plan.folds,
             rules: plan.rules,
             trials,
             shared_traces,
             checks,
             was_stopped,
+        }
+    }
+
+    /// What the figures are means over, in words: seeds, or parts of the examples.
+    pub(crate) fn over(&self) -> String {
+        match (self.folds, self.seeds.len()) {
+            (Some(folds), runs) if runs as u64 == folds => format!("{folds} folds"),
+            (Some(folds), runs) => format!("{} times {folds} folds", runs as u64 / folds),
+            (None, 1) => "one seed".to_owned(),
+            (None, seeds) => format!("{seeds} seeds"),
         }
     }
 

@@ -264,3 +264,40 @@ fn nothing_is_trained_where_any_trial_is_wrong() {
     run(&workplace, &[]).expect(2).says(&["study.toml:13: unknown key `optimizer.lrr`", "`optimizer.lr`"]);
     assert!(!workplace.artifacts().exists());
 }
+
+/// Every row is tested once in each repeat, by a network that has not learned from it.
+#[test]
+fn a_study_in_folds_tests_every_row_once() {
+    let text = "name = \"small\"\nfolds = 4\nrepeats = 2\n[experiment]\ndata.source = \"csv\"\n\
+                data.path = \"rows.csv\"\ndata.group_column = \"group\"\nmodel.hidden = [4]\n\
+                training.epochs = 2\ntraining.batch_size = 8\n[[trial]]\nname = \"net\"\n";
+    let workplace = Workplace::new("");
+    fs::write(workplace.path().join("study.toml"), text).unwrap();
+    let row = |row: u32| {
+        format!("{}.5,{},g{},{}\n", row * 7 % 50, row * 3 % 11, row / 3, ["a", "b"][row as usize % 2])
+    };
+    let rows = "x,y,group,label\n".to_owned() + &(0..60).map(row).collect::<String>();
+    fs::write(workplace.path().join("rows.csv"), rows).unwrap();
+    run(&workplace, &[]).expect(0);
+    let found = findings(&workplace);
+    assert_eq!((&found["folds"], &found["seeds"].as_array().unwrap().len()), (&4.into(), &8));
+    assert!(found["analysis"].to_string().contains("over 2 times 4 folds"), "{}", found["analysis"]);
+    let text = fs::read_to_string(folder(&workplace).join("out_of_fold/net.csv")).unwrap();
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().starts_with("seed,index,true,predicted,"));
+    let mut tested = [[0; 62]; 2];
+    let mut seeds_of_group = BTreeMap::<(u32, u32), u64>::new();
+    for line in lines {
+        let cells: Vec<&str> = line.split(',').collect();
+        let (seed, line): (u64, usize) = (cells[0].parse().unwrap(), cells[cells.len() - 1].parse().unwrap());
+        let repeat = seed as usize / 4;
+        tested[repeat][line] += 1;
+        // Rows 0 to 2, which are lines 2 to 4, are of one group, and so on.
+        let group = (repeat as u32, (line as u32 - 2) / 3);
+        assert_eq!(*seeds_of_group.entry(group).or_insert(seed), seed, "group {group:?} is torn apart");
+    }
+    assert!(tested.iter().all(|lines| lines[2..62].iter().all(|&times| times == 1)), "{tested:?}");
+    let parts =
+        |repeat: u32| -> Vec<u64> { (0..20).map(|group| seeds_of_group[&(repeat, group)] % 4).collect() };
+    assert_ne!(parts(0), parts(1), "dealt anew");
+}

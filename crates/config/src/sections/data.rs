@@ -102,8 +102,15 @@ pub struct Data {
     pub folds: usize,
     /// Held out as test data where the source has no test split of its own: a fraction, or a count.
     #[schemars(transform = number(FRACTION).whole(AT_LEAST_0).when_read("test")
-        .when_left_out("data.test_path").also_called("test_split"))]
+        .when_left_out("data.test_path").when_zero("data.test_folds").also_called("test_split"))]
     pub test: Holdout,
+    /// Above 0, `test` holds out nothing: the examples are dealt into this many parts, the same share of each class (whole
+    /// groups, with `group_column`), and one part is the test data. Which one, the seed says: as many seeds in a row, from 0 on,
+    /// test on every example once, and the next ones on parts that are dealt anew (repeated cross-validation; see `folds` of a
+    /// study).
+    #[schemars(transform = number(between(0.0, 100.0)).unit("parts").when_read("test_folds").when_left_out("data.test_path")
+        .also_called("outer_folds n_repeats"))]
+    pub test_folds: usize,
     /// Keep these classes alone, by number or name; they are renumbered in this order. Empty: all.
     #[schemars(transform = text(TextRule::NotEmpty).range(AT_LEAST_0))]
     pub classes: Vec<ClassLabel>,
@@ -128,6 +135,12 @@ impl Data {
     #[must_use]
     pub fn has_validation(&self) -> bool {
         self.folds > 0 || self.validation_path.is_some() || !self.validation.is_nothing()
+    }
+
+    /// Whether any examples are held out as test data, where the source has none of its own.
+    #[must_use]
+    pub fn has_test(&self) -> bool {
+        self.test_folds > 0 || self.test_path.is_some() || !self.test.is_nothing()
     }
 
     /// How many features an example has, where that is known before anything is read.
@@ -168,6 +181,7 @@ impl Default for Data {
             validation: Holdout::Fraction(0.1),
             folds: 0,
             test: Holdout::Fraction(0.2),
+            test_folds: 0,
             classes: Vec::new(),
             limit: None,
             test_limit: None,

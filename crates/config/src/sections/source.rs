@@ -49,8 +49,12 @@ pub struct SourceFacts {
 
 const PUBLISHED: SourceFacts =
     SourceFacts { keys: &["path"], path: None, classes: Some(10), features: Some(28 * 28) };
-const PLANE: SourceFacts =
-    SourceFacts { keys: &["examples", "noise", "test"], path: None, classes: Some(2), features: Some(2) };
+const PLANE: SourceFacts = SourceFacts {
+    keys: &["examples", "noise", "test", "test_folds"],
+    path: None,
+    classes: Some(2),
+    features: Some(2),
+};
 
 impl DataSource {
     /// The name, as files have it.
@@ -65,11 +69,11 @@ impl DataSource {
         let nothing = SourceFacts::default();
         match self {
             Self::Digits => {
-                SourceFacts { keys: &["test"], classes: Some(10), features: Some(8 * 8), ..nothing }
+                SourceFacts { keys: &["test_folds"], classes: Some(10), features: Some(8 * 8), ..nothing }
             }
             Self::Mnist | Self::FashionMnist | Self::Kmnist => PUBLISHED,
             Self::Idx => {
-                let keys = &["path", "transpose", "test"];
+                let keys = &["path", "transpose", "test", "test_folds"];
                 SourceFacts { keys, path: Some("the folder of the IDX files"), ..nothing }
             }
             Self::Csv => SourceFacts {
@@ -87,19 +91,31 @@ impl DataSource {
                     "separator",
                     "encoding",
                     "test",
+                    "test_folds",
                 ],
                 path: Some("the path of a table"),
                 ..nothing
             },
             Self::ImageFolder => SourceFacts {
-                keys: &["path", "test_path", "label_column", "image_size", "channels", "unreadable", "test"],
+                keys: &[
+                    "path",
+                    "test_path",
+                    "label_column",
+                    "image_size",
+                    "channels",
+                    "unreadable",
+                    "test",
+                    "test_folds",
+                ],
                 path: Some("the folder that has a folder of pictures per class"),
                 ..nothing
             },
             Self::Moons | Self::Spirals => PLANE,
-            Self::NoisyFeatures => {
-                SourceFacts { keys: &["examples", "noise", "features", "test"], features: None, ..PLANE }
-            }
+            Self::NoisyFeatures => SourceFacts {
+                keys: &["examples", "noise", "features", "test", "test_folds"],
+                features: None,
+                ..PLANE
+            },
         }
     }
 }

@@ -35,8 +35,8 @@ impl Reader for Digits {
         Place { path: None, missing_bytes: 0 }
     }
 
-    fn read(&self, _: &Data, _: &Means<'_>) -> Result<Source, DataError> {
-        Ok(read())
+    fn read(&self, data: &Data, _: &Means<'_>) -> Result<Source, DataError> {
+        Ok(read(data.test_folds == 0))
     }
 
     fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
@@ -48,8 +48,8 @@ impl Reader for Digits {
     }
 }
 
-/// The digits, cut into 1,437 training and 360 test examples that are the same for every seed.
-fn read() -> Source {
+/// The digits, with `has_test` cut into 1,437 training and 360 test examples that are the same for every seed.
+fn read(has_test: bool) -> Source {
     let text = decompress();
     let (pixels, labels) = parse(&text);
     let all = Split::new(Storage::bytes(PIXELS, pixels, GREATEST_PIXEL), labels);
@@ -58,9 +58,9 @@ fn read() -> Source {
         name: "digits".to_owned(),
         shape: Shape::Image { height: SIDE, width: SIDE, channels: 1 },
         classes: (0..10).map(|digit| digit.to_string()).collect(),
-        train: all.select(&chosen.others),
+        train: if has_test { all.select(&chosen.others) } else { all.clone() },
         validation: None,
-        test: Some(all.select(&chosen.chosen)),
+        test: has_test.then(|| all.select(&chosen.chosen)),
         files: vec![FileRecord {
             name: FILE_NAME.to_owned(),
             path: PathBuf::from(FILE_NAME),
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_embedded_file_is_that_of_scikit_learn() {
-        let source = read();
+        let source = read(true);
         let test = source.test.unwrap();
         assert_eq!((source.train.len(), test.len()), (1437, 360));
         assert_eq!(
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn every_class_has_its_share_of_the_test_split() {
-        let source = read();
+        let source = read(true);
         let (train, test) = (source.train.counts(10), source.test.unwrap().counts(10));
         for (train, test) in train.into_iter().zip(test) {
             let exact = (train + test) as f64 * 360.0 / 1797.0;

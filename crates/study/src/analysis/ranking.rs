@@ -13,9 +13,18 @@ pub(super) fn statements(findings: &Findings) -> Vec<String> {
         return statements;
     };
     let accuracy = first.figures.get("test_accuracy").map_or_else(String::new, |spread| spread.shown(4));
-    let seeds = findings.seeds.len();
-    let over = if seeds == 1 { "one seed".to_owned() } else { format!("{seeds} seeds") };
-    statements.push(format!("{} has the best test accuracy, {accuracy} over {over}.", first.name));
+    statements.push(format!(
+        "{} has the best test accuracy, {accuracy} over {}.",
+        first.name,
+        findings.over()
+    ));
+    if findings.folds.is_some() {
+        statements.push(
+            "Every example was tested by a network that had not learned from it. The networks share most of their training \
+             examples, so the standard deviation says less than that of as many independent samples (Bengio and Grandvalet 2004)."
+                .to_owned(),
+        );
+    }
     if names.len() > 1 {
         let others = listed(&names[1..]);
         statements

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kiln_config::facts::{AT_LEAST_0, AT_LEAST_1, TextRule, number, text};
+use kiln_config::facts::{AT_LEAST_0, AT_LEAST_1, TextRule, between, number, text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -26,6 +26,13 @@ pub(super) struct StudyFile {
     /// The seeds that every trial is run with. Left out: the base's.
     #[schemars(transform = number(AT_LEAST_0))]
     pub(super) seeds: Option<Vec<u64>>,
+    /// Cross-validation: every trial is run this many times, and each time another part of the examples is the test data
+    /// (`data.test_folds`), so that all of them are tested on once. It takes the place of `seeds`.
+    #[schemars(transform = number(between(2.0, 100.0)))]
+    pub(super) folds: Option<u64>,
+    /// How often that is done, each time with parts that are dealt anew. Left out: once.
+    #[schemars(transform = number(between(1.0, 100.0)))]
+    pub(super) repeats: Option<u64>,
     /// Worker processes at once.
     #[schemars(transform = number(AT_LEAST_1))]
     pub(super) jobs: Option<usize>,

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use kiln_config::facts::TextRule;
 use kiln_config::{
-    ConfigError, Document, Experiment, Patch, Problem, Request, Source, read, read_text, resolve_patched,
+    ConfigError, Document, Experiment, Located, Patch, Problem, Request, Source, read, read_text,
+    resolve_patched,
 };
 use toml::de::DeTable;
 
@@ -30,6 +31,8 @@ pub struct Plan {
     pub about: String,
     /// The seeds that every trial is run with.
     pub seeds: Vec<u64>,
+    /// Into how many parts the examples are dealt, where each is to be the test data once.
+    pub folds: Option<u64>,
     /// Worker processes at once, where the file says.
     pub jobs: Option<usize>,
     /// What is tried.
@@ -47,9 +50,12 @@ pub struct PlanRequest {
     pub path: PathBuf,
     /// The environment; only `KILN_` variables matter.
     pub environment: Vec<(String, String)>,
-    /// `key=value` arguments: `seeds` and `jobs` are the study's, all others every experiment's.
+    /// `key=value` arguments: `seeds`, `folds`, `repeats` and `jobs` are the study's, all others every experiment's.
     pub overrides: Vec<String>,
 }
+
+/// Keys that the command line may set of a study itself.
+const OWN: [&str; 4] = ["seeds", "folds", "repeats", "jobs"];
 
 impl Plan {
     /// Reads a study file and resolves every trial with every seed.
@@ -60,9 +66,8 @@ impl Plan {
         let text = read_text(&request.path)?;
         let shown = request.path.display().to_string();
         let document = Document::new(&shown, &text);
-        let is_own = |argument: &&String| {
-            argument.split_once('=').is_some_and(|(key, _)| ["seeds", "jobs"].contains(&key.trim()))
-        };
+        let is_own =
+            |argument: &&String| argument.split_once('=').is_some_and(|(key, _)| OWN.contains(&key.trim()));
         let (own, overrides): (Vec<_>, Vec<_>) =
             request.overrides.iter().cloned().partition(|argument| is_own(&argument));
         let file = read::<StudyFile>(&document, &own)?;
@@ -79,29 +84,50 @@ impl Plan {
                 file.problem("", format!("{name:?} cannot be a study's name: `name` must be {allowed}")),
             );
         }
-        let seeds = file.value.seeds.as_deref();
-        for (index, seed) in seeds.into_iter().flatten().enumerate() {
-            if seeds.is_some_and(|seeds| seeds[..index].contains(seed)) {
-                problems
-                    .push(file.problem(&format!("seeds[{index}]"), format!("seed {seed} is named twice")));
-            }
-        }
-        if seeds.is_some_and(<[u64]>::is_empty) {
-            problems.push(file.problem("seeds", "`seeds` must be a list with at least one value".to_owned()));
-        }
         let resolver = Resolver {
             document: &document,
             source: source(&request.path, file.value.base.as_deref()),
             request,
             experiment: part(&table, "experiment").cloned().unwrap_or_default(),
             overrides,
+            folds: file.value.folds,
         };
-        let (trials, seeds) = resolver.trials(&drafts, file.value.seeds.clone(), &mut problems);
+        let seeds = seeds(&file, &mut problems);
+        let (trials, seeds) = resolver.trials(&drafts, seeds, &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
         }
-        let StudyFile { about, jobs, rules, .. } = file.value;
-        Ok(Self { name, about, seeds, jobs, trials, expectations, rules })
+        let StudyFile { about, folds, jobs, rules, .. } = file.value;
+        Ok(Self { name, about, seeds, folds, jobs, trials, expectations, rules })
+    }
+}
+
+/// The seeds that the file asks for, by name or by parts; none where it leaves them to the base.
+fn seeds(file: &Located<StudyFile>, problems: &mut Vec<Problem>) -> Option<Vec<u64>> {
+    let StudyFile { seeds, folds, repeats, .. } = &file.value;
+    let named = seeds.as_deref();
+    for (index, seed) in named.into_iter().flatten().enumerate() {
+        if named.is_some_and(|seeds| seeds[..index].contains(seed)) {
+            problems.push(file.problem(&format!("seeds[{index}]"), format!("seed {seed} is named twice")));
+        }
+    }
+    if named.is_some_and(<[u64]>::is_empty) {
+        problems.push(file.problem("seeds", "`seeds` must be a list with at least one value".to_owned()));
+    }
+    match (folds, repeats) {
+        (Some(_), _) if named.is_some() => {
+            let message = "`seeds` and `folds` exclude each other: a part's number is the seed of its run";
+            problems.push(file.problem("folds", message.to_owned()));
+        }
+        (None, Some(_)) => {
+            let message = "`repeats` has no effect without `folds`";
+            problems.push(file.problem("repeats", message.to_owned()));
+        }
+        _ => {}
+    }
+    match folds {
+        Some(folds) => Some((0..folds * repeats.unwrap_or(1)).collect()),
+        None => seeds.clone(),
     }
 }
 
@@ -120,6 +146,7 @@ struct Resolver<'a> {
     request: &'a PlanRequest,
     experiment: DeTable<'a>,
     overrides: Vec<String>,
+    folds: Option<u64>,
 }
 
 impl Resolver<'_> {
@@ -164,8 +191,12 @@ impl Resolver<'_> {
             environment: self.request.environment.clone(),
             overrides: arguments,
         };
+        let text = self.folds.map_or_else(String::new, |folds| format!("data.test_folds = {folds}"));
+        let folds = Document::new("`folds`", &text);
+        let parts = folds.table().map_err(ConfigError::new)?;
         let patch = |table| Patch { document: self.document, table };
-        Ok(resolve_patched(&request, &[patch(&self.experiment), patch(overrides)])?.experiment)
+        let patches = [patch(&self.experiment), patch(overrides), Patch { document: &folds, table: &parts }];
+        Ok(resolve_patched(&request, &patches)?.experiment)
     }
 }
 

@@ -46,6 +46,18 @@ fn without_seeds_the_base_has_one_and_the_command_line_may_give_others() {
 }
 
 #[test]
+fn folds_are_counted_by_the_seeds() {
+    let rows = "[experiment]\ndata.source = \"csv\"\ndata.path = \"rows.csv\"\n";
+    let text = format!("folds = 5\nrepeats = 2\n{rows}{TRIAL}");
+    let plan = read(&text).unwrap();
+    assert_eq!((plan.folds, plan.seeds.clone()), (Some(5), (0..10).collect()));
+    let folds = plan.trials[0].experiments.iter().map(|experiment| experiment.data.test_folds);
+    assert_eq!(folds.collect::<Vec<_>>(), [5; 10]);
+    let fewer = read_with(&text, &["folds=3", "repeats=1"]).unwrap();
+    assert_eq!((fewer.seeds, fewer.trials[0].experiments[2].data.test_folds), (vec![0, 1, 2], 3));
+}
+
+#[test]
 fn axes_span_a_grid() {
     let plan = read("[axes]\nmodel.hidden = [[4], [8, 4]]\noptimizer.lr = [0.1, 0.01]\n").unwrap();
     let names: Vec<&str> = plan.trials.iter().map(|trial| trial.name.as_str()).collect();
@@ -101,6 +113,12 @@ fn every_mistake_is_told_with_its_place() {
         (
             format!("seeds = [-1]\n{TRIAL}"),
             "study.toml:1: `seeds[0]` = -1 is not allowed; it must be at least 0",
+        ),
+        (format!("seeds = [1]\nfolds = 5\n{TRIAL}"), "study.toml:2: `seeds` and `folds` exclude each other"),
+        (format!("repeats = 2\n{TRIAL}"), "study.toml:1: `repeats` has no effect without `folds`"),
+        (
+            format!("folds = 5\n[experiment]\ndata.source = \"mnist\"\n{TRIAL}"),
+            "`folds`:1: `data.test_folds` = 5 has no effect with `data.source` = \"mnist\" (study.toml:3)",
         ),
         (format!("jobs = 0\n{TRIAL}"), "study.toml:1: `jobs` = 0 is not allowed; it must be at least 1"),
         (

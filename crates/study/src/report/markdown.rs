@@ -36,12 +36,15 @@ pub(crate) fn provenance(findings: &Findings) -> String {
     let cpu = machine.cpu.as_deref().unwrap_or(&machine.architecture);
     let cores = machine.cores.map_or_else(String::new, |cores| format!(", {cores} cores"));
     let seeds: Vec<String> = findings.seeds.iter().map(ToString::to_string).collect();
+    let over = match findings.folds {
+        Some(_) => format!("Cross-validated in {}", findings.over()),
+        None => format!("Seeds {}", seeds.join(", ")),
+    };
     let day: String = findings.written.to_string().chars().take(10).collect();
     let stopped = if findings.was_stopped { " Stopped before its end." } else { "" };
     format!(
-        "Made by kiln {} on {day}: {cpu}{cores}. Seeds {}; mean ± standard deviation (n - 1).{stopped}",
+        "Made by kiln {} on {day}: {cpu}{cores}. {over}; mean ± standard deviation (n - 1).{stopped}",
         findings.kiln,
-        seeds.join(", ")
     )
 }
 

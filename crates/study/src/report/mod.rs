@@ -4,6 +4,7 @@ mod csv;
 mod html;
 mod leaderboard;
 mod markdown;
+mod out_of_fold;
 
 use std::path::Path;
 
@@ -40,6 +41,9 @@ pub(crate) fn write(report: &Report, folder: &Path) -> Result<(), StudyError> {
     ];
     for (name, bytes) in files {
         replace_file(&folder.join(name), &bytes)?;
+    }
+    for trial in findings.trials.iter().filter(|_| findings.folds.is_some()) {
+        out_of_fold::write(trial, folder)?;
     }
     for picture in pictures {
         let path = folder.join(picture.name);
