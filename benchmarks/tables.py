@@ -28,6 +28,8 @@ from pathlib import Path
 
 MISSING = {"", "?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A", "-nan", "-NaN", "<NA>"}
 HIGHER = {"accuracy": True, "auc": True, "log_loss": False}
+# The other programs do no more than fit and predict.
+PREDICTIONS_ALONE = ["evaluation.baselines=false", "evaluation.importance=false"]
 # Critical values of the two-tailed Nemenyi test at 0.05 for 2 to 10 methods (Demsar 2006, table 5).
 Q05 = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
 
@@ -111,7 +113,7 @@ def measure(arguments, name, entry, split):
             f'{arguments.base}\nname = "table"\n[data]\nsource = "csv"\npath = {json.dumps(str(folder / "train.csv"))}\n'
             f'test_path = {json.dumps(str(folder / "test.csv"))}\nlabel_column = {json.dumps(entry["target"])}\n'
             f"[data.columns]\ncategory = {json.dumps(codes)}\n")
-        command = [arguments.kiln, "train", experiment, "--artifacts", folder / "runs", "--ui", "none", "--no-report"]
+        command = [arguments.kiln, "train", experiment, "--artifacts", folder / "runs", "--ui", "none", "--no-report", *PREDICTIONS_ALONE]
         threads = [f"backend.threads={2 // arguments.jobs}"]
         started = time.perf_counter()
         done = subprocess.run([*command, *threads, *arguments.overrides], capture_output=True, text=True)
