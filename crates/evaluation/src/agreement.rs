@@ -41,7 +41,7 @@ pub(crate) fn cohen_kappa(counts: &[ClassCounts]) -> Defined {
 
 /// The correlation of Matthews for several classes (Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`), in
 /// [-1, 1]. Where all examples or all predictions are of one class it is 0 / 0, for which scikit-learn gives
-/// 0.
+/// 0, as the figure does.
 pub(crate) fn matthews_correlation(counts: &[ClassCounts]) -> Defined {
     let Sums { examples, correct, chance, truth, predicted } = Sums::new(counts);
     let square = examples * examples;

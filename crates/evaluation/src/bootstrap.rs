@@ -30,10 +30,9 @@ pub struct Interval {
     pub upper: f64,
 }
 
-/// 95 % intervals by the percentile bootstrap (Efron 1979): as many examples as there are, drawn with
-/// replacement from all of them whatever their class, again and again; percentiles are interpolated
-/// linearly (`numpy.percentile`). A resample that does not define a figure is left out of its interval; where
-/// the figure itself is undefined, so is its interval.
+/// 95 % intervals by the stratified percentile bootstrap (Efron 1979; Davison and Hinkley 1997): of each class as many
+/// examples as there are, drawn with replacement from them, again and again, so that no resample loses a rare class;
+/// percentiles are interpolated linearly (`numpy.percentile`). Where a figure is undefined, so is its interval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intervals {
     /// The share of resamples that lies within an interval: 0.95.
@@ -62,8 +61,10 @@ pub(crate) struct Bootstrap<'a> {
 }
 
 impl<'a> Bootstrap<'a> {
-    /// `rankings` are those of the classes; empty where probabilities are not finite.
+    /// `predictions` are in their canonical order; `rankings` are those of the classes, empty where probabilities are not
+    /// finite.
     pub(crate) fn new(predictions: &'a Predictions, rankings: &[Ranking]) -> Self {
+        debug_assert!(predictions.truth().is_sorted(), "the examples of a class are together");
         Self { predictions, orders: rankings.par_iter().map(Ranking::resampled_order).collect() }
     }
 
@@ -72,7 +73,14 @@ impl<'a> Bootstrap<'a> {
     pub(crate) fn draw(&self, seed: u64, wanted: usize) -> Vec<Vec<f64>> {
         let examples = self.predictions.len();
         let resample = |copies: &mut Vec<u8>, resample: usize| {
-            draw_copies(copies, &mut Stream::new(seed, Purpose::Sampling, &[resample as u64]));
+            let mut remaining = &mut copies[..];
+            let mut stream = Stream::new(seed, Purpose::Sampling, &[resample as u64]);
+            // Predictions in their canonical order have the examples of a class together.
+            for class in self.predictions.truth().chunk_by(|left, right| left == right) {
+                let (own, rest) = std::mem::take(&mut remaining).split_at_mut(class.len());
+                draw_copies(own, &mut stream);
+                remaining = rest;
+            }
             let resample = Resample::new(self.predictions, &self.orders, copies);
             resampled().map(|(_, of)| of(&resample)).collect()
         };
@@ -142,7 +150,7 @@ mod tests {
         let rows = predicted.iter().flat_map(|&class| [0.9 - 0.8 * class as f32, 0.1 + 0.8 * class as f32]);
         let loss = (0..examples).map(|example| f64::from(u8::from(example % 5 == 0))).collect();
         let rows = rows.collect();
-        Predictions::new(names, truth, predicted, rows, loss).unwrap()
+        Predictions::new(names, truth, predicted, rows, loss).unwrap().in_canonical_order()
     }
 
     fn draws(predictions: &Predictions, seed: u64, wanted: usize) -> Vec<Vec<f64>> {
@@ -161,6 +169,17 @@ mod tests {
         for interval in ["macro_f1", "macro_auc"].map(|key| drawn.of(key).unwrap()) {
             assert!(interval.lower < 0.8 && 0.8 < interval.upper, "{interval:?}");
         }
+    }
+
+    #[test]
+    fn a_rare_class_is_in_every_resample() {
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        let truth: Vec<u32> = (0..100).map(|example| u32::from(example >= 98)).collect();
+        let predictions =
+            Predictions::new(names, truth, vec![0; 100], [0.9, 0.1].repeat(100), vec![0.1; 100]).unwrap();
+        let drawn = intervals(&draws(&predictions.in_canonical_order(), 42, 500), 42);
+        // Drawn from all examples, one resample in seven would lose both, and be right throughout.
+        assert_eq!(drawn.of("accuracy"), Some(Interval { lower: 0.98, upper: 0.98 }));
     }
 
     #[test]

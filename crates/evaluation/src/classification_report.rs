@@ -2,16 +2,15 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::class_scores::{ClassScores, ratio};
+use crate::class_scores::ClassScores;
 use crate::confusion::Confusion;
-use crate::undefined::{Defined, Reason, macro_mean, weighted_mean};
+use crate::undefined::{Defined, macro_mean, weighted_mean};
 
-/// Precision, recall, F1 and support of each class with their means, as
-/// `sklearn.metrics.classification_report` gives them with `zero_division=nan`: what is 0 / 0 is `nan`, and
-/// does not count in the means.
+/// Precision, recall, F1 and support of each class with their means, as `sklearn.metrics.classification_report` gives them:
+/// what is 0 / 0 is 0, and classes that are neither among the examples nor ever predicted are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassificationReport {
-    /// A row for each class.
+    /// A row for each class that is among the examples or predicted.
     pub classes: Vec<ReportRow>,
     /// The share of examples predicted right, in [0, 1].
     pub accuracy: f64,
@@ -26,11 +25,11 @@ pub struct ClassificationReport {
 pub struct ReportRow {
     /// The name of the class, or `macro avg` or `weighted avg`.
     pub name: String,
-    /// Precision in [0, 1], NaN where it is undefined.
+    /// Precision in [0, 1].
     pub precision: f64,
-    /// Recall in [0, 1], NaN where it is undefined.
+    /// Recall in [0, 1].
     pub recall: f64,
-    /// F1 in [0, 1], NaN where it is undefined.
+    /// F1 in [0, 1].
     pub f1: f64,
     /// The number of examples.
     pub support: u64,
@@ -48,12 +47,12 @@ impl ClassificationReport {
         let scores: Vec<ClassScores> = counts.iter().map(ClassScores::new).collect();
         let support: Vec<u64> = counts.iter().map(|counts| counts.support).collect();
         let rows = confusion.classes.iter().zip(&scores).zip(&support);
-        let accuracy = ratio(confusion.correct(), confusion.total(), Reason::NoExamples);
+        let rows = rows.filter(|((_, scores), _)| scores.f1.is_ok());
         let total = confusion.total();
         let weighted = |values: &[Defined]| weighted_mean(values, &support);
         Self {
             classes: rows.map(|((name, scores), &support)| ReportRow::new(name, *scores, support)).collect(),
-            accuracy: accuracy.unwrap_or(f64::NAN),
+            accuracy: confusion.correct() as f64 / total as f64,
             macro_avg: ReportRow::new(MACRO, average(&scores, macro_mean), total),
             weighted_avg: ReportRow::new(WEIGHTED, average(&scores, weighted), total),
         }

@@ -137,6 +137,7 @@ fn metrics(
         baselines: settings.baselines.clone(),
         non_finite_examples: predictions.non_finite() as u64,
         undefined: ledger.undefined,
+        by_convention: ledger.by_convention,
         partial_means: ledger.partial_means,
     }
 }
@@ -158,6 +159,9 @@ fn class_figures(
 ) -> Vec<ClassFigures> {
     let (areas, precisions) = (curves.areas(), curves.average_precisions());
     let figures = |(number, class): (usize, &String)| {
+        if let Some((figure, reason)) = ClassScores::by_convention(&counts[number]) {
+            ledger.convention(figure, class, reason);
+        }
         let mut take = |figure, value| ledger.of_class(figure, class, value);
         ClassFigures {
             class: class.clone(),
@@ -187,9 +191,17 @@ mod tests {
         Evaluation::new(predictions, &EvaluationSettings::default()).unwrap()
     }
 
-    fn reason(evaluation: &Evaluation, figure: &str, class: Option<&str>) -> String {
+    fn find(entries: &[crate::Undefined], figure: &str, class: Option<&str>) -> String {
         let is_it = |entry: &&crate::Undefined| entry.figure == figure && entry.class.as_deref() == class;
-        evaluation.metrics.undefined.iter().find(is_it).unwrap().reason.clone()
+        entries.iter().find(is_it).unwrap().reason.clone()
+    }
+
+    fn reason(evaluation: &Evaluation, figure: &str, class: Option<&str>) -> String {
+        find(&evaluation.metrics.undefined, figure, class)
+    }
+
+    fn by_convention(evaluation: &Evaluation, figure: &str, class: Option<&str>) -> String {
+        find(&evaluation.metrics.by_convention, figure, class)
     }
 
     #[test]
@@ -204,7 +216,8 @@ mod tests {
         assert_eq!((evaluation.metrics.accuracy(), evaluation.metrics.figure("macro_auc")), (1.0, None));
         assert_eq!(reason(&evaluation, "auc", Some("0")), "no examples of any other class");
         assert_eq!(reason(&evaluation, "macro_auc", None), "it is undefined for every class");
-        assert_eq!(reason(&evaluation, "mcc", None), "all examples are of one class");
+        assert_eq!(by_convention(&evaluation, "mcc", None), "all examples are of one class");
+        assert_eq!(evaluation.metrics.figure("mcc"), Some(0.0));
         assert_eq!(evaluation.metrics.intervals.unwrap().of("macro_auc"), None);
     }
 
@@ -213,8 +226,10 @@ mod tests {
         let rows = [0.6, 0.3, 0.1, 0.7, 0.2, 0.1, 0.2, 0.7, 0.1];
         let evaluation = evaluate(&predictions(3, &[0, 0, 1], &rows));
         assert_eq!(reason(&evaluation, "auc", Some("2")), "no examples of this class");
-        assert_eq!(reason(&evaluation, "recall", Some("2")), "no examples of this class");
-        assert_eq!(reason(&evaluation, "precision", Some("1")), "this class is never predicted");
+        let neither = "this class is neither among the examples nor ever predicted";
+        assert_eq!(reason(&evaluation, "recall", Some("2")), neither);
+        assert_eq!(by_convention(&evaluation, "precision", Some("1")), "this class is never predicted");
+        assert_eq!(evaluation.metrics.classes[1].precision, Some(0.0));
         assert_eq!(evaluation.metrics.figure("macro_auc"), Some(1.0));
         let partial =
             evaluation.metrics.partial_means.iter().find(|mean| mean.figure == "macro_auc").unwrap();

@@ -8,7 +8,7 @@ use crate::confusion::ClassCounts;
 use crate::curves::Curves;
 use crate::probability_scores::{brier_score, log_loss, mean_loss};
 use crate::resample::Resample;
-use crate::undefined::{Defined, macro_mean, weighted_mean};
+use crate::undefined::{Defined, Reason, macro_mean, weighted_mean};
 use crate::{Confusion, Predictions};
 
 /// A figure of a whole split.
@@ -56,25 +56,28 @@ pub(crate) struct Tables<'a> {
 /// A figure's value, or why there is none.
 #[derive(Clone, Copy)]
 pub(crate) struct Value {
-    pub(crate) value: Defined,
+    pub(crate) found: Defined,
     /// For a mean over classes: how many count, of how many.
     pub(crate) classes: Option<[usize; 2]>,
+    /// Why it is 0 / 0, where it is 0 by convention.
+    pub(crate) convention: Option<Reason>,
 }
 
 impl From<Defined> for Value {
     fn from(value: Defined) -> Self {
-        Self { value, classes: None }
+        Self { found: value, classes: None, convention: None }
     }
 }
 
 /// The mean over the classes whose figure is defined.
 fn mean(values: &[Defined]) -> Value {
-    Value { value: macro_mean(values), classes: Some([values.iter().flatten().count(), values.len()]) }
+    let classes = Some([values.iter().flatten().count(), values.len()]);
+    Value { found: macro_mean(values), classes, convention: None }
 }
 
 /// The same, each class weighted by its examples.
 fn weighted(values: &[Defined], tables: &Tables<'_>) -> Value {
-    Value { value: weighted_mean(values, tables.support), ..mean(values) }
+    Value { found: weighted_mean(values, tables.support), ..mean(values) }
 }
 
 impl Tables<'_> {
@@ -154,13 +157,24 @@ pub const FIGURES: &[Figure] = &[
     row("ece", "expected calibration error", |tables| expected_calibration_error(tables.reliability).into())
         .lower_is_better()
         .on_a_card(),
-    // Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`. Undefined where all examples or all predictions are of one
-    // class, for which scikit-learn gives 0.
-    row("mcc", "Matthews correlation", |tables| matthews_correlation(tables.counts).into())
-        .within(-1.0, 1.0)
-        .on_a_card(),
-    // The mean recall over classes (`sklearn.metrics.balanced_accuracy_score`).
-    row("balanced_accuracy", "balanced accuracy", |tables| mean(&tables.recalls())).in_the_list(),
+    // Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`: 0 where all examples or all predictions are of one class.
+    row("mcc", "Matthews correlation", |tables| {
+        let value = matthews_correlation(tables.counts);
+        Value { found: Ok(value.unwrap_or(0.0)), classes: None, convention: value.err() }
+    })
+    .within(-1.0, 1.0)
+    .on_a_card(),
+    // The mean recall over the classes that there are examples of (`sklearn.metrics.balanced_accuracy_score`).
+    row("balanced_accuracy", "balanced accuracy", |tables| {
+        let with_examples = |(recall, count): (Defined, &ClassCounts)| match count.support {
+            0 => Err(Reason::NoExamples),
+            _ => recall,
+        };
+        let recalls: Vec<Defined> =
+            tables.recalls().into_iter().zip(tables.counts).map(with_examples).collect();
+        mean(&recalls)
+    })
+    .in_the_list(),
     // Agreement beyond chance (Cohen 1960; `sklearn.metrics.cohen_kappa_score`).
     row("cohen_kappa", "Cohen's kappa", |tables| cohen_kappa(tables.counts).into())
         .within(-1.0, 1.0)

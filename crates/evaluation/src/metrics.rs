@@ -50,6 +50,9 @@ pub struct Metrics {
     pub non_finite_examples: u64,
     /// Figures that have no value, with the reason.
     pub undefined: Vec<Undefined>,
+    /// Figures that are 0 because they are 0 / 0, as scikit-learn has it by default, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_convention: Vec<Undefined>,
     /// Means over classes in which some classes do not count, because they are undefined.
     pub partial_means: Vec<PartialMean>,
 }
@@ -114,8 +117,8 @@ fn in_order<S: Serializer>(
         .collect_map(FIGURES.iter().map(|figure| (figure.key, figures.get(figure.key).copied().flatten())))
 }
 
-/// The figures of one class, all in [0, 1]. What is 0 / 0 for a class does not count in a mean over classes
-/// (scikit-learn's `zero_division=nan`).
+/// The figures of one class, all in [0, 1]. A precision or a recall that is 0 / 0 is 0; null are those of a class that is
+/// neither among the examples nor ever predicted, and an area or average precision without examples of both sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassFigures {
     /// Its name.

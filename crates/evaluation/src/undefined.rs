@@ -4,7 +4,7 @@ use crate::figures::Value;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
-/// A figure that these predictions do not define: it is null wherever it would stand.
+/// A figure that these predictions do not define: it is null wherever it would stand, or 0 by convention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undefined {
     /// The key of the figure in `metrics.json`.
@@ -60,6 +60,7 @@ pub(crate) fn finite(value: f64) -> Defined {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) undefined: Vec<Undefined>,
+    pub(crate) by_convention: Vec<Undefined>,
     pub(crate) partial_means: Vec<PartialMean>,
 }
 
@@ -69,17 +70,26 @@ impl Ledger {
         if let Some([classes, of]) = value.classes.filter(|[classes, of]| *classes != 0 && classes != of) {
             self.partial_means.push(PartialMean { figure: figure.to_owned(), classes, of });
         }
-        value.value.map_err(|reason| self.note(figure, None, reason)).ok()
+        if let Some(reason) = value.convention {
+            self.by_convention.push(Undefined::new(figure, None, reason));
+        }
+        value.found.map_err(|reason| self.undefined.push(Undefined::new(figure, None, reason))).ok()
     }
 
     /// The value of a figure of one class.
     pub(crate) fn of_class(&mut self, figure: &str, class: &str, value: Defined) -> Option<f64> {
-        value.map_err(|reason| self.note(figure, Some(class), reason)).ok()
+        value.map_err(|reason| self.undefined.push(Undefined::new(figure, Some(class), reason))).ok()
     }
 
-    fn note(&mut self, figure: &str, class: Option<&str>, reason: Reason) {
-        let (figure, class) = (figure.to_owned(), class.map(str::to_owned));
-        self.undefined.push(Undefined { figure, class, reason: reason.to_string() });
+    /// That a figure of one class is 0 because it is 0 / 0.
+    pub(crate) fn convention(&mut self, figure: &str, class: &str, reason: Reason) {
+        self.by_convention.push(Undefined::new(figure, Some(class), reason));
+    }
+}
+
+impl Undefined {
+    fn new(figure: &str, class: Option<&str>, reason: Reason) -> Self {
+        Self { figure: figure.to_owned(), class: class.map(str::to_owned), reason: reason.to_string() }
     }
 }
 
@@ -113,7 +123,7 @@ mod tests {
         let values = [Ok(0.5), Err(Reason::NoExamples), Ok(1.0)];
         assert_eq!(macro_mean(&values), Ok(0.75));
         assert_eq!(weighted_mean(&values, &[3, 0, 1]), Ok(0.625));
-        let counted = |value| Value { value, classes: Some([2, 3]) };
+        let counted = |value| Value { found: value, classes: Some([2, 3]), convention: None };
         assert_eq!(ledger.whole("macro_auc", counted(Ok(0.75))), Some(0.75));
         let partial = PartialMean { figure: "macro_auc".to_owned(), classes: 2, of: 3 };
         assert_eq!(ledger.partial_means, [partial]);

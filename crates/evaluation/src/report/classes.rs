@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::page::Section;
 use super::{Story, figure};
 use crate::figures::{FIGURES, Place};
-use crate::{Metrics, ReportRow};
+use crate::{Metrics, ReportRow, Undefined};
 
 pub(super) fn section(story: &Story<'_>) -> Section {
     let metrics = &story.evaluation.metrics;
@@ -30,7 +30,8 @@ pub(super) fn section(story: &Story<'_>) -> Section {
             (mean(&report.weighted_avg, metrics.figure("weighted_auc"), metrics.figure("weighted_average_precision")))
         } }
         (others(metrics))
-        (undefined(metrics))
+        (reasons("Undefined figures", "", &metrics.undefined))
+        (reasons("Figures that are 0 by convention", "0 / 0: ", &metrics.by_convention))
     };
     Section { anchor: "classes", heading: "Classes", content }
 }
@@ -60,17 +61,17 @@ fn others(metrics: &Metrics) -> Markup {
     }
 }
 
-/// Why figures have no value.
-fn undefined(metrics: &Metrics) -> Markup {
+/// Why figures have no value, or 0.
+fn reasons(heading: &str, what: &str, figures: &[Undefined]) -> Markup {
     html! {
-        @if !metrics.undefined.is_empty() {
-            h3 { "Undefined figures" }
+        @if !figures.is_empty() {
+            h3 { (heading) }
             ul {
-                @for undefined in &metrics.undefined {
+                @for undefined in figures {
                     li {
                         (undefined.figure)
                         @if let Some(class) = &undefined.class { " of " (class) }
-                        ": " (undefined.reason) "."
+                        ": " (what) (undefined.reason) "."
                     }
                 }
             }

@@ -3,10 +3,9 @@
     python3 -m venv venv && venv/bin/pip install scikit-learn==1.9.1
     venv/bin/python crates/evaluation/tests/golden/scikit_learn.py
 
-Probabilities are single precision, widened to double precision before scikit-learn sees them. A figure that
-is 0 / 0 is null: scikit-learn is called with zero_division=nan, and where it returns a conventional number
-for something undefined (the MCC of a constant predictor, the average precision of a class without examples)
-the script says so itself.
+Probabilities are single precision, widened to double precision before scikit-learn sees them. Figures are those of
+its defaults: what is 0 / 0 is 0, and classes that are neither true nor predicted are not there. Null are the figures
+of such a class, and the areas and average precisions that a class without examples cannot have.
 """
 
 import json
@@ -77,11 +76,13 @@ def mean(values, weights=None):
 def class_figures(truth, predicted, probabilities):
     classes = probabilities.shape[1]
     labels = range(classes)
-    scores = sk.precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=np.nan)
+    scores = sk.precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0)
     result = []
     for c in labels:
         is_class = truth == c
         precision, recall, f1, support = (score[c] for score in scores)
+        if c not in truth and c not in predicted:
+            precision, recall, f1 = np.nan, np.nan, np.nan
         both = 0 < is_class.sum() < len(truth)
         result.append({
             "precision": number(precision),
@@ -115,12 +116,6 @@ def top_k(truth, probabilities, k):
     return number(sk.top_k_accuracy_score(reversed_truth, probabilities[:, ::-1], k=k, labels=range(classes)))
 
 
-def correlation(truth, predicted):
-    if len(set(truth)) == 1 or len(set(predicted)) == 1:
-        return None
-    return number(sk.matthews_corrcoef(truth, predicted))
-
-
 def scalars(truth, predicted, probabilities, classes):
     labels = range(probabilities.shape[1])
     one_hot = np.eye(len(labels))[truth]
@@ -129,9 +124,7 @@ def scalars(truth, predicted, probabilities, classes):
         for name in ("macro", "weighted")
         for figure, value in zip(
             ("precision", "recall", "f1"),
-            sk.precision_recall_fscore_support(
-                truth, predicted, labels=labels, average=name, zero_division=np.nan
-            ),
+            sk.precision_recall_fscore_support(truth, predicted, average=name, zero_division=0),
         )
     }
     support = np.array([c["support"] for c in classes])
@@ -152,7 +145,7 @@ def scalars(truth, predicted, probabilities, classes):
         "accuracy": number(sk.accuracy_score(truth, predicted)),
         "balanced_accuracy": number(sk.balanced_accuracy_score(truth, predicted)),
         "cohen_kappa": number(sk.cohen_kappa_score(truth, predicted)),
-        "mcc": correlation(truth, predicted),
+        "mcc": number(sk.matthews_corrcoef(truth, predicted)),
         "log_loss": number(sk.log_loss(truth, probabilities, labels=labels)),
         "brier_score": number(sk.brier_score_loss(truth, probabilities, labels=labels)),
         "ece": expected_calibration_error(truth, predicted, probabilities),
@@ -192,13 +185,14 @@ def curves(truth, probabilities, classes):
 
 
 def report(truth, predicted, names, output_dict):
+    present = sorted(set(truth) | set(predicted))
     return sk.classification_report(
         truth,
         predicted,
-        labels=range(len(names)),
-        target_names=names,
+        labels=present,
+        target_names=[names[c] for c in present],
         output_dict=output_dict,
-        zero_division=np.nan,
+        zero_division=0,
     )
 
 
