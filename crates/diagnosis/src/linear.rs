@@ -31,9 +31,10 @@ pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
         linear.log_loss - linear.log_loss_gain.mean,
         gained(linear.log_loss_gain),
     );
-    let (severity, remedy) =
-        if is_behind { (Severity::Warning, "model.hidden=[]") } else { (Severity::Info, "") };
-    let remedy = if case.experiment.model.is_mlp() { remedy } else { "" };
+    let severity = if is_behind { Severity::Warning } else { Severity::Info };
+    // Where something else is found, that is what to mend.
+    let is_all = is_behind && causes.is_empty() && case.experiment.model.is_mlp();
+    let remedy = if is_all { "model.hidden=[]" } else { "" };
     let evidence = [
         ("linear_accuracy", linear.accuracy),
         ("linear_log_loss", linear.log_loss),
@@ -83,6 +84,23 @@ mod tests {
         assert_eq!((finding.severity, finding.remedy.as_str()), (Severity::Info, ""));
         let words = "the network's 0.8100 (better by 0.0100, -0.0100 to 0.0300); log-loss 0.5000, the network's 0.4800";
         assert!(finding.statement.contains(words), "{}", finding.statement);
+    }
+
+    #[test]
+    fn what_is_found_besides_is_to_be_mended_first() {
+        let linear = Linear {
+            accuracy: 0.9,
+            log_loss: 0.2,
+            accuracy_gain: ahead(-0.1, 0.02),
+            log_loss_gain: ahead(-0.5, 0.1),
+        };
+        let test = Tested { linear: Some(linear), ..tested(0.8, &[50, 50], None) };
+        let log = TestLog::default().epochs(&[(0.9, 0.6), (0.7, 0.7), (0.5, 0.8)]);
+        let (experiment, log) = (Experiment::default(), log);
+        let found = findings(&Record { tested: Some(&test), ..record(&log, &experiment) });
+        let kinds: Vec<FindingKind> = found.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [FindingKind::Underfit, FindingKind::NoBetterThanLinear]);
+        assert!(!found[0].remedy.is_empty() && found[1].remedy.is_empty(), "{found:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A network that is poor on what it was trained on.
 
-use kiln_config::{Activation, Experiment};
+use kiln_config::{Activation, Experiment, LossName};
 
 use crate::case::{Case, NO_SKILL};
 use crate::remedies::{Remedies, explained_by};
@@ -17,6 +17,9 @@ pub const STILL_FALLING: f64 = 0.01;
 const SMALL_UPDATE: f64 = 1e-4;
 /// Share of its first value that the loss must have lost to have moved at all.
 const MOVED: f64 = 0.05;
+/// The mean loss of the first epoch, as a multiple of that of a guess, above which the first steps threw the network far away.
+/// Sound runs begin at a guess and fall from there.
+const THROWN: f64 = 1.2;
 /// Epochs since the lowest validation loss, and the rise since then as a share of it, from which on a network is past its
 /// best.
 const PAST_EPOCHS: usize = 5;
@@ -55,8 +58,17 @@ pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
         ("fall_per_epoch", fall.unwrap_or(f64::NAN)),
         ("update_ratio", update.unwrap_or(f64::NAN)),
     ];
+    let thrown = thrown(case).filter(|_| causes.is_empty());
+    if let Some([first, guess]) = thrown {
+        statement += &format!(
+            " The loss of the first epoch, {}, was above that of a guess, {}: the first steps were too large.",
+            short(first),
+            short(guess)
+        );
+    }
     let (remedies, done) = (Remedies::of(case.experiment), case.epochs_done());
     let remedy = match &causes[..] {
+        [] if thrown.is_some() => remedies.lower_rate().clip().words(),
         [] if is_tiny => remedies.higher_rate().momentum().more_epochs(done).words(),
         [] if fall.is_none() => remedies.more_epochs(done).words(),
         [] if is_falling => falling(case.experiment, done).words(),
@@ -74,6 +86,15 @@ fn is_past_its_best(case: &Case<'_>) -> bool {
     best.zip(losses.last()).is_some_and(|((epoch, least), last)| {
         losses.len() - epoch > PAST_EPOCHS && *last > least * (1.0 + PAST_RISE)
     })
+}
+
+/// The mean loss of the first epoch and that of a guess, where the first is far above. Of other losses than cross-entropy a
+/// guess has another one.
+fn thrown(case: &Case<'_>) -> Option<[f64; 2]> {
+    let is_likelihood = case.experiment.loss.name != LossName::Mse;
+    let guess = -case.chance().filter(|_| is_likelihood)?.ln();
+    let first = *losses(case).first()?;
+    (first > guess * THROWN).then_some([first, guess])
 }
 
 fn what(case: &Case<'_>, skill: f64) -> Option<String> {
@@ -198,6 +219,19 @@ mod tests {
         assert!(finding.statement.contains("still falling by 5.0 % per epoch"), "{}", finding.statement);
         let expected = "going on with the run: it ended after 5 of 10 epochs, a higher optimizer.lr (now 0.001) or optimizer.momentum=0.9";
         assert_eq!(finding.remedy, expected);
+    }
+
+    #[test]
+    fn a_loss_that_began_above_a_guess_wants_smaller_steps() {
+        let thrown = TestLog::default().epochs(&[(3.1, 0.1), (2.6, 0.12), (2.2, 0.15)]);
+        let mut experiment = Experiment::default();
+        experiment.optimizer.lr = 0.1;
+        let finding = found(&thrown, &experiment).unwrap();
+        let words = "The loss of the first epoch, 3.10, was above that of a guess, 2.30:";
+        assert!(finding.statement.contains(words), "{}", finding.statement);
+        assert!(finding.remedy.starts_with("a lower optimizer.lr (now 0.1)"), "{}", finding.remedy);
+        experiment.loss.name = LossName::Mse;
+        assert!(!found(&thrown, &experiment).unwrap().remedy.contains("lower optimizer.lr"));
     }
 
     #[test]
