@@ -16,11 +16,12 @@ pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
     if gains.iter().any(|gain| gain.lower > 0.0) {
         return None;
     }
-    let is_behind = gains.iter().any(|gain| gain.upper < 0.0);
+    // Better by one figure and worse by the other is neither.
+    let is_behind = gains.iter().any(|gain| gain.upper < 0.0) && gains.iter().all(|gain| gain.mean <= 0.0);
     let verdict = if is_behind {
         "A linear model of the same features is better"
     } else {
-        "A linear model of the same features is as good, as far as the test can tell"
+        "The network is not surely ahead of a linear model of the same features"
     };
     let statement = format!(
         "{verdict}: accuracy {:.4}, the network's {:.4} ({}); log-loss {:.4}, the network's {:.4} ({}).",
@@ -84,6 +85,13 @@ mod tests {
         assert_eq!((finding.severity, finding.remedy.as_str()), (Severity::Info, ""));
         let words = "the network's 0.8100 (better by 0.0100, -0.0100 to 0.0300); log-loss 0.5000, the network's 0.4800";
         assert!(finding.statement.contains(words), "{}", finding.statement);
+    }
+
+    #[test]
+    fn better_by_one_figure_and_worse_by_the_other_is_neither() {
+        let finding = found(ahead(0.011, 0.019), ahead(-0.055, 0.018), &[8]).unwrap();
+        assert_eq!((finding.severity, finding.remedy.as_str()), (Severity::Info, ""));
+        assert!(finding.statement.starts_with("The network is not surely ahead"), "{}", finding.statement);
     }
 
     #[test]
