@@ -360,7 +360,7 @@ pub(crate) enum ConfigAction {
 pub(crate) struct Study {
     /// A study file, such as `configs/studies/ten-experiments.toml`.
     pub(crate) file: String,
-    /// `seeds=[0,1,2]` and `jobs=4` for the study; any other key for every trial, such as `training.epochs=3`.
+    /// `seeds=[0,1,2]`, `folds=5`, `repeats=2` and `jobs=4` for the study; any other key for every trial, such as `training.epochs=3`.
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     /// Worker processes at once, each with one computing thread; by default one per core.

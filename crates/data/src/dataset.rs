@@ -278,6 +278,10 @@ fn one_part(
     groups: Option<&[u32]>,
     seed: u64,
 ) -> Result<(Split, Split), DataError> {
+    if count == 1 {
+        let fault = Fault::in_key("data.test_folds", "0, or at least 2 parts", "1");
+        return Err(DataError::unfit("nothing to train on", fault.remedy("raise it")));
+    }
     check_folds("data.test_folds", split, count)?;
     let parts = deal(split, count, groups, seed / count as u64, Choice::TestFolds);
     let part = (seed % count as u64) as u32;
@@ -343,7 +347,7 @@ fn check_folds(key: &str, train: &Split, folds: usize) -> Result<(), DataError> 
     if train.len() >= folds {
         return Ok(());
     }
-    let expected = format!("at most a part for each of the {} training examples", train.len());
+    let expected = format!("at most a part for each of the {} examples", train.len());
     let fault = Fault::in_key(key, expected, folds.to_string());
     Err(DataError::unfit("parts without an example", fault.remedy("lower it")))
 }

@@ -17,8 +17,8 @@ pub const STILL_FALLING: f64 = 0.01;
 const SMALL_UPDATE: f64 = 1e-4;
 /// Share of its first value that the loss must have lost to have moved at all.
 const MOVED: f64 = 0.05;
-/// The mean loss of the first epoch, as a multiple of that of a guess, above which the first steps threw the network far away.
-/// Sound runs begin at a guess and fall from there.
+/// The mean loss of the first epoch, as a multiple of that of equal probabilities, above which the first steps threw the network
+/// far away. Sound runs begin there, however frequent the classes are, and fall.
 const THROWN: f64 = 1.2;
 /// Epochs since the lowest validation loss, and the rise since then as a share of it, from which on a network is past its
 /// best.
@@ -61,7 +61,7 @@ pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
     let thrown = thrown(case).filter(|_| causes.is_empty());
     if let Some([first, guess]) = thrown {
         statement += &format!(
-            " The loss of the first epoch, {}, was above that of a guess, {}: the first steps were too large.",
+            " The loss of the first epoch, {}, was above that of equal probabilities, {}: the first steps were too large.",
             short(first),
             short(guess)
         );
@@ -88,11 +88,11 @@ fn is_past_its_best(case: &Case<'_>) -> bool {
     })
 }
 
-/// The mean loss of the first epoch and that of a guess, where the first is far above. Of other losses than cross-entropy a
-/// guess has another one.
+/// The mean loss of the first epoch and that of equal probabilities, where the first is far above; of cross-entropy alone.
 fn thrown(case: &Case<'_>) -> Option<[f64; 2]> {
     let is_likelihood = case.experiment.loss.name != LossName::Mse;
-    let guess = -case.chance().filter(|_| is_likelihood)?.ln();
+    let classes = case.test.map(|test| test.supports.len()).or_else(|| case.experiment.data.class_count());
+    let guess = (classes.filter(|_| is_likelihood)? as f64).ln();
     let first = *losses(case).first()?;
     (first > guess * THROWN).then_some([first, guess])
 }
@@ -169,7 +169,8 @@ mod tests {
     use kiln_config::OptimizerName;
 
     use super::*;
-    use crate::test_log::{TestLog, record};
+    use crate::Record;
+    use crate::test_log::{TestLog, record, tested};
 
     fn found(log: &TestLog, experiment: &Experiment) -> Option<Finding> {
         find(&Case::new(&record(log, experiment)), &[])
@@ -227,9 +228,14 @@ mod tests {
         let mut experiment = Experiment::default();
         experiment.optimizer.lr = 0.1;
         let finding = found(&thrown, &experiment).unwrap();
-        let words = "The loss of the first epoch, 3.10, was above that of a guess, 2.30:";
+        let words = "The loss of the first epoch, 3.10, was above that of equal probabilities, 2.30:";
         assert!(finding.statement.contains(words), "{}", finding.statement);
         assert!(finding.remedy.starts_with("a lower optimizer.lr (now 0.1)"), "{}", finding.remedy);
+        // The loss of naming a frequent class every time is small: no sound run begins there.
+        let skewed = TestLog::default().epochs(&[(0.42, 0.9), (0.36, 0.9), (0.34, 0.9)]);
+        let test = tested(0.9, &[90, 10], None);
+        let case = Case::new(&Record { tested: Some(&test), ..record(&skewed, &experiment) });
+        assert!(!find(&case, &[]).unwrap().statement.contains("equal probabilities"));
         experiment.loss.name = LossName::Mse;
         assert!(!found(&thrown, &experiment).unwrap().remedy.contains("lower optimizer.lr"));
     }

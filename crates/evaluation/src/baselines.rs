@@ -16,9 +16,11 @@ pub struct Baseline {
     pub accuracy: f64,
     /// Its log-loss; null where a probability is not a number.
     pub log_loss: Option<f64>,
-    /// The network's accuracy less its own: above 0 where the network is better.
-    pub accuracy_gain: Difference,
-    /// Its log-loss less the network's: above 0 where the network is better. Null where either is undefined.
+    /// The network's accuracy less its own: above 0 where the network is better. Null below 30 examples, of which an interval
+    /// says next to nothing.
+    pub accuracy_gain: Option<Difference>,
+    /// Its log-loss less the network's: above 0 where the network is better. Null below 30 examples, and where either is
+    /// undefined.
     pub log_loss_gain: Option<Difference>,
 }
 
@@ -33,6 +35,9 @@ pub enum BaselineModel {
     /// A linear model of the same features (`sklearn.linear_model.LogisticRegression`).
     #[strum(serialize = "linear model")]
     LinearModel,
+    /// The same, which has not come to its best, so that it takes no more than a small part of the run's time.
+    #[strum(serialize = "linear model (stopped early)")]
+    LinearModelStoppedEarly,
 }
 
 impl Baseline {
@@ -53,18 +58,24 @@ impl Baseline {
             model,
             accuracy: predictions.accuracy(),
             log_loss: losses.as_deref().map(mean),
-            accuracy_gain: difference(&ahead),
-            log_loss_gain: losses_ahead.as_deref().map(difference),
+            accuracy_gain: enough(&ahead).map(difference),
+            log_loss_gain: losses_ahead.as_deref().and_then(enough).map(difference),
         }
     }
+}
+
+/// The least number of examples that a standard error is taken of.
+pub(crate) const FEWEST_EXAMPLES: usize = 30;
+
+fn enough(differences: &[f64]) -> Option<&[f64]> {
+    (differences.len() >= FEWEST_EXAMPLES).then_some(differences)
 }
 
 /// The mean of `differences`, one for each example, and its interval.
 pub(crate) fn difference(differences: &[f64]) -> Difference {
     let (mean, count) = (mean(differences), differences.len() as f64);
     let squares = sum(differences.iter().map(|value| (value - mean).powi(2)));
-    // Of one example, nothing is known of the spread.
-    let half = if count > 1.0 { 1.96 * (squares / (count - 1.0) / count).sqrt() } else { f64::MAX };
+    let half = 1.96 * (squares / (count - 1.0) / count).sqrt();
     Difference { mean, lower: mean - half, upper: mean + half }
 }
 
@@ -123,7 +134,7 @@ mod tests {
         let baseline = Baseline::new(BaselineModel::MostFrequentClass, &guess, &guess);
         // sklearn.metrics.log_loss([0, 1, 2, 1], [[.2, .4, .4]] * 4)
         assert!((baseline.log_loss.unwrap() - 1.089_577_526_995_959_7).abs() < 1e-7);
-        assert_eq!((baseline.accuracy, baseline.accuracy_gain.mean), (0.5, 0.0));
+        assert_eq!((baseline.accuracy, baseline.accuracy_gain), (0.5, None));
         let other = Predictions::of_frequencies(&names(2), &[1, 2, 2], &[0]).unwrap_err();
         assert!(other.to_string().contains("expected 2 probabilities, found 3"), "{other}");
     }
@@ -138,7 +149,7 @@ mod tests {
         let network = predictions(&truth, &wrong_at(20), 0.9);
         let linear = predictions(&truth, &wrong_at(4), 0.9);
         let baseline = Baseline::new(BaselineModel::LinearModel, &linear, &network);
-        let gain = baseline.accuracy_gain;
+        let gain = baseline.accuracy_gain.unwrap();
         assert_eq!((baseline.accuracy, gain.mean), (0.75, 0.2));
         // 20 of 100 differences are 1: the standard error is sqrt(0.16 / 99).
         let half = 1.96 * (0.16_f64 / 99.0).sqrt();

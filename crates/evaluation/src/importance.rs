@@ -10,7 +10,7 @@ use kiln_diagnosis::Difference;
 use kiln_files::json_text;
 use serde::{Deserialize, Serialize};
 
-use crate::baselines::difference;
+use crate::baselines::{FEWEST_EXAMPLES, difference};
 use crate::json_file::read_json;
 use crate::{EvaluationError, Predictions};
 
@@ -19,8 +19,6 @@ pub const IMPORTANCE_FILE: &str = "importance.json";
 
 /// Times that the values of a column are exchanged, or once where all columns would take too long.
 const SHUFFLES: usize = 5;
-/// Of fewer examples, an interval says next to nothing.
-const FEWEST_EXAMPLES: usize = 30;
 /// With fewer examples than this, each column is shuffled once.
 const FEW_EXAMPLES: usize = 200;
 /// Columns whose values are followed, the values of each, and the examples that they are given to.

@@ -76,11 +76,12 @@ impl Metrics {
     }
 
     fn linear(&self) -> Option<Linear> {
-        let linear = self.baselines.iter().find(|baseline| baseline.model == BaselineModel::LinearModel)?;
+        let guess = BaselineModel::MostFrequentClass;
+        let linear = self.baselines.iter().find(|baseline| baseline.model != guess)?;
         Some(Linear {
             accuracy: linear.accuracy,
             log_loss: linear.log_loss?,
-            accuracy_gain: linear.accuracy_gain,
+            accuracy_gain: linear.accuracy_gain?,
             log_loss_gain: linear.log_loss_gain?,
         })
     }
@@ -91,7 +92,12 @@ impl Metrics {
     pub fn beside(&self) -> Vec<String> {
         let one = |baseline: &Baseline| format!("{} {:.4}", baseline.model, baseline.accuracy);
         let all: Vec<String> = self.baselines.iter().map(one).collect();
-        let simple = (!all.is_empty()).then(|| format!("accuracy without a network: {}", all.join(", ")));
+        let own = self
+            .accuracy_of_probable
+            .map(|own| format!(" (the network's, where it names the more probable class: {own:.4})"));
+        let own = own.unwrap_or_default();
+        let simple =
+            (!all.is_empty()).then(|| format!("accuracy without a network: {}{own}", all.join(", ")));
         self.threshold.as_ref().map(Threshold::words).into_iter().chain(simple).collect()
     }
 

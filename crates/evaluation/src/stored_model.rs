@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kiln_artifacts::{Checkpoint, Run};
-use kiln_config::Ckpt;
+use kiln_config::{Ckpt, DecisionName, Evaluation};
 use kiln_model::{MODEL_FILE, Model, parameters_from_safetensors, with_parameters};
 
 use crate::threshold::ThresholdCurve;
@@ -24,6 +24,14 @@ pub struct StoredModel<M> {
 }
 
 impl<M> StoredModel<M> {
+    /// Takes the threshold of costs for weights that none is kept for: it follows from the costs alone.
+    pub fn decide_by_cost(&mut self, config: &Evaluation, classes: &[String]) {
+        if self.threshold.is_none() && config.decision == DecisionName::Cost {
+            let curve = ThresholdCurve::choose(config, classes, None, self.step);
+            self.threshold = curve.map(|curve| curve.chosen);
+        }
+    }
+
     /// What it says, given what its network does: with calibrated probabilities and the class that the threshold decides.
     #[must_use]
     pub fn says(&self, predictions: Predictions) -> Predictions {

@@ -24,8 +24,7 @@ pub struct Threshold {
     pub threshold: f64,
     /// The precision or recall that was wished; null where costs decide.
     pub wished: Option<f64>,
-    /// What a mistake costs: to say that an example is of the class which is not, and the other way round. Null where a
-    /// precision or a recall decides.
+    /// What a false positive costs, and a miss. Null where a precision or a recall decides.
     pub costs: Option<[f64; 2]>,
     /// What it comes to on examples that were held out; null where there are none.
     pub held_out: Option<HeldOut>,
@@ -88,8 +87,11 @@ impl Threshold {
         if let Some(HeldOut { examples, precision, recall, cost }) = self.held_out {
             let precision =
                 precision.map_or("no precision".to_owned(), |value| format!("precision {value:.4}"));
+            let chosen_by = if self.costs.is_none() { " that it was chosen by" } else { "" };
             let cost = cost.map_or(String::new(), |cost| format!(", mean cost {cost:.4}"));
-            words += &format!(" ({precision}, recall {recall:.4}{cost} on {examples} held-out examples)");
+            words += &format!(
+                " ({precision}, recall {recall:.4}{cost} on {examples} validation examples{chosen_by})"
+            );
         }
         words
     }
@@ -328,7 +330,7 @@ mod tests {
         let threshold = chosen(&config(DecisionName::Recall, 0.9), &held_out(&[0, 1, 3, 5]));
         let found = threshold.held_out.unwrap();
         assert_eq!((found.precision, found.recall), (Some(4.0 / 6.0), 1.0));
-        assert!(threshold.words().contains("a recall of 0.9 (precision 0.6667, recall 1.0000 on 10"));
+        assert!(threshold.words().contains("a recall of 0.9 (precision 0.6667, recall 1.0000 on 10 v"));
     }
 
     #[test]

@@ -26,7 +26,10 @@ const FEWEST_PASSES: usize = 10;
 /// The share of the training's work that fitting may take, and the work, in weights times examples, that it may take
 /// anyway: some tenths of a second. Not a share of the time, which is another one every time.
 const SHARE_OF_WORK: f64 = 0.05;
-const FREE_WORK: f64 = 1e9;
+const FREE_WORK: f64 = 2e8;
+/// What it takes to make a feature of a cell of a table, and of a pixel, in weights (measured).
+const WORK_OF_CELL: f64 = 12.0;
+const WORK_OF_PIXEL: f64 = 1.0;
 /// Examples that are computed at once. Fixed, because sums depend on it.
 const BATCH: usize = 1024;
 /// The greatest part of the gradient at which the fit is done (scikit-learn's `tol`).
@@ -52,8 +55,8 @@ struct Kept {
 struct Fit {
     /// Passes over the training data.
     passes: usize,
-    /// The mean loss that it came to, with what large weights cost.
-    objective: f64,
+    /// Whether it came to its best; else it was stopped early.
+    settled: bool,
 }
 
 /// What simple models are built for.
@@ -70,7 +73,9 @@ impl Baselines {
     /// saw.
     pub(crate) fn fit(ground: &Ground<'_>, data: &DataSet, work: f64) -> Result<Self, Error> {
         let counts = data.train.counts(data.class_count()).into_iter().map(|count| count as u64).collect();
-        let own_work = (data.features() + 1) as f64 * data.class_count() as f64 * data.train.len() as f64;
+        let (features, classes) = (data.features() as f64, data.class_count() as f64);
+        let of_feature = if ground.profile.preparation().is_some() { WORK_OF_CELL } else { WORK_OF_PIXEL };
+        let own_work = ((features + 1.0) * classes + features * of_feature) * data.train.len() as f64;
         let passes = ((SHARE_OF_WORK * work).max(FREE_WORK) / own_work).min(MOST_PASSES as f64) as usize;
         if passes < FEWEST_PASSES {
             return Ok(Self { kept: Kept { counts, linear: None }, linear: None });
@@ -121,7 +126,10 @@ impl Baselines {
         let guess = Predictions::of_frequencies(classes, &self.kept.counts, split.labels())?;
         let linear = self.linear.as_ref().filter(|_| !split.has_folds()).map(|model| {
             let predictions = predict(model, ground.profile, split, BATCH, &[], ground.device);
-            (BaselineModel::LinearModel, predictions)
+            let settled = self.kept.linear.is_some_and(|fit| fit.settled);
+            let name =
+                if settled { BaselineModel::LinearModel } else { BaselineModel::LinearModelStoppedEarly };
+            (name, predictions)
         });
         Ok(std::iter::once((BaselineModel::MostFrequentClass, guess)).chain(linear).collect())
     }
@@ -186,7 +194,7 @@ impl Ground<'_> {
             .with_tolerance_grad(TOLERANCE)
             .with_line_search_fn(LineSearchFn::StrongWolfe)
             .init();
-        let (model, objective) = optimizer.step(1.0, model, objective);
-        Ok((model, Fit { passes, objective }))
+        let (model, _) = optimizer.step(1.0, model, objective);
+        Ok((model, Fit { passes, settled: passes < most_passes }))
     }
 }

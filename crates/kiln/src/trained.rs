@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_artifacts::Run;
 use kiln_backend::{Selected, select};
-use kiln_config::Experiment;
+use kiln_config::{DecisionName, Experiment};
 use kiln_data::{
     DataSet, Folders, Framing, Inputs, NoProgress, Profile, Progress, Split, TableRows, inputs,
     inputs_of_picture, inputs_of_values, labelled, load, load_like,
@@ -59,7 +59,8 @@ impl<M: Model> Trained<M> {
         let fused = Fused::when(backend.fused);
         let model = setup(&experiment, &profile, backend.device.clone(), fused).build(build)?;
         let weights = weights.unwrap_or(Weights::Marked(experiment.evaluation.ckpt));
-        let model = load_model(model, &run, &weights)?;
+        let mut model = load_model(model, &run, &weights)?;
+        model.decide_by_cost(&experiment.evaluation, &profile.classes);
         Ok(Self { run, experiment, profile, backend, model })
     }
 
@@ -67,6 +68,12 @@ impl<M: Model> Trained<M> {
     #[must_use]
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// Whether the experiment asks for a threshold that these weights have none of: it was chosen for those of another step.
+    #[must_use]
+    pub fn lacks_threshold(&self) -> bool {
+        self.experiment.evaluation.decision != DecisionName::MostProbable && self.model.threshold.is_none()
     }
 
     /// What the examples are like that the model takes.

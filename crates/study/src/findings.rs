@@ -110,6 +110,14 @@ impl Findings {
         }
     }
 
+    /// Whether every trial has come to its end with every seed.
+    pub(crate) fn is_complete(&self) -> bool {
+        let is_done = |trial: &TrialFindings| {
+            trial.seeds.len() == self.seeds.len() && trial.seeds.iter().all(|seed| seed.outcome.is_finished())
+        };
+        !self.was_stopped && self.trials.iter().all(is_done)
+    }
+
     /// Every expectation that must hold and does not.
     pub fn broken(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| check.must_hold && !check.holds)
@@ -184,7 +192,7 @@ impl SeedFindings {
 
 fn ranked(plan: &Plan, outcomes: &[Outcome]) -> Vec<TrialFindings> {
     let best = best_by_seed(outcomes);
-    let standings = standings(outcomes, plan.trials.len());
+    let standings = standings(outcomes, plan.trials.len(), plan.folds);
     standings.into_iter().map(|standing| trial(plan, outcomes, &best, standing)).collect()
 }
 

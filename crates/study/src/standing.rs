@@ -45,7 +45,7 @@ pub(crate) fn spread(outcomes: &[Outcome], trial: usize, figure: &str) -> Option
 
 /// Every trial, the best first. A trial that the paired test cannot tell from the first of the rank above it
 /// shares that rank.
-pub(crate) fn standings(outcomes: &[Outcome], trials: usize) -> Vec<Standing> {
+pub(crate) fn standings(outcomes: &[Outcome], trials: usize, folds: Option<u64>) -> Vec<Standing> {
     let accuracy = |trial: usize| spread(outcomes, trial, "test_accuracy").map(|spread| spread.mean);
     let mut order: Vec<usize> = (0..trials).collect();
     order.sort_by(|&left, &right| {
@@ -55,7 +55,7 @@ pub(crate) fn standings(outcomes: &[Outcome], trials: usize) -> Vec<Standing> {
     let mut standings: Vec<Standing> = Vec::new();
     let mut first = None;
     for (place, trial) in order.into_iter().enumerate() {
-        let test = first.and_then(|other| paired_test(outcomes, other, trial));
+        let test = first.and_then(|other| paired_test(outcomes, other, trial, folds));
         let is_tied = test.as_ref().is_some_and(|test| test.result.p_value >= SIGNIFICANCE);
         let rank = accuracy(trial).map(|_| match standings.last().and_then(|last| last.rank) {
             Some(rank) if is_tied => rank,
@@ -79,10 +79,10 @@ fn mark_ties(standings: &mut [Standing]) {
 }
 
 /// The paired test over every seed that both trials finished; none where no predictions were kept, or they
-/// are not equally many.
-fn paired_test(outcomes: &[Outcome], first: usize, second: usize) -> Option<PairedTest> {
+/// are not equally many. Of a cross-validation that is repeated, only the first: the others test the same examples again.
+fn paired_test(outcomes: &[Outcome], first: usize, second: usize, folds: Option<u64>) -> Option<PairedTest> {
     let (mut first_alone, mut second_alone, mut any) = (0, 0, false);
-    for left in of_trial(outcomes, first) {
+    for left in of_trial(outcomes, first).filter(|left| folds.is_none_or(|folds| left.seed < folds)) {
         let right = of_trial(outcomes, second).find(|right| right.seed == left.seed);
         let pair = right.and_then(|right| Some((left.predictions.as_ref()?, right.predictions.as_ref()?)));
         let Some((left, right)) = pair else { continue };
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn ties_share_a_rank_and_real_gaps_do_not() {
         let outcomes = [first_right(0, 60), first_right(1, 90), first_right(2, 88), first_right(3, 58)];
-        let standings = standings(&outcomes, 5);
+        let standings = standings(&outcomes, 5, None);
         let found: Vec<_> =
             standings.iter().map(|standing| (standing.trial, standing.rank, standing.is_tied)).collect();
         let expected = [
@@ -155,7 +155,9 @@ mod tests {
     fn without_predictions_nothing_is_tied() {
         let mut outcomes = [first_right(0, 60), first_right(1, 60)];
         outcomes[0].predictions = None;
-        assert!(standings(&outcomes, 2).iter().all(|standing| !standing.is_tied && standing.test.is_none()));
+        assert!(
+            standings(&outcomes, 2, None).iter().all(|standing| !standing.is_tied && standing.test.is_none())
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use kiln_table::{Choices, ColumnRef, Preparation, ReadOptions, Scaling, Table};
 #[test]
 fn a_workbook_and_a_parquet_file_are_read_like_a_csv() {
     for name in ["rows.xlsx", "rows.parquet"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+        let path = Path::new("tests/data").join(name);
         let label = Some(ColumnRef::Name("label".to_owned()));
         let table =
             Table::read(&path, &ReadOptions { label, ..ReadOptions::default() }, &mut |_| {}).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln::{Evaluation, Experiment, Run, RunState, Trained, Weights, of_run, perceptron};
+use kiln::{Evaluation, Experiment, Mlp, Run, RunState, Trained, Weights, of_run, perceptron};
 use kiln_config::Ckpt;
 use kiln_files::sha256_hex;
 use serde_json::json;
@@ -37,9 +37,17 @@ pub(crate) fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
     if state != RunState::Finished {
         say(&format!("warning: the run is {state}; this is how far it has come"));
     }
+    warn_of_threshold(&trained);
     let (evaluation, report) = trained.evaluate(&name, &split)?;
     show(run, &name, &evaluation, &report, arguments.json);
     Ok(())
+}
+
+/// Says so where no threshold belongs to the weights, though the experiment asks for one.
+pub(super) fn warn_of_threshold(trained: &Trained<Mlp>) {
+    if trained.lacks_threshold() {
+        say("warning: the run's threshold was chosen for other weights: the more probable class is named");
+    }
 }
 
 /// The weights that `--ckpt` means; without it those of the experiment.

@@ -12,7 +12,7 @@ use kiln_table::counted;
 use serde::Serialize;
 
 use crate::arguments::{FramingArgument, Predict};
-use crate::commands::evaluate::weights;
+use crate::commands::evaluate::{warn_of_threshold, weights};
 use crate::commands::predict_pictures::predict_pictures;
 use crate::commands::predict_table::predict_table;
 use crate::failure::Failure;
@@ -55,6 +55,7 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
     let weights = weights(arguments.ckpt.as_deref(), &of_run(&run)?)?;
     let trained = Trained::open_with(run, Some(weights), perceptron, &DownloadBar::default())?;
+    warn_of_threshold(&trained);
     let is_of_pictures = trained.profile().image_size().is_some();
     if let Some(output) = arguments.output.as_ref().filter(|_| !is_of_pictures) {
         let [file] = &arguments.files[..] else {

@@ -118,7 +118,7 @@ pub struct Data {
     #[schemars(transform = number(AT_LEAST_1).unit("examples").example("1000").also_called("max_samples"))]
     pub limit: Option<usize>,
     /// Use at most this many test examples, the same share of each class.
-    #[schemars(transform = number(AT_LEAST_1).unit("examples").example("1000"))]
+    #[schemars(transform = number(AT_LEAST_1).unit("examples").example("1000").when_zero("data.test_folds"))]
     pub test_limit: Option<usize>,
     /// How feature values are scaled before the network sees them.
     pub normalization: Normalization,

@@ -29,7 +29,7 @@ pub struct Evaluation {
     #[schemars(transform = text(TextRule::NotEmpty).example("\"yes\"").when(DECIDED)
         .also_called("pos_label positive_class"))]
     pub positive: Option<String>,
-    /// What it costs to name the positive class wrongly, and to miss it.
+    /// What a false positive costs, and a miss.
     #[schemars(transform = number(POSITIVE).when(BY_COST).also_called("cost_matrix"))]
     pub costs: [f64; 2],
     /// The precision or recall that is wished.
@@ -64,9 +64,11 @@ pub enum DecisionName {
     /// The positive one, from the probability on at which missing it is expected to cost more than naming it wrongly (Elkan
     /// 2001); `costs` says what either costs, `calibration` makes probabilities fit for it.
     Cost,
-    /// The positive one, from the probability on that has the greatest recall with the `wished` precision on validation data.
+    /// The positive one, at the threshold with the greatest recall among those that have the `wished` precision on
+    /// validation data.
     Precision,
-    /// The positive one, from the probability on that has the greatest precision with the `wished` recall on validation data.
+    /// The positive one, at the threshold with the greatest precision among those that have the `wished` recall on
+    /// validation data.
     Recall,
 }
 

@@ -18,9 +18,9 @@ pub(super) fn statements(findings: &Findings) -> Vec<String> {
         first.name,
         findings.over()
     ));
-    if findings.folds.is_some() {
+    if findings.folds.is_some() && findings.is_complete() {
         statements.push(
-            "Every example was tested by a network that had not learned from it. The networks share most of their training \
+            "Every example was tested, in each repeat, by a network that had not learned from it. The networks share most of their training \
              examples, so the standard deviation says less than that of as many independent samples (Bengio and Grandvalet 2004)."
                 .to_owned(),
         );
@@ -48,8 +48,13 @@ fn how_ties_were_found(findings: &Findings) -> String {
             "chi-square with continuity correction, and the exact binomial form below 25 discordant examples"
         }
     };
+    let pooled = if findings.folds.is_some() {
+        "the parts of the first repeat pooled, so that every example counts once"
+    } else {
+        "pairs of equal seed pooled"
+    };
     format!(
-        "Ties are marked by McNemar's test ({method}) on the test predictions, pairs of equal seed pooled: a \
+        "Ties are marked by McNemar's test ({method}) on the test predictions, {pooled}: a \
          trial shares the rank of the first trial above it unless p is below {SIGNIFICANCE}. The test speaks of \
          these trained networks on these test examples; how far another seed would move them is what the \
          standard deviation says."

@@ -94,6 +94,16 @@ impl Plan {
         };
         let seeds = seeds(&file, &mut problems);
         let (trials, seeds) = resolver.trials(&drafts, seeds, &mut problems);
+        let mut experiments = trials.iter().flat_map(|trial| &trial.experiments);
+        if let Some(folds) = file.value.folds
+            && let Some(other) = experiments.find(|experiment| experiment.data.test_folds as u64 != folds)
+        {
+            let found = other.data.test_folds;
+            problems.push(file.problem(
+                "folds",
+                format!("`folds` = {folds}, but `data.test_folds` = {found}: set `folds`"),
+            ));
+        }
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
         }

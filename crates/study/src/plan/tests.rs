@@ -54,6 +54,8 @@ fn folds_are_counted_by_the_seeds() {
     let folds = plan.trials[0].experiments.iter().map(|experiment| experiment.data.test_folds);
     assert_eq!(folds.collect::<Vec<_>>(), [5; 10]);
     let fewer = read_with(&text, &["folds=3", "repeats=1"]).unwrap();
+    let other = read_with(&text, &["data.test_folds=2"]).unwrap_err();
+    assert!(other.contains("`folds` = 5, but `data.test_folds` = 2"), "{other}");
     assert_eq!((fewer.seeds, fewer.trials[0].experiments[2].data.test_folds), (vec![0, 1, 2], 3));
 }
 

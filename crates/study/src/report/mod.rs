@@ -42,9 +42,7 @@ pub(crate) fn write(report: &Report, folder: &Path) -> Result<(), StudyError> {
     for (name, bytes) in files {
         replace_file(&folder.join(name), &bytes)?;
     }
-    for trial in findings.trials.iter().filter(|_| findings.folds.is_some()) {
-        out_of_fold::write(trial, folder)?;
-    }
+    out_of_fold::write(findings, folder)?;
     for picture in pictures {
         let path = folder.join(picture.name);
         replace_file(&path.with_extension("svg"), picture.svg.as_bytes())?;
