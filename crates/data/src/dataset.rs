@@ -342,12 +342,12 @@ fn held_out_count(key: &str, holdout: Holdout, total: usize) -> Result<usize, Da
     Ok(count)
 }
 
-/// An error where there are not enough training examples for every part to have one.
-fn check_folds(key: &str, train: &Split, folds: usize) -> Result<(), DataError> {
-    if train.len() >= folds {
+/// An error where there are not enough examples for every part to have one.
+fn check_folds(key: &str, split: &Split, folds: usize) -> Result<(), DataError> {
+    if split.len() >= folds {
         return Ok(());
     }
-    let expected = format!("at most a part for each of the {} examples", train.len());
+    let expected = format!("at most a part for each of the {} examples", split.len());
     let fault = Fault::in_key(key, expected, folds.to_string());
     Err(DataError::unfit("parts without an example", fault.remedy("lower it")))
 }

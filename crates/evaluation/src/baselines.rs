@@ -35,7 +35,7 @@ pub enum BaselineModel {
     /// A linear model of the same features (`sklearn.linear_model.LogisticRegression`).
     #[strum(serialize = "linear model")]
     LinearModel,
-    /// The same, which has not come to its best, so that it takes no more than a small part of the run's time.
+    /// The same, stopped before it converged: more passes would have taken too much of the run's time.
     #[strum(serialize = "linear model (stopped early)")]
     LinearModelStoppedEarly,
 }

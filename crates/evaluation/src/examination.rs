@@ -1,11 +1,12 @@
 //! An evaluation from beginning to end: one pass over a split, and every file that follows from it.
 
+use burn::module::Module;
 use burn::tensor::Device;
 use kiln_artifacts::{Run, replace_file};
 use kiln_config::{CalibrationName, DecisionName, Experiment};
 use kiln_data::{Profile, Split};
 use kiln_files::json_text;
-use kiln_model::{Model, named};
+use kiln_model::Model;
 
 use crate::json_file::read_json;
 use crate::threshold::ThresholdCurve;
@@ -124,10 +125,8 @@ impl Examination<'_> {
     /// Examples that may be predicted to find out what columns are worth. Counted in weights times examples, and not in
     /// seconds, so that a slow machine finds the same.
     fn affordable(&self, model: &StoredModel<impl Model>) -> usize {
-        let weights: usize =
-            named(&model.model).iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum();
         let trained = model.step.unwrap_or(0) as f64 * self.experiment.training.batch_size as f64;
-        (trained * SHARE_OF_WORK).max(FREE_WORK / weights.max(1) as f64) as usize
+        (trained * SHARE_OF_WORK).max(FREE_WORK / Module::num_params(&model.model).max(1) as f64) as usize
     }
 }
 

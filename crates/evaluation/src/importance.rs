@@ -99,8 +99,7 @@ impl Importance {
         }
         let positions = drawn(split.len(), examples, seed);
         let asked = Asked { predict, split, seed, positions };
-        let whole = asked.whole();
-        let own = Scores::of(&whole)?;
+        let own = Scores::of(&(asked.predict)(&split.select(&asked.positions)))?;
         let mut worth = Vec::new();
         for (number, column) in columns.iter().enumerate() {
             worth.push((number, asked.importance(number, column, &own, shuffles)?));
@@ -109,10 +108,12 @@ impl Importance {
         worth.sort_by(|(_, left), (_, right)| right.log_loss.mean.total_cmp(&left.log_loss.mean));
         let followed =
             EXAMPLES_FOLLOWED.min(examples).min(most / 2 / (FOLLOWED * VALUES)).max(FEWEST_EXAMPLES);
+        let followed: Vec<u32> =
+            drawn(examples, followed, seed).into_iter().map(|at| asked.positions[at as usize]).collect();
         let dependence = worth
             .iter()
             .filter(|(_, worth)| worth.log_loss.lower > 0.0)
-            .filter_map(|(number, _)| asked.dependence(&columns[*number], shape, followed))
+            .filter_map(|(number, _)| asked.dependence(*number, &columns[*number], shape, &followed))
             .take(FOLLOWED)
             .collect();
         Some(Self {
@@ -173,10 +174,6 @@ struct Asked<'a, P> {
 }
 
 impl<P: Fn(&Split) -> Predictions> Asked<'_, P> {
-    fn whole(&self) -> Predictions {
-        (self.predict)(&self.split.select(&self.positions))
-    }
-
     fn importance(
         &self,
         number: usize,
@@ -199,16 +196,21 @@ impl<P: Fn(&Split) -> Predictions> Asked<'_, P> {
                 mistakes[example] += worse * share;
             }
         }
-        let name = column.name.clone();
         Some(ColumnImportance {
-            column: name,
+            column: column.name.clone(),
             log_loss: difference(&losses),
             accuracy: difference(&mistakes),
         })
     }
 
     /// None of dates, of a column with one value, and where a probability is not a number.
-    fn dependence(&self, column: &UsedColumn, shape: &Shape, examples: usize) -> Option<Dependence> {
+    fn dependence(
+        &self,
+        number: usize,
+        column: &UsedColumn,
+        shape: &Shape,
+        positions: &[u32],
+    ) -> Option<Dependence> {
         let donors = match column.holds {
             Holds::Numbers => self.numbers(column),
             Holds::Words => self.words(column),
@@ -217,20 +219,13 @@ impl<P: Fn(&Split) -> Predictions> Asked<'_, P> {
         if donors.len() < 2 {
             return None;
         }
-        let positions: Vec<u32> = drawn(self.positions.len(), examples.min(self.positions.len()), self.seed)
-            .into_iter()
-            .map(|place| self.positions[place as usize])
-            .collect();
         let mut values = Vec::new();
         for donor in donors {
-            let altered =
-                self.split.with_values_of(&positions, &vec![donor; positions.len()], &column.values);
-            let words = self.split.words(donor as usize, shape);
-            let (_, value) = words.into_iter().find(|(name, _)| *name == column.name)?;
-            let number = self.value(donor, column);
+            let altered = self.split.with_values_of(positions, &vec![donor; positions.len()], &column.values);
+            let mut words = self.split.words(donor as usize, shape);
             values.push(DependenceValue {
-                value,
-                number: (column.holds == Holds::Numbers).then_some(number),
+                value: words.swap_remove(number).1,
+                number: (column.holds == Holds::Numbers).then(|| self.value(donor, column)),
                 probabilities: mean_probabilities(&(self.predict)(&altered))?,
             });
         }

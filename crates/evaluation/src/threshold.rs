@@ -1,5 +1,4 @@
-//! From which probability on an example is said to be of a class: for two classes, by what mistakes cost, or by a wished
-//! precision or recall.
+//! Decision thresholds for two classes: by what mistakes cost, or by a wished precision or recall.
 
 use kiln_artifacts::{Run, replace_file};
 use kiln_config::DecisionName;
@@ -12,7 +11,7 @@ use crate::{EvaluationError, Predictions};
 /// Points of the curve that are kept.
 const POINTS: usize = 200;
 
-/// When an example is said to be of the class `positive`, which is one of two.
+/// A threshold on the probability of `positive`, one of two classes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
@@ -20,7 +19,7 @@ pub struct Threshold {
     pub decision: DecisionName,
     /// The class.
     pub positive: String,
-    /// The probability of that class, in (0, 1], from which on an example is said to be of it.
+    /// In (0, 1]: where the probability of the class is at least this, the answer is the class.
     pub threshold: f64,
     /// The precision or recall that was wished; null where costs decide.
     pub wished: Option<f64>,
@@ -38,7 +37,7 @@ pub struct Threshold {
 pub struct HeldOut {
     /// How many.
     pub examples: u64,
-    /// The precision for the class; null where no example is said to be of it.
+    /// The precision for the class; null where no answer is the class.
     pub precision: Option<f64>,
     /// The recall for it.
     pub recall: f64,
@@ -177,7 +176,7 @@ fn positive(config: &kiln_config::Evaluation, classes: &[String]) -> u32 {
 }
 
 impl ThresholdPoint {
-    /// Of `all` examples `of_class` are of the class; it is said of `hits` of them, and of as many others as are `alarms`.
+    /// `hits` are true positives, `alarms` false ones; of `all` examples, `of_class` are of the class.
     fn new(
         threshold: f64,
         [hits, alarms]: [f64; 2],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::optim::{GradientsAccumulator, GradientsParams, LBFGSConfig, LineSearchFn};
 use burn::tensor::{Device, Tensor};
 use kiln_artifacts::{ArtifactError, Run, replace_file};
-use kiln_config::{Data, Experiment, Initialization, LossName, Model as ModelConfig};
+use kiln_config::{Experiment, Initialization, LossName, Model as ModelConfig};
 use kiln_data::{Batching, DataSet, Epoch, Profile, Split};
 use kiln_evaluation::{BaselineModel, Predictions, predict, read_json};
 use kiln_files::json_text;
@@ -154,8 +154,7 @@ impl Ground<'_> {
             label_smoothing: 0.0,
             ..self.experiment.loss.clone()
         };
-        let data = Data { folds: 0, ..self.experiment.data.clone() };
-        Experiment { model, loss, data, ..self.experiment.clone() }
+        Experiment { model, loss, ..self.experiment.clone() }
     }
 
     /// Minimizes what scikit-learn's `LogisticRegression` does (`C=1`, its solver L-BFGS too): the sum of the examples'

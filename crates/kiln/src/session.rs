@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use burn::module::Module;
 use burn::train::ExecutionStrategy;
 use kiln_artifacts::{
     Checkpoint, DataFile, Dataset, MetricLog, MetricRow, Provenance, ProvenanceInputs, Run, RunFailure,
@@ -15,7 +16,7 @@ use kiln_diagnosis::{Finding, Record, findings};
 use kiln_evaluation::{
     Examination, Metrics, Weights, load_model, read_profile, write_epoch_plots, write_profile, write_report,
 };
-use kiln_model::{Fused, Model, named};
+use kiln_model::{Fused, Model};
 use kiln_training::{Job, check, check_resumable, is_fused, unfinished_warmup};
 
 use crate::baselines::{Baselines, Ground};
@@ -285,10 +286,8 @@ impl Session {
         examination.fit_answers(data.validation.as_ref(), &mut model)?;
         let ground = self.ground(&profile);
         let baselines = if experiment.evaluation.baselines {
-            let weights: usize =
-                named(&model.model).iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum();
             let examples = trained.steps as f64 * experiment.training.batch_size as f64;
-            let fitted = Baselines::fit(&ground, data, weights as f64 * examples)?;
+            let fitted = Baselines::fit(&ground, data, Module::num_params(&model.model) as f64 * examples)?;
             fitted.write(run)?;
             Some(fitted)
         } else {

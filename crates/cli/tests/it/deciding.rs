@@ -1,8 +1,6 @@
 //! Which of two classes is named, and what a network is held against.
 
-use serde_json::Value;
-
-use crate::program::Workplace;
+use crate::program::{Workplace, json};
 
 /// Two classes that overlap, the second rarer.
 const EXPERIMENT: &str = r#"
@@ -36,10 +34,6 @@ fn workplace() -> Workplace {
     let workplace = Workplace::new(EXPERIMENT);
     std::fs::write(workplace.path().join("rows.csv"), rows()).unwrap();
     workplace
-}
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
 }
 
 #[test]

@@ -3,14 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use crate::experiments::COSINE;
+use crate::program::{Workplace, json};
+use crate::run_folder::RunFolder;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::{GrayImage, Luma};
-use serde_json::Value;
-
-use crate::experiments::COSINE;
-use crate::program::Workplace;
-use crate::run_folder::RunFolder;
 
 /// Two classes that a line separates.
 fn table(rows: std::ops::Range<i32>) -> String {
@@ -36,10 +34,6 @@ fn trained_on_digits() -> (Workplace, RunFolder) {
     let workplace = Workplace::new(COSINE);
     let run = workplace.train_with_report(&["training.epochs=8"]);
     (workplace, run)
-}
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// Every file below `folder`, by its path in it.

@@ -4,12 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::Workplace;
+use crate::program::{Workplace, json};
 use crate::run_folder::RunFolder;
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
 
 /// Two classes that a number and a word tell apart; an id, a gap, a comma in quotes.
 fn customers(rows: std::ops::Range<usize>, with_class: bool) -> String {

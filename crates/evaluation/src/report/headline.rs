@@ -86,7 +86,10 @@ fn beside(metrics: &Metrics) -> Markup {
             @if metrics.threshold.is_some() { "The accuracies here are those of the more probable class. " }
             "Differences are means over the same examples, with 95 % intervals from their standard errors."
             @if metrics.baselines.len() > 1 { " The linear model is a logistic regression on the same features." }
-            @else { " A linear model would have taken more than a small part of the run's time." }
+            @else {
+                " There is no linear model: it would have taken more than a small part of the run's time, or it has learned \
+                 from these examples."
+            }
         }
     }
 }

@@ -8,8 +8,7 @@ use kiln_artifacts::{Run, replace_file};
 use kiln_evaluation::PREDICTIONS_FILE;
 
 use crate::StudyError;
-use crate::findings::Findings;
-use crate::findings::TrialFindings;
+use crate::findings::{Findings, TrialFindings};
 
 /// Writes `out_of_fold/<trial>.csv` for each trial: the test predictions of all its runs below each other, each line behind the
 /// seed of its run. No file for a trial of which a run is missing; those of earlier studies go.
