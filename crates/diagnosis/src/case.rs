@@ -1,7 +1,7 @@
 //! The run under examination: its log, sorted, and what follows from it in one step.
 
 use kiln_artifacts::{MetricRow, RunFailure, Scope};
-use kiln_config::Experiment;
+use kiln_config::{Experiment, LossName};
 
 use crate::layers::{Layer, ends, layers};
 use crate::{Record, Severity, Tested};
@@ -59,6 +59,36 @@ impl<'a> Case<'a> {
         losses.filter(|(_, loss)| loss.is_finite()).collect()
     }
 
+    /// Mean training loss of each epoch.
+    pub(crate) fn train_losses(&self) -> Vec<f64> {
+        self.epochs.iter().filter_map(|row| row.figure("loss")).collect()
+    }
+
+    /// Validation loss after each epoch.
+    pub(crate) fn validation_losses(&self) -> Vec<f64> {
+        self.validation.iter().filter_map(|row| row.figure("loss")).collect()
+    }
+
+    /// The epoch whose network was tested, where the log knows its step.
+    pub(crate) fn tested_epoch(&self) -> Option<u64> {
+        let step = self.test?.step?;
+        self.validation.iter().find(|row| row.step == step).map(|row| row.epoch)
+    }
+
+    /// The loss of equal probabilities; of a likelihood alone.
+    pub(crate) fn guess_loss(&self) -> Option<f64> {
+        let is_likelihood = self.experiment.loss.name != LossName::Mse;
+        self.class_count().filter(|_| is_likelihood).map(|classes| (classes as f64).ln())
+    }
+
+    /// Whether a linear model is surely better by one of accuracy and log-loss, and not worse by the other.
+    pub(crate) fn is_behind_linear(&self) -> bool {
+        self.test.and_then(|test| test.linear).is_some_and(|linear| {
+            let gains = [linear.accuracy_gain, linear.log_loss_gain];
+            gains.iter().any(|gain| gain.upper < 0.0) && gains.iter().all(|gain| gain.mean <= 0.0)
+        })
+    }
+
     /// Training accuracy of the last epoch, in [0, 1].
     pub(crate) fn train_accuracy(&self) -> Option<f64> {
         self.epochs.last()?.figure("accuracy").filter(|accuracy| accuracy.is_finite())
@@ -91,6 +121,32 @@ impl<'a> Case<'a> {
     pub(crate) fn has_dropout(&self) -> bool {
         let model = &self.experiment.model;
         model.is_mlp() && model.dropout > 0.0 && !model.hidden.is_empty()
+    }
+
+    /// Steps that were taken.
+    pub(crate) fn steps_done(&self) -> u64 {
+        self.epochs.last().map_or(0, |row| row.step)
+    }
+
+    pub(crate) fn class_count(&self) -> Option<usize> {
+        self.test.map(|test| test.supports.len()).or_else(|| self.experiment.data.class_count())
+    }
+
+    /// Whether a penalty that was asked for drew all weights towards zero: `AdamW`'s own is too little to.
+    pub(crate) fn is_pulled_down(&self) -> bool {
+        let Experiment { loss, optimizer, .. } = self.experiment;
+        let is_penalized =
+            loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.weight_decay.is_some_and(|decay| decay > 0.0);
+        let shrank = |layer: &Layer<'_>| {
+            let norms = self.layer_series(layer, "weight_norm");
+            norms.first().zip(norms.last()).is_some_and(|(first, last)| last < first)
+        };
+        is_penalized && !self.layers.is_empty() && self.layers.iter().all(shrank)
+    }
+
+    /// Whether dropout leaves a layer next to nothing to work with.
+    pub(crate) fn drops_nearly_all(&self) -> bool {
+        self.has_dropout() && self.experiment.model.dropout > 0.8
     }
 
     /// Epochs that were trained.

@@ -1,9 +1,6 @@
 //! A training loss that ends well above where it has been.
 
-use kiln_config::Experiment;
-
 use crate::case::Case;
-use crate::layers::Layer;
 use crate::remedies::Remedies;
 use crate::series::{extremes, short, smoothed};
 use crate::{Finding, FindingKind};
@@ -28,7 +25,8 @@ struct Course {
 }
 
 pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
-    if is_pulled_down(case) {
+    // Then the loss, which is logged without the penalty, rises while the sum of both still falls.
+    if case.is_pulled_down() {
         return None;
     }
     let (course, accuracy) = (Course::of(case)?, lost_accuracy(case));
@@ -39,7 +37,7 @@ pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
         format!(" Training accuracy was {best:.4} at its best and {last:.4} at the end.")
     });
     let evidence = [("first_loss", course.first), ("lowest_loss", course.lowest), ("last_loss", course.last)];
-    let remedy = Remedies::of(case.experiment).lower_rate().schedule().clip().words();
+    let remedy = Remedies::of(case.experiment).lower_rate().schedule().clip().list();
     let statement = course.words() + &fallen;
     Some(Finding::new(FindingKind::Diverging, case.severity(), statement, remedy, &evidence))
 }
@@ -77,20 +75,10 @@ fn lost_accuracy(case: &Case<'_>) -> Option<(f64, f64)> {
     (best - last > LOST_ACCURACY).then_some((best, last))
 }
 
-/// Whether a penalty drew all weights towards zero: then the loss, which is logged without the penalty, rises
-/// while the sum of both still falls.
-fn is_pulled_down(case: &Case<'_>) -> bool {
-    let Experiment { loss, optimizer, .. } = case.experiment;
-    let is_penalized = loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.effective_weight_decay() > 0.0;
-    let shrank = |layer: &Layer<'_>| {
-        let norms = case.layer_series(layer, "weight_norm");
-        norms.first().zip(norms.last()).is_some_and(|(first, last)| last < first)
-    };
-    is_penalized && !case.layers.is_empty() && case.layers.iter().all(shrank)
-}
-
 #[cfg(test)]
 mod tests {
+    use kiln_config::Experiment;
+
     use super::*;
     use crate::test_log::{TestLog, record};
 

@@ -3,9 +3,9 @@
 use kiln_config::Experiment;
 
 use crate::case::Case;
-use crate::remedies::Remedies;
+use crate::remedies::{Remedies, explained_by};
 use crate::series::{extremes, short};
-use crate::{Finding, FindingKind, Severity};
+use crate::{Finding, FindingKind, Remedy, Severity};
 
 /// Norm of all gradients together above which they explode. Networks that train well stay below 15, ten layers
 /// deep ones included; those that explode pass 100 in the first epoch.
@@ -35,14 +35,17 @@ pub(crate) fn find(case: &Case<'_>, is_non_finite: bool) -> Option<Finding> {
     if is_held {
         statement += " Clipping held it: the network learned all the same.";
     }
-    let remedy =
-        if is_non_finite { "what is said of \"non-finite\"".to_owned() } else { remedy(case.experiment) };
-    Some(Finding::new(FindingKind::Exploding, severity, statement, remedy, &evidence.concat()))
+    let remedies = match () {
+        () if is_held => Vec::new(),
+        () if is_non_finite => explained_by(FindingKind::NonFinite),
+        () => remedies(case.experiment),
+    };
+    Some(Finding::new(FindingKind::Exploding, severity, statement, remedies, &evidence.concat()))
 }
 
 /// What helps against exploding gradients.
-pub(crate) fn remedy(experiment: &Experiment) -> String {
-    Remedies::of(experiment).lower_rate().clip().initialization().fewer_layers().words()
+pub(crate) fn remedies(experiment: &Experiment) -> Vec<Remedy> {
+    Remedies::of(experiment).bad_start().lower_rate().clip().initialization().fewer_layers().list()
 }
 
 fn is_clipped(case: &Case<'_>) -> bool {
@@ -131,10 +134,10 @@ mod tests {
         let log = norms(&[140.0, 4.0]).epochs(&[(0.2, 0.95)]);
         let finding = found(&log, &experiment).unwrap();
         assert_eq!(finding.severity, Severity::Warning);
-        assert!(finding.remedy.contains("training.max_norm=1.0"), "{}", finding.remedy);
+        assert!(finding.advice().contains("training.max_norm=1.0"), "{}", finding.advice());
         experiment.training.max_norm = Some(1.0);
         let finding = found(&log, &experiment).unwrap();
-        assert_eq!(finding.severity, Severity::Info);
+        assert_eq!((finding.severity, finding.remedies.len()), (Severity::Info, 0));
         assert!(
             finding.statement.contains("reached 140 before clipping at step 10, the first"),
             "{}",
@@ -143,7 +146,7 @@ mod tests {
         let failed = Case::new(&Record { failure: Some(&RunFailure::Other), ..record(&log, &experiment) });
         let finding = find(&failed, true).unwrap();
         assert_eq!(finding.severity, Severity::Failure);
-        assert_eq!(finding.remedy, "what is said of \"non-finite\"");
+        assert_eq!(finding.advice(), "first what is said of \"non-finite\", which explains it");
     }
 
     #[test]

@@ -19,14 +19,18 @@ const WHOLE: f64 = 1.0;
 /// Measurements at the end that must all show it, each on a batch of its own: what one batch does not wake,
 /// the next may.
 const LATEST: usize = 5;
+/// Units that a layer must have for a share of them to say anything.
+const FEWEST_UNITS: usize = 8;
 /// Examples that a batch must have: a unit that a handful does not wake need not be dead.
 const LEAST_BATCH: usize = 16;
 /// Training accuracy from which that did no great harm: a network that is sure of itself saturates, and one that
 /// is wider than its task can spare units.
 const LEARNED: f64 = 0.95;
 
-pub(crate) fn find(case: &Case<'_>) -> Vec<Finding> {
-    [dead(case), saturated(case)].into_iter().flatten().collect()
+/// Whether some layer was saturated when it was first measured, and so by its start.
+pub(crate) fn began_saturated(case: &Case<'_>) -> bool {
+    let first = |layer: &Layer<'_>| case.layer_series(layer, "saturated_share").first().copied();
+    case.layers.iter().filter_map(first).any(|share| share >= SATURATED_SHARE)
 }
 
 /// Whether some layer has no living unit left, so that nothing passes it.
@@ -34,9 +38,14 @@ pub(crate) fn has_dead_layer(case: &Case<'_>) -> bool {
     !inactive_layers(case, "dead_share", WHOLE).is_empty()
 }
 
-fn dead(case: &Case<'_>) -> Option<Finding> {
-    let layers = inactive_layers(case, "dead_share", DEAD_SHARE);
-    if layers.is_empty() || case.experiment.training.batch_size < LEAST_BATCH {
+pub(crate) fn dead(case: &Case<'_>) -> Option<Finding> {
+    let is_whole = |layer: &(&str, f64)| {
+        layer.1 >= WHOLE || units(case, layer.0).is_none_or(|units| units >= FEWEST_UNITS)
+    };
+    let layers =
+        inactive_layers(case, "dead_share", DEAD_SHARE).into_iter().filter(is_whole).collect::<Vec<_>>();
+    let is_held_back = case.is_pulled_down() || case.drops_nearly_all();
+    if layers.is_empty() || is_held_back || case.experiment.training.batch_size < LEAST_BATCH {
         return None;
     }
     let mut statement = format!(
@@ -49,18 +58,18 @@ fn dead(case: &Case<'_>) -> Option<Finding> {
                       on its input.";
     }
     let severity = if is_blocked { Severity::Failure } else { severity(case, &mut statement) };
-    let l1 = case.experiment.loss.l1;
-    let remedy = Remedies::of(case.experiment)
+    let remedies = Remedies::of(case.experiment)
+        .bad_start()
+        .no_l1()
         .lower_rate()
-        .step_if(l1 > 0.0, format!("a lower loss.l1 (now {l1})"))
         .activation("leaky-relu")
         .initialization();
-    Some(finding(FindingKind::DeadUnits, severity, statement, &remedy, &layers))
+    Some(finding(FindingKind::DeadUnits, severity, statement, remedies, &layers))
 }
 
-fn saturated(case: &Case<'_>) -> Option<Finding> {
+pub(crate) fn saturated(case: &Case<'_>) -> Option<Finding> {
     let layers = inactive_layers(case, "saturated_share", SATURATED_SHARE);
-    if layers.is_empty() {
+    if layers.is_empty() || case.is_pulled_down() {
         return None;
     }
     let activation = if case.experiment.model.activation == Activation::Tanh { "tanh" } else { "sigmoid" };
@@ -70,14 +79,19 @@ fn saturated(case: &Case<'_>) -> Option<Finding> {
         shares(&layers, "values")
     );
     let severity = severity(case, &mut statement);
-    let is_decayed =
-        case.experiment.loss.l2 > 0.0 || case.experiment.optimizer.weight_decay.unwrap_or(0.0) > 0.0;
-    let remedy = Remedies::of(case.experiment)
+    let remedies = Remedies::of(case.experiment)
+        .bad_start()
         .lower_rate()
         .initialization()
-        .step_if(!is_decayed, "smaller weights (loss.l2=1e-4)")
+        .smaller_weights()
         .activation("relu");
-    Some(finding(FindingKind::SaturatedUnits, severity, statement, &remedy, &layers))
+    Some(finding(FindingKind::SaturatedUnits, severity, statement, remedies, &layers))
+}
+
+/// Units of a hidden layer, where its name says which it is.
+fn units(case: &Case<'_>, layer: &str) -> Option<usize> {
+    let number: usize = layer.rsplit_once('.')?.1.parse().ok()?;
+    case.experiment.model.hidden.get(number).copied()
 }
 
 /// The severity; the statement gets a sentence where the network learned nonetheless.
@@ -95,10 +109,10 @@ fn finding(
     kind: FindingKind,
     severity: Severity,
     statement: String,
-    remedy: &Remedies<'_>,
+    remedies: Remedies<'_>,
     layers: &[(&str, f64)],
 ) -> Finding {
-    Finding::new(kind, severity, statement, remedy.words(), layers)
+    Finding::new(kind, severity, statement, remedies.list(), layers)
 }
 
 /// Layers whose share was at least `limit` in each of the latest measurements, each with the least of them. Of
@@ -140,7 +154,8 @@ mod tests {
     }
 
     fn found(log: &TestLog, experiment: &Experiment) -> Vec<Finding> {
-        find(&Case::new(&record(log, experiment)))
+        let case = Case::new(&record(log, experiment));
+        [dead(&case), saturated(&case)].into_iter().flatten().collect()
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The layers in a metric log.
 
 use kiln_artifacts::MetricRow;
-use serde::Serialize;
 
 /// A layer, as one row of the log measured it.
 #[derive(Clone, Copy, Debug)]
@@ -49,32 +48,6 @@ pub(crate) fn ends<'l, 'a>(layers: &'l [Layer<'a>]) -> Option<[&'l Layer<'a>; 2]
     layers.iter().all(|layer| list(layer) == Some(common)).then_some([start, end])
 }
 
-/// How gradients flowed through the layers of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct GradientFlow {
-    /// Norm of the first layer's gradient over that of the last layer's, when first measured. Backpropagation
-    /// goes from the last to the first: far below 1, gradients vanish on the way.
-    pub first_over_last: f64,
-    /// The greatest norm of all gradients together at any measurement; infinite where one was not finite.
-    pub greatest_norm: f64,
-}
-
-impl GradientFlow {
-    /// What the log says; none where it has no such figures, or there is but one layer.
-    #[must_use]
-    pub fn of(rows: &[MetricRow]) -> Option<Self> {
-        let measured = || rows.iter().map(|row| (row, layers(row))).filter(|(_, layers)| layers.len() > 1);
-        let (_, layers) = measured().next()?;
-        let [first, last] = ends(&layers)?.map(|layer| layer.figure("gradient_norm"));
-        let norms = measured().filter_map(|(row, _)| row.figure("gradient_norm"));
-        let finite_or_infinite = |norm: f64| if norm.is_finite() { norm } else { f64::INFINITY };
-        Some(Self {
-            first_over_last: first? / last?,
-            greatest_norm: norms.map(finite_or_infinite).fold(0.0, f64::max),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use kiln_artifacts::Scope;
@@ -93,23 +66,5 @@ mod tests {
         );
         assert!(ends(&layers).is_none());
         assert_eq!(ends(&layers[1..]).unwrap().map(|layer| layer.name), ["layers.9", "layers.10"]);
-    }
-
-    #[test]
-    fn the_ratio_is_that_of_the_first_measurement_and_the_norm_the_greatest() {
-        let row = |first, last, all| {
-            let figures = [
-                ("layers.0.gradient_norm", first),
-                ("layers.0.weight_norm", 1.0),
-                ("layers.1.gradient_norm", last),
-                ("layers.1.weight_norm", 1.0),
-                ("gradient_norm", all),
-            ];
-            MetricRow::new("train", Scope::Interval, 1, 1, figures)
-        };
-        let plain = MetricRow::new("train", Scope::Epoch, 1, 1, [("loss", 1.0)]);
-        let flow = GradientFlow::of(&[plain.clone(), row(0.001, 2.0, 2.0), row(1.0, 1.0, 9.0)]).unwrap();
-        assert_eq!(flow, GradientFlow { first_over_last: 0.0005, greatest_norm: 9.0 });
-        assert_eq!(GradientFlow::of(&[plain]), None);
     }
 }

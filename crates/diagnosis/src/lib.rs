@@ -13,6 +13,7 @@ mod inactive;
 mod layers;
 mod linear;
 mod loss_jumps;
+mod no_skill;
 mod non_finite;
 mod overfit;
 mod remedies;
@@ -29,9 +30,8 @@ use kiln_config::Experiment;
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr};
 
-pub use layers::{GradientFlow, Layer, layers};
-pub use series::fall_at_the_end;
-pub use underfit::STILL_FALLING;
+pub use layers::{Layer, layers};
+pub use remedies::Remedy;
 
 use case::Case;
 
@@ -44,9 +44,9 @@ pub struct Finding {
     pub severity: Severity,
     /// What was found, with the figures: whole sentences.
     pub statement: String,
-    /// What to try, with the config keys that do it; what the experiment has set already is left out. A part
-    /// of a sentence without its full stop, empty where there is nothing to try.
-    pub remedy: String,
+    /// What to try, the most promising first; what the experiment has set already is left out. Empty where there is
+    /// nothing to try.
+    pub remedies: Vec<Remedy>,
     /// The figures that decided, by name; all are finite.
     pub evidence: Vec<(String, f64)>,
 }
@@ -72,11 +72,13 @@ pub enum FindingKind {
     LossJumps,
     /// The loss lost what it had gained.
     Diverging,
-    /// The network is poor on what it was trained on.
+    /// Nothing that was tried is better than always naming the most frequent class.
+    NoSkill,
+    /// A longer or a larger training would gain.
     Underfit,
-    /// The network is better on what it was trained on than on new examples.
+    /// Validation became worse while the network went on learning.
     Overfit,
-    /// A linear model of the same features is as good.
+    /// A linear model of the same features is better.
     NoBetterThanLinear,
 }
 
@@ -122,13 +124,17 @@ pub struct Tested {
     pub dropout_active_accuracy: Option<f64>,
     /// Examples of each class.
     pub supports: Vec<u64>,
+    /// The step whose network was tested, where that is known.
+    pub step: Option<u64>,
+    /// What comes of always naming the most frequent class, where that was asked.
+    pub guess: Option<SimpleModel>,
     /// What a linear model makes of the same examples, where one was fitted.
-    pub linear: Option<Linear>,
+    pub linear: Option<SimpleModel>,
 }
 
-/// What a linear model of the same features makes of the test.
+/// What a model that needs no network makes of the test.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Linear {
+pub struct SimpleModel {
     /// The share of examples that it predicts right, in [0, 1].
     pub accuracy: f64,
     /// Its log-loss.
@@ -166,46 +172,37 @@ pub fn findings(record: &Record<'_>) -> Vec<Finding> {
     findings.extend(non_finite::find(&case));
     let is_non_finite = !findings.is_empty();
     findings.extend(exploding::find(&case, is_non_finite));
-    let inactive = inactive::find(&case);
-    let is_saturated = inactive.iter().any(|finding| finding.kind == FindingKind::SaturatedUnits);
-    findings.extend(inactive);
-    findings.extend(vanishing::find(&case, is_saturated));
+    findings.extend(inactive::dead(&case));
+    findings.extend(small_gradients(&case));
     findings.extend(loss_jumps::find(&case));
     if !is_non_finite {
         findings.extend(diverging::find(&case));
     }
     if record.failure.is_none() {
         findings.extend(fit(&case, &findings));
-        findings.extend(linear::find(&case, &findings));
     }
     findings
 }
 
-/// What to try against `kind`, as far as the experiment does not do it already: for studies, which also judge runs by each
-/// other. `fall` is [`fall_at_the_end`] of the training loss, `epochs` how many were trained. Empty for a kind whose remedy
-/// takes the whole record.
-#[must_use]
-pub fn remedy(kind: FindingKind, experiment: &Experiment, fall: Option<f64>, epochs: u64) -> String {
-    match kind {
-        FindingKind::NonFinite | FindingKind::Exploding => exploding::remedy(experiment),
-        FindingKind::Vanishing => vanishing::remedy(experiment),
-        FindingKind::Overfit => overfit::remedy(experiment, experiment.data.has_validation(), true),
-        FindingKind::Underfit if fall.is_some_and(|fall| fall > STILL_FALLING) => {
-            underfit::falling(experiment, epochs).words()
+/// Saturated units and vanishing gradients, the one that was there first before the other, which it explains.
+fn small_gradients(case: &Case<'_>) -> Vec<Finding> {
+    let (saturated, vanishing) = (inactive::saturated(case), vanishing::find(case));
+    match (saturated, vanishing) {
+        (Some(saturated), Some(vanishing)) if inactive::began_saturated(case) => {
+            vec![saturated, vanishing.explained_by(FindingKind::SaturatedUnits)]
         }
-        FindingKind::Underfit => underfit::settled(experiment).words(),
-        _ => String::new(),
+        (Some(saturated), Some(vanishing)) => vec![vanishing, saturated.explained_by(FindingKind::Vanishing)],
+        (saturated, vanishing) => saturated.into_iter().chain(vanishing).collect(),
     }
 }
 
-/// How well the network fits; `causes` are the findings that may explain it. A gap means that the network
-/// could learn what it was given, so only one that learned nothing else is said to underfit as well.
-fn fit(case: &Case<'_>, causes: &[Finding]) -> Vec<Finding> {
-    let overfit = overfit::find(case);
-    let has_gap = overfit.as_ref().is_some_and(|finding| finding.severity > Severity::Info);
-    let underfit = underfit::find(case, causes);
-    let underfit = underfit.filter(|finding| !has_gap || finding.severity == Severity::Failure);
-    underfit.into_iter().chain(overfit).collect()
+/// How well the network fits; `causes` are the findings that may explain it. At most one of these: where there is nothing to
+/// learn, or learning went wrong, the rest follows; and who gets worse on new examples has learned enough.
+fn fit(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
+    no_skill::find(case, causes)
+        .or_else(|| overfit::find(case, causes))
+        .or_else(|| underfit::find(case, causes))
+        .or_else(|| linear::find(case, causes))
 }
 
 impl Finding {
@@ -213,19 +210,29 @@ impl Finding {
         kind: FindingKind,
         severity: Severity,
         statement: String,
-        remedy: String,
+        remedies: Vec<Remedy>,
         evidence: &[(&str, f64)],
     ) -> Self {
         let finite = evidence.iter().filter(|(_, value)| value.is_finite());
         let evidence = finite.map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        Self { kind, severity, statement, remedy, evidence }
+        Self { kind, severity, statement, remedies, evidence }
+    }
+
+    fn explained_by(self, cause: FindingKind) -> Self {
+        Self { remedies: remedies::explained_by(cause), ..self }
+    }
+
+    /// What to try, in words: `a, b or c`; empty where there is nothing to try.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        remedies::words(&self.remedies)
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.kind, self.statement)?;
-        if self.remedy.is_empty() { Ok(()) } else { write!(formatter, " Try: {}.", self.remedy) }
+        if self.remedies.is_empty() { Ok(()) } else { write!(formatter, " Try: {}.", self.advice()) }
     }
 }
 
@@ -244,9 +251,10 @@ mod tests {
     #[test]
     fn a_finding_is_its_kind_what_was_found_and_what_to_try() {
         let evidence = [("validation_accuracy", 0.8), ("lost", f64::NAN)];
-        let remedy = "model.dropout=0.2".to_owned();
+        let remedy = Remedy { settings: vec!["model.dropout=0.2".into()], words: "model.dropout=0.2".into() };
         let statement = "A gap of 0.2.".to_owned();
-        let finding = Finding::new(FindingKind::Overfit, Severity::Warning, statement, remedy, &evidence);
+        let finding =
+            Finding::new(FindingKind::Overfit, Severity::Warning, statement, vec![remedy], &evidence);
         assert_eq!(finding.to_string(), "overfit: A gap of 0.2. Try: model.dropout=0.2.");
         let json = serde_json::to_string(&finding).unwrap();
         let evidence = r#""evidence":[["validation_accuracy",0.8]]"#;

@@ -5,7 +5,7 @@ use kiln_config::listed;
 use crate::case::Case;
 use crate::remedies::Remedies;
 use crate::series::{latest, median, median_deviation, short};
-use crate::{Finding, FindingKind, Severity};
+use crate::{Finding, FindingKind, Remedy, Severity};
 
 /// Intervals before, whose median a loss is held to.
 const BEFORE: usize = 5;
@@ -48,9 +48,9 @@ pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
         listed(named, "and")
     );
     let severity = if count >= MANY { Severity::Warning } else { Severity::Info };
-    let remedy = remedy(case, &jumps);
+    let remedies = remedies(case, &jumps);
     let evidence = [("jumps", count as f64), ("greatest_jump", greatest)];
-    Some(Finding::new(FindingKind::LossJumps, severity, statement, remedy, &evidence))
+    Some(Finding::new(FindingKind::LossJumps, severity, statement, remedies, &evidence))
 }
 
 /// The jumps; none where there are none. One that lasts for several intervals is one jump.
@@ -71,12 +71,11 @@ fn jumps(case: &Case<'_>) -> Option<Vec<Jump>> {
     Some(jumps.collect()).filter(|jumps: &Vec<Jump>| !jumps.is_empty())
 }
 
-fn remedy(case: &Case<'_>, jumps: &[Jump]) -> String {
-    let batch_size = case.experiment.training.batch_size;
+fn remedies(case: &Case<'_>, jumps: &[Jump]) -> Vec<Remedy> {
     let remedies = Remedies::of(case.experiment).lower_rate().clip();
     let is_early = jumps.iter().all(|jump| jump.epoch == 1);
     let remedies = if is_early { remedies.warm_up() } else { remedies.schedule() };
-    remedies.step(format!("a larger training.batch_size (now {batch_size})")).words()
+    remedies.larger_batch().list()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use kiln_artifacts::RunFailure;
 
 use crate::case::Case;
-use crate::exploding::remedy;
+use crate::exploding::remedies;
 use crate::{Finding, FindingKind, Severity};
 
 pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
@@ -12,7 +12,7 @@ pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
         FindingKind::NonFinite,
         Severity::Failure,
         statement,
-        remedy(case.experiment),
+        remedies(case.experiment),
         &evidence,
     ))
 }

@@ -1,14 +1,35 @@
 //! What to try, as far as the experiment does not do it already.
 
+use std::fmt;
+
 use kiln_config::{Activation, Experiment, Initialization, LrSchedulerName, OptimizerName, listed};
+use serde::{Deserialize, Serialize};
 
 use crate::FindingKind;
+
+/// One thing to try.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Remedy {
+    /// Settings of an experiment, as `kiln train` takes them: `optimizer.lr=0.001`. Empty where no setting does it.
+    pub settings: Vec<String>,
+    /// The same in words, as part of a sentence.
+    pub words: String,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.words)
+    }
+}
 
 /// Steps to try, in the order in which they are worth trying.
 pub(crate) struct Remedies<'a> {
     experiment: &'a Experiment,
-    steps: Vec<String>,
+    steps: Vec<Remedy>,
 }
+
+/// Units of a hidden layer that is worth the name: what a layer that is too small is made at least.
+const USUAL_UNITS: usize = 64;
 
 impl<'a> Remedies<'a> {
     pub(crate) fn of(experiment: &'a Experiment) -> Self {
@@ -19,39 +40,62 @@ impl<'a> Remedies<'a> {
         self.steps.is_empty()
     }
 
-    /// The steps as part of a sentence: `a, b or c`.
-    pub(crate) fn words(&self) -> String {
-        listed(self.steps.iter().cloned(), "or")
+    pub(crate) fn list(self) -> Vec<Remedy> {
+        self.steps
     }
 
-    /// A remedy that names a key of the perceptron is none for another network.
-    pub(crate) fn step(mut self, words: impl Into<String>) -> Self {
-        let words = words.into();
-        if self.experiment.model.is_mlp() || !words.contains("model.") {
-            self.steps.push(words);
+    /// What no setting does.
+    pub(crate) fn say(mut self, words: impl Into<String>) -> Self {
+        self.steps.push(Remedy { settings: Vec::new(), words: words.into() });
+        self
+    }
+
+    /// Settings, and what they are now. Keys of the perceptron are none of another network.
+    fn set<const N: usize>(mut self, settings: [String; N], now: Option<String>) -> Self {
+        let is_of_mlp = settings.iter().any(|setting| setting.starts_with("model."));
+        if self.experiment.model.is_mlp() || !is_of_mlp {
+            let now = now.map_or_else(String::new, |now| format!(" (now {now})"));
+            let words = settings.join(" with ") + &now;
+            self.steps.push(Remedy { settings: settings.into(), words });
         }
         self
     }
 
-    pub(crate) fn step_if(self, applies: bool, words: impl Into<String>) -> Self {
-        if applies { self.step(words) } else { self }
+    fn set_if<const N: usize>(self, applies: bool, settings: [String; N], now: Option<String>) -> Self {
+        if applies { self.set(settings, now) } else { self }
     }
 
+    /// A tenth of the rate, or the usual one where it is far above.
     pub(crate) fn lower_rate(self) -> Self {
-        let lr = self.experiment.optimizer.lr;
-        self.step(format!("a lower optimizer.lr (now {lr})"))
+        let (lr, usual) = (self.experiment.optimizer.lr, usual_rate(self.experiment));
+        let lower = if lr >= 10.0 * usual { usual } else { rounded(lr / 10.0) };
+        self.set([format!("optimizer.lr={lower}")], Some(lr.to_string()))
     }
 
+    /// The usual rate, or three times as much where it is that already.
     pub(crate) fn higher_rate(self) -> Self {
-        let lr = self.experiment.optimizer.lr;
-        self.step(format!("a higher optimizer.lr (now {lr})"))
+        let (lr, usual) = (self.experiment.optimizer.lr, usual_rate(self.experiment));
+        let higher = if lr < usual { usual } else { rounded(lr * 3.0) };
+        self.set([format!("optimizer.lr={higher}")], Some(lr.to_string()))
     }
 
     pub(crate) fn clip(self) -> Self {
         match self.experiment.training.max_norm {
-            None => self.step("clipping gradients (training.max_norm=1.0)"),
-            Some(norm) => self.step(format!("a lower training.max_norm (now {norm})")),
+            None => self.set(["training.max_norm=1.0".to_owned()], None),
+            Some(norm) => {
+                self.set([format!("training.max_norm={}", rounded(norm / 10.0))], Some(norm.to_string()))
+            }
         }
+    }
+
+    /// The usual gain and the start that fits the activation, where the one in use makes all units alike, or signals far too
+    /// small or too large on their way through the layers: each multiplies them by the gain once more.
+    pub(crate) fn bad_start(self) -> Self {
+        let model = &self.experiment.model;
+        let is_constant = model.initialization == Initialization::Constant;
+        let through_all = model.initialization_gain.powi(model.hidden.len() as i32 + 1);
+        let is_off = !(0.1..=10.0).contains(&through_all);
+        if is_constant || is_off { self.initialization() } else { self }
     }
 
     /// The start that keeps the size of signals and gradients for the activation (Glorot and Bengio 2010; He et
@@ -65,40 +109,66 @@ impl<'a> Remedies<'a> {
             _ => ([Initialization::HeUniform, Initialization::HeNormal], "he-uniform"),
         };
         let gain = model.initialization_gain;
-        self.step_if(gain != 1.0, format!("model.initialization_gain=1.0 (now {gain})"))
-            .step_if(!drawn.contains(&model.initialization), format!("model.initialization=\"{name}\""))
+        if self
+            .steps
+            .iter()
+            .any(|step| step.settings.iter().any(|set| set.starts_with("model.initialization")))
+        {
+            return self;
+        }
+        let start = [format!("model.initialization={name}")];
+        self.set_if(gain != 1.0, ["model.initialization_gain=1.0".to_owned()], Some(gain.to_string())).set_if(
+            !drawn.contains(&model.initialization),
+            start,
+            None,
+        )
     }
 
     pub(crate) fn fewer_layers(self) -> Self {
-        let hidden = self.experiment.model.hidden.len();
-        self.step_if(hidden > 1, format!("fewer layers in model.hidden (now {hidden})"))
+        let hidden = &self.experiment.model.hidden;
+        let fewer = &hidden[..hidden.len() / 2];
+        self.set_if(hidden.len() > 1, [setting_of(fewer)], Some(shown(hidden)))
     }
 
     pub(crate) fn activation(self, name: &str) -> Self {
-        self.step(format!("model.activation=\"{name}\""))
+        self.set([format!("model.activation={name}")], None)
+    }
+
+    /// An activation with the start that goes with it.
+    pub(crate) fn activation_and_start(self, activation: &str, start: &str) -> Self {
+        self.set([format!("model.activation={activation}"), format!("model.initialization={start}")], None)
     }
 
     pub(crate) fn warm_up(self) -> Self {
         let applies = self.experiment.lr_scheduler.warmup_steps == 0;
-        self.step_if(applies, "smaller first steps (lr_scheduler.warmup_steps)")
+        self.set_if(applies, ["lr_scheduler.warmup_steps=100".to_owned()], None)
     }
 
     pub(crate) fn schedule(self) -> Self {
         let applies = self.experiment.lr_scheduler.name == LrSchedulerName::Constant;
-        self.step_if(applies, "smaller last steps (lr_scheduler.name=\"cosine\")")
+        self.set_if(applies, ["lr_scheduler.name=cosine".to_owned()], None)
     }
 
-    /// A longer training, by whatever ended it after `done` epochs.
-    pub(crate) fn more_epochs(self, done: u64) -> Self {
+    pub(crate) fn larger_batch(self) -> Self {
+        let size = self.experiment.training.batch_size;
+        self.set([format!("training.batch_size={}", size * 4)], Some(size.to_string()))
+    }
+
+    /// A training of three times the length, by whatever ended it after `done` epochs and `steps` steps.
+    pub(crate) fn more_epochs(self, done: u64, steps: u64) -> Self {
         let Experiment { training, early_stopping, .. } = self.experiment;
         let (epochs, patience) = (training.epochs, early_stopping.patience);
         match training.max_steps {
-            Some(steps) => self.step(format!("no training.max_steps (now {steps})")),
-            None if done >= epochs as u64 => self.step(format!("more training.epochs (now {epochs})")),
-            None if early_stopping.enabled => {
-                self.step(format!("a larger early_stopping.patience (now {patience})"))
+            Some(most) if steps >= most as u64 => {
+                self.set([format!("training.max_steps={}", most * 3)], Some(most.to_string()))
             }
-            None => self.step(format!("going on with the run: it ended after {done} of {epochs} epochs")),
+            _ if done >= epochs as u64 => {
+                self.set([format!("training.epochs={}", epochs * 3)], Some(epochs.to_string()))
+            }
+            _ if early_stopping.enabled => {
+                self.set([format!("early_stopping.patience={}", patience * 3)], Some(patience.to_string()))
+            }
+            _ => self.say(format!("going on with the run: it ended after {done} of {epochs} epochs")),
         }
     }
 
@@ -106,7 +176,22 @@ impl<'a> Remedies<'a> {
     pub(crate) fn momentum(self) -> Self {
         let optimizer = &self.experiment.optimizer;
         let applies = optimizer.name == OptimizerName::Sgd && optimizer.momentum == 0.0;
-        self.step_if(applies, "optimizer.momentum=0.9")
+        self.set_if(applies, ["optimizer.momentum=0.9".to_owned()], None)
+    }
+
+    pub(crate) fn balanced(self) -> Self {
+        self.set(["loss.class_weights=balanced".to_owned()], None)
+    }
+
+    pub(crate) fn no_l1(self) -> Self {
+        let l1 = self.experiment.loss.l1;
+        self.set_if(l1 > 0.0, ["loss.l1=0.0".to_owned()], Some(l1.to_string()))
+    }
+
+    pub(crate) fn smaller_weights(self) -> Self {
+        let Experiment { loss, optimizer, .. } = self.experiment;
+        let is_decayed = loss.l2 > 0.0 || optimizer.weight_decay.unwrap_or(0.0) > 0.0;
+        self.set_if(!is_decayed, ["loss.l2=1e-4".to_owned()], None)
     }
 
     /// Less of each penalty that is set.
@@ -115,55 +200,91 @@ impl<'a> Remedies<'a> {
         let decay = optimizer.effective_weight_decay();
         // Adamw's default decay times a usual rate is too little to hold a network back.
         let is_decayed = decay > 0.0 && optimizer.weight_decay.is_some();
-        self.step_if(loss.l1 > 0.0, format!("a lower loss.l1 (now {})", loss.l1))
-            .step_if(loss.l2 > 0.0, format!("a lower loss.l2 (now {})", loss.l2))
-            .step_if(is_decayed, format!("a lower optimizer.weight_decay (now {decay})"))
-            .step_if(
-                model.dropout > 0.0 && !model.hidden.is_empty(),
-                format!("a lower model.dropout (now {})", model.dropout),
+        let less = |key: &str, value: f64| [format!("{key}={}", rounded(value / 10.0))];
+        let dropout = model.dropout;
+        self.set_if(loss.l1 > 0.0, less("loss.l1", loss.l1), Some(loss.l1.to_string()))
+            .set_if(loss.l2 > 0.0, less("loss.l2", loss.l2), Some(loss.l2.to_string()))
+            .set_if(is_decayed, less("optimizer.weight_decay", decay), Some(decay.to_string()))
+            .set_if(
+                dropout > 0.0 && !model.hidden.is_empty(),
+                [format!("model.dropout={}", rounded(dropout / 2.0))],
+                Some(dropout.to_string()),
             )
     }
 
-    /// Each penalty that is not set.
-    pub(crate) fn more_regularization(self) -> Self {
-        let Experiment { loss, model, optimizer, .. } = self.experiment;
-        let has_hidden = !model.hidden.is_empty();
+    /// Several networks that each drop units, and that are asked together: of all that was tried on networks that overfit, in
+    /// `benchmarks/diagnosis.py`, this lowered the validation loss most often.
+    pub(crate) fn average(self) -> Self {
+        let model = &self.experiment.model;
+        let members = "model.members=4".to_owned();
+        match () {
+            () if model.hidden.is_empty() => self,
+            () if model.dropout > 0.0 => self.set_if(model.members == 1, [members], None),
+            () if model.members > 1 => self.set(["model.dropout=0.5".to_owned()], None),
+            () => self.set(["model.dropout=0.5".to_owned(), members], None),
+        }
+    }
+
+    pub(crate) fn penalty(self) -> Self {
+        let Experiment { loss, optimizer, .. } = self.experiment;
         let is_penalized = loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.weight_decay.unwrap_or(0.0) > 0.0;
-        self.step_if(has_hidden && model.dropout == 0.0, "model.dropout=0.2")
-            .step_if(!is_penalized, "loss.l2=1e-3")
+        self.set_if(!is_penalized, ["loss.l2=1e-3".to_owned()], None)
     }
 
     pub(crate) fn smaller_network(self) -> Self {
         let hidden = &self.experiment.model.hidden;
-        let words = format!("a smaller model.hidden (now {})", shown(hidden));
-        self.step_if(!hidden.is_empty(), words)
+        let smaller: Vec<usize> = hidden.iter().map(|units| (units / 4).max(1)).collect();
+        self.set_if(!hidden.is_empty(), [setting_of(&smaller)], Some(shown(hidden)))
     }
 
     /// Room to learn more: hidden layers, an activation that bends, more units.
     pub(crate) fn larger_network(self) -> Self {
         let model = &self.experiment.model;
-        if model.hidden.is_empty() {
-            return self
-                .step("hidden layers, without which classes are parted by planes (model.hidden=[128])");
-        }
-        if model.activation == Activation::Identity {
+        if !model.hidden.is_empty() && model.activation == Activation::Identity {
             return self.activation("relu");
         }
-        let words = format!("a larger model.hidden (now {})", shown(&model.hidden));
-        self.step(words)
+        let larger: Vec<usize> =
+            model.hidden.iter().map(|units| (units.saturating_mul(4)).max(USUAL_UNITS)).collect();
+        let larger = if larger.is_empty() { vec![2 * USUAL_UNITS] } else { larger };
+        self.set([setting_of(&larger)], Some(shown(&model.hidden)))
+    }
+
+    pub(crate) fn linear_model(self) -> Self {
+        let hidden = &self.experiment.model.hidden;
+        self.set_if(!hidden.is_empty(), [setting_of(&[])], Some(shown(hidden)))
     }
 
     pub(crate) fn stop_early(self) -> Self {
         let applies = !self.experiment.early_stopping.enabled;
-        self.step_if(applies, "early_stopping.enabled=true")
+        self.set_if(applies, ["early_stopping.enabled=true".to_owned()], None)
     }
 
     pub(crate) fn more_data(self) -> Self {
         match self.experiment.data.limit {
-            Some(limit) => self.step(format!("more examples (data.limit is {limit})")),
-            None => self.step("more training examples"),
+            Some(limit) => self.set([format!("data.limit={}", limit * 4)], Some(limit.to_string())),
+            None => self.say("more training examples"),
         }
     }
+}
+
+/// The rate that the rule is usually begun with: PyTorch's default for those that scale each step, 0.1 for plain descent,
+/// 0.01 with momentum, which multiplies it by ten.
+pub(crate) fn usual_rate(experiment: &Experiment) -> f64 {
+    let optimizer = &experiment.optimizer;
+    match optimizer.name {
+        OptimizerName::Sgd if optimizer.momentum > 0.0 => 0.01,
+        OptimizerName::Sgd => 0.1,
+        _ => 0.001,
+    }
+}
+
+/// Two significant digits.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.1e}").parse().unwrap_or(value)
+}
+
+fn setting_of(hidden: &[usize]) -> String {
+    format!("model.hidden={hidden:?}").replace(' ', "")
 }
 
 /// A list of layers, or the length of a long one.
@@ -171,57 +292,98 @@ fn shown(hidden: &[usize]) -> String {
     if hidden.len() > 3 { format!("{} layers", hidden.len()) } else { format!("{hidden:?}") }
 }
 
-/// The remedy for what other findings explain.
-pub(crate) fn explained_by(causes: &[FindingKind]) -> String {
-    let words: Vec<String> = causes.iter().map(|cause| format!("\"{cause}\"")).collect();
-    let verb = if causes.len() == 1 { "explains" } else { "explain" };
-    format!("first what is said of {}, which {verb} it", listed(words, "and"))
+/// The remedy for what another finding explains.
+pub(crate) fn explained_by(cause: FindingKind) -> Vec<Remedy> {
+    let words = format!("first what is said of \"{cause}\", which explains it");
+    vec![Remedy { settings: Vec::new(), words }]
+}
+
+/// Remedies in words: `a, b or c`.
+pub(crate) fn words(remedies: &[Remedy]) -> String {
+    listed(remedies.iter().map(Remedy::to_string), "or")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn advice<'a>(experiment: &'a Experiment, steps: impl Fn(Remedies<'a>) -> Remedies<'a>) -> String {
+        words(&steps(Remedies::of(experiment)).list())
+    }
+
     #[test]
     fn what_is_set_already_is_not_advised() {
         let mut experiment = Experiment::default();
-        let words =
-            |experiment: &Experiment| Remedies::of(experiment).more_regularization().stop_early().words();
-        assert_eq!(words(&experiment), "model.dropout=0.2, loss.l2=1e-3 or early_stopping.enabled=true");
+        let regular = |experiment: &Experiment| advice(experiment, |it| it.average().penalty().stop_early());
+        assert_eq!(
+            regular(&experiment),
+            "model.dropout=0.5 with model.members=4, loss.l2=1e-3 or early_stopping.enabled=true"
+        );
         experiment.model.dropout = 0.5;
         experiment.optimizer.weight_decay = Some(0.1);
-        assert_eq!(words(&experiment), "early_stopping.enabled=true");
+        assert_eq!(regular(&experiment), "model.members=4 or early_stopping.enabled=true");
         experiment.early_stopping.enabled = true;
-        assert_eq!(words(&experiment), "");
-        let lighter = Remedies::of(&experiment).less_regularization().words();
-        assert_eq!(lighter, "a lower optimizer.weight_decay (now 0.1) or a lower model.dropout (now 0.5)");
+        experiment.model.members = 4;
+        assert_eq!(regular(&experiment), "");
+        let lighter = advice(&experiment, Remedies::less_regularization);
+        assert_eq!(lighter, "optimizer.weight_decay=0.01 (now 0.1) or model.dropout=0.25 (now 0.5)");
+    }
+
+    #[test]
+    fn a_rate_that_is_far_off_becomes_the_usual_one() {
+        let mut experiment = Experiment::default();
+        let mut rates = |name: OptimizerName, momentum: f64, lr: f64| {
+            experiment.optimizer.name = name;
+            experiment.optimizer.momentum = momentum;
+            experiment.optimizer.lr = lr;
+            [advice(&experiment, Remedies::lower_rate), advice(&experiment, Remedies::higher_rate)]
+        };
+        let expected = |[lower, higher]: [&str; 2], now: &str| {
+            [lower, higher].map(|rate| format!("optimizer.lr={rate} (now {now})"))
+        };
+        assert_eq!(rates(OptimizerName::Adam, 0.0, 0.1), expected(["0.001", "0.3"], "0.1"));
+        assert_eq!(rates(OptimizerName::Adam, 0.0, 0.002), expected(["0.0002", "0.006"], "0.002"));
+        assert_eq!(rates(OptimizerName::Sgd, 0.0, 1e-3), expected(["0.0001", "0.1"], "0.001"));
+        assert_eq!(rates(OptimizerName::Sgd, 0.9, 3.0), expected(["0.01", "9"], "3"));
     }
 
     #[test]
     fn the_start_fits_the_activation() {
         let mut experiment = Experiment::default();
-        let words = |experiment: &Experiment| Remedies::of(experiment).initialization().words();
-        assert_eq!(words(&experiment), "model.initialization=\"he-uniform\"");
+        let start = |experiment: &Experiment| advice(experiment, Remedies::initialization);
+        assert_eq!(start(&experiment), "model.initialization=he-uniform");
+        assert_eq!(advice(&experiment, Remedies::bad_start), "");
         experiment.model.activation = Activation::Tanh;
-        experiment.model.initialization_gain = 0.4;
-        assert_eq!(
-            words(&experiment),
-            "model.initialization_gain=1.0 (now 0.4) or model.initialization=\"xavier-uniform\""
-        );
+        experiment.model.initialization_gain = 0.1;
+        let both = "model.initialization_gain=1.0 (now 0.1) or model.initialization=xavier-uniform";
+        assert_eq!(start(&experiment), both);
+        assert_eq!(advice(&experiment, |it| it.bad_start().initialization()), both, "once");
         experiment.model.initialization = Initialization::XavierNormal;
         experiment.model.initialization_gain = 1.0;
-        assert_eq!(words(&experiment), "");
+        assert_eq!(start(&experiment), "");
     }
 
     #[test]
     fn what_ended_a_run_is_what_to_change() {
         let mut experiment = Experiment::default();
-        let words = |experiment: &Experiment, done| Remedies::of(experiment).more_epochs(done).words();
-        assert_eq!(words(&experiment, 10), "more training.epochs (now 10)");
-        assert_eq!(words(&experiment, 4), "going on with the run: it ended after 4 of 10 epochs");
+        let longer =
+            |experiment: &Experiment, done, steps| advice(experiment, |it| it.more_epochs(done, steps));
+        assert_eq!(longer(&experiment, 10, 400), "training.epochs=30 (now 10)");
+        assert_eq!(longer(&experiment, 4, 160), "going on with the run: it ended after 4 of 10 epochs");
         experiment.early_stopping.enabled = true;
-        assert_eq!(words(&experiment, 4), "a larger early_stopping.patience (now 5)");
+        assert_eq!(longer(&experiment, 4, 160), "early_stopping.patience=15 (now 5)");
         experiment.training.max_steps = Some(20);
-        assert_eq!(words(&experiment, 1), "no training.max_steps (now 20)");
+        assert_eq!(longer(&experiment, 1, 20), "training.max_steps=60 (now 20)");
+        assert_eq!(longer(&experiment, 10, 19), "training.epochs=30 (now 10)");
+    }
+
+    #[test]
+    fn settings_are_as_the_program_takes_them() {
+        let experiment = Experiment::default();
+        let steps = Remedies::of(&experiment).larger_network().fewer_layers().clip().linear_model().list();
+        let settings: Vec<&str> = steps.iter().flat_map(|step| &step.settings).map(String::as_str).collect();
+        let expected =
+            ["model.hidden=[2048,512]", "model.hidden=[512]", "training.max_norm=1.0", "model.hidden=[]"];
+        assert_eq!(settings, expected);
     }
 }

@@ -31,31 +31,6 @@ pub(crate) fn latest(values: &[f64], count: usize) -> &[f64] {
     &values[values.len().saturating_sub(count)..]
 }
 
-/// The share by which a value falls from one step to the next: least squares through the logarithms.
-/// Negative where it rises; none of fewer than three values or of one that is not above zero.
-pub(crate) fn fall(values: &[f64]) -> Option<f64> {
-    if values.len() < 3 || values.iter().any(|value| !value.is_finite() || *value <= 0.0) {
-        return None;
-    }
-    let middle = (values.len() - 1) as f64 / 2.0;
-    let offsets = (0..values.len()).map(|index| index as f64 - middle);
-    let (covariance, variance) =
-        offsets.zip(values).fold((0.0, 0.0), |(covariance, variance), (offset, value)| {
-            (covariance + offset * value.ln(), variance + offset * offset)
-        });
-    Some(1.0 - (covariance / variance).exp())
-}
-
-/// Epochs at the end over which a fall is taken; over fewer, noise falls as often as it rises.
-const LATEST: usize = 5;
-
-/// The share by which a loss still fell per epoch at the end: over the last five epochs, or as many as there are. None of
-/// fewer than three.
-#[must_use]
-pub fn fall_at_the_end(losses: &[f64]) -> Option<f64> {
-    fall(latest(losses, LATEST))
-}
-
 /// The smallest and the greatest, as long as there are values.
 pub(crate) fn extremes(values: &[f64]) -> Option<(f64, f64)> {
     let first = *values.first()?;
@@ -93,14 +68,6 @@ mod tests {
         assert_eq!(median_deviation(&[1.0, 2.0, 3.0, 100.0, 4.0]), Some(1.0));
         assert_eq!(smoothed(&[1.0, 9.0, 2.0, 3.0]), [2.0, 3.0]);
         assert_eq!(extremes(&[2.0, 1.0, 3.0]), Some((1.0, 3.0)));
-    }
-
-    #[test]
-    fn a_loss_that_halves_falls_by_half() {
-        assert!((fall(&[8.0, 4.0, 2.0, 1.0]).unwrap() - 0.5).abs() < 1e-12);
-        assert!(fall(&[1.0, 2.0, 4.0]).unwrap() < 0.0);
-        assert_eq!(fall(&[2.0, 1.0]), None);
-        assert_eq!(fall(&[1.0, 0.0, 1.0]), None);
     }
 
     #[test]

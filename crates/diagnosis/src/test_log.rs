@@ -4,7 +4,7 @@ use kiln_artifacts::{MetricRow, Scope};
 
 use kiln_config::Experiment;
 
-use crate::{Record, Tested};
+use crate::{Difference, Record, SimpleModel, Tested};
 
 /// A metric log in the making; each interval has ten steps.
 #[derive(Default)]
@@ -81,5 +81,26 @@ pub(crate) fn record<'a>(log: &'a TestLog, experiment: &'a Experiment) -> Record
 
 /// Test figures with this accuracy, over classes of these sizes.
 pub(crate) fn tested(accuracy: f64, supports: &[u64], dropout_active_accuracy: Option<f64>) -> Tested {
-    Tested { accuracy, dropout_active_accuracy, supports: supports.to_vec(), linear: None }
+    Tested {
+        accuracy,
+        dropout_active_accuracy,
+        supports: supports.to_vec(),
+        step: None,
+        guess: None,
+        linear: None,
+    }
+}
+
+/// A simple model of this accuracy and log-loss, and how far the network is ahead by each: the mean and half the interval.
+pub(crate) fn simple(
+    [accuracy, log_loss]: [f64; 2],
+    accuracy_gain: [f64; 2],
+    log_loss_gain: [f64; 2],
+) -> SimpleModel {
+    let [accuracy_gain, log_loss_gain] = [accuracy_gain, log_loss_gain].map(|[mean, half]| Difference {
+        mean,
+        lower: mean - half,
+        upper: mean + half,
+    });
+    SimpleModel { accuracy, log_loss, accuracy_gain, log_loss_gain }
 }

@@ -6,25 +6,23 @@ use kiln_config::{Activation, Experiment};
 use crate::case::Case;
 use crate::inactive::has_dead_layer;
 use crate::layers::Layer;
-use crate::remedies::{Remedies, explained_by};
+use crate::remedies::Remedies;
 use crate::series::{latest, median, short};
-use crate::{Finding, FindingKind};
+use crate::{Finding, FindingKind, Remedy};
 
 /// Gradients vanish where the first layer's relative gradient is below the last layer's times this. In networks
 /// that learn it is above 0.002, even where weights of a wide first layer have grown large; where ten layers of
 /// sigmoid or badly started tanh learn nothing, it is below 1e-5.
 const VANISHING_RATIO: f64 = 1e-3;
+/// Skill below which a network that began with vanished gradients lost its time by them, even if they came back.
+const POOR_SKILL: f64 = 0.75;
 /// Measurements at the end whose median must still show it: deep networks often begin on a plateau and leave it.
 const LATEST: usize = 5;
-
-/// The activation whose slope does not shrink, with the start that goes with it.
-const RELU: &str = "model.activation=\"relu\" with model.initialization=\"he-uniform\"";
 
 /// Holds the first layer's gradient to the last layer's, each as a share of its own weights: the norm of the
 /// gradient over the norm of the weights. Plain norms grow with the number of weights, of which a first layer
 /// may have hundreds of times as many; the quotient does not, for both of its norms grow alike.
-/// Where units saturate, that is why: a saturated unit passes on little.
-pub(crate) fn find(case: &Case<'_>, is_saturated: bool) -> Option<Finding> {
+pub(crate) fn find(case: &Case<'_>) -> Option<Finding> {
     if has_dead_layer(case) {
         return None;
     }
@@ -32,7 +30,8 @@ pub(crate) fn find(case: &Case<'_>, is_saturated: bool) -> Option<Finding> {
     let ratios: Vec<f64> = case.intervals.iter().filter_map(|row| first_over_last(row, ends)).collect();
     let first = *ratios.first()?;
     let now = median(latest(&ratios, LATEST))?;
-    if first >= VANISHING_RATIO || now >= VANISHING_RATIO {
+    let is_late = first < VANISHING_RATIO / 10.0 && case.skill().is_some_and(|skill| skill < POOR_SKILL);
+    if first >= VANISHING_RATIO || (now >= VANISHING_RATIO && !is_late) {
         return None;
     }
     let statement = format!(
@@ -42,9 +41,8 @@ pub(crate) fn find(case: &Case<'_>, is_saturated: bool) -> Option<Finding> {
         short(now)
     );
     let evidence = [("first_ratio", first), ("last_ratio", now)];
-    let remedy =
-        if is_saturated { explained_by(&[FindingKind::SaturatedUnits]) } else { remedy(case.experiment) };
-    Some(Finding::new(FindingKind::Vanishing, case.severity(), statement, remedy, &evidence))
+    let remedies = remedies(case.experiment);
+    Some(Finding::new(FindingKind::Vanishing, case.severity(), statement, remedies, &evidence))
 }
 
 fn first_over_last(row: &MetricRow, [first, last]: [&Layer<'_>; 2]) -> Option<f64> {
@@ -55,23 +53,23 @@ fn first_over_last(row: &MetricRow, [first, last]: [&Layer<'_>; 2]) -> Option<f6
     ratio.is_finite().then_some(ratio)
 }
 
-pub(crate) fn remedy(experiment: &Experiment) -> String {
-    let remedies = Remedies::of(experiment);
+fn remedies(experiment: &Experiment) -> Vec<Remedy> {
+    let remedies = Remedies::of(experiment).bad_start();
     let remedies = match experiment.model.activation {
         // No start helps: a sigmoid's slope is a quarter at its steepest, and Xavier's weights keep what a
         // slope of 1 passes on.
-        Activation::Sigmoid => remedies.step(RELU),
-        Activation::Tanh => remedies.initialization().step(RELU),
+        Activation::Sigmoid => remedies.activation_and_start("relu", "he-uniform"),
+        Activation::Tanh => remedies.initialization().activation_and_start("relu", "he-uniform"),
         _ => remedies.initialization(),
     };
-    remedies.fewer_layers().words()
+    remedies.fewer_layers().list()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Severity;
     use crate::test_log::{TestLog, record};
+    use crate::{Severity, findings};
 
     /// Measurements with these gradient norms in the first layer; the last layer's is 0.5, weights are even.
     fn log(first_layer: &[f64]) -> TestLog {
@@ -82,7 +80,7 @@ mod tests {
     fn found(log: &TestLog) -> Option<Finding> {
         let mut experiment = Experiment::default();
         experiment.model.activation = Activation::Sigmoid;
-        find(&Case::new(&record(log, &experiment)), false)
+        find(&Case::new(&record(log, &experiment)))
     }
 
     #[test]
@@ -90,20 +88,45 @@ mod tests {
         let finding = found(&log(&[2e-9, 3e-9, 2e-9])).unwrap();
         assert!(finding.statement.contains("4.0e-9 times the last layer's when"), "{}", finding.statement);
         assert_eq!(finding.severity, Severity::Failure);
-        assert!(finding.remedy.starts_with("model.activation=\"relu\""), "{}", finding.remedy);
+        assert!(
+            finding.advice().starts_with("model.activation=relu with model.initialization=he-uniform"),
+            "{}",
+            finding.advice()
+        );
         assert_eq!(found(&log(&[0.0, 0.0])).map(|finding| finding.kind), Some(FindingKind::Vanishing));
     }
 
+    /// Kinds with their advice, where the first hidden layer has these saturated shares.
+    fn with_saturation(shares: [f64; 6]) -> Vec<(FindingKind, String)> {
+        let (mut log, mut experiment) = (log(&[2e-9; 6]), Experiment::default());
+        experiment.model.activation = Activation::Sigmoid;
+        let measured = log.rows.iter_mut().filter(|row| row.figures.contains_key("layers.0.weight_norm"));
+        for (row, share) in measured.zip(shares) {
+            row.figures.insert("layers.0.saturated_share".into(), share);
+        }
+        findings(&record(&log, &experiment)).into_iter().map(|found| (found.kind, found.advice())).collect()
+    }
+
     #[test]
-    fn saturation_explains_it() {
-        let (log, experiment) = (log(&[2e-9, 2e-9]), Experiment::default());
-        let finding = find(&Case::new(&record(&log, &experiment)), true).unwrap();
-        assert_eq!(finding.remedy, "first what is said of \"saturated-units\", which explains it");
+    fn what_was_there_first_explains_the_other() {
+        let by_start = with_saturation([0.9; 6]);
+        assert_eq!(by_start[0].0, FindingKind::SaturatedUnits);
+        let explained = |cause: &str| format!("first what is said of \"{cause}\", which explains it");
+        assert_eq!(by_start[1], (FindingKind::Vanishing, explained("saturated-units")));
+        let later = with_saturation([0.1, 0.9, 0.9, 0.9, 0.9, 0.9]);
+        assert_eq!(later[0].0, FindingKind::Vanishing);
+        assert_eq!(later[1], (FindingKind::SaturatedUnits, explained("vanishing")));
+    }
+
+    #[test]
+    fn a_start_without_gradients_is_told_where_the_network_stayed_poor() {
+        assert!(found(&log(&[2e-9, 0.1, 0.2])).is_some());
+        assert_eq!(found(&log(&[2e-9, 0.1, 0.2]).epochs(&[(0.2, 0.95)])), None);
     }
 
     #[test]
     fn a_ratio_that_recovers_or_is_not_so_small_is_none() {
-        assert_eq!(found(&log(&[2e-9, 0.1, 0.2])), None);
+        assert_eq!(found(&log(&[2e-4, 0.1, 0.2])), None);
         assert_eq!(found(&log(&[0.1, 2e-9, 2e-9])), None);
         assert_eq!(found(&log(&[0.001, 0.001])), None);
         assert_eq!(found(&TestLog::default().layers(&[(1e-9, 1.0)])), None);

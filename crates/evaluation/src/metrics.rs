@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_diagnosis::{Linear, Tested};
+use kiln_diagnosis::{SimpleModel, Tested};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::bootstrap::Intervals;
@@ -65,7 +65,9 @@ impl Metrics {
             accuracy: self.accuracy_of_probable(),
             dropout_active_accuracy: self.dropout_active.map(|active| active.accuracy),
             supports: self.classes.iter().map(|class| class.support).collect(),
-            linear: self.linear(),
+            step: self.checkpoint_step,
+            guess: self.simple(|model| model == BaselineModel::MostFrequentClass),
+            linear: self.simple(|model| model != BaselineModel::MostFrequentClass),
         }
     }
 
@@ -75,14 +77,13 @@ impl Metrics {
         self.accuracy_of_probable.unwrap_or_else(|| self.accuracy())
     }
 
-    fn linear(&self) -> Option<Linear> {
-        let guess = BaselineModel::MostFrequentClass;
-        let linear = self.baselines.iter().find(|baseline| baseline.model != guess)?;
-        Some(Linear {
-            accuracy: linear.accuracy,
-            log_loss: linear.log_loss?,
-            accuracy_gain: linear.accuracy_gain?,
-            log_loss_gain: linear.log_loss_gain?,
+    fn simple(&self, is_it: impl Fn(BaselineModel) -> bool) -> Option<SimpleModel> {
+        let found = self.baselines.iter().find(|baseline| is_it(baseline.model))?;
+        Some(SimpleModel {
+            accuracy: found.accuracy,
+            log_loss: found.log_loss?,
+            accuracy_gain: found.accuracy_gain?,
+            log_loss_gain: found.log_loss_gain?,
         })
     }
 

@@ -1,6 +1,6 @@
 //! What can be said of a trial with one seed, from its figures alone.
 
-use kiln_artifacts::RunFailure;
+use kiln_diagnosis::FindingKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -21,9 +21,9 @@ pub enum Verdict {
     Fit,
     /// Better on what it was trained on than on new examples.
     Overfit,
-    /// The first layer's gradient is tiny beside the last layer's.
+    /// The run itself is said to have vanishing gradients.
     Vanishing,
-    /// Gradients became huge, or training left the finite numbers.
+    /// The run itself is said to have exploding gradients, or to have left the finite numbers.
     Exploding,
     /// One linear layer does the same.
     Linear,
@@ -52,12 +52,10 @@ pub(crate) fn verdicts(
 ) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     verdicts.extend(fit(outcome, best, rules));
-    let is_vanishing = outcome.gradient_flow.is_some_and(|flow| flow.first_over_last < rules.vanishing_ratio);
-    if is_vanishing {
+    if outcome.has(FindingKind::Vanishing) {
         verdicts.push(Verdict::Vanishing);
     }
-    let is_great = outcome.gradient_flow.is_some_and(|flow| flow.greatest_norm > rules.exploding_norm);
-    if is_great || matches!(outcome.failure, Some(RunFailure::NonFinite { .. })) {
+    if outcome.has(FindingKind::Exploding) || outcome.has(FindingKind::NonFinite) {
         verdicts.push(Verdict::Exploding);
     }
     if collapse.is_some_and(|collapse| collapse.relative_difference <= ROUNDING) {
@@ -87,7 +85,7 @@ fn fit(outcome: &Outcome, best: Option<f64>, rules: &Rules) -> Option<Verdict> {
     let (test_is_below, train_is_below) = (is_below("test_accuracy")?, is_below("train_accuracy")?);
     Some(if test_is_below && train_is_below {
         Verdict::Underfit
-    } else if gap > rules.overfit_gap {
+    } else if gap > rules.overfit_gap || outcome.has(FindingKind::Overfit) {
         Verdict::Overfit
     } else if test_is_below {
         Verdict::Underfit
@@ -98,10 +96,8 @@ fn fit(outcome: &Outcome, best: Option<f64>, rules: &Rules) -> Option<Verdict> {
 
 #[cfg(test)]
 mod tests {
-    use kiln_diagnosis::GradientFlow;
-
     use super::*;
-    use crate::outcome::tests::outcome;
+    use crate::outcome::tests::{finding, outcome};
 
     fn words(outcome: &Outcome) -> Vec<&'static str> {
         verdicts(outcome, Some(0.95), None, &Rules::default()).into_iter().map(Verdict::as_str).collect()
@@ -125,18 +121,12 @@ mod tests {
     #[test]
     fn gradients_and_failures_have_words_of_their_own() {
         let mut vanishing = outcome(&[("train_accuracy", 0.1), ("test_accuracy", 0.1)]);
-        vanishing.gradient_flow = Some(GradientFlow { first_over_last: 1e-6, greatest_norm: 1.0 });
+        vanishing.findings = vec![finding(FindingKind::Vanishing)];
         assert_eq!(words(&vanishing), ["underfit", "vanishing"]);
         let mut failed = outcome(&[]);
         failed.state = CellState::Failed;
         assert_eq!(words(&failed), ["failed"]);
-        failed.failure = Some(RunFailure::NonFinite {
-            figure: "loss".into(),
-            value: "NaN".into(),
-            step: 3,
-            epoch: 1,
-            place: String::new(),
-        });
+        failed.findings = vec![finding(FindingKind::NonFinite)];
         assert_eq!(words(&failed), ["exploding", "failed"]);
     }
 }

@@ -75,6 +75,12 @@ impl Default for ClassWeights {
 }
 
 impl ClassWeights {
+    /// Whether all classes count the same.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        matches!(self, Self::Each(weights) if weights.is_empty())
+    }
+
     /// The weights in the order of the classes; none where all count the same, or [`ClassWeights::of`] has yet to say.
     #[must_use]
     pub fn each(&self) -> &[f64] {

@@ -23,7 +23,7 @@ pub(super) fn section(story: &Story<'_>) -> Section {
                 @for finding in &story.findings {
                     li class=(class(finding.severity)) {
                         b { (finding.kind.as_str()) ": " } (finding.statement)
-                        @if !finding.remedy.is_empty() { br; b { "Try: " } (finding.remedy) "." }
+                        @if !finding.remedies.is_empty() { br; b { "Try: " } (finding.advice()) "." }
                     }
                 }
             }

@@ -15,15 +15,11 @@ const MOST_PAIRS: usize = 6;
 type Settings = BTreeMap<String, String>;
 
 pub(super) fn statements(findings: &Findings) -> Vec<String> {
-    let trials: Vec<(&TrialFindings, Settings)> = findings
-        .trials
-        .iter()
-        .filter(|trial| trial.rank.is_some())
-        .map(|trial| (trial, settings(&trial.experiment)))
-        .collect();
+    let with_settings = findings.trials.iter().map(|trial| (trial, settings(&trial.experiment)));
+    let (trials, untested): (Vec<_>, Vec<_>) = with_settings.partition(|(trial, _)| trial.rank.is_some());
     let mut statements = Vec::new();
     for key in differing(&trials) {
-        statements.extend(averages(&key, &trials));
+        statements.extend(averages(&key, &trials, &untested));
         statements.extend(pairs(&key, &trials));
     }
     statements
@@ -65,8 +61,12 @@ fn differing(trials: &[(&TrialFindings, Settings)]) -> BTreeSet<String> {
 /// says little.
 const AVERAGED: [&str; 3] = ["loss.name", "model.activation", "optimizer.name"];
 
-/// The mean over the trials of each value, where some values have several trials.
-fn averages(key: &str, trials: &[(&TrialFindings, Settings)]) -> Option<String> {
+/// The mean over the trials of each value, where some values have several trials; it says which are missing from it.
+fn averages(
+    key: &str,
+    trials: &[(&TrialFindings, Settings)],
+    untested: &[(&TrialFindings, Settings)],
+) -> Option<String> {
     let mut groups: BTreeMap<&str, Vec<&TrialFindings>> = BTreeMap::new();
     for (trial, settings) in trials {
         groups.entry(value(settings, key)).or_default().push(trial);
@@ -82,7 +82,14 @@ fn averages(key: &str, trials: &[(&TrialFindings, Settings)]) -> Option<String> 
             let best = group.iter().max_by(|left, right| accuracy(left).total_cmp(&accuracy(right)));
             let best =
                 best.map_or_else(String::new, |trial| format!("{} with {:.4}", trial.name, accuracy(trial)));
-            (mean, format!("{value} {mean:.4} (mean of {}; best {best})", group.len()))
+            let missing = untested.iter().filter(|(_, settings)| self::value(settings, key) == value);
+            let missing: Vec<String> = missing.map(|(trial, _)| trial.name.clone()).collect();
+            let without = if missing.is_empty() {
+                String::new()
+            } else {
+                format!("; without {}, which came to no test", listed(&missing))
+            };
+            (mean, format!("{value} {mean:.4} (mean of {}; best {best}{without})", group.len()))
         })
         .collect();
     means.sort_by(|left, right| right.0.total_cmp(&left.0));

@@ -1,7 +1,5 @@
 //! Which trials underfit, fit or overfit, and the evidence.
 
-use kiln_diagnosis::STILL_FALLING;
-
 use super::listed;
 use crate::Verdict;
 use crate::findings::{Findings, TrialFindings};
@@ -39,12 +37,6 @@ pub(super) fn failures(findings: &Findings) -> Vec<String> {
     failed.map(|(trial, error)| format!("{}: {error}", trial.name)).collect()
 }
 
-/// By how much the loss still fell per epoch at the end, over the seeds; none of short runs.
-pub(super) fn fall(trial: &TrialFindings) -> Option<f64> {
-    let falls: Vec<f64> = trial.seeds.iter().filter_map(|seed| seed.outcome.fall()).collect();
-    (!falls.is_empty()).then(|| falls.iter().sum::<f64>() / falls.len() as f64)
-}
-
 fn with_verb(names: &[String]) -> String {
     let verb = if names.len() == 1 { "fits" } else { "fit" };
     format!("{} {verb}", listed(names))
@@ -52,15 +44,8 @@ fn with_verb(names: &[String]) -> String {
 
 fn underfit(trial: &TrialFindings, best: f64) -> String {
     let [test, train] = ["test_accuracy", "train_accuracy"].map(|name| trial.mean(name).unwrap_or(f64::NAN));
-    let settled = match fall(trial) {
-        Some(fall) if fall > STILL_FALLING => {
-            format!(", and its loss was still falling by {:.1} % per epoch at the end", fall * 100.0)
-        }
-        Some(_) => ", and its loss had settled".to_owned(),
-        None => String::new(),
-    };
     format!(
-        "{} underfits: test accuracy {test:.4} is {:.4} below the best, training accuracy is {train:.4}{settled}.",
+        "{} underfits: test accuracy {test:.4} is {:.4} below the best, training accuracy is {train:.4}.",
         trial.name,
         best - test
     )

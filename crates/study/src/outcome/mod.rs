@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{MetricRow, Run, RunFailure, RunState, Scope};
-use kiln_diagnosis::{GradientFlow, fall_at_the_end};
-use kiln_evaluation::{FIGURES, METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions};
+use kiln_artifacts::{MetricRow, Run, RunState, Scope};
+use kiln_diagnosis::{Finding, FindingKind, Severity};
+use kiln_evaluation::{FIGURES, METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions, findings_of_run};
 use kiln_files::sha256_hex;
 use serde::Serialize;
 
@@ -38,9 +38,6 @@ pub struct Outcome {
     pub state: CellState,
     /// Why it failed.
     pub error: Option<String>,
-    /// What kind of error that was, where the run's status says.
-    #[serde(skip)]
-    pub failure: Option<RunFailure>,
     /// The run folder.
     pub run: Option<PathBuf>,
     /// Figures by name, such as `test_accuracy`; only those that are there.
@@ -48,8 +45,8 @@ pub struct Outcome {
     /// Training figures by epoch.
     #[serde(skip)]
     pub epochs: Vec<MetricRow>,
-    /// How gradients flowed, where that was measured.
-    pub gradient_flow: Option<GradientFlow>,
+    /// What its figures say against it, as its own report has it.
+    pub findings: Vec<Finding>,
     /// SHA-256 of the metric log: equal ones are one trace.
     pub trace_sha256: Option<String>,
     /// Whether each test example is predicted right, where predictions were kept.
@@ -74,13 +71,12 @@ impl Outcome {
             run: None,
             figures: BTreeMap::new(),
             epochs: Vec::new(),
-            failure: None,
-            gradient_flow: None,
+            findings: Vec::new(),
             trace_sha256: None,
             predictions: None,
         };
         if let Some((run, _)) = found {
-            outcome.fill(&run);
+            outcome.fill(&run, cell);
         }
         outcome
     }
@@ -97,21 +93,22 @@ impl Outcome {
         self.state == CellState::Finished
     }
 
-    /// By how much the training loss still fell per epoch at the end, as a share of itself.
-    pub(crate) fn fall(&self) -> Option<f64> {
-        fall_at_the_end(&self.epochs.iter().filter_map(|row| row.figure("loss")).collect::<Vec<_>>())
+    /// Whether its figures say this against it, as more than good to know.
+    pub(crate) fn has(&self, kind: FindingKind) -> bool {
+        self.findings.iter().any(|finding| finding.kind == kind && finding.severity > Severity::Info)
     }
 
-    fn fill(&mut self, run: &Run) {
+    fn fill(&mut self, run: &Run, cell: &Cell) {
         self.run = Some(run.folder().to_owned());
         let rows = run.metric_rows().unwrap_or_default();
         let epochs = rows.iter().filter(|row| row.split == "train" && row.scope == Scope::Epoch);
         self.epochs = epochs.cloned().collect();
-        self.gradient_flow = GradientFlow::of(&rows);
         if let Ok(status) = run.status() {
             if self.state == CellState::Failed {
                 self.error = status.error.clone().or(self.error.take());
-                self.failure = status.failure;
+            }
+            if self.state != CellState::Open {
+                self.findings = findings_of_run(run, &rows, &status, &cell.experiment).unwrap_or_default();
             }
             self.note("seconds", Some(status.elapsed_seconds));
             if let Some(test) = status.test {
@@ -167,6 +164,12 @@ pub(crate) fn figures_of_predictions() -> impl Iterator<Item = &'static str> {
 pub(crate) mod tests {
     use super::*;
 
+    /// A finding of this kind that matters.
+    pub(crate) fn finding(kind: FindingKind) -> Finding {
+        let (statement, remedies, evidence) = (String::new(), Vec::new(), Vec::new());
+        Finding { kind, severity: Severity::Failure, statement, remedies, evidence }
+    }
+
     /// A finished outcome of trial 0 with these figures.
     pub(crate) fn outcome(figures: &[(&str, f64)]) -> Outcome {
         Outcome {
@@ -177,8 +180,7 @@ pub(crate) mod tests {
             run: None,
             figures: figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
             epochs: Vec::new(),
-            failure: None,
-            gradient_flow: None,
+            findings: Vec::new(),
             trace_sha256: None,
             predictions: None,
         }

@@ -123,17 +123,10 @@ pub struct Rules {
     /// the same seed by more than this; or its test accuracy alone, where it does not overfit.
     #[schemars(transform = number(AT_LEAST_0))]
     pub underfit_margin: f64,
-    /// Gradients vanish where the first layer's norm is below the last layer's times this, when first
-    /// measured.
-    #[schemars(transform = number(AT_LEAST_0))]
-    pub vanishing_ratio: f64,
-    /// Gradients explode where the norm of all of them together is above this at any measurement.
-    #[schemars(transform = number(AT_LEAST_0))]
-    pub exploding_norm: f64,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { overfit_gap: 0.05, underfit_margin: 0.03, vanishing_ratio: 1e-3, exploding_norm: 1e3 }
+        Self { overfit_gap: 0.05, underfit_margin: 0.03 }
     }
 }
