@@ -129,7 +129,7 @@ fn metrics(
             loss: ledger.whole("dropout_active.loss", finite(figures.loss).into()),
             accuracy: figures.accuracy,
         }),
-        intervals: (settings.resamples != 0).then(|| intervals(&draws, settings.seed)),
+        intervals: (settings.resamples != 0).then(|| intervals(predictions, &draws, settings.seed)),
         classes: class_figures(confusion, curves, &counts, &scores, &mut ledger),
         reliability,
         threshold: settings.threshold.clone(),
