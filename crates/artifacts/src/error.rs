@@ -167,7 +167,7 @@ impl ArtifactError {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Self::PermissionDenied { action, path, cause }
             }
-            io::ErrorKind::NotFound => Self::Gone { action, path, cause },
+            io::ErrorKind::NotFound if action != "make" => Self::Gone { action, path, cause },
             _ => Self::Io { action, path, cause },
         }
     }

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     ArtifactError, CheckpointStore, MetricRow, Provenance, RowLog, RunLock, RunState, Status, latest_run,
+    replace_file,
 };
 
 /// A run folder, `<root>/<name>/<id>/`.
@@ -126,6 +127,21 @@ impl Run {
     /// When the folder is gone, full or may not be written to; the old status then stays.
     pub fn write_status(&self, status: &Status) -> Result<(), ArtifactError> {
         status.write(&self.status_json())
+    }
+
+    /// Gives the run other settings: `resolved_toml`, which came of `overrides` besides those that it was made with.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or written.
+    pub fn set_config(&self, resolved_toml: &str, overrides: &[String]) -> Result<(), ArtifactError> {
+        let path = self.overrides_txt();
+        let before = fs::read_to_string(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;
+        let added = overrides.iter().filter(|line| !before.lines().any(|known| known == *line));
+        let lines: String =
+            before.lines().chain(added.map(String::as_str)).flat_map(|line| [line, "\n"]).collect();
+        replace_file(&path, lines.as_bytes())?;
+        replace_file(&self.config_toml(), resolved_toml.as_bytes())
     }
 
     /// The provenance in `run.json`.

@@ -45,7 +45,7 @@ impl Run {
 fn create_on(disk: &dyn Disk, root: &Path, name: &str, inputs: &RunInputs<'_>) -> Result<Run, ArtifactError> {
     check_name(name)?;
     let parent = root.join(name);
-    fs::create_dir_all(&parent).map_err(|cause| ArtifactError::io("create", &parent, cause))?;
+    fs::create_dir_all(&parent).map_err(|cause| ArtifactError::io("make", &parent, cause))?;
     remove_unfinished(&parent);
     let unfinished = unfinished_folder(&parent);
     let made = fill(disk, &unfinished, inputs).and_then(|()| claim(disk, &unfinished, &parent, inputs));

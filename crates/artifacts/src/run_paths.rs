@@ -41,6 +41,12 @@ impl Run {
         self.folder().join("data.json")
     }
 
+    /// The weights of another run that this one begins with; absent where it draws them.
+    #[must_use]
+    pub fn start(&self) -> PathBuf {
+        self.folder().join("start.safetensors")
+    }
+
     /// How the probabilities of the tested checkpoint are calibrated; absent where they are not.
     #[must_use]
     pub fn calibration_json(&self) -> PathBuf {

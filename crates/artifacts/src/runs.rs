@@ -29,6 +29,8 @@ pub struct RunSummary {
     pub epoch: u64,
     /// Epochs planned.
     pub epochs: u64,
+    /// Seconds of training over all sessions.
+    pub elapsed_seconds: f64,
     /// The test figures, once it is evaluated.
     pub test: Option<TestFigures>,
     /// The best epoch so far.
@@ -50,6 +52,23 @@ pub fn list(root: &Path) -> Result<Vec<RunSummary>, ArtifactError> {
     Ok(summaries)
 }
 
+/// Deletes `run`, the folder with all that is in it. A process that dies on the way leaves a hidden folder, and no half a run.
+///
+/// # Errors
+///
+/// When another process trains it, or the folder cannot be removed.
+pub fn delete(run: &Run) -> Result<(), ArtifactError> {
+    let folder = run.folder();
+    let lock = run.lock()?;
+    let hidden = folder.with_file_name(format!(".deleting-{}", run.id()));
+    fs::rename(folder, &hidden).map_err(|cause| ArtifactError::io("remove", folder, cause))?;
+    drop(lock);
+    fs::remove_dir_all(&hidden).map_err(|cause| ArtifactError::io("remove", &hidden, cause))?;
+    // The folder of the experiment's name goes with its last run.
+    let _ = hidden.parent().map(fs::remove_dir);
+    Ok(())
+}
+
 fn summarize(run: &Run) -> RunSummary {
     let mut summary = RunSummary {
         name: run.name().to_owned(),
@@ -59,6 +78,7 @@ fn summarize(run: &Run) -> RunSummary {
         started: None,
         epoch: 0,
         epochs: 0,
+        elapsed_seconds: 0.0,
         test: None,
         best: None,
         tags: Vec::new(),
@@ -77,6 +97,7 @@ fn fill(summary: &mut RunSummary, run: &Run) -> Result<(), ArtifactError> {
     summary.started = Some(status.started);
     summary.epoch = status.epoch;
     summary.epochs = status.epochs;
+    summary.elapsed_seconds = status.elapsed_seconds;
     summary.test = status.test;
     summary.best = status.best;
     Ok(())
@@ -125,6 +146,19 @@ mod tests {
         let reasons: Vec<&str> = found[1..].iter().map(|run| run.damaged.as_deref().unwrap()).collect();
         assert!(reasons.iter().any(|reason| reason.contains("it has no status.json")), "{reasons:?}");
         assert!(reasons.iter().any(|reason| reason.contains("status.json, line 1: EOF")), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_run_is_deleted_unless_it_is_being_trained() {
+        let run = TestRun::new();
+        let other = create(run.root(), "digits", CONFIG);
+        let lock = other.lock().unwrap();
+        assert!(matches!(delete(&other), Err(ArtifactError::Locked { .. })) && other.folder().is_dir());
+        drop(lock);
+        delete(&other).unwrap();
+        assert_eq!(list(run.root()).unwrap().len(), 1);
+        delete(&run).unwrap();
+        assert_eq!(fs::read_dir(run.root()).unwrap().count(), 0);
     }
 
     #[test]

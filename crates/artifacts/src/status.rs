@@ -36,11 +36,13 @@ pub enum StopReason {
     #[strum(serialize = "early stopping")]
     EarlyStopping,
     /// `training.max_steps` was reached.
+    #[strum(serialize = "training.max_steps")]
     MaxSteps,
     /// `training.max_time` was over.
+    #[strum(serialize = "training.max_time")]
     MaxTime,
     /// Somebody pressed Ctrl-C or the dashboard's stop key, or the process was asked to end.
-    #[strum(serialize = "ctrl-c")]
+    #[strum(serialize = "stopped")]
     CtrlC,
     /// Something went wrong; see [`Status::error`].
     Error,

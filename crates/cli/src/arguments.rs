@@ -2,40 +2,92 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use clap_complete::engine::ArgValueCompleter;
 use kiln_config::Ui;
+
+use crate::commands::completions::{bare_keys, files_and_keys, keys, run_names, runs_and_files};
 
 /// Trains, evaluates and compares classifiers, each from one TOML file.
 ///
 /// `kiln train` without a file trains on the handwritten digits that are built in: no network, no set-up.
 #[derive(Debug, Parser)]
 #[command(name = "kiln", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage or config, 3 a verdict failed, 130 interrupted."
-)]
+#[command(help_template = HELP, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+/// Subcommands in groups, which clap itself has none of; a test holds it to the commands that there are.
+const HELP: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+Begin:
+  new          Look at a table or a folder of pictures, and write an experiment file for it
+  train        Train what an experiment file describes, then test it
+  data         Look at the data that an experiment learns from
+  config       Check, show or explain experiment files
+
+Go on:
+  resume       Go on with a run that was stopped, or that shall be longer
+  watch        Show the dashboard of a run that is training elsewhere, or that ended
+  runs         List, show, compare or delete runs
+  report       Write the report of a run once more
+
+Use:
+  predict      Ask a network about pictures, rows of a table, or an IDX file
+  evaluate     Test a network again, on another split or on other labelled data
+
+Learn:
+  study        Train many variants, rank them, and hold them to what is expected
+  trace        Take a small network through one step by hand
+
+This machine:
+  bench        Find out where the time of a training step goes
+  doctor       Find out which backends work here, and whether they compute right
+  completions  Print a completion script for a shell
+
+Options:
+{options}{after-help}";
+
+const AFTER_HELP: &str = "\
+Examples:
+  kiln train                                     the digits that are built in
+  kiln train configs/mnist.toml optimizer.lr=1e-3
+  kiln new customers.csv --label churned         then: kiln train customers.toml
+  kiln predict latest photo.png
+  kiln config explain optimizer                  what can be set, and what it means
+
+Exit codes: 0 done, 1 failed, 2 the command or the experiment file is wrong, 3 a study found something else than it
+expected, 130 stopped (`kiln resume` goes on).";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Look at a table or a folder of pictures, say what is in it, and write an experiment file for it.
     New(New),
     /// Train what an experiment file describes, then test it.
+    #[command(after_help = "\
+Examples:
+  kiln train
+  kiln train configs/mnist.toml model.hidden=[256] training.epochs=5
+  kiln train data.source=csv data.path=customers.csv data.label_column=churned
+Every key: kiln config explain. A file for your own data: kiln new.")]
     Train(Train),
-    /// Go on with a run that was stopped, exactly as if it never had been.
+    /// Go on with a run that was stopped, exactly as if it never had been, or that shall be longer than it was.
     Resume(Resume),
     /// Test a run's network: again, on another split, or on other labelled data.
     Evaluate(Evaluate),
     /// Ask a run's network what it sees in pictures, rows of a table, or an IDX file.
+    #[command(after_help = "Example: kiln predict latest rows.csv --output answers.csv")]
     Predict(Predict),
     /// Write the plots, the gallery and the report of a run once more, from what it has found.
     Report(Report),
     /// Show the dashboard of a run that is training elsewhere, or that ended.
     Watch(Watch),
-    /// List, show or compare runs.
+    /// List, show, compare or delete runs.
     Runs(Runs),
     /// Look at the data that an experiment learns from.
     Data(Data),
@@ -52,7 +104,7 @@ pub(crate) enum Command {
     /// Carry out an order of a study, from standard input.
     #[command(hide = true)]
     Worker,
-    /// Print a completion script for a shell.
+    /// Print what a shell reads at its start to complete commands, runs, files and keys: `source <(kiln completions bash)`.
     Completions {
         /// The shell.
         shell: Shell,
@@ -64,7 +116,7 @@ pub(crate) enum Command {
 pub(crate) struct ExperimentArguments {
     /// The experiment file (left out: the built-in digits), then any `key=value` overrides, such as
     /// `optimizer.lr=1e-3` or `model.hidden=[256]`.
-    #[arg(value_name = "FILE | KEY=VALUE")]
+    #[arg(value_name = "FILE | KEY=VALUE", add = ArgValueCompleter::new(files_and_keys))]
     pub(crate) words: Vec<String>,
 }
 
@@ -74,7 +126,7 @@ pub(crate) struct New {
     pub(crate) path: PathBuf,
     /// Settings of the data that decide how it is looked at, and that are written down: `data.header=false`,
     /// `data.missing=["-9"]` and their like.
-    #[arg(value_name = "KEY=VALUE")]
+    #[arg(value_name = "KEY=VALUE", add = ArgValueCompleter::new(keys))]
     pub(crate) overrides: Vec<String>,
     /// The column of the table that holds the class: its name, or its place (1 is the first, -1 the last).
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
@@ -146,6 +198,9 @@ pub(crate) struct TrainingManner {
 pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArguments,
+    /// Start from the weights of this run (those that its test takes) instead of drawing them.
+    #[arg(long, value_name = "RUN", add = ArgValueCompleter::new(run_names))]
+    pub(crate) from: Option<String>,
     #[command(flatten)]
     pub(crate) root: Root,
     #[command(flatten)]
@@ -155,9 +210,11 @@ pub(crate) struct Train {
 #[derive(Debug, Args)]
 pub(crate) struct Resume {
     /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    #[arg(add = ArgValueCompleter::new(run_names))]
     pub(crate) run: String,
-    /// Settings that may change on the way: `training.max_time`, `dashboard.ui`, `data.path` and their like.
-    #[arg(value_name = "KEY=VALUE")]
+    /// Settings that may change on the way: `training.max_time`, `dashboard.ui`, `data.path` and their like; and what makes
+    /// the run longer, `training.epochs=80`, where its schedule does not span the whole training.
+    #[arg(value_name = "KEY=VALUE", add = ArgValueCompleter::new(keys))]
     pub(crate) overrides: Vec<String>,
     #[command(flatten)]
     pub(crate) root: Root,
@@ -190,7 +247,7 @@ impl SplitArgument {
 #[derive(Debug, Args)]
 pub(crate) struct Evaluate {
     /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
-    #[arg(default_value = "latest")]
+    #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
     pub(crate) run: String,
     /// Which of the experiment's own examples.
     #[arg(long, value_enum, default_value = "test")]
@@ -212,11 +269,10 @@ pub(crate) struct Evaluate {
 
 #[derive(Debug, Args)]
 pub(crate) struct Predict {
-    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
-    pub(crate) run: String,
-    /// Pictures of any size, folders of them, or IDX files, for a network on images; csv files for one on tables.
-    #[arg(required = true, value_name = "FILE | FOLDER")]
-    pub(crate) files: Vec<PathBuf>,
+    /// The run (its folder, its name, the beginning of its id; left out: the latest), and then pictures of any size, folders
+    /// of them, or IDX files, for a network on images; csv files for one on tables.
+    #[arg(required = true, value_name = "RUN | FILE | FOLDER", add = ArgValueCompleter::new(runs_and_files))]
+    pub(crate) words: Vec<String>,
     /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file.
     #[arg(long, value_name = "CKPT")]
     pub(crate) ckpt: Option<String>,
@@ -250,7 +306,7 @@ pub(crate) enum FramingArgument {
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
-    #[arg(default_value = "latest")]
+    #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
     pub(crate) run: String,
     /// Which evaluation: `test`, or the name of another below the run's `evaluation` folder.
     #[arg(long, value_name = "NAME", default_value = "test")]
@@ -262,7 +318,7 @@ pub(crate) struct Report {
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
     /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
-    #[arg(default_value = "latest")]
+    #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) root: Root,
@@ -276,8 +332,19 @@ pub(crate) struct Runs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsAction {
-    /// One line per run, the latest last.
+    /// One line per run, the latest first.
     List {
+        /// Show only runs whose name or tags have this in them, or whose id begins with it.
+        filter: Option<String>,
+        /// Show only runs in this state.
+        #[arg(long, value_enum)]
+        state: Option<StateArgument>,
+        /// What to sort by.
+        #[arg(long, value_enum, default_value = "started")]
+        sort: SortArgument,
+        /// How many to show at most.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
         #[command(flatten)]
         root: Root,
         /// Print JSON.
@@ -287,7 +354,7 @@ pub(crate) enum RunsAction {
     /// All there is to know of a run.
     Show {
         /// The run: its folder, its name, the beginning of its id, or `latest`.
-        #[arg(default_value = "latest")]
+        #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
         run: String,
         #[command(flatten)]
         root: Root,
@@ -295,10 +362,21 @@ pub(crate) enum RunsAction {
         #[arg(long)]
         json: bool,
     },
+    /// Delete runs: their folders with all that is in them.
+    Delete {
+        /// The runs: folders, or beginnings of ids. A name alone means its latest run.
+        #[arg(required = true, add = ArgValueCompleter::new(run_names))]
+        runs: Vec<String>,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        root: Root,
+    },
     /// What was set differently, and what came of it.
     Compare {
         /// The runs.
-        #[arg(required = true, num_args = 2..)]
+        #[arg(required = true, num_args = 2.., add = ArgValueCompleter::new(run_names))]
         runs: Vec<String>,
         #[command(flatten)]
         root: Root,
@@ -306,6 +384,34 @@ pub(crate) enum RunsAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// How a run is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum StateArgument {
+    /// It is being trained.
+    Running,
+    /// It came to its end.
+    Finished,
+    /// It was stopped, or its process died.
+    Interrupted,
+    /// It failed.
+    Failed,
+}
+
+/// What a list of runs is sorted by.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SortArgument {
+    /// When it was started, the latest first.
+    Started,
+    /// Its name.
+    Name,
+    /// The accuracy of its test, the best first.
+    Accuracy,
+    /// The loss of its test, the least first.
+    Loss,
+    /// The time of its training, the longest first.
+    Seconds,
 }
 
 #[derive(Debug, Args)]
@@ -349,6 +455,7 @@ pub(crate) enum ConfigAction {
     /// Say what a key means, what it may be and what it is by default.
     Explain {
         /// A key such as `optimizer.lr`, or a section such as `optimizer`; left out: all sections.
+        #[arg(add = ArgValueCompleter::new(bare_keys))]
         key: Option<String>,
         /// Print JSON.
         #[arg(long)]
@@ -359,9 +466,10 @@ pub(crate) enum ConfigAction {
 #[derive(Debug, Args)]
 pub(crate) struct Study {
     /// A study file, such as `configs/studies/ten-experiments.toml`.
+    #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: String,
     /// `seeds=[0,1,2]`, `folds=5`, `repeats=2` and `jobs=4` for the study; any other key for every trial, such as `training.epochs=3`.
-    #[arg(value_name = "KEY=VALUE")]
+    #[arg(value_name = "KEY=VALUE", add = ArgValueCompleter::new(keys))]
     pub(crate) overrides: Vec<String>,
     /// Worker processes at once, each with one computing thread; by default one per core.
     #[arg(long, value_name = "N")]
@@ -413,4 +521,22 @@ pub(crate) struct Doctor {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_command() {
+        let commands = Arguments::command();
+        for command in commands.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let line = format!("\n  {:<13}", command.get_name());
+            assert!(HELP.contains(&line), "{line}");
+        }
+        let named = HELP.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")).count();
+        assert_eq!(named, commands.get_subcommands().filter(|command| !command.is_hide_set()).count());
+    }
 }

@@ -1,8 +1,8 @@
 //! From the command line's words to an experiment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use kiln_config::{DIGITS, Request, Resolved, Source, resolve};
+use kiln_config::{DIGITS, DataSource, Request, Resolved, Source, resolve};
 
 use crate::arguments::ExperimentArguments;
 use crate::failure::Failure;
@@ -10,6 +10,13 @@ use crate::file_kind::FileKind;
 
 /// Resolves the file and the overrides on the command line, with the environment.
 pub(crate) fn resolved(arguments: &ExperimentArguments) -> Result<Resolved, Failure> {
+    if let Some(place) = arguments.words.iter().position(|word| word == "=" || word.ends_with('=')) {
+        let word = |at: usize| arguments.words.get(at).map_or("", String::as_str);
+        let key =
+            word(if word(place) == "=" { place.saturating_sub(1) } else { place }).trim_end_matches('=');
+        let value = Some(word(place + 1)).filter(|value| !value.is_empty()).unwrap_or("VALUE");
+        return Err(Failure::usage(format!("a setting has no blanks around its =: {key}={value}")));
+    }
     let (files, overrides): (Vec<String>, Vec<String>) =
         arguments.words.iter().cloned().partition(|word| is_file(word));
     let source = match files.as_slice() {
@@ -18,6 +25,9 @@ pub(crate) fn resolved(arguments: &ExperimentArguments) -> Result<Resolved, Fail
             let path = PathBuf::from(file);
             if let Some(kind) = FileKind::of(&path) {
                 return Err(Failure::usage(kind.advice(&path)));
+            }
+            if let Some(meant) = meant(&path).filter(|_| !path.exists()) {
+                return Err(Failure::usage(meant));
             }
             Source::File(path)
         }
@@ -28,6 +38,19 @@ pub(crate) fn resolved(arguments: &ExperimentArguments) -> Result<Resolved, Fail
         }
     };
     Ok(resolve(&Request { source, environment: environment(), overrides })?)
+}
+
+/// What may be meant by `path`, where there is no file.
+fn meant(path: &Path) -> Option<String> {
+    let (shown, name) = (path.display(), path.file_stem().unwrap_or_default().to_string_lossy());
+    let file = PathBuf::from("configs").join(format!("{name}.toml"));
+    let mut meant: Vec<String> =
+        file.is_file().then(|| format!("`kiln train {}`", file.display())).into_iter().collect();
+    if toml::Value::from(name.as_ref()).try_into::<DataSource>().is_ok() {
+        meant.push(format!("`kiln train data.source={name}`"));
+    }
+    let words = format!("there is no experiment file {shown}; did you mean {}?", meant.join(" or "));
+    (!meant.is_empty()).then_some(words)
 }
 
 /// The built-in digits; of another data set the defaults, under the name of the data.

@@ -1,7 +1,5 @@
 //! How a command ends when it does not end well.
 
-use std::process::ExitCode;
-
 use kiln_artifacts::ArtifactError;
 use kiln_backend::BackendError;
 use kiln_config::ConfigError;
@@ -10,6 +8,9 @@ use kiln_evaluation::EvaluationError;
 use kiln_files::with_causes;
 use kiln_study::StudyError;
 use kiln_training::TrainingError;
+use serde_json::{Value, json};
+
+use crate::output::{has_printed, print_json, say};
 
 /// Something went wrong while doing what was asked.
 pub(crate) const FAILED: u8 = 1;
@@ -44,12 +45,25 @@ impl Failure {
         Self { code: INTERRUPTED, message: message.into() }
     }
 
-    /// Prints the message and gives the exit code.
-    pub(crate) fn report(self) -> ExitCode {
-        if !self.message.is_empty() {
-            crate::output::say(&format!("error: {}", self.message));
+    /// Exit code and message, as answers in JSON have them under `error`.
+    pub(crate) fn as_json(&self) -> Value {
+        json!({ "exit_code": self.code, "message": self.message })
+    }
+
+    /// Prints the message and gives the exit code. `as_json` where answers are asked for as JSON: then, if there is none
+    /// yet, this is it.
+    pub(crate) fn print(self, as_json: bool) -> u8 {
+        if as_json && !has_printed() {
+            print_json(&json!({ "error": self.as_json() }));
         }
-        ExitCode::from(self.code)
+        let Self { code, message } = self;
+        match code {
+            _ if message.is_empty() => {}
+            // Whoever stops it wants it stopped.
+            INTERRUPTED => say(&message),
+            _ => say(&format!("error: {message}")),
+        }
+        code
     }
 }
 
@@ -86,9 +100,15 @@ impl From<BackendError> for Failure {
     }
 }
 
+/// What a key of the experiment asks of the data in vain is a mistake in the experiment.
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
-        Self::failed(with_causes(&error))
+        match &error {
+            DataError::Unfit { fault, .. } if fault.path.as_os_str().is_empty() => {
+                Self::usage(with_causes(&error))
+            }
+            _ => Self::failed(with_causes(&error)),
+        }
     }
 }
 
@@ -97,10 +117,13 @@ impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Self {
         let advice = match error {
             ArtifactError::DiskFull { .. } => {
-                "; the checkpoints saved before are intact: free some space and go on with `kiln resume`"
+                "; what was saved before is intact: free some space, then go on with a run by `kiln resume`, or try again"
             }
             ArtifactError::PermissionDenied { .. } => {
                 "; change its permissions, or choose another folder (--artifacts DIR or KILN_ARTIFACTS)"
+            }
+            ArtifactError::Io { action: "make", .. } => {
+                "; choose another folder (--artifacts DIR or KILN_ARTIFACTS)"
             }
             ArtifactError::Gone { .. } => "; put it back and go on with `kiln resume`, or train again",
             ArtifactError::RunNotFound { .. } | ArtifactError::NotARun { .. } => {
@@ -138,7 +161,9 @@ impl From<TrainingError> for Failure {
     fn from(error: TrainingError) -> Self {
         match error {
             TrainingError::Artifact(error) => error.into(),
-            TrainingError::Changed { .. } => Self::usage(format!("{error} (`kiln train`)")),
+            TrainingError::Changed { .. } => Self::usage(format!(
+                "{error}: `kiln train`, or `kiln train --from RUN` to begin with the weights of this one"
+            )),
             TrainingError::Killed => {
                 Self::interrupted(format!("{error}; `kiln resume` goes on from the last checkpoint"))
             }

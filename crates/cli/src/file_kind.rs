@@ -55,6 +55,14 @@ impl FileKind {
         (!is_toml && lines().take(5).filter(|line| is_row(line)).count() >= 2).then_some(Self::Table)
     }
 
+    /// Whether the file at `path` is an experiment's, by its sections.
+    pub(crate) fn is_experiment(path: &Path) -> bool {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let sections = ["[data]", "[model]", "[loss]", "[optimizer]", "[training]"];
+        let has = |wanted: &[&str]| text.lines().any(|line| wanted.contains(&line.trim()));
+        has(&sections) && !has(&["[experiment]", "[[trial]]", "[[layer]]"])
+    }
+
     /// What to do with the file at `path` instead of training it.
     pub(crate) fn advice(self, path: &Path) -> String {
         let path = path.display();

@@ -1,12 +1,21 @@
 //! Ctrl-C: in a training, the first stops after the step, the second leaves at once.
 
 use std::io::{Read, stdin};
+use std::sync::OnceLock;
 use std::thread;
 
 use kiln::StopSignal;
 use kiln_training::restore_terminal;
 
 use crate::failure::INTERRUPTED;
+
+/// What stopped the program, the first time.
+static STOPPED_BY: OnceLock<&'static str> = OnceLock::new();
+
+/// What asked the program to stop; none where it was no signal.
+pub(crate) fn stopped_by() -> Option<&'static str> {
+    STOPPED_BY.get().copied()
+}
 
 /// Turns SIGINT, SIGTERM and SIGHUP into `stop`. What was checkpointed is safe even from the second one.
 pub(crate) fn stop_on_ctrl_c(stop: &StopSignal) {
@@ -53,7 +62,13 @@ fn on_signal(handler: impl Fn() + Send + 'static) -> std::io::Result<()> {
         signals.add_signal(SIGHUP)?;
     }
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for _ in &mut signals {
+        for signal in &mut signals {
+            // Of several, the first is why.
+            let _ = STOPPED_BY.set(match signal {
+                SIGINT => "Ctrl-C",
+                SIGTERM => "SIGTERM",
+                _ => "the end of its terminal",
+            });
             handler();
         }
     })?;

@@ -1,15 +1,42 @@
-//! Results go to stdout, talk goes to stderr. A reader that went away is no error.
+//! Results go to stdout, talk goes to stderr. A reader that went away is no error, a full disk is one.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
 use crate::failure::Failure;
 
+/// Why a result could not be written, the first time.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+/// Whether any result was printed.
+static HAS_PRINTED: AtomicBool = AtomicBool::new(false);
+
 /// Prints a result.
 pub(crate) fn print(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    HAS_PRINTED.store(true, Ordering::Relaxed);
+    let mut out = io::stdout().lock();
+    if let Err(cause) = writeln!(out, "{text}").and_then(|()| out.flush())
+        && cause.kind() != ErrorKind::BrokenPipe
+    {
+        // Of several, the first says why.
+        let _ = UNWRITTEN.set(cause);
+    }
+}
+
+/// Whether any result was printed.
+pub(crate) fn has_printed() -> bool {
+    HAS_PRINTED.load(Ordering::Relaxed)
+}
+
+/// That some result could not be written, if so.
+pub(crate) fn check_written() -> Result<(), Failure> {
+    match UNWRITTEN.get() {
+        Some(cause) => Err(Failure::failed(format!("cannot write the result to standard output: {cause}"))),
+        None => Ok(()),
+    }
 }
 
 /// Prints a result as JSON.
@@ -58,4 +85,13 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         })
         .collect();
     lines.join("\n")
+}
+
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,[]+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) && !word.contains('[') {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }

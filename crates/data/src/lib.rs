@@ -51,7 +51,7 @@ pub use kiln_table::{Column, Fault, Preparation};
 pub use labelled::labelled;
 pub use loader::SplitLoader;
 pub use normalizer::Normalizer;
-pub use profile::Profile;
+pub use profile::{ExampleCounts, Profile};
 pub use progress::{NoProgress, Progress};
 pub use reading::Reading;
 pub use render::{render_blocks, render_columns, render_numbers};

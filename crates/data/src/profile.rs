@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kiln_config::{ClassWeights, DecisionName, Evaluation};
 use kiln_table::{Fault, Preparation, listed, quoted};
 
-use crate::{DataError, DataSet, Normalizer, Reading, Shape, Ties};
+use crate::{DataError, DataSet, Normalizer, Reading, Shape, Split, Ties};
 
 /// All that it takes to bring new examples before a trained network: kept in its run, so that predictions
 /// need no training data.
@@ -36,6 +36,20 @@ pub struct Profile {
     /// What is remarkable about the data, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
+    /// How many examples each split has; none of an earlier version's run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examples: Option<ExampleCounts>,
+}
+
+/// Numbers of examples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExampleCounts {
+    /// Those that are trained on.
+    pub train: usize,
+    /// Those that are held out to validate on.
+    pub validation: usize,
+    /// Those that are held out to test on.
+    pub test: usize,
 }
 
 impl Profile {
@@ -52,6 +66,11 @@ impl Profile {
             class_weights: Vec::new(),
             ties: data.ties,
             notices: data.notices.clone(),
+            examples: Some(ExampleCounts {
+                train: data.train.len(),
+                validation: data.validation.as_ref().map_or(0, Split::len),
+                test: data.test.len(),
+            }),
         }
     }
 
@@ -169,6 +188,7 @@ mod tests {
             class_weights: vec![1.0, 2.0],
             ties: Ties::Drawn,
             notices: Vec::new(),
+            examples: None,
         };
         let mut pixels = [0, 8, 128, 255];
         profile(Some(16)).to_own_levels(&mut pixels);

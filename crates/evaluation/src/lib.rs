@@ -72,7 +72,7 @@ pub use precision_recall::PrecisionRecallCurve;
 pub use predictions::Predictions;
 pub use report::{findings_of_run, read_evaluation, write_report};
 pub use roc::RocCurve;
-pub use stored_model::{StoredModel, Weights, load_model};
+pub use stored_model::{StoredModel, Weights, load_model, read_weights};
 pub use temperature::Calibration;
 pub use threshold::{HeldOut, Threshold};
 pub use undefined::{PartialMean, Undefined};

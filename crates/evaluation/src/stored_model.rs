@@ -59,14 +59,22 @@ pub fn load_model<M: Model>(
     run: &Run,
     weights: &Weights,
 ) -> Result<StoredModel<M>, EvaluationError> {
-    let (step, bytes) = match weights {
-        Weights::Marked(ckpt) => of_checkpoint(marked(run, *ckpt)?)?,
-        Weights::Step(step) => of_checkpoint(run.checkpoint_store().load(*step)?)?,
-        Weights::Path(path) => (None, of_path(path)?),
-    };
+    let (step, bytes) = read_weights(run, weights)?;
     let model = with_parameters(model, &parameters_from_safetensors(&bytes)?)?;
     let threshold = ThresholdCurve::read(run, step)?.map(|curve| curve.chosen);
     Ok(StoredModel { model, step, calibration: Calibration::read(run, step)?, threshold })
+}
+
+/// The weights of a checkpoint of `run`, in the format of safetensors, with its step where it is one of its own.
+///
+/// # Errors
+/// Where there is no such checkpoint, or it is damaged.
+pub fn read_weights(run: &Run, weights: &Weights) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {
+    match weights {
+        Weights::Marked(ckpt) => of_checkpoint(marked(run, *ckpt)?),
+        Weights::Step(step) => of_checkpoint(run.checkpoint_store().load(*step)?),
+        Weights::Path(path) => Ok((None, of_path(path)?)),
+    }
 }
 
 fn of_checkpoint(mut checkpoint: Checkpoint) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {

@@ -37,6 +37,7 @@ mod memory;
 mod options;
 mod session;
 mod setup;
+mod start;
 mod trained;
 
 pub use error::Error;

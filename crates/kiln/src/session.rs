@@ -17,13 +17,14 @@ use kiln_evaluation::{
     Examination, Metrics, Weights, load_model, read_profile, write_epoch_plots, write_profile, write_report,
 };
 use kiln_model::{Fused, Model};
-use kiln_training::{Job, check, check_resumable, is_fused, unfinished_warmup};
+use kiln_training::{Job, check, check_resumable, is_fused, is_longer, trained_with, unfinished_warmup};
 
 use crate::baselines::{Baselines, Ground};
 use crate::build::build;
 use crate::experiment::{with_absolute_paths, with_overrides};
 use crate::memory::check_memory;
 use crate::setup::{Setup, optimizer};
+use crate::start::{self, Start};
 use crate::{Error, Options};
 
 /// A run that this process has taken, and what it takes to train it.
@@ -50,6 +51,8 @@ pub enum Resumed {
 pub struct Outcome {
     /// The run.
     pub run: Run,
+    /// How many numbers the network learned.
+    pub weights: usize,
     /// What training came to.
     pub trained: kiln_training::Trained,
     /// The test figures, where training came to its end.
@@ -77,6 +80,19 @@ impl Session {
         artifacts: impl AsRef<Path>,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
+        Self::create_from(None, resolved, artifacts, progress)
+    }
+
+    /// The same; the network begins with the weights of the run `start`, those that its test takes, instead of drawing them.
+    ///
+    /// # Errors
+    /// As [`Session::create`], and where the perceptron of `start` is not of the same layers.
+    pub fn create_from(
+        start: Option<&Run>,
+        resolved: &Resolved,
+        artifacts: impl AsRef<Path>,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
         let experiment = &resolved.experiment;
         let backend = select(&experiment.backend)?;
         let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
@@ -89,7 +105,9 @@ impl Session {
         profile.check_decision(&experiment.evaluation)?;
         let as_written = experiment.to_toml();
         resolve_class_weights(&mut experiment, &profile);
-        setup(&experiment, &profile, backend.device.clone(), Fused::when(backend.fused)).check()?;
+        let setup = setup(&experiment, &profile, backend.device.clone(), Fused::when(backend.fused));
+        setup.check()?;
+        let start = start.map(|run| Start::read(run, &setup)).transpose()?;
         let inputs = RunInputs {
             resolved_toml: &as_written,
             input_toml: &resolved.input,
@@ -99,9 +117,13 @@ impl Session {
         let lock = run.lock()?;
         provenance(&backend, &data, experiment.seed).write(&run)?;
         write_profile(&run, &profile)?;
+        if let Some(start) = &start {
+            start.write(&run)?;
+        }
         let mut notices = vec![format!("{} on {}: {}", backend.name, backend.adapter, backend.reason)];
         notices.extend(profile.notices.iter().map(|notice| format!("data: {notice}")));
         notices.extend(unfinished_warmup(&experiment, &data).map(|warning| format!("warning: {warning}")));
+        notices.extend(start.map(|start| start.words(&profile)));
         Ok(Self { run, lock, experiment, data: Arc::new(data), backend, checkpoint: None, notices })
     }
 
@@ -129,8 +151,13 @@ impl Session {
             resolve_class_weights(&mut experiment, profile);
         }
         check_resumable(&made_with, latest.checkpoint.as_ref(), &experiment)?;
-        if run.status()?.state == RunState::Finished {
+        let trained_with = latest.checkpoint.as_ref().map(trained_with).transpose()?;
+        let is_longer = trained_with.as_ref().is_some_and(|before| is_longer(before, &experiment));
+        if run.status()?.state == RunState::Finished && !is_longer {
             return Ok(Resumed::Finished(run));
+        }
+        if is_longer {
+            run.set_config(&experiment.to_toml(), overrides)?;
         }
         store.recover()?;
         let mut notices: Vec<String> =
@@ -215,7 +242,9 @@ impl Session {
     /// says so.
     pub fn train<M: Model>(&self, build: impl Fn(&Setup) -> M, options: Options) -> Result<Outcome, Error> {
         let report = options.report;
-        let trained = self.job(&build, options)?.train(self.checkpoint.as_ref())?;
+        let job = self.job(&build, options)?;
+        let weights = Module::num_params(&job.model);
+        let trained = job.train(self.checkpoint.as_ref())?;
         let test = if is_over(trained.reason) {
             self.finish(&build, &trained, report)?
         } else {
@@ -223,7 +252,7 @@ impl Session {
             None
         };
         let findings = self.findings(test.as_ref(), None)?;
-        Ok(Outcome { run: self.run.clone(), trained, test, findings })
+        Ok(Outcome { run: self.run.clone(), weights, trained, test, findings })
     }
 
     /// Trains by one of Burn's own strategies, such as several devices at once; see [`Job::train_by`] for what that
@@ -242,7 +271,7 @@ impl Session {
 
     fn job<M: Model>(&self, build: &impl Fn(&Setup) -> M, options: Options) -> Result<Job<M>, Error> {
         let setup = self.setup();
-        let model = setup.build(build)?;
+        let model = start::apply(&self.run, setup.build(build)?)?;
         Ok(Job {
             optimizer: options.optimizer.unwrap_or_else(|| optimizer(&model, &setup)),
             model,

@@ -1,4 +1,4 @@
-//! Where figures stopped being numbers, and what to do about it.
+//! Where figures stopped being numbers.
 
 use burn::train::TrainStep;
 use kiln_model::{Model, Named, Parameter, parameters};
@@ -16,27 +16,22 @@ pub(crate) fn of_loss<M: Model>(
     step: u64,
 ) -> TrainingError {
     let place = first_place(setting, state, model).unwrap_or_else(|| "every layer is finite".to_owned());
-    error(setting, state, "loss", value, step, place)
+    error(state, "loss", value, step, place)
 }
 
 /// The error for a gradient that is not finite; `norms` has one entry for each of `parameters`.
-pub(crate) fn of_gradient(
-    setting: &Setting,
-    state: &TrainingState,
-    parameters: &[Named],
-    norms: &[f64],
-) -> TrainingError {
+pub(crate) fn of_gradient(state: &TrainingState, parameters: &[Named], norms: &[f64]) -> TrainingError {
     // Gradients flow from the last layer to the first, so the last one that is not finite came first.
     let first = norms.iter().zip(parameters).rfind(|(norm, _)| !norm.is_finite());
     let (value, name) =
         first.map_or((f64::NAN, "the sum of all"), |(norm, parameter)| (*norm, &parameter.path));
     let place = format!("the gradient of {name} is the first that is not finite, counted from the output");
-    error(setting, state, "gradient", value, state.step, place)
+    error(state, "gradient", value, state.step, place)
 }
 
 /// The error for weights that are not finite after a step.
-pub(crate) fn of_weights(setting: &Setting, state: &TrainingState, place: String) -> TrainingError {
-    error(setting, state, "weights", f64::NAN, state.step, place)
+pub(crate) fn of_weights(state: &TrainingState, place: String) -> TrainingError {
+    error(state, "weights", f64::NAN, state.step, place)
 }
 
 /// The first of the parameters that is not finite, in words.
@@ -46,16 +41,8 @@ pub(crate) fn first_non_finite(parameters: &[Parameter]) -> Option<String> {
     Some(format!("{} is the first that is not finite", first.name))
 }
 
-fn error(
-    setting: &Setting,
-    state: &TrainingState,
-    what: &'static str,
-    value: f64,
-    step: u64,
-    place: String,
-) -> TrainingError {
-    let lr = setting.experiment.optimizer.lr;
-    TrainingError::NonFinite { what, value, step, epoch: state.epoch, place, lr, kept: String::new() }
+fn error(state: &TrainingState, what: &'static str, value: f64, step: u64, place: String) -> TrainingError {
+    TrainingError::NonFinite { what, value, step, epoch: state.epoch, place, kept: String::new() }
 }
 
 /// The error with the checkpoint that is left. To be called once nothing waits to be saved any more.

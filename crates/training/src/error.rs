@@ -13,11 +13,7 @@ pub enum TrainingError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A figure is no longer a number.
-    #[error(
-        "{what} became {value} at step {step} (epoch {epoch}): {place}. Try a lower optimizer.lr (now {lr}), \
-         clip gradients with training.max_norm=1.0, start from model.initialization=\"he-uniform\" (relu) or \
-         \"xavier-uniform\" (tanh, sigmoid), or use fewer layers. {kept}"
-    )]
+    #[error("{what} became {value} at step {step} (epoch {epoch}): {place}. {kept}")]
     NonFinite {
         /// `loss` or `gradient`.
         what: &'static str,
@@ -29,8 +25,6 @@ pub enum TrainingError {
         epoch: usize,
         /// The first layer where it shows.
         place: String,
-        /// Learning rate in force.
-        lr: f64,
         /// Which checkpoint is left.
         kept: String,
     },

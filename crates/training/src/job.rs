@@ -29,7 +29,7 @@ use crate::recorder::Recorder;
 use crate::saver::{OPTIMIZER_FILE, Saver};
 use crate::schedule::{Length, Schedule};
 use crate::setting::Setting;
-use crate::state::TrainingState;
+use crate::state::{TrainingState, is_longer};
 use crate::stop::StopSignal;
 use crate::strategy::{ExactStrategy, Watched};
 use crate::training_loop::{End, TrainingLoop};
@@ -175,6 +175,10 @@ fn restore<M: Model>(
 ) -> Result<(TrainingState, M, ModuleOptimizer), TrainingError> {
     let mut state = TrainingState::of(checkpoint)?;
     state.check_unchanged(&setting.experiment, &setting.data_sha256)?;
+    let ended_by_length = matches!(state.over, Some(StopReason::Completed | StopReason::EarlyStopping));
+    if ended_by_length && is_longer(&state.experiment, &setting.experiment) {
+        state.over = None;
+    }
     state.experiment = setting.experiment.clone();
     let read = |file: &str| -> Result<Vec<Parameter>, TrainingError> {
         let bytes = checkpoint.files.get(file).ok_or_else(|| TrainingError::State {

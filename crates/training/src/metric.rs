@@ -89,6 +89,10 @@ impl FigureMetric {
         Self { kind, name, epoch: Figures::default(), last: f64::NAN }
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     fn entry(&self) -> SerializedEntry {
         let epoch = self.kind.value(&self.epoch);
         let formatted = format!("epoch {} - batch {}", self.kind.format(epoch), self.kind.format(self.last));

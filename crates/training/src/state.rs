@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln_artifacts::{Checkpoint, StopReason};
-use kiln_config::Experiment;
+use kiln_config::{Difference, Experiment, LrSchedulerName};
 use kiln_model::Tally;
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,14 @@ pub fn check_resumable(
     refuse(&changes(trained_with.as_ref().unwrap_or(made_with), now))
 }
 
+/// The settings that the steps up to `checkpoint` were taken with.
+///
+/// # Errors
+/// Where the checkpoint cannot be understood.
+pub fn trained_with(checkpoint: &Checkpoint) -> Result<Experiment, TrainingError> {
+    Ok(TrainingState::of(checkpoint)?.experiment)
+}
+
 /// Whether Kiln's kernels computed the steps up to `checkpoint`.
 ///
 /// # Errors
@@ -143,8 +151,41 @@ pub fn is_fused(checkpoint: &Checkpoint) -> Result<bool, TrainingError> {
     Ok(TrainingState::of(checkpoint)?.fused)
 }
 
+/// Whether `now` is `before`, only longer: then a run that came to its end goes on as if it had been so from the beginning.
+#[must_use]
+pub fn is_longer(before: &Experiment, now: &Experiment) -> bool {
+    let differences = now.differences(before);
+    !differences.is_empty() && differences.iter().all(|difference| lengthens(&difference.key, before, now))
+}
+
+/// Whether a difference in `key` makes a run longer, and changes nothing of the steps before. A schedule that spans the
+/// whole training changes with its length.
+fn lengthens(key: &str, before: &Experiment, now: &Experiment) -> bool {
+    use LrSchedulerName::{Constant, Exponential, ReduceOnPlateau, Step};
+    let is_independent = matches!(now.lr_scheduler.name, Constant | Exponential | ReduceOnPlateau | Step);
+    match key {
+        "training.epochs" => is_independent && now.training.epochs > before.training.epochs,
+        "early_stopping.patience" => now.early_stopping.patience > before.early_stopping.patience,
+        _ => false,
+    }
+}
+
 fn changes(before: &Experiment, now: &Experiment) -> Vec<String> {
-    now.differences(before).iter().map(ToString::to_string).collect()
+    let changes = now.differences(before).into_iter();
+    changes.filter(|change| !lengthens(&change.key, before, now)).map(|change| words(&change, now)).collect()
+}
+
+fn words(change: &Difference, now: &Experiment) -> String {
+    use LrSchedulerName::{Cosine, Coslog, Linear};
+    let is_whole = matches!(now.lr_scheduler.name, Cosine | Coslog | Linear);
+    match change.key.as_str() {
+        "training.epochs" if is_whole => {
+            format!(
+                "{change}: the schedule of this run spans its whole training, and the steps before would have been others"
+            )
+        }
+        _ => change.to_string(),
+    }
 }
 
 fn refuse(changes: &[String]) -> Result<(), TrainingError> {

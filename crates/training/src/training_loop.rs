@@ -180,7 +180,7 @@ impl<M: Model> Training<'_, M> {
         let Some(norms) = norms else { return Ok(()) };
         self.state.gradient_norm = global_norm(&norms);
         if !self.state.gradient_norm.is_finite() {
-            return Err(diagnosis::of_gradient(&self.setting, &self.state, &self.learning.trained, &norms));
+            return Err(diagnosis::of_gradient(&self.state, &self.learning.trained, &norms));
         }
         let Some((before, input)) = before else { return Ok(()) };
         let probes = self.learning.model().valid().probes(input);
@@ -278,7 +278,7 @@ impl<M: Model> Training<'_, M> {
         self.read_figures()?;
         let parameters = self.learning.parameters();
         if let Some(place) = diagnosis::first_non_finite(&parameters) {
-            return Err(diagnosis::of_weights(&self.setting, &self.state, place));
+            return Err(diagnosis::of_weights(&self.state, place));
         }
         self.recorder.note_lengths(&mut self.state);
         let memory = OptimizerState::of(&self.learning.optimizer, &self.learning.trained);

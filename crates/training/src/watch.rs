@@ -1,35 +1,32 @@
-//! Burn's dashboard over the metric log of a run that another process trains, or that ended.
+//! Burn's dashboard over the logs of a run that another process trains, or that ended: the figures of a training's own
+//! dashboard, in the same words.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
+use burn::data::dataloader::Progress;
 use burn::train::Interrupter;
-use burn::train::logger::TrainingProgressLogger;
+use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::{
-    MetricAttributes, MetricDefinition, MetricEntry, MetricId, NumericAttributes, NumericEntry,
-    SerializedEntry,
+    Metric, MetricDefinition, MetricEntry, MetricId, MetricMetadata, Numeric, NumericEntry,
 };
 use burn::train::renderer::tui::TuiMetricsRendererWrapper;
-use burn::train::renderer::{MetricState, MetricsRenderer, MetricsRendererTraining};
-use kiln_artifacts::{MetricRow, MetricTail, Run, RunState, Scope, Status};
+use burn::train::renderer::{
+    EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
+};
+use kiln_artifacts::{MetricRow, RowTail, Run, Scope, Status, TimingRow};
+use kiln_data::{ExampleCounts, Profile};
+use kiln_model::Tally;
 
 use crate::dashboard::settle_after_kill;
 use crate::job::is_kill;
-use crate::{StopSignal, TrainingError, open_dashboard};
+use crate::metric::{FigureMetric, Kind};
+use crate::{Figures, StopSignal, TrainingError, open_dashboard};
 
 /// Time between two looks at the run.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The figures that are shown: name in the log, name on the screen, factor, digits, whether higher is better.
-const FIGURES: [(&str, &str, f64, usize, bool); 4] = [
-    ("loss", "Loss", 1.0, 4, false),
-    ("accuracy", "Accuracy", 100.0, 2, true),
-    ("lr", "Learning rate", 1.0, 6, true),
-    ("gradient_norm", "Gradient norm", 1.0, 3, false),
-];
-
-/// Shows `run` until it ends and the user closes the dashboard, or until `stop`. Never touches the run.
+/// Shows `run` until the user closes the dashboard, or until `stop`. Never touches the run.
 ///
 /// # Errors
 /// Where the run's status or log cannot be read.
@@ -46,99 +43,248 @@ pub fn watch(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
 }
 
 fn follow(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
-    let mut tail = MetricTail::new(run.metrics());
+    let mut logs = Logs::of(run);
     let mut status = run.status_now()?;
     let interrupter = Interrupter::new();
     let mut screen = Screen::open(run, &status, interrupter.clone());
     while !stop.is_requested() && !interrupter.should_stop() {
-        let poll = tail.poll()?;
-        if poll.restarted {
+        let (restarted, rows) = logs.poll()?;
+        if restarted {
             // A resumed run cuts its log back; the screen starts over with what is left.
             drop(screen);
             screen = Screen::open(run, &status, interrupter.clone());
         }
-        let had_rows = !poll.rows.is_empty();
-        for row in &poll.rows {
-            screen.show(row, &status);
+        for (row, timing) in &rows {
+            screen.show(row, timing.as_ref());
         }
-        status = run.status_now()?;
-        if status.state != RunState::Running && !had_rows {
-            screen.stay();
-            return Ok(());
+        let now = run.status_now()?;
+        if now.state != status.state {
+            screen.name(run, &now);
         }
+        status = now;
         screen.refresh();
         std::thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }
 
+/// A row of the metric log, with its time where that is known.
+type TimedRow = (MetricRow, Option<TimingRow>);
+
+/// The metric log, and when each of its rows was written.
+struct Logs {
+    metrics: RowTail<MetricRow>,
+    timings: RowTail<TimingRow>,
+    waiting: Vec<TimingRow>,
+}
+
+impl Logs {
+    fn of(run: &Run) -> Self {
+        Self {
+            metrics: RowTail::new(run.metrics()),
+            timings: RowTail::new(run.timings()),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The rows that are new, each with its time where that is known; whether they begin anew.
+    fn poll(&mut self) -> Result<(bool, Vec<TimedRow>), TrainingError> {
+        let metrics = self.metrics.poll()?;
+        // A figure is shown without its time rather than not at all.
+        let timings = self
+            .timings
+            .poll()
+            .unwrap_or_else(|_| kiln_artifacts::TailPoll { restarted: false, rows: Vec::new() });
+        if metrics.restarted || timings.restarted {
+            self.waiting.clear();
+        }
+        self.waiting.extend(timings.rows);
+        let rows = metrics.rows.into_iter().map(|row| {
+            let is_its = |timing: &TimingRow| {
+                (&timing.split, timing.scope, timing.step) == (&row.split, row.scope, row.step)
+            };
+            let place = self.waiting.iter().position(is_its);
+            let timing = place.map(|place| self.waiting.drain(..=place).next_back());
+            (row, timing.flatten())
+        });
+        Ok((metrics.restarted, rows.collect()))
+    }
+}
+
 struct Screen {
     dashboard: TuiMetricsRendererWrapper,
+    train: Vec<FigureMetric>,
+    validation: Vec<FigureMetric>,
+    counts: ExampleCounts,
+    epochs: u64,
+    epoch: u64,
+    /// What the curves have a point for: intervals, or epochs where a run logs no intervals within its first.
+    points: Option<Scope>,
     done: usize,
+    is_tested: bool,
 }
 
 impl Screen {
     fn open(run: &Run, status: &Status, interrupter: Interrupter) -> Self {
-        let mut dashboard = open_dashboard(interrupter, 0);
-        for (_, title, _, _, higher_is_better) in FIGURES {
-            let attributes = MetricAttributes::Numeric(NumericAttributes { unit: None, higher_is_better });
+        let metrics =
+            |kinds: &mut dyn Iterator<Item = Kind>| kinds.map(FigureMetric::new).collect::<Vec<_>>();
+        let train = metrics(&mut Kind::ALL.into_iter());
+        let validation = metrics(&mut Kind::ALL.into_iter().filter(|kind| kind.in_validation()));
+        let mut dashboard = open_dashboard(interrupter, status.epoch as usize);
+        for metric in &train {
             dashboard.register_metric(MetricDefinition {
-                metric_id: id(title),
-                name: Arc::new(title.to_owned()),
+                metric_id: MetricId::new(metric.name()),
+                name: metric.name(),
                 description: None,
-                attributes,
+                attributes: metric.attributes(),
             });
         }
-        let label = format!("{} {} ({})", run.name(), run.id(), status.state);
-        dashboard.start(status.epochs as usize, 1, None, Some(&label));
-        Self { dashboard, done: 0 }
+        let mut screen = Self {
+            dashboard,
+            train,
+            validation,
+            counts: counts(run),
+            epochs: status.epochs,
+            epoch: 0,
+            points: None,
+            done: 0,
+            is_tested: false,
+        };
+        screen.name(run, status);
+        screen
     }
 
-    fn show(&mut self, row: &MetricRow, status: &Status) {
-        let batches = status.steps.checked_div(status.epochs).unwrap_or_default();
-        let done = row.step.saturating_sub((row.epoch.max(1) - 1) * batches);
+    /// Says which run it is, how it is, and how to leave.
+    fn name(&mut self, run: &Run, status: &Status) {
+        // The title of a narrow box: what does not fit is cut.
+        let label = format!("{}, q s: leave, {} {}", status.state, run.name(), run.id());
+        self.epochs = status.epochs;
+        let epoch = self.epoch.max(1) as usize;
+        self.dashboard.start(status.epochs as usize, epoch, Some(self.counts.train), Some(&label));
+    }
+
+    fn show(&mut self, row: &MetricRow, timing: Option<&TimingRow>) {
+        if row.epoch != self.epoch {
+            self.epoch = row.epoch;
+            self.done = 0;
+            self.train.iter_mut().chain(&mut self.validation).for_each(Metric::clear);
+        }
         match row.split.as_str() {
-            "train" => {
-                self.dashboard.start_split("train", batches as usize);
-                self.each_figure(row, MetricsRendererTraining::update_train);
-                self.done = done as usize;
-                self.dashboard.update_split(self.done);
-                if row.scope == Scope::Epoch {
-                    self.dashboard.end_split();
-                    self.dashboard.update_epoch(row.epoch as usize);
-                }
-            }
+            "train" => self.show_training(row, timing),
             "validation" => {
-                self.dashboard.start_split("valid", 1);
-                self.each_figure(row, MetricsRendererTraining::update_valid);
-                self.dashboard.update_split(1);
-                self.dashboard.end_split();
+                let states = states(&mut self.validation, row, timing, true);
+                states.for_each(|state| self.dashboard.update_valid(state));
             }
-            _ => {}
+            _ => {
+                let states = states(&mut self.validation, row, timing, true);
+                states.for_each(|state| self.dashboard.update_test(EvaluationName::new("test"), state));
+                self.dashboard.start_global_progress(1);
+                self.dashboard.start_test("test", self.counts.test);
+                self.is_tested = true;
+            }
         }
     }
 
-    fn each_figure(&mut self, row: &MetricRow, update: fn(&mut TuiMetricsRendererWrapper, MetricState)) {
-        for (name, title, factor, digits, _) in FIGURES {
-            let Some(value) = row.figure(name).map(|value| value * factor) else { continue };
-            let text = format!("{value:.digits$}");
-            let entry = MetricEntry::new(id(title), SerializedEntry::new(text.clone(), text));
-            let point = value.is_finite().then_some(NumericEntry::Value(value));
-            update(&mut self.dashboard, MetricState::Numeric(entry, point));
+    fn show_training(&mut self, row: &MetricRow, timing: Option<&TimingRow>) {
+        let points = *self.points.get_or_insert(row.scope);
+        if row.scope == Scope::Epoch {
+            // Its figures are the sums of what the intervals had.
+            self.train.iter_mut().for_each(Metric::clear);
+        } else if self.done == 0 {
+            self.dashboard.start_split("train", self.counts.train);
+        }
+        let states = states(&mut self.train, row, timing, row.scope == points);
+        states.for_each(|state| self.dashboard.update_train(state));
+        self.done += examples(timing);
+        if row.scope == Scope::Epoch {
+            self.done = self.counts.train;
+            self.dashboard.update_split(self.done);
+            self.dashboard.end_split();
+            if row.epoch < self.epochs {
+                self.dashboard.update_epoch(row.epoch as usize);
+            }
         }
     }
 
     /// Says again how far the run is: a dashboard that was killed is noticed when it is spoken to.
     fn refresh(&mut self) {
-        self.dashboard.update_split(self.done);
-    }
-
-    /// Leaves the dashboard open until the user closes it.
-    fn stay(self) {
-        drop(self.dashboard.persistent());
+        if self.is_tested {
+            self.dashboard.update_test_progress(self.counts.test);
+        } else {
+            self.dashboard.update_split(self.done.min(self.counts.train));
+        }
     }
 }
 
-fn id(title: &str) -> MetricId {
-    MetricId::new(Arc::new(title.to_owned()))
+/// What `metrics` say of `row`, for those that it has figures of; with a point for the curve where `has_point`.
+fn states<'a>(
+    metrics: &'a mut [FigureMetric],
+    row: &MetricRow,
+    timing: Option<&TimingRow>,
+    has_point: bool,
+) -> impl Iterator<Item = MetricState> + use<'a> {
+    let (figures, row) = (figures(row, timing), row.clone());
+    let has_time = timing.is_some();
+    metrics.iter_mut().filter_map(move |metric| {
+        let is_there = match metric.kind() {
+            Kind::Loss => row.figure("loss").is_some(),
+            Kind::Accuracy => row.figure("accuracy").is_some(),
+            Kind::LearningRate => row.figure("lr").is_some(),
+            Kind::ExamplesPerSecond => has_time,
+            Kind::GradientNorm => row.figure("gradient_norm").is_some(),
+            Kind::UpdateRatio => greatest(&row, &["update_ratio"]).is_some(),
+            Kind::InactiveShare => greatest(&row, &INACTIVE).is_some(),
+        };
+        let metadata = MetricMetadata { progress: Progress::new(0, 0, None), iteration: None, lr: None };
+        let entry = metric.update(&figures, &metadata).ok().filter(|_| is_there)?;
+        let entry = MetricEntry::new(MetricId::new(metric.name()), entry);
+        let point: Option<NumericEntry> = Numeric::value(metric).filter(|_| has_point);
+        Some(MetricState::Numeric(entry, point))
+    })
+}
+
+const INACTIVE: [&str; 2] = ["dead_share", "saturated_share"];
+
+/// The figures of a row as a training would have shown them.
+fn figures(row: &MetricRow, timing: Option<&TimingRow>) -> Figures {
+    let figure = |name: &str| row.figure(name).unwrap_or(f64::NAN);
+    let examples = examples(timing).max(1);
+    let tally = Tally {
+        loss_sum: figure("loss") * examples as f64,
+        weight: examples as f64,
+        correct: (figure("accuracy") * examples as f64).round() as u64,
+        examples: examples as u64,
+    };
+    Figures {
+        tally,
+        learning_rate: figure("lr"),
+        gradient_norm: figure("gradient_norm"),
+        update_ratio: greatest(row, &["update_ratio"]).unwrap_or(f64::NAN),
+        inactive_share: greatest(row, &INACTIVE).unwrap_or(0.0),
+        seconds: timing.and_then(seconds).unwrap_or(f64::NAN),
+    }
+}
+
+fn seconds(timing: &TimingRow) -> Option<f64> {
+    timing.interval_seconds.or(timing.epoch_seconds)
+}
+
+/// How many examples a row is of: as many as went by in its time.
+fn examples(timing: Option<&TimingRow>) -> usize {
+    let examples = timing.and_then(|timing| Some(timing.examples_per_second * seconds(timing)?));
+    examples.filter(|examples| examples.is_finite()).map_or(0, |examples| examples.round() as usize)
+}
+
+/// The greatest of these figures of any layer.
+fn greatest(row: &MetricRow, names: &[&str]) -> Option<f64> {
+    let is_wanted = |key: &str| key.rsplit_once('.').is_some_and(|(_, name)| names.contains(&name));
+    let values = row.figures.iter().filter(|(key, value)| is_wanted(key) && value.is_finite());
+    values.map(|(_, value)| *value).reduce(f64::max)
+}
+
+/// How many examples there are; nothing of a run of an earlier version.
+fn counts(run: &Run) -> ExampleCounts {
+    let profile = std::fs::read(run.data_json()).ok();
+    let profile = profile.and_then(|bytes| serde_json::from_slice::<Profile>(&bytes).ok());
+    profile.and_then(|profile| profile.examples).unwrap_or_default()
 }

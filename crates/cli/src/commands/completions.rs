@@ -1,14 +1,63 @@
-//! `kiln completions`.
+//! `kiln completions`, and what a shell asks while a line is typed.
 
-use clap::CommandFactory;
-use clap_complete::{Shell, generate};
+use std::env;
+use std::ffi::OsStr;
+use std::path::PathBuf;
 
-use crate::arguments::Arguments;
+use clap_complete::Shell;
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
+use kiln_artifacts::runs;
+
 use crate::output::print;
 
-/// Prints the completion script for `shell`.
+/// Prints what the shell has to read at its start: from then on it asks the program itself.
 pub(crate) fn completions(shell: Shell) {
-    let mut script = Vec::new();
-    generate(shell, &mut Arguments::command(), "kiln", &mut script);
-    print(String::from_utf8_lossy(&script).trim_end());
+    let script = match shell {
+        Shell::Fish => "COMPLETE=fish kiln | source",
+        Shell::PowerShell => {
+            "$env:COMPLETE = \"powershell\"; kiln | Out-String | Invoke-Expression; Remove-Item Env:\\COMPLETE"
+        }
+        Shell::Elvish => "eval (E:COMPLETE=elvish kiln | slurp)",
+        Shell::Zsh => "source <(COMPLETE=zsh kiln)",
+        _ => "source <(COMPLETE=bash kiln)",
+    };
+    print(script);
+}
+
+/// The names of experiments that have runs, and the runs.
+pub(crate) fn run_names(current: &OsStr) -> Vec<CompletionCandidate> {
+    let root = env::var_os("KILN_ARTIFACTS").map_or_else(|| PathBuf::from("artifacts"), PathBuf::from);
+    let found = runs::list(&root).unwrap_or_default();
+    let mut names: Vec<String> = found.iter().map(|run| run.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names.push("latest".to_owned());
+    names.extend(found.iter().map(|run| run.path.display().to_string()));
+    beginning_with(names, current)
+}
+
+/// The keys of experiments, each with its `=`.
+pub(crate) fn keys(current: &OsStr) -> Vec<CompletionCandidate> {
+    let keys = kiln_config::keys().into_iter().map(|key| format!("{key}="));
+    beginning_with(keys.collect(), current)
+}
+
+/// Keys without their `=`.
+pub(crate) fn bare_keys(current: &OsStr) -> Vec<CompletionCandidate> {
+    beginning_with(kiln_config::keys().into_iter().map(str::to_owned).collect(), current)
+}
+
+/// Files, and the keys of experiments.
+pub(crate) fn files_and_keys(current: &OsStr) -> Vec<CompletionCandidate> {
+    PathCompleter::any().complete(current).into_iter().chain(keys(current)).collect()
+}
+
+/// Runs, and files.
+pub(crate) fn runs_and_files(current: &OsStr) -> Vec<CompletionCandidate> {
+    run_names(current).into_iter().chain(PathCompleter::any().complete(current)).collect()
+}
+
+fn beginning_with(words: Vec<String>, current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    words.into_iter().filter(|word| word.starts_with(current)).map(CompletionCandidate::new).collect()
 }

@@ -2,7 +2,7 @@
 
 mod answers;
 mod bench;
-mod completions;
+pub(crate) mod completions;
 mod config;
 mod data;
 mod doctor;

@@ -16,6 +16,7 @@ use crate::commands::evaluate::{warn_of_threshold, weights};
 use crate::commands::predict_pictures::predict_pictures;
 use crate::commands::predict_table::predict_table;
 use crate::failure::Failure;
+use crate::file_kind::FileKind;
 use crate::output::{print, print_json, say, table};
 use crate::view::DownloadBar;
 
@@ -52,13 +53,13 @@ struct Guess {
 
 /// Answers for each file that can be read; without `--output`, fails in the end if one could not.
 pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
-    let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
+    let (run, files) = run_and_files(arguments)?;
     let weights = weights(arguments.ckpt.as_deref(), &of_run(&run)?)?;
     let trained = Trained::open_with(run, Some(weights), perceptron, &DownloadBar::default())?;
     warn_of_threshold(&trained);
     let is_of_pictures = trained.profile().image_size().is_some();
     if let Some(output) = arguments.output.as_ref().filter(|_| !is_of_pictures) {
-        let [file] = &arguments.files[..] else {
+        let [file] = &files[..] else {
             return Err(Failure::usage("--output takes the answers for one table: give one file"));
         };
         return predict_table(&trained, file, output, arguments.json);
@@ -67,7 +68,7 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
         FramingArgument::Handwriting => Framing::Handwriting,
         FramingArgument::Resize => Framing::Resize,
     });
-    let files = if is_of_pictures { with_folders(&arguments.files)? } else { arguments.files.clone() };
+    let files = if is_of_pictures { with_folders(&files)? } else { files };
     let mut seen = arguments.seen.as_deref().map(Seen::in_folder).transpose()?;
     if let Some(output) = &arguments.output {
         return predict_pictures(&trained, &files, framing, seen, output, arguments.json);
@@ -104,6 +105,25 @@ fn with_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
+/// The run and what it is asked about: without a run, the first word is a file as well.
+fn run_and_files(arguments: &Predict) -> Result<(Run, Vec<PathBuf>), Failure> {
+    let (first, rest) = arguments.words.split_first().ok_or_else(|| Failure::usage("no file is given"))?;
+    let root = &arguments.root.artifacts;
+    let files = |words: &[String]| words.iter().map(PathBuf::from).collect::<Vec<_>>();
+    match Run::resolve(root, first) {
+        Ok(_) if rest.is_empty() => {
+            Err(Failure::usage(format!("{first} is a run: name the files to ask it about after it")))
+        }
+        Ok(run) => Ok((run, files(rest))),
+        Err(_) if Path::new(first).exists() || (rest.is_empty() && first.contains('.')) => {
+            let run = Run::resolve(root, "latest")?;
+            say(&format!("asking {}, the latest run", run.folder().display()));
+            Ok((run, files(&arguments.words)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, seen: Option<&mut Seen>) -> Answer {
     let mut answer = Answer {
         file: file.to_owned(),
@@ -118,6 +138,10 @@ fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, seen: O
             answer.predictions = (0..found.len()).map(|at| Prediction::new(&found, at)).collect();
             answer.notices = inputs.notices;
             answer.seen = seen.and_then(|seen| seen.save(file, trained.profile(), &inputs.examples));
+        }
+        Err(_) if trained.profile().image_size().is_some() && FileKind::of(file) == Some(FileKind::Table) => {
+            answer.error =
+                Some(format!("{} is a table, and the network of this run looks at pictures", file.display()));
         }
         Err(error) => answer.error = Some(with_causes(&error)),
     }

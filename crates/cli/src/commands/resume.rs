@@ -1,11 +1,14 @@
 //! `kiln resume`.
 
+use std::path::Path;
+
 use kiln::{Resumed, Run, Session, check_perceptron, of_run};
+use kiln_artifacts::{RunState, runs};
 
 use crate::arguments::Resume;
 use crate::commands::session::{self, check_view};
 use crate::failure::Failure;
-use crate::output::{print, say};
+use crate::output::{print, quoted, say};
 use crate::view::DownloadBar;
 
 /// Goes on with a run from its last good checkpoint.
@@ -17,9 +20,27 @@ pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
     match Session::resume_with(run, &arguments.overrides, &DownloadBar::default())? {
         Resumed::Ready(session) => session::train(&session, &arguments.manner),
         Resumed::Finished(run) => {
-            say("the run is finished: there is nothing to go on with");
+            say(&finished(&run, &arguments.root.artifacts)?);
             print(&run.folder().display().to_string());
             Ok(())
         }
     }
+}
+
+/// That there is nothing to go on with, and what there may be instead.
+fn finished(run: &Run, artifacts: &Path) -> Result<String, Failure> {
+    let (folder, epochs) = (quoted(&run.folder().display().to_string()), run.status()?.epochs);
+    let mut words = format!(
+        "the run is finished, and nothing is left to do; `kiln resume {folder} training.epochs={}` makes it longer",
+        2 * epochs.max(1)
+    );
+    let others =
+        runs::list(artifacts)?.into_iter().filter(|other| other.state == Some(RunState::Interrupted));
+    for other in others.filter(|other| other.name == run.name()) {
+        words += &format!(
+            "\nthis one was interrupted: `kiln resume {}`",
+            quoted(&other.path.display().to_string())
+        );
+    }
+    Ok(words)
 }

@@ -1,21 +1,30 @@
 //! `kiln runs`.
 
-use kiln_artifacts::{Run, RunSummary, Status, runs};
+use std::io::{IsTerminal, stdin};
+
+use jiff::tz::TimeZone;
+use kiln_artifacts::{Run, RunState, RunSummary, Status, Timestamp, runs};
 use kiln_evaluation::findings_of_run;
 use serde_json::json;
 
-use crate::arguments::RunsAction;
+use crate::arguments::{RunsAction, SortArgument, StateArgument};
 use crate::failure::Failure;
-use crate::output::{print, print_json, table};
+use crate::output::{print, print_json, say, table};
 use kiln::of_run;
 
 /// Lists, shows or compares runs.
 pub(crate) fn runs(action: &RunsAction) -> Result<(), Failure> {
     match action {
-        RunsAction::List { root, json } => {
-            let runs = runs::list(&root.artifacts)?;
+        RunsAction::List { filter, state, sort, limit, root, json } => {
+            let mut runs = runs::list(&root.artifacts)?;
+            let all = runs.len();
+            runs.retain(|run| is_wanted(run, filter.as_deref(), *state));
+            sort_by(&mut runs, *sort);
+            runs.truncate(limit.unwrap_or(usize::MAX));
             if *json {
                 print_json(&runs);
+            } else if runs.is_empty() && all > 0 {
+                print(&format!("none of the {all} runs in {} is so", root.artifacts.display()));
             } else if runs.is_empty() {
                 print(&format!("no runs in {}; `kiln train` makes one", root.artifacts.display()));
             } else {
@@ -23,6 +32,10 @@ pub(crate) fn runs(action: &RunsAction) -> Result<(), Failure> {
             }
         }
         RunsAction::Show { run, root, json } => show(&Run::resolve(&root.artifacts, run)?, *json)?,
+        RunsAction::Delete { runs: names, yes, root } => {
+            let found = names.iter().map(|name| Run::resolve(&root.artifacts, name));
+            delete(&found.collect::<Result<Vec<_>, _>>()?, *yes)?;
+        }
         RunsAction::Compare { runs: names, root, json } => {
             let found = names.iter().map(|name| Run::resolve(&root.artifacts, name));
             let comparison = runs::compare(&found.collect::<Result<Vec<_>, _>>()?)?;
@@ -36,8 +49,61 @@ pub(crate) fn runs(action: &RunsAction) -> Result<(), Failure> {
     Ok(())
 }
 
+fn is_wanted(run: &RunSummary, filter: Option<&str>, state: Option<StateArgument>) -> bool {
+    let state = state.map(|state| match state {
+        StateArgument::Running => RunState::Running,
+        StateArgument::Finished => RunState::Finished,
+        StateArgument::Interrupted => RunState::Interrupted,
+        StateArgument::Failed => RunState::Failed,
+    });
+    let has = |filter: &str| {
+        let mut texts = std::iter::once(&run.name).chain(&run.tags);
+        run.id.starts_with(filter) || texts.any(|text| text.contains(filter))
+    };
+    filter.is_none_or(has) && state.is_none_or(|state| run.state == Some(state))
+}
+
+/// Runs without the figure come last.
+fn sort_by(runs: &mut [RunSummary], sort: SortArgument) {
+    let ascending = |value: Option<f64>| value.unwrap_or(f64::INFINITY);
+    let figure = |run: &RunSummary| match sort {
+        SortArgument::Accuracy => ascending(run.test.map(|test| -test.accuracy)),
+        SortArgument::Loss => ascending(run.test.map(|test| test.loss)),
+        SortArgument::Seconds => -run.elapsed_seconds,
+        // They come in this order.
+        SortArgument::Started | SortArgument::Name => 0.0,
+    };
+    match sort {
+        SortArgument::Name => runs.sort_by(|left, right| left.name.cmp(&right.name)),
+        _ => runs.sort_by(|left, right| figure(left).total_cmp(&figure(right))),
+    }
+}
+
+/// Deletes the runs, once whoever asked for it has said so again.
+fn delete(runs: &[Run], is_sure: bool) -> Result<(), Failure> {
+    let names: Vec<String> = runs.iter().map(|run| run.folder().display().to_string()).collect();
+    if !is_sure {
+        let (list, plural) = (names.join("\n"), if runs.len() == 1 { "" } else { "s" });
+        say(&format!("{list}\ndelete {} run{plural} with all that is in there? [y/N]", runs.len()));
+        if !stdin().is_terminal() {
+            return Err(Failure::usage("nothing is deleted without --yes, or a yes on a terminal"));
+        }
+        let mut answer = String::new();
+        let _ = stdin().read_line(&mut answer);
+        if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+            return Err(Failure::failed("nothing was deleted"));
+        }
+    }
+    for (run, name) in runs.iter().zip(&names) {
+        runs::delete(run)?;
+        print(name);
+    }
+    Ok(())
+}
+
 fn list(runs: &[RunSummary]) -> String {
-    let head = ["run", "state", "epochs", "test accuracy", "test loss", "tags"].map(str::to_owned).to_vec();
+    let head = ["run", "started", "seconds", "state", "epochs", "test accuracy", "test loss", "tags"];
+    let head = head.map(str::to_owned).to_vec();
     let rows = runs.iter().map(|run| {
         let name = format!("{}/{}", run.name, run.id);
         let Some(state) = run.state else {
@@ -45,6 +111,8 @@ fn list(runs: &[RunSummary]) -> String {
         };
         vec![
             name,
+            run.started.map_or_else(String::new, local),
+            format!("{:.1}", run.elapsed_seconds),
             state.to_string(),
             format!("{}/{}", run.epoch, run.epochs),
             run.test.map_or_else(String::new, |test| format!("{:.4}", test.accuracy)),
@@ -53,6 +121,11 @@ fn list(runs: &[RunSummary]) -> String {
         ]
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+/// To the minute, in the time of this place.
+fn local(time: Timestamp) -> String {
+    time.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 fn show(run: &Run, as_json: bool) -> Result<(), Failure> {

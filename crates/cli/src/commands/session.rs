@@ -3,8 +3,8 @@
 use std::io::{IsTerminal, stderr, stdout};
 
 use kiln::{
-    Error, Experiment, Finding, Metrics, Observer, Options, Outcome, Session, Silent, StopSignal, is_over,
-    perceptron,
+    Error, Experiment, Finding, Metrics, Observer, Options, Outcome, Session, Silent, StopReason, StopSignal,
+    is_over, perceptron,
 };
 use kiln_config::Ui;
 use kiln_evaluation::{Baseline, PassFigures};
@@ -13,10 +13,10 @@ use serde_json::json;
 
 use crate::arguments::{TrainingManner, UiArgument};
 use crate::failure::Failure;
-use crate::interrupt::stop_on_ctrl_c;
+use crate::interrupt::{stop_on_ctrl_c, stopped_by};
 use crate::log::log_to;
-use crate::output::{print, print_json, say};
-use crate::view::{Json, Plain};
+use crate::output::{print, print_json, quoted, say};
+use crate::view::{Json, Plain, summary};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -33,8 +33,12 @@ struct Printed<'a> {
 
 /// Trains `session` under the eyes that `manner` asks for, and prints what came of it.
 pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Failure> {
+    let ui = wanted_view(manner.ui, session.experiment());
     for notice in session.notices() {
-        say(notice);
+        match ui {
+            Ui::Json => say(&json!({ "event": "notice", "notice": notice }).to_string()),
+            _ => say(notice),
+        }
     }
     log_to(session.run())?;
     for notice in session.notices() {
@@ -42,22 +46,25 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
     }
     let stop = StopSignal::default();
     stop_on_ctrl_c(&stop);
-    let ui = wanted_view(manner.ui, session.experiment());
     let (dashboard, observer) = view(ui);
     let options = Options { dashboard, observer, stop, report: !manner.no_report, optimizer: None };
     match session.train(perceptron, options) {
         Ok(outcome) => {
-            let test = outcome.test.as_ref().map(figures);
-            let beside = outcome.test.as_ref().map(Metrics::beside).unwrap_or_default();
-            summary(ui, test, beside, &outcome.findings);
-            print_outcome(&outcome, test, manner.json);
+            sum_up(ui, session, &outcome, manner);
+            print_outcome(&outcome, outcome.test.as_ref().map(figures), manner.json);
             if is_over(outcome.trained.reason) { Ok(()) } else { Err(stopped(&outcome)) }
         }
         Err(error) => {
             if let Error::Training(failed) = &error {
                 // A log that cannot be read must not hide why.
                 let findings = session.findings(None, Some(&failed.kind())).unwrap_or_default();
-                summary(ui, None, Vec::new(), &findings);
+                say_findings(ui, &findings);
+                if manner.json {
+                    let run = session.run().folder().display().to_string();
+                    let failure = Failure::from(error);
+                    print_json(&json!({ "run": run, "error": failure.as_json(), "findings": findings }));
+                    return Err(failure);
+                }
             }
             Err(error.into())
         }
@@ -86,9 +93,15 @@ fn print_outcome(outcome: &Outcome, test: Option<PassFigures>, as_json: bool) {
 }
 
 fn stopped(outcome: &Outcome) -> Failure {
-    let run = outcome.run.folder().display();
-    let reason = outcome.trained.reason;
-    Failure::interrupted(format!("stopped ({reason}); `kiln resume {run}` goes on from here"))
+    let run = quoted(&outcome.run.folder().display().to_string());
+    let by = match outcome.trained.reason {
+        StopReason::CtrlC => stopped_by().unwrap_or("the dashboard's stop key").to_owned(),
+        reason => reason.to_string(),
+    };
+    let step = outcome.trained.steps;
+    Failure::interrupted(format!(
+        "stopped by {by} after step {step}, and all of it is saved: `kiln resume {run}` goes on from here"
+    ))
 }
 
 /// The view that the command line asks for, or else the experiment.
@@ -115,27 +128,34 @@ fn figures(metrics: &Metrics) -> PassFigures {
 }
 
 /// What came of it, on stderr, in the way that the training was shown.
-fn summary(ui: Ui, test: Option<PassFigures>, beside: Vec<String>, findings: &[Finding]) {
+fn sum_up(ui: Ui, session: &Session, outcome: &Outcome, manner: &TrainingManner) {
     match ui {
         Ui::None => {}
         Ui::Json => {
-            if let Some(test) = test {
+            if let Some(test) = outcome.test.as_ref().map(figures) {
                 say(&json!({ "event": "test", "figures": test }).to_string());
-            }
-            for finding in findings {
-                say(&json!({ "event": "finding", "finding": finding }).to_string());
             }
         }
         Ui::Auto | Ui::Tui | Ui::Plain => {
-            if let Some(PassFigures { loss, accuracy, examples }) = test {
-                say(&format!("test loss {loss:.4}  accuracy {accuracy:.4}  ({examples} examples)"));
-            }
-            for line in beside {
+            for line in summary::before(session, outcome) {
                 say(&line);
             }
-            for finding in findings {
-                say(&finding.to_string());
-            }
+        }
+    }
+    say_findings(ui, &outcome.findings);
+    if matches!(ui, Ui::Auto | Ui::Tui | Ui::Plain) && is_over(outcome.trained.reason) {
+        for line in summary::after(session, !manner.no_report) {
+            say(&line);
+        }
+    }
+}
+
+fn say_findings(ui: Ui, findings: &[Finding]) {
+    for finding in findings {
+        match ui {
+            Ui::None => {}
+            Ui::Json => say(&json!({ "event": "finding", "finding": finding }).to_string()),
+            Ui::Auto | Ui::Tui | Ui::Plain => say(&finding.to_string()),
         }
     }
 }

@@ -9,14 +9,20 @@ use crate::arguments;
 use crate::experiment::environment;
 use crate::failure::Failure;
 use crate::file_kind::FileKind;
-use crate::interrupt::stop_on_ctrl_c;
-use crate::output::{print, print_json, say, table};
+use crate::interrupt::{stop_on_ctrl_c, stopped_by};
+use crate::output::{print, print_json, quoted, say, table};
 use crate::view::study_view;
 
 /// Trains every trial of a study that is not done yet, and prints what came of all of them.
 pub(crate) fn study(arguments: &arguments::Study) -> Result<(), Failure> {
     let path = PathBuf::from(&arguments.file);
     match FileKind::of(&path) {
+        None if FileKind::is_experiment(&path) => {
+            let path = path.display();
+            return Err(Failure::usage(format!(
+                "{path} is an experiment, and no study: `kiln train {path}` trains it"
+            )));
+        }
         None | Some(FileKind::Study) => {}
         Some(kind) => return Err(Failure::usage(kind.advice(&path))),
     }
@@ -63,11 +69,25 @@ fn text(kiln_study::Table { head, rows }: kiln_study::Table) -> String {
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
+/// The command that goes on with the study: with other overrides, or in another place, it would be another one.
+fn again(arguments: &arguments::Study) -> String {
+    let mut words = vec!["kiln".to_owned(), "study".to_owned(), arguments.file.clone()];
+    words.extend(arguments.overrides.iter().cloned());
+    if arguments.root.artifacts.as_os_str() != "artifacts" {
+        words.extend(["--artifacts".to_owned(), arguments.root.artifacts.display().to_string()]);
+    }
+    words.extend(arguments.jobs.map(|jobs| format!("--jobs={jobs}")));
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
 /// How the study ends: stopped, failed, refuted or well.
 fn judge(findings: &Findings, arguments: &arguments::Study) -> Result<(), Failure> {
     if findings.was_stopped {
-        let file = &arguments.file;
-        return Err(Failure::interrupted(format!("stopped; `kiln study {file}` goes on from here")));
+        let by = stopped_by().map_or_else(String::new, |by| format!(" by {by}"));
+        return Err(Failure::interrupted(format!(
+            "stopped{by}, and all of it is saved: `{}` goes on from here",
+            again(arguments)
+        )));
     }
     let failed: Vec<&str> = findings.failed().map(|trial| trial.name.as_str()).collect();
     if !failed.is_empty() {

@@ -4,10 +4,18 @@ use kiln_study::{Quantity, Trace, TraceFile, trace as traced};
 
 use crate::arguments;
 use crate::failure::Failure;
+use crate::file_kind::FileKind;
 use crate::output::{print, print_json, table};
 
 /// Prints every quantity of a worked example beside the figure that its file expects.
 pub(crate) fn trace(arguments: &arguments::Trace) -> Result<(), Failure> {
+    let file = &arguments.file;
+    if FileKind::of(file) == Some(FileKind::Study) || FileKind::is_experiment(file) {
+        return Err(Failure::usage(format!(
+            "{} is no worked example, which gives the weights of a small network one by one (configs/worked has some)",
+            file.display()
+        )));
+    }
     let trace = traced(&TraceFile::read(&arguments.file)?);
     if arguments.json {
         print_json(&trace);

@@ -4,6 +4,7 @@ mod download;
 mod json;
 mod plain;
 mod study;
+pub(crate) mod summary;
 
 pub(crate) use download::DownloadBar;
 pub(crate) use json::Json;

@@ -16,7 +16,8 @@ impl Observer for Plain {
 fn line(event: &Event) -> String {
     match event {
         Event::Started { epoch, epochs, step: 0, examples } => {
-            format!("training {examples} examples for {epochs} epochs, from epoch {epoch}")
+            let plural = if *epochs == 1 { "" } else { "s" };
+            format!("training {examples} examples for {epochs} epoch{plural}, from epoch {epoch}")
         }
         Event::Started { epoch, epochs, step, .. } => {
             format!("going on in epoch {epoch} of {epochs}, after step {step}")

@@ -46,7 +46,7 @@ impl View for Plain {
                 say(&format!("{name}: {}", if *resumed { "going on" } else { "training" }));
             }
             Progress::Ended { name, end, .. } => {
-                self.done += usize::from(matches!(end, CellEnd::Finished { .. }));
+                self.done += usize::from(!matches!(end, CellEnd::Stopped));
                 say(&format!("[{}/{}] {name}: {}", self.done, self.cells, in_words(end)));
             }
             Progress::Advanced { .. } => {}

@@ -79,8 +79,7 @@ fn its_kill_key_leaves_at_once_with_a_word_and_a_terminal_that_works() {
     let Some(terminal) = Terminal::open(&workplace, 80, 24) else { return };
     let run = start_and_press(&workplace, &terminal, &["q", "k"]);
     let screen = terminal.wait_for_exit(130);
-    let message =
-        "error: training was killed from the dashboard; `kiln resume` goes on from the last checkpoint\n";
+    let message = "training was killed from the dashboard; `kiln resume` goes on from the last checkpoint\n";
     assert!(screen.contains(message), "{screen}");
     terminal.expect_restored();
     run.expect_state("interrupted");

@@ -120,11 +120,22 @@ fn data_is_described() {
 fn help_completions_and_usage_errors() {
     let workplace = Workplace::new(COSINE);
     let help = workplace.run(&["--help"]).expect(0);
-    for verb in ["train", "resume", "watch", "runs", "data", "config", "completions", "130 interrupted"] {
+    for verb in ["train", "resume", "watch", "runs", "data", "config", "completions", "130 stopped"] {
         assert!(help.stdout.contains(verb), "{verb} is missing: {}", help.stdout);
     }
     let script = workplace.run(&["completions", "bash"]).expect(0);
-    assert!(script.stdout.contains("complete -F _kiln"), "{}", script.stdout);
+    assert_eq!(script.stdout, "source <(COMPLETE=bash kiln)\n");
+    let registration = workplace.command(&[]).env("COMPLETE", "bash").output().unwrap();
+    assert!(String::from_utf8_lossy(&registration.stdout).contains("complete -o"), "{registration:?}");
+    workplace.train(&["training.epochs=1"]);
+    let completed = |words: &[&str]| {
+        let mut command = workplace.command(&[&["--", "kiln"], words].concat());
+        command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", words.len().to_string());
+        String::from_utf8(command.env("_CLAP_IFS", "\n").output().unwrap().stdout).unwrap()
+    };
+    assert!(completed(&["resume", "cos"]).contains("cosine"));
+    assert!(completed(&["train", "opt"]).contains("optimizer.lr="));
+    assert!(completed(&["config", "explain", "lr_sch"]).contains("lr_scheduler.warmup_steps"));
     workplace.run(&["--version"]).expect(0);
     workplace.run(&["trian"]).expect(2).says(&["train"]);
     workplace.run(&["train", "missing.toml"]).expect(2).says(&["missing.toml"]);

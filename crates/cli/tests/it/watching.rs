@@ -77,11 +77,20 @@ fn shows_a_finished_run_until_it_is_closed() {
     let before = run.snapshot();
     let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
     terminal.start("watch latest");
-    terminal.wait_for("Training is done");
-    terminal.press("x");
-    terminal.wait_for("Controls");
+    terminal.wait_for("Status: finished, q s: leave");
+    terminal.wait_for("Evaluation");
+    let screen = terminal.wait_for("Test ");
+    assert!(!screen.contains("Training is done"), "{screen}");
+    let epochs = run.status()["epochs"].clone();
+    assert!(
+        screen.contains("Accuracy")
+            && !screen.contains(&format!("{}/{epochs}", epochs.as_u64().unwrap() + 1)),
+        "{screen}"
+    );
     terminal.expect_dashboard();
     terminal.press("q");
+    terminal.wait_for("[s] Stop the training.");
+    terminal.press("s");
     terminal.wait_for_exit(0);
     terminal.expect_restored();
     run.expect_unchanged(&before);
@@ -98,10 +107,8 @@ fn follows_a_run_to_its_end() {
     wait_for("another figure", || (terminal.screen() != first).then_some(()));
     process.signal("KILL");
     process.wait();
-    terminal.wait_for("Training is done");
-    terminal.press("x");
-    terminal.wait_for("Controls");
-    terminal.press("q");
+    terminal.wait_for("Status: interrupted");
+    terminal.press("C-c");
     terminal.wait_for_exit(0);
     terminal.expect_restored();
 }

@@ -23,6 +23,17 @@ pub enum Monitor {
 }
 
 impl Monitor {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::TrainLoss => "training loss",
+            Self::TrainAccuracy => "training accuracy",
+            Self::ValidationLoss => "validation loss",
+            Self::ValidationAccuracy => "validation accuracy",
+        }
+    }
+
     /// True when the figure needs a validation split.
     #[must_use]
     pub fn needs_validation(self) -> bool {

@@ -1,0 +1,61 @@
+//! A run that begins with the weights of another.
+
+use std::fs;
+
+use kiln_artifacts::{Run, replace_file};
+use kiln_data::{Normalizer, Profile};
+use kiln_evaluation::{Weights, read_profile, read_weights};
+use kiln_model::{Model, parameters_from_safetensors, weights_sha256, with_parameters};
+
+use crate::Error;
+use crate::experiment::of_run;
+use crate::setup::{Setup, perceptron};
+
+/// Weights that another run has learned.
+pub(crate) struct Start {
+    run: String,
+    step: Option<u64>,
+    sha256: String,
+    normalizer: Normalizer,
+    bytes: Vec<u8>,
+}
+
+impl Start {
+    /// The weights that the test of `run` takes. A perceptron of `setup` must have the same layers.
+    pub(crate) fn read(run: &Run, setup: &Setup) -> Result<Self, Error> {
+        let weights = Weights::Marked(of_run(run)?.evaluation.ckpt);
+        let (step, bytes) = read_weights(run, &weights)?;
+        let parameters = parameters_from_safetensors(&bytes)?;
+        if setup.experiment.model.is_mlp() {
+            with_parameters(setup.build(perceptron)?, &parameters)?;
+        }
+        let (sha256, normalizer) = (weights_sha256(&parameters), read_profile(run)?.normalizer);
+        Ok(Self { run: run.folder().display().to_string(), step, sha256, normalizer, bytes })
+    }
+
+    /// Keeps them in `run`: it can be begun again whatever becomes of the other.
+    pub(crate) fn write(&self, run: &Run) -> Result<(), Error> {
+        Ok(replace_file(&run.start(), &self.bytes)?)
+    }
+
+    /// Where they come from, with a warning where their network saw its data otherwise than `profile` has it.
+    pub(crate) fn words(&self, profile: &Profile) -> String {
+        let step = self.step.map_or_else(String::new, |step| format!(", step {step}"));
+        let warning = if self.normalizer == profile.normalizer {
+            ""
+        } else {
+            "; warning: its features were scaled otherwise than those of these data are"
+        };
+        format!("begins with the weights of {}{step} (SHA-256 {}){warning}", self.run, self.sha256)
+    }
+}
+
+/// `model` with the weights that `run` begins with, if it has any.
+pub(crate) fn apply<M: Model>(run: &Run, model: M) -> Result<M, Error> {
+    let path = run.start();
+    if !path.is_file() {
+        return Ok(model);
+    }
+    let bytes = fs::read(&path).map_err(|cause| Error::Read { path: path.display().to_string(), cause })?;
+    Ok(with_parameters(model, &parameters_from_safetensors(&bytes)?)?)
+}
