@@ -119,7 +119,7 @@ pub enum ArtifactError {
     /// A log ends before the place that a checkpoint says it had reached.
     #[error(
         "{} has {found} bytes, but the checkpoint was saved when it had {expected}: the log was cut or \
-         replaced; resume from an older checkpoint, or train again",
+         replaced; put it back, or train again",
         path.display()
     )]
     LogTooShort {

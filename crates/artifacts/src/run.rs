@@ -129,6 +129,35 @@ impl Run {
         status.write(&self.status_json())
     }
 
+    /// Puts a damaged file of the run out of the way, under its name with `.damaged` behind.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be renamed.
+    pub fn set_aside(&self, file: &Path) -> Result<(), ArtifactError> {
+        let mut name = file.file_name().unwrap_or_default().to_owned();
+        name.push(".damaged");
+        fs::rename(file, file.with_file_name(name)).map_err(|cause| ArtifactError::io("rename", file, cause))
+    }
+
+    /// The run in `folder`, whose `status.json` is missing or cannot be read: it gets one that says that it was
+    /// interrupted. What it has come to, its checkpoints say.
+    ///
+    /// # Errors
+    ///
+    /// When the folder has no `config.toml`, or the file cannot be written.
+    pub fn mend_status(folder: &Path) -> Result<Self, ArtifactError> {
+        let run = Self::at(folder.to_owned());
+        if !run.config_toml().is_file() {
+            return Err(ArtifactError::NotARun { path: folder.to_owned(), missing: "config.toml" });
+        }
+        if run.status_json().is_file() {
+            run.set_aside(&run.status_json())?;
+        }
+        run.write_status(&Status { state: RunState::Interrupted, ..Status::running(0, 0) })?;
+        Ok(run)
+    }
+
     /// Gives the run other settings: `resolved_toml`, which came of `overrides` besides those that it was made with.
     ///
     /// # Errors

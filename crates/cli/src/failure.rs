@@ -164,6 +164,7 @@ impl From<TrainingError> for Failure {
             TrainingError::Changed { .. } => Self::usage(format!(
                 "{error}: `kiln train`, or `kiln train --from RUN` to begin with the weights of this one"
             )),
+            TrainingError::NoBatch { .. } => Self::usage(with_causes(&error)),
             TrainingError::Killed => {
                 Self::interrupted(format!("{error}; `kiln resume` goes on from the last checkpoint"))
             }

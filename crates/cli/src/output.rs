@@ -41,7 +41,13 @@ pub(crate) fn check_written() -> Result<(), Failure> {
 
 /// Prints a result as JSON.
 pub(crate) fn print_json(value: &impl Serialize) {
-    print(&serde_json::to_string_pretty(value).expect("results are plain data"));
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&text),
+        // A path that is not UTF-8.
+        Err(cause) => {
+            let _ = UNWRITTEN.set(io::Error::other(format!("{cause} (JSON holds no other)")));
+        }
+    }
 }
 
 /// Tells the user something.

@@ -58,12 +58,11 @@ pub(crate) fn dead(case: &Case<'_>) -> Option<Finding> {
                       on its input.";
     }
     let severity = if is_blocked { Severity::Failure } else { severity(case, &mut statement) };
-    let remedies = Remedies::of(case.experiment)
-        .bad_start()
-        .no_l1()
-        .lower_rate()
-        .activation("leaky-relu")
-        .initialization();
+    let is_small = layers.iter().any(|layer| units(case, layer.0).is_some_and(|units| units < FEWEST_UNITS));
+    let remedies = Remedies::of(case.experiment).bad_start();
+    // Of so few units, all may be dead by the luck of their start.
+    let remedies = if is_small { remedies.larger_network() } else { remedies };
+    let remedies = remedies.no_l1().lower_rate().activation("leaky-relu").initialization();
     Some(finding(FindingKind::DeadUnits, severity, statement, remedies, &layers))
 }
 

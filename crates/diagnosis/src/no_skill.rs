@@ -10,6 +10,9 @@ const RARE: f64 = 0.9;
 /// Share of the log-loss of who guesses that is little, surely or not.
 const LITTLE: f64 = 0.02;
 
+/// Share of the way from the guess's accuracy to 1 that is little.
+const LITTLE_ACCURACY: f64 = 0.1;
+
 /// Looked for where training itself went well: neither the network nor a linear model of the same features is surely better
 /// than naming the most frequent class every time. What both cannot find is hardly there.
 pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
@@ -41,10 +44,13 @@ pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
     Some(Finding::new(FindingKind::NoSkill, Severity::Failure, statement, remedies.list(), &evidence))
 }
 
-/// Whether the network is surely ahead, or by more than a little.
+/// Whether the network is ahead by more than a little. An accuracy may be so by luck, and by more than its interval has:
+/// where all examples of a class are alike, they are right or wrong together.
 fn is_ahead(guess: &SimpleModel) -> bool {
-    let SimpleModel { log_loss, accuracy_gain, log_loss_gain, .. } = guess;
-    accuracy_gain.lower > 0.0 || log_loss_gain.lower > 0.0 || log_loss_gain.mean > LITTLE * log_loss
+    let SimpleModel { accuracy, log_loss, accuracy_gain, log_loss_gain } = guess;
+    let is_more_often_right =
+        accuracy_gain.lower > 0.0 && accuracy_gain.mean > LITTLE_ACCURACY * (1.0 - accuracy);
+    is_more_often_right || log_loss_gain.mean > LITTLE * log_loss
 }
 
 #[cfg(test)]
@@ -79,7 +85,8 @@ mod tests {
     #[test]
     fn whoever_is_ahead_of_the_guess_has_found_something() {
         let linear = simple([0.5, 0.7], [0.0, 0.02], [0.0, 0.05]);
-        assert_eq!(found(simple([0.5, 0.69], [0.05, 0.02], [0.0, 0.05]), linear), []);
+        assert_eq!(found(simple([0.5, 0.69], [0.06, 0.02], [0.0, 0.05]), linear), []);
+        assert_eq!(found(simple([0.5, 0.69], [0.04, 0.02], [0.0, 0.05]), linear).len(), 1);
         assert_eq!(found(simple([0.5, 0.69], [0.0, 0.02], [0.1, 0.05]), linear), []);
         // Few examples are sure of nothing.
         assert_eq!(found(simple([0.5, 0.69], [0.03, 0.04], [0.06, 0.07]), linear), []);

@@ -6,6 +6,9 @@ use crate::class_scores::ClassScores;
 use crate::confusion::Confusion;
 use crate::undefined::{Defined, macro_mean, weighted_mean};
 
+/// Characters of a class name that the text shows.
+const WIDEST: usize = 200;
+
 /// Precision, recall, F1 and support of each class with their means, as `sklearn.metrics.classification_report` gives them:
 /// what is 0 / 0 is 0, and classes that are neither among the examples nor ever predicted are left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +64,7 @@ impl ClassificationReport {
     /// The report as the text that scikit-learn prints, with two digits.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let names = self.classes.iter().map(|row| row.name.chars().count());
+        let names = self.classes.iter().map(|row| cut(&row.name).chars().count());
         let width = names.chain([WEIGHTED.len()]).max().unwrap_or_default();
         let headers = HEADERS.map(|header| format!(" {header:>9}")).concat();
         let rows: String = self.classes.iter().map(|row| row.to_text(width)).collect();
@@ -82,6 +85,7 @@ impl ReportRow {
 
     fn to_text(&self, width: usize) -> String {
         let Self { name, support, .. } = self;
+        let name = cut(name);
         let [precision, recall, f1] = [self.precision, self.recall, self.f1].map(digits);
         format!("{name:>width$}  {precision:>9} {recall:>9} {f1:>9} {support:>9}\n")
     }
@@ -94,6 +98,14 @@ fn average(scores: &[ClassScores], mean: impl Fn(&[Defined]) -> Defined) -> Clas
         precision: of(|scores| scores.precision),
         recall: of(|scores| scores.recall),
         f1: of(|scores| scores.f1),
+    }
+}
+
+/// A name as wide as terminals show one at most.
+fn cut(name: &str) -> String {
+    match name.char_indices().nth(WIDEST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
 }
 

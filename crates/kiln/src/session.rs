@@ -176,13 +176,20 @@ impl Session {
             Some(profile) => load_like(profile, &experiment.data, experiment.seed, &folders, progress)?,
             None => load(&experiment.data, experiment.seed, &folders, progress)?,
         };
-        if run.run_json().is_file() {
-            let mut provenance = Provenance::read(&run)?;
-            provenance.add_session(build());
-            provenance.write(&run)?;
-        } else {
+        match Provenance::read(&run) {
+            Ok(mut provenance) => {
+                provenance.add_session(build());
+                provenance.write(&run)?;
+            }
             // The process that made the run was killed before it had written down where it comes from.
-            provenance(&backend, &data, experiment.seed).write(&run)?;
+            Err(_) if !run.run_json().is_file() => {
+                provenance(&backend, &data, experiment.seed).write(&run)?
+            }
+            Err(error) => {
+                run.set_aside(&run.run_json())?;
+                notices.push(format!("warning: {error}; it is kept as run.json.damaged, and written anew"));
+                provenance(&backend, &data, experiment.seed).write(&run)?;
+            }
         }
         if kept.is_none() {
             let profile = profile(&experiment, &data)?;

@@ -56,13 +56,20 @@ pub(crate) fn settle_after_kill() {
     let _ = execute!(io::stdout(), MoveToColumn(0), Clear(ClearType::FromCursorDown));
 }
 
-/// Raw mode turns Ctrl-C into a key, which the dashboard ignores; this makes it a signal again.
+/// What stands for no character at all among the special ones of a terminal (`_POSIX_VDISABLE`).
+#[cfg(unix)]
+const NO_CHARACTER: u8 = if cfg!(target_os = "linux") { 0 } else { 0xff };
+
+/// Raw mode turns Ctrl-C into a key, which the dashboard ignores; this makes it a signal again. Ctrl-Z and Ctrl-\ stay
+/// keys: the shell would get the terminal with the dashboard on it.
 #[cfg(unix)]
 fn let_ctrl_c_through() -> io::Result<()> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
     let terminal = std::fs::File::open("/dev/tty")?;
     let mut attributes = tcgetattr(&terminal)?;
     attributes.local_modes |= LocalModes::ISIG;
+    attributes.special_codes[SpecialCodeIndex::VSUSP] = NO_CHARACTER;
+    attributes.special_codes[SpecialCodeIndex::VQUIT] = NO_CHARACTER;
     tcsetattr(&terminal, OptionalActions::Now, &attributes)?;
     Ok(())
 }

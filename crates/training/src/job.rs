@@ -9,7 +9,7 @@ use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, NumericEntry};
 use burn::train::{ExecutionStrategy, Interrupter, Learner, SupervisedTraining, TrainStep, TrainingStrategy};
-use kiln_artifacts::{Checkpoint, MetricLog, Run, RunState, Status, StopReason, TimingLog};
+use kiln_artifacts::{ArtifactError, Checkpoint, MetricLog, Run, RunState, Status, StopReason, TimingLog};
 use kiln_backend::Selected;
 use kiln_config::Experiment;
 use kiln_data::DataSet;
@@ -214,7 +214,12 @@ fn recorder(
     let mut metrics = MetricLog::open_append(setting.run.metrics())?;
     metrics.truncate_to(state.metrics_bytes)?;
     let mut timings = TimingLog::open_append(setting.run.timings())?;
-    timings.truncate_to(state.timings_bytes)?;
+    // Nothing depends on the clock: what is there of its log is kept as far as it can be.
+    match timings.truncate_to(state.timings_bytes) {
+        Err(ArtifactError::LogTooShort { .. }) => {}
+        Err(ArtifactError::Malformed { .. }) => timings.truncate_to(0)?,
+        other => other?,
+    }
     let (epochs, steps) = (setting.experiment.training.epochs as u64, setting.total_steps() as u64);
     let status = match setting.run.status() {
         Ok(status) if state.step > 0 => status.resumed(),
@@ -240,10 +245,12 @@ fn supervised<M: Model>(
         .num_epochs(setting.experiment.training.epochs)
         .checkpoint(first_epoch)
         .label(&format!("{} {}", setting.run.name(), setting.run.id()));
+    // Of a run that is resumed, the epochs before count as well.
+    let before = setting.run.metric_rows().unwrap_or_default();
     for kind in Kind::ALL {
         training = training.metric_train_numeric(FigureMetric::new(kind));
         if kind.in_validation() {
-            training = training.metric_valid_numeric(FigureMetric::new(kind));
+            training = training.metric_valid_numeric(FigureMetric::of_validation(kind, &before));
         }
     }
     let interrupter: Interrupter = training.interrupter();

@@ -7,6 +7,7 @@ use burn::train::metric::{
     Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
     SerializedEntry,
 };
+use kiln_artifacts::{MetricRow, Scope};
 use kiln_model::Tally;
 
 use crate::Figures;
@@ -51,6 +52,10 @@ impl Kind {
         matches!(self, Self::Loss | Self::Accuracy)
     }
 
+    fn is_higher_better(self) -> bool {
+        !matches!(self, Self::Loss | Self::GradientNorm | Self::InactiveShare)
+    }
+
     fn value(self, figures: &Figures) -> f64 {
         match self {
             Self::Loss => figures.tally.loss(),
@@ -81,12 +86,44 @@ pub(crate) struct FigureMetric {
     name: MetricName,
     epoch: Figures,
     last: f64,
+    /// Of a pass over the validation split, which is one item: the best so far.
+    best: Option<Best>,
+}
+
+/// The best figure of some epochs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Best {
+    /// How many there were.
+    epochs: u64,
+    /// The best, and its epoch.
+    best: Option<(f64, u64)>,
+}
+
+impl Best {
+    fn count(&mut self, value: f64, higher_is_better: bool) {
+        self.epochs += 1;
+        let is_better = |best: f64| if higher_is_better { value > best } else { value < best };
+        if value.is_finite() && self.best.is_none_or(|(best, _)| is_better(best)) {
+            self.best = Some((value, self.epochs));
+        }
+    }
 }
 
 impl FigureMetric {
     pub(crate) fn new(kind: Kind) -> Self {
         let name = Arc::new(kind.name().to_owned());
-        Self { kind, name, epoch: Figures::default(), last: f64::NAN }
+        Self { kind, name, epoch: Figures::default(), last: f64::NAN, best: None }
+    }
+
+    /// Of passes over the validation split: it names the best so far, beginning with the epochs that `rows` have.
+    pub(crate) fn of_validation(kind: Kind, rows: &[MetricRow]) -> Self {
+        let mut best = Best::default();
+        let name = if kind == Kind::Accuracy { "accuracy" } else { "loss" };
+        for row in rows.iter().filter(|row| row.split == "validation" && row.scope == Scope::Epoch) {
+            let scale = if kind == Kind::Accuracy { 100.0 } else { 1.0 };
+            best.count(scale * row.figure(name).unwrap_or(f64::NAN), kind.is_higher_better());
+        }
+        Self { best: Some(best), ..Self::new(kind) }
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -95,7 +132,14 @@ impl FigureMetric {
 
     fn entry(&self) -> SerializedEntry {
         let epoch = self.kind.value(&self.epoch);
-        let formatted = format!("epoch {} - batch {}", self.kind.format(epoch), self.kind.format(self.last));
+        let last = self.kind.format(self.last);
+        let formatted = match self.best {
+            Some(Best { best: Some((best, of)), .. }) => {
+                format!("epoch {last} - best {} ({of})", self.kind.format(best))
+            }
+            Some(_) => format!("epoch {last}"),
+            None => format!("epoch {} - batch {last}", self.kind.format(epoch)),
+        };
         SerializedEntry::new(formatted, epoch.to_string())
     }
 
@@ -113,8 +157,7 @@ impl Metric for FigureMetric {
     }
 
     fn attributes(&self) -> MetricAttributes {
-        let higher_is_better = !matches!(self.kind, Kind::Loss | Kind::GradientNorm | Kind::InactiveShare);
-        NumericAttributes { unit: None, higher_is_better }.into()
+        NumericAttributes { unit: None, higher_is_better: self.kind.is_higher_better() }.into()
     }
 
     fn update(&mut self, figures: &Figures, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
@@ -122,6 +165,9 @@ impl Metric for FigureMetric {
         tally.merge(&figures.tally);
         self.epoch = Figures { tally, seconds: self.epoch.seconds + figures.seconds, ..*figures };
         self.last = self.kind.value(figures);
+        if let Some(best) = &mut self.best {
+            best.count(self.last, self.kind.is_higher_better());
+        }
         Ok(self.entry())
     }
 

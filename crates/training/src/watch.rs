@@ -115,6 +115,7 @@ struct Screen {
     dashboard: TuiMetricsRendererWrapper,
     train: Vec<FigureMetric>,
     validation: Vec<FigureMetric>,
+    test: Vec<FigureMetric>,
     counts: ExampleCounts,
     epochs: u64,
     epoch: u64,
@@ -129,7 +130,9 @@ impl Screen {
         let metrics =
             |kinds: &mut dyn Iterator<Item = Kind>| kinds.map(FigureMetric::new).collect::<Vec<_>>();
         let train = metrics(&mut Kind::ALL.into_iter());
-        let validation = metrics(&mut Kind::ALL.into_iter().filter(|kind| kind.in_validation()));
+        let measured = || Kind::ALL.into_iter().filter(|kind| kind.in_validation());
+        let validation = measured().map(|kind| FigureMetric::of_validation(kind, &[])).collect();
+        let test = metrics(&mut measured());
         let mut dashboard = open_dashboard(interrupter, status.epoch as usize);
         for metric in &train {
             dashboard.register_metric(MetricDefinition {
@@ -143,6 +146,7 @@ impl Screen {
             dashboard,
             train,
             validation,
+            test,
             counts: counts(run),
             epochs: status.epochs,
             epoch: 0,
@@ -176,7 +180,7 @@ impl Screen {
                 states.for_each(|state| self.dashboard.update_valid(state));
             }
             _ => {
-                let states = states(&mut self.validation, row, timing, true);
+                let states = states(&mut self.test, row, timing, true);
                 states.for_each(|state| self.dashboard.update_test(EvaluationName::new("test"), state));
                 self.dashboard.start_global_progress(1);
                 self.dashboard.start_test("test", self.counts.test);

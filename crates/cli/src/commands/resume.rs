@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kiln::{Resumed, Run, Session, check_perceptron, of_run};
-use kiln_artifacts::{RunState, runs};
+use kiln_artifacts::{ArtifactError, RunState, runs};
 
 use crate::arguments::Resume;
 use crate::commands::session::{self, check_view};
@@ -13,7 +13,7 @@ use crate::view::DownloadBar;
 
 /// Goes on with a run from its last good checkpoint.
 pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
-    let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
+    let run = with_status(Run::resolve(&arguments.root.artifacts, &arguments.run))?;
     let experiment = of_run(&run)?;
     check_view(arguments.manner.ui, &experiment)?;
     check_perceptron(&experiment)?;
@@ -25,6 +25,17 @@ pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// A run whose status was lost or damaged can go on all the same.
+fn with_status(found: Result<Run, ArtifactError>) -> Result<Run, Failure> {
+    let folder = match found {
+        Err(ArtifactError::NotARun { path, missing: "status.json" }) => path,
+        Ok(run) if matches!(run.status(), Err(ArtifactError::Malformed { .. })) => run.folder().to_owned(),
+        other => return Ok(other?),
+    };
+    say(&format!("warning: {} has no readable status.json; it gets a new one", folder.display()));
+    Ok(Run::mend_status(&folder)?)
 }
 
 /// That there is nothing to go on with, and what there may be instead.

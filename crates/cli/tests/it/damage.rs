@@ -107,3 +107,25 @@ fn a_metric_log_that_ends_in_half_a_line_is_cut_back() {
     workplace.run(&["resume", run.text()]).expect(0);
     run.result().expect_same(&undisturbed);
 }
+
+#[test]
+fn a_damaged_side_file_does_not_stop_a_resume() {
+    let undisturbed = Workplace::new(COSINE).train(&[]).result();
+    let damages: [(&str, Damage, &str); 6] = [
+        ("timings.jsonl", |path| fs::remove_file(path).unwrap(), ""),
+        ("timings.jsonl", cut_in_half, ""),
+        ("run.json", cut_in_half, "kept as run.json.damaged"),
+        ("run.json", |path| fs::remove_file(path).unwrap(), ""),
+        ("status.json", cut_in_half, "no readable status.json"),
+        ("status.json", |path| fs::remove_file(path).unwrap(), "no readable status.json"),
+    ];
+    for (name, damage, said) in damages {
+        let workplace = Workplace::new(COSINE);
+        let run = killed(&workplace);
+        damage(&run.file(name));
+        let ended = workplace.run(&["resume", run.text(), "--ui", "plain", "--no-report"]);
+        ended.expect(0).says(&[said]);
+        run.expect_state("finished");
+        run.result().expect_same(&undisturbed);
+    }
+}

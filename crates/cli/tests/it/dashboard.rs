@@ -27,6 +27,20 @@ fn ctrl_c_stops_the_run_and_gives_the_terminal_back() {
 }
 
 #[test]
+fn ctrl_z_does_not_hand_the_screen_to_the_shell_and_the_best_epoch_is_named() {
+    let workplace = Workplace::new(ENDLESS);
+    let Some(terminal) = Terminal::open(&workplace, 120, 40) else { return };
+    let run = start_and_press(&workplace, &terminal, &["C-z"]);
+    terminal.wait_for(" - best ");
+    let last = run.checkpoints().last().copied().unwrap();
+    run.wait_for_checkpoint(last + 1);
+    terminal.expect_dashboard();
+    terminal.press("C-c");
+    terminal.wait_for_exit(130);
+    terminal.expect_restored();
+}
+
+#[test]
 fn its_stop_key_is_as_good_as_ctrl_c() {
     stopped_with(&["q", "s"]);
 }
