@@ -378,6 +378,9 @@ pub(crate) enum RunsAction {
         /// The runs.
         #[arg(required = true, num_args = 2.., add = ArgValueCompleter::new(run_names))]
         runs: Vec<String>,
+        /// Write a page with the curves of all of them to this file, and print its path.
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        html: Option<PathBuf>,
         #[command(flatten)]
         root: Root,
         /// Print JSON.

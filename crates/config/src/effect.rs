@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use toml::Value;
 
 use crate::facts::{Condition, Is};
-use crate::keys::{Key, Keys};
+use crate::keys::{Key, Keys, value_at};
 use crate::literal::literal;
 use crate::setting::{Findings, Setting};
-use crate::{Fault, Problem};
+use crate::{Experiment, Fault, Problem};
 
 /// Notes every given value that can have no effect. What a lower layer gave, and what a higher one took
 /// the effect from, is no mistake (a base says `momentum`, the file turns to adam): such values are taken
@@ -30,6 +30,22 @@ pub(crate) fn settle(findings: &mut Findings) -> BTreeMap<String, Setting> {
     unused
 }
 
+impl Experiment {
+    /// The keys whose values have no effect beside those of others.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let values = self.values();
+        let unmet = Keys::experiment().keys.iter().flat_map(conditions).filter(|(_, condition)| {
+            let governor =
+                Keys::experiment().find(&condition.key).and_then(|key| value_at(&values, &key.path));
+            !is_met(&condition.is, governor)
+        });
+        let mut keys: Vec<&str> = unmet.map(|(key, _)| key.path.as_str()).collect();
+        keys.dedup();
+        keys
+    }
+}
+
 fn conditions(key: &'static Key) -> impl Iterator<Item = (&'static Key, &'static Condition)> {
     key.field.facts.when.iter().map(move |condition| (key, condition))
 }
@@ -41,15 +57,19 @@ fn is_fine(key: &Key, condition: &Condition, findings: &Findings) -> bool {
 }
 
 fn holds(condition: &Condition, findings: &Findings) -> bool {
-    let governor = value(findings, &condition.key);
-    match &condition.is {
+    let is_touched = condition.is == Is::On && !findings.is_untouched(&condition.key);
+    is_touched || is_met(&condition.is, value(findings, &condition.key))
+}
+
+fn is_met(is: &Is, governor: Option<&Value>) -> bool {
+    match is {
         Is::OneOf(names) => {
             governor.and_then(Value::as_str).is_some_and(|name| names.iter().any(|n| n == name))
         }
         Is::Positive => governor.and_then(Value::as_float).is_some_and(|number| number > 0.0),
         Is::Zero => governor == Some(&Value::Integer(0)),
         Is::LeftOut => governor.is_none(),
-        Is::On => governor == Some(&Value::Boolean(true)) || !findings.is_untouched(&condition.key),
+        Is::On => governor == Some(&Value::Boolean(true)),
     }
 }
 
@@ -73,4 +93,28 @@ fn report(key: &Key, Condition { key: governor, is }: &Condition, findings: &mut
 fn value<'a>(findings: &'a Findings, key: &str) -> Option<&'a Value> {
     let given = findings.settings.get(key).map(|setting| &setting.value);
     given.or_else(|| Keys::experiment().find(key).and_then(|key| key.field.default.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OptimizerName;
+
+    #[test]
+    fn what_another_value_switches_off_has_no_effect() {
+        let mut experiment = Experiment::default();
+        let without = experiment.without_effect();
+        assert!(
+            without.contains(&"optimizer.momentum") && without.contains(&"lr_scheduler.gamma"),
+            "{without:?}"
+        );
+        assert!(!without.contains(&"optimizer.betas") && !without.contains(&"optimizer.lr"), "{without:?}");
+        experiment.optimizer.name = OptimizerName::Sgd;
+        let without = experiment.without_effect();
+        assert!(
+            without.contains(&"optimizer.betas") && without.contains(&"optimizer.dampening"),
+            "{without:?}"
+        );
+        assert!(!without.contains(&"optimizer.momentum"), "{without:?}");
+    }
 }

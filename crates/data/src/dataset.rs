@@ -1,6 +1,6 @@
 //! A data set ready for training: splits, classes and scaling.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_config::{Channels, Data, Holdout};
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,16 @@ pub struct FileRecord {
     pub bytes: u64,
     /// SHA-256 of the uncompressed content, in hexadecimal.
     pub sha256: String,
+}
+
+impl FileRecord {
+    /// The name that its user knows it by: of a table, that of the file.
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        let is_table = Path::new(&self.name).extension().is_some_and(|extension| extension == "csv");
+        let own = self.path.file_name().filter(|_| is_table);
+        own.map_or_else(|| self.name.clone(), |own| own.to_string_lossy().into_owned())
+    }
 }
 
 impl DataSet {

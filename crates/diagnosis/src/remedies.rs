@@ -93,7 +93,7 @@ impl<'a> Remedies<'a> {
     pub(crate) fn bad_start(self) -> Self {
         let model = &self.experiment.model;
         let is_constant = model.initialization == Initialization::Constant;
-        let through_all = model.initialization_gain.powi(model.hidden.len() as i32 + 1);
+        let through_all = model.initialization_gain.powf(model.hidden.len() as f64 + 1.0);
         let is_off = !(0.1..=10.0).contains(&through_all);
         if is_constant || is_off { self.initialization() } else { self }
     }

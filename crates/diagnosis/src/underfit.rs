@@ -18,8 +18,10 @@ const FALL_UNDER_SCHEDULE: f64 = 0.15;
 const CHANGES: f64 = 2.0;
 /// Intervals from which the training loss shows the same.
 const INTERVALS: usize = 2;
-/// What the training loss fell by, as a share of that of equal probabilities.
+/// What a loss fell by, as a share of that of equal probabilities, below which it is no matter.
 const FALL_OF_GUESS: f64 = 0.02;
+/// The same under a schedule.
+const FALL_OF_GUESS_UNDER_SCHEDULE: f64 = 0.05;
 /// Steps of this size, as a share of the weights, are too small to get anywhere; about 0.001 is usual.
 const SMALL_UPDATE: f64 = 2e-4;
 /// Learning rates this many times below or above the usual one are far off.
@@ -125,8 +127,13 @@ fn still_falling(case: &Case<'_>) -> Option<f64> {
         let changes: Vec<f64> = validation.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let noise = CHANGES * median_deviation(&changes)?;
         let is_constant = case.experiment.lr_scheduler.name == LrSchedulerName::Constant;
-        let share = if is_constant { FALL } else { FALL_UNDER_SCHEDULE };
-        let falls = third - last > noise.max(share * last) && last < lowest;
+        let [share, of_guess] = if is_constant {
+            [FALL, FALL_OF_GUESS]
+        } else {
+            [FALL_UNDER_SCHEDULE, FALL_OF_GUESS_UNDER_SCHEDULE]
+        };
+        let matters = (share * last).max(of_guess * case.guess_loss().unwrap_or_default());
+        let falls = third - last > noise.max(matters) && last < lowest;
         return falls.then(|| (third - last) / third);
     }
     // Of two or three epochs, either shows it.

@@ -191,6 +191,15 @@ mod tests {
         }
     }
 
+    /// `statsmodels.stats.proportion.proportion_confint(8, 10, method="wilson")`, and of 10 of 10.
+    #[test]
+    fn the_interval_of_a_share_is_that_of_statsmodels() {
+        for (right, lower, upper) in [(8, 0.490_162_47, 0.943_317_82), (10, 0.722_467_21, 1.0)] {
+            let found = Interval::of_share(right, 10);
+            assert!((found.lower - lower).abs() < 1e-6 && (found.upper - upper).abs() < 1e-6, "{found:?}");
+        }
+    }
+
     #[test]
     fn a_rare_class_is_in_every_resample() {
         let names = vec!["a".to_owned(), "b".to_owned()];

@@ -14,10 +14,13 @@ use kiln_config::{ClassWeights, Experiment, Resolved};
 use kiln_data::{DataSet, Folders, NoProgress, Profile, Progress, load, load_like};
 use kiln_diagnosis::{Finding, Record, findings};
 use kiln_evaluation::{
-    Examination, Metrics, Weights, load_model, read_profile, write_epoch_plots, write_profile, write_report,
+    Examination, Metrics, Weights, load_model, read_profile, write_profile, write_report,
+    write_training_report,
 };
 use kiln_model::{Fused, Model};
-use kiln_training::{Job, check, check_resumable, is_fused, is_longer, trained_with, unfinished_warmup};
+use kiln_training::{
+    Job, TrainingError, check, check_resumable, is_fused, is_longer, trained_with, unfinished_warmup,
+};
 
 use crate::baselines::{Baselines, Ground};
 use crate::build::build;
@@ -183,7 +186,7 @@ impl Session {
             }
             // The process that made the run was killed before it had written down where it comes from.
             Err(_) if !run.run_json().is_file() => {
-                provenance(&backend, &data, experiment.seed).write(&run)?
+                provenance(&backend, &data, experiment.seed).write(&run)?;
             }
             Err(error) => {
                 run.set_aside(&run.run_json())?;
@@ -251,7 +254,12 @@ impl Session {
         let report = options.report;
         let job = self.job(&build, options)?;
         let weights = Module::num_params(&job.model);
-        let trained = job.train(self.checkpoint.as_ref())?;
+        let trained = job.train(self.checkpoint.as_ref()).inspect_err(|error| {
+            if report && !matches!(error, TrainingError::Changed { .. }) {
+                // Where it cannot be written, that must not hide why the training failed.
+                drop(write_training_report(&self.run, &self.experiment));
+            }
+        })?;
         let test = if is_over(trained.reason) {
             self.finish(&build, &trained, report)?
         } else {
@@ -339,10 +347,10 @@ impl Session {
                     ..run.status()?
                 };
                 write_metrics_csv(run)?;
-                if with_report {
-                    write_epoch_plots(run)?;
-                }
                 run.write_status(&status.stopped(RunState::Finished, trained.reason))?;
+                if with_report {
+                    write_training_report(run, experiment)?;
+                }
                 return Ok(None);
             }
         };
@@ -385,7 +393,7 @@ impl Session {
         self.run.write_status(&status.stopped(RunState::Interrupted, trained.reason))?;
         write_metrics_csv(&self.run)?;
         if with_plots {
-            write_epoch_plots(&self.run)?;
+            write_training_report(&self.run, &self.experiment)?;
         }
         Ok(())
     }
@@ -436,7 +444,7 @@ fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {
     let files = data
         .files
         .iter()
-        .map(|file| DataFile { name: file.name.clone(), bytes: file.bytes, sha256: file.sha256.clone() })
+        .map(|file| DataFile { name: file.shown_name(), bytes: file.bytes, sha256: file.sha256.clone() })
         .collect();
     Provenance::collect(ProvenanceInputs {
         build: build(),

@@ -16,6 +16,8 @@ pub enum AxisRange {
     WholeNumbers,
     /// All values, with a little room at both ends.
     Values,
+    /// All values above 0, each factor of ten as long as the next; others are left out, as those that are not finite.
+    Logarithmic,
     /// This much and no more. A point outside is left out, as one that is not finite.
     Fixed {
         /// Where the axis begins.
@@ -36,6 +38,12 @@ impl Axis {
     #[must_use]
     pub fn values(label: impl Into<String>) -> Self {
         Self { label: label.into(), range: AxisRange::Values }
+    }
+
+    /// An axis over all values above 0, by their logarithm.
+    #[must_use]
+    pub fn logarithmic(label: impl Into<String>) -> Self {
+        Self { label: label.into(), range: AxisRange::Logarithmic }
     }
 
     /// An axis from `start` to `end`.

@@ -2,7 +2,7 @@
 
 use plotters::{
     coord::Shift,
-    element::{Circle, Drawable, PathElement, PointCollection, Polygon, Rectangle, Text},
+    element::{Circle, Drawable, PathElement, PointCollection, Rectangle, Text},
     prelude::{DrawingArea, DrawingBackend},
     style::{
         Color as _, FontTransform, RGBAColor, ShapeStyle,
@@ -112,21 +112,19 @@ impl<B: DrawingBackend> Canvas<B> {
 
     /// A filled rectangle.
     pub(crate) fn rectangle(&self, from: (f64, f64), to: (f64, f64), color: Color) -> Drawn {
+        self.tinted(from, to, color, 1.0)
+    }
+
+    /// A filled rectangle of this opacity, in [0, 1].
+    pub(crate) fn tinted(&self, from: (f64, f64), to: (f64, f64), color: Color, opacity: f64) -> Drawn {
         let corners = [self.at(from), self.at(to)];
-        self.draw(&Rectangle::new(corners, color.rgb().filled()))
+        self.draw(&Rectangle::new(corners, color.rgb().mix(opacity).filled()))
     }
 
     /// A filled circle.
     pub(crate) fn disc(&self, center: (f64, f64), radius: f64, color: Color) -> Drawn {
         let radius = (radius * self.scale).round() as i32;
         self.draw(&Circle::new(self.at(center), radius, color.rgb().filled()))
-    }
-
-    /// A filled square that stands on a corner.
-    pub(crate) fn diamond(&self, center: (f64, f64), radius: f64, color: Color) -> Drawn {
-        let corners = [(0.0, -radius), (radius, 0.0), (0.0, radius), (-radius, 0.0)];
-        let corners = corners.map(|(x, y)| self.at((center.0 + x, center.1 + y)));
-        self.draw(&Polygon::new(corners, color.rgb().filled()))
     }
 
     /// Ends the picture.

@@ -10,7 +10,7 @@ use crate::{
 
 /// Room from the outer edge to the axis for what stands there, without the names of the ticks.
 const Y_LABEL: f64 = 40.0;
-const X_LABELS: f64 = 46.0;
+const X_LABELS: f64 = 50.0;
 /// Half the name of the last tick of the x axis stands out over the area.
 const RIGHT: f64 = 24.0;
 /// Half the name of the highest tick of the y axis does.
@@ -69,11 +69,16 @@ impl Frame {
         self.bottom + X_LABELS
     }
 
+    /// The place of a value on the axis below; none for one outside.
+    pub(crate) fn across(&self, x: f64) -> Option<f64> {
+        self.x.share(x).map(|share| self.left + share * (self.right - self.left))
+    }
+
     /// The place of a point in the area; none for one outside.
     pub(crate) fn place(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
-        let across = self.x.share(x)? * (self.right - self.left);
+        let across = self.across(x)?;
         let up = self.y.share(y)? * (self.bottom - self.top);
-        Some((self.left + across, self.bottom - up))
+        Some((across, self.bottom - up))
     }
 
     pub(crate) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
@@ -87,10 +92,10 @@ impl Frame {
         for (value, name) in self.x.ticks() {
             let x = self.left + self.x.share(value).unwrap_or(0.0) * (self.right - self.left);
             canvas.line(&[(x, self.bottom), (x, self.bottom + TICK)], Pen::new(canvas.ink, 1.0))?;
-            canvas.text(&name, (x, self.bottom + TICK + 9.0), canvas.lettering(SMALL, Anchor::Middle))?;
+            canvas.text(&name, (x, self.bottom + TICK + 10.0), canvas.lettering(SMALL, Anchor::Middle))?;
         }
         let middle = f64::midpoint(self.left, self.right);
-        canvas.text(&self.x_label, (middle, self.bottom + 33.0), canvas.lettering(LABEL, Anchor::Middle))
+        canvas.text(&self.x_label, (middle, self.bottom + 36.0), canvas.lettering(LABEL, Anchor::Middle))
     }
 
     fn draw_y_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {

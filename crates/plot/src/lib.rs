@@ -3,7 +3,7 @@
 //! A picture is plain numbers and strings; [`LineChart`], [`Matrix`], [`Reliability`] and [`Intervals`] each
 //! have `to_svg` and `to_png`. Both come from one description, and the same picture gives the same bytes.
 //!
-//! An SVG has no background, scales, leaves text to the viewer's own sans-serif font, and has only colours
+//! An SVG tells the values under the pointer without a script, by its `title` elements. It has no background, scales, leaves text to the viewer's own sans-serif font, and has only colours
 //! that stand out on white and on near-black alike: it is set into pages that may be either. A PNG is white,
 //! has two pixels for each of the SVG's, and brings its own letters (`DejaVu` Sans, `fonts/LICENSE_DEJAVU`).
 
@@ -13,9 +13,12 @@ mod color;
 mod error;
 mod frame;
 mod heat;
+mod hover;
 mod intervals;
 mod legend;
 mod line_chart;
+mod log_ticks;
+mod mark;
 mod matrix;
 mod reliability;
 mod render;
@@ -32,6 +35,7 @@ pub use color::Color;
 pub use error::PlotError;
 pub use intervals::{IntervalRow, Intervals};
 pub use line_chart::{LineChart, Series};
+pub use mark::Mark;
 pub use matrix::{CellFormat, Matrix};
 pub use reliability::{Reliability, ReliabilityBin};
 pub use sheet::{Sheet, Tile};

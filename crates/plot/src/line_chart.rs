@@ -3,17 +3,19 @@
 use plotters::prelude::DrawingBackend;
 
 use crate::{
-    Axis, PlotError, Style,
+    Axis, Mark, PlotError, Style,
     canvas::{Anchor, Canvas, Drawn},
     frame::Frame,
+    hover::{self, Hover},
     legend::{DOT_RADIUS, Legend, Sample, draw_guide, draw_line},
+    mark::LABEL_ROOM,
     render::{self, Picture},
     scale::{Scale, can_be_shown},
     segments::segments,
     text::{TITLE, shortened},
 };
 
-/// Curves on two axes, with a legend at the right.
+/// Curves on two axes, with a legend below.
 ///
 /// A point that is not finite, whose numbers exceed 1e300, or that lies outside a fixed axis, is a gap; a
 /// point between two gaps is a dot. Curves of many points are drawn with as many as the picture can show.
@@ -30,6 +32,8 @@ pub struct LineChart {
     /// A thin dashed line from the lower left corner to the upper right one, and its name in the legend
     /// (`chance`); an empty name has no row there.
     pub diagonal: Option<String>,
+    /// Values of the axis below that matter.
+    pub marks: Vec<Mark>,
     /// Whether the area between the axes is a square, as rates against rates need it.
     pub is_square: bool,
 }
@@ -51,17 +55,19 @@ pub struct Series {
 
 /// With more points than this, dots melt into the line.
 const MOST_DOTS: usize = 60;
-const WIDE: (f64, f64) = (540.0, 300.0);
+const WIDE: (f64, f64) = (440.0, 270.0);
 const SQUARE: (f64, f64) = (400.0, 400.0);
 /// Room for the title.
 const HEADER: f64 = 40.0;
 const MARGIN: f64 = 16.0;
+/// How much wider than its area a chart may become for two columns of names: what is wide is shrunk by a page.
+const WIDEST: f64 = 1.15;
 
 impl LineChart {
     /// A wide chart without a diagonal.
     #[must_use]
     pub fn new(title: impl Into<String>, x: Axis, y: Axis, series: Vec<Series>) -> Self {
-        Self { title: title.into(), x, y, series, diagonal: None, is_square: false }
+        Self { title: title.into(), x, y, series, diagonal: None, marks: Vec::new(), is_square: false }
     }
 
     /// The chart with a square area between its axes.
@@ -74,6 +80,13 @@ impl LineChart {
     #[must_use]
     pub fn with_diagonal(self, name: impl Into<String>) -> Self {
         Self { diagonal: Some(name.into()), ..self }
+    }
+
+    /// The chart with a line at this value of the axis below.
+    #[must_use]
+    pub fn with_mark(mut self, x: f64, label: impl Into<String>) -> Self {
+        self.marks.push(Mark { x, label: label.into() });
+        self
     }
 
     /// The picture as SVG.
@@ -158,7 +171,8 @@ impl<'a> Layout<'a> {
         let size = if chart.is_square { SQUARE } else { WIDE };
         let x = chart.x_scale(size.0)?.ok_or_else(nothing)?;
         let y = Scale::of_axis(&chart.y, chart.points().map(|(_, y)| y), 10)?.ok_or_else(nothing)?;
-        let frame = Frame::new(HEADER, size, (x, &chart.x.label), (y, &chart.y.label));
+        let top = if chart.marks.is_empty() { HEADER } else { HEADER + LABEL_ROOM };
+        let frame = Frame::new(top, size, (x, &chart.x.label), (y, &chart.y.label));
         if !chart.points().any(|point| frame.place(point).is_some()) {
             return Err(nothing());
         }
@@ -172,9 +186,10 @@ impl Picture for Layout<'_> {
     }
 
     fn size(&self) -> (f64, f64) {
-        let width = self.frame.outer_right() + self.legend.width() + MARGIN;
-        let height = self.frame.outer_bottom().max(self.frame.top + self.legend.height() + MARGIN);
-        (width, height)
+        let area = self.frame.outer_right();
+        let best = Some(self.legend.best_width() + 2.0 * MARGIN).filter(|best| *best <= area * WIDEST);
+        let width = best.unwrap_or(self.legend.width() + 2.0 * MARGIN).max(area);
+        (width, self.frame.outer_bottom() + self.legend.height(width - 2.0 * MARGIN) + MARGIN)
     }
 
     fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
@@ -188,7 +203,13 @@ impl Picture for Layout<'_> {
         for series in &self.chart.series {
             series.draw(canvas, &self.frame)?;
         }
-        self.legend.draw(canvas, (self.frame.outer_right(), self.frame.top))
+        self.chart.marks.iter().try_for_each(|mark| mark.draw(canvas, &self.frame))?;
+        let place = (MARGIN, self.frame.outer_bottom());
+        self.legend.draw(canvas, place, self.size().0 - 2.0 * MARGIN)
+    }
+
+    fn hovers(&self) -> Vec<Hover> {
+        hover::columns(self.chart, &self.frame)
     }
 }
 

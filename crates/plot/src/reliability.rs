@@ -4,18 +4,18 @@ use plotters::prelude::DrawingBackend;
 
 use crate::{
     Axis, PlotError,
-    canvas::{Anchor, Canvas, Drawn},
+    canvas::{Anchor, Canvas, Drawn, Pen},
     color::PALETTE,
     frame::Frame,
-    legend::{Legend, Sample, draw_guide},
+    hover::Hover,
+    legend::{Legend, Sample, draw_guide, draw_whisker},
     render::{self, Picture},
     scale::Scale,
     text::{TITLE, shortened},
 };
 
-/// A reliability diagram: above, bars of accuracy by confidence, each with a mark at the mean confidence of
-/// its examples, and the diagonal, on which confidence is accuracy; below, the share of the examples in each
-/// bin.
+/// A reliability diagram: above, bars of accuracy by confidence, each with its 95 % interval at the mean confidence of
+/// its examples, and the diagonal, on which confidence is accuracy; below, how many examples each bin has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reliability {
     /// What stands above the diagram.
@@ -37,12 +37,19 @@ pub struct ReliabilityBin {
     pub confidence: Option<f64>,
     /// The share of them that are predicted right, in [0, 1]; none in an empty bin.
     pub accuracy: Option<f64>,
+    /// The ends of the 95 % interval of that share, each in [0, 1]; none in an empty bin.
+    pub interval: Option<(f64, f64)>,
 }
 
 const HEADER: f64 = 40.0;
 const MARGIN: f64 = 16.0;
-const SIDE: f64 = 360.0;
+const SIDE: f64 = 420.0;
 const LOWER_HEIGHT: f64 = 120.0;
+/// Room above the highest bar for its number, as a share of the axis.
+const COUNT_ROOM: f64 = 1.18;
+const COUNT: f64 = 10.0;
+/// The diagonal and the intervals stand out on the bars.
+const FILL_OPACITY: f64 = 0.3;
 
 impl Reliability {
     /// The picture as SVG.
@@ -81,12 +88,6 @@ impl Reliability {
         let range = if least > 0.0 { "its lower end to 1" } else { "[0, 1]" };
         Err(PlotError::OutOfRange { title: self.title.clone(), what, value, range })
     }
-
-    /// The share of the examples in each bin, in [0, 1].
-    fn shares(&self) -> impl Iterator<Item = f64> {
-        let total: f64 = self.bins.iter().map(|bin| bin.examples as f64).sum();
-        self.bins.iter().map(move |bin| bin.examples as f64 / total)
-    }
 }
 
 /// A diagram whose parts have their places.
@@ -104,11 +105,11 @@ impl<'a> Layout<'a> {
             let scale = Scale::of_axis(&Axis::fixed(label, 0.0, end), std::iter::empty(), most_ticks);
             scale?.ok_or_else(|| PlotError::Nothing { title: reliability.title.clone() })
         };
-        let greatest = reliability.shares().fold(0.0, f64::max);
+        let greatest = reliability.bins.iter().map(|bin| bin.examples).max().unwrap_or(0) as f64;
         let x = (unit("confidence", 1.0, 10)?, "confidence");
         let mut upper = Frame::new(HEADER, (SIDE, SIDE), x, (unit("accuracy", 1.0, 10)?, "accuracy"));
-        let share = (unit("share", greatest * 1.08, 5)?, "share of examples");
-        let mut lower = Frame::new(upper.outer_bottom() + 8.0, (SIDE, LOWER_HEIGHT), x, share);
+        let counts = (unit("examples", greatest * COUNT_ROOM, 4)?, "examples");
+        let mut lower = Frame::new(upper.outer_bottom() + 8.0, (SIDE, LOWER_HEIGHT), x, counts);
         let left = upper.left.max(lower.left);
         upper.begin_at(left);
         lower.begin_at(left);
@@ -119,7 +120,7 @@ impl<'a> Layout<'a> {
 fn legend() -> Legend {
     let mut legend = Legend::default();
     legend.add(Sample::Bar(PALETTE[0]), "accuracy");
-    legend.add(Sample::Diamond(PALETTE[1]), "mean confidence");
+    legend.add(Sample::Whisker(PALETTE[1]), "95 % interval");
     legend.add(Sample::Guide, "calibrated");
     legend
 }
@@ -130,7 +131,8 @@ impl Picture for Layout<'_> {
     }
 
     fn size(&self) -> (f64, f64) {
-        (self.upper.outer_right() + self.legend.width() + MARGIN, self.lower.outer_bottom())
+        let width = self.upper.outer_right().max(self.legend.width() + 2.0 * MARGIN);
+        (width, self.lower.outer_bottom() + self.legend.height(width - 2.0 * MARGIN) + MARGIN)
     }
 
     fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
@@ -139,17 +141,60 @@ impl Picture for Layout<'_> {
         self.upper.draw(canvas)?;
         self.lower.draw(canvas)?;
         let bins = &self.reliability.bins;
-        for (bin, share) in bins.iter().zip(self.reliability.shares()) {
+        for bin in bins {
             draw_bar(canvas, &self.upper, bin, bin.accuracy.unwrap_or(0.0))?;
-            draw_bar(canvas, &self.lower, bin, share)?;
+            draw_bar(canvas, &self.lower, bin, bin.examples as f64)?;
+            draw_count(canvas, &self.lower, bin)?;
         }
         let Frame { left, top, right, bottom, .. } = self.upper;
         draw_guide(canvas, &[(left, bottom), (right, top)])?;
-        for bin in bins {
-            let mark = bin.confidence.zip(bin.accuracy).and_then(|mark| self.upper.place(mark));
-            mark.map_or(Ok(()), |place| canvas.diamond(place, 5.0, PALETTE[1]))?;
-        }
-        self.legend.draw(canvas, (self.upper.outer_right(), self.upper.top))
+        bins.iter().try_for_each(|bin| draw_interval(canvas, &self.upper, bin))?;
+        self.legend.draw(canvas, (MARGIN, self.lower.outer_bottom()), self.size().0 - 2.0 * MARGIN)
+    }
+
+    fn hovers(&self) -> Vec<Hover> {
+        let filled = self.reliability.bins.iter().filter(|bin| bin.examples > 0);
+        filled.filter_map(|bin| hover(&self.upper, self.lower.bottom, bin)).collect()
+    }
+}
+
+/// The column of `bin` through both panels.
+fn hover(upper: &Frame, bottom: f64, bin: &ReliabilityBin) -> Option<Hover> {
+    let (left, right) = (upper.across(bin.lower)?, upper.across(bin.upper)?);
+    let (confidence, accuracy) = bin.confidence.zip(bin.accuracy)?;
+    let (low, high) = bin.interval?;
+    let text = format!(
+        "{} examples\nconfidence {confidence:.3}\naccuracy {accuracy:.3} ({low:.3} to {high:.3})",
+        bin.examples
+    );
+    Some(Hover { left, top: upper.top, width: right - left, height: bottom - upper.top, text })
+}
+
+/// The interval of a bin's accuracy, at its mean confidence: where it does not cross the diagonal, chance does not explain
+/// that the two differ.
+fn draw_interval<B: DrawingBackend>(canvas: &Canvas<B>, frame: &Frame, bin: &ReliabilityBin) -> Drawn {
+    let measured = bin.confidence.zip(bin.accuracy).zip(bin.interval);
+    let Some(((confidence, accuracy), (low, high))) = measured else { return Ok(()) };
+    let places = [high, accuracy, low].map(|height| frame.place((confidence, height)));
+    let [Some((x, high)), Some((_, middle)), Some((_, low))] = places else { return Ok(()) };
+    draw_whisker(canvas, x, [high, middle, low], PALETTE[1])
+}
+
+/// The number of examples above their bar.
+fn draw_count<B: DrawingBackend>(canvas: &Canvas<B>, frame: &Frame, bin: &ReliabilityBin) -> Drawn {
+    let middle = f64::midpoint(bin.lower, bin.upper);
+    let Some((x, y)) = frame.place((middle, bin.examples as f64)) else { return Ok(()) };
+    canvas.text(&short_count(bin.examples), (x, y - COUNT * 0.8), canvas.lettering(COUNT, Anchor::Middle))
+}
+
+/// `999`, `1.2k`, `12k`: no wider than a bar.
+fn short_count(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        1..1000 => count.to_string(),
+        1000..10_000 => format!("{:.1}k", count as f64 / 1e3),
+        10_000..1_000_000 => format!("{:.0}k", count as f64 / 1e3),
+        _ => format!("{:.1}M", count as f64 / 1e6),
     }
 }
 
@@ -162,7 +207,10 @@ fn draw_bar<B: DrawingBackend>(
 ) -> Drawn {
     let corners = frame.place((bin.lower, height)).zip(frame.place((bin.upper, 0.0)));
     let Some(((left, top), (right, bottom))) = corners.filter(|_| height > 0.0) else { return Ok(()) };
-    canvas.rectangle((left + 0.5, top), (right - 0.5, bottom), PALETTE[0])
+    let (left, right) = (left + 0.5, right - 0.5);
+    canvas.tinted((left, top), (right, bottom), PALETTE[0], FILL_OPACITY)?;
+    let outline = [(left, bottom), (left, top), (right, top), (right, bottom)];
+    canvas.line(&outline, Pen::new(PALETTE[0], 1.5))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::{
     PlotError,
     canvas::{Canvas, DrawProblem, Drawn},
     color::{DARK, GREY},
+    hover::{self, Hover},
 };
 
 /// A picture whose parts have their places.
@@ -19,6 +20,11 @@ pub(crate) trait Picture {
     fn size(&self) -> (f64, f64);
 
     fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn;
+
+    /// What an SVG says under the pointer.
+    fn hovers(&self) -> Vec<Hover> {
+        Vec::new()
+    }
 }
 
 /// An SVG counts in tenths of a pixel.
@@ -38,10 +44,12 @@ pub(crate) fn svg(picture: &impl Picture) -> Result<String, PlotError> {
         draw(picture, &canvas)?;
     }
     let body = svg.split_once('\n').map_or("", |(_, body)| body);
+    let body = body.trim_end().strip_suffix("</svg>").unwrap_or(body);
+    let hovers = hover::group(&picture.hovers(), f64::from(SVG_SCALE));
     let title = escaped(picture.title());
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {} {}\" role=\"img\" stroke-linejoin=\"round\">\n<title>{title}</title>\n{body}",
+         viewBox=\"0 0 {} {}\" role=\"img\" stroke-linejoin=\"round\">\n<title>{title}</title>\n{body}{hovers}</svg>\n",
         size.0, size.1
     ))
 }
@@ -78,7 +86,7 @@ fn whole_size(picture: &impl Picture) -> (u32, u32) {
 }
 
 /// Text as XML has it.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let text: String = text.chars().filter(|letter| !letter.is_control()).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

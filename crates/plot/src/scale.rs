@@ -1,7 +1,7 @@
 //! Where an axis begins and ends, and which values it names.
 
 use crate::{
-    Axis, AxisRange, PlotError,
+    Axis, AxisRange, PlotError, log_ticks,
     text::{SMALL, text_width},
 };
 
@@ -14,9 +14,19 @@ const TOLERANCE: f64 = 1e-9;
 /// An axis that knows its values, with its ticks at round ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scale {
+    /// The ends; their logarithms to the base of ten where the axis is logarithmic.
     start: f64,
     end: f64,
-    step: f64,
+    ticks: Ticks,
+}
+
+/// Which values are named.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ticks {
+    /// The multiples of a step.
+    Every(f64),
+    /// Those of a logarithmic axis, at most so many.
+    Logarithmic(u32),
 }
 
 impl Scale {
@@ -27,10 +37,13 @@ impl Scale {
         values: impl Iterator<Item = f64>,
         most_ticks: u32,
     ) -> Result<Option<Self>, PlotError> {
-        let ends = ends(values);
+        let values: Vec<f64> = values.collect();
+        let positive = ends(values.iter().copied().filter(|value| *value > 0.0));
+        let ends = ends(values.into_iter());
         Ok(match axis.range {
             AxisRange::WholeNumbers => ends.map(|ends| Self::of_whole_numbers(ends, most_ticks)),
             AxisRange::Values => ends.map(|ends| Self::of_values(ends, most_ticks)),
+            AxisRange::Logarithmic => positive.map(|ends| Self::logarithmic(ends, most_ticks)),
             AxisRange::Fixed { start, end } => Some(Self::fixed(&axis.label, start, end, most_ticks)?),
         })
     }
@@ -46,6 +59,12 @@ impl Scale {
         Self::new(low - margin, high + margin, most_ticks, 0.0)
     }
 
+    fn logarithmic((low, high): (f64, f64), most_ticks: u32) -> Self {
+        let (low, high) = (low.log10(), high.log10());
+        let margin = if is_flat(low, high) { 0.05 } else { (high - low) * 0.05 };
+        Self { start: low - margin, end: high + margin, ticks: Ticks::Logarithmic(most_ticks) }
+    }
+
     fn fixed(label: &str, start: f64, end: f64, most_ticks: u32) -> Result<Self, PlotError> {
         let is_range = can_be_shown(start) && can_be_shown(end) && start < end && !is_flat(start, end);
         if is_range {
@@ -57,22 +76,30 @@ impl Scale {
 
     fn new(start: f64, end: f64, most_ticks: u32, least_step: f64) -> Self {
         let step = round_step((end - start) / f64::from(most_ticks)).max(least_step);
-        Self { start, end, step }
+        Self { start, end, ticks: Ticks::Every(step) }
     }
 
     /// Where `value` lies: 0 at the start, 1 at the end; none for one outside.
     pub(crate) fn share(&self, value: f64) -> Option<f64> {
-        let share = (value - self.start) / (self.end - self.start);
+        let place = match self.ticks {
+            Ticks::Every(_) => value,
+            Ticks::Logarithmic(_) => value.log10(),
+        };
+        let share = (place - self.start) / (self.end - self.start);
         let is_within = can_be_shown(value) && (-TOLERANCE..=1.0 + TOLERANCE).contains(&share);
         is_within.then(|| share.clamp(0.0, 1.0))
     }
 
     /// The named values, rising, each with its name.
     pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
-        let first = (self.start / self.step - TOLERANCE).ceil() as i64;
-        let last = (self.end / self.step + TOLERANCE).floor() as i64;
-        let value = |index| (index as f64 * self.step).clamp(self.start, self.end);
-        (first..=last).map(value).map(|value| (value, self.name(value))).collect()
+        let step = match self.ticks {
+            Ticks::Every(step) => step,
+            Ticks::Logarithmic(most) => return log_ticks::ticks(self.start, self.end, most),
+        };
+        let first = (self.start / step - TOLERANCE).ceil() as i64;
+        let last = (self.end / step + TOLERANCE).floor() as i64;
+        let value = |index| (index as f64 * step).clamp(self.start, self.end);
+        (first..=last).map(value).map(|value| (value, self.name(value, step))).collect()
     }
 
     /// The width of all names together, in pixels, without gaps.
@@ -81,8 +108,8 @@ impl Scale {
     }
 
     /// `value` with as many digits as the ticks need; numbers from a million on in the form `1.5e6`.
-    fn name(&self, value: f64) -> String {
-        let power = self.step.log10().floor();
+    fn name(&self, value: f64, step: f64) -> String {
+        let power = step.log10().floor();
         if self.start.abs().max(self.end.abs()) < 1e6 && power > -6.0 {
             return format!("{value:.*}", (-power).max(0.0) as usize);
         }
@@ -113,7 +140,7 @@ fn is_flat(low: f64, high: f64) -> bool {
 }
 
 /// The least of 1, 2 and 5 times a power of ten that is not below `step`.
-fn round_step(step: f64) -> f64 {
+pub(crate) fn round_step(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
     let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= step);
     factor.unwrap_or(10.0) * power
@@ -192,7 +219,8 @@ mod tests {
                 prop_assert!((0.0..=1.0).contains(&scale.share(*value).unwrap()));
                 prop_assert!(ticks[..index].iter().all(|(_, other)| other != name), "{name} twice");
                 let error = (name.parse::<f64>().unwrap() - value).abs();
-                prop_assert!(error <= scale.step * 1e-3, "{name} at {value}");
+                let Ticks::Every(step) = scale.ticks else { unreachable!("neither axis is logarithmic") };
+                prop_assert!(error <= step * 1e-3, "{name} at {value}");
             }
             prop_assert!(values.iter().all(|value| !can_be_shown(*value) || scale.share(*value).is_some()));
         }

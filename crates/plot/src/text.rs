@@ -12,8 +12,8 @@ pub(crate) const FAMILY: FontFamily<'static> = FontFamily::SansSerif;
 
 /// Sizes of text, in pixels.
 pub(crate) const TITLE: f64 = 17.0;
-pub(crate) const LABEL: f64 = 13.0;
-pub(crate) const SMALL: f64 = 11.0;
+pub(crate) const LABEL: f64 = 14.0;
+pub(crate) const SMALL: f64 = 13.0;
 
 /// plotters divides the size of text by this before it writes it into an SVG.
 const PLOTTERS_FACTOR: f64 = 1.24;

@@ -270,6 +270,24 @@ pub(crate) mod tests {
         }
     }
 
+    /// A study of these trials without expectations.
+    pub(crate) fn findings(trials: Vec<TrialFindings>) -> Findings {
+        Findings {
+            study: "a study".to_owned(),
+            about: String::new(),
+            kiln: "1.0.0",
+            written: Timestamp::UNIX_EPOCH,
+            machine: Machine::detect(),
+            seeds: vec![0],
+            folds: None,
+            rules: Rules::default(),
+            trials,
+            shared_traces: Vec::new(),
+            checks: Vec::new(),
+            was_stopped: false,
+        }
+    }
+
     #[test]
     fn seeds_that_agree_are_named_once() {
         let mut trial = trial("a", &[0.9, 0.8, 0.7]);

@@ -1,8 +1,10 @@
 //! The pictures of a study: test accuracy of every trial, and their training curves side by side.
 
+use kiln_artifacts::MetricRow;
 use kiln_plot::{Axis, IntervalRow, Intervals, LineChart, PlotError, Series};
 
 use crate::findings::{Findings, TrialFindings};
+use crate::outcome::Outcome;
 
 /// A picture in both forms.
 pub(crate) struct Picture {
@@ -12,15 +14,19 @@ pub(crate) struct Picture {
     pub(crate) png: Vec<u8>,
 }
 
-/// Every picture that there is something to draw for: `intervals`, `loss`, `accuracy`.
+/// Every picture that there is something to draw for: `intervals`, `loss`, `accuracy`, `gradients`.
 pub(crate) fn pictures(findings: &Findings) -> Result<Vec<Picture>, PlotError> {
     let intervals = intervals(findings);
-    let loss = curves(findings, "Training loss by epoch", "loss", "loss");
-    let accuracy = curves(findings, "Training accuracy by epoch", "accuracy (share right)", "accuracy");
+    // By its logarithm: one trial that explodes would squash all others otherwise.
+    let loss = curves(findings, "Training loss by epoch", Axis::logarithmic("loss"), "loss");
+    let accuracy = Axis::values("accuracy (share right)");
+    let accuracy = curves(findings, "Training accuracy by epoch", accuracy, "accuracy");
+    let gradients = gradients(findings);
     let drawn = [
         ("intervals", intervals.to_svg(), intervals.to_png()),
         ("loss", loss.to_svg(), loss.to_png()),
         ("accuracy", accuracy.to_svg(), accuracy.to_png()),
+        ("gradients", gradients.to_svg(), gradients.to_png()),
     ];
     let mut pictures = Vec::new();
     for (name, svg, png) in drawn {
@@ -60,16 +66,51 @@ fn intervals(findings: &Findings) -> Intervals {
 }
 
 /// A line for each seed of each trial, in the order of their rank; the seeds of a trial share a colour.
-fn curves(findings: &Findings, title: &str, y_label: &str, figure: &str) -> LineChart {
-    let series = findings.trials.iter().enumerate().flat_map(|(index, trial)| {
-        trial.seeds.iter().map(move |seed| {
-            let points = seed
-                .outcome
-                .epochs
-                .iter()
-                .map(|row| (row.epoch as f64, row.figure(figure).unwrap_or(f64::NAN)));
-            Series::new(trial.name.as_str(), index, points.collect())
-        })
-    });
-    LineChart::new(title, Axis::whole_numbers("epoch"), Axis::values(y_label), series.collect())
+fn curves(findings: &Findings, title: &str, y: Axis, figure: &str) -> LineChart {
+    let points = |outcome: &Outcome| {
+        let value = |row: &MetricRow| (row.epoch as f64, row.figure(figure).unwrap_or(f64::NAN));
+        outcome.epochs.iter().map(value).collect()
+    };
+    LineChart::new(title, Axis::whole_numbers("epoch"), y, lines(findings, points))
+}
+
+/// How the gradient came through the layers when it was first measured.
+fn gradients(findings: &Findings) -> LineChart {
+    let points = |outcome: &Outcome| {
+        let norms = outcome.layer_gradients.iter().enumerate();
+        norms.map(|(layer, norm)| ((layer + 1) as f64, *norm)).collect()
+    };
+    let (x, y) =
+        (Axis::whole_numbers("layer, from the input to the output"), Axis::logarithmic("gradient norm"));
+    let series = lines(findings, points).into_iter().map(Series::with_dots).collect();
+    LineChart::new("Gradient norm by layer at the first measurement", x, y, series)
+}
+
+/// Only what has a point: a name in the legend without a line would be looked for in vain.
+fn lines(findings: &Findings, points: impl Fn(&Outcome) -> Vec<(f64, f64)>) -> Vec<Series> {
+    let mut lines = Vec::new();
+    for (index, trial) in findings.trials.iter().enumerate() {
+        for seed in &trial.seeds {
+            let points = points(&seed.outcome);
+            if points.iter().any(|(_, value)| value.is_finite()) {
+                lines.push(Series::new(trial.name.as_str(), index, points));
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::tests::{findings, trial};
+
+    #[test]
+    fn gradients_go_from_the_first_layer_to_the_last() {
+        let mut vanishing = trial("vanishing", &[0.1]);
+        vanishing.seeds[0].outcome.layer_gradients = vec![1e-9, 1e-4, 0.5];
+        let chart = gradients(&findings(vec![vanishing, trial("unmeasured", &[0.9])]));
+        assert_eq!(chart.series.len(), 1, "a trial without a line has no name in the legend");
+        assert_eq!(chart.series[0].points, [(1.0, 1e-9), (2.0, 1e-4), (3.0, 0.5)]);
+    }
 }

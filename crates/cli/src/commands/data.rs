@@ -49,7 +49,7 @@ fn described(description: &Description) -> String {
         fact("classes", format!("{}: {}", classes.len(), listed(classes.iter().map(String::as_str), 20)));
         fact("sha256", sha256.clone());
         for file in files {
-            fact("file", format!("{} ({} bytes, {})", file.name, file.bytes, &file.sha256[..12]));
+            fact("file", format!("{} ({} bytes, {})", file.shown_name(), file.bytes, &file.sha256[..12]));
         }
         for notice in notices {
             fact("note", notice.clone());

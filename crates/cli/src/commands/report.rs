@@ -1,7 +1,7 @@
 //! `kiln report`.
 
 use kiln_artifacts::Run;
-use kiln_evaluation::{read_evaluation, write_report};
+use kiln_evaluation::{read_evaluation, write_report, write_training_report};
 
 use crate::arguments::Report;
 use crate::failure::Failure;
@@ -18,6 +18,11 @@ pub(crate) fn report(arguments: &Report) -> Result<(), Failure> {
         "test" if without_test => "validation",
         name => name,
     };
+    if name == "test" && !run.evaluation(name).is_dir() && !run.metric_rows()?.is_empty() {
+        // Stopped or failed before its test: how it went is of all the more interest.
+        print(&write_training_report(&run, &experiment)?.display().to_string());
+        return Ok(());
+    }
     if !run.evaluation(name).is_dir() {
         let run = run.folder().display();
         return Err(Failure::usage(format!(

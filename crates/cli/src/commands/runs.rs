@@ -3,8 +3,8 @@
 use std::io::{IsTerminal, stdin};
 
 use jiff::tz::TimeZone;
-use kiln_artifacts::{Run, RunState, RunSummary, Status, Timestamp, runs};
-use kiln_evaluation::findings_of_run;
+use kiln_artifacts::{Run, RunState, RunSummary, Status, Timestamp, replace_file, runs};
+use kiln_evaluation::{comparison_page, findings_of_run};
 use serde_json::json;
 
 use crate::arguments::{RunsAction, SortArgument, StateArgument};
@@ -36,9 +36,16 @@ pub(crate) fn runs(action: &RunsAction) -> Result<(), Failure> {
             let found = names.iter().map(|name| Run::resolve(&root.artifacts, name));
             delete(&found.collect::<Result<Vec<_>, _>>()?, *yes)?;
         }
-        RunsAction::Compare { runs: names, root, json } => {
+        RunsAction::Compare { runs: names, html, root, json } => {
             let found = names.iter().map(|name| Run::resolve(&root.artifacts, name));
-            let comparison = runs::compare(&found.collect::<Result<Vec<_>, _>>()?)?;
+            let found = found.collect::<Result<Vec<_>, _>>()?;
+            if let Some(path) = html {
+                let page = comparison_page(&found)?;
+                replace_file(path, page.as_bytes())?;
+                print(&path.display().to_string());
+                return Ok(());
+            }
+            let comparison = runs::compare(&found)?;
             if *json {
                 print_json(&comparison);
             } else {

@@ -122,3 +122,27 @@ fn runs_are_filtered_sorted_limited_and_deleted() {
     assert_eq!((deleted.stdout.lines().count(), names(&[])), (2, "b".to_owned()));
     assert!(!workplace.artifacts().join("a").exists());
 }
+
+#[test]
+fn runs_stand_beside_each_other_on_a_page() {
+    let workplace = Workplace::new(COSINE);
+    for settings in
+        [["seed=1", "optimizer.lr=1e-3"], ["seed=2", "optimizer.lr=1e-3"], ["seed=1", "optimizer.lr=1e-2"]]
+    {
+        workplace.train(&[&["training.epochs=3"][..], &settings].concat());
+    }
+    let runs: Vec<_> = workplace.runs();
+    let names: Vec<&str> = runs.iter().map(crate::run_folder::RunFolder::text).collect();
+    let words = [&["runs", "compare"], &names[..], &["--html", "compared.html"]].concat();
+    assert_eq!(workplace.run(&words).expect(0).stdout, "compared.html\n");
+    let page = fs::read_to_string(workplace.path().join("compared.html")).unwrap();
+    for part in
+        ["3 runs compared", "Validation loss by epoch", "optimizer.lr", "With other seeds", " ± ", "<svg"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(
+        !page.contains("http://")
+            || page.matches("http://").count() == page.matches("http://www.w3.org").count()
+    );
+}

@@ -32,7 +32,11 @@ fn examples_name_lines_and_values(workplace: &Workplace, run: &RunFolder) {
     let age = if age == "missing" { "" } else { age };
     assert!(line.replace('"', "").contains(&format!(";{age};{plan};{mail};")), "{line} {row}");
     let cells = format!("<td>{}</td>", row["line"]);
-    assert!(report.contains("<th>line</th>") && report.contains(&cells) && report.contains("<th>plan</th>"));
+    assert!(
+        report.contains("<th scope=\"col\">line</th>")
+            && report.contains(&cells)
+            && report.contains("<th scope=\"col\">plan</th>")
+    );
     // As one of an earlier version.
     let old = |mut gallery: Value| {
         gallery.as_object_mut().unwrap().remove("columns");
@@ -43,7 +47,7 @@ fn examples_name_lines_and_values(workplace: &Workplace, run: &RunFolder) {
     };
     fs::write(run.file("evaluation/test/gallery.json"), old(gallery)).unwrap();
     workplace.run(&["report", run.text()]).expect(0);
-    assert!(!run.read("report.html").contains("<th>line</th>"));
+    assert!(!run.read("report.html").contains("<th scope=\"col\">line</th>"));
 }
 
 #[test]
@@ -73,7 +77,10 @@ fn a_table_leads_to_predictions_in_four_commands() {
     assert!(run.read("train.log").contains("left out"));
     assert!(run.read("evaluation/test/predictions.csv").lines().next().unwrap().ends_with(",loss,line"));
     let report = run.read("report.html");
-    assert!(report.contains("id=\"data\"") && report.contains("<td>plan</td><td>category</td>"), "{report}");
+    assert!(
+        report.contains("id=\"data\"") && report.contains("<th scope=\"row\">plan</th><td>category</td>"),
+        "{report}"
+    );
     examples_name_lines_and_values(&workplace, &run);
 
     let mut rows = customers(200..220, false);

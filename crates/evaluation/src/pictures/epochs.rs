@@ -2,26 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use kiln_artifacts::{MetricRow, Scope};
+use kiln_artifacts::{Best, MetricRow, Scope};
 use kiln_plot::{Axis, LineChart, Series};
 
 use super::Sketch;
 
-/// File name, title, figure, and what the y axis says.
-const PLOTS: [(&str, &str, &str, &str); 2] = [
-    ("loss", "Loss by epoch", "loss", "loss"),
-    ("accuracy", "Accuracy by epoch", "accuracy", "accuracy (share right)"),
-];
+/// File name, title, figure, and the y axis. A loss falls by factors: on an even axis only its first epochs would be seen.
+fn plots() -> [(&'static str, &'static str, &'static str, Axis); 2] {
+    [
+        ("loss", "Loss by epoch", "loss", Axis::logarithmic("loss")),
+        ("accuracy", "Accuracy by epoch", "accuracy", Axis::values("accuracy (share right)")),
+    ]
+}
 
-pub(super) fn sketches(rows: &[MetricRow]) -> Vec<(&'static str, Sketch)> {
-    let plot = |(name, title, figure, y_label): (&'static str, &str, &str, &str)| {
+/// The curves of `rows`, with the `best` epoch marked.
+pub(super) fn sketches(rows: &[MetricRow], best: Option<&Best>) -> Vec<(&'static str, Sketch)> {
+    let plot = |(name, title, figure, y): (&'static str, &str, &str, Axis)| {
         let splits = ["train", "validation"].into_iter().enumerate();
         let series: Vec<Series> =
             splits.filter_map(|(index, split)| series(rows, figure, split, index)).collect();
-        let chart = LineChart::new(title, Axis::whole_numbers("epoch"), Axis::values(y_label), series);
+        let chart = LineChart::new(title, Axis::whole_numbers("epoch"), y, series);
+        let chart = match best {
+            Some(Best { epoch, .. }) => chart.with_mark(*epoch as f64, format!("best: epoch {epoch}")),
+            None => chart,
+        };
         (!chart.series.is_empty()).then_some((name, Sketch::Lines(chart)))
     };
-    PLOTS.into_iter().filter_map(plot).collect()
+    plots().into_iter().filter_map(plot).collect()
 }
 
 /// A split's figure by epoch, if any epoch has a finite one.
@@ -36,6 +43,9 @@ fn series(rows: &[MetricRow], figure: &str, split: &str, index: usize) -> Option
 
 #[cfg(test)]
 mod tests {
+    use kiln_config::Monitor;
+    use kiln_plot::Mark;
+
     use super::*;
 
     fn row(split: &str, epoch: u64, loss: f64) -> MetricRow {
@@ -43,7 +53,8 @@ mod tests {
     }
 
     fn charts(rows: &[MetricRow]) -> Vec<(&'static str, LineChart)> {
-        let charts = sketches(rows).into_iter().map(|(name, sketch)| match sketch {
+        let best = Best { monitor: Monitor::ValidationLoss, value: 1.0, epoch: 2, step: 20 };
+        let charts = sketches(rows, Some(&best)).into_iter().map(|(name, sketch)| match sketch {
             Sketch::Lines(chart) => (name, chart),
             _ => panic!("curves are lines"),
         });
@@ -67,6 +78,7 @@ mod tests {
         );
         assert_eq!(chart.series[0].points[0], (1.0, 1.0));
         assert!(chart.series[0].points[1].1.is_nan(), "a gap");
+        assert_eq!(chart.marks, [Mark { x: 2.0, label: "best: epoch 2".to_owned() }]);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! The plots of a run and of its evaluation, as SVG and PNG.
 
 mod epochs;
+mod layers;
 mod scores;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{MetricRow, Run, replace_file};
+use kiln_artifacts::{Best, MetricRow, replace_file};
 use kiln_plot::{PlotError, Reliability};
 use rayon::prelude::*;
 
 use crate::evaluation_files::remove_if_there;
 use crate::{Evaluation, EvaluationError};
+
+pub(crate) use layers::step_charts;
 
 /// A plot in both forms.
 #[derive(Clone, Debug)]
@@ -29,19 +32,13 @@ enum Sketch {
     Reliability(Reliability),
 }
 
-/// Writes loss and accuracy by epoch into [`Run::plots`], from the epoch rows of its metric log, and returns the
-/// files. A figure that no row has gets no plot; a value that is not finite is a gap.
-///
-/// # Errors
-/// Where the log cannot be read or a picture cannot be written.
-pub fn write_epoch_plots(run: &Run) -> Result<Vec<PathBuf>, EvaluationError> {
-    let pictures = epoch_pictures(&run.metric_rows()?, &run.plots())?;
-    write(&pictures, &run.plots())
-}
-
-/// Loss and accuracy by epoch.
-pub(crate) fn epoch_pictures(rows: &[MetricRow], place: &Path) -> Result<Vec<Picture>, EvaluationError> {
-    draw(epochs::sketches(rows), place)
+/// Loss and accuracy by epoch, with the best one marked.
+pub(crate) fn epoch_pictures(
+    rows: &[MetricRow],
+    best: Option<&Best>,
+    place: &Path,
+) -> Result<Vec<Picture>, EvaluationError> {
+    draw(epochs::sketches(rows, best), place)
 }
 
 /// Confusion matrix, ROC, precision-recall and reliability, as far as they are defined.

@@ -3,7 +3,7 @@
 use kiln_plot::{Axis, CellFormat, LineChart, Matrix, Reliability, ReliabilityBin, Series};
 
 use super::Sketch;
-use crate::{Confusion, Evaluation, PrecisionRecallCurves, RocCurves};
+use crate::{Confusion, Evaluation, Interval, PrecisionRecallCurves, RocCurves};
 
 /// Every picture that an evaluation can have.
 pub(super) const NAMES: [&str; 5] =
@@ -35,6 +35,11 @@ pub(super) fn sketches(evaluation: &Evaluation) -> Vec<(&'static str, Sketch)> {
             examples: bin.examples,
             confidence: bin.confidence,
             accuracy: bin.accuracy,
+            interval: bin.accuracy.map(|accuracy| {
+                let right = (accuracy * bin.examples as f64).round() as u64;
+                let Interval { lower, upper } = Interval::of_share(right, bin.examples);
+                (lower, upper)
+            }),
         });
         let diagram = Reliability { title: "Reliability".to_owned(), bins: bins.collect() };
         sketches.push(("reliability", Sketch::Reliability(diagram)));
@@ -72,7 +77,11 @@ fn roc(curves: &RocCurves, names: &[String]) -> LineChart {
         Series::new(format!("{name} (AUC {:.4})", curve.auc), index, points(curve))
     });
     let axes = [Axis::unit("false positive rate"), Axis::unit("true positive rate")];
-    chart("ROC, one class against the rest", axes, series.collect()).with_diagonal("chance")
+    let title = match names {
+        [_, positive] => format!("ROC of {positive}"),
+        _ => "ROC, one class against the rest".to_owned(),
+    };
+    chart(&title, axes, series.collect()).with_diagonal("chance")
 }
 
 fn precision_recall(curves: &PrecisionRecallCurves, names: &[String]) -> LineChart {
@@ -83,21 +92,28 @@ fn precision_recall(curves: &PrecisionRecallCurves, names: &[String]) -> LineCha
         all(names, &curves.classes, [("micro average", &curves.micro)]).map(|(index, name, curve)| {
             Series::new(format!("{name} (AP {:.4})", curve.average_precision), index, points(curve))
         });
-    chart("Precision and recall", [Axis::unit("recall"), Axis::unit("precision")], series.collect())
+    let title = match names {
+        [_, positive] => format!("Precision and recall of {positive}"),
+        _ => "Precision and recall".to_owned(),
+    };
+    chart(&title, [Axis::unit("recall"), Axis::unit("precision")], series.collect())
 }
 
 fn chart(title: &str, [x, y]: [Axis; 2], series: Vec<Series>) -> LineChart {
     LineChart::new(title, x, y, series).square()
 }
 
-/// The curves that are defined, the classes' first, each with a number for its style and a name.
+/// The curves that are defined, the classes' first, each with a number for its style and a name. Of two classes the second
+/// alone: the first one's says the same, and so would their averages.
 fn all<'a, T, const N: usize>(
     names: &'a [String],
     classes: &'a [Option<T>],
     averages: [(&'a str, &'a Option<T>); N],
 ) -> impl Iterator<Item = (usize, &'a str, &'a T)> {
     let shown = if classes.len() <= MOST_CURVES { classes } else { &[] };
-    let classes = names.iter().map(String::as_str).zip(shown);
+    let is_binary = names.len() == 2;
+    let classes = names.iter().map(String::as_str).zip(shown).skip(usize::from(is_binary));
+    let averages = averages.into_iter().filter(move |_| !is_binary);
     let curves = classes.chain(averages).enumerate();
     curves.filter_map(|(index, (name, curve))| Some((index, name, curve.as_ref()?)))
 }
@@ -126,6 +142,20 @@ mod tests {
         for (name, sketch) in sketches {
             assert!(sketch.draw(name).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn two_classes_have_one_curve() {
+        let names = vec!["no".to_owned(), "yes".to_owned()];
+        let predictions =
+            Predictions::new(names, vec![0, 1], vec![0, 0], vec![0.8, 0.2, 0.6, 0.4], vec![0.5; 2]).unwrap();
+        let settings = EvaluationSettings { resamples: 0, ..Default::default() };
+        let sketches = sketches(&Evaluation::new(&predictions, &settings).unwrap());
+        let charts = sketches.iter().filter_map(|(_, sketch)| match sketch {
+            Sketch::Lines(chart) => Some((chart.title.as_str(), chart.series.len())),
+            _ => None,
+        });
+        assert_eq!(charts.collect::<Vec<_>>(), [("ROC of yes", 1), ("Precision and recall of yes", 1)]);
     }
 
     #[test]

@@ -1,34 +1,42 @@
 //! ROC, precision-recall and reliability.
 
 use kiln_plot::{Axis, LineChart, Series};
-use maud::{PreEscaped, html};
+use maud::html;
 
-use super::Story;
 use super::page::Section;
+use super::{Story, Tested, figure};
+use crate::chart;
 use crate::threshold::{ThresholdCurve, ThresholdPoint};
 
-/// Pictures, and what to look for in them.
-const CHARTS: [(&str, &str); 3] = [
-    ("roc", "ROC, each class against the rest: the nearer to the upper left corner, the better."),
-    ("precision_recall", "Precision and recall: the nearer to the upper right corner, the better."),
-    (
-        "reliability",
-        "Reliability: bars on the diagonal mean that a confidence of 80 % is right in 80 % of cases; below it the \
-         network is too sure of itself.",
-    ),
+/// What to look for in the curve of each class, and in that of one of two classes.
+const ROC: [&str; 2] = [
+    "Each class against the rest: the nearer to the upper left corner, the better.",
+    "The nearer to the upper left corner, the better.",
 ];
+const PRECISION_RECALL: &str = "The nearer to the upper right corner, the better.";
+const RELIABILITY: &str = "How often the network is right by how sure it is, in 15 bins of confidence, with the number of examples in each. On the \
+     diagonal a confidence of 80 % is right in 80 % of cases. Bars below it: the network is too sure of itself. Bars above it: \
+     it is right more often than it says. An interval that crosses the diagonal may be there by chance.";
 
-pub(super) fn section(story: &Story<'_>) -> Option<Section> {
+pub(super) fn section(story: &Story<'_>, tested: &Tested<'_>) -> Option<Section> {
+    let roc = ROC[usize::from(tested.is_binary())];
+    let notes = [("roc", roc), ("precision_recall", PRECISION_RECALL), ("reliability", RELIABILITY)];
     let charts: Vec<(&str, &str)> =
-        CHARTS.into_iter().filter_map(|(name, words)| Some((story.picture(name)?, words))).collect();
-    let thresholds = story.thresholds.as_ref().map_or(Vec::new(), by_threshold);
+        notes.into_iter().filter_map(|(name, words)| Some((story.picture(name)?, words))).collect();
+    let thresholds = tested.thresholds.as_ref().map_or(Vec::new(), by_threshold);
     if charts.is_empty() && thresholds.is_empty() {
         return None;
     }
     let content = html! {
         div.charts {
-            @for (picture, words) in charts { div { (PreEscaped(picture)) p.note { (words) } } }
-            @for (picture, words) in thresholds { div { (PreEscaped(picture)) p.note { (words) } } }
+            @for (picture, words) in charts { (chart(picture, words)) }
+            @for (picture, words) in thresholds { (chart(&picture, words)) }
+        }
+        @if let Some(error) = tested.evaluation.metrics.figure("ece") {
+            p.note {
+                "Expected calibration error over the 15 bins: " (figure(Some(error)))
+                ", the mean distance of accuracy and confidence."
+            }
         }
     };
     Some(Section { anchor: "curves", heading: "Curves and calibration", content })
@@ -36,8 +44,8 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
 
 /// What other thresholds would have come to on the held-out examples.
 fn by_threshold(curve: &ThresholdCurve) -> Vec<(String, &'static str)> {
-    let at = |figure: fn(&ThresholdPoint) -> Option<f64>| -> Vec<(f64, f64)> {
-        curve.points.iter().filter_map(|point| Some((point.threshold, figure(point)?))).collect()
+    let at = |of: fn(&ThresholdPoint) -> Option<f64>| -> Vec<(f64, f64)> {
+        curve.points.iter().filter_map(|point| Some((point.threshold, of(point)?))).collect()
     };
     let chosen = |greatest: f64| {
         let threshold = curve.chosen.threshold;

@@ -2,19 +2,19 @@
 
 use kiln_diagnosis::Difference;
 use kiln_plot::{Axis, LineChart, Series};
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use super::Story;
+use super::Tested;
 use super::page::Section;
-use crate::{Dependence, Importance};
+use crate::{Dependence, Importance, chart, scrolled};
 
 /// Columns that are listed; a table may have thousands.
 const LISTED: usize = 40;
 /// With more classes than this, no curve can be told from another.
 const CURVES: usize = 8;
 
-pub(super) fn section(story: &Story<'_>) -> Option<Section> {
-    let importance = story.importance.as_ref()?;
+pub(super) fn section(tested: &Tested<'_>) -> Option<Section> {
+    let importance = tested.importance.as_ref()?;
     let content = html! {
         p.note {
             "By how much the log-loss rises and the accuracy falls where the values of a column are exchanged between "
@@ -31,7 +31,7 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
                 "The mean probability where all of " (importance.dependence[0].examples) " examples are given the same value, and \
                  keep their other ones."
             }
-            div.charts { @for dependence in &importance.dependence { div { (curve(story, dependence)) } } }
+            div.charts { @for dependence in &importance.dependence { (curve(tested, dependence)) } }
         }
     };
     Some(Section { anchor: "columns", heading: "What the columns are worth", content })
@@ -41,16 +41,22 @@ fn table(importance: &Importance) -> Markup {
     let greatest = importance.columns.first().map_or(0.0, |column| column.log_loss.mean);
     let share = |mean: f64| if greatest > 0.0 { (mean / greatest).clamp(0.0, 1.0) * 100.0 } else { 0.0 };
     html! {
-        div.wide { table.worth {
-            tr { th { "column" } th {} th { "log-loss" } th { "95 % interval" } th { "accuracy" } th { "95 % interval" } }
-            @for column in importance.columns.iter().take(LISTED) {
-                tr {
-                    td { (column.column) }
-                    td.bar { div style={ "width:" (format!("{:.1}", share(column.log_loss.mean))) "%" } {} }
-                    (cells(column.log_loss)) (cells(column.accuracy))
+        (scrolled("What the columns are worth", &html! { table.worth {
+            thead { tr {
+                @for head in ["column", "share of the greatest", "log-loss", "95 % interval", "accuracy", "95 % interval"] {
+                    th scope="col" { (head) }
+                }
+            } }
+            tbody {
+                @for column in importance.columns.iter().take(LISTED) {
+                    tr {
+                        th scope="row" { (column.column) }
+                        td.bar { div style={ "width:" (format!("{:.1}", share(column.log_loss.mean))) "%" } {} }
+                        (cells(column.log_loss)) (cells(column.accuracy))
+                    }
                 }
             }
-        } }
+        } }))
         @if importance.columns.len() > LISTED {
             p.note { (importance.columns.len() - LISTED) " more columns are in importance.json." }
         }
@@ -71,15 +77,15 @@ fn probability(shown: &[(usize, &String)]) -> String {
 }
 
 /// A curve for each class over numbers, a table of words; of two classes the second alone.
-fn curve(story: &Story<'_>, dependence: &Dependence) -> Markup {
-    let classes: Vec<(usize, &String)> = story.classes().iter().enumerate().collect();
+fn curve(tested: &Tested<'_>, dependence: &Dependence) -> Markup {
+    let classes: Vec<(usize, &String)> = tested.classes().iter().enumerate().collect();
     let shown = match classes.len() {
         2 => &classes[1..],
         count if count <= CURVES => &classes[..],
         _ => &classes[..CURVES],
     };
     let numbers: Option<Vec<f64>> = dependence.values.iter().map(|value| value.number).collect();
-    let chart = numbers.and_then(|numbers| {
+    let drawn = numbers.and_then(|numbers| {
         let of_class = |(order, (class, name)): (usize, &(usize, &String))| {
             let probabilities = dependence.values.iter().map(|value| value.probabilities[*class]);
             let series =
@@ -90,23 +96,30 @@ fn curve(story: &Story<'_>, dependence: &Dependence) -> Markup {
         let (x, y) = (Axis::values(dependence.column.as_str()), Axis::values(probability(shown)));
         LineChart::new(dependence.column.as_str(), x, y, series).to_svg().ok()
     });
-    if let Some(svg) = chart {
-        return html! { (PreEscaped(svg)) };
+    if let Some(svg) = drawn {
+        return chart(&svg, "");
     }
-    html! {
-        h4 { (dependence.column) }
+    let table = html! {
         table {
-            tr {
-                th { "value" }
-                @if shown.len() == 1 { th { (probability(shown)) } }
-                @else { @for (_, name) in shown { th { (name) } } }
-            }
-            @for value in &dependence.values {
-                tr {
-                    td { (value.value) }
-                    @for (class, _) in shown { td { (format!("{:.3}", value.probabilities[*class])) } }
+            thead { tr {
+                th scope="col" { "value" }
+                @if shown.len() == 1 { th scope="col" { (probability(shown)) } }
+                @else { @for (_, name) in shown { th scope="col" { (name) } } }
+            } }
+            tbody {
+                @for value in &dependence.values {
+                    tr {
+                        th scope="row" { (value.value) }
+                        @for (class, _) in shown { td { (format!("{:.3}", value.probabilities[*class])) } }
+                    }
                 }
             }
+        }
+    };
+    html! {
+        div.chart {
+            h4 { (dependence.column) }
+            (scrolled(&format!("Answers by {}", dependence.column), &table))
         }
     }
 }

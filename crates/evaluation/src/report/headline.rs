@@ -1,34 +1,30 @@
 //! What a reader wants to know first.
 
-use kiln_artifacts::RunState;
 use kiln_diagnosis::Difference;
 use maud::{Markup, html};
 
-use super::{Story, figure};
+use super::{Story, Tested, figure};
 use crate::figures::{FIGURES, Place};
-use crate::{Interval, Metrics};
+use crate::{Interval, Metrics, scrolled};
 
-pub(super) fn headline(story: &Story<'_>) -> Markup {
-    let metrics = &story.evaluation.metrics;
+pub(super) fn headline(story: &Story<'_>, tested: &Tested<'_>) -> Markup {
+    let metrics = &tested.evaluation.metrics;
     let intervals = metrics.intervals.as_ref();
     let cards = FIGURES.iter().filter(|row| row.place == Place::Card).map(|row| {
         let interval = intervals.and_then(|all| all.of(row.key)).map(words);
-        (figure(metrics.figure(row.key)), row.words, interval)
+        let name = if row.key == "macro_auc" && tested.is_binary() { "AUC" } else { row.words };
+        (figure(metrics.figure(row.key)), name, interval)
     });
     html! {
-        p.note {
-            "Run " (story.run.id()) ", " (story.name) " examples"
-            @if let Some(provenance) = &story.provenance { " of " (provenance.dataset.name) }
-            " (" (metrics.examples) ")"
-            @if let Some(step) = metrics.checkpoint_step { ", checkpoint of step " (step) }
-            "."
-            @if story.status.state == RunState::Interrupted || story.status.state == RunState::Failed {
-                " The run is " (story.status.state) " in epoch " (story.status.epoch) " of " (story.status.epochs) "."
-            }
-        }
         div.cards {
             @for (value, name, interval) in cards {
                 div.card { b { (value) } (name) @if let Some(interval) = interval { br; span { (interval) } } }
+            }
+        }
+        @if let Some(intervals) = intervals {
+            p.note {
+                "Intervals: of the accuracy Wilson's, of the others by stratified percentile bootstrap, " (intervals.resamples) " resamples of the examples. \
+                 The calibration error is over 15 bins of equal width."
             }
         }
         @if !metrics.baselines.is_empty() { (beside(metrics)) }
@@ -61,27 +57,29 @@ fn beside(metrics: &Metrics) -> Markup {
         gain.map(|Difference { mean, lower, upper }| format!("{mean:+.4} ({lower:+.4} to {upper:+.4})"))
     };
     html! {
-        div.wide { table {
-            tr {
-                @for head in ["", "accuracy", "the network's is higher by", "log-loss", "the network's is lower by"] {
-                    th { (head) }
+        (scrolled("Beside simple models", &html! { table {
+            thead { tr {
+                @for head in ["model", "accuracy", "the network's is higher by", "log-loss", "the network's is lower by"] {
+                    th scope="col" { (head) }
                 }
-            }
-            tr {
-                th { "this network" }
-                td { b { (figure(Some(metrics.accuracy_of_probable()))) } } td {}
-                td { b { (figure(metrics.figure("log_loss"))) } } td {}
-            }
-            @for baseline in &metrics.baselines {
+            } }
+            tbody {
                 tr {
-                    th { (baseline.model) }
-                    td { (figure(Some(baseline.accuracy))) }
-                    td { @if let Some(gain) = ahead(baseline.accuracy_gain) { (gain) } }
-                    td { (figure(baseline.log_loss)) }
-                    td { @if let Some(gain) = ahead(baseline.log_loss_gain) { (gain) } }
+                    th scope="row" { "this network" }
+                    td { b { (figure(Some(metrics.accuracy_of_probable()))) } } td {}
+                    td { b { (figure(metrics.figure("log_loss"))) } } td {}
+                }
+                @for baseline in &metrics.baselines {
+                    tr {
+                        th scope="row" { (baseline.model) }
+                        td { (figure(Some(baseline.accuracy))) }
+                        td { @if let Some(gain) = ahead(baseline.accuracy_gain) { (gain) } }
+                        td { (figure(baseline.log_loss)) }
+                        td { @if let Some(gain) = ahead(baseline.log_loss_gain) { (gain) } }
+                    }
                 }
             }
-        } }
+        } }))
         p.note {
             @if metrics.threshold.is_some() { "The accuracies here are those of the more probable class. " }
             "Differences are means over the same examples, with 95 % intervals from their standard errors."

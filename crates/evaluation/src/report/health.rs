@@ -12,9 +12,10 @@ pub(super) fn section(story: &Story<'_>) -> Section {
         Severity::Warning => "warning",
         Severity::Failure => "failure",
     };
+    let has_log = story.rows.iter().any(|row| row.split == "train");
     let content = html! {
-        @if !story.rows.iter().any(|row| row.split == "train") {
-            p { "Nothing is logged yet that could speak for or against this run." }
+        @if story.findings.is_empty() && !has_log {
+            p { "Nothing was logged that could speak for or against this run." }
         } @else if story.findings.is_empty() {
             p { "Nothing speaks against this run: gradients, weights and losses stayed in their usual ranges, and it \
                  neither underfits nor overfits by the figures it logged." }

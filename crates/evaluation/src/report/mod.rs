@@ -10,39 +10,23 @@ mod headline;
 mod health;
 mod origin;
 mod page;
+mod settings;
+mod story;
+mod summary;
+#[cfg(test)]
+mod tests;
 mod training;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use kiln_artifacts::{MetricRow, Provenance, Run, Status, replace_file};
+use kiln_artifacts::{MetricRow, Run, Status, replace_file};
 use kiln_config::Experiment;
-use kiln_data::Profile;
 use kiln_diagnosis::{Finding, Record, findings};
 
-use crate::pictures::{self, Picture};
-use crate::threshold::ThresholdCurve;
-use crate::{Evaluation, EvaluationError, Gallery, Importance, Metrics, Predictions};
-use crate::{EvaluationSettings, METRICS_FILE, PREDICTIONS_FILE, read_profile, sheets};
+use crate::{Evaluation, EvaluationError, Gallery, Metrics, Predictions};
+use crate::{EvaluationSettings, METRICS_FILE, PREDICTIONS_FILE, pictures, sheets};
 
-/// All that the report tells of.
-struct Story<'a> {
-    run: &'a Run,
-    name: &'a str,
-    evaluation: &'a Evaluation,
-    gallery: Option<&'a Gallery>,
-    importance: Option<Importance>,
-    thresholds: Option<ThresholdCurve>,
-    experiment: &'a Experiment,
-    /// None of a run of the first version.
-    profile: Option<Profile>,
-    config: String,
-    status: Status,
-    /// None of a run that was killed before it had written down where it comes from.
-    provenance: Option<Provenance>,
-    rows: Vec<MetricRow>,
-    findings: Vec<Finding>,
-    pictures: Vec<Picture>,
-}
+use story::{Story, Tested};
 
 /// Writes the plots, the gallery and the report of the evaluation `name` of `run`, and returns the report's path.
 /// For `test` they are [`Run::plots`], [`Run::gallery`] and [`Run::report`]; for any other evaluation the same
@@ -58,7 +42,8 @@ pub fn write_report(
     gallery: Option<&Gallery>,
 ) -> Result<PathBuf, EvaluationError> {
     let places = Places::of(run, name);
-    let story = Story::new(run, name, experiment, evaluation, gallery, &places.plots)?;
+    let tested = Tested::read(run, name, evaluation, gallery)?;
+    let story = Story::new(run, experiment, Some(tested), &places.plots)?;
     pictures::write(&story.pictures, &places.plots)?;
     pictures::remove_others(&story.pictures, &places.plots)?;
     if let Some(gallery) = gallery {
@@ -66,6 +51,18 @@ pub fn write_report(
     }
     replace_file(&places.report, page::page(&story).as_bytes())?;
     Ok(places.report)
+}
+
+/// Writes the plots and the report of a run that has no evaluation, as one that failed or was stopped: how its training went,
+/// what speaks against it, and its settings. Returns the report's path, which is [`Run::report`].
+///
+/// # Errors
+/// Where the run's files cannot be read, or a file cannot be written.
+pub fn write_training_report(run: &Run, experiment: &Experiment) -> Result<PathBuf, EvaluationError> {
+    let story = Story::new(run, experiment, None, &run.plots())?;
+    pictures::write(&story.pictures, &run.plots())?;
+    replace_file(&run.report(), page::page(&story).as_bytes())?;
+    Ok(run.report())
 }
 
 /// Reads the evaluation `name` of `run` back from its files.
@@ -118,55 +115,6 @@ impl Places {
         let folder = run.evaluation(name);
         let below = |name: &str| folder.join(name);
         Self { plots: below("plots"), gallery: below("gallery"), report: below("report.html") }
-    }
-}
-
-impl<'a> Story<'a> {
-    fn new(
-        run: &'a Run,
-        name: &'a str,
-        experiment: &'a Experiment,
-        evaluation: &'a Evaluation,
-        gallery: Option<&'a Gallery>,
-        place: &Path,
-    ) -> Result<Self, EvaluationError> {
-        let rows = run.metric_rows()?;
-        let status = run.status()?;
-        let findings = findings_of_run(run, &rows, &status, experiment)?;
-        let (epochs, scores) = rayon::join(
-            || pictures::epoch_pictures(&rows, place),
-            || pictures::evaluation_pictures(evaluation, place),
-        );
-        let mut pictures = epochs?;
-        pictures.extend(scores?);
-        let provenance = if run.run_json().is_file() { Some(run.provenance()?) } else { None };
-        let config = experiment.to_toml();
-        let profile = if run.data_json().is_file() { Some(read_profile(run)?) } else { None };
-        Ok(Self {
-            run,
-            name,
-            evaluation,
-            gallery,
-            importance: Importance::read(&run.evaluation(name))?,
-            thresholds: ThresholdCurve::read(run, evaluation.metrics.checkpoint_step)?,
-            experiment,
-            profile,
-            config,
-            status,
-            provenance,
-            rows,
-            findings,
-            pictures,
-        })
-    }
-
-    /// The SVG of a picture, if it was drawn.
-    fn picture(&self, name: &str) -> Option<&str> {
-        self.pictures.iter().find(|picture| picture.name == name).map(|picture| picture.svg.as_str())
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.evaluation.confusion.classes
     }
 }
 

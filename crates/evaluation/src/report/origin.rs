@@ -5,12 +5,6 @@ use maud::html;
 use super::Story;
 use super::page::Section;
 
-/// The resolved experiment file.
-pub(super) fn experiment(story: &Story<'_>) -> Section {
-    let content = html! { pre { (story.config) } };
-    Section { anchor: "experiment", heading: "Experiment", content }
-}
-
 /// Versions, machine, data.
 pub(super) fn section(story: &Story<'_>) -> Option<Section> {
     let provenance = story.provenance.as_ref()?;
@@ -41,8 +35,12 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
         ("source", git),
     ];
     let content = html! {
-        table.facts { @for (name, value) in facts { tr { td { (name) } td { (value) } } } }
-        p.note { "More in run.json, metrics.jsonl and the folder evaluation/" (story.name) "." }
+        table.words { @for (name, value) in facts { tr { th scope="row" { (name) } td { (value) } } } }
+        p.note {
+            "More in run.json, metrics.jsonl"
+            @if let Some(tested) = &story.tested { " and the folder evaluation/" (tested.name) }
+            "."
+        }
     };
     Some(Section { anchor: "provenance", heading: "Provenance", content })
 }

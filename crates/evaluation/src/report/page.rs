@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
+use super::{Story, charts, classes, columns, confusion, data, examples, headline, health, origin};
+use super::{settings, summary, training};
 use crate::html_page;
-
-use super::{Story, charts, classes, columns, confusion, data, examples, headline, health, origin, training};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -17,29 +17,29 @@ pub(super) struct Section {
 
 /// The whole page.
 pub(super) fn page(story: &Story<'_>) -> String {
-    let sections: Vec<Section> = [
-        data::section(story),
-        Some(health::section(story)),
-        training::section(story),
-        Some(confusion::section(story)),
-        Some(classes::section(story)),
-        charts::section(story),
-        columns::section(story),
-        examples::section(story),
-        Some(origin::experiment(story)),
-        origin::section(story),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let mut sections = vec![health::section(story)];
+    sections.extend(training::section(story));
+    if let Some(tested) = &story.tested {
+        sections.push(confusion::section(story, tested));
+        sections.push(classes::section(tested));
+        sections.extend(charts::section(story, tested));
+        sections.extend(columns::section(tested));
+        sections.extend(examples::section(tested));
+    }
+    sections.extend(data::section(story));
+    sections.push(settings::section(story));
+    sections.extend(origin::section(story));
     let title = format!("{} · {}", story.run.name(), story.run.id());
     let body = html! {
         header {
             h1 { (story.run.name()) }
-            (headline::headline(story))
+            p.lead { (summary::summary(story)) }
         }
-        nav { @for section in &sections { a href={ "#" (section.anchor) } { (section.heading) } } }
+        nav aria-label="Sections" {
+            @for section in &sections { a href={ "#" (section.anchor) } { (section.heading) } }
+        }
         main {
+            @if let Some(tested) = &story.tested { (headline::headline(story, tested)) }
             @for section in &sections {
                 section id=(section.anchor) {
                     h2 { (section.heading) }

@@ -2,10 +2,12 @@
 
 use kiln_artifacts::{MetricRow, Scope};
 use kiln_diagnosis::layers;
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::Story;
 use super::page::Section;
+use crate::pictures::step_charts;
+use crate::{chart, scrolled};
 
 /// Figures of a layer as the metric log names them, and as people do.
 const LAYER_FIGURES: [(&str, &str); 5] = [
@@ -17,20 +19,38 @@ const LAYER_FIGURES: [(&str, &str); 5] = [
 ];
 
 pub(super) fn section(story: &Story<'_>) -> Option<Section> {
+    let best = story.status.best.as_ref();
     let charts: Vec<&str> = ["loss", "accuracy"].into_iter().filter_map(|name| story.picture(name)).collect();
-    if charts.is_empty() {
+    let steps = step_charts(&story.rows, best);
+    let steps: Vec<String> = steps.iter().filter_map(|chart| chart.to_svg().ok()).collect();
+    if charts.is_empty() && steps.is_empty() {
         return None;
     }
+    let has_dropout = story.experiment.model.is_mlp() && story.experiment.model.dropout > 0.0;
     let content = html! {
-        div.charts { @for chart in charts { div { (PreEscaped(chart)) } } }
+        div.charts {
+            @for svg in charts { (chart(svg, "")) }
+            @for svg in &steps { (chart(svg, "")) }
+        }
         p.note {
             "Training figures are measured while the weights move"
-            @if story.experiment.model.is_mlp() && story.experiment.model.dropout > 0.0 { " and with dropout on" }
-            "; validation figures after the epoch, in inference mode."
+            @if has_dropout { " and with dropout on" }
+            "; validation figures after the epoch, in inference mode. The values of a curve are under the pointer."
+            @if let Some(rate) = constant_rate(&story.rows) { " The learning rate is " (rate) " throughout." }
+            @if story.experiment.loss.label_smoothing > 0.0 {
+                " Labels are smoothed, so that the loss does not fall to 0 even where every answer is right."
+            }
         }
         (layer_table(&story.rows))
     };
     Some(Section { anchor: "training", heading: "Training", content })
+}
+
+/// The learning rate where it never changes.
+fn constant_rate(rows: &[MetricRow]) -> Option<f64> {
+    let mut rates = rows.iter().filter_map(|row| row.figure("lr"));
+    let first = rates.next()?;
+    rates.all(|rate| rate == first).then_some(first)
 }
 
 /// The layers at the last measurement.
@@ -43,15 +63,17 @@ fn layer_table(rows: &[MetricRow]) -> Markup {
         .collect();
     html! {
         h3 { "Layers at the last measurement (step " (row.step) ")" }
-        div.wide { table {
-            tr { th { "layer" } @for (_, words) in &known { th { (words) } } }
-            @for layer in &layers {
-                tr {
-                    td { (layer.name) }
-                    @for (figure, _) in &known { td { (cell(figure, layer.figure(figure))) } }
+        (scrolled("Layers at the last measurement", &html! { table {
+            thead { tr { th scope="col" { "layer" } @for (_, words) in &known { th scope="col" { (words) } } } }
+            tbody {
+                @for layer in &layers {
+                    tr {
+                        th scope="row" { (layer.name) }
+                        @for (figure, _) in &known { td { (cell(figure, layer.figure(figure))) } }
+                    }
                 }
             }
-        } }
+        } }))
     }
 }
 

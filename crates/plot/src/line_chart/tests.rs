@@ -41,7 +41,7 @@ fn has_title_axes_legend_and_whole_epochs() {
 }
 
 #[test]
-fn the_legend_is_beside_the_axes_and_whole() {
+fn the_legend_is_below_the_axes_and_whole() {
     for count in [1, 12] {
         let chart = LineChart { series: roc().series[..count].to_vec(), ..roc() };
         let svg = chart.to_svg().unwrap();
@@ -50,7 +50,7 @@ fn the_legend_is_beside_the_axes_and_whole() {
         let names: Vec<Label> =
             svg_parts::labels(&svg).into_iter().filter(|label| label.text.contains("AUC")).collect();
         assert_eq!(names.len(), count);
-        assert!(names.iter().all(|label| label.edges().0 > frame.right));
+        assert!(names.iter().all(|label| label.edges().1 > frame.bottom));
         assert!(!texts(&svg).iter().any(|text| text.ends_with('…')));
     }
 }
@@ -59,7 +59,10 @@ fn the_legend_is_beside_the_axes_and_whole() {
 fn the_picture_grows_with_the_legend() {
     let many = (0..30).map(|index| Series::new(format!("series {index}"), index, vec![(1.0, 0.0)])).collect();
     let svg = chart(many).to_svg().unwrap();
-    assert!(svg_parts::size(&svg).1 > 600.0);
+    assert!(
+        svg_parts::size(&svg).1
+            > svg_parts::size(&chart(vec![series("a", &[1.0])]).to_svg().unwrap()).1 + 100.0
+    );
     Label::assert_apart(&svg);
 }
 
@@ -132,6 +135,31 @@ fn a_long_curve_is_no_large_file() {
         ..Series::new("loss", 0, noise)
     }]);
     assert!(dashed.to_svg().unwrap().len() < 60_000);
+}
+
+#[test]
+fn a_mark_is_a_line_with_its_label_above() {
+    for epoch in [1.0, 2.0, 3.0] {
+        let chart = chart(vec![series("train", &[1.0, 0.5, 0.25])]).with_mark(epoch, "best: epoch");
+        let svg = chart.to_svg().unwrap();
+        Label::assert_apart(&svg);
+        let frame = Layout::of(&chart).unwrap().frame;
+        let label = svg_parts::labels(&svg).into_iter().find(|label| label.text == "best: epoch").unwrap();
+        assert!((label.x - frame.across(epoch).unwrap()).abs() <= 0.05 && label.y < frame.top, "{label:?}");
+    }
+    let outside = chart(vec![series("train", &[1.0, 0.5])]).with_mark(9.0, "best: epoch");
+    assert!(!outside.to_svg().unwrap().contains("best: epoch"));
+}
+
+#[test]
+fn a_logarithmic_axis_leaves_out_what_has_no_logarithm() {
+    let chart =
+        LineChart { y: Axis::logarithmic("loss"), ..chart(vec![series("train", &[10.0, 0.0, 1.0, 0.1])]) };
+    let frame = Layout::of(&chart).unwrap().frame;
+    let heights = [10.0, 1.0, 0.1].map(|loss| frame.place((1.0, loss)).unwrap().1);
+    assert!((heights[1] - f64::midpoint(heights[0], heights[2])).abs() < 1e-9, "{heights:?}");
+    assert_eq!(frame.place((1.0, 0.0)), None);
+    assert!(texts(&chart.to_svg().unwrap()).contains(&"0.1".to_owned()));
 }
 
 #[test]

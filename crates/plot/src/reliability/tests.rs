@@ -1,11 +1,19 @@
 use super::*;
 use crate::{
-    Color,
-    svg_parts::{Label, attribute, elements, number, size, texts},
+    color::WHITE,
+    svg_parts::{Label, elements, number, size, texts},
 };
 
 fn bin(lower: f64, upper: f64, examples: u64, confidence: f64, accuracy: f64) -> ReliabilityBin {
-    ReliabilityBin { lower, upper, examples, confidence: Some(confidence), accuracy: Some(accuracy) }
+    let interval = Some(((accuracy - 0.1).max(0.0), (accuracy + 0.1).min(1.0)));
+    ReliabilityBin {
+        lower,
+        upper,
+        examples,
+        confidence: Some(confidence),
+        accuracy: Some(accuracy),
+        interval,
+    }
 }
 
 fn reliability() -> Reliability {
@@ -20,31 +28,41 @@ fn reliability() -> Reliability {
 fn both_panels_and_the_legend_are_named() {
     let svg = reliability().to_svg().unwrap();
     let texts = texts(&svg);
-    for (text, count) in [("Reliability", 1), ("confidence", 2), ("accuracy", 2), ("share of examples", 1)] {
+    for (text, count) in
+        [("Reliability", 1), ("confidence", 2), ("accuracy", 2), ("25", 1), ("75", 1), ("examples", 1)]
+    {
         assert_eq!(texts.iter().filter(|found| *found == text).count(), count, "{text}");
     }
-    assert!(["mean confidence", "calibrated"].iter().all(|name| texts.contains(&(*name).to_owned())));
+    assert!(["95 % interval", "calibrated"].iter().all(|name| texts.contains(&(*name).to_owned())));
     Label::assert_apart(&svg);
 }
 
 #[test]
-fn bars_are_as_high_as_accuracy_and_share() {
+fn bars_are_as_high_as_accuracy_and_count() {
     let svg = reliability().to_svg().unwrap();
     let heights: Vec<f64> = elements(&svg, "rect").iter().map(|bar| number(bar, "height") / 10.0).collect();
-    let share = |share: f64| ((share / (0.75 * 1.08)) * LOWER_HEIGHT * 10.0).round() / 10.0;
+    let count = |count: f64| ((count / (75.0 * COUNT_ROOM)) * LOWER_HEIGHT * 10.0).round() / 10.0;
     let legend = 12.0;
-    assert_eq!(heights, [SIDE / 2.0, share(0.25), SIDE, share(0.75), legend], "none for the empty bin");
+    assert_eq!(heights, [SIDE / 2.0, count(25.0), SIDE, count(75.0), legend], "none for the empty bin");
 }
 
 #[test]
-fn marks_stand_at_mean_confidence_and_accuracy() {
+fn intervals_stand_at_mean_confidence_and_accuracy() {
     let svg = reliability().to_svg().unwrap();
-    let marks = elements(&svg, "polygon");
-    assert_eq!(marks.len(), 2 + 1, "of two bins, and the legend's");
+    let dots = elements(&svg, "circle");
+    assert_eq!(dots.len(), 2 + 1, "of two bins, and the legend's");
     let frame = Layout::of(&reliability()).unwrap().upper;
-    let first = attribute(marks[0], "points").split(' ').next().unwrap();
-    let expected = (frame.left + 0.6 * SIDE, frame.top + 0.5 * SIDE - 5.0);
-    assert_eq!(first, format!("{:.0},{:.0}", expected.0 * 10.0, expected.1 * 10.0));
+    let expected = ((frame.left + 0.6 * SIDE) * 10.0, (frame.top + 0.5 * SIDE) * 10.0);
+    assert_eq!((number(dots[0], "cx"), number(dots[0], "cy")), expected);
+    assert!(
+        svg.contains("<title>25 examples\nconfidence 0.600\naccuracy 0.500 (0.400 to 0.600)</title>"),
+        "{svg}"
+    );
+}
+
+#[test]
+fn counts_are_no_wider_than_their_bars() {
+    assert_eq!([0, 7, 1234, 12_345, 2_300_000].map(short_count), ["", "7", "1.2k", "12k", "2.3M"]);
 }
 
 #[test]
@@ -65,9 +83,15 @@ fn a_png_has_twice_the_pixels_and_the_bars() {
     let image = image::load_from_memory(&png).unwrap().into_rgb8();
     let (width, height) = size(&reliability().to_svg().unwrap());
     assert_eq!((f64::from(image.width()), f64::from(image.height())), (2.0 * width, 2.0 * height));
-    let Color(red, green, blue) = PALETTE[0];
-    let blue = image.pixels().filter(|pixel| pixel.0 == [red, green, blue]).count() as f64;
-    let area = 4.0 * 0.25 * SIDE * (1.5 * SIDE + LOWER_HEIGHT * (4.0 / 3.0) / 1.08);
-    assert!((blue / area - 1.0).abs() < 0.05, "{blue} of {area}: diagonal and marks hide some");
+    let filled = WHITE.toward(PALETTE[0], FILL_OPACITY);
+    let is_filled = |pixel: &image::Rgb<u8>| {
+        [filled.0, filled.1, filled.2].iter().zip(pixel.0).all(|(wanted, found)| wanted.abs_diff(found) <= 1)
+    };
+    let bars = image.pixels().filter(|pixel| is_filled(pixel)).count() as f64;
+    let area = 4.0 * 0.25 * SIDE * (1.5 * SIDE + LOWER_HEIGHT * (4.0 / 3.0) / COUNT_ROOM);
+    assert!(
+        (0.9..=1.0).contains(&(bars / area)),
+        "{bars} of {area}: outlines, diagonal and intervals hide some"
+    );
     assert_eq!(png, reliability().to_png().unwrap());
 }

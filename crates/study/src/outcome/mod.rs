@@ -1,14 +1,14 @@
 //! What came of a cell, read from its run folder.
 
-mod parameters;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kiln_artifacts::{MetricRow, Run, RunState, Scope};
-use kiln_diagnosis::{Finding, FindingKind, Severity};
-use kiln_evaluation::{FIGURES, METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions, findings_of_run};
+use kiln_diagnosis::{Finding, FindingKind, Severity, layers};
+use kiln_evaluation::{
+    FIGURES, METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions, findings_of_run, weight_count,
+};
 use kiln_files::sha256_hex;
 use serde::Serialize;
 
@@ -47,6 +47,9 @@ pub struct Outcome {
     pub epochs: Vec<MetricRow>,
     /// What its figures say against it, as its own report has it.
     pub findings: Vec<Finding>,
+    /// The gradient's norm of each layer, first to last, where that was first measured.
+    #[serde(skip)]
+    pub layer_gradients: Vec<f64>,
     /// SHA-256 of the metric log: equal ones are one trace.
     pub trace_sha256: Option<String>,
     /// Whether each test example is predicted right, where predictions were kept.
@@ -72,6 +75,7 @@ impl Outcome {
             figures: BTreeMap::new(),
             epochs: Vec::new(),
             findings: Vec::new(),
+            layer_gradients: Vec::new(),
             trace_sha256: None,
             predictions: None,
         };
@@ -103,6 +107,7 @@ impl Outcome {
         let rows = run.metric_rows().unwrap_or_default();
         let epochs = rows.iter().filter(|row| row.split == "train" && row.scope == Scope::Epoch);
         self.epochs = epochs.cloned().collect();
+        self.layer_gradients = first_gradients(&rows);
         if let Ok(status) = run.status() {
             if self.state == CellState::Failed {
                 self.error = status.error.clone().or(self.error.take());
@@ -118,7 +123,7 @@ impl Outcome {
         }
         self.note_rows(&rows);
         self.note_evaluation(&run.evaluation("test").join(METRICS_FILE));
-        self.note("parameters", parameters::count(run).map(|count| count as f64));
+        self.note("parameters", weight_count(run, None).map(|count| count as f64));
         if self.is_finished() {
             let predictions = Predictions::read(&run.evaluation("test").join(PREDICTIONS_FILE)).ok();
             self.predictions = predictions.map(|found| found.is_right().collect());
@@ -155,6 +160,13 @@ impl Outcome {
     }
 }
 
+fn first_gradients(rows: &[MetricRow]) -> Vec<f64> {
+    let norms = |row: &MetricRow| -> Vec<f64> {
+        layers(row).iter().filter_map(|layer| layer.figure("gradient_norm")).collect()
+    };
+    rows.iter().map(norms).find(|norms| !norms.is_empty()).unwrap_or_default()
+}
+
 /// The figures of the test's predictions by key, without accuracy and loss: those go by the name of their split.
 pub(crate) fn figures_of_predictions() -> impl Iterator<Item = &'static str> {
     FIGURES.iter().map(|row| row.key).filter(|key| !["accuracy", "loss"].contains(key))
@@ -181,6 +193,7 @@ pub(crate) mod tests {
             figures: figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
             epochs: Vec::new(),
             findings: Vec::new(),
+            layer_gradients: Vec::new(),
             trace_sha256: None,
             predictions: None,
         }

@@ -23,7 +23,7 @@ const COLUMNS: [Column; 12] = [
     Column { head: "trial", entry: |trial| trial.name.clone() },
     Column { head: "test accuracy", entry: |trial| shown(trial, "test_accuracy") },
     Column { head: "range", entry: range },
-    Column { head: "dropout active", entry: |trial| shown(trial, "dropout_active_accuracy") },
+    Column { head: "dropout active", entry: dropout_active },
     Column { head: "test loss", entry: |trial| shown(trial, "test_loss") },
     Column { head: "train accuracy", entry: |trial| shown(trial, "train_accuracy") },
     Column { head: "train loss", entry: |trial| shown(trial, "train_loss") },
@@ -88,6 +88,11 @@ fn shown(trial: &TrialFindings, figure: &str) -> String {
     trial.figures.get(figure).map_or_else(String::new, |spread| spread.shown(4))
 }
 
+/// Without dropout it would be the test accuracy once more.
+fn dropout_active(trial: &TrialFindings) -> String {
+    if trial.experiment.model.dropout > 0.0 { shown(trial, "dropout_active_accuracy") } else { String::new() }
+}
+
 fn range(trial: &TrialFindings) -> String {
     trial.figures.get("test_accuracy").map_or_else(String::new, |spread| spread.range(4))
 }
@@ -108,5 +113,24 @@ fn parameters(trial: &TrialFindings) -> String {
 }
 
 fn seconds(trial: &TrialFindings) -> String {
-    trial.mean("seconds").map_or_else(String::new, |seconds| format!("{seconds:.1}"))
+    trial.mean("seconds").map_or_else(String::new, two_digits)
+}
+
+/// Two digits that mean something, and all before the point.
+fn two_digits(value: f64) -> String {
+    let power = if value > 0.0 { value.log10().floor() } else { 0.0 };
+    format!("{value:.*}", (1.0 - power).clamp(0.0, 6.0) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_times_have_digits_too() {
+        assert_eq!(
+            [0.0, 0.034_4, 0.5, 2.04, 12.3, 4321.0].map(two_digits),
+            ["0.0", "0.034", "0.50", "2.0", "12", "4321"]
+        );
+    }
 }

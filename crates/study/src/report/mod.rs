@@ -5,6 +5,7 @@ mod html;
 mod leaderboard;
 mod markdown;
 mod out_of_fold;
+mod runs;
 
 use std::path::Path;
 
@@ -32,10 +33,11 @@ pub struct Report {
 pub(crate) fn write(report: &Report, folder: &Path) -> Result<(), StudyError> {
     let Report { findings, analysis } = report;
     let pictures = pictures(findings)?;
+    runs::write(findings);
     let files = [
         ("leaderboard.csv", csv::csv(findings)),
         ("leaderboard.md", markdown::markdown(findings).into_bytes()),
-        ("leaderboard.html", html::html(report, &pictures).into_bytes()),
+        ("leaderboard.html", html::html(report, &pictures, folder).into_bytes()),
         ("analysis.md", markdown::analysis_markdown(&findings.study, analysis).into_bytes()),
         ("study.json", json_text(report)),
     ];

@@ -1,4 +1,4 @@
-//! How many parameters a run's network has.
+//! How many weights a run's network has.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use kiln_artifacts::Run;
 use safetensors::SafeTensors;
 
-/// The number of weights and biases in the last checkpoint.
-pub(super) fn count(run: &Run) -> Option<u64> {
-    let store = run.checkpoint_store();
-    let step = store.last().ok()??;
+/// The number of weights and biases in the checkpoint of this step, or in the last one; none where it cannot be read.
+#[must_use]
+pub fn weight_count(run: &Run, step: Option<u64>) -> Option<u64> {
+    let step = step.or_else(|| run.checkpoint_store().last().ok().flatten())?;
     of_file(&run.checkpoints().join(format!("step-{step}")).join(kiln_model::MODEL_FILE))
 }
 
