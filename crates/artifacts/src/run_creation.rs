@@ -27,6 +27,8 @@ pub struct RunInputs<'a> {
     pub input_toml: &'a str,
     /// The `key=value` arguments, for `overrides.txt`.
     pub overrides: &'a [String],
+    /// The weights that it begins with, for [`Run::start`], where they are another run's.
+    pub start: Option<&'a [u8]>,
 }
 
 impl Run {
@@ -83,7 +85,8 @@ fn fill(disk: &dyn Disk, folder: &Path, inputs: &RunInputs<'_>) -> Result<(), Ar
         (run.overrides_txt(), overrides.into_bytes()),
         (run.status_json(), json_text(&Status::running(0, 0))),
     ];
-    for (path, bytes) in files {
+    let start = inputs.start.map(|bytes| (run.start(), bytes.to_vec()));
+    for (path, bytes) in files.into_iter().chain(start) {
         disk.write_new(&path, &bytes).map_err(|cause| ArtifactError::io("write", &path, cause))?;
     }
     let checkpoints = run.checkpoints();
@@ -143,7 +146,12 @@ mod tests {
     fn holds_what_it_was_made_from() {
         let root = tempfile::tempdir().unwrap();
         let overrides = ["optimizer.lr=1e-3".to_owned(), "model.hidden=[256]".to_owned()];
-        let inputs = RunInputs { resolved_toml: CONFIG, input_toml: "seed = 42\n", overrides: &overrides };
+        let inputs = RunInputs {
+            resolved_toml: CONFIG,
+            input_toml: "seed = 42\n",
+            overrides: &overrides,
+            start: None,
+        };
         let run = Run::create(root.path(), "digits", &inputs).unwrap();
         let read = |path| fs::read_to_string(path).unwrap();
         assert_eq!(read(run.config_toml()), CONFIG);
@@ -169,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_failure_half_way_leaves_nothing() {
-        let inputs = RunInputs { resolved_toml: CONFIG, input_toml: "", overrides: &[] };
+        let inputs = RunInputs { resolved_toml: CONFIG, input_toml: "", overrides: &[], start: None };
         for fails_at in 0..8 {
             let root = tempfile::tempdir().unwrap();
             let disk = FailingDisk::new(Failure::Error(io::ErrorKind::StorageFull), fails_at);
@@ -196,7 +204,7 @@ mod tests {
     #[test]
     fn names_that_leave_the_root_are_refused() {
         let root = tempfile::tempdir().unwrap();
-        let inputs = RunInputs { resolved_toml: CONFIG, input_toml: "", overrides: &[] };
+        let inputs = RunInputs { resolved_toml: CONFIG, input_toml: "", overrides: &[], start: None };
         for name in ["", ".", "..", "a/b", "latest", ".hidden", "a b"] {
             let error = Run::create(root.path(), name, &inputs).unwrap_err();
             assert!(matches!(error, ArtifactError::InvalidName { .. }), "{name}: {error}");

@@ -35,7 +35,7 @@ impl Deref for TestRun {
 }
 
 pub(crate) fn create(root: &Path, name: &str, config: &str) -> Run {
-    let inputs = RunInputs { resolved_toml: config, input_toml: "# as given\n", overrides: &[] };
+    let inputs = RunInputs { resolved_toml: config, input_toml: "# as given\n", overrides: &[], start: None };
     Run::create(root, name, &inputs).unwrap()
 }
 

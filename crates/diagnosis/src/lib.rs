@@ -179,7 +179,11 @@ pub fn findings(record: &Record<'_>) -> Vec<Finding> {
         findings.extend(diverging::find(&case));
     }
     if record.failure.is_none() {
-        findings.extend(fit(&case, &findings));
+        match fit(&case, &findings) {
+            // Where there is nothing to learn, whatever else is found comes of it.
+            Some(finding) if finding.kind == FindingKind::NoSkill => findings.insert(0, finding),
+            finding => findings.extend(finding),
+        }
     }
     findings
 }

@@ -18,7 +18,7 @@ const LITTLE_ACCURACY: f64 = 0.1;
 pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
     let (guess, linear) = (case.test?.guess?, case.test?.linear?);
     let has_failed = causes.iter().any(|cause| cause.severity == Severity::Failure);
-    if has_failed || is_ahead(&guess) || linear.log_loss < guess.log_loss * (1.0 - LITTLE) {
+    if has_failed || is_ahead(&guess) || case.is_behind_linear() {
         return None;
     }
     let statement = format!(

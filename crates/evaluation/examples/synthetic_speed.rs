@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let predictions = synthetic(examples, classes)?;
     let temporary = tempfile::tempdir()?;
     let folder = arguments.next().map_or_else(|| temporary.path().to_owned(), PathBuf::from);
-    let inputs = RunInputs { resolved_toml: "", input_toml: "", overrides: &[] };
+    let inputs = RunInputs { resolved_toml: "", input_toml: "", overrides: &[], start: None };
     let run = Run::create(&folder, "speed", &inputs)?;
 
     let start = Instant::now();

@@ -91,7 +91,7 @@ mod tests {
     use crate::PassFigures;
 
     fn run(root: &TempDir) -> Run {
-        let inputs = RunInputs { resolved_toml: "", input_toml: "", overrides: &[] };
+        let inputs = RunInputs { resolved_toml: "", input_toml: "", overrides: &[], start: None };
         Run::create(root.path(), "files", &inputs).unwrap()
     }
 

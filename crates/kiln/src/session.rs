@@ -115,14 +115,12 @@ impl Session {
             resolved_toml: &as_written,
             input_toml: &resolved.input,
             overrides: &resolved.overrides,
+            start: start.as_ref().map(Start::bytes),
         };
         let run = Run::create(artifacts.as_ref(), &experiment.name, &inputs)?;
         let lock = run.lock()?;
         provenance(&backend, &data, experiment.seed).write(&run)?;
         write_profile(&run, &profile)?;
-        if let Some(start) = &start {
-            start.write(&run)?;
-        }
         let mut notices = vec![format!("{} on {}: {}", backend.name, backend.adapter, backend.reason)];
         notices.extend(profile.notices.iter().map(|notice| format!("data: {notice}")));
         notices.extend(unfinished_warmup(&experiment, &data).map(|warning| format!("warning: {warning}")));
@@ -145,6 +143,7 @@ impl Session {
     /// As [`Session::resume`].
     pub fn resume_with(run: Run, overrides: &[String], progress: &dyn Progress) -> Result<Resumed, Error> {
         let [mut made_with, mut experiment] = with_overrides(&run, overrides)?;
+        let as_written = made_with.clone();
         let lock = run.lock()?;
         let store = run.checkpoint_store();
         let latest = store.latest_good()?;
@@ -160,7 +159,7 @@ impl Session {
             return Ok(Resumed::Finished(run));
         }
         if is_longer {
-            run.set_config(&experiment.to_toml(), overrides)?;
+            lengthen(&run, as_written, &experiment, overrides)?;
         }
         store.recover()?;
         let mut notices: Vec<String> =
@@ -397,6 +396,25 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Writes the length of `experiment` into the settings of `run`, and nothing else of it: what one process was told is no
+/// matter of the next.
+fn lengthen(
+    run: &Run,
+    as_written: Experiment,
+    experiment: &Experiment,
+    overrides: &[String],
+) -> Result<(), Error> {
+    let mut longer = as_written;
+    longer.training.epochs = experiment.training.epochs;
+    longer.early_stopping.patience = experiment.early_stopping.patience;
+    let is_length = |text: &&String| {
+        text.split_once('=')
+            .is_some_and(|(key, _)| ["training.epochs", "early_stopping.patience"].contains(&key.trim()))
+    };
+    let overrides: Vec<String> = overrides.iter().filter(is_length).cloned().collect();
+    Ok(run.set_config(&longer.to_toml(), &overrides)?)
 }
 
 /// True when training came to its end, early or not; false when it was stopped and can go on.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kiln_artifacts::{Run, replace_file};
+use kiln_artifacts::Run;
 use kiln_data::{Normalizer, Profile};
 use kiln_evaluation::{Weights, read_profile, read_weights};
 use kiln_model::{Model, parameters_from_safetensors, weights_sha256, with_parameters};
@@ -33,9 +33,9 @@ impl Start {
         Ok(Self { run: run.folder().display().to_string(), step, sha256, normalizer, bytes })
     }
 
-    /// Keeps them in `run`: it can be begun again whatever becomes of the other.
-    pub(crate) fn write(&self, run: &Run) -> Result<(), Error> {
-        Ok(replace_file(&run.start(), &self.bytes)?)
+    /// Them in the format of safetensors. A run keeps them: it can be begun again whatever becomes of the other.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Where they come from, with a warning where their network saw its data otherwise than `profile` has it.

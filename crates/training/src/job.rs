@@ -29,7 +29,7 @@ use crate::recorder::Recorder;
 use crate::saver::{OPTIMIZER_FILE, Saver};
 use crate::schedule::{Length, Schedule};
 use crate::setting::Setting;
-use crate::state::{TrainingState, is_longer};
+use crate::state::TrainingState;
 use crate::stop::StopSignal;
 use crate::strategy::{ExactStrategy, Watched};
 use crate::training_loop::{End, TrainingLoop};
@@ -175,8 +175,13 @@ fn restore<M: Model>(
 ) -> Result<(TrainingState, M, ModuleOptimizer), TrainingError> {
     let mut state = TrainingState::of(checkpoint)?;
     state.check_unchanged(&setting.experiment, &setting.data_sha256)?;
-    let ended_by_length = matches!(state.over, Some(StopReason::Completed | StopReason::EarlyStopping));
-    if ended_by_length && is_longer(&state.experiment, &setting.experiment) {
+    let (before, now) = (&state.experiment, &setting.experiment);
+    let goes_on = match state.over {
+        Some(StopReason::Completed) => now.training.epochs > before.training.epochs,
+        Some(StopReason::EarlyStopping) => now.early_stopping.patience > before.early_stopping.patience,
+        _ => false,
+    };
+    if goes_on {
         state.over = None;
     }
     state.experiment = setting.experiment.clone();

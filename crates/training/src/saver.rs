@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn the_best_and_the_last_are_saved_however_fast_snapshots_come() {
         let root = tempfile::tempdir().unwrap();
-        let inputs = RunInputs { resolved_toml: "", input_toml: "", overrides: &[] };
+        let inputs = RunInputs { resolved_toml: "", input_toml: "", overrides: &[], start: None };
         let run = Run::create(root.path(), "run", &inputs).unwrap();
         for log in [run.metrics(), run.timings()] {
             std::fs::write(log, "").unwrap();

@@ -22,16 +22,29 @@ fn a_finished_run_goes_on_as_if_it_had_been_longer_from_the_beginning() {
 fn early_stopping_can_be_given_more_patience() {
     let patience = |patience: &str| {
         let early = "early_stopping.enabled=true";
-        Workplace::new(PLATEAU).train(&["training.epochs=40", early, patience]).result()
+        Workplace::new(PLATEAU).train(&["training.epochs=60", early, patience]).result()
     };
     let whole = patience("early_stopping.patience=4");
     let workplace = Workplace::new(PLATEAU);
     let early = ["training.epochs=40", "early_stopping.enabled=true", "early_stopping.patience=1"];
     let run = workplace.train(&early);
     assert!(run.status()["epoch"].as_u64().unwrap() < 40, "it stopped early");
-    let more = ["resume", run.text(), "early_stopping.patience=4", "--ui", "none", "--no-report"];
+    // More epochs alone are none: it would have stopped there all the same.
+    let before = run.result();
+    workplace.run(&["resume", run.text(), "training.epochs=60", "--ui", "none", "--no-report"]).expect(0);
+    assert_eq!(run.result().weights(), before.weights());
+    let more = [
+        "resume",
+        run.text(),
+        "early_stopping.patience=4",
+        "training.max_time=1000",
+        "--ui",
+        "none",
+        "--no-report",
+    ];
     workplace.run(&more).expect(0);
     run.result().expect_same(&whole);
+    assert!(!run.read("config.toml").contains("max_time = 1000"), "that was for one process");
 }
 
 #[test]

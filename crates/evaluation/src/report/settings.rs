@@ -138,7 +138,7 @@ mod tests {
         let run = Run::create(
             folder.path(),
             "a",
-            &RunInputs { resolved_toml: "", input_toml: input, overrides: &overrides },
+            &RunInputs { resolved_toml: "", input_toml: input, overrides: &overrides, start: None },
         )
         .unwrap();
         let mut experiment = Experiment::from_toml_str("a", input).unwrap();

@@ -9,9 +9,12 @@ use crate::{Baseline, BaselineModel, write_evaluation, write_profile};
 /// A run of three epochs on two classes, the second the best, and the folder that it is in.
 fn run(state: RunState) -> (TempDir, Run, Experiment) {
     let folder = tempfile::tempdir().unwrap();
-    let run =
-        Run::create(folder.path(), "demo", &RunInputs { resolved_toml: "", input_toml: "", overrides: &[] })
-            .unwrap();
+    let run = Run::create(
+        folder.path(),
+        "demo",
+        &RunInputs { resolved_toml: "", input_toml: "", overrides: &[], start: None },
+    )
+    .unwrap();
     let mut log = MetricLog::open_append(run.metrics()).unwrap();
     for (epoch, loss) in [(1, 0.9), (2, 0.3), (3, 0.4)] {
         for split in ["train", "validation"] {
