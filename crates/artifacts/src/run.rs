@@ -151,6 +151,7 @@ impl Run {
         if !run.config_toml().is_file() {
             return Err(ArtifactError::NotARun { path: folder.to_owned(), missing: "config.toml" });
         }
+        let _lock = run.lock()?;
         if run.status_json().is_file() {
             run.set_aside(&run.status_json())?;
         }
@@ -166,9 +167,10 @@ impl Run {
     pub fn set_config(&self, resolved_toml: &str, overrides: &[String]) -> Result<(), ArtifactError> {
         let path = self.overrides_txt();
         let before = fs::read_to_string(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;
-        let added = overrides.iter().filter(|line| !before.lines().any(|known| known == *line));
-        let lines: String =
-            before.lines().chain(added.map(String::as_str)).flat_map(|line| [line, "\n"]).collect();
+        let key = |line: &str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
+        let is_kept = |line: &&str| !overrides.iter().any(|now| key(now) == key(line));
+        let lines = before.lines().filter(is_kept).chain(overrides.iter().map(String::as_str));
+        let lines: String = lines.flat_map(|line| [line, "\n"]).collect();
         replace_file(&path, lines.as_bytes())?;
         replace_file(&self.config_toml(), resolved_toml.as_bytes())
     }

@@ -186,12 +186,14 @@ impl Status {
         }
     }
 
-    /// This status as this process takes the run up again: `running`, with nothing about how it stopped.
+    /// This status as this process takes the run up again: `running`, with nothing about how it stopped or what it came to.
     #[must_use]
     pub fn resumed(self) -> Self {
         Self {
             state: RunState::Running,
             stop_reason: None,
+            test: None,
+            weights_sha256: None,
             finished: None,
             error: None,
             failure: None,

@@ -185,7 +185,7 @@ mod tests {
             Case::new(&Record { tested: test, ..record(&log, experiment) }).skill()
         };
         assert!((skill(&experiment, None).unwrap() - 0.5).abs() < 1e-12);
-        let test = tested(0.5, &[80, 20], None);
+        let test = tested(0.5, &[80, 20]);
         assert!(skill(&experiment, Some(&test)).unwrap() < 0.0);
         experiment.data.source = DataSource::Csv;
         assert_eq!(skill(&experiment, None), None);

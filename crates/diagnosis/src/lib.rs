@@ -120,8 +120,6 @@ pub struct Record<'a> {
 pub struct Tested {
     /// The share of examples predicted right, in [0, 1].
     pub accuracy: f64,
-    /// The same with units dropped as in training, where that was measured.
-    pub dropout_active_accuracy: Option<f64>,
     /// Examples of each class.
     pub supports: Vec<u64>,
     /// The step whose network was tested, where that is known.
@@ -162,7 +160,7 @@ impl Tested {
     }
 }
 
-/// Everything that the figures of a run say against it, causes before effects.
+/// Everything that the figures of a run say against it, causes before effects; that there is nothing to learn comes first.
 ///
 /// Underfitting and overfitting are not looked for in a run that failed: it was not trained to its end.
 #[must_use]

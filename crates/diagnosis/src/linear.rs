@@ -54,7 +54,7 @@ mod tests {
     /// How far the network is ahead by accuracy and log-loss: the mean and half the interval of each.
     fn found(accuracy: [f64; 2], log_loss: [f64; 2], hidden: &[usize]) -> Option<Finding> {
         let linear = simple([0.8, 0.5], accuracy, log_loss);
-        let test = Tested { linear: Some(linear), ..tested(0.8, &[50, 50], None) };
+        let test = Tested { linear: Some(linear), ..tested(0.8, &[50, 50]) };
         let (mut experiment, log) = (Experiment::default(), TestLog::healthy());
         experiment.model.hidden = hidden.to_vec();
         let found = findings(&Record { tested: Some(&test), ..record(&log, &experiment) });
@@ -80,7 +80,7 @@ mod tests {
     fn a_network_that_is_behind_is_advised_to_be_linear() {
         let finding = found([-0.03, 0.02], [-0.1, 0.05], &[8]).unwrap();
         assert_eq!(finding.severity, Severity::Warning);
-        assert_eq!(finding.advice(), "model.hidden=[] (now [8])");
+        assert_eq!(finding.advice(), "'model.hidden=[]' (now [8])");
         let words = "(worse by 0.0300, 0.0100 to 0.0500); log-loss 0.5000, the network's 0.6000";
         assert!(finding.statement.contains(words), "{}", finding.statement);
         assert_eq!(found([-0.03, 0.02], [-0.1, 0.05], &[]), None, "it is linear");
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_found_besides_is_to_be_mended_first() {
         let linear = simple([0.9, 0.2], [-0.1, 0.02], [-0.5, 0.1]);
-        let test = Tested { linear: Some(linear), ..tested(0.8, &[50, 50], None) };
+        let test = Tested { linear: Some(linear), ..tested(0.8, &[50, 50]) };
         let log = TestLog::default().epochs(&[(0.9, 0.6), (0.7, 0.7), (0.7, 0.7)]);
         let found = findings(&Record { tested: Some(&test), ..record(&log, &Experiment::default()) });
         let kinds: Vec<FindingKind> = found.iter().map(|finding| finding.kind).collect();

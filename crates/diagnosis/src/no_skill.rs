@@ -10,6 +10,8 @@ const RARE: f64 = 0.9;
 /// Share of the log-loss of who guesses that is little, surely or not.
 const LITTLE: f64 = 0.02;
 
+/// Share of it by which a linear model is clearly ahead.
+const CLEAR: f64 = 0.1;
 /// Share of the way from the guess's accuracy to 1 that is little.
 const LITTLE_ACCURACY: f64 = 0.1;
 
@@ -18,7 +20,8 @@ const LITTLE_ACCURACY: f64 = 0.1;
 pub(crate) fn find(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
     let (guess, linear) = (case.test?.guess?, case.test?.linear?);
     let has_failed = causes.iter().any(|cause| cause.severity == Severity::Failure);
-    if has_failed || is_ahead(&guess) || case.is_behind_linear() {
+    let finds_something = case.is_behind_linear() || linear.log_loss < guess.log_loss * (1.0 - CLEAR);
+    if has_failed || is_ahead(&guess) || finds_something {
         return None;
     }
     let statement = format!(
@@ -62,7 +65,7 @@ mod tests {
     use crate::{Record, Tested, findings};
 
     fn found(guess: SimpleModel, linear: SimpleModel) -> Vec<Finding> {
-        let test = Tested { guess: Some(guess), linear: Some(linear), ..tested(0.5, &[50, 50], None) };
+        let test = Tested { guess: Some(guess), linear: Some(linear), ..tested(0.5, &[50, 50]) };
         let (log, experiment) = (TestLog::healthy(), Experiment::default());
         findings(&Record { tested: Some(&test), ..record(&log, &experiment) })
     }

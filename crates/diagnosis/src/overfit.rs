@@ -66,7 +66,7 @@ impl Rise {
         // The first epoch of the log has no smoothed figure.
         let epoch = |place: usize| case.validation.get(place + 1).map(|row: &&MetricRow| row.epoch);
         let (epoch, last_epoch) = (epoch(place)?, case.validation.last()?.epoch);
-        // Then training ended because of it, and what was tested is the network from before.
+        // Early stopping watches for it, and what was tested is the network from before.
         let was_stopped = case.experiment.early_stopping.enabled
             && case.tested_epoch().is_none_or(|tested| tested < last_epoch);
         let has_risen = !was_stopped && lowest > 0.0 && last - lowest > noise.max(RISE * lowest);
@@ -102,7 +102,7 @@ mod tests {
         assert!(
             finding.statement.contains("lowest near epoch 3 (0.200) and rose by 75 % to 0.350 by epoch 8")
         );
-        let test = Tested { step: Some(60), ..tested(0.9, &[50, 50], None) };
+        let test = Tested { step: Some(60), ..tested(0.9, &[50, 50]) };
         let statement = found(&rising, Some(&test)).unwrap().statement;
         assert!(statement.ends_with("The network that was tested is that of epoch 3."), "{statement}");
         assert!(

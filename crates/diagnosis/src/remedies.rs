@@ -55,7 +55,11 @@ impl<'a> Remedies<'a> {
         let is_of_mlp = settings.iter().any(|setting| setting.starts_with("model."));
         if self.experiment.model.is_mlp() || !is_of_mlp {
             let now = now.map_or_else(String::new, |now| format!(" (now {now})"));
-            let words = settings.join(" with ") + &now;
+            // Shells take brackets for a pattern.
+            let quoted = |setting: &String| {
+                if setting.contains('[') { format!("'{setting}'") } else { setting.clone() }
+            };
+            let words = settings.each_ref().map(quoted).join(" with ") + &now;
             self.steps.push(Remedy { settings: settings.into(), words });
         }
         self

@@ -80,15 +80,8 @@ pub(crate) fn record<'a>(log: &'a TestLog, experiment: &'a Experiment) -> Record
 }
 
 /// Test figures with this accuracy, over classes of these sizes.
-pub(crate) fn tested(accuracy: f64, supports: &[u64], dropout_active_accuracy: Option<f64>) -> Tested {
-    Tested {
-        accuracy,
-        dropout_active_accuracy,
-        supports: supports.to_vec(),
-        step: None,
-        guess: None,
-        linear: None,
-    }
+pub(crate) fn tested(accuracy: f64, supports: &[u64]) -> Tested {
+    Tested { accuracy, supports: supports.to_vec(), step: None, guess: None, linear: None }
 }
 
 /// A simple model of this accuracy and log-loss, and how far the network is ahead by each: the mean and half the interval.

@@ -112,7 +112,7 @@ fn thrown(case: &Case<'_>) -> Option<[f64; 2]> {
     (first > guess * THROWN).then_some([first, guess])
 }
 
-/// How far a step moved the weights, where that was too little or the rate is far below the usual.
+/// How far a step moved the weights, where that was too little and the rate is far below the usual.
 fn small_steps(case: &Case<'_>) -> Option<f64> {
     let is_low = case.experiment.optimizer.lr < usual_rate(case.experiment) / FAR;
     typical_update(case).filter(|update| *update < SMALL_UPDATE && is_low)
@@ -264,7 +264,7 @@ mod tests {
     /// A linear model of this accuracy, surely ahead of the network.
     fn behind(accuracy: f64) -> Tested {
         let linear = simple([accuracy, 0.3], [-0.1, 0.02], [-0.2, 0.05]);
-        Tested { linear: Some(linear), ..tested(accuracy - 0.1, &[50; 10], None) }
+        Tested { linear: Some(linear), ..tested(accuracy - 0.1, &[50; 10]) }
     }
 
     #[test]
@@ -275,14 +275,14 @@ mod tests {
         assert!(
             finding.statement.contains("a linear model has 0.9000 on the test data. The loss has settled")
         );
-        assert!(finding.advice().starts_with("model.hidden=[2048,512]"), "{}", finding.advice());
+        assert!(finding.advice().starts_with("'model.hidden=[2048,512]'"), "{}", finding.advice());
         // It knows more of its own data than the linear model of new ones: that is no lack of room.
         assert_eq!(found(&settled_at(0.95), &experiment, Some(&behind(0.9))), None);
     }
 
     #[test]
     fn a_middling_accuracy_alone_shows_nothing() {
-        let (experiment, test) = (Experiment::default(), tested(0.8, &[50; 10], None));
+        let (experiment, test) = (Experiment::default(), tested(0.8, &[50; 10]));
         assert_eq!(found(&settled_at(0.8), &experiment, Some(&test)), None);
     }
 

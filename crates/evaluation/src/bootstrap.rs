@@ -24,12 +24,12 @@ const MAX_STEPS: usize = 2_000_000_000;
 /// As few resamples as a percentile of 2.5 can be read from, however many examples there are.
 const MIN_RESAMPLES: usize = 100;
 
-/// The range in which a figure may lie.
+/// The range in which a figure may lie, of 95 %.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Its lower end: the 2.5th percentile of resamples.
+    /// Its lower end.
     pub lower: f64,
-    /// Its upper end: the 97.5th percentile of resamples.
+    /// Its upper end.
     pub upper: f64,
 }
 

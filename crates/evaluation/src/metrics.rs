@@ -63,7 +63,6 @@ impl Metrics {
     pub fn tested(&self) -> Tested {
         Tested {
             accuracy: self.accuracy_of_probable(),
-            dropout_active_accuracy: self.dropout_active.map(|active| active.accuracy),
             supports: self.classes.iter().map(|class| class.support).collect(),
             step: self.checkpoint_step,
             guess: self.simple(|model| model == BaselineModel::MostFrequentClass),

@@ -19,7 +19,7 @@ use kiln_evaluation::{
 };
 use kiln_model::{Fused, Model};
 use kiln_training::{
-    Job, TrainingError, check, check_resumable, is_fused, is_longer, trained_with, unfinished_warmup,
+    Job, TrainingError, check, check_resumable, goes_on, is_fused, is_longer, trained_with, unfinished_warmup,
 };
 
 use crate::baselines::{Baselines, Ground};
@@ -154,11 +154,12 @@ impl Session {
         }
         check_resumable(&made_with, latest.checkpoint.as_ref(), &experiment)?;
         let trained_with = latest.checkpoint.as_ref().map(trained_with).transpose()?;
-        let is_longer = trained_with.as_ref().is_some_and(|before| is_longer(before, &experiment));
-        if run.status()?.state == RunState::Finished && !is_longer {
+        let goes_on =
+            latest.checkpoint.as_ref().map(|checkpoint| goes_on(checkpoint, &experiment)).transpose()?;
+        if run.status()?.state == RunState::Finished && !goes_on.unwrap_or(false) {
             return Ok(Resumed::Finished(run));
         }
-        if is_longer {
+        if is_longer(trained_with.as_ref().unwrap_or(&made_with), &experiment) {
             lengthen(&run, as_written, &experiment, overrides)?;
         }
         store.recover()?;

@@ -15,7 +15,7 @@ pub enum TrainingError {
     /// A figure is no longer a number.
     #[error("{what} became {value} at step {step} (epoch {epoch}): {place}. {kept}")]
     NonFinite {
-        /// `loss` or `gradient`.
+        /// `loss`, `gradient` or `weights`.
         what: &'static str,
         /// The value: NaN or an infinity.
         value: f64,

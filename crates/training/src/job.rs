@@ -175,15 +175,7 @@ fn restore<M: Model>(
 ) -> Result<(TrainingState, M, ModuleOptimizer), TrainingError> {
     let mut state = TrainingState::of(checkpoint)?;
     state.check_unchanged(&setting.experiment, &setting.data_sha256)?;
-    let (before, now) = (&state.experiment, &setting.experiment);
-    let goes_on = match state.over {
-        Some(StopReason::Completed) => now.training.epochs > before.training.epochs,
-        Some(StopReason::EarlyStopping) => now.early_stopping.patience > before.early_stopping.patience,
-        _ => false,
-    };
-    if goes_on {
-        state.over = None;
-    }
+    state.over = state.still_over(&setting.experiment);
     state.experiment = setting.experiment.clone();
     let read = |file: &str| -> Result<Vec<Parameter>, TrainingError> {
         let bytes = checkpoint.files.get(file).ok_or_else(|| TrainingError::State {

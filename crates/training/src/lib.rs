@@ -36,7 +36,7 @@ pub use job::{Job, Trained, check};
 pub use monitoring::Best;
 pub use parity::{Parity, parity};
 pub use schedule::unfinished_warmup;
-pub use state::{check_resumable, is_fused, is_longer, trained_with};
+pub use state::{check_resumable, goes_on, is_fused, is_longer, spans_whole_training, trained_with};
 pub use step_profile::{StepProfile, profile_steps};
 pub use stop::StopSignal;
 pub use watch::watch;

@@ -59,6 +59,11 @@ impl Patience {
         } else {
             self.bad_epochs += 1;
         }
+        self.is_exhausted(config)
+    }
+
+    /// Whether as many epochs as `config` allows have brought nothing.
+    pub(crate) fn is_exhausted(&self, config: &EarlyStopping) -> bool {
         self.bad_epochs >= config.patience
     }
 }

@@ -101,6 +101,24 @@ impl TrainingState {
         self.epoch - 1
     }
 
+    /// Why the run is over, if it would be with the settings `now` as well.
+    pub(crate) fn still_over(&self, now: &Experiment) -> Option<StopReason> {
+        let (before, early) = (&self.experiment, &now.early_stopping);
+        let is_exhausted = early.enabled && self.patience.is_exhausted(early);
+        match self.over? {
+            StopReason::Completed if now.training.epochs > before.training.epochs => {
+                let is_at_most = now.training.max_steps.is_some_and(|most| self.step >= most as u64);
+                match (is_at_most, is_exhausted) {
+                    (true, _) => Some(StopReason::MaxSteps),
+                    (false, true) => Some(StopReason::EarlyStopping),
+                    (false, false) => None,
+                }
+            }
+            StopReason::EarlyStopping if !is_exhausted => None,
+            reason => Some(reason),
+        }
+    }
+
     /// Reads the state of a checkpoint.
     pub(crate) fn of(checkpoint: &Checkpoint) -> Result<Self, TrainingError> {
         serde_json::from_value(checkpoint.meta.clone())
@@ -151,6 +169,23 @@ pub fn is_fused(checkpoint: &Checkpoint) -> Result<bool, TrainingError> {
     Ok(TrainingState::of(checkpoint)?.fused)
 }
 
+/// Whether the run of `checkpoint` came to its end, and goes on from there with the settings `now`.
+///
+/// # Errors
+/// Where the checkpoint cannot be understood.
+pub fn goes_on(checkpoint: &Checkpoint, now: &Experiment) -> Result<bool, TrainingError> {
+    let state = TrainingState::of(checkpoint)?;
+    Ok(state.over.is_some() && state.still_over(now).is_none())
+}
+
+/// Whether the schedule of `experiment` spans its whole training, so that another length is another training from its first
+/// step on.
+#[must_use]
+pub fn spans_whole_training(experiment: &Experiment) -> bool {
+    use LrSchedulerName::{Cosine, Coslog, Linear};
+    matches!(experiment.lr_scheduler.name, Cosine | Coslog | Linear)
+}
+
 /// Whether `now` is `before`, only longer: then a run that came to its end goes on as if it had been so from the beginning.
 #[must_use]
 pub fn is_longer(before: &Experiment, now: &Experiment) -> bool {
@@ -161,10 +196,8 @@ pub fn is_longer(before: &Experiment, now: &Experiment) -> bool {
 /// Whether a difference in `key` makes a run longer, and changes nothing of the steps before. A schedule that spans the
 /// whole training changes with its length.
 fn lengthens(key: &str, before: &Experiment, now: &Experiment) -> bool {
-    use LrSchedulerName::{Constant, Exponential, ReduceOnPlateau, Step};
-    let is_independent = matches!(now.lr_scheduler.name, Constant | Exponential | ReduceOnPlateau | Step);
     match key {
-        "training.epochs" => is_independent && now.training.epochs > before.training.epochs,
+        "training.epochs" => !spans_whole_training(now) && now.training.epochs > before.training.epochs,
         "early_stopping.patience" => now.early_stopping.patience > before.early_stopping.patience,
         _ => false,
     }
@@ -176,16 +209,12 @@ fn changes(before: &Experiment, now: &Experiment) -> Vec<String> {
 }
 
 fn words(change: &Difference, now: &Experiment) -> String {
-    use LrSchedulerName::{Cosine, Coslog, Linear};
-    let is_whole = matches!(now.lr_scheduler.name, Cosine | Coslog | Linear);
-    match change.key.as_str() {
-        "training.epochs" if is_whole => {
-            format!(
-                "{change}: the schedule of this run spans its whole training, and the steps before would have been others"
-            )
-        }
-        _ => change.to_string(),
+    if change.key == "training.epochs" && spans_whole_training(now) {
+        return format!(
+            "{change}: the schedule of this run spans its whole training, and the steps before would have been others"
+        );
     }
+    change.to_string()
 }
 
 fn refuse(changes: &[String]) -> Result<(), TrainingError> {

@@ -252,7 +252,11 @@ const INACTIVE: [&str; 2] = ["dead_share", "saturated_share"];
 /// The figures of a row as a training would have shown them.
 fn figures(row: &MetricRow, timing: Option<&TimingRow>) -> Figures {
     let figure = |name: &str| row.figure(name).unwrap_or(f64::NAN);
-    let examples = examples(timing).max(1);
+    // Shares need a number of examples: of a row whose time is not known, any large one.
+    let examples = match examples(timing) {
+        0 => 1_000_000,
+        examples => examples,
+    };
     let tally = Tally {
         loss_sum: figure("loss") * examples as f64,
         weight: examples as f64,

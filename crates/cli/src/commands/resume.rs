@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use kiln::{Resumed, Run, Session, check_perceptron, of_run};
-use kiln_artifacts::{ArtifactError, RunState, runs};
+use kiln_artifacts::{ArtifactError, RunState, StopReason, runs};
+use kiln_training::spans_whole_training;
+use serde_json::json;
 
 use crate::arguments::Resume;
 use crate::commands::session::{self, check_view};
 use crate::failure::Failure;
-use crate::output::{print, quoted, say};
+use crate::output::{print, print_json, quoted, say};
 use crate::view::DownloadBar;
 
 /// Goes on with a run from its last good checkpoint.
@@ -21,7 +23,12 @@ pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
         Resumed::Ready(session) => session::train(&session, &arguments.manner),
         Resumed::Finished(run) => {
             say(&finished(&run, &arguments.root.artifacts)?);
-            print(&run.folder().display().to_string());
+            let (path, status) = (run.folder().display().to_string(), run.status()?);
+            if arguments.manner.json {
+                print_json(&json!({ "run": path, "reason": status.stop_reason, "test": status.test }));
+            } else {
+                print(&path);
+            }
             Ok(())
         }
     }
@@ -40,18 +47,24 @@ fn with_status(found: Result<Run, ArtifactError>) -> Result<Run, Failure> {
 
 /// That there is nothing to go on with, and what there may be instead.
 fn finished(run: &Run, artifacts: &Path) -> Result<String, Failure> {
-    let (folder, epochs) = (quoted(&run.folder().display().to_string()), run.status()?.epochs);
-    let mut words = format!(
-        "the run is finished, and nothing is left to do; `kiln resume {folder} training.epochs={}` makes it longer",
-        2 * epochs.max(1)
-    );
+    let (folder, status, experiment) =
+        (quoted(&run.folder().display().to_string()), run.status()?, of_run(run)?);
+    let longer = match status.stop_reason {
+        Some(StopReason::EarlyStopping) => {
+            let patience = 2 * experiment.early_stopping.patience.max(1);
+            format!("`kiln resume {folder} early_stopping.patience={patience}` gives it more patience")
+        }
+        Some(StopReason::Completed) if !spans_whole_training(&experiment) => {
+            format!("`kiln resume {folder} training.epochs={}` makes it longer", 2 * status.epochs.max(1))
+        }
+        _ => format!("`kiln train FILE --from {folder}` begins another with its weights"),
+    };
+    let mut words = format!("the run is finished, and nothing is left to do; {longer}");
     let others =
         runs::list(artifacts)?.into_iter().filter(|other| other.state == Some(RunState::Interrupted));
     for other in others.filter(|other| other.name == run.name()) {
-        words += &format!(
-            "\nthis one was interrupted: `kiln resume {}`",
-            quoted(&other.path.display().to_string())
-        );
+        let other = quoted(&other.path.display().to_string());
+        words += &format!("\nthis one was interrupted: `kiln resume {other}`");
     }
     Ok(words)
 }

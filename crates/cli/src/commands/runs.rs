@@ -34,7 +34,10 @@ pub(crate) fn runs(action: &RunsAction) -> Result<(), Failure> {
         RunsAction::Show { run, root, json } => show(&Run::resolve(&root.artifacts, run)?, *json)?,
         RunsAction::Delete { runs: names, yes, root } => {
             let found = names.iter().map(|name| Run::resolve(&root.artifacts, name));
-            delete(&found.collect::<Result<Vec<_>, _>>()?, *yes)?;
+            let mut found = found.collect::<Result<Vec<_>, _>>()?;
+            found.sort_by_key(|run| run.folder().canonicalize().ok());
+            found.dedup_by_key(|run| run.folder().canonicalize().ok());
+            delete(&found, *yes)?;
         }
         RunsAction::Compare { runs: names, html, root, json } => {
             let found = names.iter().map(|name| Run::resolve(&root.artifacts, name));

@@ -17,7 +17,7 @@ pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
     check_view(arguments.manner.ui, &experiment.experiment)?;
     check_perceptron(&experiment.experiment)?;
     let start = arguments.from.as_ref().map(|text| Run::resolve(artifacts, text)).transpose()?;
-    let interrupted = interrupted(arguments, &experiment);
+    let interrupted = if start.is_none() { interrupted(arguments, &experiment) } else { None };
     let session = Session::create_from(start.as_ref(), &experiment, artifacts, &DownloadBar::default())?;
     if let Some(run) = interrupted {
         let run = quoted(&run.folder().display().to_string());
@@ -32,6 +32,7 @@ fn interrupted(arguments: &Train, resolved: &Resolved) -> Option<Run> {
     let runs = runs::list(&arguments.root.artifacts).ok()?.into_iter();
     let mut runs = runs
         .filter(|run| run.name == resolved.experiment.name && run.state == Some(RunState::Interrupted))
-        .filter_map(|run| Run::open(run.path).ok());
+        .filter_map(|run| Run::open(run.path).ok())
+        .filter(|run| !run.start().is_file());
     runs.find(|run| of_run(run).is_ok_and(|experiment| experiment.identity() == identity))
 }

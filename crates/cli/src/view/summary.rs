@@ -27,7 +27,7 @@ pub(crate) fn after(session: &Session, has_report: bool) -> Vec<String> {
     let files = if matches!(session.data().shape, Shape::Image { .. }) {
         "PICTURE"
     } else {
-        "rows.csv --output answers.csv"
+        "ROWS.csv --output ANSWERS.csv"
     };
     let report = has_report.then(|| format!("report: {}", linked(&run.report())));
     let next = format!("next: kiln predict {folder} {files}\n      kiln runs compare {folder} OTHER_RUN");

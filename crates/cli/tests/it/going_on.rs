@@ -22,7 +22,7 @@ fn a_finished_run_goes_on_as_if_it_had_been_longer_from_the_beginning() {
 fn early_stopping_can_be_given_more_patience() {
     let patience = |patience: &str| {
         let early = "early_stopping.enabled=true";
-        Workplace::new(PLATEAU).train(&["training.epochs=60", early, patience]).result()
+        Workplace::new(PLATEAU).train(&["training.epochs=40", early, patience]).result()
     };
     let whole = patience("early_stopping.patience=4");
     let workplace = Workplace::new(PLATEAU);
@@ -32,7 +32,7 @@ fn early_stopping_can_be_given_more_patience() {
     // More epochs alone are none: it would have stopped there all the same.
     let before = run.result();
     workplace.run(&["resume", run.text(), "training.epochs=60", "--ui", "none", "--no-report"]).expect(0);
-    assert_eq!(run.result().weights(), before.weights());
+    run.result().expect_same(&before);
     let more = [
         "resume",
         run.text(),
@@ -53,6 +53,8 @@ fn a_schedule_that_spans_the_training_is_not_made_longer() {
     let run = workplace.train(&["training.epochs=2"]);
     let before = run.snapshot();
     let ended = workplace.run(&["resume", run.text(), "training.epochs=4"]).expect(2);
+    let again = workplace.run(&["resume", run.text()]).expect(0);
+    again.says(&["nothing is left to do", &format!("`kiln train FILE --from {}`", run.text())]);
     ended.says(&["training.epochs = 4 (was 2)", "spans its whole training", "kiln train --from RUN"]);
     workplace.run(&["resume", run.text(), "training.epochs=1"]).expect(2);
     run.expect_unchanged(&before);

@@ -94,7 +94,9 @@ pub fn findings_of_run(
     experiment: &Experiment,
 ) -> Result<Vec<Finding>, EvaluationError> {
     let metrics = run.evaluation("test").join(METRICS_FILE);
-    let test = if metrics.is_file() { Some(Metrics::read(&metrics)?) } else { None };
+    // What is left of the test of a run that goes on past its end is not of this log.
+    let is_of_this = status.test.is_some() && metrics.is_file();
+    let test = if is_of_this { Some(Metrics::read(&metrics)?) } else { None };
     let tested = test.as_ref().map(Metrics::tested);
     let failure = status.failure.as_ref();
     Ok(findings(&Record { rows, tested: tested.as_ref(), experiment, failure }))

@@ -122,7 +122,7 @@ fn end(status: &Status) -> String {
     let place = format!("at step {} of {}", grouped(status.step), grouped(status.steps));
     match (status.state, &status.error) {
         (RunState::Failed, Some(error)) => {
-            // What to try stands with the findings.
+            // Runs of earlier versions have what to try in the error; it stands with the findings.
             let error = error.split(". Try ").next().unwrap_or(error);
             let stop = if error.ends_with('.') { "" } else { "." };
             format!("The run failed: {error}{stop}")
