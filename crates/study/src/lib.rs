@@ -9,6 +9,7 @@
 mod analysis;
 mod check;
 mod collapse;
+mod comparison_page;
 mod error;
 mod findings;
 mod outcome;
@@ -25,6 +26,7 @@ mod work;
 pub use analysis::Section;
 pub use check::Check;
 pub use collapse::Collapse;
+pub use comparison_page::comparison_page;
 pub use error::StudyError;
 pub use findings::{Findings, SeedFindings, TrialFindings};
 pub use outcome::{CellState, Outcome};

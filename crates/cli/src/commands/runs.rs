@@ -4,7 +4,8 @@ use std::io::{IsTerminal, stdin};
 
 use jiff::tz::TimeZone;
 use kiln_artifacts::{Run, RunState, RunSummary, Status, Timestamp, replace_file, runs};
-use kiln_evaluation::{comparison_page, findings_of_run};
+use kiln_evaluation::findings_of_run;
+use kiln_study::comparison_page;
 use serde_json::json;
 
 use crate::arguments::{RunsAction, SortArgument, StateArgument};

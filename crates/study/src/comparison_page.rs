@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use kiln_artifacts::runs::compare;
 use kiln_artifacts::{ArtifactError, Comparison, MetricRow, Run, Scope};
-use kiln_plot::{Axis, LineChart, PlotError, Series, Style};
+use kiln_evaluation::{chart, html_page, scrolled};
+use kiln_plot::{Axis, LineChart, PlotError, Series};
 use maud::{Markup, html};
 
-use crate::{EvaluationError, chart, html_page, scrolled};
+use crate::{Spread, StudyError};
 
 /// Curves that there is a chart of: split, figure, title.
 const CURVES: [(&str, &str, &str); 4] = [
@@ -23,16 +24,14 @@ const REPETITION: [&str; 2] = ["name", "seed"];
 ///
 /// # Errors
 /// Where a run's config, status or log cannot be read, or a chart cannot be drawn.
-pub fn comparison_page(runs: &[Run]) -> Result<String, EvaluationError> {
+pub fn comparison_page(runs: &[Run]) -> Result<String, StudyError> {
     let comparison = compare(runs)?;
     let names = names(&comparison);
     let logs = runs.iter().map(Run::metric_rows).collect::<Result<Vec<_>, ArtifactError>>()?;
     let charts = CURVES
         .iter()
         .filter_map(|(split, figure, title)| curves(&names, &logs, split, figure, title).transpose());
-    let charts = charts.collect::<Result<Vec<String>, PlotError>>().map_err(|problem| {
-        EvaluationError::Plot { path: "the curves of the runs".into(), problem: problem.to_string() }
-    })?;
+    let charts = charts.collect::<Result<Vec<String>, PlotError>>()?;
     let repeated = repeated(&comparison);
     let body = html! {
         header { h1 { (runs.len()) " runs compared" } }
@@ -41,7 +40,7 @@ pub fn comparison_page(runs: &[Run]) -> Result<String, EvaluationError> {
             (scrolled("What came of the runs", &figures(&comparison, &names)))
             @if !repeated.is_empty() {
                 h2 { "With other seeds" }
-                (scrolled("Means over seeds", &means(&repeated)))
+                (scrolled("Means over seeds", &means(&comparison, &repeated)))
                 p.note { "Means over runs that differ in their seed alone, with the standard deviation between them." }
             }
             h2 { "Curves" }
@@ -75,12 +74,8 @@ fn curves(
         let epochs = rows.iter().filter(|row| row.split == split && row.scope == Scope::Epoch);
         epochs.filter_map(|row| Some((row.epoch as f64, row.figure(figure)?))).collect()
     };
-    let series = names.iter().zip(logs).enumerate().map(|(number, (name, rows))| Series {
-        name: name.clone(),
-        style: Style::nth(number),
-        has_dots: true,
-        points: points(rows),
-    });
+    let series = names.iter().zip(logs).enumerate();
+    let series = series.map(|(number, (name, rows))| Series::new(name, number, points(rows)).with_dots());
     let y = if figure == "loss" { Axis::logarithmic("loss") } else { Axis::values("accuracy (share right)") };
     match LineChart::new(title, Axis::whole_numbers("epoch"), y, series.collect()).to_svg() {
         Ok(svg) => Ok(Some(svg)),
@@ -132,9 +127,8 @@ fn settings(comparison: &Comparison, names: &[String]) -> Markup {
 /// Runs that differ in their seed alone.
 struct Repeated {
     settings: String,
-    runs: usize,
-    /// Figure, mean and standard deviation.
-    figures: Vec<(String, f64, f64)>,
+    /// Their places in the comparison.
+    runs: Vec<usize>,
 }
 
 /// Groups of two runs or more; what the settings besides the seed are tells them apart.
@@ -151,48 +145,30 @@ fn repeated(comparison: &Comparison) -> Vec<Repeated> {
     for place in 0..comparison.runs.len() {
         groups.entry(settings(place)).or_default().push(place);
     }
-    let several = groups.into_iter().filter(|(_, places)| places.len() > 1);
-    several
-        .map(|(settings, places)| Repeated {
-            settings: if settings.is_empty() { "all".to_owned() } else { settings.join(", ") },
-            runs: places.len(),
-            figures: comparison
-                .figures
-                .iter()
-                .filter_map(|figure| {
-                    let values =
-                        places.iter().map(|place| figure.values[*place]).collect::<Option<Vec<f64>>>()?;
-                    let (mean, deviation) = spread(&values);
-                    Some((figure.name.clone(), mean, deviation))
-                })
-                .collect(),
-        })
-        .collect()
+    let several = groups.into_iter().filter(|(_, runs)| runs.len() > 1);
+    let words =
+        |settings: Vec<String>| if settings.is_empty() { "all".to_owned() } else { settings.join(", ") };
+    several.map(|(settings, runs)| Repeated { settings: words(settings), runs }).collect()
 }
 
-/// Mean and standard deviation (n - 1) of two values or more.
-fn spread(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (mean, (squares / (count - 1.0)).sqrt())
-}
-
-fn means(groups: &[Repeated]) -> Markup {
+/// A figure that not all runs of a group have has no mean there.
+fn means(comparison: &Comparison, groups: &[Repeated]) -> Markup {
+    let mean = |values: &[Option<f64>], runs: &[usize]| {
+        let values = runs.iter().map(|run| values[*run]).collect::<Option<Vec<f64>>>();
+        values.and_then(|values| Spread::of(&values)).map_or_else(String::new, |spread| spread.shown(4))
+    };
     html! {
         table {
             thead { tr {
                 th scope="col" { "settings" } th scope="col" { "runs" }
-                @for (name, ..) in groups.iter().flat_map(|group| &group.figures).take(groups[0].figures.len()) {
-                    th scope="col" { (name) }
-                }
+                @for figure in &comparison.figures { th scope="col" { (figure.name) } }
             } }
             tbody {
-                @for group in groups {
+                @for Repeated { settings, runs } in groups {
                     tr {
-                        th scope="row" { (group.settings) }
-                        td { (group.runs) }
-                        @for (_, mean, deviation) in &group.figures { td { (format!("{mean:.4} ± {deviation:.4}")) } }
+                        th scope="row" { (settings) }
+                        td { (runs.len()) }
+                        @for figure in &comparison.figures { td { (mean(&figure.values, runs)) } }
                     }
                 }
             }
@@ -202,11 +178,46 @@ fn means(groups: &[Repeated]) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use kiln_artifacts::{ComparedRun, ConfigDifference, FigureComparison, RunState};
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn a_spread_is_that_of_a_sample() {
-        let (mean, deviation) = spread(&[1.0, 2.0, 3.0]);
-        assert!((mean - 2.0).abs() < 1e-12 && (deviation - 1.0).abs() < 1e-12);
+    fn a_figure_that_a_group_lacks_leaves_its_column_empty() {
+        let run = |id: &str| ComparedRun {
+            name: "a".to_owned(),
+            id: id.to_owned(),
+            state: RunState::Finished,
+            epoch: 1,
+            elapsed_seconds: 1.0,
+            best: None,
+            test: None,
+            weights_sha256: None,
+        };
+        let figure = |name: &str, values: [Option<f64>; 4]| FigureComparison {
+            name: name.to_owned(),
+            values: values.into(),
+        };
+        let differs = |key: &str, values: [i64; 4]| {
+            let values = values.map(|value| Some(json!(value))).into();
+            ConfigDifference { key: key.to_owned(), values }
+        };
+        let comparison = Comparison {
+            runs: ["1", "2", "3", "4"].map(run).into(),
+            config: vec![differs("seed", [1, 2, 1, 2]), differs("x", [0, 0, 1, 1])],
+            figures: vec![
+                figure("test.loss", [None, None, Some(1.0), Some(3.0)]),
+                figure("train.loss", [Some(0.5), Some(0.5), Some(2.0), Some(2.0)]),
+            ],
+        };
+        let groups = repeated(&comparison);
+        assert_eq!(
+            groups.iter().map(|group| group.runs.clone()).collect::<Vec<_>>(),
+            [vec![0, 1], vec![2, 3]]
+        );
+        let table = means(&comparison, &groups).into_string();
+        assert!(table.contains("<td>2</td><td></td><td>0.5000 ± 0.0000</td>"), "{table}");
+        assert!(table.contains("<td>2</td><td>2.0000 ± 1.4142</td><td>2.0000 ± 0.0000</td>"), "{table}");
     }
 }
