@@ -40,7 +40,7 @@ pub(crate) fn resolved(arguments: &ExperimentArguments) -> Result<Resolved, Fail
     Ok(resolve(&Request { source, environment: environment(), overrides })?)
 }
 
-/// What may be meant by `path`, where there is no file.
+/// A question with what the user may mean by `path`, which is not there; none where nothing is like it.
 fn meant(path: &Path) -> Option<String> {
     let (shown, name) = (path.display(), path.file_stem().unwrap_or_default().to_string_lossy());
     let file = PathBuf::from("configs").join(format!("{name}.toml"));

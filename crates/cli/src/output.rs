@@ -1,10 +1,11 @@
-//! Results go to stdout, talk goes to stderr. A reader that went away is no error, a full disk is one.
+//! Results go to stdout, talk goes to stderr. It is no error that a reader went away, and one that the disk is full.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kiln_files::shortened;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -73,10 +74,7 @@ const WIDEST: usize = 200;
 
 /// Rows as columns of equal width, two spaces apart. Cells that no terminal could show are cut.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let cut = |cell: &String| match cell.char_indices().nth(WIDEST) {
-        Some((end, _)) => format!("{}…", &cell[..end]),
-        None => cell.clone(),
-    };
+    let cut = |cell: &String| shortened(cell, WIDEST);
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cut).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -95,8 +93,8 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 
 /// A word as a shell takes it.
 pub(crate) fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,[]+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) && !word.contains('[') {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', "'\\''"))

@@ -4,6 +4,7 @@ use kiln_artifacts::{MetricRow, RunFailure, Scope};
 use kiln_config::{Experiment, LossName};
 
 use crate::layers::{Layer, ends, layers};
+use crate::remedies::is_penalized;
 use crate::{Difference, Record, Severity, Tested};
 
 /// Skill below which a run learned next to nothing. Not 0, for chance scatters: of 100 examples in ten
@@ -138,14 +139,11 @@ impl<'a> Case<'a> {
 
     /// Whether a penalty that was asked for drew all weights towards zero: `AdamW`'s own is too little to.
     pub(crate) fn is_pulled_down(&self) -> bool {
-        let Experiment { loss, optimizer, .. } = self.experiment;
-        let is_penalized =
-            loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.weight_decay.is_some_and(|decay| decay > 0.0);
         let shrank = |layer: &Layer<'_>| {
             let norms = self.layer_series(layer, "weight_norm");
             norms.first().zip(norms.last()).is_some_and(|(first, last)| last < first)
         };
-        is_penalized && !self.layers.is_empty() && self.layers.iter().all(shrank)
+        is_penalized(self.experiment) && !self.layers.is_empty() && self.layers.iter().all(shrank)
     }
 
     /// Whether dropout leaves a layer next to nothing to work with.

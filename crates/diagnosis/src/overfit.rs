@@ -5,10 +5,10 @@ use kiln_config::Experiment;
 
 use crate::case::Case;
 use crate::remedies::Remedies;
-use crate::series::{median_deviation, percent, short, smoothed};
+use crate::series::{percent, short, smoothed, usual_change};
 use crate::{Finding, FindingKind, Remedy, Severity};
 
-/// Rise of the validation loss from its lowest, as a share, below which it is no matter.
+/// A rise of the validation loss from its lowest by less than this share is ignored.
 const RISE: f64 = 0.05;
 /// It is also above this many median changes from epoch to epoch.
 const CHANGES: f64 = 4.0;
@@ -56,13 +56,12 @@ impl Rise {
     /// Smoothed, so that no single epoch decides; and only while the training loss fell on.
     fn of(case: &Case<'_>) -> Option<Self> {
         let losses: Vec<f64> = case.validation_losses();
-        let changes: Vec<f64> = losses.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let (validation, train) = (smoothed(&losses), smoothed(&case.train_losses()));
         let place =
             (0..validation.len()).min_by(|one, other| validation[*one].total_cmp(&validation[*other]))?;
         let (lowest, last) = (validation[place], *validation.last()?);
         let is_learning = train.last()? < train.get(place)?;
-        let noise = CHANGES * median_deviation(&changes)?;
+        let noise = CHANGES * usual_change(&losses)?;
         // The first epoch of the log has no smoothed figure.
         let epoch = |place: usize| case.validation.get(place + 1).map(|row: &&MetricRow| row.epoch);
         let (epoch, last_epoch) = (epoch(place)?, case.validation.last()?.epoch);

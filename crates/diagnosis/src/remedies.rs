@@ -230,9 +230,8 @@ impl<'a> Remedies<'a> {
     }
 
     pub(crate) fn penalty(self) -> Self {
-        let Experiment { loss, optimizer, .. } = self.experiment;
-        let is_penalized = loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.weight_decay.unwrap_or(0.0) > 0.0;
-        self.set_if(!is_penalized, ["loss.l2=1e-3".to_owned()], None)
+        let applies = !is_penalized(self.experiment);
+        self.set_if(applies, ["loss.l2=1e-3".to_owned()], None)
     }
 
     pub(crate) fn smaller_network(self) -> Self {
@@ -280,6 +279,12 @@ pub(crate) fn usual_rate(experiment: &Experiment) -> f64 {
         OptimizerName::Sgd => 0.1,
         _ => 0.001,
     }
+}
+
+/// Whether the experiment asks for a penalty on its weights.
+pub(crate) fn is_penalized(experiment: &Experiment) -> bool {
+    let Experiment { loss, optimizer, .. } = experiment;
+    loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.weight_decay.is_some_and(|decay| decay > 0.0)
 }
 
 /// Two significant digits.

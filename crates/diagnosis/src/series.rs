@@ -21,6 +21,11 @@ pub(crate) fn median_deviation(values: &[f64]) -> Option<f64> {
     median(&values.iter().map(|value| (value - center).abs()).collect::<Vec<_>>())
 }
 
+/// The median distance of a change from one value to the next from the median change: how far a series goes up and down.
+pub(crate) fn usual_change(values: &[f64]) -> Option<f64> {
+    median_deviation(&values.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>())
+}
+
 /// Rolling medians of three values, without the first and the last place; none of fewer values.
 pub(crate) fn smoothed(values: &[f64]) -> Vec<f64> {
     values.windows(SMOOTHING).filter_map(median).collect()

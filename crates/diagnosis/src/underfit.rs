@@ -4,13 +4,13 @@ use kiln_config::{Activation, Experiment, LrSchedulerName};
 
 use crate::case::{Case, NO_SKILL};
 use crate::remedies::{Remedies, usual_rate};
-use crate::series::{extremes, median, median_deviation, short};
+use crate::series::{extremes, median, short, usual_change};
 use crate::{Finding, FindingKind, Remedy, Severity};
 
 /// Epochs from which the validation loss shows whether a run has settled; of fewer, the training loss does.
 const EPOCHS: usize = 4;
-/// Share of the validation loss that it fell by from the third quarter of the epochs to the last, above which a run has not
-/// settled.
+/// A run has not settled where its mean validation loss fell by more than this share from the third quarter of the epochs to the
+/// last.
 const FALL: f64 = 0.05;
 /// The same under a schedule, whose last, small steps bring such a fall whatever the length of the training.
 const FALL_UNDER_SCHEDULE: f64 = 0.15;
@@ -18,7 +18,7 @@ const FALL_UNDER_SCHEDULE: f64 = 0.15;
 const CHANGES: f64 = 2.0;
 /// Intervals from which the training loss shows the same.
 const INTERVALS: usize = 2;
-/// What a loss fell by, as a share of that of equal probabilities, below which it is no matter.
+/// A smaller fall is ignored, as a share of the loss of equal probabilities.
 const FALL_OF_GUESS: f64 = 0.02;
 /// The same under a schedule.
 const FALL_OF_GUESS_UNDER_SCHEDULE: f64 = 0.05;
@@ -124,8 +124,7 @@ fn still_falling(case: &Case<'_>) -> Option<f64> {
     if validation.len() >= EPOCHS {
         let [third, last] = last_quarters(&validation)?;
         let (lowest, _) = extremes(&validation[..validation.len() - validation.len() / 4])?;
-        let changes: Vec<f64> = validation.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let noise = CHANGES * median_deviation(&changes)?;
+        let noise = CHANGES * usual_change(&validation)?;
         let is_constant = case.experiment.lr_scheduler.name == LrSchedulerName::Constant;
         let [share, of_guess] = if is_constant {
             [FALL, FALL_OF_GUESS]
@@ -159,17 +158,14 @@ fn last_quarters(values: &[f64]) -> Option<[f64; 2]> {
 /// The median, over the measurements at a learning rate of half the greatest or more, of the greatest update ratio of a layer:
 /// a schedule ends with steps that are small by design.
 fn typical_update(case: &Case<'_>) -> Option<f64> {
-    let rate = |row: &&&kiln_artifacts::MetricRow| row.figure("lr").unwrap_or(1.0);
-    let measured = || {
-        case.intervals
-            .iter()
-            .filter(|row| case.layers.iter().any(|layer| layer.figure_in(row, "update_ratio").is_some()))
-    };
-    let greatest = measured().map(|row| rate(&row)).fold(0.0, f64::max);
-    let updates = measured().filter(|row| rate(row) >= greatest / 2.0).filter_map(|row| {
-        let layers = case.layers.iter().filter_map(|layer| layer.figure_in(row, "update_ratio"));
-        Some(extremes(&layers.collect::<Vec<_>>())?.1)
+    let measured = case.intervals.iter().filter_map(|row| {
+        let updates = case.layers.iter().filter_map(|layer| layer.figure_in(row, "update_ratio"));
+        let (_, greatest) = extremes(&updates.collect::<Vec<_>>())?;
+        Some((row.figure("lr").unwrap_or(1.0), greatest))
     });
+    let measured: Vec<(f64, f64)> = measured.collect();
+    let greatest_rate = measured.iter().map(|(rate, _)| *rate).fold(0.0, f64::max);
+    let updates = measured.iter().filter(|(rate, _)| *rate >= greatest_rate / 2.0).map(|(_, update)| *update);
     median(&updates.collect::<Vec<_>>())
 }
 
@@ -276,7 +272,7 @@ mod tests {
             finding.statement.contains("a linear model has 0.9000 on the test data. The loss has settled")
         );
         assert!(finding.advice().starts_with("'model.hidden=[2048,512]'"), "{}", finding.advice());
-        // It knows more of its own data than the linear model of new ones: that is no lack of room.
+        // Its training accuracy is above the linear model's: more units would not help.
         assert_eq!(found(&settled_at(0.95), &experiment, Some(&behind(0.9))), None);
     }
 

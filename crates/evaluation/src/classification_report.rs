@@ -1,5 +1,6 @@
 //! The classification report, in scikit-learn's layout.
 
+use kiln_files::shortened;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::class_scores::ClassScores;
@@ -64,7 +65,7 @@ impl ClassificationReport {
     /// The report as the text that scikit-learn prints, with two digits.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let names = self.classes.iter().map(|row| cut(&row.name).chars().count());
+        let names = self.classes.iter().map(|row| shortened(&row.name, WIDEST).chars().count());
         let width = names.chain([WEIGHTED.len()]).max().unwrap_or_default();
         let headers = HEADERS.map(|header| format!(" {header:>9}")).concat();
         let rows: String = self.classes.iter().map(|row| row.to_text(width)).collect();
@@ -85,7 +86,7 @@ impl ReportRow {
 
     fn to_text(&self, width: usize) -> String {
         let Self { name, support, .. } = self;
-        let name = cut(name);
+        let name = shortened(name, WIDEST);
         let [precision, recall, f1] = [self.precision, self.recall, self.f1].map(digits);
         format!("{name:>width$}  {precision:>9} {recall:>9} {f1:>9} {support:>9}\n")
     }
@@ -98,14 +99,6 @@ fn average(scores: &[ClassScores], mean: impl Fn(&[Defined]) -> Defined) -> Clas
         precision: of(|scores| scores.precision),
         recall: of(|scores| scores.recall),
         f1: of(|scores| scores.f1),
-    }
-}
-
-/// A name as wide as terminals show one at most.
-fn cut(name: &str) -> String {
-    match name.char_indices().nth(WIDEST) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
     }
 }
 

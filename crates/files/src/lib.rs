@@ -16,4 +16,4 @@ pub use disk::{Disk, SystemDisk};
 pub use failing_disk::{FailingDisk, Failure};
 pub use hash::{Hasher, sha256_hex};
 pub use replacement::Replacement;
-pub use text::{csv_cell, csv_text, json_text, with_causes};
+pub use text::{csv_cell, csv_text, json_text, shortened, with_causes};

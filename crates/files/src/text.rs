@@ -49,9 +49,23 @@ pub fn csv_cell(text: &str) -> Vec<u8> {
     cell
 }
 
+/// The first `most` characters of `text`, with an ellipsis where there are more.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(["äöü", "äöüß"].map(|text| shortened(text, 3)), ["äöü", "äöü…"]);
+    }
 
     #[test]
     fn cells_are_quoted_where_they_must_be() {

@@ -152,14 +152,14 @@ impl Session {
             resolve_class_weights(&mut made_with, profile);
             resolve_class_weights(&mut experiment, profile);
         }
-        check_resumable(&made_with, latest.checkpoint.as_ref(), &experiment)?;
-        let trained_with = latest.checkpoint.as_ref().map(trained_with).transpose()?;
+        let trained_with = latest.checkpoint.as_ref().map(trained_with).transpose()?.unwrap_or(made_with);
+        check_resumable(&trained_with, &experiment)?;
         let goes_on =
             latest.checkpoint.as_ref().map(|checkpoint| goes_on(checkpoint, &experiment)).transpose()?;
         if run.status()?.state == RunState::Finished && !goes_on.unwrap_or(false) {
             return Ok(Resumed::Finished(run));
         }
-        if is_longer(trained_with.as_ref().unwrap_or(&made_with), &experiment) {
+        if is_longer(&trained_with, &experiment) {
             lengthen(&run, as_written, &experiment, overrides)?;
         }
         store.recover()?;

@@ -57,8 +57,7 @@ impl Legend {
         }
     }
 
-    /// The width in pixels that it would best have, of which a part may be in vain: that of one column, or of two where there
-    /// are many rows.
+    /// The width in pixels to wish for: that of one column, or of two where there are many rows.
     pub(crate) fn best_width(&self) -> f64 {
         let columns = if self.rows.len() > FEW_ROWS { 2.0 } else { 1.0 };
         columns * (self.width() + COLUMN_GAP) - COLUMN_GAP

@@ -118,9 +118,8 @@ impl FigureMetric {
     /// Of passes over the validation split: it names the best so far, beginning with the epochs that `rows` have.
     pub(crate) fn of_validation(kind: Kind, rows: &[MetricRow]) -> Self {
         let mut best = Best::default();
-        let name = if kind == Kind::Accuracy { "accuracy" } else { "loss" };
+        let (name, scale) = if kind == Kind::Accuracy { ("accuracy", 100.0) } else { ("loss", 1.0) };
         for row in rows.iter().filter(|row| row.split == "validation" && row.scope == Scope::Epoch) {
-            let scale = if kind == Kind::Accuracy { 100.0 } else { 1.0 };
             best.count(scale * row.figure(name).unwrap_or(f64::NAN), kind.is_higher_better());
         }
         Self { best: Some(best), ..Self::new(kind) }

@@ -139,18 +139,13 @@ impl TrainingState {
     }
 }
 
-/// Holds the settings to resume a run with to those that the run was made with, and to those that
-/// `checkpoint` was trained with. To be asked before anything is loaded or touched.
+/// Holds the settings to resume a run with to `before`, those that it was trained with: to be asked before anything is loaded
+/// or touched.
 ///
 /// # Errors
-/// Where a setting differs that decides what is trained, or the checkpoint cannot be understood.
-pub fn check_resumable(
-    made_with: &Experiment,
-    checkpoint: Option<&Checkpoint>,
-    now: &Experiment,
-) -> Result<(), TrainingError> {
-    let trained_with = checkpoint.map(TrainingState::of).transpose()?.map(|state| state.experiment);
-    refuse(&changes(trained_with.as_ref().unwrap_or(made_with), now))
+/// Where a setting differs that decides what is trained.
+pub fn check_resumable(before: &Experiment, now: &Experiment) -> Result<(), TrainingError> {
+    refuse(&changes(before, now))
 }
 
 /// The settings that the steps up to `checkpoint` were taken with.

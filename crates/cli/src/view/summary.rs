@@ -49,14 +49,8 @@ fn data(profile: &Profile) -> String {
 fn network(session: &Session, outcome: &Outcome, profile: &Profile) -> String {
     let (model, trained) = (&session.experiment().model, &outcome.trained);
     let shape = if model.is_mlp() {
-        let hidden = model.hidden.iter().map(ToString::to_string);
-        let ends = [profile.shape.features().to_string(), profile.classes.len().to_string()];
-        let [inputs, outputs] = ends;
         let members = if model.members > 1 { format!("{} times ", model.members) } else { String::new() };
-        format!(
-            " {members}{}",
-            std::iter::once(inputs).chain(hidden).chain([outputs]).collect::<Vec<_>>().join("-")
-        )
+        format!(" {members}{}", model.sizes(profile.shape.features(), profile.classes.len()))
     } else {
         String::new()
     };

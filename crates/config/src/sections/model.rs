@@ -90,6 +90,13 @@ impl Model {
     pub fn is_mlp(&self) -> bool {
         is_mlp(&self.name)
     }
+
+    /// The sizes of the perceptron's layers, from the inputs to the outputs: `64-256-128-10`.
+    #[must_use]
+    pub fn sizes(&self, inputs: usize, outputs: usize) -> String {
+        let sizes = std::iter::once(inputs).chain(self.hidden.iter().copied()).chain([outputs]);
+        sizes.map(|size| size.to_string()).collect::<Vec<_>>().join("-")
+    }
 }
 
 impl Default for Model {

@@ -60,10 +60,8 @@ fn table(settings: &[&Setting]) -> Markup {
 }
 
 fn shortened(value: &str) -> String {
-    match value.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}… (whole in config.toml)", &value[..end]),
-        None => value.to_owned(),
-    }
+    let short = kiln_files::shortened(value, LONGEST);
+    if short == value { short } else { short + " (whole in config.toml)" }
 }
 
 fn settings(run: &Run, experiment: &Experiment) -> Vec<Setting> {

@@ -32,9 +32,7 @@ pub(super) fn summary(story: &Story<'_>) -> String {
 fn network(story: &Story<'_>) -> String {
     let model = &story.experiment.model;
     let layers = story.profile.as_ref().filter(|_| model.is_mlp()).map_or(String::new(), |profile| {
-        let sizes = std::iter::once(profile.shape.features()).chain(model.hidden.iter().copied());
-        let sizes: Vec<String> = sizes.chain([profile.classes.len()]).map(|size| size.to_string()).collect();
-        format!(" {}", sizes.join("-"))
+        format!(" {}", model.sizes(profile.shape.features(), profile.classes.len()))
     });
     let kind = match (model.is_mlp(), model.members, model.hidden.is_empty()) {
         (false, ..) => format!("The network {}", model.name),
