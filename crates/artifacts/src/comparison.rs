@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{ArtifactError, Best, Run, RunState, Scope, TestFigures, runs::read_config};
 
 /// Runs side by side. Every list of values has one entry per run, in the order that the runs were given.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "RunComparison")]
 pub struct Comparison {
     /// The runs.
     pub runs: Vec<ComparedRun>,
@@ -19,7 +21,7 @@ pub struct Comparison {
 }
 
 /// One of the runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ComparedRun {
     /// The experiment's name.
     pub name: String,
@@ -40,20 +42,20 @@ pub struct ComparedRun {
 }
 
 /// A config key whose values differ.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ConfigDifference {
     /// The key with its section, such as `optimizer.lr`.
     pub key: String,
-    /// Its value in each run; `None` where the run's config lacks it.
+    /// Its value in each run; null where the run's config lacks it.
     pub values: Vec<Option<Value>>,
 }
 
 /// A figure in each run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FigureComparison {
     /// Split and figure, such as `validation.accuracy`.
     pub name: String,
-    /// Its value in each run; `None` where the run lacks it.
+    /// Its value in each run; null where the run lacks it.
     pub values: Vec<Option<f64>>,
 }
 

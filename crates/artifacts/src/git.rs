@@ -6,13 +6,14 @@ use std::{
     process::{Command, Stdio},
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most of a diff that is kept, in bytes; source changes are far smaller, checked-in data is not.
 const DIFF_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Which source a run was started from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GitState {
     /// The commit, in full.
     pub commit: String,

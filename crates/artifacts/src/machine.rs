@@ -2,10 +2,11 @@
 
 use std::{env, fs, process::Command, sync::OnceLock, thread};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is known of a machine; what the system does not tell is `None`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What is known of a machine; what the system does not tell is null.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// Its name in the network.
     pub hostname: String,

@@ -2,14 +2,29 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use strum::IntoStaticStr;
 
 /// What a row's figures sum up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
+#[schemars(rename = "MetricScope")]
 pub enum Scope {
     /// The steps since the row before.
     Interval,
@@ -30,7 +45,7 @@ impl Scope {
 /// One flat JSON object: `split`, `scope`, `epoch`, `step`, then the figures by name, in alphabetical order.
 /// Numbers have the fewest digits that read back to the same bits. JSON has no infinity and no
 /// not-a-number: each is written as null, and null is read as not-a-number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricRow {
     /// `train`, `validation` or `test`.
     pub split: String,
@@ -43,6 +58,7 @@ pub struct MetricRow {
     /// The figures by name (`loss`, `accuracy`, `learning_rate`, ...); no name may be one of this row's own
     /// fields.
     #[serde(flatten, serialize_with = "write_figures", deserialize_with = "read_figures")]
+    #[schemars(with = "BTreeMap<String, Option<f64>>")]
     pub figures: BTreeMap<String, f64>,
 }
 

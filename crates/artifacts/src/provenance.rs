@@ -4,12 +4,13 @@ use std::{env, fs, path::Path, process};
 
 use jiff::Timestamp;
 use kiln_files::json_text;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ArtifactError, GitState, Machine, Run, git, machine, replace_file, status};
 
 /// What the program was built from; the caller compiles it in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Build {
     /// Kiln's version.
     pub kiln: String,
@@ -22,7 +23,7 @@ pub struct Build {
 }
 
 /// A file of a data set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DataFile {
     /// Its name, or its path below the data set's folder.
     pub name: String,
@@ -33,7 +34,7 @@ pub struct DataFile {
 }
 
 /// The data set that a run learned from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dataset {
     /// Its name, such as `mnist`.
     pub name: String,
@@ -45,9 +46,11 @@ pub struct Dataset {
 }
 
 /// A process that trained the run: the first started it, the others resumed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TrainingSession")]
 pub struct Session {
     /// When it took the run up.
+    #[schemars(with = "String")]
     pub started: Timestamp,
     /// Its command line.
     pub command_line: Vec<String>,
@@ -77,7 +80,7 @@ pub struct ProvenanceInputs {
 }
 
 /// The content of `run.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Provenance {
     /// What the program that started the run was built from.
     pub build: Build,

@@ -7,23 +7,26 @@ use std::{
 };
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use crate::comparison::compare;
 use crate::{ArtifactError, Best, Run, RunState, TestFigures, latest_run};
 
 /// A line of the list of runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RunSummary {
     /// The experiment's name.
     pub name: String,
     /// The run folder's name.
     pub id: String,
     /// The run folder.
+    #[serde(rename = "run")]
     pub path: PathBuf,
-    /// What it is doing, or how it ended; `None` for a damaged one.
+    /// What it is doing, or how it ended; null for a damaged one.
     pub state: Option<RunState>,
     /// When it was first started.
+    #[schemars(with = "Option<String>")]
     pub started: Option<Timestamp>,
     /// The epoch in progress or last done.
     pub epoch: u64,
@@ -37,7 +40,7 @@ pub struct RunSummary {
     pub best: Option<Best>,
     /// The experiment's tags.
     pub tags: Vec<String>,
-    /// Why it cannot be read, if it cannot.
+    /// Why it cannot be read; null where it can.
     pub damaged: Option<String>,
 }
 

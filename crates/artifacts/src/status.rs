@@ -5,13 +5,14 @@ use std::{fs, path::Path, process};
 use jiff::Timestamp;
 use kiln_config::Monitor;
 use kiln_files::json_text;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use strum::Display;
 
 use crate::{ArtifactError, machine, replace_file};
 
 /// What a run is doing, or how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RunState {
@@ -26,7 +27,7 @@ pub enum RunState {
 }
 
 /// Why training stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum StopReason {
@@ -44,17 +45,19 @@ pub enum StopReason {
     /// Somebody pressed Ctrl-C or the dashboard's stop key, or the process was asked to end.
     #[strum(serialize = "stopped")]
     CtrlC,
-    /// Something went wrong; see [`Status::error`].
+    /// Something went wrong; `error` of the status says what.
     Error,
 }
 
 /// The best epoch so far.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BestEpoch")]
 pub struct Best {
-    /// The figure that decides.
+    /// The figure that decides which epoch is best.
     pub monitor: Monitor,
-    /// Its value; not a number when it was not finite.
+    /// Its value; NaN, which is null in JSON, where it was not finite.
     #[serde(deserialize_with = "null_as_nan")]
+    #[schemars(with = "Option<f64>")]
     pub value: f64,
     /// The epoch, from 1.
     pub epoch: u64,
@@ -63,20 +66,23 @@ pub struct Best {
 }
 
 /// The headline figures on the test split.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestFigures {
-    /// Mean loss per example; not a number when it was not finite.
+    /// Mean loss per example; NaN, which is null in JSON, where it was not finite.
     #[serde(deserialize_with = "null_as_nan")]
+    #[schemars(with = "Option<f64>")]
     pub loss: f64,
     /// Fraction of examples classified right, 0 to 1.
     #[serde(deserialize_with = "null_as_nan")]
+    #[schemars(with = "Option<f64>")]
     pub accuracy: f64,
 }
 
 /// The content of `status.json`. Times are RFC 3339 in UTC.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RunStatus")]
 pub struct Status {
-    /// What the run is doing. A killed process leaves `running` behind; [`crate::Run::status_now`] notices.
+    /// What the run is doing. A killed process leaves `running` behind in its file; `kiln runs` notices.
     pub state: RunState,
     /// Why it is no longer running.
     #[serde(default)]
@@ -99,11 +105,14 @@ pub struct Status {
     #[serde(default)]
     pub weights_sha256: Option<String>,
     /// When the run was first started.
+    #[schemars(with = "String")]
     pub started: Timestamp,
     /// When this was written.
+    #[schemars(with = "String")]
     pub updated: Timestamp,
     /// When it ended, however it ended.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub finished: Option<Timestamp>,
     /// Seconds of training over all sessions.
     #[serde(default)]
@@ -123,10 +132,10 @@ pub struct Status {
 }
 
 /// The kinds of error that end a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum RunFailure {
-    /// A figure was no finite number any more.
+    /// A figure became NaN or infinite.
     NonFinite {
         /// `loss`, `gradient` or `weights`.
         figure: String,

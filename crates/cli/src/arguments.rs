@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use clap_complete::engine::ArgValueCompleter;
 use kiln_config::Ui;
 
-use crate::commands::completions::{bare_keys, files_and_keys, keys, run_names, runs_and_files};
+use crate::commands::completions::{answers, bare_keys, files_and_keys, keys, run_names, runs_and_files};
 
 /// Trains, evaluates and compares classifiers, each from one TOML file.
 ///
@@ -46,6 +46,7 @@ Learn:
   trace        Take a small network through one step by hand
 
 This machine:
+  schema       Print a JSON Schema of what `--json` prints
   bench        Find out where the time of a training step goes
   doctor       Find out which backends work here, and whether they compute right
   completions  Print a completion script for a shell
@@ -97,6 +98,14 @@ Every key: kiln config explain. A file for your own data: kiln new.")]
     Study(Study),
     /// Take a small network through one step by hand: every sum, slope, gradient and new weight.
     Trace(Trace),
+    /// Print a JSON Schema of what `--json` prints, for programs that read it.
+    #[command(after_help = "\
+Examples:
+  kiln schema                 every answer
+  kiln schema train           the answer of `kiln train --json` alone
+  kiln schema runs list
+The JSON Schema of experiment files: kiln config schema.")]
+    Schema(Schema),
     /// Find out where the time of a training step goes.
     Bench(Bench),
     /// Find out which backends work here, and whether they compute right.
@@ -313,6 +322,9 @@ pub(crate) struct Report {
     pub(crate) evaluation: String,
     #[command(flatten)]
     pub(crate) root: Root,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -372,6 +384,9 @@ pub(crate) enum RunsAction {
         yes: bool,
         #[command(flatten)]
         root: Root,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// What was set differently, and what came of it.
     Compare {
@@ -453,7 +468,8 @@ pub(crate) enum ConfigAction {
         #[arg(long)]
         json: bool,
     },
-    /// Print a JSON Schema, for editors that complete and check TOML.
+    /// Print a JSON Schema of experiment files, for editors that complete and check TOML. `kiln schema` has that of
+    /// answers.
     Schema,
     /// Say what a key means, what it may be and what it is by default.
     Explain {
@@ -517,6 +533,13 @@ pub(crate) struct Bench {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// A command, such as `train` or `runs list`; `events` for the lines of `--ui json`; `error`. Left out: all of them.
+    #[arg(add = ArgValueCompleter::new(answers))]
+    pub(crate) verb: Vec<String>,
 }
 
 #[derive(Debug, Args)]

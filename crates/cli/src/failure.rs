@@ -8,7 +8,8 @@ use kiln_evaluation::EvaluationError;
 use kiln_files::with_causes;
 use kiln_study::StudyError;
 use kiln_training::TrainingError;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::output::{has_printed, print_json, say};
 
@@ -20,6 +21,24 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const VERDICT: u8 = 3;
 /// Someone or something stopped the work; it can be resumed.
 pub(crate) const INTERRUPTED: u8 = 130;
+
+/// The answer of a command that failed before it had another.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Failed {
+    /// What went wrong.
+    error: ErrorBody,
+}
+
+/// What went wrong.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(crate) struct ErrorBody {
+    /// The exit code: 1 failed, 2 the command or the experiment file is wrong, 3 a study found something else than it
+    /// expected, 130 stopped.
+    exit_code: u8,
+    /// What went wrong, and what helps.
+    message: String,
+}
 
 /// An exit code with the message that explains it; an empty message is not printed.
 #[derive(Debug)]
@@ -46,15 +65,21 @@ impl Failure {
     }
 
     /// Exit code and message, as answers in JSON have them under `error`.
-    pub(crate) fn as_json(&self) -> Value {
-        json!({ "exit_code": self.code, "message": self.message })
+    pub(crate) fn body(&self) -> ErrorBody {
+        ErrorBody { exit_code: self.code, message: self.message.clone() }
     }
 
-    /// Prints the message and gives the exit code. `as_json` where answers are asked for as JSON: then, if there is none
-    /// yet, this is it.
+    /// Prints it as the answer in JSON, if there is none yet.
+    pub(crate) fn answer(&self) {
+        if !has_printed() {
+            print_json(&Failed { error: self.body() });
+        }
+    }
+
+    /// Prints the message and gives the exit code; `as_json` where answers are asked for as JSON.
     pub(crate) fn print(self, as_json: bool) -> u8 {
-        if as_json && !has_printed() {
-            print_json(&json!({ "error": self.as_json() }));
+        if as_json {
+            self.answer();
         }
         let Self { code, message } = self;
         match code {

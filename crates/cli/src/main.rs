@@ -27,12 +27,22 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     CompleteEnv::with_factory(Arguments::command).complete();
     let as_json = std::env::args_os().any(|word| word == "--json");
-    let arguments = Arguments::try_parse().unwrap_or_else(|error| match wrong_word::tip(&error) {
-        Some(tip) => std::process::exit(Failure::usage(tip).print(as_json).into()),
-        None => error.exit(),
-    });
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| refuse(&error, as_json));
     match commands::run(arguments).and_then(|()| output::check_written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.print(as_json).into(),
     }
+}
+
+/// Says what is wrong with the command line, or prints the help that it asks for, and ends.
+fn refuse(error: &clap::Error, as_json: bool) -> ! {
+    if let Some(tip) = wrong_word::tip(error) {
+        std::process::exit(Failure::usage(tip).print(as_json).into());
+    }
+    if as_json && error.use_stderr() {
+        let text = error.to_string();
+        let message = text.split("\n\nUsage:").next().unwrap_or(&text);
+        Failure::usage(message.trim_start_matches("error: ").trim()).answer();
+    }
+    error.exit()
 }

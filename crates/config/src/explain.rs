@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::facts::{Condition, Facts};
@@ -11,7 +12,7 @@ use crate::literal::literal;
 use crate::{ConfigError, Fault, Problem, nearest};
 
 /// What there is to say of a key or a section.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Explanation {
     /// A key with a value.
@@ -21,7 +22,7 @@ pub enum Explanation {
 }
 
 /// What there is to say of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeyExplanation {
     /// The key, with its section.
     pub key: String,
@@ -35,14 +36,14 @@ pub struct KeyExplanation {
     pub allowed: Option<String>,
     /// The names to choose from.
     pub choices: Vec<Choice>,
-    /// The built-in value as TOML; none for a key that is left out by default.
+    /// The built-in value as TOML; null for a key that is left out by default.
     pub default: Option<String>,
     /// Beside which other values it has an effect, if not always.
     pub effect: Option<String>,
 }
 
 /// What there is to say of a section.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SectionExplanation {
     /// The section's name.
     pub section: String,

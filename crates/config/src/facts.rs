@@ -186,7 +186,7 @@ impl Facts {
     }
 
     /// Takes the facts out of a schema; what they allow is in the schema's own words too.
-    pub(crate) fn strip(node: &mut Value) {
+    pub fn strip(node: &mut Value) {
         match node {
             Value::Object(fields) => {
                 fields.remove(KEYWORD);

@@ -1,5 +1,6 @@
 //! The type of a key, read from the JSON Schema that the Rust types give.
 
+use schemars::JsonSchema;
 use schemars::Schema;
 use serde::Serialize;
 use serde_json::Value;
@@ -30,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 /// A name to choose, and what it stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Choice {
     /// The name, as a file has it.
     pub name: String,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kiln_config::{Channels, Data, Holdout};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use kiln_files::Hasher;
@@ -54,8 +55,9 @@ pub struct DataSet {
 }
 
 /// What the features of an example are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "ExampleShape")]
 pub enum Shape {
     /// An image, row by row. One in colour is three planes: all of its red, then its green, then its blue (channel,
     /// height, width, as in `PyTorch`).
@@ -89,7 +91,7 @@ fn grey() -> usize {
 }
 
 /// A file that data came from; for `image-folder`, the pictures of one class.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileRecord {
     /// Name within the data set, without `.gz`.
     pub name: String,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use kiln_config::Data;
 use kiln_table::Column;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dataset::{content_hash, load_with};
@@ -11,22 +12,25 @@ use crate::source::{Means, Place, reader};
 use crate::{DataError, Downloads, FileRecord, Folders, NoProgress, Normalizer, Shape};
 
 /// A data set as it is on this machine, or as it would be.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "DataDescription")]
 pub struct Description {
-    /// Name of the source.
+    /// The source, as `data.source` names it.
+    #[serde(rename = "source")]
     pub name: String,
-    /// Who made it, and its licence; none for the user's own data.
+    /// Who made it, and its licence; null for the user's own data.
     pub origin: Option<String>,
-    /// The folder or file where it is, or the folder that it would be downloaded to; none if embedded.
+    /// The folder or file where it is, or the folder that it would be downloaded to; null if embedded.
     pub location: Option<PathBuf>,
-    /// What is in it; none if it is not on this machine.
+    /// What is in it; null if it is not on this machine.
     pub content: Option<Content>,
     /// Bytes that would have to be downloaded; zero if it is here.
     pub download_bytes: u64,
 }
 
 /// What is in a data set, before any of it is selected or held out.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "DataContent")]
 pub struct Content {
     /// What the features of an example are.
     pub shape: Shape,
@@ -34,17 +38,18 @@ pub struct Content {
     pub classes: Vec<String>,
     /// Training examples of each class.
     pub train: Vec<usize>,
-    /// Test examples of each class; none where test data has yet to be held out of the training data.
+    /// Test examples of each class; null where test data has yet to be held out of the training data.
     pub test: Option<Vec<usize>>,
-    /// Validation examples of each class; none where they have yet to be held out of the training data.
+    /// Validation examples of each class; null where they have yet to be held out of the training data.
     pub validation: Option<Vec<usize>>,
     /// The files.
     pub files: Vec<FileRecord>,
-    /// One hash over the names and contents of all files, as in [`DataSet::sha256`](crate::DataSet).
+    /// One hash over the names and contents of all files.
     pub sha256: String,
-    /// What loading observed that whoever trains on the data should know, a line each.
+    /// What is remarkable about the data, a sentence each.
     pub notices: Vec<String>,
-    /// What each column of a table was taken for, by the rows that an experiment trains on.
+    /// What each column of a table was taken for, by the rows that an experiment trains on; absent where the
+    /// data is not a table.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,
 }

@@ -27,6 +27,7 @@ use std::fmt;
 
 use kiln_artifacts::{MetricRow, RunFailure};
 use kiln_config::Experiment;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr};
 
@@ -36,7 +37,7 @@ pub use remedies::Remedy;
 use case::Case;
 
 /// Something that a run's figures say of how it went.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct Finding {
     /// What it is.
     pub kind: FindingKind,
@@ -53,12 +54,24 @@ pub struct Finding {
 
 /// What can be found in a run.
 #[derive(
-    Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Display, IntoStaticStr,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum FindingKind {
-    /// A loss or a gradient was no finite number.
+    /// A loss or a gradient became NaN or infinite.
     NonFinite,
     /// Gradients or weights grew by orders of magnitude.
     Exploding,
@@ -91,7 +104,7 @@ impl FindingKind {
 }
 
 /// How much a finding matters.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Good to know; the run is of use.
@@ -144,7 +157,7 @@ pub struct SimpleModel {
 }
 
 /// The mean over examples of a difference between two models.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// The mean.
     pub mean: f64,

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use kiln_config::{Activation, Experiment, Initialization, LrSchedulerName, OptimizerName, listed};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::FindingKind;
 
 /// One thing to try.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 pub struct Remedy {
     /// Settings of an experiment, as `kiln train` takes them: `optimizer.lr=0.001`. Empty where no setting does it.
     pub settings: Vec<String>,

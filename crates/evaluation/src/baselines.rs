@@ -1,6 +1,7 @@
 //! What a network is held against: guesses and models that need no network, on the same examples.
 
 use kiln_diagnosis::Difference;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
@@ -8,7 +9,7 @@ use crate::sum::sum;
 use crate::{EvaluationError, Predictions};
 
 /// A simple model, and how far the network is ahead of it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Baseline {
     /// Which.
     pub model: BaselineModel,
@@ -25,7 +26,7 @@ pub struct Baseline {
 }
 
 /// Models that need no network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Display)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaselineModel {
     /// Names the most frequent class of the training data every time, with the shares of the classes there as

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kiln_config::random::{Purpose, Stream};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Predictions;
@@ -25,7 +26,7 @@ const MAX_STEPS: usize = 2_000_000_000;
 const MIN_RESAMPLES: usize = 100;
 
 /// The range in which a figure may lie, of 95 %.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// Its lower end.
     pub lower: f64,
@@ -50,7 +51,7 @@ impl Interval {
 /// 95 % intervals: of the accuracy Wilson's, of other figures by the stratified percentile bootstrap (Efron 1979; Davison and Hinkley 1997): of each class as many
 /// examples as there are, drawn with replacement from them, again and again, so that no resample loses a rare class;
 /// percentiles are interpolated linearly (`numpy.percentile`). Where a figure is undefined, so is its interval.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Intervals {
     /// The share of resamples that lies within an interval: 0.95.
     pub level: f64,

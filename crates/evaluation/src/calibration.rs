@@ -1,5 +1,6 @@
 //! Whether a confidence of 80 % is right in 80 % of cases.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Predictions;
@@ -11,7 +12,7 @@ const BINS: usize = 15;
 
 /// The examples whose confidence, the probability of the predicted class, lies in one bin: a point of the
 /// reliability diagram.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReliabilityBin {
     /// Confidences in the bin are greater than this; the first bin holds 0, too.
     pub lower: f64,
@@ -19,9 +20,9 @@ pub struct ReliabilityBin {
     pub upper: f64,
     /// How many there are.
     pub examples: u64,
-    /// Their mean confidence, in [0, 1]; none in an empty bin.
+    /// Their mean confidence, in [0, 1]; null in an empty bin.
     pub confidence: Option<f64>,
-    /// The share of them that are predicted right, in [0, 1]; none in an empty bin.
+    /// The share of them that are predicted right, in [0, 1]; null in an empty bin.
     pub accuracy: Option<f64>,
 }
 

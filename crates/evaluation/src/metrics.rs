@@ -1,19 +1,21 @@
 //! `metrics.json`: every figure of an evaluation that is a number.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use kiln_diagnosis::{SimpleModel, Tested};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
 
 use crate::bootstrap::Intervals;
 use crate::calibration::ReliabilityBin;
-use crate::figures::FIGURES;
+use crate::figures::{FIGURES, Figure};
 use crate::undefined::{PartialMean, Undefined};
 use crate::{Baseline, BaselineModel, Calibration, Threshold};
 
-/// The figures of a whole split. One JSON object, whose keys are the fields of this struct and of those that
-/// it holds flattened. A figure that is undefined is null, and [`Metrics::undefined`] says why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The figures of a whole split. A figure that is undefined is null, and `undefined` says why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metrics {
     /// The number of examples.
     pub examples: u64,
@@ -24,6 +26,7 @@ pub struct Metrics {
     pub calibration: Option<Calibration>,
     /// The figures of [`FIGURES`](crate::FIGURES), by key.
     #[serde(flatten, serialize_with = "in_order")]
+    #[schemars(with = "FigureFields")]
     pub figures: BTreeMap<String, Option<f64>>,
     /// The share of examples whose true class is among the k most probable, by k: 1, 3 and 5 as far as there
     /// are more classes (`sklearn.metrics.top_k_accuracy_score`). The predicted class comes first, the lower
@@ -40,7 +43,7 @@ pub struct Metrics {
     /// From which probability on a class is named; absent where the most probable one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
-    /// The accuracy of naming the most probable class; absent where [`Metrics::accuracy`] is it.
+    /// The accuracy of naming the most probable class; absent where `accuracy` is it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_of_probable: Option<f64>,
     /// What simple models make of the same examples, and how far the network is ahead of each; absent where none was asked.
@@ -123,9 +126,45 @@ fn in_order<S: Serializer>(
         .collect_map(FIGURES.iter().map(|figure| (figure.key, figures.get(figure.key).copied().flatten())))
 }
 
+/// The fields that [`in_order`] writes, for the schema.
+struct FigureFields;
+
+impl JsonSchema for FigureFields {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "FigureFields".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let field = |figure: &Figure| {
+            let [least, greatest] = figure.range;
+            let mut field = json!({ "description": sentence(figure.words), "type": ["number", "null"] });
+            for (bound, value) in [("minimum", least), ("maximum", greatest)] {
+                if value.is_finite() {
+                    field[bound] = json!(value);
+                }
+            }
+            (figure.key.to_owned(), field)
+        };
+        let fields: serde_json::Map<_, _> = FIGURES.iter().map(field).collect();
+        let names: Vec<&str> = FIGURES.iter().map(|figure| figure.key).collect();
+        json_schema!({ "type": "object", "properties": fields, "required": names })
+    }
+}
+
+/// The words with a capital and a full stop; null needs a word of its own.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first: String = letters.next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
+    format!("{first}{}; null where it is undefined.", letters.as_str())
+}
+
 /// The figures of one class, all in [0, 1]. A precision or a recall that is 0 / 0 is 0; null are those of a class that is
 /// neither among the examples nor ever predicted, and an area or average precision without examples of both sides.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassFigures {
     /// Its name.
     pub class: String,
@@ -147,7 +186,7 @@ pub struct ClassFigures {
 
 /// Loss and accuracy of a pass in which units are dropped as in training. Not the way to test a network; it
 /// is there to hold against figures that were measured so.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DropoutActive {
     /// The mean loss; null where it is not finite.
     pub loss: Option<f64>,

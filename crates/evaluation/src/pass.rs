@@ -6,16 +6,19 @@ use burn::tensor::Device;
 use burn::train::InferenceStep;
 use kiln_data::{Batching, Epoch, Profile, Split};
 use kiln_model::{Model, StepOutput, Tally};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Predictions;
 
 /// Whole-split figures; they do not depend on the batch size.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PassFigures {
-    /// Mean loss.
+    /// Mean loss; NaN, which is null in JSON, where it is not finite.
+    #[schemars(with = "Option<f64>")]
     pub loss: f64,
     /// Share of examples whose most probable class is the true one, in [0, 1].
+    #[schemars(with = "Option<f64>")]
     pub accuracy: f64,
     /// Examples seen.
     pub examples: u64,

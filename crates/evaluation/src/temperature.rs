@@ -2,6 +2,7 @@
 
 use kiln_artifacts::{Run, replace_file};
 use kiln_files::json_text;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::json_file::read_json;
@@ -10,7 +11,7 @@ use crate::{EvaluationError, Predictions};
 /// How the probabilities of a network are made to fit the examples of a validation split: its logits are divided by
 /// `temperature` (Guo and others 2017, "On calibration of modern neural networks"), and `share` of the probability is
 /// spread over all classes, so that no certainty is greater than that many examples can give.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// Above 1, the network was too sure.

@@ -3,6 +3,7 @@
 use kiln_artifacts::{Run, replace_file};
 use kiln_config::DecisionName;
 use kiln_files::json_text;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::json_file::read_json;
@@ -12,7 +13,7 @@ use crate::{EvaluationError, Predictions};
 const POINTS: usize = 200;
 
 /// A threshold on the probability of `positive`, one of two classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
     /// By what it was chosen.
@@ -32,7 +33,7 @@ pub struct Threshold {
 }
 
 /// What a threshold comes to on examples that no weight was learned from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeldOut {
     /// How many.

@@ -1,11 +1,13 @@
 //! Figures that have no value, and why.
 
 use crate::figures::Value;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
 /// A figure that these predictions do not define: it is null wherever it would stand, or 0 by convention.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "UndefinedFigure")]
 pub struct Undefined {
     /// The key of the figure in `metrics.json`.
     pub figure: String,
@@ -17,7 +19,7 @@ pub struct Undefined {
 }
 
 /// A mean over classes in which some classes do not count, because their figure is undefined.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PartialMean {
     /// The key of the mean in `metrics.json`.
     pub figure: String,

@@ -1,5 +1,6 @@
 //! An expectation held against what was measured.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::findings::TrialFindings;
@@ -7,7 +8,8 @@ use crate::outcome::Outcome;
 use crate::{Claim, Expectation};
 
 /// What came of one expectation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "ExpectationCheck")]
 pub struct Check {
     /// The trial.
     pub trial: String,

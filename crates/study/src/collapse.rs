@@ -7,16 +7,19 @@ use kiln_artifacts::Run;
 use kiln_config::{Experiment, Model};
 use kiln_data::{Batching, DataSet, Epoch, Folders, NoProgress, load};
 use kiln_model::{Fused, MODEL_FILE, Mlp, Parameter, Pass, parameters_from_safetensors, with_parameters};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How near a deep network comes to one linear layer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Collapse {
     /// Layers of the deep network.
     pub layers: usize,
     /// The greatest difference between its outputs and those of the one layer, over all test examples.
+    #[schemars(with = "Option<f64>")]
     pub greatest_difference: f64,
     /// The same as a share of the greatest output.
+    #[schemars(with = "Option<f64>")]
     pub relative_difference: f64,
     /// Test examples that the two would call differently.
     pub other_predictions: usize,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kiln_artifacts::{Machine, Run, Timestamp};
 use kiln_config::{Activation, Experiment};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::check::{Check, check};
@@ -13,7 +14,8 @@ use crate::verdict::verdicts;
 use crate::{Collapse, Plan, Rules, Spread, Verdict, collapse};
 
 /// What a study found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StudyFindings")]
 pub struct Findings {
     /// The study's name.
     pub study: String,
@@ -22,6 +24,7 @@ pub struct Findings {
     /// Kiln's version.
     pub kiln: &'static str,
     /// When this was written.
+    #[schemars(with = "String")]
     pub written: Timestamp,
     /// The machine.
     pub machine: Machine,
@@ -42,7 +45,7 @@ pub struct Findings {
 }
 
 /// What was found of one trial.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TrialFindings {
     /// Its name.
     pub name: String,
@@ -66,7 +69,7 @@ pub struct TrialFindings {
 }
 
 /// What was found of one trial with one seed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct SeedFindings {
     /// What came of it.
     #[serde(flatten)]

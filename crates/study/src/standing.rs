@@ -1,5 +1,6 @@
 //! Who is ahead, and which gaps are real.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::outcome::Outcome;
@@ -23,7 +24,7 @@ pub(crate) struct Standing {
 }
 
 /// A paired test against another trial.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PairedTest {
     /// Number of the other trial, from 0.
     #[serde(skip)]

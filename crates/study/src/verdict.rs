@@ -23,7 +23,7 @@ pub enum Verdict {
     Overfit,
     /// The run itself is said to have vanishing gradients.
     Vanishing,
-    /// The run itself is said to have exploding gradients, or to have left the finite numbers.
+    /// The run itself is said to have exploding gradients, or figures that became NaN or infinite.
     Exploding,
     /// One linear layer does the same.
     Linear,

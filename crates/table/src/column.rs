@@ -1,12 +1,14 @@
 //! What a column was taken for.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::treatment::{Given, Treatment};
 
 /// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "ColumnKind")]
 pub enum Kind {
     /// An amount.
     Number,
@@ -47,8 +49,9 @@ impl Kind {
 }
 
 /// A column of the table, with all that is needed to treat new rows as the training rows were treated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "TableColumn")]
 pub struct Column {
     /// Its name in the table.
     pub name: String,
@@ -64,7 +67,7 @@ pub struct Column {
     /// Whether training rows have words among its numbers, which count as missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_words: bool,
-    /// How its cells become features; none for a column that is left out.
+    /// How its cells become features; absent for a column that is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub treatment: Option<Treatment>,
 }

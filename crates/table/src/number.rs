@@ -1,5 +1,6 @@
 //! Numbers as people write them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// True if `text` is a number as programs write it.
@@ -82,8 +83,9 @@ pub(crate) fn plain_number(text: &str) -> Option<f64> {
 }
 
 /// Which marks numbers are written with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "NumberMarks")]
 pub enum Marks {
     /// 1,234.5: commas between thousands, a decimal point.
     Point,

@@ -1,6 +1,7 @@
 //! How numbers are scaled.
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How numbers are scaled.
@@ -20,10 +21,11 @@ pub enum Scaling {
 /// How a number is scaled: `(value - offset) / spread`, zero where the spread is zero; of that, where `clipped`, `x` becomes
 /// `x / sqrt(1 + (x / 3)^2)`. Where there are `knots`, a straight line from each to the next, at equal distances between -1
 /// and 1, comes in their place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// Stands in for a missing value: the median of the training rows. NaN where nothing does.
+    /// Stands in for a missing value: the median of the training rows; NaN, which is null in JSON, where nothing does.
+    #[schemars(with = "Option<f64>")]
     pub median: f64,
     /// What is subtracted.
     pub offset: f64,
@@ -40,7 +42,7 @@ pub struct Scale {
     /// Whether it is smoothly clipped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clipped: bool,
-    /// Values that ascend; fewer than two are none.
+    /// Values that ascend, two or more; absent where a straight line is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub knots: Vec<f64>,
 }

@@ -1,5 +1,6 @@
 //! How the cells of a column become features.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Scale;
@@ -7,15 +8,15 @@ use crate::date::{PARTS, days, parts};
 use crate::number::{Marks, cell_number, styled_number};
 
 /// How the cells of a column become features. What is fitted is fitted on the training rows alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "as", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Treatment {
     /// A number.
     Number {
-        /// How numbers with thousands or units are written; none where all are plain.
+        /// How numbers with thousands or units are written; absent where all are plain.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         marks: Option<Marks>,
-        /// What stands behind the numbers, such as `km`; none where nothing does.
+        /// What stands behind the numbers, such as `km`; absent where nothing does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unit: Option<String>,
         /// How it is scaled.
@@ -57,8 +58,9 @@ pub enum Treatment {
 }
 
 /// A part of a date.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "DatePart")]
 pub struct Part {
     /// `year`, `month`, `day`, `weekday`, `hour`, `minute` or `days`.
     pub name: String,

@@ -1,10 +1,13 @@
 //! What a training run tells whoever watches it.
 
+use kiln_artifacts::StopReason;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Something that happened, in the order it happened.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Something that happened in a training.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[schemars(rename = "TrainingEvent")]
 pub enum Event {
     /// Training begins, or goes on after a stop.
     Started {
@@ -27,13 +30,15 @@ pub enum Event {
         examples_done: usize,
         /// Training examples in an epoch.
         examples: usize,
-        /// Mean loss since the last interval.
+        /// Mean loss since the last interval; null in JSON where it is not finite, as are the other figures.
+        #[schemars(with = "Option<f64>")]
         loss: f64,
         /// Accuracy since the last interval, in [0, 1].
         accuracy: f64,
         /// Learning rate of the last optimizer step.
         lr: f64,
         /// Global 2-norm of the last gradient.
+        #[schemars(with = "Option<f64>")]
         gradient_norm: f64,
         /// Speed since the last interval.
         examples_per_second: f64,
@@ -45,12 +50,13 @@ pub enum Event {
         /// Epochs in all.
         epochs: usize,
         /// Mean training loss.
+        #[schemars(with = "Option<f64>")]
         train_loss: f64,
         /// Training accuracy, in [0, 1].
         train_accuracy: f64,
-        /// Loss on the validation split, where there is one.
+        /// Loss on the validation split; null without one, or where it is not finite.
         validation_loss: Option<f64>,
-        /// Accuracy on the validation split, where there is one.
+        /// Accuracy on the validation split; null without one.
         validation_accuracy: Option<f64>,
         /// Seconds that training took, validation left out.
         seconds: f64,
@@ -59,10 +65,10 @@ pub enum Event {
     },
     /// Training ended or was stopped.
     Stopped {
-        /// Why, such as `completed` or `ctrl-c`.
-        reason: String,
+        /// Why it stopped.
+        stop_reason: StopReason,
         /// Epochs finished.
-        epochs: usize,
+        epochs_done: usize,
         /// Batches trained on.
         step: u64,
     },

@@ -6,6 +6,7 @@ use kiln_config::{Activation, Experiment, Model, Optimizer, OptimizerName};
 use kiln_data::{Batch, Pass};
 use kiln_kernels::{Fused, UpdateRule};
 use kiln_model::{Mlp, Parameter, StepOutput};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::learning::Learning;
@@ -20,14 +21,17 @@ const LEARNING_RATE: f64 = 0.1;
 const TOLERANCE: f64 = 1e-3;
 
 /// How far a device is off the CPU after one step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Parity {
     /// Difference of the loss, relative to the CPU's.
+    #[schemars(with = "Option<f64>")]
     pub loss: f64,
     /// Greatest difference of a gradient entry, relative to the greatest entry; the entry is what the step moved the
     /// weight by, over the learning rate.
+    #[schemars(with = "Option<f64>")]
     pub gradients: f64,
     /// Greatest difference of a weight after the step, relative to the greatest weight.
+    #[schemars(with = "Option<f64>")]
     pub weights: f64,
 }
 

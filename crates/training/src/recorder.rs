@@ -63,9 +63,9 @@ impl Recorder {
         });
     }
 
-    pub(crate) fn stop(&mut self, state: &TrainingState, reason: StopReason) {
-        let reason = reason.to_string();
-        self.observer.observe(&Event::Stopped { reason, epochs: state.epochs_done(), step: state.step });
+    pub(crate) fn stop(&mut self, state: &TrainingState, stop_reason: StopReason) {
+        let (epochs_done, step) = (state.epochs_done(), state.step);
+        self.observer.observe(&Event::Stopped { stop_reason, epochs_done, step });
     }
 
     /// Counts examples that the dashboard has not shown yet.

@@ -11,6 +11,7 @@ use kiln_config::Experiment;
 use kiln_data::{Batch, DataSet, SplitLoader};
 use kiln_kernels::with_threads_awake;
 use kiln_model::{Model, Named, StepOutput, Tally, named};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::learning::Learning;
@@ -19,7 +20,7 @@ use crate::{TrainingError, check};
 
 /// Medians over many steps, in microseconds; each part is waited for, also on a GPU, which would otherwise work
 /// ahead: there the parts add up to more than a step takes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct StepProfile {
     /// Steps that were timed.
     pub steps: usize,

@@ -5,16 +5,39 @@ use std::time::Instant;
 
 use kiln::{Fused, Setup, check_perceptron, optimizer, perceptron};
 use kiln_backend::select;
+use kiln_config::BackendName;
 use kiln_data::{Batching, DataSet, Folders, Profile, load};
 use kiln_evaluation::predict;
 use kiln_training::{StepProfile, profile_steps};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::arguments::Bench;
 use crate::experiment::resolved;
 use crate::failure::Failure;
 use crate::output::{print, print_json, say, table};
 use crate::view::DownloadBar;
+
+/// Where the time of a training step goes.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct StepTimes {
+    /// The backend that computes.
+    backend: BackendName,
+    /// What its device is called.
+    adapter: String,
+    /// Threads that compute.
+    threads: usize,
+    /// Examples in a batch of training.
+    batch_size: usize,
+    /// Batches in an epoch.
+    batches: usize,
+    /// The median time of each part of a step.
+    microseconds: StepProfile,
+    /// Test examples.
+    test_examples: usize,
+    /// Seconds that a pass over them takes.
+    test_pass_seconds: f64,
+}
 
 /// Trains some steps without keeping anything, and prints where their time goes.
 pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
@@ -43,11 +66,16 @@ pub(crate) fn bench(arguments: &Bench) -> Result<(), Failure> {
     let batching = Batching::shuffled(training.batch_size, experiment.seed, training.drop_last);
     let batches = batching.batches(data.train.len());
     if arguments.json {
-        print_json(&json!({
-            "backend": backend.name, "adapter": backend.adapter, "threads": backend.threads,
-            "batch_size": experiment.training.batch_size, "batches": batches, "microseconds": profile,
-            "test_examples": data.test.len(), "test_pass_seconds": test_pass_seconds,
-        }));
+        print_json(&StepTimes {
+            backend: backend.name,
+            adapter: backend.adapter,
+            threads: backend.threads,
+            batch_size: training.batch_size,
+            batches,
+            microseconds: profile,
+            test_examples: data.test.len(),
+            test_pass_seconds,
+        });
     } else {
         print(&shown(&profile, batches));
         let (examples, batch_size) = (data.test.len(), experiment.evaluation.batch_size);

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use kiln_artifacts::runs;
 
+use crate::commands::schema;
 use crate::output::print;
 
 /// Prints what the shell has to read at its start: from then on it asks the program itself.
@@ -45,6 +46,11 @@ pub(crate) fn keys(current: &OsStr) -> Vec<CompletionCandidate> {
 /// Keys without their `=`.
 pub(crate) fn bare_keys(current: &OsStr) -> Vec<CompletionCandidate> {
     beginning_with(kiln_config::keys().into_iter().map(str::to_owned).collect(), current)
+}
+
+/// The words of `kiln schema`.
+pub(crate) fn answers(current: &OsStr) -> Vec<CompletionCandidate> {
+    beginning_with(schema::words(), current)
 }
 
 /// Files, and the keys of experiments.

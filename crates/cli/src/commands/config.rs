@@ -1,12 +1,33 @@
 //! `kiln config`.
 
-use kiln_config::{explain, keys, schema};
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use kiln_config::{Experiment, explain, keys, schema};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::arguments::ConfigAction;
 use crate::experiment::resolved;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
+
+/// An experiment that nothing is wrong with.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct CheckedExperiment {
+    /// Always true: what is wrong is an error.
+    ok: bool,
+    /// The name of the experiment.
+    name: String,
+}
+
+/// An experiment with all its values, and where they come from.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ShownExperiment {
+    /// The experiment.
+    experiment: Experiment,
+    /// Where the value of each key comes from, in words, such as `default` or `experiment.toml:3`.
+    origins: BTreeMap<String, String>,
+}
 
 /// Checks, shows or explains experiment files.
 pub(crate) fn config(action: &ConfigAction) -> Result<(), Failure> {
@@ -14,7 +35,7 @@ pub(crate) fn config(action: &ConfigAction) -> Result<(), Failure> {
         ConfigAction::Check { experiment, json } => {
             let resolved = resolved(experiment)?;
             if *json {
-                print_json(&json!({ "ok": true, "name": resolved.experiment.name }));
+                print_json(&CheckedExperiment { ok: true, name: resolved.experiment.name });
             } else {
                 print(&format!("{}: nothing is wrong", resolved.experiment.name));
             }
@@ -22,12 +43,8 @@ pub(crate) fn config(action: &ConfigAction) -> Result<(), Failure> {
         ConfigAction::Show { experiment, json } => {
             let resolved = resolved(experiment)?;
             if *json {
-                let origins: serde_json::Map<_, _> = resolved
-                    .origins
-                    .iter()
-                    .map(|(key, origin)| (key.clone(), json!(origin.to_string())))
-                    .collect();
-                print_json(&json!({ "experiment": resolved.experiment, "origins": origins }));
+                let origins = resolved.origins.into_iter().map(|(key, origin)| (key, origin.to_string()));
+                print_json(&ShownExperiment { experiment: resolved.experiment, origins: origins.collect() });
             } else {
                 print(resolved.show().trim_end());
             }

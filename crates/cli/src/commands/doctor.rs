@@ -4,6 +4,7 @@ use kiln::Fused;
 use kiln_backend::{ALL, compiled_in, has_kernels, is_host, probe};
 use kiln_config::BackendName;
 use kiln_training::{Parity, parity};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::arguments::Doctor;
@@ -11,12 +12,17 @@ use crate::failure::Failure;
 use crate::output::{print, print_json, table};
 
 /// What was found out about a backend.
-#[derive(Serialize)]
-struct Finding {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct BackendCheck {
+    /// The backend.
     backend: BackendName,
+    /// Whether this program has it.
     compiled_in: bool,
+    /// What its device is called; null where none works.
     adapter: Option<String>,
+    /// How far it is off the CPU; null where no device works.
     parity: Option<Parity>,
+    /// What that means, in words.
     verdict: String,
     #[serde(skip)]
     is_wrong: bool,
@@ -24,7 +30,7 @@ struct Finding {
 
 /// Tries every backend: finds its adapter and holds one training step to the CPU's.
 pub(crate) fn doctor(arguments: &Doctor) -> Result<(), Failure> {
-    let findings: Vec<Finding> = ALL.into_iter().map(examine).collect();
+    let findings: Vec<BackendCheck> = ALL.into_iter().map(examine).collect();
     if arguments.json {
         print_json(&findings);
     } else {
@@ -41,9 +47,9 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<(), Failure> {
     Err(Failure::failed(format!("computes wrong: {}; choose another with backend.name", wrong.join(", "))))
 }
 
-fn examine(backend: BackendName) -> Finding {
+fn examine(backend: BackendName) -> BackendCheck {
     let compiled_in = compiled_in().contains(&backend);
-    let finding = |adapter, parity, verdict: String, is_wrong| Finding {
+    let finding = |adapter, parity, verdict: String, is_wrong| BackendCheck {
         backend,
         compiled_in,
         adapter,
@@ -69,7 +75,7 @@ fn examine(backend: BackendName) -> Finding {
     }
 }
 
-fn report(findings: &[Finding]) -> String {
+fn report(findings: &[BackendCheck]) -> String {
     let head = ["backend", "adapter", "loss", "gradients", "weights", "verdict"].map(str::to_owned).to_vec();
     let rows = findings.iter().map(|finding| {
         let difference = |figure: fn(&Parity) -> f64| {

@@ -2,15 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln::{Evaluation, Experiment, Mlp, Run, RunState, Trained, Weights, of_run, perceptron};
+use kiln::{Evaluation, Experiment, Metrics, Mlp, Run, RunState, Trained, Weights, of_run, perceptron};
 use kiln_config::Ckpt;
 use kiln_files::sha256_hex;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::arguments::Evaluate;
 use crate::failure::Failure;
 use crate::output::{print, print_json, say};
 use crate::view::DownloadBar;
+
+/// What came of testing a network.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Evaluated<'a> {
+    /// The folder that has all of it.
+    evaluation: PathBuf,
+    /// The report, an HTML file.
+    report: &'a Path,
+    /// The figures, as in the folder's `metrics.json`.
+    metrics: &'a Metrics,
+}
 
 /// Tests a run's network and prints what that gives.
 pub(crate) fn evaluate(arguments: &Evaluate) -> Result<(), Failure> {
@@ -79,10 +91,8 @@ fn name_of(path: &Path) -> String {
 }
 
 fn show(run: &Run, name: &str, evaluation: &Evaluation, report: &Path, as_json: bool) {
-    let folder = run.evaluation(name);
     if as_json {
-        let metrics = &evaluation.metrics;
-        print_json(&json!({ "evaluation": folder, "report": report, "metrics": metrics }));
+        print_json(&Evaluated { evaluation: run.evaluation(name), report, metrics: &evaluation.metrics });
         return;
     }
     let metrics = &evaluation.metrics;

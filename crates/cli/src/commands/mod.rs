@@ -14,6 +14,7 @@ mod predict_table;
 mod report;
 mod resume;
 mod runs;
+pub(crate) mod schema;
 mod session;
 mod study;
 mod trace;
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Config(arguments) => config::config(&arguments.action),
         Command::Study(arguments) => study::study(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
+        Command::Schema(arguments) => schema::schema(&arguments.verb),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Worker => worker::worker(),

@@ -9,6 +9,7 @@ use kiln_data::{Profile, pictures_below};
 use kiln_evaluation::picture_seen;
 use kiln_files::with_causes;
 use kiln_table::counted;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::arguments::{FramingArgument, Predict};
@@ -26,28 +27,39 @@ const TOP: usize = 3;
 const LOW_CONFIDENCE: f32 = 0.6;
 
 /// What came of one file.
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PredictedFile")]
+pub(crate) struct Answer {
+    /// The file.
     file: PathBuf,
     /// One per example in the file; empty where it could not be read.
     predictions: Vec<Prediction>,
     /// The picture that the network saw, where it was asked for.
     seen: Option<PathBuf>,
+    /// What is remarkable about the file, a sentence each; absent where nothing is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notices: Vec<String>,
+    /// Why it could not be read; null where it was.
     error: Option<String>,
 }
 
-/// The classes of one example: the one that is named, and then the most probable ones.
-#[derive(Serialize)]
+/// The classes of one example.
+#[derive(Serialize, JsonSchema)]
 struct Prediction {
+    /// First the class that is named, then the most probable others: up to three in all.
     top: Vec<Guess>,
+    /// Whether the answer is as good as a guess: its probability is below 0.6, and no threshold decides.
     low_confidence: bool,
 }
 
-#[derive(Serialize)]
+/// A class and its probability.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PredictedClass")]
 struct Guess {
+    /// The name of the class.
     class: String,
+    /// Its probability, in [0, 1]; null where it is not a number.
+    #[schemars(with = "Option<f32>")]
     probability: f32,
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln::{Framing, Mlp, Trained};
 use kiln_files::with_causes;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::answers::Answers;
@@ -15,9 +16,11 @@ use crate::output::{print_json, say};
 const BLOCK: usize = 64;
 
 /// What came of many pictures.
-#[derive(Serialize)]
-struct Summary<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PredictedPictures<'a> {
+    /// The csv file with the answers.
     output: &'a Path,
+    /// Files that were asked about.
     files: usize,
     /// Files that could not be answered; the column `error` says why.
     bad_files: usize,
@@ -64,7 +67,7 @@ pub(crate) fn predict_pictures(
     }
     let to_stdout = output == Path::new("-");
     if json && !to_stdout {
-        print_json(&Summary { output, files: all, bad_files: bad });
+        print_json(&PredictedPictures { output, files: all, bad_files: bad });
     } else if !to_stdout {
         say(&format!("the answers for {all} files stand in {}", output.display()));
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use kiln::{Mlp, Trained};
 use kiln_data::{RowBlock, TableRows};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::answers::Answers;
@@ -14,16 +15,20 @@ use crate::output::{print_json, say};
 const BLOCK: usize = 8192;
 
 /// What came of a table.
-#[derive(Serialize)]
-struct Summary<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PredictedTable<'a> {
+    /// The table.
     file: &'a Path,
+    /// The csv file with the answers.
     output: &'a Path,
+    /// Rows that were asked about.
     rows: u64,
     /// Rows that could not be predicted; the column `error` says why.
     bad_rows: u64,
     /// Rows of which something is not known; the column `notes` says what.
     noted_rows: u64,
-    remarks: Vec<String>,
+    /// What is remarkable about the table, a sentence each.
+    notices: Vec<String>,
 }
 
 /// How many rows there were.
@@ -49,9 +54,9 @@ pub(crate) fn predict_table(
         Answers::begin(output, &[file.to_owned()], rows.columns(), classes, &["error", "notes"])?;
     let Counts { all, bad, noted } = write_answers(trained, &mut rows, &mut answers)?;
     answers.finish()?;
-    let remarks = rows.remarks();
-    for remark in &remarks {
-        say(&format!("note: {remark}"));
+    let notices = rows.remarks();
+    for notice in &notices {
+        say(&format!("note: {notice}"));
     }
     if bad > 0 {
         say(&format!("warning: {bad} of {all} rows could not be answered; the column error says why"));
@@ -63,7 +68,8 @@ pub(crate) fn predict_table(
     }
     let to_stdout = output == Path::new("-");
     if json && !to_stdout {
-        print_json(&Summary { file, output, rows: all, bad_rows: bad, noted_rows: noted, remarks });
+        let (bad_rows, noted_rows) = (bad, noted);
+        print_json(&PredictedTable { file, output, rows: all, bad_rows, noted_rows, notices });
     } else if !to_stdout {
         say(&format!("{all} rows in {}", output.display()));
     }

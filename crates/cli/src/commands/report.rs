@@ -1,15 +1,37 @@
 //! `kiln report`.
 
+use std::path::{Path, PathBuf};
+
 use kiln_artifacts::Run;
 use kiln_evaluation::{read_evaluation, write_report, write_training_report};
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::arguments::Report;
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{print, print_json};
 use kiln::of_run;
+
+/// A report that was written.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct WrittenReport<'a> {
+    /// The report, an HTML file.
+    report: &'a Path,
+}
 
 /// Writes plots, gallery and report of an evaluation that is there, and prints the report's path.
 pub(crate) fn report(arguments: &Report) -> Result<(), Failure> {
+    let path = write(arguments)?;
+    if arguments.json {
+        print_json(&WrittenReport { report: &path });
+    } else {
+        print(&path.display().to_string());
+    }
+    Ok(())
+}
+
+fn write(arguments: &Report) -> Result<PathBuf, Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
     let experiment = of_run(&run)?;
     let without_test = !run.evaluation("test").is_dir() && run.evaluation("validation").is_dir();
@@ -20,8 +42,7 @@ pub(crate) fn report(arguments: &Report) -> Result<(), Failure> {
     };
     if name == "test" && !run.evaluation(name).is_dir() && !run.metric_rows()?.is_empty() {
         // Stopped or failed before its test: how it went is of all the more interest.
-        print(&write_training_report(&run, &experiment)?.display().to_string());
-        return Ok(());
+        return Ok(write_training_report(&run, &experiment)?);
     }
     if !run.evaluation(name).is_dir() {
         let run = run.folder().display();
@@ -31,7 +52,5 @@ pub(crate) fn report(arguments: &Report) -> Result<(), Failure> {
         )));
     }
     let (evaluation, gallery) = read_evaluation(&run, name)?;
-    let path = write_report(&run, name, &experiment, &evaluation, gallery.as_ref())?;
-    print(&path.display().to_string());
-    Ok(())
+    Ok(write_report(&run, name, &experiment, &evaluation, gallery.as_ref())?)
 }

@@ -3,15 +3,27 @@
 use std::path::Path;
 
 use kiln::{Resumed, Run, Session, check_perceptron, of_run};
-use kiln_artifacts::{ArtifactError, RunState, StopReason, runs};
+use kiln_artifacts::{ArtifactError, RunState, StopReason, TestFigures, runs};
 use kiln_training::spans_whole_training;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::arguments::Resume;
 use crate::commands::session::{self, check_view};
 use crate::failure::Failure;
 use crate::output::{print, print_json, quoted, say};
 use crate::view::DownloadBar;
+
+/// A run with nothing left to train.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct FinishedRun {
+    /// The run folder.
+    run: String,
+    /// Why its training stopped.
+    stop_reason: Option<StopReason>,
+    /// What its test found; null where it has none.
+    test: Option<TestFigures>,
+}
 
 /// Goes on with a run from its last good checkpoint.
 pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
@@ -25,7 +37,7 @@ pub(crate) fn resume(arguments: &Resume) -> Result<(), Failure> {
             say(&finished(&run, &arguments.root.artifacts)?);
             let (path, status) = (run.folder().display().to_string(), run.status()?);
             if arguments.manner.json {
-                print_json(&json!({ "run": path, "reason": status.stop_reason, "test": status.test }));
+                print_json(&FinishedRun { run: path, stop_reason: status.stop_reason, test: status.test });
             } else {
                 print(&path);
             }

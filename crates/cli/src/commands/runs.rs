@@ -1,19 +1,53 @@
 //! `kiln runs`.
 
 use std::io::{IsTerminal, stdin};
+use std::path::Path;
 
 use jiff::tz::TimeZone;
-use kiln_artifacts::{Run, RunState, RunSummary, Status, Timestamp, replace_file, runs};
+use kiln::Finding;
+use kiln_artifacts::{
+    MetricRow, Provenance, Run, RunState, RunSummary, Status, Timestamp, replace_file, runs,
+};
 use kiln_evaluation::findings_of_run;
 use kiln_study::comparison_page;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::arguments::{RunsAction, SortArgument, StateArgument};
-use crate::failure::Failure;
+use crate::failure::{ErrorBody, Failure};
 use crate::output::{print, print_json, say, table};
 use kiln::of_run;
 
-/// Lists, shows or compares runs.
+/// All there is to know of a run.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ShownRun<'a> {
+    /// The run folder.
+    run: &'a Path,
+    /// The name of its experiment.
+    name: &'a str,
+    /// The name of its folder.
+    id: &'a str,
+    /// How far it is, as in its `status.json`.
+    status: Status,
+    /// What it came from, as in its `run.json`.
+    provenance: Provenance,
+    /// Its metric log, as in its `metrics.jsonl`.
+    metrics: Vec<MetricRow>,
+    /// What its figures say against it.
+    findings: Vec<Finding>,
+}
+
+/// Runs that were deleted.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct DeletedRuns<'a> {
+    /// Their folders.
+    deleted: &'a [String],
+    /// Why the next one could not be deleted; absent where all were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorBody>,
+}
+
+/// Lists, shows, compares or deletes runs.
 pub(crate) fn runs(action: &RunsAction) -> Result<(), Failure> {
     match action {
         RunsAction::List { filter, state, sort, limit, root, json } => {
@@ -33,12 +67,12 @@ pub(crate) fn runs(action: &RunsAction) -> Result<(), Failure> {
             }
         }
         RunsAction::Show { run, root, json } => show(&Run::resolve(&root.artifacts, run)?, *json)?,
-        RunsAction::Delete { runs: names, yes, root } => {
+        RunsAction::Delete { runs: names, yes, root, json } => {
             let found = names.iter().map(|name| Run::resolve(&root.artifacts, name));
             let mut found = found.collect::<Result<Vec<_>, _>>()?;
             found.sort_by_key(|run| run.folder().canonicalize().ok());
             found.dedup_by_key(|run| run.folder().canonicalize().ok());
-            delete(&found, *yes)?;
+            delete(&found, *yes, *json)?;
         }
         RunsAction::Compare { runs: names, html, root, json } => {
             let found = names.iter().map(|name| Run::resolve(&root.artifacts, name));
@@ -91,7 +125,7 @@ fn sort_by(runs: &mut [RunSummary], sort: SortArgument) {
 }
 
 /// Deletes the runs, once whoever asked for it has said so again.
-fn delete(runs: &[Run], is_sure: bool) -> Result<(), Failure> {
+fn delete(runs: &[Run], is_sure: bool, as_json: bool) -> Result<(), Failure> {
     let names: Vec<String> = runs.iter().map(|run| run.folder().display().to_string()).collect();
     if !is_sure {
         let (list, plural) = (names.join("\n"), if runs.len() == 1 { "" } else { "s" });
@@ -105,9 +139,20 @@ fn delete(runs: &[Run], is_sure: bool) -> Result<(), Failure> {
             return Err(Failure::failed("nothing was deleted"));
         }
     }
-    for (run, name) in runs.iter().zip(&names) {
-        runs::delete(run)?;
-        print(name);
+    for (number, (run, name)) in runs.iter().zip(&names).enumerate() {
+        if let Err(error) = runs::delete(run) {
+            let failure = Failure::from(error);
+            if as_json {
+                print_json(&DeletedRuns { deleted: &names[..number], error: Some(failure.body()) });
+            }
+            return Err(failure);
+        }
+        if !as_json {
+            print(name);
+        }
+    }
+    if as_json {
+        print_json(&DeletedRuns { deleted: &names, error: None });
     }
     Ok(())
 }
@@ -145,10 +190,8 @@ fn show(run: &Run, as_json: bool) -> Result<(), Failure> {
     let rows = run.metric_rows()?;
     let findings = findings_of_run(run, &rows, &status, &of_run(run)?)?;
     if as_json {
-        print_json(&json!({
-            "run": run.folder(), "name": run.name(), "id": run.id(), "status": status,
-            "provenance": provenance, "metrics": rows, "findings": findings,
-        }));
+        let (run, name, id) = (run.folder(), run.name(), run.id());
+        print_json(&ShownRun { run, name, id, status, provenance, metrics: rows, findings });
         return Ok(());
     }
     let mut lines = facts(run, &status);

@@ -8,37 +8,80 @@ use kiln::{
 };
 use kiln_config::Ui;
 use kiln_evaluation::{Baseline, PassFigures};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::arguments::{TrainingManner, UiArgument};
-use crate::failure::Failure;
+use crate::failure::{ErrorBody, Failure};
 use crate::interrupt::{stop_on_ctrl_c, stopped_by};
 use crate::log::log_to;
 use crate::output::{print, print_json, quoted, say};
 use crate::view::{Json, Plain, summary};
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Printed<'a> {
+/// A run that was trained, to its end or until it was stopped.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct TrainedRun<'a> {
+    /// The run folder.
     run: String,
-    reason: kiln::StopReason,
-    epochs: usize,
-    steps: u64,
+    /// Why training stopped.
+    stop_reason: StopReason,
+    /// Epochs finished.
+    epochs_done: usize,
+    /// Steps done.
+    step: u64,
+    /// SHA-256 of the weights, to compare runs by.
     weights_sha256: &'a str,
+    /// What the test found; null where the run was stopped before it.
     test: Option<PassFigures>,
+    /// What simple models make of the same examples; empty where none was asked.
     baselines: &'a [Baseline],
+    /// What the figures say against the run.
     findings: &'a [Finding],
+}
+
+/// A run that failed.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct FailedRun {
+    /// The run folder.
+    run: String,
+    /// What went wrong.
+    error: ErrorBody,
+    /// What the figures say against the run.
+    findings: Vec<Finding>,
+}
+
+/// What is said beside the training itself, as a line of JSON.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum SessionEvent<'a> {
+    /// Something that one should know of the run.
+    Notice {
+        /// What it is, in words.
+        notice: &'a str,
+    },
+    /// The network was tested.
+    Test {
+        /// What the test found.
+        test: PassFigures,
+    },
+    /// The figures say something against the run.
+    Finding {
+        /// What it is.
+        finding: &'a Finding,
+    },
+}
+
+impl SessionEvent<'_> {
+    fn say(&self) {
+        say(&serde_json::to_string(self).expect("an event is plain data"));
+    }
 }
 
 /// Trains `session` under the eyes that `manner` asks for, and prints what came of it.
 pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Failure> {
     let ui = wanted_view(manner.ui, session.experiment());
     for notice in session.notices() {
-        match ui {
-            Ui::Json => say(&json!({ "event": "notice", "notice": notice }).to_string()),
-            _ => say(notice),
-        }
+        notify(ui, notice);
     }
     log_to(session.run())?;
     for notice in session.notices() {
@@ -62,7 +105,7 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
                 if manner.json {
                     let run = session.run().folder().display().to_string();
                     let failure = Failure::from(error);
-                    print_json(&json!({ "run": run, "error": failure.as_json(), "findings": findings }));
+                    print_json(&FailedRun { run, error: failure.body(), findings });
                     return Err(failure);
                 }
             }
@@ -78,14 +121,13 @@ fn print_outcome(outcome: &Outcome, test: Option<PassFigures>, as_json: bool) {
         print(&run);
         return;
     }
-    let kiln_training::Trained { reason, epochs, steps, weights_sha256, .. } = &outcome.trained;
-    let (reason, epochs, steps) = (*reason, *epochs, *steps);
-    print_json(&Printed {
+    let trained = &outcome.trained;
+    print_json(&TrainedRun {
         run,
-        reason,
-        epochs,
-        steps,
-        weights_sha256,
+        stop_reason: trained.reason,
+        epochs_done: trained.epochs,
+        step: trained.steps,
+        weights_sha256: &trained.weights_sha256,
         test,
         baselines: outcome.test.as_ref().map_or(&[], |test| &test.baselines),
         findings: &outcome.findings,
@@ -104,8 +146,16 @@ fn stopped(outcome: &Outcome) -> Failure {
     ))
 }
 
+/// Says on stderr what one should know of the run.
+pub(crate) fn notify(ui: Ui, notice: &str) {
+    match ui {
+        Ui::Json => SessionEvent::Notice { notice }.say(),
+        _ => say(notice),
+    }
+}
+
 /// The view that the command line asks for, or else the experiment.
-fn wanted_view(ui: Option<UiArgument>, experiment: &Experiment) -> Ui {
+pub(crate) fn wanted_view(ui: Option<UiArgument>, experiment: &Experiment) -> Ui {
     ui.map_or(experiment.dashboard.ui, Ui::from)
 }
 
@@ -133,7 +183,7 @@ fn sum_up(ui: Ui, session: &Session, outcome: &Outcome, manner: &TrainingManner)
         Ui::None => {}
         Ui::Json => {
             if let Some(test) = outcome.test.as_ref().map(figures) {
-                say(&json!({ "event": "test", "figures": test }).to_string());
+                SessionEvent::Test { test }.say();
             }
         }
         Ui::Auto | Ui::Tui | Ui::Plain => {
@@ -154,7 +204,7 @@ fn say_findings(ui: Ui, findings: &[Finding]) {
     for finding in findings {
         match ui {
             Ui::None => {}
-            Ui::Json => say(&json!({ "event": "finding", "finding": finding }).to_string()),
+            Ui::Json => SessionEvent::Finding { finding }.say(),
             Ui::Auto | Ui::Tui | Ui::Plain => say(&finding.to_string()),
         }
     }

@@ -4,10 +4,10 @@ use kiln::{Resolved, Run, Session, check_perceptron, of_run};
 use kiln_artifacts::{RunState, runs};
 
 use crate::arguments::Train;
-use crate::commands::session::{self, check_view};
+use crate::commands::session::{self, check_view, wanted_view};
 use crate::experiment::resolved;
 use crate::failure::Failure;
-use crate::output::{quoted, say};
+use crate::output::quoted;
 use crate::view::DownloadBar;
 
 /// Trains an experiment in a run folder of its own, tests it and prints the folder.
@@ -21,7 +21,9 @@ pub(crate) fn train(arguments: &Train) -> Result<(), Failure> {
     let session = Session::create_from(start.as_ref(), &experiment, artifacts, &DownloadBar::default())?;
     if let Some(run) = interrupted {
         let run = quoted(&run.folder().display().to_string());
-        say(&format!("note: a run with these settings was interrupted; `kiln resume {run}` goes on with it"));
+        let notice =
+            format!("note: a run with these settings was interrupted; `kiln resume {run}` goes on with it");
+        session::notify(wanted_view(arguments.manner.ui, session.experiment()), &notice);
     }
     session::train(&session, &arguments.manner)
 }

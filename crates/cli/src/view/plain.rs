@@ -61,8 +61,8 @@ fn line(event: &Event) -> String {
                  |  {seconds:.2} s"
             )
         }
-        Event::Stopped { reason, epochs, step } => {
-            format!("training ended ({reason}) after {epochs} epochs, {step} steps")
+        Event::Stopped { stop_reason, epochs_done, step } => {
+            format!("training ended ({stop_reason}) after {epochs_done} epochs, {step} steps")
         }
     }
 }

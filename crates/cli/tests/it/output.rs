@@ -52,7 +52,7 @@ fn the_result_of_a_training_as_json() {
     assert_eq!(workplace.path().join(result["run"].as_str().unwrap()), run.path());
     assert_eq!(result["weights_sha256"], status["weights_sha256"]);
     assert_eq!(result["test"]["accuracy"], status["test"]["accuracy"]);
-    assert_eq!(result["reason"], "completed");
+    assert_eq!(result["stop_reason"], "completed");
 }
 
 #[test]

@@ -9,12 +9,14 @@ mod losses;
 mod ranking;
 mod traces;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::findings::Findings;
 
 /// A heading with statements.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "AnalysisSection")]
 pub struct Section {
     /// The heading.
     pub title: &'static str,

@@ -10,13 +10,15 @@ use kiln_evaluation::{
     FIGURES, METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions, findings_of_run, weight_count,
 };
 use kiln_files::sha256_hex;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::work::Cell;
 
-/// How far a cell is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How far a trial is with one seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "SeedState")]
 pub enum CellState {
     /// Trained and tested.
     Finished,
@@ -27,7 +29,7 @@ pub enum CellState {
 }
 
 /// What came of one trial with one seed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Outcome {
     /// Number of the trial, from 0.
     #[serde(skip)]
@@ -36,11 +38,12 @@ pub struct Outcome {
     pub seed: u64,
     /// How far it is.
     pub state: CellState,
-    /// Why it failed.
+    /// Why it failed; null where it did not.
     pub error: Option<String>,
     /// The run folder.
     pub run: Option<PathBuf>,
     /// Figures by name, such as `test_accuracy`; only those that are there.
+    #[schemars(with = "BTreeMap<String, Option<f64>>")]
     pub figures: BTreeMap<String, f64>,
     /// Training figures by epoch.
     #[serde(skip)]

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use kiln_artifacts::replace_file;
 use kiln_files::json_text;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use leaderboard::{Table, leaderboard, verdicts};
@@ -20,7 +21,8 @@ use crate::pictures::pictures;
 use crate::{Section, StudyError};
 
 /// What a study found, and what that means in words.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StudyReport")]
 pub struct Report {
     /// What was found.
     #[serde(flatten)]

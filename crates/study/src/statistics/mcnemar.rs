@@ -4,6 +4,7 @@
 //! the continuity correction is Edwards' (1948). Only the examples that one of the two gets right and the
 //! other wrong tell anything.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Below this many discordant examples the chi-square distribution is too coarse, and the binomial one is
@@ -11,7 +12,7 @@ use serde::Serialize;
 const FEWEST_FOR_CHI_SQUARE: u64 = 25;
 
 /// Two classifiers on the same examples.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct McNemar {
     /// Examples that the first alone gets right.
     pub first_alone: u64,
@@ -24,8 +25,9 @@ pub struct McNemar {
 }
 
 /// How the probability was computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "McNemarMethod")]
 pub enum Method {
     /// The exact two-sided binomial test.
     ExactBinomial,

@@ -1,19 +1,23 @@
 //! Mean, spread and range over seeds.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A figure over several seeds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Spread {
     /// How many values there are.
     pub count: usize,
     /// Their mean.
+    #[schemars(with = "Option<f64>")]
     pub mean: f64,
-    /// Their standard deviation, with n - 1 in the denominator; none of a single value.
+    /// Their standard deviation, with n - 1 in the denominator; null of a single value.
     pub deviation: Option<f64>,
     /// The least.
+    #[schemars(with = "Option<f64>")]
     pub least: f64,
     /// The greatest.
+    #[schemars(with = "Option<f64>")]
     pub greatest: f64,
 }
 

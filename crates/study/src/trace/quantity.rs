@@ -1,10 +1,12 @@
 //! What a trace consists of: named numbers, each with the one that was expected.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a quantity is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "QuantityKind")]
 pub enum Kind {
     /// A weighted sum of inputs.
     PreActivation,
@@ -21,13 +23,14 @@ pub enum Kind {
 }
 
 /// A named number of a trace.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Quantity {
     /// Its name, such as `H3`, `y3`, `dE/dw13` or `new w13`.
     pub name: String,
     /// What it is.
     pub kind: Kind,
     /// Its value.
+    #[schemars(with = "Option<f64>")]
     pub value: f64,
     /// The figure that the file expects.
     pub expected: Option<f64>,
@@ -36,7 +39,7 @@ pub struct Quantity {
 }
 
 /// Every quantity of a worked example, in the order in which one computes them by hand.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Trace {
     /// What the example shows.
     pub name: String,

@@ -123,7 +123,7 @@ fn progress(cell: usize, event: &Event) -> Progress {
         Event::Epoch { epoch, epochs, train_loss, train_accuracy, .. } => {
             advanced(epoch as f64, epoch, epochs, Some(train_loss), Some(train_accuracy))
         }
-        Event::Stopped { epochs, .. } => advanced(epochs as f64, epochs, epochs, None, None),
+        Event::Stopped { epochs_done: done, .. } => advanced(done as f64, done, done, None, None),
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_config::{DataSource, Request, Source, resolve};
 use kiln_data::{Column, DataSet, Normalizer};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::arguments::New;
@@ -18,16 +19,23 @@ use crate::output::{print, print_json, unwritable};
 use self::look::look;
 use self::summary::{counts, summary};
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Answer<'a> {
+/// An experiment file that was written, and the data that it is for.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct NewExperiment<'a> {
+    /// The experiment file.
     file: &'a Path,
+    /// The kind of data, as `data.source` names it.
     source: &'static str,
+    /// Each class with its number of examples.
     classes: Vec<(&'a str, usize)>,
+    /// Numbers that the network gets of each example.
     features: usize,
+    /// What each column of a table was taken for; absent where the data is not a table.
     #[serde(skip_serializing_if = "<[Column]>::is_empty")]
     columns: &'a [Column],
+    /// What is remarkable about the data, a sentence each.
     notices: &'a [String],
+    /// Commands to go on with.
     next: &'a [String],
 }
 
@@ -50,7 +58,7 @@ pub(crate) fn new(arguments: &New) -> Result<(), Failure> {
     let source = seen.data().source;
     let next = next(&name, source, &output);
     if arguments.json {
-        print_json(&Answer {
+        print_json(&NewExperiment {
             file: &output,
             source: source.name(),
             classes: counts(&seen.set),

@@ -1,0 +1,287 @@
+//! Every answer in JSON against the schema that `kiln schema` prints for it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+
+use image::{GrayImage, Luma};
+use serde_json::Value;
+
+use crate::experiments::COSINE;
+use crate::json_schema::JsonSchema;
+use crate::program::{Ended, Workplace, json};
+
+/// Runs verbs, and checks what they print.
+struct Checker {
+    workplace: Workplace,
+    schemas: RefCell<BTreeMap<String, JsonSchema>>,
+}
+
+impl Checker {
+    fn new(experiment: &str) -> Self {
+        Self { workplace: Workplace::new(experiment), schemas: RefCell::default() }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.workplace.path().join(name), text).unwrap();
+    }
+
+    /// Runs `kiln VERB ARGUMENTS --json` to this exit code and gives its answer, once the schema of the verb allows it.
+    #[track_caller]
+    fn asks(&self, verb: &str, arguments: &[&str], code: i32) -> Value {
+        let ended = self.runs(verb, &[arguments, &["--json"]].concat(), code);
+        let answer = json(&ended.stdout);
+        self.allows(verb, &answer);
+        answer
+    }
+
+    /// The same for a training, whose events are checked too; gives these.
+    #[track_caller]
+    fn trains(&self, verb: &str, arguments: &[&str], code: i32) -> Vec<Value> {
+        let ended = self.runs(verb, &[arguments, &["--ui", "json", "--json"]].concat(), code);
+        self.allows(verb, &json(&ended.stdout));
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        // Whoever stopped or failed says so in words at the end.
+        let events: Vec<Value> =
+            lines.iter().filter(|line| code == 0 || line.starts_with('{')).map(|line| json(line)).collect();
+        assert!(!events.is_empty(), "{}", ended.stderr);
+        for event in &events {
+            self.allows("events", event);
+        }
+        events
+    }
+
+    #[track_caller]
+    fn runs(&self, verb: &str, arguments: &[&str], code: i32) -> Ended {
+        let words: Vec<&str> = verb.split(' ').collect();
+        self.workplace.run(&[&words, arguments].concat()).expect(code)
+    }
+
+    #[track_caller]
+    fn allows(&self, verb: &str, value: &Value) {
+        let mut schemas = self.schemas.borrow_mut();
+        let schema = schemas.entry(verb.to_owned()).or_insert_with(|| {
+            JsonSchema::new(json(&self.workplace.run(&["schema", verb]).expect(0).stdout))
+        });
+        let faults = schema.faults(value);
+        assert!(faults.is_empty(), "{verb}:\n{}\nin {value:#}", faults.join("\n"));
+    }
+}
+
+#[test]
+fn one_schema_has_every_answer_and_each_can_be_had_alone() {
+    let workplace = Workplace::new(COSINE);
+    let whole = json(&workplace.run(&["schema"]).expect(0).stdout);
+    assert_eq!(whole["version"], 1);
+    let answers = whole["answers"].as_object().unwrap();
+    let verbs = answers.keys().map(String::as_str).chain(["events", "error"]);
+    for verb in verbs {
+        let words: Vec<&str> = verb.split(' ').collect();
+        let one = json(&workplace.run(&[&["schema"], &words[..]].concat()).expect(0).stdout);
+        assert_eq!(one["version"], 1, "{verb}");
+        assert_ne!(one["$id"], whole["$id"], "{verb}");
+        for (name, schema) in one["$defs"].as_object().unwrap() {
+            assert_eq!(*schema, whole["$defs"][name], "{verb}: {name}");
+        }
+        let text = one.to_string();
+        for reference in text.split("#/$defs/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            assert!(one["$defs"][reference].is_object(), "{verb} lacks {reference}");
+        }
+    }
+    for wrong in ["watch", "runs", "trian"] {
+        let ended = workplace.run(&["schema", wrong]).expect(2);
+        ended.says(&[&format!("`{wrong}` has no answer in JSON"), "runs list", "config explain", "events"]);
+    }
+    for (words, other) in
+        [(&["schema", "--help"][..], "kiln config schema"), (&["config", "schema", "--help"], "kiln schema")]
+    {
+        let help = workplace.run(words).expect(0).stdout;
+        assert!(help.contains(other), "{help}");
+    }
+}
+
+#[test]
+fn errors_of_every_verb() {
+    let checker = Checker::new(COSINE);
+    let mistakes = [
+        ("new", &["nosuch.csv"][..], 1),
+        ("train", &["nosuch.toml"], 2),
+        ("resume", &["nosuch"], 1),
+        ("evaluate", &["nosuch"], 1),
+        ("predict", &["nosuch", "one.png"], 1),
+        ("report", &["nosuch"], 1),
+        ("runs list", &["--artifacts", "experiment.toml"], 1),
+        ("runs show", &["nosuch"], 1),
+        ("runs compare", &["nosuch", "neither"], 1),
+        ("runs delete", &["nosuch", "--yes"], 1),
+        ("data", &["nosuch.toml"], 2),
+        ("config check", &["optimizer.lr=-1"], 2),
+        ("config show", &["optimizer.nosuch=1"], 2),
+        ("config explain", &["nosuch"], 2),
+        ("study", &["nosuch.toml"], 2),
+        ("trace", &["nosuch.toml"], 2),
+        ("bench", &["nosuch.toml"], 2),
+        ("doctor", &["--nosuch"], 2),
+    ];
+    let whole = json(&checker.workplace.run(&["schema"]).expect(0).stdout);
+    let verbs = mistakes.map(|(verb, ..)| verb);
+    assert!(whole["answers"].as_object().unwrap().keys().all(|verb| verbs.contains(&verb.as_str())));
+    for (verb, arguments, code) in mistakes {
+        let answer = checker.asks(verb, arguments, code);
+        assert_eq!(answer["error"]["exit_code"], code, "{verb}: {answer}");
+        checker.allows("error", &answer);
+    }
+}
+
+#[test]
+fn answers_about_runs() {
+    let checker = Checker::new(COSINE);
+    assert_eq!(checker.asks("runs list", &[], 0), Value::Array(Vec::new()));
+    let events = checker.trains("train", &["experiment.toml", "training.epochs=2"], 0);
+    for kind in ["notice", "started", "interval", "epoch", "stopped", "test"] {
+        assert!(events.iter().any(|event| event["event"] == kind), "{kind} is missing: {events:?}");
+    }
+    assert!(checker.asks("resume", &["latest"], 0)["test"].is_object());
+    let stopped = checker.trains("train", &["experiment.toml", "training.max_time=1e-6"], 130);
+    assert!(stopped.iter().any(|event| event["stop_reason"] == "max_time"), "{stopped:?}");
+    checker.trains("resume", &["latest", "training.max_time=600"], 0);
+    let blow_up = ["experiment.toml", "optimizer.name=sgd", "optimizer.lr=1e9"];
+    let failed = checker.trains("train", &blow_up, 1);
+    assert!(failed.iter().any(|event| event["event"] == "finding"), "{failed:?}");
+    for run in checker.asks("runs list", &[], 0).as_array().unwrap() {
+        checker.asks("runs show", &[run["run"].as_str().unwrap()], 0);
+    }
+    let runs = checker.workplace.runs();
+    let [first, second, third] = [0, 1, 2].map(|index| runs[index].text());
+    checker.asks("runs compare", &[first, second, third], 0);
+    let tested = runs.iter().find(|run| run.status()["test"].is_object()).unwrap();
+    checker.asks("evaluate", &[tested.text(), "--split", "train"], 0);
+    checker.asks("report", &[tested.text()], 0);
+    GrayImage::from_fn(8, 8, |x, y| Luma([(x * y * 4) as u8]))
+        .save(checker.workplace.path().join("one.png"))
+        .unwrap();
+    checker.write("broken.png", "nothing");
+    let asked = [tested.text(), "one.png", "broken.png", "--seen", "seen"];
+    assert!(checker.asks("predict", &asked, 1)[1]["error"].is_string());
+    checker.asks("predict", &[tested.text(), "one.png", "broken.png", "--output", "answers.csv"], 0);
+    // One that cannot be read is listed, and one that is gone cannot be deleted.
+    fs::write(runs[0].file("status.json"), "{").unwrap();
+    assert!(checker.asks("runs list", &[], 0).to_string().contains("damaged"));
+    let deleted = checker.asks("runs delete", &[second, third, "--yes"], 0);
+    assert_eq!(deleted["deleted"].as_array().unwrap().len(), 2);
+    assert!(runs[0].path().exists() && !runs[1].path().exists() && !runs[2].path().exists());
+}
+
+/// Weights so large that the loss is infinite, in a run that ends before anything else is.
+#[test]
+fn what_is_not_finite_is_null_and_the_schema_allows_it() {
+    let checker = Checker::new("");
+    let changes = [
+        "loss.name=mse",
+        "optimizer.name=sgd",
+        "optimizer.lr=1e19",
+        "model.hidden=[]",
+        "training.epochs=1",
+        "training.batch_size=2000",
+    ];
+    let events = checker.trains("train", &changes, 0);
+    let test = events.iter().find(|event| event["event"] == "test").unwrap();
+    assert!(test["test"]["loss"].is_null(), "{test}");
+    let shown = checker.asks("runs show", &["latest"], 0);
+    assert!(
+        shown["status"]["test"]["loss"].is_null() && shown["status"]["best"]["value"].is_null(),
+        "{shown:#}"
+    );
+    checker.asks("runs list", &[], 0);
+    checker.asks("runs compare", &["latest", "latest"], 0);
+    assert!(checker.asks("evaluate", &["latest"], 0)["metrics"]["loss"].is_null());
+}
+
+#[test]
+fn answers_about_experiments_and_this_machine() {
+    let checker = Checker::new(COSINE);
+    checker.asks("data", &["experiment.toml"], 0);
+    checker.asks("data", &["data.source=fashion-mnist"], 0);
+    checker.asks("config check", &["experiment.toml"], 0);
+    checker.write("tabular.toml", "extends = \"tabular\"\nname = \"t\"\n[data]\nsource = \"csv\"\npath = \"t.csv\"\nlabel_column = -1\n");
+    for file in ["experiment.toml", "tabular.toml"] {
+        checker.asks("config show", &[file], 0);
+    }
+    for asked in [&[][..], &["optimizer"], &["optimizer.name"], &["extends"]] {
+        checker.asks("config explain", asked, 0);
+    }
+    checker.asks("bench", &["experiment.toml", "--steps", "20"], 0);
+    checker.asks("doctor", &[], 0);
+    for example in ["backpropagation", "dropout"] {
+        let file = format!("{}/../../configs/worked/{example}.toml", env!("CARGO_MANIFEST_DIR"));
+        checker.asks("trace", &[&file], 0);
+    }
+}
+
+/// Two classes that overlap, the second rarer; columns of every kind.
+fn patients() -> String {
+    let row = |row: u32| {
+        let sick = row % 4 == 1;
+        let marker = (f64::from(row) * 1.3).sin() + if sick { 1.2 } else { 0.0 };
+        let marker = if row % 17 == 3 { String::new() } else { format!("{marker:.4}") };
+        let (ward, class) = (["north", "south", "east"][row as usize % 3], if sick { "yes" } else { "no" });
+        let (month, day) = (row % 12 + 1, row % 28 + 1);
+        format!("P-{row:04},{marker},{ward},{},2024-{month:02}-{day:02},same,{class}\n", row % 5 < 2)
+    };
+    "patient,marker,ward,smokes,admitted,hospital,sick\n".to_owned() + &(0..400).map(row).collect::<String>()
+}
+
+#[test]
+fn answers_about_tables() {
+    let checker = Checker::new("");
+    checker.write("patients.csv", &patients());
+    checker.asks("new", &["patients.csv", "--label", "sick"], 0);
+    checker.asks("data", &["patients.toml"], 0);
+    let quick = ["patients.toml", "training.epochs=3", "evaluation.decision=recall", "evaluation.wished=0.9"];
+    checker.trains("train", &quick, 0);
+    let metrics = &checker.asks("evaluate", &["latest"], 0)["metrics"];
+    for part in ["calibration", "threshold", "baselines", "intervals", "accuracy_of_probable"] {
+        assert!(!metrics[part].is_null(), "{part} is missing: {metrics:#}");
+    }
+    let table = patients();
+    let rows: Vec<&str> = table.lines().take(5).map(|row| row.rsplit_once(',').unwrap().0).collect();
+    checker.write("rows.csv", &(rows.join("\n") + "\nP-1,2\nP-2,9,west,true,2024-01-01,same\n"));
+    checker.asks("predict", &["latest", "rows.csv", "--output", "answers.csv"], 0);
+    checker.write("rows.csv", &(rows.join("\n") + "\n"));
+    checker.asks("predict", &["latest", "rows.csv"], 0);
+}
+
+#[test]
+fn answers_of_studies() {
+    let checker =
+        Checker::new("name = \"base\"\n[data]\nlimit = 300\n[model]\nhidden = [8]\n[training]\nepochs = 3\n");
+    let study = r#"
+        name = "small"
+        base = "experiment.toml"
+        seeds = [0, 1]
+        [[trial]]
+        name = "plain"
+        [[trial]]
+        name = "linear"
+        overrides = { model.activation = "identity" }
+        [[trial]]
+        name = "wild"
+        overrides = { optimizer.name = "sgd", optimizer.lr = 1e30 }
+        [[expect]]
+        trial = "plain"
+        source = "test"
+        figures = { test_accuracy = 0.5 }
+        tolerance = 0.5
+        [[expect]]
+        trial = "wild"
+        source = "test"
+        verdict = "exploding"
+        must_hold = false
+    "#;
+    checker.write("study.toml", study);
+    let answer = checker.asks("study", &["study.toml", "--ui", "none"], 0);
+    let trials = answer["trials"].as_array().unwrap();
+    assert!(trials.iter().any(|trial| trial["seeds"][0]["collapse"].is_object()), "{answer:#}");
+    assert!(trials.iter().any(|trial| trial["test"].is_array()), "{answer:#}");
+    assert!(trials.iter().any(|trial| trial["seeds"][0]["state"] == "failed"), "{answer:#}");
+}
