@@ -40,6 +40,7 @@ Go on:
 Use:
   predict      Ask a network about pictures, rows of a table, or an IDX file
   evaluate     Test a network again, on another split or on other labelled data
+  export       Write a network for other programs, and run it beside Kiln first
 
 Learn:
   study        Train many variants, rank them, and hold them to what is expected
@@ -84,6 +85,10 @@ Every key: kiln config explain. A file for your own data: kiln new.")]
     /// Ask a run's network what it sees in pictures, rows of a table, or an IDX file.
     #[command(after_help = "Example: kiln predict latest rows.csv --output answers.csv")]
     Predict(Predict),
+    /// Write a run's network for other programs: ONNX, PyTorch, Burn or C. What is written was run on the test split beside
+    /// Kiln.
+    #[command(after_help = "Example: kiln export latest --format onnx --output digits.onnx")]
+    Export(Export),
     /// Write the plots, the gallery and the report of a run once more, from what it has found.
     Report(Report),
     /// Show the dashboard of a run that is training elsewhere, or that ended.
@@ -272,6 +277,44 @@ pub(crate) struct Evaluate {
     #[command(flatten)]
     pub(crate) root: Root,
     /// Print the figures as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A format that other programs read.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FormatArgument {
+    /// For ONNX runtimes: all from raw values to the class in one graph.
+    Onnx,
+    /// For PyTorch: weights, and a page of code that loads them.
+    Safetensors,
+    /// For a Burn module of the same structure.
+    Burnpack,
+    /// For C: one header without allocation.
+    C,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
+    pub(crate) run: String,
+    /// The format.
+    #[arg(long, value_enum, default_value = "onnx")]
+    pub(crate) format: FormatArgument,
+    /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file; by default those that
+    /// `evaluation.ckpt` names.
+    #[arg(long, value_name = "CKPT")]
+    pub(crate) ckpt: Option<String>,
+    /// Where to write it; by default, beside you under the name of the run.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write over what is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -76,6 +76,18 @@ impl<M: Model> Trained<M> {
         self.experiment.evaluation.decision != DecisionName::MostProbable && self.model.threshold.is_none()
     }
 
+    /// The experiment that the run came from.
+    #[must_use]
+    pub fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    /// The model with its weights, and what is made of its probabilities.
+    #[must_use]
+    pub fn model(&self) -> &StoredModel<M> {
+        &self.model
+    }
+
     /// What the examples are like that the model takes.
     #[must_use]
     pub fn profile(&self) -> &Profile {

@@ -52,13 +52,13 @@ const KNOTS: usize = 24;
 /// Different values up to which they are few.
 const FEW: usize = 1000;
 
-/// What smoothly clipped values stay below.
-const CLIP: f64 = 3.0;
-
 /// Quartile distances from which on a value is far from the others.
 const FAR: f64 = 1000.0;
 
 impl Scale {
+    /// What smoothly clipped values stay below.
+    pub const CLIP: f64 = 3.0;
+
     /// The scale that `values`, of which there is at least one, ask for.
     pub(crate) fn fit(mut values: Vec<f64>, scaling: Scaling) -> Self {
         let count = values.len();
@@ -113,7 +113,11 @@ impl Scale {
             return self.place(value);
         }
         let scaled = ((value - self.offset) / self.spread).clamp(f64::from(f32::MIN), f64::from(f32::MAX));
-        if self.clipped { (scaled / (1.0 + (scaled / CLIP).powi(2)).sqrt()) as f32 } else { scaled as f32 }
+        if self.clipped {
+            (scaled / (1.0 + (scaled / Self::CLIP).powi(2)).sqrt()) as f32
+        } else {
+            scaled as f32
+        }
     }
 
     /// The place of `value` among the knots, from -1 to 1.

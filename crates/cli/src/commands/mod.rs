@@ -7,6 +7,7 @@ mod config;
 mod data;
 mod doctor;
 mod evaluate;
+mod export;
 mod new;
 mod predict;
 mod predict_pictures;
@@ -33,6 +34,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Resume(arguments) => resume::resume(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Watch(arguments) => watch::watch(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments.action),

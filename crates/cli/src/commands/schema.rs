@@ -14,6 +14,7 @@ use super::bench::StepTimes;
 use super::config::{CheckedExperiment, ShownExperiment};
 use super::doctor::BackendCheck;
 use super::evaluate::Evaluated;
+use super::export::ExportedNetwork;
 use super::new::NewExperiment;
 use super::predict::Answer;
 use super::predict_pictures::PredictedPictures;
@@ -33,12 +34,13 @@ const VERSION: u32 = 1;
 type Subschema = fn(&mut SchemaGenerator) -> schemars::Schema;
 
 /// What stdout may hold with `--json`, by verb. Beside these, every verb may answer with an error.
-const ANSWERS: [(&str, &[Subschema]); 18] = [
+const ANSWERS: [(&str, &[Subschema]); 19] = [
     ("new", &[of::<NewExperiment<'static>>]),
     ("train", &[of::<TrainedRun<'static>>, of::<FailedRun>]),
     ("resume", &[of::<TrainedRun<'static>>, of::<FinishedRun>, of::<FailedRun>]),
     ("evaluate", &[of::<Evaluated<'static>>]),
     ("predict", &[of::<Vec<Answer>>, of::<PredictedTable<'static>>, of::<PredictedPictures<'static>>]),
+    ("export", &[of::<ExportedNetwork>]),
     ("report", &[of::<WrittenReport<'static>>]),
     ("runs list", &[of::<Vec<RunSummary>>]),
     ("runs show", &[of::<ShownRun<'static>>]),

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 16] = [
+const RULES: [(&str, &[&str], &[&str]); 17] = [
     ("kiln-config", &[], &["burn", "clap"]),
     ("kiln-files", &[], &["burn", "clap"]),
     ("kiln-artifacts", &["kiln-config", "kiln-files"], &["burn", "clap"]),
@@ -60,6 +60,20 @@ const RULES: [(&str, &[&str], &[&str]); 16] = [
         &["clap"],
     ),
     (
+        "kiln-export",
+        &[
+            "kiln",
+            "kiln-artifacts",
+            "kiln-config",
+            "kiln-data",
+            "kiln-evaluation",
+            "kiln-files",
+            "kiln-model",
+            "kiln-table",
+        ],
+        &["clap", "indicatif"],
+    ),
+    (
         "kiln-study",
         &[
             "kiln",
@@ -78,6 +92,7 @@ const RULES: [(&str, &[&str], &[&str]); 16] = [
     (
         "kiln-cli",
         &[
+            "kiln-export",
             "kiln",
             "kiln-config",
             "kiln-artifacts",

@@ -15,6 +15,7 @@ mod deciding;
 mod disk;
 mod evaluating;
 mod experiments;
+mod exporting;
 mod going_on;
 mod interrupt;
 mod json_schema;

@@ -109,6 +109,7 @@ fn errors_of_every_verb() {
         ("resume", &["nosuch"], 1),
         ("evaluate", &["nosuch"], 1),
         ("predict", &["nosuch", "one.png"], 1),
+        ("export", &["nosuch"], 1),
         ("report", &["nosuch"], 1),
         ("runs list", &["--artifacts", "experiment.toml"], 1),
         ("runs show", &["nosuch"], 1),
@@ -157,6 +158,7 @@ fn answers_about_runs() {
     let tested = runs.iter().find(|run| run.status()["test"].is_object()).unwrap();
     checker.asks("evaluate", &[tested.text(), "--split", "train"], 0);
     checker.asks("report", &[tested.text()], 0);
+    checker.asks("export", &[tested.text()], 0);
     GrayImage::from_fn(8, 8, |x, y| Luma([(x * y * 4) as u8]))
         .save(checker.workplace.path().join("one.png"))
         .unwrap();

@@ -1,0 +1,204 @@
+//! Networks that leave: what every format answers, beside Kiln and in the programs of others.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::program::{Workplace, json, skip};
+
+const DIGITS: &str = r#"
+name = "digits"
+data.source = "digits"
+data.validation = 0.2
+model.hidden = [24, 16]
+training.epochs = 2
+"#;
+
+/// Rounding in single precision: the sums of a layer are added up in another order.
+const ROUNDING: f64 = 1e-6;
+
+/// What may differ between networks of pictures.
+const OF_PICTURES: &[&[&str]] = &[
+    &["model.activation=relu"],
+    &["model.activation=tanh"],
+    &["model.activation=sigmoid"],
+    &["model.activation=identity"],
+    &["model.activation=gelu"],
+    &["model.activation=silu"],
+    &["model.activation=leaky-relu"],
+    &["model.activation=softplus"],
+    &["model.activation=selu"],
+    &["model.activation=mish"],
+    &["model.hidden=[]"],
+    &["model.bias=false"],
+    &["loss.name=nll"],
+    &["loss.name=mse", "model.output=sigmoid"],
+    &["model.dropout=0.3"],
+    &["model.dropout=0.3", "model.dropout_mode=standard"],
+    &["model.members=3", "model.dropout=0.2", "model.dropout_mode=standard"],
+    &["data.normalization=standard"],
+    &["evaluation.calibration=temperature"],
+    &["model.members=2", "evaluation.calibration=temperature"],
+];
+
+/// What may differ between networks of tables.
+const OF_TABLES: &[&[&str]] = &[
+    &["data.normalization=standard"],
+    &["data.normalization=unit"],
+    &["data.normalization=robust"],
+    &["data.normalization=quantile"],
+    &["data.normalization=robust", "model.number_embedding=periodic"],
+    &["model.number_embedding=periodic", "model.members=8", "model.activation=mish"],
+    &["evaluation.calibration=temperature", "evaluation.decision=cost", "evaluation.costs=[1, 7]"],
+    &["data.columns.category=[\"size, cm\"]"],
+    &["data.folds=0", "data.validation=0.2", "model.members=1", "model.output=sigmoid", "loss.name=mse"],
+];
+
+/// A table of `rows` rows with every kind of column, all of which have values that are missing.
+fn table(rows: usize) -> String {
+    let mut text = "amount,spread,same,flag,bit,city,when,\"size, cm\",grade\n".to_owned();
+    for row in 0..rows {
+        let grade = usize::from(row * 7 % 13 > 5 - row % 2);
+        let jitter = (row * 7919 % 1000) as f64 / 1000.0;
+        let pick = |words: [&str; 4]| words[(row * 31 / 3 + grade) % 4].to_owned();
+        let or_missing = |every: usize, with: &str, value: String| {
+            if row % every == every - 1 { with.to_owned() } else { value }
+        };
+        let cells = [
+            or_missing(11, "", format!("{:.3}", 12345.0 + 800.0 * grade as f64 + 1000.0 * jitter)),
+            or_missing(17, "-999", format!("{:.6}", (4.0 * jitter + grade as f64).exp())),
+            "5".to_owned(),
+            or_missing(13, "NA", if (row + grade) % 3 == 0 { "Yes" } else { "no" }.to_owned()),
+            or_missing(7, "?", (usize::from(jitter > 0.7) ^ grade).to_string()),
+            or_missing(19, "", pick(["Köln", "Bonn", "\"New, York\"", "São \\ Paulo"])),
+            or_missing(
+                23,
+                "",
+                format!(
+                    "20{}-0{}-{} 1{}:30:0{}",
+                    19 + row % 3,
+                    1 + row % 9,
+                    10 + row % 19,
+                    row % 7,
+                    row % 10
+                ),
+            ),
+            (row % 5 + grade).to_string(),
+        ];
+        text += &format!("{},{}\n", cells.join(","), ["low", "high"][grade]);
+    }
+    text
+}
+
+/// Python with ONNX's checker and onnxruntime, where the machine has one.
+fn python() -> Option<String> {
+    let python = std::env::var("KILN_PEERS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let has = Command::new(&python).args(["-c", "import onnx, onnxruntime"]).output();
+    if has.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    skip("no Python with onnx and onnxruntime (KILN_PEERS_PYTHON)");
+    None
+}
+
+/// Exports `run` in every format, each of which is held to Kiln on the test split.
+fn export_all(workplace: &Workplace, run: &str, what: &str) {
+    for format in ["onnx", "safetensors", "burnpack", "c"] {
+        let ended = workplace.run(&["export", run, "--format", format, "--force", "--json", "-o", "network"]);
+        let answer = json(&ended.expect(0).stdout);
+        let check = &answer["check"];
+        if check.is_null() {
+            skip(&format!("{format} was not run"));
+            continue;
+        }
+        let difference = check["largest_difference"].as_f64().unwrap();
+        assert!(difference <= ROUNDING, "{what}: {format}: {answer:#}");
+        assert_eq!(check["split"], "test");
+        assert!(check["ties"].as_u64().unwrap() <= 1, "{what}: {format}: {answer:#}");
+        for file in answer["files"].as_array().unwrap() {
+            let bytes = fs::read(workplace.path().join(file["path"].as_str().unwrap())).unwrap();
+            assert_eq!(bytes.len() as u64, file["bytes"], "{file}");
+            assert_eq!(kiln_files::sha256_hex(&bytes), file["sha256"].as_str().unwrap(), "{file}");
+        }
+    }
+}
+
+/// Holds `network.onnx` to Kiln's answers for the file `input`, in ONNX's checker and in onnxruntime.
+fn check_with_peers(workplace: &Workplace, python: &str, run: &str, input: &str, what: &str) {
+    workplace.run(&["predict", run, input, "--output", "answers.csv"]).expect(0);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/onnx_peers.py");
+    let output = Command::new(python)
+        .arg(script)
+        .args(["network.onnx", input, "answers.csv"])
+        .current_dir(workplace.path())
+        .output()
+        .unwrap();
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{what}: {errors}");
+    assert_eq!(text.lines().count(), 2, "{what}: {text}");
+    for line in text.lines() {
+        let (difference, wrong) = line.split_once(' ').unwrap();
+        assert!(difference.parse::<f64>().unwrap() <= ROUNDING && wrong == "0", "{what}: {line}");
+    }
+}
+
+/// Images as an IDX file.
+fn idx(count: usize) -> Vec<u8> {
+    let sizes = [0x0803, count as u32, 8, 8].map(u32::to_be_bytes);
+    let pixels = (0..count * 64).map(|at| (at * 2_654_435_761 % 65_536 / 256) as u8);
+    sizes.concat().into_iter().chain(pixels).collect()
+}
+
+#[test]
+fn networks_of_pictures_answer_alike_in_every_format() {
+    let workplace = Workplace::new(DIGITS);
+    fs::write(workplace.path().join("images.idx"), idx(200)).unwrap();
+    let python = python();
+    for overrides in OF_PICTURES {
+        let run = workplace.train(overrides);
+        export_all(&workplace, run.text(), &format!("{overrides:?}"));
+        if let Some(python) = &python {
+            check_with_peers(&workplace, python, run.text(), "images.idx", &format!("{overrides:?}"));
+        }
+    }
+}
+
+#[test]
+fn networks_of_tables_answer_alike_in_every_format() {
+    let workplace = Workplace::new("");
+    fs::write(workplace.path().join("rows.csv"), table(400)).unwrap();
+    let new = ["new", "rows.csv", "--label", "grade", "data.missing=[\"-999\"]"];
+    workplace.run(&new).expect(0);
+    let python = python();
+    for overrides in OF_TABLES {
+        let words =
+            [&["train", "rows.toml", "--no-report", "training.epochs=3", "model.hidden=[12]"], *overrides];
+        let run = workplace.run(&words.concat()).expect(0).stdout.trim().to_owned();
+        export_all(&workplace, &run, &format!("{overrides:?}"));
+        if let Some(python) = &python {
+            check_with_peers(&workplace, python, &run, "rows.csv", &format!("{overrides:?}"));
+        }
+    }
+}
+
+#[test]
+fn an_export_is_the_same_every_time_and_overwrites_nothing() {
+    let workplace = Workplace::new(DIGITS);
+    let run = workplace.train(&[]);
+    let export = |output: &str| workplace.run(&["export", run.text(), "--output", output]);
+    export("one.onnx").expect(0).says(&["run on the test split (360 examples): the same classes"]);
+    export("two").expect(0);
+    let read = |name: &str| fs::read(workplace.path().join(name)).unwrap();
+    assert_eq!(read("one.onnx"), read("two.onnx"));
+    export("one.onnx").expect(2).says(&["one.onnx is there already", "--force"]);
+    export("nosuch/one.onnx").expect(2).says(&["there is no folder nosuch"]);
+    let text = String::from_utf8_lossy(&read("one.onnx")).into_owned();
+    let hash: Value = run.status()["weights_sha256"].clone();
+    for word in
+        ["weights_sha256", hash.as_str().unwrap(), "test_accuracy", "largest_difference", "greatest_pixel"]
+    {
+        assert!(text.contains(word), "{word}");
+    }
+}

@@ -1,0 +1,26 @@
+//! Trained networks in formats of others.
+//!
+//! [`Network::of`] takes a trained perceptron apart: how raw values become features, the layers, what is made of the outputs.
+//! Each format writes that down in its own way, and what was written is run on a whole split before it is handed over
+//! ([`Check`]).
+
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "sizes are signed in ONNX, and none is near the end of their range"
+)]
+
+mod about;
+mod burnpack;
+mod c;
+mod check;
+mod error;
+mod export;
+mod network;
+mod onnx;
+mod pytorch;
+
+pub use check::{Check, TOLERANCE, split_to_check};
+pub use error::ExportError;
+pub use export::{ENDINGS, Exported, Format, export};
+pub use network::{Calibration, Input, Layer, Member, Network, Threshold, Waves};
+pub use onnx::onnx;

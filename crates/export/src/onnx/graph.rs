@@ -1,0 +1,247 @@
+//! A graph of ONNX operators under construction, and its bytes.
+
+use prost::Message;
+
+use super::proto::{self, AttributeType, Dimension, Kind, OperatorSet, Property, TensorType, ValueInfo};
+
+/// Understood by every runtime since the middle of 2022.
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 17;
+/// The operators of classical machine learning, of which one looks up words.
+pub(crate) const ML: &str = "ai.onnx.ml";
+const ML_OPSET: i64 = 3;
+
+/// The size of a dimension that is left open.
+const BATCH: &str = "batch";
+
+/// The name of a tensor of the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wire(String);
+
+/// The values of a constant.
+#[derive(Clone, Debug)]
+pub(crate) enum Values {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    I64(Vec<i64>),
+}
+
+/// An attribute of a node.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Float(f32),
+    Int(i64),
+    Ints(Vec<i64>),
+    Strings(Vec<String>),
+}
+
+#[derive(Debug)]
+struct Node {
+    operator: &'static str,
+    domain: &'static str,
+    inputs: Vec<String>,
+    output: String,
+    attributes: Vec<(&'static str, Value)>,
+}
+
+/// Something that goes in or comes out: its first dimension is the batch.
+#[derive(Debug)]
+struct Port {
+    name: String,
+    kind: Kind,
+    dimensions: Vec<i64>,
+    meaning: String,
+}
+
+/// A graph of operators, each of which has one output.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    nodes: Vec<Node>,
+    constants: Vec<(String, Vec<i64>, Values)>,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+}
+
+impl Graph {
+    /// Takes a tensor of shape [batch, dimensions].
+    pub(crate) fn input(&mut self, name: &str, kind: Kind, dimensions: &[i64], meaning: &str) -> Wire {
+        self.inputs.push(Port {
+            name: name.to_owned(),
+            kind,
+            dimensions: dimensions.to_vec(),
+            meaning: meaning.to_owned(),
+        });
+        Wire(name.to_owned())
+    }
+
+    /// Gives out `wire`, of shape [batch, dimensions], under `name`.
+    pub(crate) fn output(&mut self, wire: &Wire, name: &str, kind: Kind, dimensions: &[i64], meaning: &str) {
+        let node = Node {
+            operator: "Identity",
+            domain: "",
+            inputs: vec![wire.0.clone()],
+            output: name.to_owned(),
+            attributes: Vec::new(),
+        };
+        self.nodes.push(node);
+        self.outputs.push(Port {
+            name: name.to_owned(),
+            kind,
+            dimensions: dimensions.to_vec(),
+            meaning: meaning.to_owned(),
+        });
+    }
+
+    /// A constant with a name of its own.
+    pub(crate) fn constant(&mut self, name: &str, shape: &[usize], values: Values) -> Wire {
+        self.constants.push((name.to_owned(), shape.iter().map(|size| *size as i64).collect(), values));
+        Wire(name.to_owned())
+    }
+
+    /// One number.
+    pub(crate) fn f32(&mut self, value: f32) -> Wire {
+        self.unnamed(&[], Values::F32(vec![value]))
+    }
+
+    /// One number in double precision.
+    pub(crate) fn f64(&mut self, value: f64) -> Wire {
+        self.unnamed(&[], Values::F64(vec![value]))
+    }
+
+    /// A list of whole numbers.
+    pub(crate) fn ints(&mut self, values: &[i64]) -> Wire {
+        self.unnamed(&[values.len()], Values::I64(values.to_vec()))
+    }
+
+    /// A constant that nobody asks for by name.
+    pub(crate) fn unnamed(&mut self, shape: &[usize], values: Values) -> Wire {
+        let name = format!("/constant.{}", self.constants.len());
+        self.constant(&name, shape, values)
+    }
+
+    /// What the operator gives for `inputs`.
+    pub(crate) fn node(&mut self, operator: &'static str, inputs: &[&Wire]) -> Wire {
+        self.node_with(operator, "", inputs, &[])
+    }
+
+    /// The same with attributes; of another operator set where `domain` is not empty.
+    pub(crate) fn node_with(
+        &mut self,
+        operator: &'static str,
+        domain: &'static str,
+        inputs: &[&Wire],
+        attributes: &[(&'static str, Value)],
+    ) -> Wire {
+        let output = format!("/{}.{}", operator.to_lowercase(), self.nodes.len());
+        self.nodes.push(Node {
+            operator,
+            domain,
+            inputs: inputs.iter().map(|wire| wire.0.clone()).collect(),
+            output: output.clone(),
+            attributes: attributes.to_vec(),
+        });
+        Wire(output)
+    }
+
+    /// `wire` as numbers of another kind.
+    pub(crate) fn cast(&mut self, wire: &Wire, to: Kind) -> Wire {
+        self.node_with("Cast", "", &[wire], &[("to", Value::Int(i64::from(i32::from(to))))])
+    }
+
+    /// `wires` side by side.
+    pub(crate) fn concat(&mut self, wires: &[Wire], axis: i64) -> Wire {
+        match wires {
+            [one] => one.clone(),
+            _ => {
+                self.node_with("Concat", "", &wires.iter().collect::<Vec<_>>(), &[("axis", Value::Int(axis))])
+            }
+        }
+    }
+
+    /// The file: a `ModelProto` with `metadata`.
+    pub(crate) fn encode(&self, about: &str, metadata: &[(String, String)]) -> Vec<u8> {
+        let of = |domain: &str, version| OperatorSet { domain: domain.to_owned(), version };
+        let mut operator_sets = vec![of("", OPSET)];
+        if self.nodes.iter().any(|node| node.domain == ML) {
+            operator_sets.push(of(ML, ML_OPSET));
+        }
+        let graph = proto::Graph {
+            name: "kiln".to_owned(),
+            node: self.nodes.iter().map(Node::proto).collect(),
+            initializer: self.constants.iter().map(initializer).collect(),
+            input: self.inputs.iter().map(Port::proto).collect(),
+            output: self.outputs.iter().map(Port::proto).collect(),
+        };
+        let property = |(key, value): &(String, String)| Property { key: key.clone(), value: value.clone() };
+        let model = proto::Model {
+            ir_version: IR_VERSION,
+            opset_import: operator_sets,
+            producer_name: "kiln".to_owned(),
+            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            doc_string: about.to_owned(),
+            graph: Some(graph),
+            metadata_props: metadata.iter().map(property).collect(),
+        };
+        model.encode_to_vec()
+    }
+}
+
+impl Node {
+    fn proto(&self) -> proto::Node {
+        proto::Node {
+            input: self.inputs.clone(),
+            output: vec![self.output.clone()],
+            name: self.output.clone(),
+            op_type: self.operator.to_owned(),
+            domain: self.domain.to_owned(),
+            attribute: self.attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+        }
+    }
+}
+
+fn attribute(name: &str, value: &Value) -> proto::Attribute {
+    let mut attribute = proto::Attribute { name: name.to_owned(), ..proto::Attribute::default() };
+    match value {
+        Value::Float(f) => {
+            attribute.f = *f;
+            attribute.set_type(AttributeType::Float);
+        }
+        Value::Int(i) => {
+            attribute.i = *i;
+            attribute.set_type(AttributeType::Int);
+        }
+        Value::Ints(ints) => {
+            attribute.ints.clone_from(ints);
+            attribute.set_type(AttributeType::Ints);
+        }
+        Value::Strings(strings) => {
+            attribute.strings = strings.iter().map(|text| text.as_bytes().to_vec()).collect();
+            attribute.set_type(AttributeType::Strings);
+        }
+    }
+    attribute
+}
+
+fn initializer((name, shape, values): &(String, Vec<i64>, Values)) -> proto::Tensor {
+    let (kind, raw_data) = match values {
+        Values::F32(values) => (Kind::Float, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        Values::F64(values) => (Kind::Double, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        Values::I64(values) => (Kind::Int64, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+    };
+    let data_type = kind.into();
+    proto::Tensor { name: name.clone(), dims: shape.clone(), data_type, raw_data, ..proto::Tensor::default() }
+}
+
+impl Port {
+    fn proto(&self) -> ValueInfo {
+        let open = Dimension { dim_value: None, dim_param: Some(BATCH.to_owned()) };
+        let fixed = self.dimensions.iter().map(|size| Dimension { dim_value: Some(*size), dim_param: None });
+        let shape = proto::Shape { dim: std::iter::once(open).chain(fixed).collect() };
+        let tensor_type = TensorType { elem_type: self.kind.into(), shape: Some(shape) };
+        ValueInfo {
+            name: self.name.clone(),
+            r#type: Some(proto::Type { tensor_type: Some(tensor_type) }),
+            doc_string: self.meaning.clone(),
+        }
+    }
+}

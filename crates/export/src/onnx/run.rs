@@ -1,0 +1,436 @@
+//! A second opinion: an ONNX file run operator by operator, as ONNX's own reference evaluator runs one.
+//!
+//! It reads the bytes that are handed over and shares nothing with Kiln's kernels: plain loops in double precision, whose
+//! results are rounded to single precision where the graph says so. It knows the operators that [`super::onnx`] writes.
+
+use std::collections::HashMap;
+
+use prost::Message;
+use rayon::prelude::*;
+
+use super::proto::{self, Attribute, Kind, Model, Node};
+
+/// Numbers or words of a shape.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tensor {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Data,
+}
+
+/// What a [`Tensor`] holds, row by row. Numbers of every kind are kept in double precision, which holds them all.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Data {
+    Numbers(Kind, Vec<f64>),
+    Words(Vec<String>),
+}
+
+/// A file that is ready to run.
+pub(crate) struct Program {
+    nodes: Vec<Node>,
+    constants: HashMap<String, Tensor>,
+    outputs: Vec<String>,
+}
+
+/// Why a file cannot be run.
+type Fault = String;
+
+impl Program {
+    /// Reads `bytes`, an ONNX file.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Fault> {
+        let model = Model::decode(bytes).map_err(|error| error.to_string())?;
+        let graph = model.graph.ok_or("no graph")?;
+        let constants =
+            graph.initializer.iter().map(|constant| Ok((constant.name.clone(), Tensor::of(constant)?)));
+        Ok(Self {
+            constants: constants.collect::<Result<_, Fault>>()?,
+            outputs: graph.output.into_iter().map(|output| output.name).collect(),
+            nodes: graph.node,
+        })
+    }
+
+    /// The outputs for `inputs`, in the file's order.
+    pub(crate) fn run<'b>(&'b self, inputs: Vec<(&'b str, Tensor)>) -> Result<Vec<Tensor>, Fault> {
+        let mut values: HashMap<&str, Tensor> = inputs.into_iter().collect();
+        for node in &self.nodes {
+            let mut given = Vec::new();
+            for name in &node.input {
+                let found = values.get(name.as_str()).or_else(|| self.constants.get(name));
+                given.push(found.ok_or_else(|| format!("{} needs {name}, which nothing gives", node.name))?);
+            }
+            let result = Call { node, given }.result().map_err(|fault| format!("{}: {fault}", node.name))?;
+            values.insert(&node.output[0], result);
+        }
+        let mut outputs = Vec::new();
+        for name in &self.outputs {
+            outputs.push(values.remove(name.as_str()).ok_or_else(|| format!("no output {name}"))?);
+        }
+        Ok(outputs)
+    }
+}
+
+impl Tensor {
+    pub(crate) fn numbers(kind: Kind, shape: Vec<usize>, values: Vec<f64>) -> Self {
+        debug_assert_eq!(shape.iter().product::<usize>(), values.len());
+        Self { shape, data: Data::Numbers(kind, values) }
+    }
+
+    fn of(constant: &proto::Tensor) -> Result<Self, Fault> {
+        let shape = constant.dims.iter().map(|size| *size as usize).collect();
+        let floats = || Some(constant.floats()?.into_iter().map(f64::from).collect());
+        let ints = || Some(constant.ints()?.into_iter().map(|value| value as f64).collect());
+        let values: Option<Vec<f64>> = floats().or_else(|| constant.doubles()).or_else(ints);
+        let values = values.ok_or_else(|| format!("constant {} is of a kind of its own", constant.name))?;
+        Ok(Self::numbers(constant.data_type(), shape, values))
+    }
+
+    pub(crate) fn values(&self) -> Result<&[f64], Fault> {
+        match &self.data {
+            Data::Numbers(_, values) => Ok(values),
+            Data::Words(_) => Err("words where numbers are needed".to_owned()),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match &self.data {
+            Data::Numbers(kind, _) => *kind,
+            Data::Words(_) => Kind::String,
+        }
+    }
+
+    fn ints(&self) -> Result<Vec<i64>, Fault> {
+        Ok(self.values()?.iter().map(|value| *value as i64).collect())
+    }
+}
+
+/// A node with what it is given.
+struct Call<'a> {
+    node: &'a Node,
+    given: Vec<&'a Tensor>,
+}
+
+impl Call<'_> {
+    fn result(&self) -> Result<Tensor, Fault> {
+        match &*self.node.op_type {
+            "Identity" => Ok(self.given[0].clone()),
+            "Add" => self.pairwise(None, |a, b| a + b),
+            "Sub" => self.pairwise(None, |a, b| a - b),
+            "Mul" => self.pairwise(None, |a, b| a * b),
+            "Div" => self.pairwise(None, |a, b| a / b),
+            "Max" => self.pairwise(None, |a, b| if a.is_nan() { a } else { a.max(b) }),
+            "Or" => self.pairwise(None, |a, b| f64::from(u8::from(a != 0.0 || b != 0.0))),
+            "Equal" => self.pairwise(Some(Kind::Bool), |a, b| f64::from(u8::from(a == b))),
+            "Less" => self.pairwise(Some(Kind::Bool), |a, b| f64::from(u8::from(a < b))),
+            "GreaterOrEqual" => self.pairwise(Some(Kind::Bool), |a, b| f64::from(u8::from(a >= b))),
+            "IsNaN" => self.each(Some(Kind::Bool), |x| f64::from(u8::from(x.is_nan()))),
+            "Floor" => self.each(None, f64::floor),
+            "Sqrt" => self.each(None, f64::sqrt),
+            "Log" => self.each(None, f64::ln),
+            "Cos" => self.each(None, f64::cos),
+            "Erf" => self.each(None, libm::erf),
+            "Tanh" => self.each(None, f64::tanh),
+            "Sigmoid" => self.each(None, |x| 1.0 / (1.0 + (-x).exp())),
+            "Softplus" => self.each(None, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
+            "Relu" => self.each(None, |x| if x <= 0.0 { 0.0 } else { x }),
+            "LeakyRelu" => {
+                let alpha = f64::from(self.attribute("alpha").map_or(0.01, |given| given.f));
+                self.each(None, |x| if x < 0.0 { alpha * x } else { x })
+            }
+            // The values that the standard gives the two where a node names none.
+            "Selu" => self.each(None, |x| {
+                let (alpha, gamma) = (f64::from(1.673_263_2_f32), f64::from(1.050_701_f32));
+                gamma * if x > 0.0 { x } else { alpha * x.exp_m1() }
+            }),
+            "Clip" => {
+                let (least, greatest) = (self.given[1].values()?[0], self.given[2].values()?[0]);
+                self.each(None, |x| {
+                    if x < least {
+                        least
+                    } else if x > greatest {
+                        greatest
+                    } else {
+                        x
+                    }
+                })
+            }
+            "Cast" => self.cast(),
+            "Where" => self.choose(),
+            "LabelEncoder" => self.look_up(),
+            "Gather" => self.gather(),
+            "Concat" => self.concat(),
+            "Flatten" => {
+                let input = self.given[0];
+                let rest = input.shape[1..].iter().product();
+                self.reshaped(vec![input.shape[0], rest])
+            }
+            "Reshape" => {
+                let wanted = self.given[1].ints()?;
+                let known: i64 = wanted.iter().filter(|size| **size >= 0).product();
+                let all = self.given[0].shape.iter().product::<usize>() as i64;
+                let size = |size: &i64| if *size < 0 { all / known.max(1) } else { *size } as usize;
+                self.reshaped(wanted.iter().map(size).collect())
+            }
+            "Squeeze" => {
+                let axes = self.given[1].ints()?;
+                let kept = |(axis, size): (usize, &usize)| (!axes.contains(&(axis as i64))).then_some(*size);
+                self.reshaped(self.given[0].shape.iter().enumerate().filter_map(kept).collect())
+            }
+            "Unsqueeze" => {
+                let mut shape = self.given[0].shape.clone();
+                for axis in self.given[1].ints()? {
+                    shape.insert(axis as usize, 1);
+                }
+                self.reshaped(shape)
+            }
+            "Transpose" => self.transpose(),
+            "Gemm" => self.gemm(),
+            "MatMul" => self.matmul(),
+            "Softmax" => self.by_row(|row| {
+                let greatest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let powers: Vec<f64> = row.iter().map(|value| (value - greatest).exp()).collect();
+                let total: f64 = powers.iter().sum();
+                powers.into_iter().map(|power| power / total).collect()
+            }),
+            "ReduceSum" => self.by_row(|row| vec![row.iter().sum()]),
+            "ArgMax" => {
+                let first = |row: &[f64]| {
+                    let better = |best: usize, at: usize| if row[at] > row[best] { at } else { best };
+                    vec![(1..row.len()).fold(0, better) as f64]
+                };
+                let found = self.by_row(first)?;
+                Ok(Tensor::numbers(Kind::Int64, vec![found.shape[0]], found.values()?.to_vec()))
+            }
+            other => Err(format!("no operator that Kiln writes is called {other}")),
+        }
+    }
+
+    fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.node.attribute.iter().find(|attribute| attribute.name == name)
+    }
+
+    /// `values` as the tensor that the node gives out, in the precision of `kind`.
+    fn rounded(kind: Kind, shape: Vec<usize>, mut values: Vec<f64>) -> Tensor {
+        if kind == Kind::Float {
+            for value in &mut values {
+                *value = f64::from(*value as f32);
+            }
+        }
+        Tensor::numbers(kind, shape, values)
+    }
+
+    fn each(&self, kind: Option<Kind>, function: impl Fn(f64) -> f64) -> Result<Tensor, Fault> {
+        let input = self.given[0];
+        let values = input.values()?.iter().map(|value| function(*value)).collect();
+        Ok(Self::rounded(kind.unwrap_or(input.kind()), input.shape.clone(), values))
+    }
+
+    fn pairwise(&self, kind: Option<Kind>, function: impl Fn(f64, f64) -> f64) -> Result<Tensor, Fault> {
+        let [left, right] = [self.given[0], self.given[1]];
+        if left.kind() != right.kind() {
+            return Err(format!("{:?} and {:?}", left.kind(), right.kind()));
+        }
+        let shape = broadcast(&left.shape, &right.shape)?;
+        let places = places(&left.shape, &shape).zip(places(&right.shape, &shape));
+        let (a, b) = (left.values()?, right.values()?);
+        let values = places.map(|(at, other)| function(a[at], b[other])).collect();
+        Ok(Self::rounded(kind.unwrap_or(left.kind()), shape, values))
+    }
+
+    fn choose(&self) -> Result<Tensor, Fault> {
+        let [condition, yes, no] = [self.given[0], self.given[1], self.given[2]];
+        let shape = broadcast(&broadcast(&condition.shape, &yes.shape)?, &no.shape)?;
+        let (conditions, a, b) = (condition.values()?, yes.values()?, no.values()?);
+        let values = places(&condition.shape, &shape)
+            .zip(places(&yes.shape, &shape).zip(places(&no.shape, &shape)))
+            .map(|(at, (yes, no))| if conditions[at] == 0.0 { b[no] } else { a[yes] });
+        Ok(Self::rounded(yes.kind(), shape.clone(), values.collect()))
+    }
+
+    fn cast(&self) -> Result<Tensor, Fault> {
+        let to = self.attribute("to").ok_or("no kind to cast to")?.i;
+        let kinds = [Kind::Float, Kind::Double, Kind::Int64, Kind::Bool];
+        let kind =
+            kinds.into_iter().find(|kind| i64::from(i32::from(*kind)) == to).ok_or("a kind of its own")?;
+        self.each(Some(kind), |x| x)
+    }
+
+    fn look_up(&self) -> Result<Tensor, Fault> {
+        let Data::Words(words) = &self.given[0].data else { return Err("numbers, no words".to_owned()) };
+        let (keys, codes) =
+            self.attribute("keys_strings").zip(self.attribute("values_int64s")).ok_or("no keys")?;
+        let table: HashMap<&[u8], i64> =
+            keys.strings.iter().map(Vec::as_slice).zip(codes.ints.iter().copied()).collect();
+        let other = self.attribute("default_int64").map_or(-1, |given| given.i);
+        let code = |word: &String| *table.get(word.as_bytes()).unwrap_or(&other) as f64;
+        Ok(Tensor::numbers(Kind::Int64, self.given[0].shape.clone(), words.iter().map(code).collect()))
+    }
+
+    /// Rows of a matrix by number, or its columns.
+    fn gather(&self) -> Result<Tensor, Fault> {
+        let [from, places] = [self.given[0], self.given[1]];
+        let (&[rows, columns], values) = (&from.shape[..], from.values()?) else {
+            return Err("no matrix".to_owned());
+        };
+        let of_columns = self.attribute("axis").is_some_and(|axis| axis.i == 1);
+        let size = if of_columns { columns } else { rows };
+        let place = |place: i64| if place < 0 { place + size as i64 } else { place } as usize;
+        let places: Vec<usize> = places.ints()?.into_iter().map(place).collect();
+        if let Some(outside) = places.iter().find(|place| **place >= size) {
+            return Err(format!("place {outside} of {size}"));
+        }
+        let (shape, values) = if of_columns {
+            let row = |row: &[f64]| places.iter().map(|place| row[*place]).collect::<Vec<_>>();
+            (vec![rows, places.len()], values.chunks_exact(columns).flat_map(row).collect())
+        } else {
+            let row = |place: &usize| &values[place * columns..][..columns];
+            (vec![places.len(), columns], places.iter().flat_map(row).copied().collect())
+        };
+        Ok(Tensor::numbers(from.kind(), shape, values))
+    }
+
+    /// Matrices side by side.
+    fn concat(&self) -> Result<Tensor, Fault> {
+        let rows = self.given[0].shape[0];
+        let width = self.given.iter().map(|tensor| tensor.shape[1]).sum();
+        let mut values = Vec::with_capacity(rows * width);
+        for row in 0..rows {
+            for tensor in &self.given {
+                let columns = tensor.shape[1];
+                values.extend_from_slice(&tensor.values()?[row * columns..][..columns]);
+            }
+        }
+        Ok(Tensor::numbers(self.given[0].kind(), vec![rows, width], values))
+    }
+
+    fn reshaped(&self, shape: Vec<usize>) -> Result<Tensor, Fault> {
+        let given = self.given[0];
+        if shape.iter().product::<usize>() != given.shape.iter().product::<usize>() {
+            return Err(format!("shape {:?} as {shape:?}", given.shape));
+        }
+        Ok(Tensor { shape, data: given.data.clone() })
+    }
+
+    fn transpose(&self) -> Result<Tensor, Fault> {
+        let given = self.given[0];
+        let order: Vec<usize> =
+            self.attribute("perm").ok_or("no order")?.ints.iter().map(|axis| *axis as usize).collect();
+        let shape: Vec<usize> = order.iter().map(|axis| given.shape[*axis]).collect();
+        let steps = steps(&given.shape);
+        let turned: Vec<usize> = order.iter().map(|axis| steps[*axis]).collect();
+        let values = given.values()?;
+        let values = walk(&shape, &turned).map(|at| values[at]).collect();
+        Ok(Tensor::numbers(given.kind(), shape, values))
+    }
+
+    /// `a * b' + c` of matrices.
+    fn gemm(&self) -> Result<Tensor, Fault> {
+        if self.attribute("transB").is_none_or(|given| given.i != 1) {
+            return Err("its second factor is not turned".to_owned());
+        }
+        let (a, b, c) = (self.given[0], self.given[1], self.given[2].values()?);
+        let (&[rows, inner], &[columns, width]) = (&a.shape[..], &b.shape[..]) else {
+            return Err("no matrices".to_owned());
+        };
+        if inner != width {
+            return Err(format!("rows of {inner} by rows of {width}"));
+        }
+        let (factors, weights) = (a.values()?, b.values()?);
+        let row = |row: &[f64]| {
+            let sums = weights.chunks_exact(inner).zip(c).map(|(weights, start)| start + dot(row, weights));
+            sums.collect::<Vec<f64>>()
+        };
+        let values = factors.par_chunks_exact(inner.max(1)).flat_map_iter(row).collect();
+        Ok(Self::rounded(a.kind(), vec![rows, columns], values))
+    }
+
+    /// A product of matrices for each first place of two tensors.
+    fn matmul(&self) -> Result<Tensor, Fault> {
+        let (a, b) = (self.given[0], self.given[1]);
+        let (&[count, rows, inner], &[others, width, columns]) = (&a.shape[..], &b.shape[..]) else {
+            return Err("no lists of matrices".to_owned());
+        };
+        if (count, inner) != (others, width) {
+            return Err(format!("{:?} by {:?}", a.shape, b.shape));
+        }
+        let mut values = Vec::with_capacity(count * rows * columns);
+        let pairs = a.values()?.chunks_exact(rows * inner).zip(b.values()?.chunks_exact(inner * columns));
+        for (left, right) in pairs {
+            for row in left.chunks_exact(inner) {
+                values.extend((0..columns).map(|column| {
+                    let column = right[column..].iter().step_by(columns);
+                    row.iter().zip(column).map(|(a, b)| a * b).sum::<f64>()
+                }));
+            }
+        }
+        Ok(Self::rounded(a.kind(), vec![count, rows, columns], values))
+    }
+
+    /// What `function` makes of every row of a matrix, as many values for each.
+    fn by_row(&self, function: impl Fn(&[f64]) -> Vec<f64>) -> Result<Tensor, Fault> {
+        let given = self.given[0];
+        let &[rows, columns] = &given.shape[..] else { return Err("no matrix".to_owned()) };
+        let values: Vec<f64> = given.values()?.chunks_exact(columns.max(1)).flat_map(function).collect();
+        let width = values.len() / rows.max(1);
+        Ok(Self::rounded(given.kind(), vec![rows, width], values))
+    }
+}
+
+/// The sum of products, in several sums that a processor adds side by side.
+fn dot(left: &[f64], right: &[f64]) -> f64 {
+    let (mut sums, (a, rest_a), (b, rest_b)) = ([0.0; 16], left.as_chunks::<16>(), right.as_chunks::<16>());
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum::<f64>() + rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum::<f64>()
+}
+
+/// The shape that both shapes are repeated to.
+fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, Fault> {
+    let rank = left.len().max(right.len());
+    let size =
+        |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
+    (0..rank)
+        .map(|axis| match (size(left, axis), size(right, axis)) {
+            (one, other) if one == other || other == 1 => Ok(one),
+            (1, other) => Ok(other),
+            _ => Err(format!("shapes {left:?} and {right:?}")),
+        })
+        .collect()
+}
+
+/// How far the next value along each axis is.
+fn steps(shape: &[usize]) -> Vec<usize> {
+    (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect()
+}
+
+/// The places in a tensor of `shape` of each value of `wanted`, the shape that it is repeated to.
+fn places(shape: &[usize], wanted: &[usize]) -> impl Iterator<Item = usize> {
+    let (own, missing) = (steps(shape), wanted.len() - shape.len());
+    let step = |axis: usize| {
+        axis.checked_sub(missing).map_or(0, |axis| if shape[axis] == 1 { 0 } else { own[axis] })
+    };
+    let steps: Vec<usize> = (0..wanted.len()).map(step).collect();
+    walk(wanted, &steps)
+}
+
+/// The places that come up when a tensor of `shape` is walked through with `steps`.
+fn walk(shape: &[usize], steps: &[usize]) -> impl Iterator<Item = usize> + use<> {
+    let (shape, steps) = (shape.to_vec(), steps.to_vec());
+    let count: usize = shape.iter().product();
+    let mut at = vec![0; shape.len()];
+    let mut place = 0;
+    (0..count).map(move |_| {
+        let found = place;
+        for axis in (0..shape.len()).rev() {
+            at[axis] += 1;
+            place += steps[axis];
+            if at[axis] < shape[axis] {
+                break;
+            }
+            place -= steps[axis] * shape[axis];
+            at[axis] = 0;
+        }
+        found
+    })
+}
