@@ -47,6 +47,9 @@ pub enum StopReason {
     CtrlC,
     /// Something went wrong; `error` of the status says what.
     Error,
+    /// Nothing was to be trained: the weights are those of another program, which are tested as they are.
+    #[strum(serialize = "not trained")]
+    NotTrained,
 }
 
 /// The best epoch so far.

@@ -41,6 +41,7 @@ Use:
   predict      Ask a network about pictures, rows of a table, or an IDX file
   evaluate     Test a network again, on another split or on other labelled data
   export       Write a network for other programs, and run it beside Kiln first
+  import       Make a run with the weights of another program, and test it
 
 Learn:
   study        Train many variants, rank them, and hold them to what is expected
@@ -85,10 +86,14 @@ Every key: kiln config explain. A file for your own data: kiln new.")]
     /// Ask a run's network what it sees in pictures, rows of a table, or an IDX file.
     #[command(after_help = "Example: kiln predict latest rows.csv --output answers.csv")]
     Predict(Predict),
-    /// Write a run's network for other programs: ONNX, PyTorch, Burn or C. What is written was run on the test split beside
+    /// Write a run's network for other programs: ONNX, PyTorch, Burn, C, or a page for any browser. What is written was run on the test split beside
     /// Kiln.
     #[command(after_help = "Example: kiln export latest --format onnx --output digits.onnx")]
     Export(Export),
+    /// Make a run of an experiment with the weights of another program's perceptron (a checkpoint of PyTorch, safetensors, or an
+    /// ONNX graph), and test it as any run is tested.
+    #[command(after_help = "Example: kiln import network.pt configs/mnist.toml model.hidden=[128,64]")]
+    Import(Import),
     /// Write the plots, the gallery and the report of a run once more, from what it has found.
     Report(Report),
     /// Show the dashboard of a run that is training elsewhere, or that ended.
@@ -281,6 +286,19 @@ pub(crate) struct Evaluate {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The file with the weights. No code in it is run.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArguments,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    #[command(flatten)]
+    pub(crate) manner: TrainingManner,
+}
+
 /// A format that other programs read.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum FormatArgument {
@@ -292,6 +310,8 @@ pub(crate) enum FormatArgument {
     Burnpack,
     /// For C: one header without allocation.
     C,
+    /// For any browser: a page with the network in it.
+    Html,
 }
 
 #[derive(Debug, Args)]
@@ -302,6 +322,9 @@ pub(crate) struct Export {
     /// The format.
     #[arg(long, value_enum, default_value = "onnx")]
     pub(crate) format: FormatArgument,
+    /// Bits of a weight in a page. 16 make half as large a file; what that changes on the test data is said.
+    #[arg(long, value_enum, default_value = "16")]
+    pub(crate) bits: BitsArgument,
     /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file; by default those that
     /// `evaluation.ckpt` names.
     #[arg(long, value_name = "CKPT")]
@@ -344,6 +367,17 @@ pub(crate) struct Predict {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Bits of a weight.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BitsArgument {
+    /// Rounded.
+    #[value(name = "16")]
+    Half,
+    /// As trained.
+    #[value(name = "32")]
+    All,
 }
 
 /// How a picture is fitted to the network's size.

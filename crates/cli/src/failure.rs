@@ -5,6 +5,7 @@ use kiln_backend::BackendError;
 use kiln_config::ConfigError;
 use kiln_data::DataError;
 use kiln_evaluation::EvaluationError;
+use kiln_export::{ExportError, ImportError};
 use kiln_files::with_causes;
 use kiln_study::StudyError;
 use kiln_training::TrainingError;
@@ -104,7 +105,20 @@ impl From<kiln::Error> for Failure {
             | kiln::Error::TooLarge { .. }
             | kiln::Error::NoTest
             | kiln::Error::NoValidation => Self::usage(with_causes(&error)),
+            kiln::Error::Weights(error) => match error.downcast::<ImportError>() {
+                Ok(error) => (*error).into(),
+                Err(error) => Self::failed(with_causes(&*error)),
+            },
             kiln::Error::OtherData { .. } => Self::failed(format!("{error} (--data PATH)")),
+            error => Self::failed(with_causes(&error)),
+        }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Kiln(error) => error.into(),
             error => Self::failed(with_causes(&error)),
         }
     }
@@ -177,6 +191,15 @@ impl From<StudyError> for Failure {
         match error {
             StudyError::Config(error) => error.into(),
             StudyError::Artifact(error) => error.into(),
+            error => Self::failed(with_causes(&error)),
+        }
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Mismatch { .. } => Self::usage(error.to_string()),
             error => Self::failed(with_causes(&error)),
         }
     }

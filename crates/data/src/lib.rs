@@ -46,7 +46,7 @@ pub use epoch::{Batching, Epoch, epoch_order};
 pub use error::DataError;
 pub use folders::Folders;
 pub use holdout::Ties;
-pub use inputs::{Framing, Inputs, inputs, inputs_of_picture, inputs_of_values};
+pub use inputs::{Frame, Framing, Inputs, inputs, inputs_of_picture, inputs_of_values};
 pub use kiln_table::{Column, Fault, Preparation};
 pub use labelled::labelled;
 pub use loader::SplitLoader;

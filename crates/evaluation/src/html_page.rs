@@ -8,11 +8,18 @@ const STYLE: &str = include_str!("html_page.css");
 /// A self-contained HTML page: `style` is its CSS besides the style of all pages, `body` what stands on it.
 #[must_use]
 pub fn html_page(title: &str, style: &str, body: &Markup) -> String {
+    html_page_with(title, style, &Markup::default(), body)
+}
+
+/// The same with `head` in its head, before anything that could load or run.
+#[must_use]
+pub fn html_page_with(title: &str, style: &str, head: &Markup, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
+                (head)
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 // Browsers ask for an icon otherwise, and note that there is none.
                 link rel="icon" href="data:,";

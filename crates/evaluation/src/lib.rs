@@ -63,7 +63,7 @@ pub use examination::{Examination, read_profile, write_profile};
 pub use figures::{FIGURES, Figure};
 pub use gallery::picture_seen;
 pub use gallery::{GALLERY_FILE, Gallery, GalleryCell, GalleryExample};
-pub use html_page::{chart, html_page, scrolled};
+pub use html_page::{chart, html_page, html_page_with, scrolled};
 pub use importance::{ColumnImportance, Dependence, DependenceValue, IMPORTANCE_FILE, Importance};
 pub use json_file::read_json;
 pub use metrics::{ClassFigures, DropoutActive, Metrics};

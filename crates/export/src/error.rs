@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Why a network could not be exported or imported.
+/// Why a network could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// Its run keeps no treatment of columns.
@@ -50,4 +50,35 @@ pub enum ExportError {
     /// What Kiln itself cannot do with the run.
     #[error(transparent)]
     Kiln(#[from] kiln::Error),
+}
+
+/// Why weights could not be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file cannot be read from the disk.
+    #[error("cannot read {}: {cause}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// It is of no format that is known, damaged, or holds something else than a perceptron.
+    #[error("cannot read the weights in {}: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Its layers are not those of the experiment's network.
+    #[error("{} does not fit the experiment: expected {expected}; found {found}", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// What the experiment has.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
 }

@@ -19,7 +19,7 @@ pub enum Format {
 }
 
 /// The endings of all files that formats have.
-pub const ENDINGS: [&str; 5] = ["onnx", "safetensors", "py", "bpk", "h"];
+pub const ENDINGS: [&str; 6] = ["onnx", "safetensors", "py", "bpk", "h", "html"];
 
 impl Format {
     /// The endings of its files, that of the network first.

@@ -4,6 +4,7 @@
 //! Each format writes that down in its own way, and what was written is run on a whole split before it is handed over
 //! ([`Check`]).
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 #![allow(
     clippy::cast_possible_wrap,
     reason = "sizes are signed in ONNX, and none is near the end of their range"
@@ -15,12 +16,17 @@ mod c;
 mod check;
 mod error;
 mod export;
+mod half;
+mod import;
 mod network;
 mod onnx;
+mod page;
 mod pytorch;
 
 pub use check::{Check, TOLERANCE, split_to_check};
-pub use error::ExportError;
+pub use error::{ExportError, ImportError};
 pub use export::{ENDINGS, Exported, Format, export};
+pub use import::{Imported, import};
 pub use network::{Calibration, Input, Layer, Member, Network, Threshold, Waves};
 pub use onnx::onnx;
+pub use page::{Accuracy, Answers, Bits, Cost, PageFacts, page};

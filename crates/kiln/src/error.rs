@@ -33,6 +33,9 @@ pub enum Error {
     /// The test pass or the report failed.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// There are no weights to begin with.
+    #[error(transparent)]
+    Weights(Box<dyn std::error::Error + Send + Sync>),
     /// The experiment names a network that this program does not bring.
     #[error(
         "model.name = \"{name}\", but this program has {has}; train, evaluate and predict with the program that \

@@ -17,7 +17,9 @@ use kiln_evaluation::{
     Examination, Metrics, Weights, load_model, read_profile, write_profile, write_report,
     write_training_report,
 };
-use kiln_model::{Fused, Model};
+use kiln_model::{
+    Fused, MODEL_FILE, Model, Parameter, parameters, parameters_to_safetensors, weights_sha256,
+};
 use kiln_training::{
     Job, TrainingError, check, check_resumable, goes_on, is_fused, is_longer, trained_with, unfinished_warmup,
 };
@@ -96,6 +98,35 @@ impl Session {
         artifacts: impl AsRef<Path>,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
+        let start = |setup: &Setup| start.map(|run| Start::read(run, setup)).transpose();
+        Self::create_by(start, resolved, artifacts.as_ref(), progress)
+    }
+
+    /// The same; the network begins with weights of another program's, which [`Session::test_as_it_begins`] takes as they
+    /// are. `weights` gives them, by the paths of the model, for a network of that setup; `from` says where they come from.
+    ///
+    /// # Errors
+    /// As [`Session::create`], and where `weights` has none ([`Error::Weights`]) or they do not fit.
+    pub fn create_with_weights(
+        weights: impl FnOnce(&Setup) -> Result<Vec<Parameter>, Box<dyn std::error::Error + Send + Sync>>,
+        from: &str,
+        resolved: &Resolved,
+        artifacts: impl AsRef<Path>,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let start = |setup: &Setup| {
+            let parameters = weights(setup).map_err(Error::Weights)?;
+            Ok(Some(Start::of(&parameters, from, setup)?))
+        };
+        Self::create_by(start, resolved, artifacts.as_ref(), progress)
+    }
+
+    fn create_by(
+        start: impl FnOnce(&Setup) -> Result<Option<Start>, Error>,
+        resolved: &Resolved,
+        artifacts: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
         let experiment = &resolved.experiment;
         let backend = select(&experiment.backend)?;
         let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
@@ -110,14 +141,14 @@ impl Session {
         resolve_class_weights(&mut experiment, &profile);
         let setup = setup(&experiment, &profile, backend.device.clone(), Fused::when(backend.fused));
         setup.check()?;
-        let start = start.map(|run| Start::read(run, &setup)).transpose()?;
+        let start = start(&setup)?;
         let inputs = RunInputs {
             resolved_toml: &as_written,
             input_toml: &resolved.input,
             overrides: &resolved.overrides,
             start: start.as_ref().map(Start::bytes),
         };
-        let run = Run::create(artifacts.as_ref(), &experiment.name, &inputs)?;
+        let run = Run::create(artifacts, &experiment.name, &inputs)?;
         let lock = run.lock()?;
         provenance(&backend, &data, experiment.seed).write(&run)?;
         write_profile(&run, &profile)?;
@@ -145,6 +176,9 @@ impl Session {
         let [mut made_with, mut experiment] = with_overrides(&run, overrides)?;
         let as_written = made_with.clone();
         let lock = run.lock()?;
+        if run.status()?.stop_reason == Some(StopReason::NotTrained) {
+            return Ok(Resumed::Finished(run));
+        }
         let store = run.checkpoint_store();
         let latest = store.latest_good()?;
         let kept = stored_profile(&run)?;
@@ -267,6 +301,36 @@ impl Session {
             None
         };
         let findings = self.findings(test.as_ref(), None)?;
+        Ok(Outcome { run: self.run.clone(), weights, trained, test, findings })
+    }
+
+    /// Tests the model that `build` gives with the weights that the run begins with, which are not trained, and writes the
+    /// report.
+    ///
+    /// # Errors
+    /// Where the model does not fit, or the folder cannot be written.
+    pub fn test_as_it_begins<M: Model>(
+        &self,
+        build: impl Fn(&Setup) -> M,
+        report: bool,
+    ) -> Result<Outcome, Error> {
+        let model = start::apply(&self.run, self.setup_on(self.backend.device.clone()).build(&build)?)?;
+        let parameters = parameters(&model);
+        let store = self.run.checkpoint_store();
+        let weights = parameters_to_safetensors(&parameters)?;
+        store.save(0, &serde_json::json!({}), &[(MODEL_FILE, &weights)])?;
+        store.set_best(0)?;
+        let trained = kiln_training::Trained {
+            reason: StopReason::NotTrained,
+            epochs: 0,
+            steps: 0,
+            best: None,
+            weights_sha256: weights_sha256(&parameters),
+            elapsed_seconds: 0.0,
+        };
+        let test = self.finish(&build, &trained, report)?;
+        let findings = self.findings(test.as_ref(), None)?;
+        let weights = Module::num_params(&model);
         Ok(Outcome { run: self.run.clone(), weights, trained, test, findings })
     }
 
@@ -421,7 +485,10 @@ fn lengthen(
 /// True when training came to its end, early or not; false when it was stopped and can go on.
 #[must_use]
 pub fn is_over(reason: StopReason) -> bool {
-    matches!(reason, StopReason::Completed | StopReason::EarlyStopping | StopReason::MaxSteps)
+    matches!(
+        reason,
+        StopReason::Completed | StopReason::EarlyStopping | StopReason::MaxSteps | StopReason::NotTrained
+    )
 }
 
 /// What `data` asks of examples, with the class weights that `experiment` has for it.

@@ -5,7 +5,9 @@ use std::fs;
 use kiln_artifacts::Run;
 use kiln_data::{Normalizer, Profile};
 use kiln_evaluation::{Weights, read_profile, read_weights};
-use kiln_model::{Model, parameters_from_safetensors, weights_sha256, with_parameters};
+use kiln_model::{
+    Model, Parameter, parameters_from_safetensors, parameters_to_safetensors, weights_sha256, with_parameters,
+};
 
 use crate::Error;
 use crate::experiment::of_run;
@@ -13,10 +15,10 @@ use crate::setup::{Setup, perceptron};
 
 /// Weights that another run has learned.
 pub(crate) struct Start {
-    run: String,
-    step: Option<u64>,
+    from: String,
     sha256: String,
-    normalizer: Normalizer,
+    /// How the network that learned them saw its features, where that is known.
+    normalizer: Option<Normalizer>,
     bytes: Vec<u8>,
 }
 
@@ -29,8 +31,18 @@ impl Start {
         if setup.experiment.model.is_mlp() {
             with_parameters(setup.build(perceptron)?, &parameters)?;
         }
-        let (sha256, normalizer) = (weights_sha256(&parameters), read_profile(run)?.normalizer);
-        Ok(Self { run: run.folder().display().to_string(), step, sha256, normalizer, bytes })
+        let (sha256, normalizer) = (weights_sha256(&parameters), Some(read_profile(run)?.normalizer));
+        let step = step.map_or_else(String::new, |step| format!(", step {step}"));
+        Ok(Self { from: format!("{}{step}", run.folder().display()), sha256, normalizer, bytes })
+    }
+
+    /// Weights that come `from` somewhere else, by the paths of the model that `setup` is for.
+    pub(crate) fn of(parameters: &[Parameter], from: &str, setup: &Setup) -> Result<Self, Error> {
+        if setup.experiment.model.is_mlp() {
+            with_parameters(setup.build(perceptron)?, parameters)?;
+        }
+        let (sha256, bytes) = (weights_sha256(parameters), parameters_to_safetensors(parameters)?);
+        Ok(Self { from: from.to_owned(), sha256, normalizer: None, bytes })
     }
 
     /// Them in the format of safetensors. A run keeps them: it can be begun again whatever becomes of the other.
@@ -40,13 +52,13 @@ impl Start {
 
     /// Where they come from, with a warning where their network saw its data otherwise than `profile` has it.
     pub(crate) fn words(&self, profile: &Profile) -> String {
-        let step = self.step.map_or_else(String::new, |step| format!(", step {step}"));
-        let warning = if self.normalizer == profile.normalizer {
-            ""
-        } else {
-            "; warning: its features were scaled otherwise than those of these data are"
+        let warning = match &self.normalizer {
+            Some(normalizer) if *normalizer != profile.normalizer => {
+                "; warning: its features were scaled otherwise than those of these data are"
+            }
+            _ => "",
         };
-        format!("begins with the weights of {}{step} (SHA-256 {}){warning}", self.run, self.sha256)
+        format!("begins with the weights of {} (SHA-256 {}){warning}", self.from, self.sha256)
     }
 }
 

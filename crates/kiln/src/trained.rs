@@ -142,10 +142,17 @@ impl<M: Model> Trained<M> {
     /// What the model says of each example in `split`; its labels may mean nothing.
     #[must_use]
     pub fn predict(&self, split: &Split) -> Predictions {
-        let Self { experiment, profile, backend, model, .. } = self;
+        self.predict_as(&self.model.model, split)
+    }
+
+    /// The same of `model` in place of the trained one, with the same calibration and threshold: of one with rounded weights,
+    /// say.
+    #[must_use]
+    pub fn predict_as(&self, model: &M, split: &Split) -> Predictions {
+        let Self { experiment, profile, backend, model: stored, .. } = self;
         let (batch_size, class_weights) =
             (experiment.evaluation.batch_size, experiment.loss.class_weights.each());
-        model.says(predict(&model.model, profile, split, batch_size, class_weights, &backend.device))
+        stored.says(predict(model, profile, split, batch_size, class_weights, &backend.device))
     }
 
     /// The examples in a file: a picture, an IDX file of images, or the rows of a table.

@@ -281,7 +281,8 @@ impl Treatment {
     }
 
     /// True if it was fitted on rows that all had a value.
-    pub(crate) fn knows_no_missing(&self) -> bool {
+    #[must_use]
+    pub fn knows_no_missing(&self) -> bool {
         let (Self::Number { indicator, .. }
         | Self::Boolean { indicator, .. }
         | Self::Category { indicator, .. }

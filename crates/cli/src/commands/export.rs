@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln::{Run, Trained, of_run, perceptron};
-use kiln_export::{Check, ExportError, Format, export as exported};
-use kiln_files::{replace_file, sha256_hex};
+use kiln::{Mlp, Run, Trained, of_run, perceptron};
+use kiln_export::{
+    Answers, Bits, Check, Cost, Exported, Format, Network, PageFacts, export as exported, page,
+};
+use kiln_files::{replace_file, sha256_hex, with_causes};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::evaluate::weights;
-use crate::arguments::{Export, FormatArgument};
+use super::evaluate::{warn_of_threshold, weights};
+use crate::arguments::{BitsArgument, Export, FormatArgument};
 use crate::failure::Failure;
 use crate::output::{print, print_json, say, unwritable};
 use crate::view::DownloadBar;
@@ -39,9 +41,9 @@ pub(crate) fn export(arguments: &Export) -> Result<(), Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
     let weights = weights(arguments.ckpt.as_deref(), &of_run(&run)?)?;
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from(run.name()));
-    let format = Format::from(arguments.format);
-    let first = with_ending(&output, format.endings()[0]);
-    for path in format.endings().iter().map(|ending| with_ending(&first, ending)) {
+    let endings = endings(arguments.format);
+    let first = with_ending(&output, endings[0]);
+    for path in endings.iter().map(|ending| with_ending(&first, ending)) {
         if path.exists() && !arguments.force {
             return Err(Failure::usage(format!(
                 "{} is there already; --force writes over it, --output FILE elsewhere",
@@ -51,7 +53,11 @@ pub(crate) fn export(arguments: &Export) -> Result<(), Failure> {
     }
     let progress = DownloadBar::default();
     let trained = Trained::open_with(run, Some(weights), perceptron, &progress)?;
-    let made = exported(&trained, format, &progress)?;
+    warn_of_threshold(&trained);
+    let made = match format(arguments.format) {
+        Some(format) => exported(&trained, format, &progress)?,
+        None => html(&trained, arguments.bits, &progress)?,
+    };
     let mut files = Vec::new();
     for (ending, bytes) in &made.files {
         let path = with_ending(&first, ending);
@@ -99,23 +105,54 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     }
 }
 
-impl From<FormatArgument> for Format {
-    fn from(argument: FormatArgument) -> Self {
-        match argument {
-            FormatArgument::Onnx => Self::Onnx,
-            FormatArgument::Safetensors => Self::Safetensors,
-            FormatArgument::Burnpack => Self::Burnpack,
-            FormatArgument::C => Self::C,
-        }
+/// The format, where it is not the page.
+fn format(argument: FormatArgument) -> Option<Format> {
+    match argument {
+        FormatArgument::Onnx => Some(Format::Onnx),
+        FormatArgument::Safetensors => Some(Format::Safetensors),
+        FormatArgument::Burnpack => Some(Format::Burnpack),
+        FormatArgument::C => Some(Format::C),
+        FormatArgument::Html => None,
     }
 }
 
-impl From<ExportError> for Failure {
-    fn from(error: ExportError) -> Self {
-        match error {
-            ExportError::Kiln(error) => error.into(),
-            ExportError::Unsupported { .. } => Self::usage(error.to_string()),
-            error => Self::failed(kiln_files::with_causes(&error)),
+fn endings(argument: FormatArgument) -> &'static [&'static str] {
+    format(argument).map_or(&["html"], Format::endings)
+}
+
+/// The page with the network in it.
+fn html(
+    trained: &Trained<Mlp>,
+    bits: BitsArgument,
+    progress: &dyn kiln::Progress,
+) -> Result<Exported, Failure> {
+    let mut network = Network::of(trained)?;
+    let mut facts = PageFacts::of(trained)?;
+    let bits = match bits {
+        BitsArgument::All => Bits::All,
+        BitsArgument::Half => {
+            network = network.rounded_to_half()?;
+            facts.cost = cost(trained, progress)?;
+            Bits::Half
         }
-    }
+    };
+    let page = page(&network, &facts, Answers::Embedded { bits });
+    Ok(Exported { files: vec![("html", page.into_bytes())], check: None, remark: None })
+}
+
+/// What 16 bits cost on the test data; nothing, with a warning, where these cannot be had any more.
+fn cost(trained: &Trained<Mlp>, progress: &dyn kiln::Progress) -> Result<Option<Cost>, Failure> {
+    let split = match trained.own_split("test", progress) {
+        Ok(split) => split,
+        Err(error) => {
+            say(&format!("warning: what 16 bits cost is not known: {}", with_causes(&error)));
+            return Ok(None);
+        }
+    };
+    let cost = Cost::measure(trained, &split)?;
+    say(&format!(
+        "16 bits change {} of {} answers, and no probability by more than {:.1e}; accuracy {:.4}, with all bits {:.4}",
+        cost.changed, cost.examples, cost.difference, cost.accuracy_of_half, cost.accuracy
+    ));
+    Ok(Some(cost))
 }

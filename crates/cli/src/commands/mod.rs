@@ -8,6 +8,7 @@ mod data;
 mod doctor;
 mod evaluate;
 mod export;
+mod import;
 mod new;
 mod predict;
 mod predict_pictures;
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
         Command::Export(arguments) => export::export(&arguments),
+        Command::Import(arguments) => import::import(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Watch(arguments) => watch::watch(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments.action),

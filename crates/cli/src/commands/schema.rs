@@ -34,13 +34,14 @@ const VERSION: u32 = 1;
 type Subschema = fn(&mut SchemaGenerator) -> schemars::Schema;
 
 /// What stdout may hold with `--json`, by verb. Beside these, every verb may answer with an error.
-const ANSWERS: [(&str, &[Subschema]); 19] = [
+const ANSWERS: [(&str, &[Subschema]); 20] = [
     ("new", &[of::<NewExperiment<'static>>]),
     ("train", &[of::<TrainedRun<'static>>, of::<FailedRun>]),
     ("resume", &[of::<TrainedRun<'static>>, of::<FinishedRun>, of::<FailedRun>]),
     ("evaluate", &[of::<Evaluated<'static>>]),
     ("predict", &[of::<Vec<Answer>>, of::<PredictedTable<'static>>, of::<PredictedPictures<'static>>]),
     ("export", &[of::<ExportedNetwork>]),
+    ("import", &[of::<TrainedRun<'static>>]),
     ("report", &[of::<WrittenReport<'static>>]),
     ("runs list", &[of::<Vec<RunSummary>>]),
     ("runs show", &[of::<ShownRun<'static>>]),

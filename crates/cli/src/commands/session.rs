@@ -79,22 +79,14 @@ impl SessionEvent<'_> {
 
 /// Trains `session` under the eyes that `manner` asks for, and prints what came of it.
 pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Failure> {
-    let ui = wanted_view(manner.ui, session.experiment());
-    for notice in session.notices() {
-        notify(ui, notice);
-    }
-    log_to(session.run())?;
-    for notice in session.notices() {
-        tracing::info!("{notice}");
-    }
+    let ui = begin(session, &[], manner)?;
     let stop = StopSignal::default();
     stop_on_ctrl_c(&stop);
     let (dashboard, observer) = view(ui);
     let options = Options { dashboard, observer, stop, report: !manner.no_report, optimizer: None };
     match session.train(perceptron, options) {
         Ok(outcome) => {
-            sum_up(ui, session, &outcome, manner);
-            print_outcome(&outcome, outcome.test.as_ref().map(figures), manner.json);
+            show_outcome(ui, session, &outcome, manner);
             if is_over(outcome.trained.reason) { Ok(()) } else { Err(stopped(&outcome)) }
         }
         Err(error) => {
@@ -112,6 +104,37 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
             Err(error.into())
         }
     }
+}
+
+/// Tests `session` with the weights that it begins with, and prints what came of it; `notices` are told besides its own.
+pub(crate) fn test_as_it_begins(
+    session: &Session,
+    notices: &[String],
+    manner: &TrainingManner,
+) -> Result<(), Failure> {
+    let ui = begin(session, notices, manner)?;
+    let outcome = session.test_as_it_begins(perceptron, !manner.no_report)?;
+    show_outcome(ui, session, &outcome, manner);
+    Ok(())
+}
+
+/// Tells what is to be known of a session at its beginning, and writes it into its log.
+fn begin(session: &Session, notices: &[String], manner: &TrainingManner) -> Result<Ui, Failure> {
+    let ui = wanted_view(manner.ui, session.experiment());
+    let all = || session.notices().iter().chain(notices);
+    for notice in all() {
+        notify(ui, notice);
+    }
+    log_to(session.run())?;
+    for notice in all() {
+        tracing::info!("{notice}");
+    }
+    Ok(ui)
+}
+
+fn show_outcome(ui: Ui, session: &Session, outcome: &Outcome, manner: &TrainingManner) {
+    sum_up(ui, session, outcome, manner);
+    print_outcome(outcome, outcome.test.as_ref().map(figures), manner.json);
 }
 
 /// The result on stdout: the run folder, or all of it as JSON.

@@ -102,6 +102,7 @@ const RULES: [(&str, &[&str], &[&str]); 17] = [
             "kiln-plot",
             "kiln-training",
             "kiln-evaluation",
+            "kiln-export",
             "kiln-study",
             "kiln-table",
         ],

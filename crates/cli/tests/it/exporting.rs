@@ -125,22 +125,32 @@ fn export_all(workplace: &Workplace, run: &str, what: &str) {
     }
 }
 
-/// Holds `network.onnx` to Kiln's answers for the file `input`, in ONNX's checker and in onnxruntime.
+/// Holds the files of [`export_all`] to Kiln's answers for the file `input`: the graph in ONNX's checker and in onnxruntime,
+/// and, where there is one, the safetensors file with its page of code in PyTorch.
 fn check_with_peers(workplace: &Workplace, python: &str, run: &str, input: &str, what: &str) {
     workplace.run(&["predict", run, input, "--output", "answers.csv"]).expect(0);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/onnx_peers.py");
-    let output = Command::new(python)
-        .arg(script)
-        .args(["network.onnx", input, "answers.csv"])
-        .current_dir(workplace.path())
-        .output()
-        .unwrap();
-    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{what}: {errors}");
-    assert_eq!(text.lines().count(), 2, "{what}: {text}");
-    for line in text.lines() {
-        let (difference, wrong) = line.split_once(' ').unwrap();
-        assert!(difference.parse::<f64>().unwrap() <= ROUNDING && wrong == "0", "{what}: {line}");
+    let has_pytorch = Command::new(python).args(["-c", "import torch, safetensors"]).output();
+    let mut peers = vec![("onnx_peers.py", "network.onnx")];
+    if has_pytorch.is_ok_and(|output| output.status.success()) {
+        peers.push(("pytorch_peers.py", "network"));
+    } else {
+        skip("no PyTorch (KILN_PEERS_PYTHON)");
+    }
+    for (script, file) in peers {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests").join(script);
+        let output = Command::new(python)
+            .arg(script)
+            .args([file, input, "answers.csv"])
+            .current_dir(workplace.path())
+            .output()
+            .unwrap();
+        let (text, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && !text.is_empty(), "{what}: {errors}");
+        for line in text.lines() {
+            let (difference, wrong) = line.split_once(' ').unwrap();
+            assert!(difference.parse::<f64>().unwrap() <= ROUNDING && wrong == "0", "{what}: {file}: {line}");
+        }
     }
 }
 
@@ -201,4 +211,58 @@ fn an_export_is_the_same_every_time_and_overwrites_nothing() {
     {
         assert!(text.contains(word), "{word}");
     }
+}
+
+/// The files that `make_checkpoints.py` has made.
+fn checkpoint(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/checkpoints");
+    folder.join(name).to_string_lossy().into_owned()
+}
+
+#[test]
+fn checkpoints_of_pytorch_become_runs_that_are_tested() {
+    let workplace = Workplace::new(DIGITS);
+    let import = |name: &str, more: &[&str]| {
+        let (path, overrides) = (checkpoint(name), ["model.hidden=[6]", "model.activation=tanh"]);
+        let words = [&["import", &path, "experiment.toml", "--no-report"], &overrides[..], more];
+        workplace.run(&words.concat())
+    };
+    let answers = ["state.pt", "legacy.pt", "module.pt", "nested.pt", "double.pt", "state.safetensors"]
+        .map(|name| json(&import(name, &["--json"]).expect(0).stdout));
+    for answer in &answers {
+        for same in ["weights_sha256", "test", "stop_reason"] {
+            assert_eq!(answer[same], answers[0][same], "{answer:#}");
+        }
+    }
+    assert_eq!(answers[0]["stop_reason"], "not_trained");
+    let run = answers[0]["run"].as_str().unwrap();
+    // What came in goes out again, and comes in once more.
+    export_all(&workplace, run, "an imported network");
+    let back =
+        ["import", "network.onnx", "experiment.toml", "--json", "model.hidden=[6]", "model.activation=tanh"];
+    let back = json(&workplace.run(&back).expect(0).stdout);
+    assert_eq!(back["weights_sha256"], answers[0]["weights_sha256"]);
+    workplace.run(&["resume", run]).expect(0).says(&["nothing is left to do", "--from"]);
+    let from = ["train", "experiment.toml", "--from", run, "model.hidden=[6]", "model.activation=tanh"];
+    workplace.run(&from).expect(0).says(&["begins with the weights of"]);
+
+    import("state.pt", &[]).expect(0).says(&["layers.0 [64, 6] is 0.weight, transposed", "test loss"]);
+    import("state.pt", &["model.hidden=[7]"]).expect(2).says(&[
+        "64 to 7",
+        "0.weight [6, 64]",
+        "model.hidden=[6] fits",
+    ]);
+    import("state.pt", &["model.bias=false"]).expect(2).says(&["no bias", "0.weight with a bias of 6"]);
+    import("state.pt", &["model.members=2"]).expect(2).says(&["model.members=1"]);
+    import("half.pt", &[]).expect(1).says(&["is of type F16", "model.float()"]);
+    import("convolution.pt", &[]).expect(1).says(&["0.weight [2, 1, 3, 3] belongs to no linear layer"]);
+    import("evil.pt", &[]).expect(1);
+    assert!(!workplace.path().join("executed").exists(), "code of a checkpoint was run");
+    let tanh = ["import", "network.onnx", "experiment.toml", "model.hidden=[6]"];
+    workplace.run(&tanh).expect(2).says(&["model.activation = \"relu\"", "model.activation=tanh fits"]);
+    fs::write(workplace.path().join("text.pt"), "no weights").unwrap();
+    workplace
+        .run(&["import", "text.pt", "experiment.toml"])
+        .expect(1)
+        .says(&["neither a checkpoint of PyTorch's"]);
 }

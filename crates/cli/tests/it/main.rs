@@ -23,6 +23,7 @@ mod mistakes;
 mod non_finite;
 mod output;
 mod own_data;
+mod page;
 mod program;
 mod random;
 mod reproduction;

@@ -110,6 +110,7 @@ fn errors_of_every_verb() {
         ("evaluate", &["nosuch"], 1),
         ("predict", &["nosuch", "one.png"], 1),
         ("export", &["nosuch"], 1),
+        ("import", &["nosuch.pt"], 1),
         ("report", &["nosuch"], 1),
         ("runs list", &["--artifacts", "experiment.toml"], 1),
         ("runs show", &["nosuch"], 1),

@@ -14,16 +14,19 @@ const NOISE: f64 = 5.0;
 /// A picture whose strongest ink is less than this off its background shows nothing.
 const LEAST_CONTRAST: u8 = 32;
 
-/// The picture that comes out.
+/// The picture that a drawing is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    height: u32,
-    width: u32,
-    /// Height and width of the box that the drawing is fitted into.
-    box_height: u32,
-    box_width: u32,
+pub struct Frame {
+    /// Pixels from top to bottom.
+    pub height: u32,
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Height of the box that the drawing is fitted into.
+    pub box_height: u32,
+    /// Its width.
+    pub box_width: u32,
     /// Whether the centre of mass goes into the middle; else the middle of the drawing does.
-    by_mass: bool,
+    pub by_mass: bool,
 }
 
 impl Frame {

@@ -14,7 +14,9 @@ use crate::source::{idx, idx_images::Images, reader, unlabelled_rows};
 use crate::storage::Storage;
 use crate::{DataError, Fault, Profile, Shape, Split};
 
-use self::handwriting::{Frame, framed};
+use self::handwriting::framed;
+
+pub use self::handwriting::Frame;
 
 /// Examples from one file.
 #[derive(Clone, Debug)]
@@ -42,6 +44,13 @@ impl Framing {
     #[must_use]
     pub fn of(profile: &Profile) -> Self {
         profile.source.parse().map_or(Self::Resize, |source| reader(source).framing())
+    }
+
+    /// The frame that drawings are fitted into for a network of `profile`; none where pictures are only resized, or examples
+    /// are not pictures.
+    #[must_use]
+    pub fn frame(self, profile: &Profile) -> Option<Frame> {
+        profile.image_size().filter(|_| self == Self::Handwriting).map(|size| Frame::of(profile, size))
     }
 }
 

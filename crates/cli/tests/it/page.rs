@@ -1,0 +1,424 @@
+//! The page of an exported network in a real browser: it answers as Kiln does.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use kiln::{Framing, Mlp, Predictions, Run, Split, Trained, perceptron};
+use kiln_data::{Raw, inputs_of_picture};
+use kiln_export::{Answers, Network, PageFacts, page};
+use serde_json::{Value, json};
+
+use crate::program::{Workplace, skip};
+use crate::run_folder::RunFolder;
+
+/// What probabilities of the page and of Kiln may differ by: their last digits.
+const TOLERANCE: f64 = 1e-5;
+
+/// The built-in digits, learned well enough that strokes are told apart.
+const DIGITS: &str = r#"
+name = "digits"
+[model]
+hidden = [64]
+activation = "gelu"
+[training]
+epochs = 12
+"#;
+
+/// All that the network for tables has, and standard dropout.
+const TABLE: &str = r#"
+name = "table"
+[data]
+source = "csv"
+path = "rows.csv"
+label_column = "stays"
+normalization = "robust"
+[data.columns]
+category = ["code"]
+[model]
+hidden = [16]
+activation = "mish"
+members = 3
+dropout = 0.2
+dropout_mode = "standard"
+number_embedding = "periodic"
+[optimizer]
+name = "adam"
+lr = 0.01
+[training]
+epochs = 8
+[evaluation]
+calibration = "temperature"
+decision = "recall"
+wished = 0.9
+"#;
+
+/// Two classes of small colour pictures.
+const PICTURES: &str = r#"
+name = "pictures"
+[data]
+source = "image-folder"
+path = "pictures"
+image_size = [12, 10]
+[model]
+hidden = [8]
+[training]
+epochs = 3
+"#;
+
+/// Loads `page` in a frame and gives what `script`, the body of a function of the frame's `kiln` and window, returns; none
+/// where there is no browser.
+#[track_caller]
+fn ask(page: &Path, script: &str) -> Option<Value> {
+    let page = page.canonicalize().unwrap();
+    let place = page.with_file_name("asking.html");
+    fs::write(&place, asking(page.file_name().unwrap().to_str().unwrap(), script)).unwrap();
+    loaded(&format!("file://{}", place.display()))
+}
+
+/// A page that loads `page` in a frame and writes down what `script` returns.
+fn asking(page: &str, script: &str) -> String {
+    format!(
+        "<!doctype html><pre id=\"out\"></pre><iframe id=\"frame\" width=\"1000\" height=\"1500\" src=\"{page}\"></iframe>\
+         <script>document.getElementById(\"frame\").onload = async event => {{\
+         const page = event.target.contentWindow; let answer;\
+         try {{ answer = await (async kiln => {{ {script} }})(page.kiln); }} catch (error) {{ answer = {{ error: String(error) }}; }}\
+         document.getElementById(\"out\").textContent = \"BEGIN\" + JSON.stringify(answer) + \"END\"; }};</script>"
+    )
+}
+
+/// What the page at `url` writes down.
+#[track_caller]
+fn loaded(url: &str) -> Option<Value> {
+    let profile = tempfile::tempdir().unwrap();
+    let output = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"])
+        .args(["--enable-logging=stderr", "--v=0", "--virtual-time-budget=30000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(url)
+        .stdin(Stdio::null())
+        .output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => {
+            skip(&format!("chromium: {error}"));
+            return None;
+        }
+    };
+    let [dom, console] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(!console.contains("CONSOLE"), "{console}");
+    let answer = dom.split_once("BEGIN").and_then(|(_, rest)| rest.split_once("END</pre>"));
+    let (answer, _) = answer.unwrap_or_else(|| panic!("no answer: {dom:.2000}\n{console}"));
+    let answer = answer.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert!(answer.get("error").is_none(), "{answer}");
+    Some(answer)
+}
+
+/// The page of `run`, with weights of so many bits.
+fn exported(workplace: &Workplace, run: &RunFolder, bits: &str) -> PathBuf {
+    let name = format!("page{bits}.html");
+    let arguments = ["export", run.text(), "--format", "html", "--bits", bits, "--output", &name];
+    let ended = workplace.run(&arguments).expect(0);
+    assert_eq!(ended.stdout.trim(), name);
+    workplace.path().join(name)
+}
+
+fn opened(run: &RunFolder) -> Trained<Mlp> {
+    Trained::open(Run::open(run.path()).unwrap(), None, perceptron).unwrap()
+}
+
+fn levels(split: &Split, position: usize) -> &[u8] {
+    let Raw::Bytes(levels) = split.raw(position) else { panic!("pictures are bytes") };
+    levels
+}
+
+/// The greatest difference of a probability; classes must be the same but where two are as probable.
+#[track_caller]
+fn compared(answers: &[Value], expected: &Predictions) -> f64 {
+    assert_eq!(answers.len(), expected.len());
+    let mut greatest = 0.0_f64;
+    for (at, answer) in answers.iter().enumerate() {
+        let of = |class: &str| answer["probabilities"][class].as_f64().unwrap();
+        for (class, &probability) in expected.classes().iter().zip(expected.probabilities(at)) {
+            greatest = greatest.max((of(class) - f64::from(probability)).abs());
+        }
+        let wanted = &expected.classes()[expected.predicted()[at] as usize];
+        let named = answer["class"].as_str().unwrap();
+        assert!(named == wanted || (of(named) - of(wanted)).abs() < TOLERANCE, "example {at}: {answer}");
+    }
+    greatest
+}
+
+#[test]
+fn the_page_answers_for_digits_as_the_evaluation_did() {
+    let workplace = Workplace::new(DIGITS);
+    let run = workplace.train(&[]);
+    workplace.run(&["evaluate", run.text(), "--split", "train"]).expect(0);
+    let expected = Predictions::read(&run.file("evaluation/train/predictions.csv")).unwrap();
+    let split = opened(&run).own_split("train", &kiln_data::NoProgress).unwrap();
+    let rows: Vec<&[u8]> = (0..1000).map(|at| levels(&split, at)).collect();
+    let script = format!("return {}.map(levels => kiln.predict(levels));", json!(rows));
+    let Some(answers) = ask(&exported(&workplace, &run, "32"), &script) else { return };
+    let all: Vec<usize> = (0..1000).collect();
+    let first = Predictions::new(
+        expected.classes().to_vec(),
+        all.iter().map(|&at| expected.truth()[at]).collect(),
+        all.iter().map(|&at| expected.predicted()[at]).collect(),
+        all.iter().flat_map(|&at| expected.probabilities(at).to_vec()).collect(),
+        all.iter().map(|&at| expected.loss()[at]).collect(),
+    );
+    let difference = compared(answers.as_array().unwrap(), &first.unwrap());
+    assert!(difference < TOLERANCE, "{difference}");
+
+    let half = exported(&workplace, &run, "16");
+    let text = fs::read_to_string(&half).unwrap();
+    assert!(text.contains("The weights are rounded to 16 bits. On 360 test examples"), "its cost is said");
+    assert!(text.len() < fs::read_to_string(workplace.path().join("page32.html")).unwrap().len());
+    let answers = ask(&half, &script).unwrap();
+    let changed = answers.as_array().unwrap().iter().enumerate();
+    let changed = changed.filter(|(at, answer)| {
+        answer["class"] != expected.classes()[expected.predicted()[*at] as usize].as_str()
+    });
+    assert!(changed.count() <= 2);
+}
+
+/// Draws with a pen that a script moves.
+const STROKES: &str = r#"
+const canvas = page.document.getElementById("canvas"), clear = page.document.getElementById("clear");
+const fire = (type, [x, y]) => {
+  const box = canvas.getBoundingClientRect();
+  canvas.dispatchEvent(new page.PointerEvent(type, {
+    bubbles: true, cancelable: true, button: 0, pointerId: 1,
+    clientX: box.left + x * box.width / canvas.width, clientY: box.top + y * box.height / canvas.height,
+  }));
+};
+const draw = points => {
+  fire("pointerdown", points[0]);
+  points.slice(1).forEach((to, at) => {
+    const from = points[at];
+    for (let k = 1; k <= 10; k++) fire("pointermove", from.map((side, axis) => side + (to[axis] - side) * k / 10));
+  });
+  fire("pointerup", points.at(-1));
+};
+const ring = Array.from({ length: 24 }, (_, k) => [160 + 70 * Math.sin(k / 3.6), 160 - 95 * Math.cos(k / 3.6)]);
+const shapes = [[[150, 40], [150, 270]], [[90, 60], [220, 60], [140, 250]], ring, [[2, 2], [60, 200]]];
+const before = kiln.seen();
+return { before, drawn: shapes.map(points => {
+  clear.click();
+  draw(points);
+  return { seen: kiln.seen(), answer: kiln.predict(kiln.seen()), png: canvas.toDataURL().split(",")[1] };
+}) };
+"#;
+
+#[test]
+fn the_page_sees_strokes_as_kiln_sees_the_same_picture() {
+    let workplace = Workplace::new(DIGITS);
+    let run = workplace.train(&[]);
+    let Some(found) = ask(&exported(&workplace, &run, "32"), STROKES) else { return };
+    assert_eq!(found["before"], Value::Null);
+    let trained = opened(&run);
+    let mut named = Vec::new();
+    for drawn in found["drawn"].as_array().unwrap() {
+        let png = STANDARD.decode(drawn["png"].as_str().unwrap()).unwrap();
+        let inputs = inputs_of_picture(&png, trained.profile(), Framing::of(trained.profile())).unwrap();
+        assert!(inputs.is_prepared);
+        let seen: Vec<u8> = serde_json::from_value(drawn["seen"].clone()).unwrap();
+        assert_eq!(seen, levels(&inputs.examples, 0));
+        let answer = std::slice::from_ref(&drawn["answer"]);
+        assert!(compared(answer, &trained.predict(&inputs.examples)) < TOLERANCE);
+        named.push(answer[0]["class"].as_str().unwrap());
+    }
+    assert_eq!(named[1..3], ["7", "0"]);
+}
+
+/// Answers three requests: for the page that asks, for `page`, and for a prediction, whose body it gives.
+fn served(listener: &TcpListener, asking: &str, page: &str) -> Value {
+    loop {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let (mut first, mut length) = (String::new(), 0);
+        reader.read_line(&mut first).unwrap();
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap() <= 2 {
+                break;
+            }
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let (kind, content) = match first.split(' ').nth(1) {
+            Some("/asking") => ("text/html; charset=utf-8", asking.to_owned()),
+            Some("/") => ("text/html; charset=utf-8", page.to_owned()),
+            Some("/predict") => {
+                let probabilities: Value = (0..10).map(|class| (class.to_string(), json!(0.1))).collect();
+                let answer = json!({ "class": "7", "probabilities": probabilities, "warnings": ["<odd>"] });
+                ("application/json", json!({ "predictions": [answer] }).to_string())
+            }
+            _ => ("text/plain", String::new()),
+        };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n");
+        write!(stream, "{head}content-length: {}\r\n\r\n{content}", content.len()).unwrap();
+        if length > 0 {
+            return serde_json::from_slice(&body).unwrap();
+        }
+    }
+}
+
+/// What the page shows a while after something was drawn.
+const SHOWN: &str = r#"
+const element = id => page.document.getElementById(id), canvas = element("canvas"), box = canvas.getBoundingClientRect();
+const fire = (type, y) => canvas.dispatchEvent(new page.PointerEvent(type, {
+  bubbles: true, button: 0, pointerId: 1, clientX: box.left + 100, clientY: box.top + y,
+}));
+fire("pointerdown", 40);
+fire("pointermove", 250);
+fire("pointerup", 250);
+for (let tries = 0; tries < 100 && element("named").textContent === "?"; tries++) {
+  await new Promise(done => setTimeout(done, 50));
+}
+return ["named", "sure", "unusual", "problem"].map(id => element(id).textContent);
+"#;
+
+#[test]
+fn the_page_of_a_server_asks_that_server() {
+    let workplace = Workplace::new(DIGITS);
+    let run = workplace.train(&["training.epochs=1"]);
+    let trained = opened(&run);
+    let (network, facts) = (Network::of(&trained).unwrap(), PageFacts::of(&trained).unwrap());
+    let page = page(&network, &facts, Answers::Server { path: "/predict" });
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/asking", listener.local_addr().unwrap());
+    if Command::new("chromium").arg("--version").output().is_err() {
+        return skip("chromium cannot be started");
+    }
+    let server = thread::spawn(move || served(&listener, &asking("/", SHOWN), &page));
+    let shown = loaded(&url).unwrap();
+    assert_eq!(shown, json!(["7", "10.0 %", "<odd>", ""]));
+    let asked = server.join().unwrap();
+    let png = STANDARD.decode(asked["images"][0].as_str().unwrap()).unwrap();
+    let picture = image::load_from_memory(&png).unwrap();
+    assert_eq!((picture.width(), picture.height()), (320, 320));
+}
+
+/// Colourful, grey and half transparent pictures of other sizes than the network's.
+fn photos() -> Vec<Vec<u8>> {
+    let colourful = RgbImage::from_fn(37, 53, |x, y| Rgb([(x * 6) as u8, (y * 4) as u8, (x * y) as u8]));
+    let grey = RgbImage::from_fn(9, 7, |x, y| Rgb([(x * 20 + y * 3) as u8; 3]));
+    let clear =
+        RgbaImage::from_fn(24, 20, |x, y| Rgba([200, (x * 9) as u8, 30, if y < 10 { 255 } else { 0 }]));
+    let as_png = |picture: DynamicImage| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    [colourful.into(), grey.into(), clear.into()].into_iter().map(as_png).collect()
+}
+
+#[test]
+fn the_page_resizes_photos_as_kiln_does() {
+    let workplace = Workplace::new(PICTURES);
+    for (class, red) in [("warm", 220), ("cold", 30)] {
+        let folder = workplace.path().join("pictures").join(class);
+        fs::create_dir_all(&folder).unwrap();
+        for number in 0..20_u8 {
+            let pixel = |x: u32, y: u32| Rgb([red - number, (x * 9) as u8 + number, (y * 11) as u8]);
+            RgbImage::from_fn(14, 14, pixel).save(folder.join(format!("{number}.png"))).unwrap();
+        }
+    }
+    let run = workplace.train(&[]);
+    let photos = photos();
+    let encoded: Vec<String> = photos.iter().map(|png| STANDARD.encode(png)).collect();
+    let script = format!(
+        "const found = []; for (const text of {}) {{ \
+         const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0)); \
+         await kiln.open(new Blob([bytes])); found.push(kiln.seen()); }} return found;",
+        json!(encoded)
+    );
+    let Some(found) = ask(&exported(&workplace, &run, "32"), &script) else { return };
+    let trained = opened(&run);
+    for (png, seen) in photos.iter().zip(found.as_array().unwrap()) {
+        let inputs = inputs_of_picture(png, trained.profile(), Framing::Resize).unwrap();
+        let seen: Vec<u8> = serde_json::from_value(seen.clone()).unwrap();
+        let wanted = levels(&inputs.examples, 0);
+        assert_eq!(seen.len(), wanted.len());
+        let differences = seen.iter().zip(wanted).map(|(seen, wanted)| seen.abs_diff(*wanted));
+        assert!(differences.max().unwrap() <= 1, "{seen:?} {wanted:?}");
+    }
+}
+
+/// Numbers, names, words, dates and gaps; with `odd`, also what no training row has.
+fn rows(range: std::ops::Range<u32>, odd: bool) -> Vec<[String; 7]> {
+    let row = |row: u32| {
+        let wave = |speed: f64| (f64::from(row) * speed).sin();
+        let (age, income) = (40.0 + 15.0 * wave(1.3), (10.0 + wave(2.1) + wave(0.37)).exp());
+        let plan = ["basic", "plus", "gold"][row as usize * 7 % 3];
+        let day = 1 + row * 11 % 28;
+        let stays = wave(1.3) + wave(0.11) + f64::from(u8::from(plan == "gold")) > 0.4;
+        let gap = |value: String, every: u32| if row.is_multiple_of(every) { String::new() } else { value };
+        let strange = |value: String, every: u32, other: &str| {
+            if odd && row.is_multiple_of(every) { other.to_owned() } else { value }
+        };
+        [
+            strange(gap(format!("{age:.2}"), 9), 13, "400"),
+            format!("{income:.1}"),
+            strange(gap(plan.to_owned(), 11), 17, "platinum"),
+            strange(gap((if wave(0.9) > 0.0 { "yes" } else { "no" }).to_owned(), 14), 19, "perhaps"),
+            gap(format!("20{:02}-{:02}-{day:02}", 10 + row % 13, 1 + row % 12), 21),
+            (row % 4).to_string(),
+            (if stays { "yes" } else { "no" }).to_owned(),
+        ]
+    };
+    range.map(row).collect()
+}
+
+const COLUMNS: [&str; 7] = ["age", "income", "plan", "mail", "since", "code", "stays"];
+
+#[test]
+fn the_page_answers_for_rows_of_a_table_as_kiln_does() {
+    let workplace = Workplace::new(TABLE);
+    let csv = |rows: &[[String; 7]], columns: usize| {
+        let lines = rows.iter().map(|row| row[..columns].join(",") + "\n");
+        COLUMNS[..columns].join(",") + "\n" + &lines.collect::<String>()
+    };
+    fs::write(workplace.path().join("rows.csv"), csv(&rows(0..900, false), 7)).unwrap();
+    let asked = rows(900..1900, true);
+    fs::write(workplace.path().join("asked.csv"), csv(&asked, 6)).unwrap();
+    let sigmoid = ["model.members=1", "model.output=sigmoid", "loss.name=mse", "data.normalization=quantile"];
+    for overrides in [&[][..], &sigmoid] {
+        let run = workplace.train(overrides);
+        let rows: Vec<Value> = asked
+            .iter()
+            .map(|row| {
+                COLUMNS[..6].iter().zip(row).map(|(name, cell)| ((*name).to_owned(), json!(cell))).collect()
+            })
+            .collect();
+        let script = format!("return {}.map(row => kiln.predict(row));", json!(rows));
+        let Some(answers) = ask(&exported(&workplace, &run, "32"), &script) else { return };
+        let answers = answers.as_array().unwrap();
+        let trained = opened(&run);
+        let inputs = trained.inputs(&workplace.path().join("asked.csv"), None).unwrap();
+        let difference = compared(answers, &trained.predict(&inputs.examples));
+        assert!(difference < TOLERANCE, "{difference}");
+        for (row, answer) in asked.iter().zip(answers) {
+            let warnings = answer["warnings"].to_string();
+            assert!(row[0] != "400" || warnings.contains("age: outside"), "{row:?} {warnings}");
+            assert_eq!(warnings.contains("platinum"), row[2] == "platinum", "{row:?} {warnings}");
+        }
+        let form = "page.frameElement.width = 400; const form = kiln.seen();
+            return [form, kiln.predict(form), page.document.documentElement.scrollWidth];";
+        let form = ask(&workplace.path().join("page32.html"), form).unwrap();
+        assert!(form[2].as_u64().unwrap() <= 400, "it fits a phone: {}", form[2]);
+        assert_eq!(form[0].as_object().unwrap().len(), 6);
+        assert_eq!(form[1]["warnings"], json!([]), "typical values are within the range: {form}");
+    }
+}

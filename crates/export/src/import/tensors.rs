@@ -1,0 +1,152 @@
+//! The matrices in a file, whatever its format.
+
+use std::fs;
+use std::path::Path;
+
+use kiln_config::Activation;
+use pytorch_reader::{DType, PytorchReader};
+use safetensors::tensor::{Dtype, SafeTensors};
+
+use super::onnx_file;
+use crate::ImportError;
+
+/// What a file holds.
+pub(super) struct Found {
+    /// Its linear layers in the file's order, or where it has none, in that of their names.
+    pub(super) layers: Vec<Linear>,
+    /// The activation between them, where the file says.
+    pub(super) activation: Option<Activation>,
+    pub(super) notices: Vec<String>,
+}
+
+/// A matrix with the bias that belongs to it.
+#[derive(Clone, Debug)]
+pub(super) struct Linear {
+    pub(super) name: String,
+    pub(super) shape: [usize; 2],
+    pub(super) values: Vec<f32>,
+    pub(super) bias: Option<Vec<f32>>,
+}
+
+impl Linear {
+    pub(super) fn has(&self, shape: [usize; 2]) -> bool {
+        self.shape == shape
+    }
+}
+
+/// A tensor by name.
+struct Tensor {
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+/// Reads the file at `path`; its format is told by its content.
+pub(super) fn read(path: &Path) -> Result<Found, ImportError> {
+    let bytes = fs::read(path).map_err(|cause| ImportError::Io { path: path.to_owned(), cause })?;
+    let is_safetensors = bytes.len() > 9 && bytes[8] == b'{' && bytes[..8] != *b"PK\x03\x04\0\0\0\0";
+    if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) || is_tar(&bytes) {
+        return layers(path, of_pytorch(path)?);
+    }
+    if is_safetensors && let Ok(file) = SafeTensors::deserialize(&bytes) {
+        return layers(path, of_safetensors(path, &file)?);
+    }
+    onnx_file::read(path, &bytes)
+}
+
+fn is_tar(bytes: &[u8]) -> bool {
+    bytes.get(257..262) == Some(b"ustar")
+}
+
+fn unreadable(path: &Path, why: impl Into<String>) -> ImportError {
+    ImportError::Unreadable { path: path.to_owned(), why: why.into() }
+}
+
+fn of_pytorch(path: &Path) -> Result<Vec<Tensor>, ImportError> {
+    let reader = PytorchReader::new(path).map_err(|error| unreadable(path, error.to_string()))?;
+    let all = reader.tensors().iter().filter(|(_, tensor)| is_float(tensor.dtype()));
+    all.map(|(name, tensor)| {
+        let bytes = tensor.read().map_err(|error| unreadable(path, error.to_string()))?;
+        let values = match tensor.dtype() {
+            DType::F32 => f32s(&bytes),
+            DType::F64 => f64s(&bytes),
+            other => return Err(unreadable(path, half(name, &format!("{other:?}")))),
+        };
+        Ok(Tensor { name: name.clone(), shape: tensor.shape().to_vec(), values })
+    })
+    .collect()
+}
+
+fn is_float(kind: DType) -> bool {
+    matches!(kind, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
+}
+
+fn of_safetensors(path: &Path, file: &SafeTensors<'_>) -> Result<Vec<Tensor>, ImportError> {
+    file.iter()
+        .map(|(name, view)| {
+            let values = match view.dtype() {
+                Dtype::F32 => f32s(view.data()),
+                Dtype::F64 => f64s(view.data()),
+                other => return Err(unreadable(path, half(name, &format!("{other:?}")))),
+            };
+            Ok(Tensor { name: name.to_owned(), shape: view.shape().to_vec(), values })
+        })
+        .collect()
+}
+
+fn half(name: &str, kind: &str) -> String {
+    format!("{name} is of type {kind}; save the network in single precision (model.float())")
+}
+
+fn f32s(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+fn f64s(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect()
+}
+
+/// The matrices among `tensors`, each with the vector of its module, in the order of their names.
+fn layers(path: &Path, mut tensors: Vec<Tensor>) -> Result<Found, ImportError> {
+    tensors.sort_by_cached_key(|tensor| natural(&tensor.name));
+    let module = |name: &str| name.rsplit_once('.').map_or(String::new(), |(module, _)| module.to_owned());
+    let mut layers = Vec::new();
+    for tensor in &tensors {
+        let &[rows, columns] = &tensor.shape[..] else { continue };
+        let own = module(&tensor.name);
+        let mut vectors = tensors.iter().filter(|other| other.shape.len() == 1 && module(&other.name) == own);
+        layers.push(Linear {
+            name: tensor.name.clone(),
+            shape: [rows, columns],
+            values: tensor.values.clone(),
+            bias: vectors.next().map(|bias| bias.values.clone()),
+        });
+    }
+    let is_known = |tensor: &&Tensor| {
+        let own = module(&tensor.name);
+        tensor.shape.len() == 2
+            || (tensor.shape.len() == 1 && layers.iter().any(|layer| module(&layer.name) == own))
+    };
+    if let Some(other) = tensors.iter().find(|tensor| !is_known(tensor)) {
+        let why = format!(
+            "{} {:?} belongs to no linear layer, and a perceptron has no others",
+            other.name, other.shape
+        );
+        return Err(unreadable(path, why));
+    }
+    Ok(Found { layers, activation: None, notices: Vec::new() })
+}
+
+/// A name with its numbers as numbers, so that layer 10 comes behind layer 9.
+fn natural(name: &str) -> Vec<(String, u64)> {
+    let mut parts: Vec<(String, u64)> = vec![(String::new(), 0)];
+    for letter in name.chars() {
+        let last = parts.last_mut().expect("there is one part at least");
+        match letter.to_digit(10) {
+            Some(digit) => last.1 = last.1.saturating_mul(10).saturating_add(u64::from(digit)),
+            None if last.1 > 0 || last.0.ends_with('0') => parts.push((letter.to_string(), 0)),
+            None => last.0.push(letter),
+        }
+    }
+    parts
+}

@@ -1,0 +1,135 @@
+// Asking, and showing what the answer is.
+
+const $ = id => document.getElementById(id);
+/// Classes that are all shown, each at its place; of more, the most probable ones.
+const ALL_SHOWN = 12, MOST_PROBABLE = 10;
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
+  made.append(...children);
+  return made;
+}
+
+/// A probability in words; no answer is ever quite sure.
+function percent(p) {
+  if (!Number.isFinite(p)) return "no number";
+  return p < 0.0005 ? "<0.1 %" : p > 0.9995 ? ">99.9 %" : `${(100 * p).toFixed(1)} %`;
+}
+
+/// The answer for levels of pixels, plane by plane, or for a row, an object of values by column.
+function predict(example) {
+  const isRow = input.kind === "columns";
+  const { features, warnings } = isRow ? featuresOfRow(example) : { features: featuresOfLevels(example), warnings: [] };
+  const { named, probabilities } = answered(features);
+  return { named, probabilities, warnings };
+}
+
+/// The levels of a picture as a PNG file, from which Kiln reads them back.
+function pngOf(levels) {
+  const [channels, height, width] = input.shape, size = height * width;
+  const canvas = element("canvas", { width, height }), pixels = new ImageData(width, height);
+  for (let at = 0; at < size; at++) {
+    const level = channel => Math.round(levels[channels > 1 ? channel * size + at : at] * 255 / input.greatest);
+    pixels.data.set([level(0), level(1), level(2), 255], 4 * at);
+  }
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+  return canvas.toDataURL("image/png");
+}
+
+/// What the server answers for examples: rows, levels, or canvases as they are drawn on.
+async function askServer(examples) {
+  const png = example => (example instanceof HTMLCanvasElement ? example.toDataURL("image/png") : pngOf(example));
+  const body = input.kind === "columns"
+    ? { rows: examples } : { images: examples.map(example => png(example).split(",")[1]) };
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(described.server, { method: "POST", headers, body: JSON.stringify(body) });
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error?.message ?? answer.error ?? `the server answered ${response.status}`);
+  return answer.predictions.map(({ class: name, probabilities, warnings = [] }) => ({
+    named: classes.indexOf(name),
+    probabilities: classes.map(name => probabilities[name]),
+    warnings,
+  }));
+}
+
+/// The answers for several examples; of a picture, `levels` are what the network sees and `canvas` is what was drawn.
+const ask = described.server ? askServer : async examples => examples.map(predict);
+
+/// `work`, done one after another; of what comes meanwhile, only the newest.
+function oneAtATime(work) {
+  let isBusy = false, waiting = null;
+  return async function next(...given) {
+    if (isBusy) { waiting = given; return; }
+    isBusy = true;
+    try { await work(...given); } catch (error) { fail(error); }
+    isBusy = false;
+    if (waiting) { const given = waiting; waiting = null; next(...given); }
+  };
+}
+
+/// Says what went wrong.
+function fail(error) {
+  $("problem").textContent = error instanceof TypeError && described.server
+    ? "The server does not answer. Is it still running?" : String(error.message ?? error);
+  $("problem").hidden = false;
+}
+
+/// `work`, once for each frame that the browser shows, however often it is asked for; where it shows none, a little later.
+function eachFrame(work) {
+  let isAsked = false;
+  const go = () => {
+    if (!isAsked) return;
+    isAsked = false;
+    work();
+  };
+  return () => {
+    if (isAsked) return;
+    isAsked = true;
+    requestAnimationFrame(go);
+    setTimeout(go, 100);
+  };
+}
+
+const rows = Array.from({ length: classes.length > ALL_SHOWN ? MOST_PROBABLE : classes.length }, () => {
+  const [name, share] = [element("span", { class: "name" }), element("span", { class: "share" })];
+  const fill = element("span", { class: "fill" });
+  const item = element("li", {}, name, element("span", { class: "track", "aria-hidden": "true" }, fill), share);
+  $("bars").append(item);
+  return { item, name, share, fill };
+});
+
+/// The classes as they are shown: all in their order, or the most probable first.
+function order(probabilities) {
+  const all = classes.map((_, k) => k);
+  if (classes.length <= ALL_SHOWN) return all;
+  return all.sort((left, right) => probabilities[right] - probabilities[left]).slice(0, MOST_PROBABLE);
+}
+
+let telling;
+
+/// Shows an answer; nothing where there is no question yet.
+function show(answer, invitation = "") {
+  $("problem").hidden = true;
+  const probabilities = answer?.probabilities ?? classes.map(() => 0);
+  order(probabilities).forEach((k, at) => {
+    const { item, name, share, fill } = rows[at], p = probabilities[k];
+    name.textContent = classes[k];
+    name.title = classes[k];
+    share.textContent = answer ? percent(p) : "";
+    fill.style.transform = `translateX(${Number.isFinite(p) ? 100 * p - 100 : -100}%)`;
+    item.classList.toggle("named", answer?.named === k);
+  });
+  $("named").textContent = answer ? classes[answer.named] : "?";
+  $("named").classList.toggle("long", $("named").textContent.length > 10);
+  $("sure").textContent = answer ? percent(probabilities[answer.named]) : invitation;
+  const isBeaten = answer && probabilities.some(p => p > probabilities[answer.named]);
+  $("by-threshold").hidden = !isBeaten;
+  $("unusual").replaceChildren(...(answer?.warnings ?? []).map(warning => element("li", {}, warning)));
+  $("unusual").hidden = !answer?.warnings.length;
+  // Read out when it has come to rest.
+  clearTimeout(telling);
+  telling = setTimeout(() => {
+    $("live").textContent = answer ? `${classes[answer.named]}, ${percent(probabilities[answer.named])}` : invitation;
+  }, 800);
+}

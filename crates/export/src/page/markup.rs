@@ -1,0 +1,252 @@
+//! What stands on the page.
+
+use kiln_table::{Preparation, counted};
+use maud::{Markup, html};
+
+use super::{Answers, Bits, Cost, PageFacts, form};
+use crate::{Input, Network};
+
+/// Classes that a sentence names.
+const MOST_NAMED: usize = 12;
+
+/// Classes that leave room for fields on a small screen.
+const FEW: usize = 3;
+
+/// All that is to be seen.
+pub(super) fn content(network: &Network, facts: &PageFacts, source: Answers<'_>) -> Markup {
+    html! {
+        header {
+            p.brand { "A network trained with Kiln" }
+            h1 { (facts.name) }
+            p.lead { (invitation(network, facts)) }
+        }
+        main {
+            noscript { p { "This page computes its answers in JavaScript, which is switched off here." } }
+            @match &network.input {
+                Input::Pixels { shape, .. } => {
+                    div.stage.pictures {
+                        (sheet(facts, *shape))
+                        div.stack { (answer("The answer", network)) (lens(*shape)) }
+                    }
+                }
+                Input::Columns(preparation) => {
+                    div.stage.columns {
+                        (form::fields(preparation, facts.examples))
+                        div.stack { (answer(class_column(preparation), network)) (curve()) }
+                    }
+                }
+            }
+            p #live .unseen role="status" {}
+            (trust(network, facts, source))
+            (about(network, facts, source))
+        }
+    }
+}
+
+fn invitation(network: &Network, facts: &PageFacts) -> String {
+    let classes = &network.classes;
+    let all = if classes.len() <= MOST_NAMED {
+        format!(": {}", classes.join(", "))
+    } else {
+        format!(" of {} classes, such as {}", classes.len(), classes[..3].join(", "))
+    };
+    match (&network.input, facts.frame) {
+        (Input::Columns(preparation), _) => {
+            let (class, columns) = (class_column(preparation), preparation.used().count());
+            format!(
+                "Predicts “{class}” from {}. Change one, and watch the answer move.",
+                counted(columns, "value")
+            )
+        }
+        (_, Some(_)) if classes.len() <= MOST_NAMED => format!("Draw one of these{all}."),
+        (_, Some(_)) => format!("Draw one{all}."),
+        (_, None) => format!("Give it a picture. Answers{all}."),
+    }
+}
+
+fn sheet(facts: &PageFacts, [_, height, width]: [usize; 3]) -> Markup {
+    let hint = if facts.frame.is_some() { "Draw here" } else { "Drop a picture here, or draw" };
+    html! {
+        section.card aria-labelledby="sheet-title" {
+            h2 #sheet-title { "Your picture" }
+            div.sheet #sheet {
+                canvas #canvas width="320" height="320" tabindex="0" role="application" aria-label="Drawing area"
+                    aria-describedby="keys pen-place" {}
+                p #hint aria-hidden="true" { (hint) }
+            }
+            div.tools {
+                button #clear type="button" { "Clear" }
+                label.button { "Choose a picture" input #file type="file" accept="image/*"; }
+                label.pen { "Pen" input #pen type="range" min="6" max="48" value="24"; }
+                @if facts.frame.is_none() {
+                    label.check { input #dark-paper type="checkbox"; "Black paper" }
+                }
+            }
+            p.note.small { "You can also paste or drop a picture." }
+            p.unseen #keys {
+                "With the keyboard: arrow keys move the pen, the space bar puts it down or lifts it, Delete clears. The network \
+                 sees " (width) " by " (height) " pixels."
+            }
+            p.unseen #pen-place role="status" {}
+        }
+    }
+}
+
+/// The name of the column that had the class.
+fn class_column(preparation: &Preparation) -> &str {
+    let is_asked = |name: &&String| preparation.columns.iter().any(|column| column.name == **name);
+    preparation.names.iter().find(|name| !is_asked(name)).map_or("The answer", String::as_str)
+}
+
+fn answer(title: &str, network: &Network) -> Markup {
+    html! {
+        section.card.answer.few[network.classes.len() <= FEW] aria-labelledby="answer-title" {
+            h2 #answer-title { (title) }
+            p.verdict { span #named { "?" } span #sure {} }
+            ol #bars .bars {}
+            p #by-threshold .note.small hidden { "Another class is more probable, but the threshold decides: see below." }
+            ul #unusual .warnings aria-label="Unusual values" hidden {}
+            p #problem role="alert" hidden {}
+        }
+    }
+}
+
+fn lens([_, height, width]: [usize; 3]) -> Markup {
+    html! {
+        section.card aria-labelledby="lens-title" {
+            h2 #lens-title { "What the network sees" }
+            div.sees {
+                div.lens {
+                    canvas #seen width=(width) height=(height) role="img" aria-label="The picture as the network sees it" {}
+                    canvas #heat width=(width) height=(height) aria-hidden="true" {}
+                }
+                div.words {
+                    p.note { (width) " × " (height) " pixels, prepared as the training pictures were." }
+                    label.check { input #explain type="checkbox"; "Show what the answer depends on" }
+                    div #heat-legend hidden {
+                        p.small {
+                            span.key.for {} "speaks for " strong #heat-class { "the answer" } " "
+                            span.key.against {} "speaks against it"
+                        }
+                        p.note {
+                            "Measured by covering the picture patch by patch. It shows where the network looks, not whether it \
+                             is right."
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn curve() -> Markup {
+    html! {
+        section.card aria-labelledby="curve-title" {
+            h2 #curve-title { "One value at a time" }
+            div #curve tabindex="0" role="group" aria-labelledby="curve-title" aria-describedby="curve-words" {}
+            p #curve-words .note {}
+        }
+    }
+}
+
+/// What the numbers on the page are worth.
+fn trust(network: &Network, facts: &PageFacts, source: Answers<'_>) -> Markup {
+    let share = |value: f64| format!("{:.1} %", 100.0 * value);
+    let tested = match facts.tested {
+        None => "These weights have not been tested on examples that they were not trained on.".to_owned(),
+        Some(tested) => {
+            let interval = tested.interval.map_or(String::new(), |interval| {
+                format!(" (95 % interval: {} to {})", share(interval.lower), share(interval.upper))
+            });
+            format!(
+                "Tested on {} held out from training: {} right{interval}. On other data it may be worse.",
+                counted(tested.examples as usize, "example"),
+                share(tested.share),
+            )
+        }
+    };
+    let calibrated = if network.calibration.is_some() {
+        "The probabilities are calibrated: of answers with 80 %, about 8 in 10 should be right, on data like the training data."
+    } else {
+        "The probabilities are the network's own and not calibrated: it may be more sure than it is right."
+    };
+    let anything = match network.input {
+        Input::Pixels { .. } => {
+            "It answers for anything: a picture of something else also gets one of these classes, often with a high \
+             probability."
+        }
+        Input::Columns(_) => {
+            "It answers for any values, even impossible ones. Outside the range of the training data it can only guess; the \
+             page says so."
+        }
+    };
+    html! {
+        section.trust aria-labelledby="trust-title" {
+            h2 #trust-title { "How far to trust it" }
+            ul {
+                li { (tested) }
+                li { (calibrated) }
+                li { (anything) }
+                @if let Some(threshold) = network.threshold {
+                    li {
+                        "“" (network.classes[threshold.positive]) "” is named where its probability is at least "
+                        (share(threshold.least)) "."
+                    }
+                }
+                @if let Answers::Embedded { bits: Bits::Half } = source { li { (rounding(facts.cost.as_ref())) } }
+                li {
+                    @match source {
+                        Answers::Embedded { .. } => "Nothing leaves this page: it computes all answers itself.",
+                        Answers::Server { .. } => "What you enter is sent to the server that this page came from.",
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn rounding(cost: Option<&Cost>) -> String {
+    let Some(cost) = cost else {
+        return "The weights are rounded to 16 bits; what that changes was not measured.".to_owned();
+    };
+    let classes = match cost.changed {
+        0 => "not one answer".to_owned(),
+        changed => counted(changed, "answer"),
+    };
+    format!(
+        "The weights are rounded to 16 bits. On {} that changed {classes}, and no probability by more than {:.3} \
+         percentage points; {:.2} % right before, {:.2} % after.",
+        counted(cost.examples, "test example"),
+        100.0 * cost.difference,
+        100.0 * cost.accuracy,
+        100.0 * cost.accuracy_of_half,
+    )
+}
+
+fn about(network: &Network, facts: &PageFacts, source: Answers<'_>) -> Markup {
+    let example = match &network.input {
+        Input::Pixels { shape, greatest, .. } => {
+            format!("kiln.predict(levels): {} levels from 0 to {greatest}", shape.iter().product::<usize>())
+        }
+        Input::Columns(_) => "kiln.predict({column: value, ...})".to_owned(),
+    };
+    html! {
+        details {
+            summary { "About this network" }
+            dl {
+                dt { "Data" } dd { (facts.data) }
+                @if let Some(examples) = facts.examples { dt { "Trained on" } dd { (counted(examples, "example")) } }
+                @if !facts.date.is_empty() { dt { "Trained" } dd { (facts.date) } }
+                dt { "Classes" } dd { (network.classes.len()) }
+                dt { "Weights" }
+                dd {
+                    (network.parameters())
+                    @if network.members.len() > 1 { " in " (network.members.len()) " networks, whose probabilities are averaged" }
+                    @if let Answers::Embedded { bits } = source { ", " (bits.number()) " bits each" }
+                }
+                dt { "SHA-256 of the trained weights" } dd { code { (facts.sha256) } }
+                dt { "In the browser's console" } dd { code { (example) } }
+            }
+        }
+    }
+}
