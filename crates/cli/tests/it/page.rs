@@ -124,7 +124,7 @@ fn loaded(url: &str) -> Option<Value> {
 /// The page of `run`, with weights of so many bits.
 fn exported(workplace: &Workplace, run: &RunFolder, bits: &str) -> PathBuf {
     let name = format!("page{bits}.html");
-    let arguments = ["export", run.text(), "--format", "html", "--bits", bits, "--output", &name];
+    let arguments = ["export", run.text(), "--format", "html", "--bits", bits, "--force", "--output", &name];
     let ended = workplace.run(&arguments).expect(0);
     assert_eq!(ended.stdout.trim(), name);
     workplace.path().join(name)

@@ -127,7 +127,9 @@ fn layers(path: &Path, mut tensors: Vec<Tensor>) -> Result<Found, ImportError> {
         tensor.shape.len() == 2
             || (tensor.shape.len() == 1 && layers.iter().any(|layer| module(&layer.name) == own))
     };
-    if let Some(other) = tensors.iter().find(|tensor| !is_known(tensor)) {
+    // A weight says more than its bias.
+    let others = tensors.iter().filter(|tensor| !is_known(tensor));
+    if let Some(other) = others.max_by_key(|tensor| tensor.shape.len()) {
         let why = format!(
             "{} {:?} belongs to no linear layer, and a perceptron has no others",
             other.name, other.shape
@@ -139,14 +141,28 @@ fn layers(path: &Path, mut tensors: Vec<Tensor>) -> Result<Found, ImportError> {
 
 /// A name with its numbers as numbers, so that layer 10 comes behind layer 9.
 fn natural(name: &str) -> Vec<(String, u64)> {
-    let mut parts: Vec<(String, u64)> = vec![(String::new(), 0)];
+    let mut parts = vec![(String::new(), 0_u64)];
+    let mut is_in_number = false;
     for letter in name.chars() {
         let last = parts.last_mut().expect("there is one part at least");
         match letter.to_digit(10) {
             Some(digit) => last.1 = last.1.saturating_mul(10).saturating_add(u64::from(digit)),
-            None if last.1 > 0 || last.0.ends_with('0') => parts.push((letter.to_string(), 0)),
+            None if is_in_number => parts.push((letter.to_string(), 0)),
             None => last.0.push(letter),
         }
+        is_in_number = letter.is_ascii_digit();
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let mut names = ["10.weight", "2.weight", "0.weight", "fc1.weight", "fc10.weight", "fc2.weight"];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["0.weight", "2.weight", "10.weight", "fc1.weight", "fc2.weight", "fc10.weight"]);
+    }
 }
