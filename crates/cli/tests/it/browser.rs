@@ -1,7 +1,6 @@
 //! The report in a real browser.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::experiments::COSINE;
@@ -26,14 +25,15 @@ for (const width of [400, 1400]) {
 }
 </script></body>"#;
 
-/// What a page has become once it is loaded, and what the browser's console said.
-fn load(page: &Path) -> Option<(String, String)> {
+/// What the page at `url` has become once it is loaded, and what the browser's console said; none where there is no browser.
+/// `until` is Chromium's option that says how long it waits.
+pub(crate) fn load(url: &str, until: &str) -> Option<(String, String)> {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"])
-        .args(["--enable-logging=stderr", "--v=0", "--timeout=20000", "--dump-dom"])
+        .args(["--enable-logging=stderr", "--v=0", until, "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("file://{}", page.display()))
+        .arg(url)
         .stdin(Stdio::null())
         .output();
     match output {
@@ -56,14 +56,15 @@ fn the_report_is_whole_fits_a_phone_and_a_screen_and_the_console_is_silent() {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(run.file("report.html"), folder.path().join("report.html")).unwrap();
     fs::write(folder.path().join("frames.html"), PAGE).unwrap();
-    let Some((report, console)) = load(&folder.path().join("report.html")) else { return };
+    let url = |name: &str| format!("file://{}", folder.path().join(name).display());
+    let Some((report, console)) = load(&url("report.html"), "--timeout=20000") else { return };
     for part in
         ["findings", "training", "confusion", "classes", "curves", "examples", "experiment", "provenance"]
     {
         assert!(report.contains(&format!("<section id=\"{part}\"")), "{part} is missing");
     }
     assert!(!console.contains("CONSOLE"), "{console}");
-    let (frames, console) = load(&folder.path().join("frames.html")).unwrap();
+    let (frames, console) = load(&url("frames.html"), "--timeout=20000").unwrap();
     for width in [400, 1400] {
         let expected = format!("{width} wide: fits, with pictures, 0 broken");
         assert!(frames.contains(&expected), "{}\n{console}", frames.split("</script>").last().unwrap());

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 
 use base64::Engine;
@@ -15,6 +15,7 @@ use kiln_data::{Raw, inputs_of_picture};
 use kiln_export::{Answers, Network, PageFacts, page};
 use serde_json::{Value, json};
 
+use crate::browser::load;
 use crate::program::{Workplace, skip};
 use crate::run_folder::RunFolder;
 
@@ -96,22 +97,7 @@ fn asking(page: &str, script: &str) -> String {
 /// What the page at `url` writes down.
 #[track_caller]
 fn loaded(url: &str) -> Option<Value> {
-    let profile = tempfile::tempdir().unwrap();
-    let output = Command::new("chromium")
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"])
-        .args(["--enable-logging=stderr", "--v=0", "--virtual-time-budget=30000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(url)
-        .stdin(Stdio::null())
-        .output();
-    let output = match output {
-        Ok(output) => output,
-        Err(error) => {
-            skip(&format!("chromium: {error}"));
-            return None;
-        }
-    };
-    let [dom, console] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    let (dom, console) = load(url, "--virtual-time-budget=30000")?;
     assert!(!console.contains("CONSOLE"), "{console}");
     let answer = dom.split_once("BEGIN").and_then(|(_, rest)| rest.split_once("END</pre>"));
     let (answer, _) = answer.unwrap_or_else(|| panic!("no answer: {dom:.2000}\n{console}"));
