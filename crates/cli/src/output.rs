@@ -1,4 +1,4 @@
-//! Results go to stdout, talk goes to stderr. It is no error that a reader went away, and one that the disk is full.
+//! Results go to stdout, talk goes to stderr. A closed pipe is not an error; a full disk is.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;

@@ -9,8 +9,8 @@ use crate::{Finding, FindingKind, Remedy, Severity};
 
 /// Epochs from which the validation loss shows whether a run has settled; of fewer, the training loss does.
 const EPOCHS: usize = 4;
-/// A run has not settled where its mean validation loss fell by more than this share from the third quarter of the epochs to the
-/// last.
+/// A run is still improving where its mean validation loss falls by more than this share from the third quarter of the
+/// epochs to the fourth.
 const FALL: f64 = 0.05;
 /// The same under a schedule, whose last, small steps bring such a fall whatever the length of the training.
 const FALL_UNDER_SCHEDULE: f64 = 0.15;

@@ -21,9 +21,9 @@ pub enum Verdict {
     Fit,
     /// Better on what it was trained on than on new examples.
     Overfit,
-    /// The run itself is said to have vanishing gradients.
+    /// The run has the finding `vanishing`.
     Vanishing,
-    /// The run itself is said to have exploding gradients, or figures that became NaN or infinite.
+    /// The run has the finding `exploding` or `non-finite`.
     Exploding,
     /// One linear layer does the same.
     Linear,

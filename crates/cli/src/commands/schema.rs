@@ -72,8 +72,7 @@ pub(crate) fn schema(verb: &[String]) -> Result<(), Failure> {
         print_json(&whole());
         return Ok(());
     }
-    let verb = verb.join(" ");
-    let verb = verb.split_whitespace().collect::<Vec<_>>().join(" ");
+    let verb = verb.iter().flat_map(|word| word.split_whitespace()).collect::<Vec<_>>().join(" ");
     let Some(schema) = one(&verb) else {
         let verbs = ANSWERS.map(|(verb, _)| verb).join(", ");
         return Err(Failure::usage(format!(

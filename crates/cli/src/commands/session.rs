@@ -50,7 +50,7 @@ pub(crate) struct FailedRun {
     findings: Vec<Finding>,
 }
 
-/// What is said beside the training itself, as a line of JSON.
+/// A line of JSON about the run that comes from the program, and not from the training.
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum SessionEvent<'a> {
