@@ -86,8 +86,8 @@ Every key: kiln config explain. A file for your own data: kiln new.")]
     /// Ask a run's network what it sees in pictures, rows of a table, or an IDX file.
     #[command(after_help = "Example: kiln predict latest rows.csv --output answers.csv")]
     Predict(Predict),
-    /// Write a run's network for other programs: ONNX, PyTorch, Burn, C, or a page for any browser. What is written was run on the test split beside
-    /// Kiln.
+    /// Write a run's network for other programs: ONNX, PyTorch, Burn, C, or a page for any browser. All but the page are run
+    /// on the test split beside Kiln first.
     #[command(after_help = "Example: kiln export latest --format onnx --output digits.onnx")]
     Export(Export),
     /// Make a run of an experiment with the weights of another program's perceptron (a checkpoint of PyTorch, safetensors, or an
@@ -322,7 +322,7 @@ pub(crate) struct Export {
     /// The format.
     #[arg(long, value_enum, default_value = "onnx")]
     pub(crate) format: FormatArgument,
-    /// Bits of a weight in a page. 16 make half as large a file; what that changes on the test data is said.
+    /// Bits of each weight in a page. 16 halve the file; the program says what that changes on the test data.
     #[arg(long, value_enum, default_value = "16")]
     pub(crate) bits: BitsArgument,
     /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file; by default those that

@@ -4,13 +4,13 @@ use kiln::{Mlp, Trained};
 use kiln_config::Output;
 use serde_json::json;
 
-use crate::{Check, ExportError, Input, Network};
+use crate::{Check, ExportError, Input, Network, Pixels};
 
 /// One sentence on the network: what it is of, and how good it was on what it was tested on.
-pub(crate) fn sentence(trained: &Trained<Mlp>) -> Result<String, ExportError> {
+pub(crate) fn sentence(trained: &Trained<Mlp>, network: &Network) -> Result<String, ExportError> {
     let run = trained.run();
     let (experiment, profile) = (trained.experiment(), trained.profile());
-    let sizes = experiment.model.sizes(profile.normalizer.features(features(profile)), profile.classes.len());
+    let sizes = experiment.model.sizes(network.input.features(), network.classes.len());
     let test = run.status().map_err(kiln::Error::from)?.test;
     let test = test.map_or_else(String::new, |test| format!(", test accuracy {:.4}", test.accuracy));
     Ok(format!(
@@ -19,13 +19,6 @@ pub(crate) fn sentence(trained: &Trained<Mlp>) -> Result<String, ExportError> {
         run.name(),
         run.id()
     ))
-}
-
-fn features(profile: &kiln_data::Profile) -> usize {
-    match &profile.shape {
-        kiln_data::Shape::Image { height, width, channels } => height * width * channels,
-        kiln_data::Shape::Columns(columns) => columns.len(),
-    }
 }
 
 /// Names and values that belong to the network: its classes, how its inputs are prepared, where it came from, and, once
@@ -78,7 +71,7 @@ pub(crate) fn metadata(
         say("threshold", json!({ "class": class, "probability": threshold.least }).to_string());
     }
     match &network.input {
-        Input::Pixels { shape, greatest, .. } => {
+        Input::Pixels(Pixels { shape, greatest, .. }) => {
             say("greatest_pixel", greatest.to_string());
             let format = if shape[0] == 1 { "Gray8" } else { "Rgb8" };
             say("Image.BitmapPixelFormat", format.to_owned());
@@ -96,7 +89,7 @@ pub(crate) fn metadata(
     Ok(all)
 }
 
-/// SHA-256 of the weights, as the run's own status has it for its last ones.
-fn weights_sha256(trained: &Trained<Mlp>) -> String {
+/// SHA-256 of the weights that `trained` was opened with.
+pub(crate) fn weights_sha256(trained: &Trained<Mlp>) -> String {
     kiln_model::weights_sha256(&kiln_model::parameters(&trained.model().model))
 }

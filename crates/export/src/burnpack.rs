@@ -6,6 +6,7 @@ use kiln::{Mlp, Trained};
 use kiln_model::{Parameter, parameters};
 
 use crate::network::{Layer, transposed};
+use crate::numbers::numbers;
 use crate::{ExportError, Network};
 
 /// The parameters of `trained`, with `metadata`.
@@ -30,8 +31,7 @@ pub(crate) fn read_back(bytes: &[u8], network: &Network) -> Result<Network, Expo
     let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes.to_vec())).map_err(unreadable)?;
     let floats = |name: &str| {
         let bytes = reader.tensor_data(name).map_err(unreadable)?;
-        let (chunks, _) = bytes.as_chunks::<4>();
-        Ok::<_, ExportError>(chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect::<Vec<f32>>())
+        Ok::<_, ExportError>(numbers(&bytes, f32::from_le_bytes))
     };
     let mut network = network.clone();
     let is_alone = network.members.len() == 1;

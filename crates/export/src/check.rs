@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::onnx::proto::Kind;
 use crate::onnx::run::{Data, Program, Tensor};
 use crate::onnx::{ColumnKind, PIXELS};
-use crate::{ExportError, Input, Network};
+use crate::{ExportError, Input, Network, Pixels};
 
 /// Examples that go through a file at a time.
 const BLOCK: usize = 256;
@@ -135,11 +135,11 @@ pub(crate) fn answers_of_onnx(
 fn inputs<'a>(input: &'a Input, split: &Split, rows: Range<usize>) -> Vec<(&'a str, Tensor)> {
     let (count, columns) = (rows.len(), cells(input, split, rows));
     let names: Vec<&str> = match input {
-        Input::Pixels { .. } => vec![PIXELS],
+        Input::Pixels(_) => vec![PIXELS],
         Input::Columns(preparation) => preparation.used().map(|(column, _)| &*column.name).collect(),
     };
     let tensor = |cells| match (cells, input) {
-        (Cells::Pixels { values, .. }, Input::Pixels { shape, .. }) => {
+        (Cells::Pixels { values, .. }, Input::Pixels(Pixels { shape, .. })) => {
             let shape = std::iter::once(count).chain(*shape).collect();
             Tensor::numbers(Kind::Uint8, shape, values.into_iter().map(f64::from).collect())
         }
@@ -166,7 +166,7 @@ pub(crate) enum Cells {
 pub(crate) fn cells(input: &Input, split: &Split, rows: Range<usize>) -> Vec<Cells> {
     let raw: Vec<Raw<'_>> = rows.map(|row| split.raw(row)).collect();
     match input {
-        Input::Pixels { shape, .. } => {
+        Input::Pixels(Pixels { shape, .. }) => {
             let pixels = raw.iter().flat_map(|raw| match raw {
                 Raw::Bytes(values) => values.iter().copied(),
                 Raw::Floats(_) | Raw::Cells(_) => unreachable!("pictures are bytes"),

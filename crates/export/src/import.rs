@@ -54,10 +54,9 @@ pub fn import(
     let widths: Vec<usize> =
         [inputs].into_iter().chain(experiment.model.hidden.iter().copied()).chain([classes]).collect();
     let shapes: Vec<[usize; 2]> = widths.windows(2).map(|pair| [pair[0], pair[1]]).collect();
-    let Some(order) = chain(&found.layers, &shapes) else {
+    let Some((order, is_turned)) = chain(&found.layers, &shapes) else {
         return Err(mismatch(layers_wanted(&shapes), layers_found(&found.layers, inputs, classes)));
     };
-    let is_turned = orientation(&found.layers, &order, &shapes);
     let mut parameters = Vec::new();
     let mut notices = found.notices;
     for (index, (&at, &[inputs, outputs])) in order.iter().zip(&shapes).enumerate() {
@@ -99,29 +98,21 @@ pub fn import(
     Ok(Imported { parameters, notices })
 }
 
-/// Which of `layers` is which of the `shapes` [inputs, outputs]: the first that fits in the order of the file, so that each is
-/// taken once; none where some is left over or lacking.
-fn chain(layers: &[Linear], shapes: &[[usize; 2]]) -> Option<Vec<usize>> {
-    if layers.len() != shapes.len() {
-        return None;
-    }
-    let mut taken = vec![false; layers.len()];
-    let mut order = Vec::new();
-    for shape in shapes {
-        let fits =
-            |at: &usize| !taken[*at] && (layers[*at].has(*shape) || layers[*at].has([shape[1], shape[0]]));
-        let at = (0..layers.len()).find(fits)?;
-        taken[at] = true;
-        order.push(at);
-    }
-    Some(order)
-}
-
-/// Whether the matrices have a row for each output; where all are square, they are taken for such, as PyTorch's are.
-fn orientation(layers: &[Linear], order: &[usize], shapes: &[[usize; 2]]) -> bool {
-    let pairs = order.iter().map(|at| &layers[*at]).zip(shapes);
-    let mut telling = pairs.filter(|(_, shape)| shape[0] != shape[1]);
-    telling.next().is_none_or(|(layer, [inputs, outputs])| layer.has([*outputs, *inputs]))
+/// Which of `layers` is which of the `shapes` [inputs, outputs], and whether they have a row for each output, as PyTorch's: so
+/// they are taken where both would do. Of several that fit, the first in the order of the file is taken; none where some layer
+/// is left over or lacking.
+fn chain(layers: &[Linear], shapes: &[[usize; 2]]) -> Option<(Vec<usize>, bool)> {
+    let ordered = |is_turned: bool| {
+        let mut taken = vec![false; layers.len()];
+        let mut order = Vec::new();
+        for shape in shapes {
+            let at = (0..layers.len()).find(|at| !taken[*at] && layers[*at].fits(*shape, is_turned))?;
+            taken[at] = true;
+            order.push(at);
+        }
+        Some((order, is_turned)).filter(|_| layers.len() == shapes.len())
+    };
+    ordered(true).or_else(|| ordered(false))
 }
 
 fn layers_wanted(shapes: &[[usize; 2]]) -> String {
@@ -158,11 +149,11 @@ mod tests {
     fn layers_are_known_by_their_shapes_whatever_their_order() {
         let layers = [linear("a.out", [3, 5]), linear("b.in", [4, 2]), linear("c.mid", [5, 4])];
         let shapes = [[2, 4], [4, 5], [5, 3]];
-        assert_eq!(chain(&layers, &shapes), Some(vec![1, 2, 0]));
-        assert!(orientation(&layers, &[1, 2, 0], &shapes));
+        assert_eq!(chain(&layers, &shapes), Some((vec![1, 2, 0], true)));
         let turned = [linear("w1", [2, 4]), linear("w2", [4, 5]), linear("w3", [5, 3])];
-        assert_eq!(chain(&turned, &shapes), Some(vec![0, 1, 2]));
-        assert!(!orientation(&turned, &[0, 1, 2], &shapes));
+        assert_eq!(chain(&turned, &shapes), Some((vec![0, 1, 2], false)));
+        let mixed = [linear("w1", [2, 4]), linear("w2", [5, 4]), linear("w3", [5, 3])];
+        assert_eq!(chain(&mixed, &shapes), None, "one file has one layout");
         assert_eq!(chain(&layers[..2], &shapes), None);
         assert_eq!(chain(&layers, &[[2, 4], [4, 6], [6, 3]]), None);
     }

@@ -5,6 +5,7 @@ use kiln_config::{Activation, DropoutMode, Experiment, Output};
 use kiln_data::{Normalizer, Profile, Shape};
 use kiln_model::{Parameter, parameters};
 use kiln_table::Preparation;
+use serde::Serialize;
 
 use crate::ExportError;
 
@@ -33,22 +34,25 @@ pub struct Network {
 /// What a network takes.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// Pictures: whole numbers from 0 to `greatest`, plane by plane and row by row. A feature is
-    /// `(value / divisor - mean) / deviation`.
-    Pixels {
-        /// Planes, pixels from top to bottom, pixels from left to right.
-        shape: [usize; 3],
-        /// The greatest value.
-        greatest: u8,
-        /// Divides first.
-        divisor: f32,
-        /// Is subtracted then.
-        mean: f32,
-        /// Divides then.
-        deviation: f32,
-    },
+    /// Pictures.
+    Pixels(Pixels),
     /// Rows of a table, whose columns become features by their treatment.
     Columns(Box<Preparation>),
+}
+
+/// Pictures as whole numbers, plane by plane and row by row. A feature is `(value / divisor - mean) / deviation`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Pixels {
+    /// Planes, pixels from top to bottom, pixels from left to right.
+    pub shape: [usize; 3],
+    /// The greatest value; the least is 0.
+    pub greatest: u8,
+    /// Divides first.
+    pub divisor: f32,
+    /// Is subtracted then.
+    pub mean: f32,
+    /// Divides then.
+    pub deviation: f32,
 }
 
 /// One network of an ensemble, or the only one.
@@ -94,7 +98,7 @@ pub struct Waves {
 }
 
 /// A calibrated probability is `(1 - share) * softmax(ln(p) / temperature) + share / classes`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Calibration {
     /// Above 1, the network was too sure.
     pub temperature: f64,
@@ -103,7 +107,7 @@ pub struct Calibration {
 }
 
 /// The class `positive` is named where its probability is at least `least`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Threshold {
     /// Number of the class.
     pub positive: usize,
@@ -171,7 +175,8 @@ impl Input {
                     }
                 };
                 let greatest = profile.greatest_pixel.unwrap_or(u8::MAX);
-                Ok(Self::Pixels { shape: [channels, height, width], greatest, divisor, mean, deviation })
+                let shape = [channels, height, width];
+                Ok(Self::Pixels(Pixels { shape, greatest, divisor, mean, deviation }))
             }
             (Shape::Columns(_), _) => Err(ExportError::FirstVersion),
         }
@@ -181,7 +186,7 @@ impl Input {
     #[must_use]
     pub fn features(&self) -> usize {
         match self {
-            Self::Pixels { shape, .. } => shape.iter().product(),
+            Self::Pixels(pixels) => pixels.shape.iter().product(),
             Self::Columns(preparation) => preparation.features(),
         }
     }

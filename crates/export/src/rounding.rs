@@ -1,9 +1,8 @@
 //! Weights as 16-bit floating point (IEEE 754 binary16).
 
-use crate::{ExportError, Network};
+use half::f16;
 
-/// The greatest number that 16 bits hold.
-const GREATEST: f32 = 65_504.0;
+use crate::{ExportError, Network};
 
 impl Network {
     /// The same with every weight and bias rounded to the nearest number of 16 bits, of two equally near ones to the even one.
@@ -36,43 +35,20 @@ fn too_great(value: f32, member: usize) -> ExportError {
 
 /// The number of 16 bits nearest to `value`; none where that is infinite or no number.
 pub(crate) fn nearest_half(value: f32) -> Option<f32> {
-    let number = value_of(half_bits(value));
-    number.is_finite().then_some(number)
-}
-
-/// The bits of the number of 16 bits nearest to `value`.
-pub(crate) fn half_bits(value: f32) -> u16 {
-    let sign = ((value.to_bits() >> 16) & 0x8000) as u16;
-    let size = value.abs();
-    if size.is_nan() {
-        return sign | 0x7e00;
-    }
-    // Halfway to the next power of two, which the even neighbour of the greatest number is.
-    if size >= GREATEST + 16.0 {
-        return sign | 0x7c00;
-    }
-    // Below the normal numbers, steps are 2 to the -24; above, 10 bits follow the first. Powers of two divide exactly.
-    let exponent = ((size.to_bits() >> 23).cast_signed() - 127).max(-14);
-    let steps = (f64::from(size) / 2_f64.powi(exponent - 10)).round_ties_even() as u16;
-    // A carry out of the ten bits is one more in the exponent, as it should be.
-    sign | ((((exponent + 14) as u16) << 10) + steps)
-}
-
-/// The number of the 16 `bits`.
-fn value_of(bits: u16) -> f32 {
-    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let (exponent, fraction) = (i32::from((bits >> 10) & 0x1f), f32::from(bits & 0x3ff));
-    sign * match exponent {
-        0 => fraction * 2_f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1024.0 + fraction) * 2_f32.powi(exponent - 25),
-    }
+    Some(f16::from_f32(value).to_f32()).filter(|number| number.is_finite())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn half_bits(value: f32) -> u16 {
+        f16::from_f32(value).to_bits()
+    }
+
+    fn value_of(bits: u16) -> f32 {
+        f16::from_bits(bits).to_f32()
+    }
 
     #[test]
     fn every_number_of_16_bits_is_itself() {

@@ -19,7 +19,7 @@ def main(model, input_path, answers_path):
     network = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(network)
     classes, given = network.SETTINGS["classes"], network.SETTINGS["input"]
-    rows = pictures(input_path, given["greatest"]) if "pixels" in given else list(csv.DictReader(open(input_path)))
+    rows = pictures(input_path, given["greatest"]) if "shape" in given else list(csv.DictReader(open(input_path)))
     probabilities, named = network.predict(network.load(f"{model}.safetensors"), rows)
     answers = list(csv.DictReader(open(answers_path, newline="")))
     expected = torch.tensor([[float(row[f"probability_{name}"]) for name in classes] for row in answers])

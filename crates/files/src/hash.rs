@@ -27,6 +27,12 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hasher.finish()
 }
 
+/// The SHA-256 of `bytes` itself.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,6 @@ mod text;
 pub use atomic::{FileError, remove_leftovers, replace_file, replace_file_on};
 pub use disk::{Disk, SystemDisk};
 pub use failing_disk::{FailingDisk, Failure};
-pub use hash::{Hasher, sha256_hex};
+pub use hash::{Hasher, sha256, sha256_hex};
 pub use replacement::Replacement;
 pub use text::{csv_cell, csv_text, json_text, shortened, with_causes};

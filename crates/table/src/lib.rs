@@ -49,7 +49,7 @@ pub use fit::Choices;
 pub use form::{Form, Separator};
 pub use input::{Content, GZIP, is_standard_input, read_error};
 pub use layout::Layout;
-pub use missing::{is_missing, is_missing_label};
+pub use missing::{is_missing, is_missing_label, missing_words};
 pub use number::{Marks, styled_number};
 pub use options::{ColumnRef, ReadOptions};
 pub use preparation::Preparation;

@@ -10,7 +10,7 @@ use crate::blocks::Blocks;
 use crate::cell::{Cell, Value};
 use crate::column::{Column, Kind};
 use crate::fit::fit_column;
-use crate::missing::is_missing;
+use crate::missing::{is_missing, missing_words};
 use crate::treatment::{Given, Treatment};
 use crate::words::{listed, quoted};
 use crate::{Choices, Fault, Layout, ReadOptions, Record, Scale, Scaling, Table, TableError};
@@ -96,6 +96,12 @@ impl Preparation {
             names: columns.to_vec(),
             is_named: true,
         }
+    }
+
+    /// Every word that stands for a missing value in tables like the one that it was fitted on.
+    pub fn missing_words(&self) -> impl Iterator<Item = &str> {
+        let own = self.missing.iter().map(String::as_str);
+        missing_words().map(|word| -> &str { word }).chain(own)
     }
 
     /// How rows like those that it was fitted on are read.

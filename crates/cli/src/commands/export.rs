@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln::{Mlp, Run, Trained, of_run, perceptron};
-use kiln_export::{
-    Answers, Bits, Check, Cost, Exported, Format, Network, PageFacts, export as exported, page,
-};
-use kiln_files::{replace_file, sha256_hex, with_causes};
+use kiln::{Run, Trained, of_run, perceptron};
+use kiln_export::{Bits, Check, Cost, Format, export as exported};
+use kiln_files::{replace_file, sha256_hex};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -36,14 +34,14 @@ pub(crate) struct ExportedFile {
     sha256: String,
 }
 
-/// Writes a run's network in the format of another program, after that was run on the test split beside Kiln.
+/// Writes a run's network in the format of another program; all but a page were run on the test split beside Kiln first.
 pub(crate) fn export(arguments: &Export) -> Result<(), Failure> {
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
     let weights = weights(arguments.ckpt.as_deref(), &of_run(&run)?)?;
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from(run.name()));
-    let endings = endings(arguments.format);
-    let first = with_ending(&output, endings[0]);
-    for path in endings.iter().map(|ending| with_ending(&first, ending)) {
+    let format = format(arguments);
+    let first = with_ending(&output, format.endings()[0]);
+    for path in format.endings().iter().map(|ending| with_ending(&first, ending)) {
         if path.exists() && !arguments.force {
             return Err(Failure::usage(format!(
                 "{} is there already; --force writes over it, --output FILE elsewhere",
@@ -54,10 +52,7 @@ pub(crate) fn export(arguments: &Export) -> Result<(), Failure> {
     let progress = DownloadBar::default();
     let trained = Trained::open_with(run, Some(weights), perceptron, &progress)?;
     warn_of_threshold(&trained);
-    let made = match format(arguments.format) {
-        Some(format) => exported(&trained, format, &progress)?,
-        None => html(&trained, arguments.bits, &progress)?,
-    };
+    let made = exported(&trained, format, &progress)?;
     let mut files = Vec::new();
     for (ending, bytes) in &made.files {
         let path = with_ending(&first, ending);
@@ -66,6 +61,9 @@ pub(crate) fn export(arguments: &Export) -> Result<(), Failure> {
     }
     if let Some(remark) = &made.remark {
         say(&format!("warning: {remark}"));
+    }
+    if let Some(cost) = &made.cost {
+        say(&costs(cost));
     }
     if arguments.json {
         print_json(&ExportedNetwork { files, check: made.check });
@@ -93,9 +91,19 @@ fn checked(check: &Check) -> String {
     )
 }
 
+fn costs(cost: &Cost) -> String {
+    let Cost { examples, changed, difference, accuracy, accuracy_of_half } = cost;
+    format!(
+        "16 bits change {changed} of {examples} answers, and no probability by more than {difference:.1e}; accuracy \
+         {accuracy_of_half:.4}, with all bits {accuracy:.4}"
+    )
+}
+
 /// `path` with `ending` in place of one of a format, or behind any other.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let is_one = |own: &std::ffi::OsStr| own == ending || kiln_export::ENDINGS.iter().any(|one| own == *one);
+    let is_one = |own: &std::ffi::OsStr| {
+        own == ending || Format::ALL.iter().flat_map(|format| format.endings()).any(|one| own == *one)
+    };
     if path.extension().is_some_and(is_one) {
         path.with_extension(ending)
     } else {
@@ -105,54 +113,15 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     }
 }
 
-/// The format, where it is not the page.
-fn format(argument: FormatArgument) -> Option<Format> {
-    match argument {
-        FormatArgument::Onnx => Some(Format::Onnx),
-        FormatArgument::Safetensors => Some(Format::Safetensors),
-        FormatArgument::Burnpack => Some(Format::Burnpack),
-        FormatArgument::C => Some(Format::C),
-        FormatArgument::Html => None,
+fn format(arguments: &Export) -> Format {
+    match arguments.format {
+        FormatArgument::Onnx => Format::Onnx,
+        FormatArgument::Safetensors => Format::Safetensors,
+        FormatArgument::Burnpack => Format::Burnpack,
+        FormatArgument::C => Format::C,
+        FormatArgument::Html => Format::Html(match arguments.bits {
+            BitsArgument::Half => Bits::Half,
+            BitsArgument::All => Bits::All,
+        }),
     }
-}
-
-fn endings(argument: FormatArgument) -> &'static [&'static str] {
-    format(argument).map_or(&["html"], Format::endings)
-}
-
-/// The page with the network in it.
-fn html(
-    trained: &Trained<Mlp>,
-    bits: BitsArgument,
-    progress: &dyn kiln::Progress,
-) -> Result<Exported, Failure> {
-    let mut network = Network::of(trained)?;
-    let mut facts = PageFacts::of(trained)?;
-    let bits = match bits {
-        BitsArgument::All => Bits::All,
-        BitsArgument::Half => {
-            network = network.rounded_to_half()?;
-            facts.cost = cost(trained, progress)?;
-            Bits::Half
-        }
-    };
-    let page = page(&network, &facts, Answers::Embedded { bits });
-    Ok(Exported { files: vec![("html", page.into_bytes())], check: None, remark: None })
-}
-
-/// What 16 bits cost on the test data; nothing, with a warning, where these cannot be had any more.
-fn cost(trained: &Trained<Mlp>, progress: &dyn kiln::Progress) -> Result<Option<Cost>, Failure> {
-    let split = match trained.own_split("test", progress) {
-        Ok(split) => split,
-        Err(error) => {
-            say(&format!("warning: what 16 bits cost is not known: {}", with_causes(&error)));
-            return Ok(None);
-        }
-    };
-    let cost = Cost::measure(trained, &split)?;
-    say(&format!(
-        "16 bits change {} of {} answers, and no probability by more than {:.1e}; accuracy {:.4}, with all bits {:.4}",
-        cost.changed, cost.examples, cost.difference, cost.accuracy_of_half, cost.accuracy
-    ));
-    Ok(Some(cost))
 }

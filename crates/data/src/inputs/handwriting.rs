@@ -3,6 +3,8 @@
 use image::imageops::{self, FilterType};
 use image::{GrayImage, Luma};
 
+use serde::Serialize;
+
 use crate::Profile;
 
 /// Fainter than this share of the strongest ink is paper: cameras and JPEG leave such traces.
@@ -15,7 +17,7 @@ const NOISE: f64 = 5.0;
 const LEAST_CONTRAST: u8 = 32;
 
 /// The picture that a drawing is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Frame {
     /// Pixels from top to bottom.
     pub height: u32,

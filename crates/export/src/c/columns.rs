@@ -5,7 +5,7 @@ use std::fmt::Write;
 use kiln_table::{Preparation, Scale, Treatment};
 
 use super::{Code, comment, line, string};
-use crate::onnx::{ColumnKind, USUAL_MISSING};
+use crate::onnx::ColumnKind;
 
 /// The names of the fields, in the order of the columns that are used: each a C identifier of its own.
 pub(super) fn fields(preparation: &Preparation) -> Vec<String> {
@@ -41,8 +41,7 @@ pub(super) fn features(code: &mut Code, preparation: &Preparation) {
         }
     }
     line!(code, "}} kiln_row;\n");
-    let missing = USUAL_MISSING.iter().copied().chain(preparation.missing.iter().map(String::as_str));
-    let missing: Vec<String> = missing.map(string).collect();
+    let missing: Vec<String> = preparation.missing_words().map(string).collect();
     line!(code, "static const char *const kiln_missing[] = {{{}}};\n", missing.join(", "));
     line!(code, "static inline void kiln_features(const kiln_row *row, float *features) {{");
     let mut at = 0;

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use kiln_config::Activation;
 
 pub(crate) use self::run::run;
-use crate::{Input, Layer, Network, Waves};
+use crate::{Input, Layer, Network, Pixels, Waves};
 
 /// What does not differ between networks.
 const COMMON: &str = include_str!("kiln.h");
@@ -49,7 +49,7 @@ pub(crate) fn header(network: &Network, about: &str) -> Code {
 /// What `kiln_predict` takes, as a caller writes it.
 fn argument(input: &Input) -> &'static str {
     match input {
-        Input::Pixels { .. } => "pixels",
+        Input::Pixels(_) => "pixels",
         Input::Columns(_) => "&row",
     }
 }
@@ -57,14 +57,14 @@ fn argument(input: &Input) -> &'static str {
 /// What `kiln_predict` takes, as it is declared.
 fn parameter(input: &Input) -> &'static str {
     match input {
-        Input::Pixels { .. } => "const unsigned char *pixels",
+        Input::Pixels(_) => "const unsigned char *pixels",
         Input::Columns(_) => "const kiln_row *row",
     }
 }
 
 fn features(code: &mut Code, input: &Input) {
     match input {
-        Input::Pixels { shape: [channels, height, width], greatest, divisor, mean, deviation } => {
+        Input::Pixels(Pixels { shape: [channels, height, width], greatest, divisor, mean, deviation }) => {
             line!(
                 code,
                 "/* Pixels from 0 to {greatest}: {channels} planes of {height} rows of {width}, from the upper left. */"

@@ -8,12 +8,14 @@ use kiln::Split;
 
 use super::{Code, columns, line};
 use crate::check::{Answers, Cells, cells};
+use crate::numbers::numbers;
+use crate::onnx::ColumnKind;
 use crate::{ExportError, Input, Network};
 
 /// What the `header` answers for all of `split`, compiled by the C compiler of this machine (`CC`, else `cc`). Where there is
 /// none, what is to be said of that.
 pub(crate) fn run(
-    header: &str,
+    header: &[u8],
     network: &Network,
     split: &Split,
 ) -> Result<Result<Answers, String>, ExportError> {
@@ -53,9 +55,9 @@ pub(crate) fn run(
     }
     let mut answers = Answers { probabilities: Vec::new(), labels: Vec::new() };
     for row in output.stdout.chunks_exact(width) {
-        let (words, _) = row.as_chunks::<4>();
-        answers.labels.push(u32::from_ne_bytes(words[0]) as usize);
-        answers.probabilities.extend(words[1..].iter().map(|word| f64::from(f32::from_ne_bytes(*word))));
+        let (label, probabilities) = row.split_at(4);
+        answers.labels.extend(numbers(label, u32::from_ne_bytes).into_iter().map(|label| label as usize));
+        answers.probabilities.extend(numbers(probabilities, f32::from_ne_bytes).into_iter().map(f64::from));
     }
     Ok(Ok(answers))
 }
@@ -69,7 +71,7 @@ fn driver(input: &Input) -> Code {
     let mut code = Code::from("#include <stdio.h>\n#include \"network.h\"\n\nint main(void) {\n");
     line!(code, "  float probabilities[KILN_CLASSES];\n  int named;");
     match input {
-        Input::Pixels { .. } => {
+        Input::Pixels(_) => {
             line!(code, "  static unsigned char pixels[KILN_FEATURES];");
             line!(code, "  while (fread(pixels, 1, KILN_FEATURES, stdin) == KILN_FEATURES) {{");
             line!(code, "    named = kiln_predict(pixels, probabilities);");
@@ -79,7 +81,7 @@ fn driver(input: &Input) -> Code {
             line!(code, "  kiln_row row;\n  static char words[{}][65536];\n  unsigned length;", fields.len());
             line!(code, "  (void)length;\n  (void)words;\n  for (;;) {{");
             for ((at, field), (_, treatment)) in fields.iter().enumerate().zip(preparation.used()) {
-                if crate::onnx::ColumnKind::of(treatment) == crate::onnx::ColumnKind::Words {
+                if ColumnKind::of(treatment) == ColumnKind::Words {
                     line!(code, "    if (fread(&length, 4, 1, stdin) != 1) return 0;");
                     line!(
                         code,

@@ -25,7 +25,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Found, ImportError> {
     for node in &graph.node {
         match &*node.op_type {
             "Gemm" => layers.push(gemm(&graph, node).map_err(unreadable)?),
-            "MatMul" if matrix(&graph, &node.input[1]).is_some() => {
+            "MatMul" if node.input.get(1).is_some_and(|name| matrix(&graph, name).is_some()) => {
                 layers.push(matmul(&graph, node).map_err(unreadable)?);
             }
             "Conv" | "ConvTranspose" | "BatchNormalization" | "LayerNormalization" | "LSTM" | "GRU"
@@ -83,7 +83,7 @@ fn matrix(graph: &Graph, name: &str) -> Option<([usize; 2], Vec<f32>)> {
     let &[rows, columns] = &tensor.dims[..] else { return None };
     let values = values(tensor)?;
     let shape = [rows as usize, columns as usize];
-    (values.len() == shape[0].checked_mul(shape[1])?).then_some((shape, values))
+    (!values.is_empty() && values.len() == shape[0].checked_mul(shape[1])?).then_some((shape, values))
 }
 
 fn gemm(graph: &Graph, node: &Node) -> Result<Linear, String> {
@@ -106,9 +106,9 @@ fn gemm(graph: &Graph, node: &Node) -> Result<Linear, String> {
 fn matmul(graph: &Graph, node: &Node) -> Result<Linear, String> {
     let name = &node.input[1];
     let (shape, values) = matrix(graph, name).ok_or_else(|| format!("{name} is no constant matrix"))?;
-    let sum = graph.node.iter().find(|next| next.op_type == "Add" && next.input.contains(&node.output[0]));
-    let bias = sum.and_then(|sum| {
-        let other = sum.input.iter().find(|name| **name != node.output[0])?;
+    let bias = node.output.first().and_then(|product| {
+        let sum = graph.node.iter().find(|next| next.op_type == "Add" && next.input.contains(product))?;
+        let other = sum.input.iter().find(|name| *name != product)?;
         self::values(constant(graph, other)?)
     });
     Ok(turned(name, shape, &values, bias))

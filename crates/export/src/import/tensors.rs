@@ -9,6 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors};
 
 use super::onnx_file;
 use crate::ImportError;
+use crate::numbers::numbers;
 
 /// What a file holds.
 pub(super) struct Found {
@@ -29,8 +30,9 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    pub(super) fn has(&self, shape: [usize; 2]) -> bool {
-        self.shape == shape
+    /// Whether it is a layer of this shape, with a row for each output, or, not `turned`, one for each input.
+    pub(super) fn fits(&self, [inputs, outputs]: [usize; 2], turned: bool) -> bool {
+        self.shape == if turned { [outputs, inputs] } else { [inputs, outputs] }
     }
 }
 
@@ -44,11 +46,13 @@ struct Tensor {
 /// Reads the file at `path`; its format is told by its content.
 pub(super) fn read(path: &Path) -> Result<Found, ImportError> {
     let bytes = fs::read(path).map_err(|cause| ImportError::Io { path: path.to_owned(), cause })?;
-    let is_safetensors = bytes.len() > 9 && bytes[8] == b'{' && bytes[..8] != *b"PK\x03\x04\0\0\0\0";
     if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) || is_tar(&bytes) {
         return layers(path, of_pytorch(path)?);
     }
-    if is_safetensors && let Ok(file) = SafeTensors::deserialize(&bytes) {
+    // The head of a safetensors file is its length and an object.
+    if bytes.get(8) == Some(&b'{')
+        && let Ok(file) = SafeTensors::deserialize(&bytes)
+    {
         return layers(path, of_safetensors(path, &file)?);
     }
     onnx_file::read(path, &bytes)
@@ -68,7 +72,7 @@ fn of_pytorch(path: &Path) -> Result<Vec<Tensor>, ImportError> {
     all.map(|(name, tensor)| {
         let bytes = tensor.read().map_err(|error| unreadable(path, error.to_string()))?;
         let values = match tensor.dtype() {
-            DType::F32 => f32s(&bytes),
+            DType::F32 => numbers(&bytes, f32::from_le_bytes),
             DType::F64 => f64s(&bytes),
             other => return Err(unreadable(path, half(name, &format!("{other:?}")))),
         };
@@ -85,7 +89,7 @@ fn of_safetensors(path: &Path, file: &SafeTensors<'_>) -> Result<Vec<Tensor>, Im
     file.iter()
         .map(|(name, view)| {
             let values = match view.dtype() {
-                Dtype::F32 => f32s(view.data()),
+                Dtype::F32 => numbers(view.data(), f32::from_le_bytes),
                 Dtype::F64 => f64s(view.data()),
                 other => return Err(unreadable(path, half(name, &format!("{other:?}")))),
             };
@@ -98,12 +102,8 @@ fn half(name: &str, kind: &str) -> String {
     format!("{name} is of type {kind}; save the network in single precision (model.float())")
 }
 
-fn f32s(bytes: &[u8]) -> Vec<f32> {
-    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
-}
-
 fn f64s(bytes: &[u8]) -> Vec<f32> {
-    bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect()
+    numbers(bytes, f64::from_le_bytes).into_iter().map(|value| value as f32).collect()
 }
 
 /// The matrices among `tensors`, each with the vector of its module, in the order of their names.

@@ -7,7 +7,7 @@ use super::proto::{self, AttributeType, Dimension, Kind, OperatorSet, Property, 
 /// Understood by every runtime since the middle of 2022.
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
-/// The operators of classical machine learning, of which one looks up words.
+/// The operator set for classical machine learning. `LabelEncoder` is in it.
 pub(crate) const ML: &str = "ai.onnx.ml";
 const ML_OPSET: i64 = 3;
 
@@ -53,7 +53,7 @@ struct Port {
     meaning: String,
 }
 
-/// A graph of operators, each of which has one output.
+/// ONNX operators in the order in which they run. Each has one output.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     nodes: Vec<Node>,

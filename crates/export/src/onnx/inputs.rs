@@ -1,15 +1,15 @@
 //! Raw values as graph inputs, and their way to features.
 
-use kiln_table::{Column, Part, Preparation, Scale, Treatment, is_missing};
+use kiln_table::{Column, Part, Preparation, Scale, Treatment};
 
 use super::graph::{Graph, ML, Value, Values, Wire};
 use super::proto::Kind;
-use crate::Input;
+use crate::{Input, Pixels};
 
 /// The features of the graph's inputs, shape [batch, features].
 pub(super) fn features(graph: &mut Graph, input: &Input) -> Wire {
     match input {
-        Input::Pixels { shape, greatest, divisor, mean, deviation } => {
+        Input::Pixels(Pixels { shape, greatest, divisor, mean, deviation }) => {
             let meaning = format!(
                 "whole numbers from 0 to {greatest}: plane by plane, row by row, from the upper left"
             );
@@ -123,7 +123,7 @@ fn of_column(
             let fill = *fill as f32;
             let rows = [vec![0.0, 0.0], vec![1.0, 0.0], vec![fill, 1.0], vec![fill, 0.0]];
             let rows = rows.map(|row| row[..=usize::from(*indicator)].to_vec());
-            vec![looked_up(graph, &input, spelled.collect(), missing, &rows)]
+            vec![looked_up(graph, &input, spelled.collect(), preparation, &rows)]
         }
         Treatment::Category { values, indicator, .. } => {
             let words = values.iter().cloned().zip(0..).collect();
@@ -131,7 +131,7 @@ fn of_column(
             let row = |hot: usize| (0..width).map(|at| f32::from(u8::from(at == hot))).collect();
             // The values, none, and one that is not known, which is all zeros.
             let rows: Vec<Vec<f32>> = (0..count).chain([count, usize::MAX]).map(row).collect();
-            vec![looked_up(graph, &input, words, missing, &rows)]
+            vec![looked_up(graph, &input, words, preparation, &rows)]
         }
     }
 }
@@ -142,14 +142,14 @@ fn looked_up(
     graph: &mut Graph,
     input: &Wire,
     mut words: Vec<(String, i64)>,
-    missing: &[String],
+    preparation: &Preparation,
     rows: &[Vec<f32>],
 ) -> Wire {
     let none = rows.len() as i64 - 2;
     let is_known = |words: &[(String, i64)], text: &str| words.iter().any(|(word, _)| word == text);
-    for text in USUAL_MISSING.iter().map(|text| (*text).to_owned()).chain(missing.iter().cloned()) {
-        if is_missing(&text, missing) && !is_known(&words, &text) {
-            words.push((text, none));
+    for text in preparation.missing_words() {
+        if !is_known(&words, text) {
+            words.push((text.to_owned(), none));
         }
     }
     let (keys, codes) = words.into_iter().unzip();
@@ -166,14 +166,7 @@ fn looked_up(
     graph.node_with("Gather", "", &[&rows, &code], &[("axis", Value::Int(0))])
 }
 
-/// What stands for no value in any table; those that [`is_missing`] agrees to are taken.
-pub(crate) const USUAL_MISSING: &[&str] = &[
-    "", "?", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "NaT", "null", "NULL",
-    "Null", "None", "N.A.", "n.a.", "(null)", r"\N", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?",
-    "#NUM!", "#NV", "-", "--", ".",
-];
-
-/// A word as it may be written, all of which Kiln takes for the same: the usual cases.
+/// The usual ways to write a word in small and capital letters, which Kiln does not tell apart.
 fn spellings(word: &str) -> [String; 4] {
     let mut capital = word.to_ascii_lowercase();
     if let Some(first) = capital.get_mut(..1) {

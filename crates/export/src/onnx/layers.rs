@@ -97,7 +97,7 @@ fn activated(graph: &mut Graph, function: Activation, x: &Wire) -> Wire {
             let tanh = graph.node("Tanh", &[&softplus]);
             graph.node("Mul", &[x, &tanh])
         }
-        // x / 2 (1 + erf(x / sqrt 2)); there is no node for it before operator set 20.
+        // x / 2 (1 + erf(x / sqrt 2)); the operator `Gelu` came with operator set 20.
         Activation::Gelu => {
             let [root, one, half] =
                 [std::f32::consts::FRAC_1_SQRT_2, 1.0, 0.5].map(|number| graph.f32(number));

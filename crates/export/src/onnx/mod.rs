@@ -11,7 +11,7 @@ mod layers;
 pub(crate) mod proto;
 pub(crate) mod run;
 
-pub(crate) use inputs::{ColumnKind, USUAL_MISSING};
+pub(crate) use inputs::ColumnKind;
 
 use self::graph::Graph;
 use self::proto::Kind;

@@ -7,6 +7,8 @@
 
 use prost::{Enumeration, Message};
 
+use crate::numbers::numbers;
+
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Model {
     #[prost(int64, tag = "1")]
@@ -181,22 +183,22 @@ impl Tensor {
     /// Its numbers in single precision, where it has such.
     pub(crate) fn floats(&self) -> Option<Vec<f32>> {
         (self.data_type() == Kind::Float)
-            .then(|| from_raw(&self.raw_data, f32::from_le_bytes).unwrap_or_else(|| self.float_data.clone()))
+            .then(|| self.raw(f32::from_le_bytes).unwrap_or_else(|| self.float_data.clone()))
     }
 
     /// Its numbers in double precision, where it has such.
     pub(crate) fn doubles(&self) -> Option<Vec<f64>> {
         (self.data_type() == Kind::Double)
-            .then(|| from_raw(&self.raw_data, f64::from_le_bytes).unwrap_or_else(|| self.double_data.clone()))
+            .then(|| self.raw(f64::from_le_bytes).unwrap_or_else(|| self.double_data.clone()))
     }
 
     /// Its whole numbers, where it has such.
     pub(crate) fn ints(&self) -> Option<Vec<i64>> {
         (self.data_type() == Kind::Int64)
-            .then(|| from_raw(&self.raw_data, i64::from_le_bytes).unwrap_or_else(|| self.int64_data.clone()))
+            .then(|| self.raw(i64::from_le_bytes).unwrap_or_else(|| self.int64_data.clone()))
     }
-}
 
-fn from_raw<T, const N: usize>(bytes: &[u8], one: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
-    (!bytes.is_empty()).then(|| bytes.as_chunks::<N>().0.iter().map(|bytes| one(*bytes)).collect())
+    fn raw<T, const N: usize>(&self, one: fn([u8; N]) -> T) -> Option<Vec<T>> {
+        (!self.raw_data.is_empty()).then(|| numbers(&self.raw_data, one))
+    }
 }

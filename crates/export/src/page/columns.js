@@ -4,9 +4,6 @@ const DAY = 86400000;
 const PARTS = ["year", "month", "day", "weekday", "hour", "minute"];
 const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
   "November", "December"];
-const NOTHING = ["", "?", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "NaT", "null", "NULL",
-  "Null", "None", "N.A.", "n.a.", "(null)", "\\N", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NV", "-",
-  "--", ".", "0000-00-00", "0000-00-00 00:00:00"];
 
 /// How each part of a date is written: what it looks like, and which part it is.
 const DIRECTIVES = {
@@ -87,7 +84,7 @@ function rawValue(column, value) {
   const text = String(value).trim();
   const isExact = column.as === "category" && column.exact;
   const number = isExact || input.missing.includes(text) ? NaN : plainNumber(text);
-  if (Number.isNaN(number) && (NOTHING.includes(text) || input.missing.includes(text))) return NaN;
+  if (Number.isNaN(number) && (input.nothing.includes(text) || input.missing.includes(text))) return NaN;
   const name = Number.isNaN(number) ? text : String(number);
   const refuse = expected => { throw new Error(`column "${column.name}": expected ${expected}, found "${text}"`); };
   switch (column.as) {

@@ -4,7 +4,7 @@ use kiln::{Mlp, Split, Trained};
 use kiln_model::{Parameter, parameters, with_parameters};
 
 use crate::ExportError;
-use crate::half::nearest_half;
+use crate::rounding::nearest_half;
 
 /// What changes on test examples when weights are rounded to 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]

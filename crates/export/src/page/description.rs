@@ -1,11 +1,12 @@
 //! What the page's script has to know of a network, besides its weights.
 
 use kiln_config::Activation;
-use kiln_table::{Preparation, Treatment};
+use kiln_data::Frame;
+use kiln_table::{Preparation, Treatment, missing_words};
 use serde::Serialize;
 
 use super::{Answers, PageFacts};
-use crate::{Calibration, Input, Member, Network, Threshold};
+use crate::{Calibration, Input, Member, Network, Pixels, Threshold};
 
 #[derive(Serialize)]
 struct Description<'a> {
@@ -18,8 +19,8 @@ struct Description<'a> {
     activation: Activation,
     keep: f32,
     sigmoid: bool,
-    calibration: Option<DescribedCalibration>,
-    threshold: Option<DescribedThreshold>,
+    calibration: Option<Calibration>,
+    threshold: Option<Threshold>,
     classes: &'a [String],
 }
 
@@ -27,24 +28,17 @@ struct Description<'a> {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum DescribedInput<'a> {
     Pixels {
-        shape: [usize; 3],
-        greatest: u8,
-        divisor: f32,
-        mean: f32,
-        deviation: f32,
-        frame: Option<DescribedFrame>,
+        #[serde(flatten)]
+        pixels: Pixels,
+        frame: Option<Frame>,
     },
     Columns {
         columns: Vec<DescribedColumn<'a>>,
+        /// Words that stand for no value in any table.
+        nothing: Vec<&'static str>,
+        /// Those that do in this one.
         missing: &'a [String],
     },
-}
-
-#[derive(Serialize)]
-struct DescribedFrame {
-    box_height: u32,
-    box_width: u32,
-    by_mass: bool,
 }
 
 #[derive(Serialize)]
@@ -71,18 +65,6 @@ struct DescribedWaves<'a> {
     phase: &'a [f32],
 }
 
-#[derive(Serialize)]
-struct DescribedCalibration {
-    temperature: f64,
-    share: f64,
-}
-
-#[derive(Serialize)]
-struct DescribedThreshold {
-    positive: usize,
-    least: f64,
-}
-
 /// The description as JSON that may stand within a `script` element.
 pub(super) fn json(network: &Network, facts: &PageFacts, source: Answers<'_>) -> String {
     let (bits, server) = match source {
@@ -98,12 +80,8 @@ pub(super) fn json(network: &Network, facts: &PageFacts, source: Answers<'_>) ->
         activation: network.activation,
         keep: network.keep,
         sigmoid: network.is_sigmoid,
-        calibration: network
-            .calibration
-            .map(|Calibration { temperature, share }| DescribedCalibration { temperature, share }),
-        threshold: network
-            .threshold
-            .map(|Threshold { positive, least }| DescribedThreshold { positive, least }),
+        calibration: network.calibration,
+        threshold: network.threshold,
         classes: &network.classes,
     };
     // A name may have `</script>` in it.
@@ -112,18 +90,7 @@ pub(super) fn json(network: &Network, facts: &PageFacts, source: Answers<'_>) ->
 
 fn input<'a>(input: &'a Input, facts: &PageFacts) -> DescribedInput<'a> {
     match input {
-        &Input::Pixels { shape, greatest, divisor, mean, deviation } => DescribedInput::Pixels {
-            shape,
-            greatest,
-            divisor,
-            mean,
-            deviation,
-            frame: facts.frame.map(|frame| DescribedFrame {
-                box_height: frame.box_height,
-                box_width: frame.box_width,
-                by_mass: frame.by_mass,
-            }),
-        },
+        Input::Pixels(pixels) => DescribedInput::Pixels { pixels: *pixels, frame: facts.frame },
         Input::Columns(preparation) => columns(preparation),
     }
 }
@@ -131,7 +98,11 @@ fn input<'a>(input: &'a Input, facts: &PageFacts) -> DescribedInput<'a> {
 fn columns(preparation: &Preparation) -> DescribedInput<'_> {
     let described =
         preparation.used().map(|(column, treatment)| DescribedColumn { name: &column.name, treatment });
-    DescribedInput::Columns { columns: described.collect(), missing: &preparation.missing }
+    DescribedInput::Columns {
+        columns: described.collect(),
+        nothing: missing_words().collect(),
+        missing: &preparation.missing,
+    }
 }
 
 fn member(member: &Member) -> DescribedMember<'_> {

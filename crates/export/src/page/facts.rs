@@ -3,8 +3,8 @@
 use kiln::{Framing, Mlp, Trained};
 use kiln_data::Frame;
 use kiln_evaluation::{Interval, METRICS_FILE, Metrics};
-use kiln_model::{parameters, weights_sha256};
 
+use crate::about::weights_sha256;
 use crate::{Cost, ExportError};
 
 /// What a page says of its network besides answers.
@@ -53,7 +53,7 @@ impl PageFacts {
             date: status.started.to_string().chars().take(10).collect(),
             examples: profile.examples.map(|counts| counts.train),
             tested: tested(trained)?,
-            sha256: weights_sha256(&parameters(&trained.model().model)),
+            sha256: weights_sha256(trained),
             frame: Framing::of(profile).frame(profile),
             cost: None,
         })

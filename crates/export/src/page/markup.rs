@@ -4,7 +4,7 @@ use kiln_table::{Preparation, counted};
 use maud::{Markup, html};
 
 use super::{Answers, Bits, Cost, PageFacts, form};
-use crate::{Input, Network};
+use crate::{Input, Network, Pixels};
 
 /// Classes that a sentence names.
 const MOST_NAMED: usize = 12;
@@ -23,7 +23,7 @@ pub(super) fn content(network: &Network, facts: &PageFacts, source: Answers<'_>)
         main {
             noscript { p { "This page computes its answers in JavaScript, which is switched off here." } }
             @match &network.input {
-                Input::Pixels { shape, .. } => {
+                Input::Pixels(Pixels { shape, .. }) => {
                     div.stage.pictures {
                         (sheet(facts, *shape))
                         div.stack { (answer("The answer", network)) (lens(*shape)) }
@@ -171,7 +171,7 @@ fn trust(network: &Network, facts: &PageFacts, source: Answers<'_>) -> Markup {
         "The probabilities are the network's own and not calibrated: it may be more sure than it is right."
     };
     let anything = match network.input {
-        Input::Pixels { .. } => {
+        Input::Pixels(_) => {
             "It answers for anything: a picture of something else also gets one of these classes, often with a high \
              probability."
         }
@@ -225,7 +225,7 @@ fn rounding(cost: Option<&Cost>) -> String {
 
 fn about(network: &Network, facts: &PageFacts, source: Answers<'_>) -> Markup {
     let example = match &network.input {
-        Input::Pixels { shape, greatest, .. } => {
+        Input::Pixels(Pixels { shape, greatest, .. }) => {
             format!("kiln.predict(levels): {} levels from 0 to {greatest}", shape.iter().product::<usize>())
         }
         Input::Columns(_) => "kiln.predict({column: value, ...})".to_owned(),

@@ -9,10 +9,11 @@ mod markup;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kiln_evaluation::html_page_with;
+use kiln_files::sha256;
 use maud::{Markup, PreEscaped, html};
 
 use crate::Network;
-use crate::half::half_bits;
+use half::f16;
 
 pub use self::cost::Cost;
 pub use self::facts::{Accuracy, PageFacts};
@@ -104,12 +105,6 @@ fn policy(script: &str, source: Answers<'_>) -> String {
     )
 }
 
-fn sha256(bytes: &[u8]) -> Vec<u8> {
-    let digits = kiln_files::sha256_hex(bytes);
-    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("two hexadecimal digits");
-    (0..digits.len()).step_by(2).map(byte).collect()
-}
-
 /// All weights in the order in which the page reads them, in little-endian bytes, as base64.
 fn weights(network: &Network, bits: Bits) -> String {
     let mut bytes = Vec::with_capacity(network.parameters() * bits.number() / 8);
@@ -119,7 +114,7 @@ fn weights(network: &Network, bits: Bits) -> String {
         for &value in waves.chain(layers).flatten() {
             match bits {
                 Bits::All => bytes.extend_from_slice(&value.to_le_bytes()),
-                Bits::Half => bytes.extend_from_slice(&half_bits(value).to_le_bytes()),
+                Bits::Half => bytes.extend_from_slice(&f16::from_f32(value).to_le_bytes()),
             }
         }
     }

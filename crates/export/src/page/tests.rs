@@ -1,12 +1,18 @@
 use kiln_config::Activation;
 
 use super::*;
-use crate::{Input, Layer, Member};
+use crate::{Input, Layer, Member, Pixels};
 
 fn network() -> Network {
     let layer = Layer { inputs: 4, outputs: 2, weight: vec![0.1; 8], bias: vec![-2.0, 1e5] };
     Network {
-        input: Input::Pixels { shape: [1, 2, 2], greatest: 255, divisor: 255.0, mean: 0.0, deviation: 1.0 },
+        input: Input::Pixels(Pixels {
+            shape: [1, 2, 2],
+            greatest: 255,
+            divisor: 255.0,
+            mean: 0.0,
+            deviation: 1.0,
+        }),
         members: vec![Member { waves: None, layers: vec![layer] }],
         activation: Activation::Relu,
         keep: 1.0,

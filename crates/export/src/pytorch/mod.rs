@@ -1,11 +1,9 @@
 //! PyTorch: weights as safetensors under the names of a `torch.nn.Sequential`, and a page of code that loads them.
 
-use kiln_config::Activation;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use serde_json::json;
-use std::collections::HashMap;
-
 use crate::{ExportError, Input, Member, Network};
+use kiln_config::Activation;
+use kiln_model::{Parameter, parameters_from_safetensors, parameters_to_safetensors};
+use serde_json::{Map, Value, json};
 
 /// The page of code; what differs between networks stands in `SETTINGS` at its beginning.
 const CODE: &str = include_str!("network.py");
@@ -16,22 +14,28 @@ pub(crate) fn files(
     about: &str,
     metadata: &[(String, String)],
 ) -> Result<Vec<(&'static str, Vec<u8>)>, ExportError> {
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-    for (number, member) in network.members.iter().enumerate() {
-        for (name, shape, values) in named(member, number, network) {
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            tensors.push((name, shape, bytes));
-        }
-    }
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-    let unreadable = |error: safetensors::SafeTensorError| ExportError::Unreadable(error.to_string());
-    let format = std::iter::once(("format".to_owned(), "pt".to_owned()));
-    let metadata: HashMap<String, String> = format.chain(metadata.iter().cloned()).collect();
-    let bytes = serialize(views.map_err(unreadable)?, Some(metadata)).map_err(unreadable)?;
+    let members = network.members.iter().enumerate();
+    let parameters: Vec<Parameter> =
+        members.flat_map(|(number, member)| named(member, number, network)).collect();
+    let bytes = parameters_to_safetensors(&parameters).map_err(kiln::Error::from)?;
+    let bytes = with_metadata(&bytes, metadata);
     Ok(vec![("safetensors", bytes), ("py", code(network, about).into_bytes())])
+}
+
+/// The safetensors file `bytes` with `metadata` in its head. The crate itself takes a map without an order, which would give
+/// another file each time.
+fn with_metadata(bytes: &[u8], metadata: &[(String, String)]) -> Vec<u8> {
+    let (length, rest) =
+        bytes.split_first_chunk().expect("a safetensors file begins with the length of its head");
+    let (head, values) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut head: Map<String, Value> = serde_json::from_slice(head).expect("the head is an object");
+    // PyTorch's own libraries look for this.
+    let format = std::iter::once(("format".to_owned(), "pt".into()));
+    let own = metadata.iter().map(|(name, value)| (name.clone(), value.clone().into()));
+    head.insert("__metadata__".to_owned(), Value::Object(format.chain(own).collect()));
+    let mut head = Value::Object(head).to_string().into_bytes();
+    head.resize(head.len().next_multiple_of(8), b' ');
+    [&(head.len() as u64).to_le_bytes(), &head[..], values].concat()
 }
 
 /// Place of each layer in the `Sequential`: between two are an activation and, for standard dropout, a scaling.
@@ -39,30 +43,30 @@ fn place(network: &Network, layer: usize) -> usize {
     layer * (1 + usize::from(network.activation != Activation::Identity) + usize::from(network.keep != 1.0))
 }
 
-/// The tensors of a member, by name.
-fn named<'a>(member: &'a Member, number: usize, network: &Network) -> Vec<(String, Vec<usize>, &'a [f32])> {
-    let mut tensors = Vec::new();
+/// The parameters of a member under their names and in their layout there.
+fn named(member: &Member, number: usize, network: &Network) -> Vec<Parameter> {
+    // The only network is the `Sequential` itself.
+    let parent = if network.members.len() == 1 { String::new() } else { format!("{number}.") };
+    let parameter = |name: String, shape: &[usize], values: &[f32]| Parameter {
+        name: format!("{parent}{name}"),
+        shape: shape.to_vec(),
+        values: values.to_vec(),
+    };
+    let mut all = Vec::new();
     let offset = usize::from(member.waves.is_some());
     if let Some(waves) = &member.waves {
-        let numbers = waves.columns.len();
-        let (count, size) = (waves.waves, waves.size);
-        tensors.push((format!("{number}.0.frequency"), vec![numbers, count], &waves.frequency[..]));
-        tensors.push((format!("{number}.0.phase"), vec![numbers, count], &waves.phase[..]));
-        tensors.push((format!("{number}.0.weight"), vec![numbers, count, size], &waves.weight[..]));
-        tensors.push((format!("{number}.0.bias"), vec![numbers, size], &waves.bias[..]));
+        let (numbers, count, size) = (waves.columns.len(), waves.waves, waves.size);
+        all.push(parameter("0.frequency".to_owned(), &[numbers, count], &waves.frequency));
+        all.push(parameter("0.phase".to_owned(), &[numbers, count], &waves.phase));
+        all.push(parameter("0.weight".to_owned(), &[numbers, count, size], &waves.weight));
+        all.push(parameter("0.bias".to_owned(), &[numbers, size], &waves.bias));
     }
     for (index, layer) in member.layers.iter().enumerate() {
         let place = offset + place(network, index);
-        tensors.push((format!("{number}.{place}.weight"), vec![layer.outputs, layer.inputs], &layer.weight));
-        tensors.push((format!("{number}.{place}.bias"), vec![layer.outputs], &layer.bias));
+        all.push(parameter(format!("{place}.weight"), &[layer.outputs, layer.inputs], &layer.weight));
+        all.push(parameter(format!("{place}.bias"), &[layer.outputs], &layer.bias));
     }
-    // The only network is the `Sequential` itself.
-    if network.members.len() == 1 {
-        for (name, ..) in &mut tensors {
-            name.drain(..2);
-        }
-    }
-    tensors
+    all
 }
 
 fn code(network: &Network, about: &str) -> String {
@@ -90,19 +94,16 @@ fn code(network: &Network, about: &str) -> String {
             "columns": waves.columns, "waves": waves.waves, "size": waves.size,
         })),
         "sigmoid": network.is_sigmoid,
-        "temperature": network.calibration.map(|calibration| calibration.temperature),
-        "share": network.calibration.map(|calibration| calibration.share),
-        "threshold": network.threshold.map(|threshold| json!([threshold.positive, threshold.least])),
+        "calibration": network.calibration,
+        "threshold": network.threshold,
         "classes": network.classes,
         "input": match &network.input {
-            Input::Pixels { shape, greatest, divisor, mean, deviation } => json!({
-                "pixels": shape, "greatest": greatest, "divisor": divisor, "mean": mean, "deviation": deviation,
-            }),
+            Input::Pixels(pixels) => json!(pixels),
             Input::Columns(preparation) => json!({
                 "columns": preparation.used().map(|(column, treatment)| json!({
                     "name": column.name, "treatment": treatment,
                 })).collect::<Vec<_>>(),
-                "missing": preparation.missing,
+                "missing": preparation.missing_words().collect::<Vec<_>>(),
             }),
         },
     });
@@ -112,18 +113,13 @@ fn code(network: &Network, about: &str) -> String {
 
 /// `network` with the weights that `bytes` hold.
 pub(crate) fn read_back(bytes: &[u8], network: &Network) -> Result<Network, ExportError> {
-    let unreadable = |error: safetensors::SafeTensorError| ExportError::Unreadable(error.to_string());
-    let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+    let stored = parameters_from_safetensors(bytes).map_err(kiln::Error::from)?;
     let mut read = network.clone();
     for (number, member) in network.members.iter().enumerate() {
         let mut values = Vec::new();
-        for (name, shape, _) in named(member, number, network) {
-            let view = file.tensor(&name).map_err(unreadable)?;
-            if view.shape() != shape {
-                return Err(ExportError::Unreadable(format!("{name} has shape {:?}", view.shape())));
-            }
-            let (chunks, _) = view.data().as_chunks::<4>();
-            values.push(chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect::<Vec<f32>>());
+        for Parameter { name, shape, .. } in named(member, number, network) {
+            let found = Parameter::find(&stored, &name, &shape).map_err(kiln::Error::from)?;
+            values.push(found.values.clone());
         }
         let (mut values, into) = (values.into_iter(), &mut read.members[number]);
         let mut next = || values.next().expect("as many as were asked for");

@@ -81,14 +81,14 @@ def predict(model, rows):
             probabilities = probabilities / probabilities.sum(1, keepdim=True)
         else:
             probabilities = scores.softmax(1)
-        if SETTINGS["temperature"]:
+        if calibration := SETTINGS["calibration"]:
             logits = probabilities.double().clamp_min(torch.finfo(torch.float32).tiny).log()
-            share, count = SETTINGS["share"], len(SETTINGS["classes"])
-            softmax = (logits / SETTINGS["temperature"]).softmax(1)
+            share, count = calibration["share"], len(SETTINGS["classes"])
+            softmax = (logits / calibration["temperature"]).softmax(1)
             probabilities = ((1 - share) * softmax + share / count).float()
-        if SETTINGS["threshold"]:
-            positive, least = SETTINGS["threshold"]
-            is_positive = probabilities[:, positive].double() >= least
+        if threshold := SETTINGS["threshold"]:
+            positive = threshold["positive"]
+            is_positive = probabilities[:, positive].double() >= threshold["least"]
             labels = torch.where(is_positive, positive, 1 - positive)
         else:
             labels = scores.argmax(1)
@@ -98,7 +98,7 @@ def predict(model, rows):
 def features(rows):
     """What the first layer sees of raw values."""
     given = SETTINGS["input"]
-    if "pixels" in given:
+    if "shape" in given:
         x = torch.as_tensor(rows).float().flatten(1) / given["divisor"]
         return (x - given["mean"]) / given["deviation"]
     columns = given["columns"]
@@ -108,13 +108,10 @@ def features(rows):
     ).float()
 
 
-MISSING = ["", "?", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "NaT", "null", "NULL", "None"]
-
-
 def encoded(cell, column):
     """The features of one cell; NaN, None and the usual words stand for no value."""
-    treatment, missing = column["treatment"], MISSING + SETTINGS["input"]["missing"]
-    is_missing = cell is None or cell != cell or str(cell) in missing
+    treatment = column["treatment"]
+    is_missing = cell is None or cell != cell or str(cell) in SETTINGS["input"]["missing"]
     kind, indicator = treatment["as"], [float(is_missing)] if treatment["indicator"] else []
     if kind == "number":
         return [scaled(math.nan if is_missing else float(cell), treatment["scale"])] + indicator
