@@ -26,12 +26,11 @@ for (const width of [400, 1400]) {
 </script></body>"#;
 
 /// What the page at `url` has become once it is loaded, and what the browser's console said; none where there is no browser.
-/// `until` is Chromium's option that says how long it waits.
-pub(crate) fn load(url: &str, until: &str) -> Option<(String, String)> {
+pub(crate) fn load(url: &str) -> Option<(String, String)> {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"])
-        .args(["--enable-logging=stderr", "--v=0", until, "--dump-dom"])
+        .args(["--enable-logging=stderr", "--v=0", "--timeout=60000", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(url)
         .stdin(Stdio::null())
@@ -57,14 +56,14 @@ fn the_report_is_whole_fits_a_phone_and_a_screen_and_the_console_is_silent() {
     fs::copy(run.file("report.html"), folder.path().join("report.html")).unwrap();
     fs::write(folder.path().join("frames.html"), PAGE).unwrap();
     let url = |name: &str| format!("file://{}", folder.path().join(name).display());
-    let Some((report, console)) = load(&url("report.html"), "--timeout=20000") else { return };
+    let Some((report, console)) = load(&url("report.html")) else { return };
     for part in
         ["findings", "training", "confusion", "classes", "curves", "examples", "experiment", "provenance"]
     {
         assert!(report.contains(&format!("<section id=\"{part}\"")), "{part} is missing");
     }
     assert!(!console.contains("CONSOLE"), "{console}");
-    let (frames, console) = load(&url("frames.html"), "--timeout=20000").unwrap();
+    let (frames, console) = load(&url("frames.html")).unwrap();
     for width in [400, 1400] {
         let expected = format!("{width} wide: fits, with pictures, 0 broken");
         assert!(frames.contains(&expected), "{}\n{console}", frames.split("</script>").last().unwrap());

@@ -83,21 +83,24 @@ fn ask(page: &Path, script: &str) -> Option<Value> {
     loaded(&format!("file://{}", place.display()))
 }
 
-/// A page that loads `page` in a frame and writes down what `script` returns.
+/// A page that loads `page` in a frame and writes down what `script` returns. A document that is still written keeps it from
+/// being loaded before.
 fn asking(page: &str, script: &str) -> String {
     format!(
         "<!doctype html><pre id=\"out\"></pre><iframe id=\"frame\" width=\"1000\" height=\"1500\" src=\"{page}\"></iframe>\
-         <script>document.getElementById(\"frame\").onload = async event => {{\
+         <iframe id=\"hold\"></iframe><script>\
+         const held = document.getElementById(\"hold\").contentDocument; held.open();\
+         document.getElementById(\"frame\").onload = async event => {{\
          const page = event.target.contentWindow; let answer;\
          try {{ answer = await (async kiln => {{ {script} }})(page.kiln); }} catch (error) {{ answer = {{ error: String(error) }}; }}\
-         document.getElementById(\"out\").textContent = \"BEGIN\" + JSON.stringify(answer) + \"END\"; }};</script>"
+         document.getElementById(\"out\").textContent = \"BEGIN\" + JSON.stringify(answer) + \"END\"; held.close(); }};</script>"
     )
 }
 
 /// What the page at `url` writes down.
 #[track_caller]
 fn loaded(url: &str) -> Option<Value> {
-    let (dom, console) = load(url, "--virtual-time-budget=30000")?;
+    let (dom, console) = load(url)?;
     assert!(!console.contains("CONSOLE"), "{console}");
     let answer = dom.split_once("BEGIN").and_then(|(_, rest)| rest.split_once("END</pre>"));
     let (answer, _) = answer.unwrap_or_else(|| panic!("no answer: {dom:.2000}\n{console}"));
