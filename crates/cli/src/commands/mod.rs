@@ -14,6 +14,8 @@ mod predict_table;
 mod report;
 mod resume;
 mod runs;
+#[cfg(feature = "serve")]
+mod serve;
 mod session;
 mod study;
 mod trace;
@@ -32,6 +34,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Resume(arguments) => resume::resume(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::serve(*arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Watch(arguments) => watch::watch(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments.action),

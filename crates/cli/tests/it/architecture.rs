@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 16] = [
+const RULES: [(&str, &[&str], &[&str]); 17] = [
     ("kiln-config", &[], &["burn", "clap"]),
     ("kiln-files", &[], &["burn", "clap"]),
     ("kiln-artifacts", &["kiln-config", "kiln-files"], &["burn", "clap"]),
@@ -76,6 +76,11 @@ const RULES: [(&str, &[&str], &[&str]); 16] = [
         &["clap"],
     ),
     (
+        "kiln-serve",
+        &["kiln", "kiln-data", "kiln-files", "kiln-table"],
+        &["burn", "clap", "indicatif", "ratatui"],
+    ),
+    (
         "kiln-cli",
         &[
             "kiln",
@@ -87,6 +92,7 @@ const RULES: [(&str, &[&str], &[&str]); 16] = [
             "kiln-plot",
             "kiln-training",
             "kiln-evaluation",
+            "kiln-serve",
             "kiln-study",
             "kiln-table",
         ],
