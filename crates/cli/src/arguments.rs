@@ -317,7 +317,7 @@ pub(crate) struct Serve {
     /// The port; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
     pub(crate) port: u16,
-    /// A file with the bearer token that requests must bring; without it, KILN_TOKEN, and else none.
+    /// A file with the bearer token that requests must bring; without it, the variable `KILN_TOKEN` may hold one.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// The bearer token itself.

@@ -71,15 +71,12 @@ impl Catalog {
     /// # Errors
     /// Where there are several.
     pub(crate) fn only(&self) -> Result<&Arc<Model>, Refusal> {
-        match &self.names[..] {
-            [name] => self.find(name, None),
-            _ => {
-                let names = listed(self.names(), 12);
-                let message =
-                    format!("several models are served: ask /models/NAME/predict of one of {names}");
-                Err(Refusal::new(StatusCode::NOT_FOUND, message))
-            }
+        if let [name] = &self.names[..] {
+            return self.find(name, None);
         }
+        let names = listed(self.names(), 12);
+        let message = format!("several models are served: ask /models/NAME/predict of one of {names}");
+        Err(Refusal::new(StatusCode::NOT_FOUND, message))
     }
 
     /// The names, in the order in which they were asked for.

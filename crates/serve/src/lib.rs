@@ -20,6 +20,7 @@ mod flat;
 mod gate;
 mod metrics;
 mod model;
+mod object;
 mod openapi;
 mod page;
 mod protocol;

@@ -65,11 +65,8 @@ fn tell(event: &Event<'_>, log: bool, as_json: bool) {
                 print_json(&json!({ "address": address.to_string(), "models": models }));
             }
         }
-        Event::Answered { method, path, status, took } => {
-            if log {
-                let path = kiln_table::escaped(path);
-                say(&format!("{method} {path} {status} {} us", took.as_micros()));
-            }
+        Event::Answered { method, path, status, took } if log => {
+            say(&format!("{method} {} {status} {} us", kiln_table::escaped(path), took.as_micros()));
         }
         Event::Failed { path, message } => say(&format!("error: {path}: {message}")),
         Event::Reloaded { models } => say(&format!("reloaded: {}", named(models))),

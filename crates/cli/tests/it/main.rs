@@ -25,6 +25,10 @@ mod program;
 mod random;
 mod reproduction;
 mod run_folder;
+#[cfg(feature = "serve")]
+mod serving;
 mod study;
 mod terminal;
 mod watching;
+#[cfg(feature = "serve")]
+mod web;

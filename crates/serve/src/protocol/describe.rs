@@ -18,23 +18,26 @@ pub(crate) fn server_metadata(allow_reload: bool) -> Value {
 /// `GET /v2/models/{model}`: its tensors, -1 for the number of rows.
 pub(crate) fn model_metadata(catalog: &Catalog, model: &Model) -> Value {
     let versions: Vec<&str> = catalog.versions(&model.name).iter().map(|model| &*model.version).collect();
-    let tensor = |name: &str, datatype: &str, shape: &[i64]| json!({ "name": name, "datatype": datatype, "shape": shape });
+    let tensor = |name: &str, datatype: &str, row: &[usize]| {
+        let shape: Vec<Value> =
+            std::iter::once(json!(-1)).chain(row.iter().map(|&length| json!(length))).collect();
+        json!({ "name": name, "datatype": datatype, "shape": shape })
+    };
     let inputs: Vec<Value> = match &model.takes {
         Takes::Pictures(size) => {
-            let shape = [-1, size.channels as i64, size.height as i64, size.width as i64];
-            vec![tensor(PIXELS, "UINT8", &shape)]
+            vec![tensor(PIXELS, "UINT8", &[size.channels, size.height, size.width])]
         }
         Takes::Rows(columns) => {
             let one = |column: &crate::model::UsedColumn| {
-                tensor(&column.name, if column.is_number { "FP64" } else { "BYTES" }, &[-1, 1])
+                tensor(&column.name, if column.is_number { "FP64" } else { "BYTES" }, &[1])
             };
             columns.used.iter().map(one).collect()
         }
     };
     let outputs = [
-        tensor("probabilities", "FP32", &[-1, model.classes().len() as i64]),
-        tensor("label", "INT64", &[-1]),
-        tensor("class", "BYTES", &[-1]),
+        tensor("probabilities", "FP32", &[model.classes().len()]),
+        tensor("label", "INT64", &[]),
+        tensor("class", "BYTES", &[]),
     ];
     let mut parameters = json!({ "classes": model.classes() });
     match &model.takes {

@@ -1,5 +1,6 @@
 //! `POST /v2/models/{model}/infer`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Request as HttpRequest, State};
@@ -46,7 +47,7 @@ async fn answer(server: &Server, model: &Arc<Model>, request: HttpRequest) -> Re
         let request = Request::read(&parts.headers, &body)?;
         let wanted = wanted(request.outputs.as_deref(), request.is_binary)?;
         let examples = examples(&reader, &request.inputs, limits.rows)?;
-        Ok(Job { id: request.id.map(|id| id.into_owned()), examples, wanted })
+        Ok(Job { id: request.id.map(Cow::into_owned), examples, wanted })
     };
     let Job { id, examples, wanted } = done(size, place.clone(), limits.time, read).await?;
     let model = Arc::clone(model);

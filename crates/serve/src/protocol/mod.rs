@@ -7,6 +7,6 @@ mod outputs;
 mod request;
 
 pub(crate) use self::describe::{index, model_metadata, server_metadata};
-pub(crate) use self::examples::check_rows;
+pub(crate) use self::examples::{MATRIX, PIXELS, check_rows};
 pub(crate) use self::infer::infer;
-pub(crate) use self::outputs::check_finite;
+pub(crate) use self::outputs::{OUTPUTS, check_finite};

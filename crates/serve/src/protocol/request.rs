@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::datatype::Datatype;
 use crate::flat::Flat;
+use crate::object::Object;
 use crate::refusal::Refusal;
 use crate::tensor::{Head, Tensor};
 
@@ -31,7 +32,7 @@ pub(crate) struct OutputAsked<'a> {
     #[serde(borrow)]
     pub(crate) name: Cow<'a, str>,
     #[serde(default)]
-    parameters: Option<OutputParameters>,
+    parameters: Option<Object<OutputParameters>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -47,11 +48,11 @@ struct Body<'a> {
     #[serde(borrow, default)]
     id: Option<Cow<'a, str>>,
     #[serde(default)]
-    parameters: Option<RequestParameters>,
+    parameters: Option<Object<RequestParameters>>,
     #[serde(borrow)]
-    inputs: Vec<Input<'a>>,
+    inputs: Vec<Object<Input<'a>>>,
     #[serde(borrow, default)]
-    outputs: Option<Vec<OutputAsked<'a>>>,
+    outputs: Option<Vec<Object<OutputAsked<'a>>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -67,7 +68,7 @@ struct Input<'a> {
     shape: Vec<i64>,
     datatype: Datatype,
     #[serde(default)]
-    parameters: Option<InputParameters>,
+    parameters: Option<Object<InputParameters>>,
     #[serde(borrow, default)]
     data: Option<Flat<'a>>,
 }
@@ -81,12 +82,12 @@ struct InputParameters {
 impl OutputAsked<'_> {
     /// Whether it is to come in binary, where it says so.
     pub(crate) fn is_binary(&self) -> Option<bool> {
-        self.parameters.as_ref()?.binary_data
+        self.parameters.as_ref()?.0.binary_data
     }
 
     /// How many of the most probable classes it is to name.
     pub(crate) fn classification(&self) -> Option<u64> {
-        self.parameters.as_ref()?.classification.filter(|count| *count > 0)
+        self.parameters.as_ref()?.0.classification.filter(|count| *count > 0)
     }
 }
 
@@ -97,18 +98,19 @@ impl<'a> Request<'a> {
     /// Where it is not JSON of the protocol, or its tensors are not what they say of themselves.
     pub(crate) fn read(headers: &HeaderMap, body: &'a [u8]) -> Result<Self, Refusal> {
         let (json, mut binary) = split(headers, body)?;
-        let body: Body<'a> = serde_json::from_slice(json)
+        let Object::<Body<'a>>(body) = serde_json::from_slice(json)
             .map_err(|error| Refusal::bad(format!("the body is not an inference request: {error}")))?;
         let mut inputs: Vec<Tensor<'a>> = Vec::with_capacity(body.inputs.len());
-        for input in body.inputs {
+        for Object(input) in body.inputs {
             inputs.push(input.tensor(&mut binary)?);
         }
         if !binary.is_empty() {
             let found = format!("{} bytes more", binary.len());
             return Err(Refusal::at("the body", "no bytes after the last binary tensor", found));
         }
-        let is_binary = body.parameters.and_then(|parameters| parameters.binary_data_output);
-        Ok(Self { id: body.id, inputs, outputs: body.outputs, is_binary: is_binary.unwrap_or(false) })
+        let is_binary = body.parameters.and_then(|parameters| parameters.0.binary_data_output);
+        let outputs = body.outputs.map(|outputs| outputs.into_iter().map(|Object(output)| output).collect());
+        Ok(Self { id: body.id, inputs, outputs, is_binary: is_binary.unwrap_or(false) })
     }
 }
 
@@ -127,7 +129,7 @@ impl<'a> Input<'a> {
     /// The tensor; its values stand in its `data`, or at the beginning of `binary`, which is then cut.
     fn tensor(self, binary: &mut &'a [u8]) -> Result<Tensor<'a>, Refusal> {
         let Self { name, shape, datatype, parameters, data } = self;
-        let size = parameters.and_then(|parameters| parameters.binary_data_size);
+        let size = parameters.and_then(|parameters| parameters.0.binary_data_size);
         let place = format_args!("input {}", quoted(&name)).to_string();
         match (data, size) {
             (Some(data), None) => Tensor::of_json(Head { name, datatype, shape }, data),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::body::{Received, content_type, wrong_type};
 use crate::model::Model;
+use crate::object::Object;
 use crate::protocol::check_rows;
 use crate::refusal::Refusal;
 use crate::simple::answers::Batch;
@@ -69,7 +70,7 @@ pub(crate) fn read(model: &Model, files: &Files) -> Result<Batch, Refusal> {
 }
 
 fn of_json(body: &[u8]) -> Result<Files, Refusal> {
-    let Images { images } = serde_json::from_slice(body)
+    let Object(Images { images }) = serde_json::from_slice(body)
         .map_err(|error| Refusal::bad(format!("the body is not {{\"images\": [\"<base64>\"]}}: {error}")))?;
     let decoded = |text: &String| {
         // Browsers write what it is before it: data:image/png;base64,...
