@@ -280,7 +280,7 @@ fn rows_get_what_kiln_predict_says_and_drift_is_counted() {
 
 #[test]
 fn an_answer_has_the_same_bits_alone_among_a_thousand_and_under_load() {
-    for overrides in [&[][..], &["model.members=3", "evaluation.calibration=true"]] {
+    for overrides in [&[][..], &["model.members=3", "evaluation.calibration=\"temperature\""]] {
         let workplace = Workplace::new(DIGITS);
         workplace.train(overrides);
         let served = Served::start(&workplace, &["latest"]);
