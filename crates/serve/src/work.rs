@@ -90,3 +90,43 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Refusal {
     let words = words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     Refusal::internal(format!("a defect of the server: {words}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn place(places: &Arc<Semaphore>) -> Place {
+        Place::new(Arc::clone(places).try_acquire_owned().unwrap())
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_late_work_keeps_its_place_until_it_ends() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let places = Arc::new(Semaphore::new(1));
+        let time = Duration::from_millis(20);
+        for size in [Size::Small, Size::Large] {
+            let panics = || -> Result<(), Refusal> { panic!("so it goes") };
+            let refusal = runtime.block_on(done(size, place(&places), time, panics)).unwrap_err();
+            assert_eq!(refusal, Refusal::internal("a defect of the server: so it goes"));
+        }
+        let slow = || {
+            thread::sleep(Duration::from_millis(300));
+            Ok(())
+        };
+        let refusal = runtime.block_on(done(Size::Large, place(&places), time, slow)).unwrap_err();
+        assert_eq!((refusal.status, places.available_permits()), (StatusCode::GATEWAY_TIMEOUT, 0));
+        while places.available_permits() == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn sizes_do_not_overflow() {
+        assert_eq!(Size::of_rows(1, 470_000), Size::Small);
+        assert_eq!(Size::of_rows(usize::MAX, 2), Size::Large);
+    }
+}

@@ -324,7 +324,7 @@ fn limits_are_kept() {
         .unwrap();
     client.answer().unwrap().refused(413, &["1048576 bytes at most", "2000000"]);
     let mut client = served.connect().unwrap();
-    let chunk = [b"180000\r\n".as_slice(), &[b' '; 0x18_0000], b"\r\n0\r\n\r\n"].concat();
+    let chunk = [b"180000\r\n".as_slice(), &vec![b' '; 0x18_0000], b"\r\n0\r\n\r\n"].concat();
     let head = format!("POST {infer} HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n");
     client.send(head.as_bytes()).unwrap();
     // The server may close before all is sent.

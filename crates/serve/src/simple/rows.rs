@@ -6,7 +6,7 @@ use std::fmt;
 use kiln_data::GivenRows;
 use kiln_table::{RowValue, listed, quoted};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::body::{Received, content_type, wrong_type};
 use crate::model::{Columns, Model, Takes};
@@ -14,13 +14,18 @@ use crate::protocol::check_rows;
 use crate::refusal::Refusal;
 use crate::simple::answers::Batch;
 
-/// What stands at a place in the JSON.
+/// What a body may call its rows.
+const ROWS: &str = "rows";
+
+/// What stands at a place in the JSON. What a row cannot hold is passed over and not kept, so that a body takes a few times its
+/// own memory.
 enum Item<'a> {
     Null,
     Boolean(bool),
     Number(f64),
     Text(Cow<'a, str>),
-    List(Vec<Item<'a>>),
+    /// Rows, and how many there are: of too many, the first ones are kept. Anywhere else, nothing is.
+    List(Vec<Item<'a>>, usize),
     Object(Vec<(Cow<'a, str>, Item<'a>)>),
 }
 
@@ -34,25 +39,26 @@ pub(crate) fn read(model: &Model, received: &Received, most: usize) -> Result<Ba
     if !matches!(&*kind, "" | "application/json") {
         return Err(wrong_type("application/json with the rows of a table", &kind));
     }
-    let item: Item<'_> = serde_json::from_slice(&received.body)
-        .map_err(|error| Refusal::bad(format!("the body is not JSON: {error}")))?;
-    let items = rows_of(item)?;
-    check_rows(items.len(), most)?;
+    let mut json = serde_json::Deserializer::from_slice(&received.body);
+    let item = Place::Body { most }.deserialize(&mut json).and_then(|item| json.end().map(|()| item));
+    let item = item.map_err(|error| Refusal::bad(format!("the body is not JSON: {error}")))?;
+    let (items, count) = rows_of(item)?;
+    check_rows(count, most)?;
     let mut given = GivenRows::new(&columns.preparation);
     let rows = items.iter().map(|item| push(&mut given, columns, item)).collect();
     let (split, remarks) = given.finish();
     Batch::new(rows, split, Some(remarks))
 }
 
-fn rows_of(item: Item<'_>) -> Result<Vec<Item<'_>>, Refusal> {
+fn rows_of(item: Item<'_>) -> Result<(Vec<Item<'_>>, usize), Refusal> {
     match item {
-        Item::List(items) => Ok(items),
+        Item::List(items, count) => Ok((items, count)),
         Item::Object(mut entries) => {
-            let rows =
-                entries.iter().position(|(name, item)| name == "rows" && matches!(item, Item::List(_)));
-            match rows.map(|at| entries.swap_remove(at).1) {
-                Some(Item::List(items)) => Ok(items),
-                _ => Ok(vec![Item::Object(entries)]),
+            let is_list =
+                |(name, item): &(Cow<'_, str>, Item<'_>)| name == ROWS && matches!(item, Item::List(..));
+            match entries.iter().position(is_list).map(|at| entries.swap_remove(at).1) {
+                Some(Item::List(items, count)) => Ok((items, count)),
+                _ => Ok((vec![Item::Object(entries)], 1)),
             }
         }
         other => {
@@ -98,7 +104,7 @@ impl Item<'_> {
             Self::Boolean(value) => Some(RowValue::Text(if *value { "true" } else { "false" })),
             Self::Number(number) => Some(RowValue::Number(*number)),
             Self::Text(text) => Some(RowValue::Text(text)),
-            Self::List(_) | Self::Object(_) => None,
+            Self::List(..) | Self::Object(_) => None,
         }
     }
 
@@ -108,25 +114,40 @@ impl Item<'_> {
             Self::Boolean(_) => "a boolean",
             Self::Number(_) => "a number",
             Self::Text(_) => "a string",
-            Self::List(_) => "a list",
+            Self::List(..) => "a list",
             Self::Object(_) => "an object",
         }
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Item<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ItemVisitor)
-    }
+/// Where in the body an item stands.
+#[derive(Clone, Copy)]
+enum Place {
+    /// It is the body, which has so many rows at most.
+    Body {
+        most: usize,
+    },
+    /// It is what `rows` names.
+    Rows {
+        most: usize,
+    },
+    Row,
+    Cell,
 }
-
-struct ItemVisitor;
 
 /// A name in an object: `Cow` alone would always copy it.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Visitor<'de> for ItemVisitor {
+impl<'de> DeserializeSeed<'de> for Place {
+    type Value = Item<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Place {
     type Value = Item<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,17 +184,68 @@ impl<'de> Visitor<'de> for ItemVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Item<'de>, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            items.push(item);
+        if let Self::Body { most } | Self::Rows { most } = self {
+            while items.len() < most
+                && let Some(item) = list.next_element_seed(Self::Row)?
+            {
+                items.push(item);
+            }
         }
-        Ok(Item::List(items))
+        let mut count = items.len();
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            count += 1;
+        }
+        Ok(Item::List(items, count))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item<'de>, A::Error> {
         let mut entries = Vec::new();
-        while let Some(Name(name)) = map.next_key()? {
-            entries.push((name, map.next_value()?));
+        if matches!(self, Self::Body { .. } | Self::Row) {
+            while let Some(Name(name)) = map.next_key()? {
+                let place = match self {
+                    Self::Body { most } if name == ROWS => Self::Rows { most },
+                    _ => Self::Cell,
+                };
+                entries.push((name, map.next_value_seed(place)?));
+            }
         }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Item::Object(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, most: usize) -> Result<(Vec<Item<'_>>, usize), String> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let item = Place::Body { most }.deserialize(&mut json).map_err(|error| error.to_string())?;
+        rows_of(item).map_err(|refusal| refusal.message)
+    }
+
+    #[test]
+    fn rows_come_alone_in_a_list_or_under_their_name() {
+        for (text, count) in [
+            (r#"{"a": 1}"#, 1),
+            (r#"[{"a": 1}, {"a": 2}]"#, 2),
+            (r#"{"rows": [{"a": 1}, 5, [1, 2]], "more": {}}"#, 3),
+            (r#"{"rows": 7}"#, 1),
+            ("[]", 0),
+        ] {
+            let (items, found) = read(text, 10).unwrap();
+            assert_eq!((items.len(), found), (count, count), "{text}");
+        }
+        assert!(read("7", 10).unwrap_err().contains("found a number"));
+        assert!(read(&"[".repeat(1000), 10).is_err());
+    }
+
+    #[test]
+    fn what_is_too_much_or_no_cell_is_counted_and_not_kept() {
+        let (items, count) = read("[0,0,0,0,0]", 2).unwrap();
+        assert_eq!((items.len(), count), (2, 5));
+        let (items, _) = read(r#"[{"a": [[1, 2], {"b": 3}]}]"#, 10).unwrap();
+        let Item::Object(entries) = &items[0] else { panic!("{}", items[0].kind()) };
+        assert!(matches!(&entries[0].1, Item::List(items, 2) if items.is_empty()));
     }
 }
