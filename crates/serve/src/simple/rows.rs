@@ -19,6 +19,7 @@ const ROWS: &str = "rows";
 
 /// What stands at a place in the JSON. What a row cannot hold is passed over and not kept, so that a body takes a few times its
 /// own memory.
+#[derive(Debug)]
 enum Item<'a> {
     Null,
     Boolean(bool),
