@@ -42,6 +42,7 @@ Use:
   evaluate     Test a network again, on another split or on other labelled data
   export       Write a network for other programs, and run it beside Kiln first
   import       Make a run with the weights of another program, and test it
+  serve        Answer over HTTP what networks are asked
 
 Learn:
   study        Train many variants, rank them, and hold them to what is expected
@@ -94,6 +95,15 @@ Every key: kiln config explain. A file for your own data: kiln new.")]
     /// ONNX graph), and test it as any run is tested.
     #[command(after_help = "Example: kiln import network.pt configs/mnist.toml model.hidden=[128,64]")]
     Import(Import),
+    /// Answer over HTTP what the networks of runs are asked: the Open Inference Protocol, and plain JSON.
+    #[cfg(feature = "serve")]
+    #[command(after_help = "\
+Examples:
+  kiln serve latest
+  kiln serve titanic digits=artifacts/digits/2026-11-29_12-00-00-1a2b3c --host 0.0.0.0 --token-file token
+Then: curl localhost:8080/predict --data-binary @photo.png -H 'Content-Type: image/png'
+Signals: SIGHUP opens the runs anew; SIGTERM and Ctrl-C answer what is there, then end.")]
+    Serve(Box<Serve>),
     /// Write the plots, the gallery and the report of a run once more, from what it has found.
     Report(Report),
     /// Show the dashboard of a run that is training elsewhere, or that ended.
@@ -378,6 +388,53 @@ pub(crate) enum BitsArgument {
     /// As trained.
     #[value(name = "32")]
     All,
+}
+
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The runs (folder, name, beginning of an id, or `latest`), each under the name of its experiment or under NAME. Several
+    /// runs of one name are versions of a model, the latest of which answers where none is asked for.
+    #[arg(required = true, value_name = "[NAME=]RUN", add = ArgValueCompleter::new(run_names))]
+    pub(crate) runs: Vec<String>,
+    /// The address to listen on; 0.0.0.0 is every one of this machine.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) host: std::net::IpAddr,
+    /// The port; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// A file with the bearer token that requests must bring; without it, the variable `KILN_TOKEN` may hold one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The bearer token itself.
+    #[arg(long, env = "KILN_TOKEN", hide = true, hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Open the runs anew at POST /v2/repository/models/NAME/load, not at SIGHUP alone.
+    #[arg(long)]
+    pub(crate) allow_reload: bool,
+    /// Seconds that requests have to end after SIGTERM or Ctrl-C.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain: u64,
+    /// The largest body, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_body: u32,
+    /// The most rows in a request.
+    #[arg(long, value_name = "N", default_value_t = 1 << 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_rows: u32,
+    /// The most requests that are answered at a time; one more gets status 429.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_concurrency: u32,
+    /// Seconds that a body may take to arrive, and an answer to be computed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) timeout: u32,
+    /// Write a line to stderr for every request.
+    #[arg(long)]
+    pub(crate) log: bool,
+    #[command(flatten)]
+    pub(crate) root: Root,
+    /// Print the address and the models as JSON once they are served.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// How a picture is fitted to the network's size.

@@ -65,6 +65,12 @@ impl Failure {
         Self { code: INTERRUPTED, message: message.into() }
     }
 
+    /// The same, of what `word` of the command line asks for.
+    #[cfg(feature = "serve")]
+    pub(crate) fn about(self, word: &str) -> Self {
+        Self { message: format!("{word}: {}", self.message), ..self }
+    }
+
     /// Exit code and message, as answers in JSON have them under `error`.
     pub(crate) fn body(&self) -> ErrorBody {
         ErrorBody { exit_code: self.code, message: self.message.clone() }

@@ -127,7 +127,8 @@ impl Profile {
 
     /// How the rows of a table are kept for the network, where it takes any: of the first version of Kiln, whose networks
     /// scale the numbers themselves, as plain numbers.
-    pub(crate) fn row_preparation(&self) -> Option<Arc<Preparation>> {
+    #[must_use]
+    pub fn row_preparation(&self) -> Option<Arc<Preparation>> {
         match (&self.normalizer, &self.shape) {
             (Normalizer::Table(preparation), _) => Some(Arc::new(preparation.clone())),
             (_, Shape::Columns(columns)) => Some(Arc::new(Preparation::numbers(columns))),

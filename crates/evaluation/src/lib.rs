@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
 mod agreement;
+mod answers;
 mod average_roc;
 mod baselines;
 mod bootstrap;
@@ -50,6 +51,7 @@ mod top_k;
 mod undefined;
 mod weight_count;
 
+pub use answers::Answers;
 pub use baselines::{Baseline, BaselineModel};
 pub use bootstrap::{Interval, Intervals};
 pub use calibration::ReliabilityBin;

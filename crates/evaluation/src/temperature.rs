@@ -76,6 +76,14 @@ impl Calibration {
         logits.iter().map(|&logit| softmax.of(logit)).collect()
     }
 
+    /// Makes what it does of the probabilities of one example; leaves them as they are where one is not finite.
+    pub(crate) fn apply(&self, row: &mut [f32]) {
+        if row.iter().all(|value| value.is_finite()) {
+            let calibrated = self.of(row);
+            row.iter_mut().zip(calibrated).for_each(|(out, value)| *out = value as f32);
+        }
+    }
+
     /// Keeps it in the run's folder.
     ///
     /// # Errors
@@ -104,15 +112,8 @@ impl Predictions {
     #[must_use]
     pub fn calibrated(self, calibration: Option<&Calibration>) -> Self {
         let Some(calibration) = calibration else { return self };
-        let of = |row: &[f32]| {
-            let is_whole = row.iter().all(|value| value.is_finite());
-            if is_whole {
-                calibration.of(row).into_iter().map(|value| value as f32).collect()
-            } else {
-                row.to_vec()
-            }
-        };
-        let probabilities: Vec<f32> = self.rows().flat_map(of).collect();
+        let mut probabilities = self.rows().flatten().copied().collect::<Vec<f32>>();
+        probabilities.chunks_exact_mut(self.class_count()).for_each(|row| calibration.apply(row));
         self.with_probabilities(probabilities)
     }
 }

@@ -66,7 +66,7 @@ pub(crate) struct ThresholdPoint {
 
 impl Threshold {
     /// The predicted class, by number, where the probability of the class `positive` is `probability`.
-    fn decides(&self, positive: u32, probability: f32) -> u32 {
+    pub(crate) fn decides(&self, positive: u32, probability: f32) -> u32 {
         if f64::from(probability) >= self.threshold { positive } else { 1 - positive }
     }
 

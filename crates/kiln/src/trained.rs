@@ -1,16 +1,17 @@
 //! The model of a run, to evaluate and to predict with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kiln_artifacts::Run;
 use kiln_backend::{Selected, select};
 use kiln_config::{DecisionName, Experiment};
 use kiln_data::{
-    DataSet, Folders, Framing, Inputs, NoProgress, Profile, Progress, Split, TableRows, inputs,
+    DataSet, Folders, Framing, Inputs, NoProgress, Normalizer, Profile, Progress, Split, TableRows, inputs,
     inputs_of_picture, inputs_of_values, labelled, load, load_like,
 };
 use kiln_evaluation::{
-    Evaluation, Examination, Predictions, StoredModel, Weights, load_model, predict, write_report,
+    Answers, Evaluation, Examination, Predictions, StoredModel, Weights, load_model, predict, write_report,
 };
 use kiln_model::{Fused, Model};
 use rayon::prelude::*;
@@ -27,6 +28,7 @@ pub struct Trained<M> {
     profile: Profile,
     backend: Selected,
     model: StoredModel<M>,
+    normalizer: Arc<Normalizer>,
 }
 
 impl<M: Model> Trained<M> {
@@ -61,7 +63,8 @@ impl<M: Model> Trained<M> {
         let weights = weights.unwrap_or(Weights::Marked(experiment.evaluation.ckpt));
         let mut model = load_model(model, &run, &weights)?;
         model.decide_by_cost(&experiment.evaluation, &profile.classes);
-        Ok(Self { run, experiment, profile, backend, model })
+        let normalizer = Arc::new(profile.normalizer.clone());
+        Ok(Self { run, experiment, profile, backend, model, normalizer })
     }
 
     /// The run.
@@ -128,7 +131,7 @@ impl<M: Model> Trained<M> {
     /// # Errors
     /// Where the split is empty, or a file cannot be written.
     pub fn evaluate(&self, name: &str, split: &Split) -> Result<(Evaluation, PathBuf), Error> {
-        let Self { run, experiment, profile, backend, model } = self;
+        let Self { run, experiment, profile, backend, model, .. } = self;
         let examination = Examination { run, experiment, profile, device: &backend.device };
         let ground =
             Ground { experiment, profile, device: &backend.device, fused: Fused::when(backend.fused) };
@@ -153,6 +156,20 @@ impl<M: Model> Trained<M> {
         let (batch_size, class_weights) =
             (experiment.evaluation.batch_size, experiment.loss.class_weights.each());
         stored.says(predict(model, profile, split, batch_size, class_weights, &backend.device))
+    }
+
+    /// What the model says of each example in `split`, to the bit what [`Trained::predict`] gives, without losses and on the
+    /// calling thread as far as the work is small: what a server calls, from as many threads as it likes.
+    #[must_use]
+    pub fn answer(&self, split: &Split) -> Answers {
+        let Self { experiment, profile, backend, model, normalizer, .. } = self;
+        model.answer(normalizer, &profile.classes, split, experiment.evaluation.batch_size, &backend.device)
+    }
+
+    /// The numbers that the network learned: what an answer costs is counted in them.
+    #[must_use]
+    pub fn weights(&self) -> usize {
+        burn::module::Module::num_params(&self.model.model)
     }
 
     /// The examples in a file: a picture, an IDX file of images, or the rows of a table.

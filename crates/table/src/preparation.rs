@@ -10,7 +10,7 @@ use crate::blocks::Blocks;
 use crate::cell::{Cell, Value};
 use crate::column::{Column, Kind};
 use crate::fit::fit_column;
-use crate::missing::{is_missing, missing_words};
+use crate::missing::missing_words;
 use crate::treatment::{Given, Treatment};
 use crate::words::{listed, quoted};
 use crate::{Choices, Fault, Layout, ReadOptions, Record, Scale, Scaling, Table, TableError};
@@ -259,10 +259,7 @@ impl Preparation {
     ) -> Result<(), String> {
         for ((column, treatment), &place) in self.used().zip(places) {
             let text = record.cell(place);
-            let is_exact = matches!(treatment, Treatment::Category { exact: true, .. });
-            let given = Given::of(text, is_exact, decimal_comma, &self.missing, is_missing);
-            // Of a row to be predicted, a word where no training row had one is a mistake rather than no value.
-            let kept = if column.has_words { column.raw(given, raw) } else { treatment.raw(given, raw) };
+            let kept = self.cell(column, treatment, text, decimal_comma, raw);
             kept.map_err(|expected| {
                 format!("column {}: expected {expected}, found {}", quoted(&column.name), quoted(text))
             })?;

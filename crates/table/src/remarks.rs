@@ -1,6 +1,6 @@
 //! What is remarkable about rows that were not trained on.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
 use crate::Preparation;
 use crate::column::Column;
@@ -26,11 +26,21 @@ impl Preparation {
     /// `embarked: unknown "Z"; age: outside 0.42 to 80; deck: missing`; nothing where all is. `text` is the cell of a used
     /// column, by its number among them.
     pub fn remark<'a>(&self, raw: &[f64], text: impl Fn(usize) -> &'a str, remarks: &mut Remarks) -> String {
+        self.notes(raw, |used| Cow::Borrowed(text(used)), remarks).join("; ")
+    }
+
+    /// As [`Preparation::remark`], a text for each column.
+    pub fn notes<'a>(
+        &self,
+        raw: &[f64],
+        text: impl Fn(usize) -> Cow<'a, str>,
+        remarks: &mut Remarks,
+    ) -> Vec<String> {
         let count = self.columns.len();
         for counts in [&mut remarks.unknown, &mut remarks.outside, &mut remarks.missing] {
             counts.resize(count, 0);
         }
-        let (mut rest, mut used, mut notes) = (raw, 0, String::new());
+        let (mut rest, mut used, mut notes) = (raw, 0, Vec::new());
         for (at, column) in self.columns.iter().enumerate() {
             let Some(treatment) = &column.treatment else { continue };
             let (own, others) = rest.split_at(treatment.raw_width());
@@ -44,13 +54,12 @@ impl Preparation {
             remarks.unknown[at] += usize::from(is_unknown);
             remarks.outside[at] += usize::from(is_outside);
             remarks.missing[at] += usize::from(is_missing && treatment.knows_no_missing());
-            let stop = if notes.is_empty() { "" } else { "; " };
-            let _ = write!(notes, "{stop}{}: ", escaped(&column.name));
-            let _ = match treatment.range() {
-                _ if is_missing => write!(notes, "missing"),
-                Some([least, greatest]) if is_outside => write!(notes, "outside {least} to {greatest}"),
-                _ => write!(notes, "unknown {}", quoted(text(used - 1))),
+            let what = match treatment.range() {
+                _ if is_missing => "missing".to_owned(),
+                Some([least, greatest]) if is_outside => format!("outside {least} to {greatest}"),
+                _ => format!("unknown {}", quoted(&text(used - 1))),
             };
+            notes.push(format!("{}: {what}", escaped(&column.name)));
         }
         notes
     }

@@ -17,6 +17,8 @@ mod report;
 mod resume;
 mod runs;
 pub(crate) mod schema;
+#[cfg(feature = "serve")]
+mod serve;
 mod session;
 mod study;
 mod trace;
@@ -37,6 +39,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Predict(arguments) => predict::predict(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Import(arguments) => import::import(&arguments),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::serve(*arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Watch(arguments) => watch::watch(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments.action),

@@ -22,6 +22,8 @@ use super::predict_table::PredictedTable;
 use super::report::WrittenReport;
 use super::resume::FinishedRun;
 use super::runs::{DeletedRuns, ShownRun};
+#[cfg(feature = "serve")]
+use super::serve::Serving;
 use super::session::{FailedRun, SessionEvent, TrainedRun};
 use crate::failure::{Failed, Failure};
 use crate::output::print_json;
@@ -34,7 +36,7 @@ const VERSION: u32 = 1;
 type Subschema = fn(&mut SchemaGenerator) -> schemars::Schema;
 
 /// What stdout may hold with `--json`, by verb. Beside these, every verb may answer with an error.
-const ANSWERS: [(&str, &[Subschema]); 20] = [
+const ANSWERS: &[(&str, &[Subschema])] = &[
     ("new", &[of::<NewExperiment<'static>>]),
     ("train", &[of::<TrainedRun<'static>>, of::<FailedRun>]),
     ("resume", &[of::<TrainedRun<'static>>, of::<FinishedRun>, of::<FailedRun>]),
@@ -42,6 +44,8 @@ const ANSWERS: [(&str, &[Subschema]); 20] = [
     ("predict", &[of::<Vec<Answer>>, of::<PredictedTable<'static>>, of::<PredictedPictures<'static>>]),
     ("export", &[of::<ExportedNetwork>]),
     ("import", &[of::<TrainedRun<'static>>]),
+    #[cfg(feature = "serve")]
+    ("serve", &[of::<Serving<'static>>]),
     ("report", &[of::<WrittenReport<'static>>]),
     ("runs list", &[of::<Vec<RunSummary>>]),
     ("runs show", &[of::<ShownRun<'static>>]),
@@ -74,7 +78,7 @@ pub(crate) fn schema(verb: &[String]) -> Result<(), Failure> {
     }
     let verb = verb.iter().flat_map(|word| word.split_whitespace()).collect::<Vec<_>>().join(" ");
     let Some(schema) = one(&verb) else {
-        let verbs = ANSWERS.map(|(verb, _)| verb).join(", ");
+        let verbs = ANSWERS.iter().map(|(verb, _)| *verb).collect::<Vec<_>>().join(", ");
         return Err(Failure::usage(format!(
             "`{verb}` has no answer in JSON; these have: {verbs}; and there are `events` and `error`"
         )));
@@ -202,7 +206,7 @@ mod tests {
     #[test]
     fn every_verb_with_json_has_its_answer_here() {
         let mut verbs = verbs(&Arguments::command(), "");
-        let mut known = ANSWERS.map(|(verb, _)| verb.to_owned()).to_vec();
+        let mut known: Vec<_> = ANSWERS.iter().map(|(verb, _)| (*verb).to_owned()).collect();
         verbs.sort_unstable();
         known.sort_unstable();
         assert_eq!(verbs, known);

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, the crates of ours that it may import, and libraries that it must not know.
-const RULES: [(&str, &[&str], &[&str]); 17] = [
+const RULES: [(&str, &[&str], &[&str]); 18] = [
     ("kiln-config", &[], &["burn", "clap"]),
     ("kiln-files", &[], &["burn", "clap"]),
     ("kiln-artifacts", &["kiln-config", "kiln-files"], &["burn", "clap"]),
@@ -90,6 +90,11 @@ const RULES: [(&str, &[&str], &[&str]); 17] = [
         &["clap"],
     ),
     (
+        "kiln-serve",
+        &["kiln", "kiln-data", "kiln-files", "kiln-table"],
+        &["burn", "clap", "indicatif", "ratatui"],
+    ),
+    (
         "kiln-cli",
         &[
             "kiln-export",
@@ -103,6 +108,7 @@ const RULES: [(&str, &[&str], &[&str]); 17] = [
             "kiln-training",
             "kiln-evaluation",
             "kiln-export",
+            "kiln-serve",
             "kiln-study",
             "kiln-table",
         ],

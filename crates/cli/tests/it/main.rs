@@ -29,6 +29,10 @@ mod random;
 mod reproduction;
 mod run_folder;
 mod schema;
+#[cfg(feature = "serve")]
+mod serving;
 mod study;
 mod terminal;
 mod watching;
+#[cfg(feature = "serve")]
+mod web;

@@ -111,6 +111,7 @@ fn errors_of_every_verb() {
         ("predict", &["nosuch", "one.png"], 1),
         ("export", &["nosuch"], 1),
         ("import", &["nosuch.pt"], 1),
+        ("serve", &["nosuch"], 1),
         ("report", &["nosuch"], 1),
         ("runs list", &["--artifacts", "experiment.toml"], 1),
         ("runs show", &["nosuch"], 1),

@@ -1,0 +1,247 @@
+//! What a server counts, as a page for Prometheus.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use kiln_table::Remarks;
+
+/// The upper ends of the buckets of latencies, in microseconds: a network of this kind answers in tens of them.
+const BUCKETS: [u64; 19] = [
+    10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
+    1_000_000, 2_000_000, 5_000_000, 10_000_000,
+];
+
+/// How a request ended, as the label `outcome` has it.
+const OUTCOMES: [&str; 5] = ["ok", "rejected", "busy", "timeout", "failed"];
+
+/// What a server counts. The number of its lines is bounded: models and columns are those that are served, whatever
+/// requests ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    /// Requests that are being answered.
+    pub(crate) in_flight: AtomicUsize,
+    pub(crate) reloads: [AtomicU64; 2],
+    /// Requests for no model: health, metadata, unknown models.
+    other: [AtomicU64; OUTCOMES.len()],
+    models: RwLock<BTreeMap<String, Arc<ModelMetrics>>>,
+}
+
+/// What is counted of a model, in all its versions.
+#[derive(Debug)]
+pub(crate) struct ModelMetrics {
+    /// The used columns of a table, each with its place among all.
+    columns: Vec<(usize, String)>,
+    requests: [AtomicU64; OUTCOMES.len()],
+    rows: AtomicU64,
+    latency: Histogram,
+    /// Of each column: values that no training row had, values outside their range, and missing ones where none was.
+    drift: Vec<[AtomicU64; 3]>,
+}
+
+/// Latencies by bucket, each with those above the buckets before it.
+#[derive(Debug, Default)]
+struct Histogram {
+    buckets: [AtomicU64; BUCKETS.len() + 1],
+    nanoseconds: AtomicU64,
+}
+
+impl Metrics {
+    /// What is counted of the model `name` with these columns: what was, if it had the same.
+    pub(crate) fn of_model(
+        &self,
+        name: &str,
+        columns: Vec<(usize, String)>,
+        new: impl Fn(Vec<(usize, String)>) -> ModelMetrics,
+    ) -> Arc<ModelMetrics> {
+        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
+        match models.get(name) {
+            Some(known) if known.columns == columns => Arc::clone(known),
+            _ => {
+                let made = Arc::new(new(columns));
+                models.insert(name.to_owned(), Arc::clone(&made));
+                made
+            }
+        }
+    }
+
+    /// Counts a request that was for none of the models.
+    pub(crate) fn count_other(&self, status: StatusCode) {
+        add(&self.other[outcome(status)], 1);
+    }
+
+    /// The page, in Prometheus' text format.
+    pub(crate) fn page(&self) -> String {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+        let mut page = String::with_capacity(4096);
+        let counter = |page: &mut String, name: &str, help: &str| {
+            let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} counter");
+        };
+        counter(&mut page, "kiln_requests_total", "Requests by model and outcome.");
+        for (model, counts) in
+            models.iter().map(|(name, model)| (&**name, &model.requests)).chain([("", &self.other)])
+        {
+            for (outcome, count) in OUTCOMES.iter().zip(counts) {
+                let model = escaped(model);
+                let _ = writeln!(
+                    page,
+                    "kiln_requests_total{{model=\"{model}\",outcome=\"{outcome}\"}} {}",
+                    get(count)
+                );
+            }
+        }
+        counter(&mut page, "kiln_rows_total", "Rows and pictures that were answered.");
+        for (name, model) in models.iter() {
+            let _ = writeln!(page, "kiln_rows_total{{model=\"{}\"}} {}", escaped(name), get(&model.rows));
+        }
+        let name = "kiln_request_duration_seconds";
+        let help = "From a request's head to its answer, the arrival of its body included.";
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} histogram");
+        for (model, metrics) in models.iter() {
+            metrics.latency.write(&mut page, name, &escaped(model));
+        }
+        let kinds = [
+            ("kiln_unknown_values_total", "Values that no training row had."),
+            ("kiln_values_out_of_range_total", "Numbers outside the range of the training rows."),
+            ("kiln_missing_values_total", "Missing values, where no training row lacked one."),
+        ];
+        for (kind, (name, help)) in kinds.into_iter().enumerate() {
+            counter(&mut page, name, help);
+            for (model, metrics) in models.iter() {
+                for ((_, column), counts) in metrics.columns.iter().zip(&metrics.drift) {
+                    let (model, column) = (escaped(model), escaped(column));
+                    let count = get(&counts[kind]);
+                    let _ = writeln!(page, "{name}{{model=\"{model}\",column=\"{column}\"}} {count}");
+                }
+            }
+        }
+        counter(&mut page, "kiln_reloads_total", "Reloads by outcome.");
+        for (outcome, count) in ["ok", "failed"].iter().zip(&self.reloads) {
+            let _ = writeln!(page, "kiln_reloads_total{{outcome=\"{outcome}\"}} {}", get(count));
+        }
+        let name = "kiln_requests_in_flight";
+        let _ = writeln!(page, "# HELP {name} Requests that are being answered.\n# TYPE {name} gauge");
+        let _ = writeln!(page, "{name} {}", self.in_flight.load(Ordering::Relaxed));
+        page
+    }
+}
+
+impl ModelMetrics {
+    pub(crate) fn new(columns: Vec<(usize, String)>) -> Self {
+        let drift = columns.iter().map(|_| Default::default()).collect();
+        Self {
+            columns,
+            requests: Default::default(),
+            rows: AtomicU64::default(),
+            latency: Histogram::default(),
+            drift,
+        }
+    }
+
+    /// Counts a request that was answered with `status` after `took`.
+    pub(crate) fn count(&self, status: StatusCode, took: Duration) {
+        add(&self.requests[outcome(status)], 1);
+        self.latency.add(took);
+    }
+
+    /// Counts rows that were answered, and what is remarkable about them.
+    pub(crate) fn count_rows(&self, rows: usize, remarks: Option<&Remarks>) {
+        add(&self.rows, rows as u64);
+        let Some(remarks) = remarks else { return };
+        for (kind, counts) in [&remarks.unknown, &remarks.outside, &remarks.missing].into_iter().enumerate() {
+            for ((place, _), column) in self.columns.iter().zip(&self.drift) {
+                if let Some(&count @ 1..) = counts.get(*place) {
+                    add(&column[kind], count as u64);
+                }
+            }
+        }
+    }
+}
+
+impl Histogram {
+    fn add(&self, took: Duration) {
+        let bucket = BUCKETS.partition_point(|&end| Duration::from_micros(end) < took);
+        add(&self.buckets[bucket], 1);
+        add(&self.nanoseconds, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    fn write(&self, page: &mut String, name: &str, model: &str) {
+        let mut count = 0;
+        let ends = BUCKETS.iter().map(|&end| (end as f64 / 1e6).to_string()).chain(["+Inf".to_owned()]);
+        for (end, bucket) in ends.zip(&self.buckets) {
+            count += get(bucket);
+            let _ = writeln!(page, "{name}_bucket{{model=\"{model}\",le=\"{end}\"}} {count}");
+        }
+        let seconds = get(&self.nanoseconds) as f64 / 1e9;
+        let _ = writeln!(page, "{name}_sum{{model=\"{model}\"}} {seconds}");
+        let _ = writeln!(page, "{name}_count{{model=\"{model}\"}} {count}");
+    }
+}
+
+fn outcome(status: StatusCode) -> usize {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => 2,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => 3,
+        status if status.is_server_error() => 4,
+        status if status.is_client_error() => 1,
+        _ => 0,
+    }
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// The value of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_what_was_counted() {
+        let metrics = Metrics::default();
+        let model =
+            metrics.of_model("a", vec![(0, "x\"".to_owned()), (2, "y".to_owned())], ModelMetrics::new);
+        model.count(StatusCode::OK, Duration::from_micros(10));
+        model.count(StatusCode::BAD_REQUEST, Duration::from_micros(11));
+        model.count(StatusCode::OK, Duration::from_mins(1));
+        let remarks = Remarks { unknown: vec![2, 0, 0], outside: vec![0, 7, 1], missing: vec![0; 3] };
+        model.count_rows(3, Some(&remarks));
+        metrics.count_other(StatusCode::NOT_FOUND);
+        let page = metrics.page();
+        for line in [
+            "kiln_requests_total{model=\"a\",outcome=\"ok\"} 2",
+            "kiln_requests_total{model=\"a\",outcome=\"rejected\"} 1",
+            "kiln_requests_total{model=\"\",outcome=\"rejected\"} 1",
+            "kiln_rows_total{model=\"a\"} 3",
+            "kiln_request_duration_seconds_bucket{model=\"a\",le=\"0.00001\"} 1",
+            "kiln_request_duration_seconds_bucket{model=\"a\",le=\"0.00002\"} 2",
+            "kiln_request_duration_seconds_bucket{model=\"a\",le=\"10\"} 2",
+            "kiln_request_duration_seconds_bucket{model=\"a\",le=\"+Inf\"} 3",
+            "kiln_request_duration_seconds_count{model=\"a\"} 3",
+            "kiln_unknown_values_total{model=\"a\",column=\"x\\\"\"} 2",
+            "kiln_values_out_of_range_total{model=\"a\",column=\"y\"} 1",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} in {page}");
+        }
+    }
+
+    #[test]
+    fn a_reload_goes_on_counting_where_the_columns_are_the_same() {
+        let metrics = Metrics::default();
+        let first = metrics.of_model("a", vec![(0, "x".to_owned())], ModelMetrics::new);
+        assert!(Arc::ptr_eq(&first, &metrics.of_model("a", vec![(0, "x".to_owned())], ModelMetrics::new)));
+        assert!(!Arc::ptr_eq(&first, &metrics.of_model("a", Vec::new(), ModelMetrics::new)));
+    }
+}
