@@ -1,15 +1,18 @@
-"""Real clients of `kiln serve`: tritonclient, and kserve where it is there. Every answer is compared with `kiln predict`.
+"""Real clients of `kiln serve`: tritonclient, curl, and those of kserve and MLServer where they are there. Every answer is
+compared with `kiln predict`.
 
-    python clients.py KILN PICTURES TABLE [--artifacts DIR]
+    python clients.py KILN PICTURES TABLE --rows FILE [--artifacts DIR] [--mlserver PROGRAM]
 
 PICTURES is a run whose pictures are those of MNIST, TABLE one of any table; KILN_DATA_DIR names the folder with mnist/, and
 --rows the csv file that the table's rows come from. Needs numpy, requests and tritonclient[http]; kserve if it is to be tried.
+`--mlserver` is the program of that name, whose `mlserver infer` is a client.
 """
 
 import argparse
 import asyncio
 import csv
 import gzip
+import json
 import os
 import struct
 import subprocess
@@ -113,6 +116,32 @@ def with_kserve(base, x, wanted):
     same(output.as_numpy().astype(np.float32).reshape(20, 10), wanted[:20], "kserve")
 
 
+def with_mlserver(program, address, x, wanted):
+    inputs = [{"name": "pixels", "shape": [1, 1, 28, 28], "datatype": "UINT8", "data": row.ravel().tolist()} for row in x[:20]]
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answered = Path(folder) / "asked.jsonl", Path(folder) / "answered.jsonl"
+        lines = [json.dumps({"id": str(at), "inputs": [one]}) for at, one in enumerate(inputs)]
+        asked.write_text("\n".join(lines) + "\n")
+        command = [program, "infer", "-u", address, "-m", "pictures", "-i", asked, "-o", answered]
+        subprocess.run(command, check=True, capture_output=True)
+        answers = [json.loads(line) for line in answered.read_text().splitlines()]
+    answers.sort(key=lambda answer: answer["parameters"]["batch_index"])
+    found = [next(o for o in answer["outputs"] if o["name"] == "probabilities")["data"] for answer in answers]
+    same(np.array(found, np.float32), wanted[:20], "mlserver infer")
+
+
+def with_curl(base, x, names, wanted):
+    """A picture as PBM's grey sibling, PGM, whose levels are the file's bytes."""
+    found = []
+    for row in x[:20]:
+        command = ["curl", "-sS", "--fail-with-body", f"{base}/models/pictures/predict"]
+        command += ["-H", "Content-Type: image/x-portable-graymap", "--data-binary", "@-"]
+        picture = b"P5 28 28 255\n" + row.tobytes()
+        answer = json.loads(subprocess.run(command, input=picture, check=True, capture_output=True).stdout)
+        found.append([answer["predictions"][0]["probabilities"][name] for name in names])
+    same(np.array(found, np.float32), wanted[:20], "curl, pictures as files")
+
+
 def plain(base, rows, names, wanted, notes):
     answer = requests.post(f"{base}/models/table/predict", json={"rows": rows}).json()["predictions"]
     found = np.array([[one["probabilities"][name] for name in names] for one in answer], np.float32)
@@ -127,9 +156,10 @@ def main():
     parser.add_argument("table")
     parser.add_argument("--rows", required=True)
     parser.add_argument("--artifacts", default="artifacts")
+    parser.add_argument("--mlserver")
     given = parser.parse_args()
     path = f"{os.environ['KILN_DATA_DIR']}/mnist/t10k-images-idx3-ubyte.gz"
-    x, (_, pictures, _) = images(path), expected(given.kiln, given.pictures, given.artifacts, path)
+    x, (digits, pictures, _) = images(path), expected(given.kiln, given.pictures, given.artifacts, path)
     names, table, notes = expected(given.kiln, given.table, given.artifacts, given.rows)
     rows = list(csv.DictReader(open(given.rows)))
     command = [given.kiln, "serve", f"pictures={given.pictures}", f"table={given.table}", "--port", "0"]
@@ -141,7 +171,10 @@ def main():
         with_triton(address, x, pictures)
         table_with_triton(address, rows, names, table)
         plain(f"http://{address}", rows, names, table, notes)
+        with_curl(f"http://{address}", x, digits, pictures)
         with_kserve(f"http://{address}", x, pictures)
+        if given.mlserver:
+            with_mlserver(given.mlserver, address, x, pictures)
     finally:
         process.terminate()
     assert process.wait() == 0

@@ -14,16 +14,17 @@ app = FastAPI()
 
 
 class Rows(BaseModel):
-    pixels: list[list[float]]
+    pixels: list[list[list[list[int]]]]
 
 
 @app.post("/predict")
 def predict(rows: Rows):
-    x = np.asarray(rows.pixels, np.float32) / np.float32(255)
-    return {"probabilities": session.run(None, {"x": x})[0].tolist()}
+    x = np.asarray(rows.pixels, np.uint8)
+    return {"probabilities": session.run(["probabilities"], {"pixels": x})[0].tolist()}
 
 
 @app.post("/binary")
 async def binary(request: Request):
-    x = np.frombuffer(await request.body(), np.uint8).reshape(-1, 784).astype(np.float32) / np.float32(255)
-    return Response(session.run(None, {"x": x})[0].tobytes(), media_type="application/octet-stream")
+    x = np.frombuffer(await request.body(), np.uint8).reshape(-1, 1, 28, 28)
+    probabilities = session.run(["probabilities"], {"pixels": x})[0]
+    return Response(probabilities.tobytes(), media_type="application/octet-stream")

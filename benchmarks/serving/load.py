@@ -2,9 +2,9 @@
 
     python load.py KILN RUN [--artifacts DIR] [--seconds 5] [--rounds 3] [--fastapi PYTHON] [--mlserver PYTHON]
 
-RUN is of configs/mnist.toml (784-512-128-10). wrk must be there. `--fastapi` names a Python with fastapi, uvicorn, httptools,
-uvloop, onnx and onnxruntime, `--mlserver` one with mlserver and onnxruntime; this Python needs numpy, safetensors and, for a
-peer, onnx. The servers take turns, each figure is the median of the rounds, and all compute on one thread per request.
+RUN is of configs/mnist.toml (784-512-128-10); the peers run what `kiln export` makes of it. wrk must be there. `--fastapi` names
+a Python with fastapi, uvicorn, httptools, uvloop and onnxruntime, `--mlserver` one with mlserver and onnxruntime; this Python
+needs numpy. The servers take turns, each figure is the median of the rounds, and all compute on one thread per request.
 """
 
 import argparse
@@ -29,33 +29,6 @@ def free_port():
     with socket.socket() as it:
         it.bind(("127.0.0.1", 0))
         return it.getsockname()[1]
-
-
-def onnx_of(run, path):
-    """The network of a run, its softmax last, as ONNX; Kiln's own export needs no Python."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-    from safetensors.numpy import load_file
-
-    weights = load_file(next(run.glob("checkpoints/step-*/model.safetensors")))
-    nodes, initial, last, layers = [], [], "x", len(weights) // 2
-    for layer in range(layers):
-        for kind in ("weight", "bias"):
-            initial.append(numpy_helper.from_array(weights[f"layers.{layer}.{kind}"], f"{kind}{layer}"))
-        nodes.append(helper.make_node("Gemm", [last, f"weight{layer}", f"bias{layer}"], [f"z{layer}"]))
-        last = f"a{layer}"
-        nodes.append(helper.make_node("Relu" if layer + 1 < layers else "Softmax", [f"z{layer}"], [last]))
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "mlp",
-        [value("x", TensorProto.FLOAT, ["n", 784])],
-        [value(last, TensorProto.FLOAT, ["n", 10])],
-        initial,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
 
 
 def wrk(folder, url, body, headers, connections, seconds):
@@ -114,7 +87,7 @@ def main():
     head["outputs"] = [{"name": "probabilities", "parameters": {"binary_data": True}}]
     head = json.dumps(head).encode()
     as_json = {"Content-Type": "application/json"}
-    in_json = {"inputs": [{"name": "pixels", "shape": [1, 784], "datatype": "UINT8", "data": pixels.tolist()}]}
+    in_json = {"inputs": [{"name": "pixels", "shape": [1, 1, 28, 28], "datatype": "UINT8", "data": pixels.tolist()}]}
     in_json = json.dumps(in_json).encode()
     in_binary = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
 
@@ -126,14 +99,14 @@ def main():
     asked = [("kiln, v2 binary", url, head + pixels.tobytes(), in_binary), ("kiln, v2 JSON", url, in_json, as_json)]
     model = folder / "model.onnx"
     if given.fastapi or given.mlserver:
-        path = Path(given.run) if Path(given.run).is_dir() else next(Path(given.artifacts).glob(f"{given.run}/*"))
-        onnx_of(path, model)
+        command = [given.kiln, "export", given.run, "--artifacts", given.artifacts, "--output", str(model)]
+        subprocess.run(command, check=True, capture_output=True)
     if given.fastapi:
         port = free_port()
         command = [given.fastapi, "-m", "uvicorn", "--app-dir", str(HERE), "fastapi_peer:app", "--port", str(port), "--log-level", "error"]
         process, started["fastapi"] = start(command, port, folder, {"MODEL_ONNX": str(model)})
         servers.append(process)
-        rows = json.dumps({"pixels": [pixels.tolist()]}).encode()
+        rows = json.dumps({"pixels": pixels.reshape(1, 1, 28, 28).tolist()}).encode()
         asked.append(("FastAPI, raw bytes", f"http://127.0.0.1:{port}/binary", pixels.tobytes(), {}))
         asked.append(("FastAPI, JSON", f"http://127.0.0.1:{port}/predict", rows, as_json))
     if given.mlserver:

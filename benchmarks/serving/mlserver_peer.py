@@ -17,6 +17,6 @@ class Onnx(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        x = NumpyCodec.decode_input(payload.inputs[0]).astype(np.float32) / np.float32(255)
-        y = self.session.run(None, {"x": x.reshape(-1, 784)})[0]
+        x = NumpyCodec.decode_input(payload.inputs[0]).astype(np.uint8)
+        y = self.session.run(["probabilities"], {"pixels": x})[0]
         return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("probabilities", y)])

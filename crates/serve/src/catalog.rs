@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kiln::{Run, Trained, perceptron};
 use kiln_table::{listed, quoted};
@@ -117,5 +117,6 @@ fn open(word: &str, artifacts: &Path, metrics: &Metrics) -> Result<Model, ServeE
     let trained = Trained::open(run, None, perceptron).map_err(wrong)?;
     let takes = Takes::of(trained.profile());
     let metrics = metrics.of_model(&name, takes.columns(), ModelMetrics::new);
-    Ok(Model { name, version, weights: trained.weights(), trained, takes, metrics })
+    let (weights, page) = (trained.weights(), OnceLock::new());
+    Ok(Model { name, version, trained, takes, metrics, weights, page })
 }

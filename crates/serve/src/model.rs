@@ -1,7 +1,7 @@
 //! A network that is served: one version of a model.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kiln::{Mlp, Trained};
 use kiln_data::{Preparation, Profile, Shape};
@@ -19,6 +19,8 @@ pub(crate) struct Model {
     pub(crate) metrics: Arc<ModelMetrics>,
     /// Multiply-adds for a row, about.
     pub(crate) weights: usize,
+    /// Its page, from when it is first asked for.
+    pub(crate) page: OnceLock<String>,
 }
 
 /// What a network takes.

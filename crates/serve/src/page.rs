@@ -1,13 +1,35 @@
-//! The page at `/`.
+//! The page of a model, on which anybody asks it, and the list of pages where there are several.
 
+use kiln_export::{Answers, ExportError, Network, PageFacts, page};
+
+use crate::catalog::Catalog;
 use crate::model::Model;
 
-/// The page of a model.
-pub(crate) fn page(model: &Model) -> String {
-    let Model { name, version, .. } = model;
+/// Begins a document without script.
+const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+                    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+                    <link rel=\"icon\" href=\"data:,\">\n<title>Kiln</title>\n\
+                    <style>:root { color-scheme: light dark } body { font: 16px/1.5 system-ui, sans-serif; \
+                    max-width: 40rem; margin: 3rem auto; padding: 0 1rem }</style>\n";
+
+/// The page of `model`, which has its answers from this server. Of a run that keeps too little for one, a page that says so.
+pub(crate) fn model_page(model: &Model) -> String {
+    let path = &format!("/models/{}/predict", model.name);
+    let page = || -> Result<String, ExportError> {
+        let network = Network::of(&model.trained)?;
+        Ok(page(&network, &PageFacts::of(&model.trained)?, Answers::Server { path }))
+    };
+    page().unwrap_or_else(|error| {
+        let name = &model.name;
+        format!("{HEAD}<h1>{name}</h1>\n<p>No page can be drawn: {error}.\n<p><a href=\"/docs\">How to ask it</a>\n")
+    })
+}
+
+/// A page that leads to those of all models.
+pub(crate) fn list(catalog: &Catalog) -> String {
+    let links = catalog.names().map(|name| format!("<li><a href=\"/models/{name}\">{name}</a>\n"));
+    let links: String = links.collect();
     format!(
-        "<!doctype html><meta charset=\"utf-8\"><title>{name}</title>\n<h1>{name}</h1>\n<p>{version}\n\
-         <p><a href=\"/docs\">How to ask it</a> · <a href=\"/openapi.json\">OpenAPI</a> · \
-         <a href=\"/v2/models/{name}\">Its tensors</a> · <a href=\"/metrics\">Metrics</a>\n"
+        "{HEAD}<h1>Networks trained with Kiln</h1>\n<ul>\n{links}</ul>\n<p><a href=\"/docs\">How to ask them from a program</a>\n"
     )
 }

@@ -53,7 +53,8 @@ impl Refusal {
 
     pub(crate) fn unauthorized(message: &str) -> Self {
         let mut refusal = Self::new(StatusCode::UNAUTHORIZED, message);
-        refusal.header = Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        refusal.header =
+            Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, Basic realm=\"kiln\"")));
         refusal
     }
 }

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::docs::DOCS;
 use crate::gate::gate;
+use crate::model::Model;
 use crate::openapi::openapi;
-use crate::page::page;
+use crate::page::{list, model_page};
 use crate::protocol::{index, infer, model_metadata, server_metadata};
 use crate::refusal::{Refusal, json_response};
 use crate::simple::{predict, predict_of_model};
@@ -29,6 +30,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .route("/openapi.json", get(description))
         .route("/metrics", get(metrics))
         .route("/predict", post(predict))
+        .route("/models/{model}", get(page_of_model))
         .route("/models/{model}/predict", post(predict_of_model))
         .route("/v2", get(server_description))
         .route("/v2/health/live", get(async || json_of(&json!({ "live": true }))))
@@ -71,10 +73,22 @@ pub(crate) fn json_of(value: &Value) -> Response {
     json_response(value.to_string().into_bytes())
 }
 
-async fn front_page(State(server): State<Arc<Server>>) -> Response {
+async fn front_page(State(server): State<Arc<Server>>) -> Result<Response, Refusal> {
     let catalog = server.catalog();
-    let pages: Vec<String> = catalog.newest().map(|model| page(model)).collect();
-    Html(pages.concat()).into_response()
+    match catalog.only() {
+        Ok(model) => page(model).await,
+        Err(_) => Ok(Html(list(&catalog)).into_response()),
+    }
+}
+
+async fn page_of_model(State(server): State<Arc<Server>>, target: Target) -> Result<Response, Refusal> {
+    page(server.catalog().find(&target.model, None)?).await
+}
+
+async fn page(model: &Arc<Model>) -> Result<Response, Refusal> {
+    let model = Arc::clone(model);
+    let page = tokio::task::spawn_blocking(move || model.page.get_or_init(|| model_page(&model)).clone());
+    page.await.map(|page| Html(page).into_response()).map_err(|error| Refusal::internal(error.to_string()))
 }
 
 async fn description(State(server): State<Arc<Server>>) -> Response {

@@ -1,11 +1,16 @@
-//! The bearer token that requests must bring.
+//! The token that requests must bring.
+
+use std::borrow::Cow;
 
 use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use kiln_files::sha256_hex;
 
 use crate::refusal::Refusal;
 
-/// The bearer token that requests must bring. Of it, only a hash is kept.
+/// The token that requests must bring: as a bearer's, or as the password of any user, which browsers ask people for. Of it, only
+/// a hash is kept.
 #[derive(Debug)]
 pub(crate) struct Token {
     sha256: String,
@@ -25,14 +30,24 @@ impl Token {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             return Err(Refusal::unauthorized(&format!("{expected}, found none")));
         };
-        let found = value.as_bytes().split_at_checked(7);
-        let found = found.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer "));
-        let found = found.map(|(_, token)| sha256_hex(token.trim_ascii()));
-        match found {
+        match brought(value.as_bytes()).map(|token| sha256_hex(&token)) {
             Some(found) if are_equal(found.as_bytes(), self.sha256.as_bytes()) => Ok(()),
             _ => Err(Refusal::unauthorized(&format!("{expected}, found another"))),
         }
     }
+}
+
+/// The token in the header's value.
+fn brought(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let at = value.iter().position(|&byte| byte == b' ')?;
+    let (scheme, rest) = (&value[..at], value[at..].trim_ascii());
+    if scheme.eq_ignore_ascii_case(b"Bearer") {
+        return Some(rest.into());
+    }
+    let is_basic = scheme.eq_ignore_ascii_case(b"Basic");
+    let pair = is_basic.then(|| STANDARD.decode(rest).ok())??;
+    let colon = pair.iter().position(|&byte| byte == b':')?;
+    Some(pair[colon + 1..].to_vec().into())
 }
 
 /// Whether two hashes are equal, in a time that says nothing of where they differ.
@@ -52,6 +67,9 @@ mod tests {
             token.check(&HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])).is_ok()
         };
         assert!(check("Bearer secret") && check("bearer  secret "));
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        assert!(check(&basic(":secret")) && check(&basic("anybody:secret")));
+        assert!(["secret", "secret:", "secret:other", "a:b:secret"].iter().all(|pair| !check(&basic(pair))));
         for wrong in ["Bearer", "Bearer ", "Bearer secre", "Bearer secrets", "Basic secret", "secret", ""] {
             assert!(!check(wrong), "{wrong}");
         }

@@ -91,13 +91,12 @@ const RULES: [(&str, &[&str], &[&str]); 18] = [
     ),
     (
         "kiln-serve",
-        &["kiln", "kiln-data", "kiln-files", "kiln-table"],
+        &["kiln", "kiln-data", "kiln-export", "kiln-files", "kiln-table"],
         &["burn", "clap", "indicatif", "ratatui"],
     ),
     (
         "kiln-cli",
         &[
-            "kiln-export",
             "kiln",
             "kiln-config",
             "kiln-artifacts",

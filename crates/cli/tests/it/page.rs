@@ -1,10 +1,12 @@
 //! The page of an exported network in a real browser: it answers as Kiln does.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+#[cfg(feature = "serve")]
+use std::io::{self, Read, Write};
+#[cfg(feature = "serve")]
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+#[cfg(feature = "serve")]
 use std::thread;
 
 use base64::Engine;
@@ -12,12 +14,13 @@ use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use kiln::{Framing, Mlp, Predictions, Run, Split, Trained, perceptron};
 use kiln_data::{Raw, inputs_of_picture};
-use kiln_export::{Answers, Network, PageFacts, page};
 use serde_json::{Value, json};
 
 use crate::browser::load;
-use crate::program::{Workplace, skip};
+use crate::program::Workplace;
 use crate::run_folder::RunFolder;
+#[cfg(feature = "serve")]
+use crate::web::Served;
 
 /// What probabilities of the page and of Kiln may differ by: their last digits.
 const TOLERANCE: f64 = 1e-5;
@@ -198,12 +201,19 @@ const draw = points => {
 };
 const ring = Array.from({ length: 24 }, (_, k) => [160 + 70 * Math.sin(k / 3.6), 160 - 95 * Math.cos(k / 3.6)]);
 const shapes = [[[150, 40], [150, 270]], [[90, 60], [220, 60], [140, 250]], ring, [[2, 2], [60, 200]]];
-const before = kiln.seen();
-return { before, drawn: shapes.map(points => {
+const text = id => page.document.getElementById(id).textContent;
+const found = { before: kiln.seen(), drawn: [] };
+for (const points of shapes) {
   clear.click();
   draw(points);
-  return { seen: kiln.seen(), answer: kiln.predict(kiln.seen()), png: canvas.toDataURL().split(",")[1] };
-}) };
+  const answer = await kiln.predict(kiln.seen());
+  for (let tries = 0; tries < 200 && text("named") !== answer.class; tries++) {
+    await new Promise(done => setTimeout(done, 50));
+  }
+  const shown = ["named", "problem"].map(text), png = canvas.toDataURL().split(",")[1];
+  found.drawn.push({ seen: kiln.seen(), answer, shown, png });
+}
+return found;
 "#;
 
 #[test]
@@ -211,8 +221,67 @@ fn the_page_sees_strokes_as_kiln_sees_the_same_picture() {
     let workplace = Workplace::new(DIGITS);
     let run = workplace.train(&[]);
     let Some(found) = ask(&exported(&workplace, &run, "32"), STROKES) else { return };
+    check_strokes(&found, &opened(&run));
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn the_page_of_a_server_sees_strokes_and_asks_that_server() {
+    let workplace = Workplace::new(DIGITS);
+    let run = workplace.train(&[]);
+    let served = Served::start(&workplace, &["latest"]);
+    let Some(found) = ask_served(&served, STROKES) else { return };
+    check_strokes(&found, &opened(&run));
+    let asked = served
+        .get("/metrics")
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix("kiln_rows_total{model=\"digits\"} ")?.parse::<u32>().ok());
+    assert!(asked.unwrap() >= 8, "the server was asked for what is shown, and by the script: {asked:?}");
+}
+
+/// As [`ask`], of the page that a server has for its only model.
+#[cfg(feature = "serve")]
+#[track_caller]
+fn ask_served(served: &Served, script: &str) -> Option<Value> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/asking", listener.local_addr().unwrap());
+    let (asking, address) = (asking("/", script), served.address().to_owned());
+    // It ends with the tests.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (asking, address) = (asking.clone(), address.clone());
+            thread::spawn(move || pass_on(stream?, &asking, &address));
+        }
+    });
+    loaded(&url)
+}
+
+/// Answers a request for `/asking`, so that the page that asks is of the same origin as the one that is asked; hands any other
+/// connection to the server at `address`.
+#[cfg(feature = "serve")]
+fn pass_on(mut stream: TcpStream, asking: &str, address: &str) -> io::Result<()> {
+    let mut first = [0; 12];
+    stream.read_exact(&mut first)?;
+    if first == *b"GET /asking " {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\nconnection: close\r\n";
+        return write!(stream, "{head}content-length: {}\r\n\r\n{asking}", asking.len());
+    }
+    let mut other = TcpStream::connect(address)?;
+    other.write_all(&first)?;
+    let (mut to_server, mut from_browser) = (other.try_clone()?, stream.try_clone()?);
+    thread::spawn(move || {
+        let sent = io::copy(&mut from_browser, &mut to_server);
+        to_server.shutdown(Shutdown::Write).and(sent.map(|_| ()))
+    });
+    io::copy(&mut other, &mut stream)?;
+    stream.shutdown(Shutdown::Write)
+}
+
+/// That strokes were seen and answered as Kiln sees and answers the same pictures.
+#[track_caller]
+fn check_strokes(found: &Value, trained: &Trained<Mlp>) {
     assert_eq!(found["before"], Value::Null);
-    let trained = opened(&run);
     let mut named = Vec::new();
     for drawn in found["drawn"].as_array().unwrap() {
         let png = STANDARD.decode(drawn["png"].as_str().unwrap()).unwrap();
@@ -222,81 +291,10 @@ fn the_page_sees_strokes_as_kiln_sees_the_same_picture() {
         assert_eq!(seen, levels(&inputs.examples, 0));
         let answer = std::slice::from_ref(&drawn["answer"]);
         assert!(compared(answer, &trained.predict(&inputs.examples)) < TOLERANCE);
+        assert_eq!(drawn["shown"], json!([answer[0]["class"], ""]));
         named.push(answer[0]["class"].as_str().unwrap());
     }
     assert_eq!(named[1..3], ["7", "0"]);
-}
-
-/// Answers three requests: for the page that asks, for `page`, and for a prediction, whose body it gives.
-fn served(listener: &TcpListener, asking: &str, page: &str) -> Value {
-    loop {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let (mut first, mut length) = (String::new(), 0);
-        reader.read_line(&mut first).unwrap();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap() <= 2 {
-                break;
-            }
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        let (kind, content) = match first.split(' ').nth(1) {
-            Some("/asking") => ("text/html; charset=utf-8", asking.to_owned()),
-            Some("/") => ("text/html; charset=utf-8", page.to_owned()),
-            Some("/predict") => {
-                let probabilities: Value = (0..10).map(|class| (class.to_string(), json!(0.1))).collect();
-                let answer = json!({ "class": "7", "probabilities": probabilities, "warnings": ["<odd>"] });
-                ("application/json", json!({ "predictions": [answer] }).to_string())
-            }
-            _ => ("text/plain", String::new()),
-        };
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n");
-        write!(stream, "{head}content-length: {}\r\n\r\n{content}", content.len()).unwrap();
-        if length > 0 {
-            return serde_json::from_slice(&body).unwrap();
-        }
-    }
-}
-
-/// What the page shows a while after something was drawn.
-const SHOWN: &str = r#"
-const element = id => page.document.getElementById(id), canvas = element("canvas"), box = canvas.getBoundingClientRect();
-const fire = (type, y) => canvas.dispatchEvent(new page.PointerEvent(type, {
-  bubbles: true, button: 0, pointerId: 1, clientX: box.left + 100, clientY: box.top + y,
-}));
-fire("pointerdown", 40);
-fire("pointermove", 250);
-fire("pointerup", 250);
-for (let tries = 0; tries < 100 && element("named").textContent === "?"; tries++) {
-  await new Promise(done => setTimeout(done, 50));
-}
-return ["named", "sure", "unusual", "problem"].map(id => element(id).textContent);
-"#;
-
-#[test]
-fn the_page_of_a_server_asks_that_server() {
-    let workplace = Workplace::new(DIGITS);
-    let run = workplace.train(&["training.epochs=1"]);
-    let trained = opened(&run);
-    let (network, facts) = (Network::of(&trained).unwrap(), PageFacts::of(&trained).unwrap());
-    let page = page(&network, &facts, Answers::Server { path: "/predict" });
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/asking", listener.local_addr().unwrap());
-    if Command::new("chromium").arg("--version").output().is_err() {
-        return skip("chromium cannot be started");
-    }
-    let server = thread::spawn(move || served(&listener, &asking("/", SHOWN), &page));
-    let shown = loaded(&url).unwrap();
-    assert_eq!(shown, json!(["7", "10.0 %", "<odd>", ""]));
-    let asked = server.join().unwrap();
-    let png = STANDARD.decode(asked["images"][0].as_str().unwrap()).unwrap();
-    let picture = image::load_from_memory(&png).unwrap();
-    assert_eq!((picture.width(), picture.height()), (320, 320));
 }
 
 /// Colourful, grey and half transparent pictures of other sizes than the network's.
@@ -410,4 +408,47 @@ fn the_page_answers_for_rows_of_a_table_as_kiln_does() {
         assert_eq!(form[0].as_object().unwrap().len(), 6);
         assert_eq!(form[1]["warnings"], json!([]), "typical values are within the range: {form}");
     }
+}
+
+/// Answers to rows, and what the form shows before and after another value is typed into its first field.
+#[cfg(feature = "serve")]
+const FILLING: &str = r#"
+const rest = () => new Promise(done => setTimeout(done, 50)), text = id => page.document.getElementById(id).textContent;
+const is = async wanted => { for (let tries = 0; tries < 200 && !wanted(); tries++) await rest(); };
+const answers = [];
+for (const row of rows) answers.push(await kiln.predict(row));
+await is(() => text("sure"));
+const before = text("sure"), field = page.document.querySelector("input[type=number]");
+field.value = 400;
+field.dispatchEvent(new page.Event("input", { bubbles: true }));
+await is(() => text("unusual"));
+return { answers, before, row: kiln.seen(), shown: ["sure", "unusual", "problem"].map(text) };
+"#;
+
+#[cfg(feature = "serve")]
+#[test]
+fn the_page_of_a_server_has_a_form_for_the_rows_of_a_table() {
+    let workplace = Workplace::new(TABLE);
+    let csv = |rows: &[[String; 7]], columns: usize| {
+        let lines = rows.iter().map(|row| row[..columns].join(",") + "\n");
+        COLUMNS[..columns].join(",") + "\n" + &lines.collect::<String>()
+    };
+    fs::write(workplace.path().join("rows.csv"), csv(&rows(0..900, false), 7)).unwrap();
+    let asked = rows(900..950, true);
+    fs::write(workplace.path().join("asked.csv"), csv(&asked, 6)).unwrap();
+    let run = workplace.train(&[]);
+    let served = Served::start(&workplace, &["latest"]);
+    let row = |row: &[String; 7]| -> Value {
+        COLUMNS[..6].iter().zip(row).map(|(name, cell)| ((*name).to_owned(), json!(cell))).collect()
+    };
+    let script = format!("const rows = {};{FILLING}", asked.iter().map(row).collect::<Value>());
+    let Some(found) = ask_served(&served, &script) else { return };
+    let trained = opened(&run);
+    let inputs = trained.inputs(&workplace.path().join("asked.csv"), None).unwrap();
+    let difference = compared(found["answers"].as_array().unwrap(), &trained.predict(&inputs.examples));
+    assert!(difference < TOLERANCE, "{difference}");
+    assert_eq!(found["row"]["age"], json!(400));
+    assert_ne!(found["shown"][0], found["before"], "the answer has moved");
+    assert!(found["shown"][1].as_str().unwrap().contains("age: outside"), "{found}");
+    assert_eq!(found["shown"][2], json!(""));
 }

@@ -114,6 +114,10 @@ fn a_server_speaks_the_open_inference_protocol() {
 
     let page = served.get("/metrics");
     assert!(page.text().contains("kiln_rows_total{model=\"digits\"} 6\n"), "{}", page.text());
+    for path in ["/models/digits", "/models/second"] {
+        assert!(served.get("/").text().contains(&format!("href=\"{path}\"")));
+        assert!(served.get(path).text().contains(&format!("\"{path}/predict\"")));
+    }
     for path in ["/", "/docs", "/openapi.json"] {
         let answer = served.get(path);
         assert_eq!(answer.status, 200);
@@ -359,7 +363,8 @@ fn a_token_is_asked_for_everywhere_but_for_health() {
     let with = |token: &str| served.ask("GET", "/v2", &[("Authorization", token)], b"");
     with("Bearer secret").expect(200);
     with("Bearer secrets").refused(401, &["found another"]);
-    assert_eq!(with("secret").header("www-authenticate"), Some("Bearer"));
+    with(&format!("Basic {}", STANDARD.encode("anybody:secret"))).expect(200);
+    assert_eq!(with("secret").header("www-authenticate"), Some("Bearer, Basic realm=\"kiln\""));
     fs::write(workplace.path().join("empty"), "\n").unwrap();
     workplace.run(&["serve", "latest", "--token-file", "empty"]).expect(2).says(&["the token is empty"]);
     workplace.run(&["serve", "latest", "latest", "--port", "0"]).expect(2).says(&["twice"]);

@@ -41,6 +41,11 @@ impl Served {
         Self { process, address }
     }
 
+    /// Address and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn connect(&self) -> io::Result<Client> {
         let stream = TcpStream::connect(&self.address)?;
         stream.set_nodelay(true)?;

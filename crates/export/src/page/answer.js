@@ -45,12 +45,11 @@ async function askServer(examples) {
   const headers = { "content-type": "application/json" };
   const response = await fetch(described.server, { method: "POST", headers, body: JSON.stringify(body) });
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error?.message ?? answer.error ?? `the server answered ${response.status}`);
-  return answer.predictions.map(({ class: name, probabilities, warnings = [] }) => ({
-    named: classes.indexOf(name),
-    probabilities: classes.map(name => probabilities[name]),
-    warnings,
-  }));
+  if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
+  return answer.predictions.map(({ class: name, probabilities, warnings = [], error }) => {
+    if (error) throw new Error(error);
+    return { named: classes.indexOf(name), probabilities: classes.map(name => probabilities[name]), warnings };
+  });
 }
 
 /// The answers for several examples; of a picture, `levels` are what the network sees and `canvas` is what was drawn.

@@ -246,6 +246,7 @@ fn about(network: &Network, facts: &PageFacts, source: Answers<'_>) -> Markup {
                 }
                 dt { "SHA-256 of the trained weights" } dd { code { (facts.sha256) } }
                 dt { "In the browser's console" } dd { code { (example) } }
+                @if let Answers::Server { .. } = source { dt { "From a program" } dd { a href="/docs" { "the server's description" } } }
             }
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn openapi(catalog: &Catalog, limits: &Limits, allow_reload: bool, ha
     };
     let page = |summary: &str, kind: &str| json!({ "summary": summary, "responses": { "200": { "description": summary, "content": { kind: {} } } } });
     for (path, summary, kind) in [
-        ("/", "A page for each model", "text/html"),
+        ("/", "A page on which to ask the model, or a list of such pages", "text/html"),
         ("/docs", "This description, to read", "text/html"),
         ("/openapi.json", "This description", "application/json"),
         ("/metrics", "What was counted, for Prometheus", "text/plain"),
@@ -66,6 +66,7 @@ pub(crate) fn openapi(catalog: &Catalog, limits: &Limits, allow_reload: bool, ha
             add(format!("{path}/ready"), "get", ready);
             add(format!("{path}/infer"), "post", infer(model, limits));
         }
+        add(format!("/models/{name}"), "get", page("A page on which to ask the model", "text/html"));
         add(format!("/models/{name}/predict"), "post", predict(model));
         let mut load = answered("Open the runs anew", &json!({ "type": "object" }), &[429, 500]);
         load["description"] =
@@ -98,9 +99,8 @@ pub(crate) fn openapi(catalog: &Catalog, limits: &Limits, allow_reload: bool, ha
     });
     description["components"]["schemas"]["Error"]["properties"] = json!({ "error": { "type": "string" } });
     if has_token {
-        description["components"]["securitySchemes"] =
-            json!({ "token": { "type": "http", "scheme": "bearer" } });
-        description["security"] = json!([{ "token": [] }]);
+        description["components"]["securitySchemes"] = json!({ "token": { "type": "http", "scheme": "bearer" }, "password": { "type": "http", "scheme": "basic" } });
+        description["security"] = json!([{ "token": [] }, { "password": [] }]);
     }
     description
 }
