@@ -117,9 +117,15 @@ fn value(is_number: bool) -> Value {
 
 /// The bodies with rows of a table.
 pub(super) fn row_bodies(columns: &Columns) -> Value {
-    let cell = json!({ "type": ["number", "string", "boolean", "null"] });
+    let cell = |is_number: bool| {
+        if is_number {
+            json!({ "type": ["number", "string", "null"], "description": "a string is a number as text" })
+        } else {
+            json!({ "type": ["number", "string", "boolean", "null"] })
+        }
+    };
     let properties: Map<String, Value> =
-        columns.names().map(|name| (name.to_owned(), cell.clone())).collect();
+        columns.used.iter().map(|column| (column.name.clone(), cell(column.is_number))).collect();
     let row = json!({ "type": "object", "required": columns.names().collect::<Vec<_>>(), "properties": properties });
     let rows = json!({ "type": "array", "minItems": 1 });
     let named = json!({ "type": "object", "required": ["rows"], "properties": { "rows": rows } });
@@ -127,6 +133,10 @@ pub(super) fn row_bodies(columns: &Columns) -> Value {
         columns.used.iter().map(|column| (column.name.clone(), value(column.is_number))).collect();
     json!({ "application/json": { "schema": { "anyOf": [named, rows, row] }, "example": { "rows": [example] } } })
 }
+
+/// A picture of two by two pixels, as PNG in base64.
+const PICTURE: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADElEQVR42mNg+A+EAAYAAf+tLDclAAAAAElFTkSuQmCC";
 
 /// The bodies with pictures.
 pub(super) fn picture_bodies() -> Value {
@@ -138,7 +148,7 @@ pub(super) fn picture_bodies() -> Value {
         },
     });
     json!({
-        "application/json": { "schema": images, "example": { "images": ["iVBORw0KGgo..."] } },
+        "application/json": { "schema": images, "example": { "images": [PICTURE] } },
         "image/png": {},
         "image/jpeg": {},
         "application/octet-stream": {},
