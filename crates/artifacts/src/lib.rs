@@ -42,5 +42,5 @@ pub use run::Run;
 pub use run_creation::RunInputs;
 pub use run_lock::RunLock;
 pub use runs::RunSummary;
-pub use status::{Best, RunFailure, RunState, Status, StopReason, TestFigures};
+pub use status::{Best, RunFailure, RunState, Status, StopReason, TestFigures, null_as_nan};
 pub use timing_row::TimingRow;

@@ -252,8 +252,11 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millisecond(milliseconds).expect("the present is within jiff's range")
 }
 
-/// JSON has no not-a-number: it is written as null.
-pub(crate) fn null_as_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+/// Reads a number, or null as not-a-number: JSON has no number that is not finite, and serde writes null for each.
+///
+/// # Errors
+/// Where something else is there.
+pub fn null_as_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 

@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use axum::Router;
+#[cfg(not(feature = "grpc"))]
 use hyper::server::conn::http1;
+#[cfg(feature = "grpc")]
+use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::{TokioIo, TokioTimer};
+#[cfg(feature = "grpc")]
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -20,10 +25,20 @@ pub(crate) async fn answer(stream: TcpStream, router: Router, mut ends: watch::R
     // An answer is one write: waiting to fill a packet would only hold it up.
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router);
+    #[cfg(not(feature = "grpc"))]
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .serve_connection(TokioIo::new(stream), service);
+    #[cfg(feature = "grpc")]
+    let builder = {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+        builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIME);
+        builder
+    };
+    #[cfg(feature = "grpc")]
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     // A client that went away, or sent no HTTP, is no event.
     tokio::select! {

@@ -18,6 +18,8 @@ mod error;
 mod event;
 mod flat;
 mod gate;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod metrics;
 mod model;
 mod object;

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 use crate::docs::DOCS;
 use crate::gate::gate;
+#[cfg(feature = "grpc")]
+use crate::grpc;
 use crate::model::Model;
 use crate::openapi::openapi;
 use crate::page::{list, model_page};
@@ -24,7 +26,10 @@ use crate::state::Server;
 
 /// All that the server answers.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "grpc")]
+    let router = router.route(&format!("{}{{call}}", grpc::SERVICE), post(grpc::call));
+    router
         .route("/", get(front_page))
         .route("/docs", get(async || Html(DOCS)))
         .route("/openapi.json", get(description))

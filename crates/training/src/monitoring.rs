@@ -1,5 +1,6 @@
 //! Watching a figure from epoch to epoch: which checkpoint is best, and when to stop early.
 
+use kiln_artifacts::null_as_nan;
 use kiln_config::{EarlyStopping, Mode, Monitor};
 use kiln_model::Tally;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,8 @@ impl EpochTallies {
 /// The best figure so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// The figure.
+    /// The figure; in an old checkpoint it may be infinite, written as null.
+    #[serde(deserialize_with = "null_as_nan")]
     pub value: f64,
     /// Epoch that it was reached in, from 1.
     pub epoch: usize,
@@ -34,10 +36,11 @@ pub struct Best {
     pub step: u64,
 }
 
-/// True when `value` is better than `best` by more than `min_delta`.
+/// True when `value` is better than `best` by more than `min_delta`; one that is not finite is never better, and any other one is
+/// better than it.
 pub(crate) fn improves(value: f64, best: Option<f64>, mode: Mode, min_delta: f64) -> bool {
-    match (best, mode) {
-        (None, _) => !value.is_nan(),
+    match (best.filter(|best| best.is_finite()), mode) {
+        (None, _) => value.is_finite(),
         (Some(best), Mode::Min) => value < best - min_delta,
         (Some(best), Mode::Max) => value > best + min_delta,
     }
@@ -82,8 +85,10 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_is_not_a_number_never_improves() {
+    fn a_figure_that_is_not_finite_never_improves() {
         assert!(!improves(f64::NAN, None, Mode::Min, 0.0));
+        assert!(!improves(f64::INFINITY, None, Mode::Min, 0.0));
+        assert!(improves(3.0, Some(f64::NAN), Mode::Min, 0.0));
         assert!(!improves(f64::NAN, Some(1.0), Mode::Max, 0.0));
     }
 }

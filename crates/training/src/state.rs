@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_artifacts::{Checkpoint, StopReason};
+use kiln_artifacts::{Checkpoint, StopReason, null_as_nan};
 use kiln_config::{Difference, Experiment, LrSchedulerName};
 use kiln_model::Tally;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,7 @@ pub(crate) struct TrainingState {
     /// Learning rate of the last optimizer step.
     pub(crate) learning_rate: f64,
     /// Norm of the last gradient.
+    #[serde(deserialize_with = "null_as_nan")]
     pub(crate) gradient_norm: f64,
     pub(crate) plateau: Plateau,
     pub(crate) patience: Patience,

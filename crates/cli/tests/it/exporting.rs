@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::program::{Workplace, json, skip};
+use crate::program::{Workplace, json, python_with, skip};
 
 const DIGITS: &str = r#"
 name = "digits"
@@ -92,17 +92,6 @@ fn table(rows: usize) -> String {
     text
 }
 
-/// Python with ONNX's checker and onnxruntime, where the machine has one.
-fn python() -> Option<String> {
-    let python = std::env::var("PEERS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has = Command::new(&python).args(["-c", "import onnx, onnxruntime"]).output();
-    if has.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    skip("no Python with onnx and onnxruntime (PEERS_PYTHON)");
-    None
-}
-
 /// Exports `run` in every format but the page, and compares each file's answers for the test split with Kiln's.
 fn export_all(workplace: &Workplace, run: &str, what: &str) {
     for format in ["onnx", "safetensors", "burnpack", "c"] {
@@ -129,12 +118,9 @@ fn export_all(workplace: &Workplace, run: &str, what: &str) {
 /// and, where there is one, the safetensors file with its page of code in PyTorch.
 fn check_with_peers(workplace: &Workplace, python: &str, run: &str, input: &str, what: &str) {
     workplace.run(&["predict", run, input, "--output", "answers.csv"]).expect(0);
-    let has_pytorch = Command::new(python).args(["-c", "import torch, safetensors"]).output();
     let mut peers = vec![("onnx_peers.py", "network.onnx")];
-    if has_pytorch.is_ok_and(|output| output.status.success()) {
+    if python_with("torch, safetensors").is_some() {
         peers.push(("pytorch_peers.py", "network"));
-    } else {
-        skip("no PyTorch (PEERS_PYTHON)");
     }
     for (script, file) in peers {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests").join(script);
@@ -165,7 +151,7 @@ fn idx(count: usize) -> Vec<u8> {
 fn networks_of_pictures_answer_alike_in_every_format() {
     let workplace = Workplace::new(DIGITS);
     fs::write(workplace.path().join("images.idx"), idx(200)).unwrap();
-    let python = python();
+    let python = python_with("onnx, onnxruntime");
     for overrides in OF_PICTURES {
         let run = workplace.train(overrides);
         export_all(&workplace, run.text(), &format!("{overrides:?}"));
@@ -181,7 +167,7 @@ fn networks_of_tables_answer_alike_in_every_format() {
     fs::write(workplace.path().join("rows.csv"), table(400)).unwrap();
     let new = ["new", "rows.csv", "--label", "grade", "data.missing=[\"-999\"]"];
     workplace.run(&new).expect(0);
-    let python = python();
+    let python = python_with("onnx, onnxruntime");
     for overrides in OF_TABLES {
         let words =
             [&["train", "rows.toml", "--no-report", "training.epochs=3", "model.hidden=[12]"], *overrides];

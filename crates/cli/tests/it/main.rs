@@ -17,6 +17,8 @@ mod evaluating;
 mod experiments;
 mod exporting;
 mod going_on;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod interrupt;
 mod json_schema;
 mod mistakes;

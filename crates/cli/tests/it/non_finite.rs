@@ -44,3 +44,16 @@ fn weights_that_are_not_finite_after_the_last_step_are_a_failure() {
     workplace.start_training(&changes).wait().expect(1).says(&["weights became NaN at step 1", "layers.0."]);
     workplace.only_run().expect_state("failed");
 }
+
+/// The weights are finite, and no loss of the validation split is.
+#[test]
+fn a_run_without_a_finite_validation_loss_has_no_best_checkpoint_and_is_resumed() {
+    let workplace = Workplace::new("name = \"large\"\n[model]\nhidden = []\n[loss]\nname = \"mse\"\n");
+    let changes =
+        ["optimizer.name=\"sgd\"", "optimizer.lr=1e19", "training.epochs=1", "training.batch_size=2000"];
+    workplace.start_training(&changes).wait().expect(0);
+    let run = workplace.only_run();
+    run.expect_state("finished");
+    assert!(run.status()["best"].is_null(), "{:#}", run.status());
+    workplace.run(&["resume", run.text(), "--json"]).expect(0);
+}

@@ -254,6 +254,17 @@ pub(crate) fn skip(reason: &str) {
     eprintln!("SKIPPED {}: {reason}", thread.name().unwrap_or_default());
 }
 
+/// The Python of `PEERS_PYTHON`, or the one on the path, where it has these packages.
+pub(crate) fn python_with(packages: &str) -> Option<String> {
+    let python = std::env::var("PEERS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let output = Command::new(&python).args(["-c", &format!("import {packages}")]).output();
+    if output.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    skip(&format!("no Python with {packages} (PEERS_PYTHON)"));
+    None
+}
+
 /// The JSON that `text` is.
 #[track_caller]
 pub(crate) fn json(text: &str) -> Value {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request as HttpRequest, State};
 use axum::response::Response;
+use kiln::Answers;
 
 use crate::body::{Received, content_type, receive, wrong_type};
 use crate::gate::counted;
@@ -14,14 +15,15 @@ use crate::protocol::outputs::{Wanted, respond, wanted};
 use crate::protocol::request::Request;
 use crate::refusal::Refusal;
 use crate::router::Target;
+use crate::settings::Limits;
 use crate::state::Server;
-use crate::work::{Size, done};
+use crate::work::{Place, Size, done};
 
 /// A request that was read and checked.
-struct Job {
-    id: Option<String>,
-    examples: Examples,
-    wanted: Vec<Wanted>,
+pub(crate) struct Asked {
+    pub(crate) id: Option<String>,
+    pub(crate) examples: Examples,
+    pub(crate) wanted: Vec<Wanted>,
 }
 
 /// Answers an inference request.
@@ -42,20 +44,36 @@ async fn answer(server: &Server, model: &Arc<Model>, request: HttpRequest) -> Re
     if !matches!(&*kind, "" | "application/json" | "application/octet-stream") {
         return Err(wrong_type("application/json, or application/octet-stream for binary tensors", &kind));
     }
-    let (reader, size) = (Arc::clone(model), Size::of_body(body.len()));
-    let read = move || {
+    let size = Size::of_body(body.len());
+    let read = move |model: &Model| {
         let request = Request::read(&parts.headers, &body)?;
         let wanted = wanted(request.outputs.as_deref(), request.is_binary)?;
-        let examples = examples(&reader, &request.inputs, limits.rows)?;
-        Ok(Job { id: request.id.map(Cow::into_owned), examples, wanted })
+        let examples = examples(model, &request.inputs, limits.rows)?;
+        Ok(Asked { id: request.id.map(Cow::into_owned), examples, wanted })
     };
-    let Job { id, examples, wanted } = done(size, place.clone(), limits.time, read).await?;
+    answered(model, &limits, place, size, read, respond).await
+}
+
+/// What `write` makes of the answers to what `read`, work of this `size`, has found to be asked.
+///
+/// # Errors
+/// Those of the two; 504 past the time, 500 after a panic.
+pub(crate) async fn answered<T: Send + 'static>(
+    model: &Arc<Model>,
+    limits: &Limits,
+    place: Place,
+    size: Size,
+    read: impl FnOnce(&Model) -> Result<Asked, Refusal> + Send + 'static,
+    write: impl FnOnce(&Model, &Answers, &Asked) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let reader = Arc::clone(model);
+    let asked = done(size, place.clone(), limits.time, move || read(&reader)).await?;
     let model = Arc::clone(model);
-    let size = Size::of_rows(examples.split.len(), model.weights);
+    let size = Size::of_rows(asked.examples.split.len(), model.weights);
     done(size, place, limits.time, move || {
-        let answers = model.trained.answer(&examples.split);
-        let response = respond(&model, id.as_deref(), &answers, &wanted)?;
-        model.metrics.count_rows(answers.classes.len(), examples.remarks.as_ref());
+        let answers = model.trained.answer(&asked.examples.split);
+        let response = write(&model, &answers, &asked)?;
+        model.metrics.count_rows(answers.classes.len(), asked.examples.remarks.as_ref());
         Ok(response)
     })
     .await

@@ -10,3 +10,10 @@ pub(crate) use self::describe::{index, model_metadata, server_metadata};
 pub(crate) use self::examples::{MATRIX, PIXELS, check_rows};
 pub(crate) use self::infer::infer;
 pub(crate) use self::outputs::{OUTPUTS, check_finite};
+#[cfg(feature = "grpc")]
+pub(crate) use self::{
+    examples::examples,
+    infer::{Asked, answered},
+    outputs::wanted,
+    request::OutputAsked,
+};

@@ -7,6 +7,7 @@ use kiln_table::quoted;
 use serde::Serialize;
 
 use crate::model::Model;
+use crate::protocol::infer::Asked;
 use crate::protocol::request::{JSON_LENGTH, OutputAsked};
 use crate::refusal::{Refusal, json_response};
 
@@ -49,6 +50,14 @@ struct Output<'a> {
     data: Option<Data<'a>>,
 }
 
+/// An output of an answer.
+pub(crate) struct Answered<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) datatype: &'static str,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Data<'a>,
+}
+
 #[derive(Serialize)]
 struct Parameters {
     binary_data_size: usize,
@@ -56,7 +65,7 @@ struct Parameters {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Data<'a> {
+pub(crate) enum Data<'a> {
     Numbers(&'a [f32]),
     Classes(&'a [u32]),
     Names(Vec<&'a str>),
@@ -100,18 +109,26 @@ pub(crate) fn wanted(asked: Option<&[OutputAsked<'_>]>, is_binary: bool) -> Resu
 ///
 /// # Errors
 /// Where a probability is not a finite number, which JSON cannot have and nobody can use.
-pub(crate) fn respond(
-    model: &Model,
-    id: Option<&str>,
-    answers: &Answers,
-    wanted: &[Wanted],
-) -> Result<Response, Refusal> {
+pub(crate) fn respond(model: &Model, answers: &Answers, asked: &Asked) -> Result<Response, Refusal> {
     check_finite(answers)?;
     let mut binary = Vec::new();
-    let outputs = wanted.iter().map(|output| output.written(model, answers, &mut binary)).collect();
+    let outputs = asked.wanted.iter().map(|wanted| {
+        let Answered { name, datatype, shape, data } = wanted.of(model, answers);
+        let before = binary.len();
+        let data = if wanted.is_binary {
+            data.write(&mut binary);
+            None
+        } else {
+            Some(data)
+        };
+        let parameters = data.is_none().then(|| Parameters { binary_data_size: binary.len() - before });
+        Output { name, datatype, shape, parameters, data }
+    });
+    let outputs = outputs.collect();
+    let id = asked.id.as_deref();
     let body = Body { model_name: &model.name, model_version: &model.version, id, outputs };
     let mut json = serde_json::to_vec(&body).map_err(|error| Refusal::internal(error.to_string()))?;
-    if !wanted.iter().any(|output| output.is_binary) {
+    if !asked.wanted.iter().any(|output| output.is_binary) {
         return Ok(json_response(json));
     }
     let length = HeaderValue::from(json.len());
@@ -142,7 +159,8 @@ impl What {
 }
 
 impl Wanted {
-    fn written<'a>(self, model: &'a Model, answers: &'a Answers, binary: &mut Vec<u8>) -> Output<'a> {
+    /// The output as `model` answers.
+    pub(crate) fn of<'a>(self, model: &'a Model, answers: &'a Answers) -> Answered<'a> {
         let Answers { classes, probabilities } = answers;
         let (names, rows) = (model.classes(), classes.len());
         let (datatype, shape, data) = match self.what {
@@ -159,14 +177,7 @@ impl Wanted {
                 ("BYTES", vec![rows, count], Data::Texts(texts))
             }
         };
-        let name = self.what.name();
-        if !self.is_binary {
-            return Output { name, datatype, shape, parameters: None, data: Some(data) };
-        }
-        let before = binary.len();
-        data.write(binary);
-        let parameters = Some(Parameters { binary_data_size: binary.len() - before });
-        Output { name, datatype, shape, parameters, data: None }
+        Answered { name: self.what.name(), datatype, shape, data }
     }
 }
 
@@ -179,7 +190,7 @@ fn top(row: &[f32], names: &[String], count: usize) -> Vec<String> {
 
 impl Data<'_> {
     /// Little-endian; a text with its length before it in 4 bytes.
-    fn write(&self, binary: &mut Vec<u8>) {
+    pub(crate) fn write(&self, binary: &mut Vec<u8>) {
         let text = |binary: &mut Vec<u8>, text: &str| {
             binary.extend_from_slice(&(text.len() as u32).to_le_bytes());
             binary.extend_from_slice(text.as_bytes());

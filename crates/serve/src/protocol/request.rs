@@ -79,6 +79,15 @@ struct InputParameters {
     binary_data_size: Option<u64>,
 }
 
+#[cfg(feature = "grpc")]
+impl<'a> OutputAsked<'a> {
+    /// The output `name`, or so many of the most probable classes in its place.
+    pub(crate) fn new(name: &'a str, classification: Option<u64>) -> Self {
+        let parameters = OutputParameters { binary_data: None, classification };
+        Self { name: Cow::Borrowed(name), parameters: Some(Object(parameters)) }
+    }
+}
+
 impl OutputAsked<'_> {
     /// Whether it is to come in binary, where it says so.
     pub(crate) fn is_binary(&self) -> Option<bool> {
