@@ -13,6 +13,7 @@ import multiprocessing
 import re
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,10 @@ def answer(connection):
     head, body = got.split(b"\r\n\r\n", 1)
     length = int(re.search(rb"content-length: (\d+)", head)[1])
     while len(body) < length:
-        body += connection.recv(1 << 16)
+        more = connection.recv(1 << 16)
+        if not more:
+            raise ConnectionError("closed within its answer")
+        body += more
     return head, body
 
 
@@ -65,7 +69,8 @@ def client(address, seconds, rate, results):
         if connection is None:
             try:
                 connection = socket.create_connection(address)
-            except ConnectionRefusedError:
+            except OSError:
+                # Nothing listens, or not any more.
                 break
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number += 1
@@ -82,8 +87,11 @@ def client(address, seconds, rate, results):
         expected = expected or body.replace(b"%010d" % number, b"%010d")
         found.wrong += head[9:12] != b"200" or body != expected % number
         if b"connection: close" in head:
-            # Nothing comes after the last answer.
-            found.wrong += connection.recv(1) != b""
+            try:
+                # Nothing comes after the last answer.
+                found.wrong += connection.recv(1) != b""
+            except OSError:
+                pass
             connection = None
     results.put(found)
 
@@ -98,7 +106,7 @@ def asking(address, clients, seconds, rate=None):
     def finish():
         found = Found()
         for _ in processes:
-            one = results.get()
+            one = results.get(timeout=seconds + 120)
             found = Found(*(a + b for a, b in zip(vars(found).values(), vars(one).values())))
         for process in processes:
             process.join()
@@ -122,9 +130,13 @@ def main():
     parser.add_argument("--clients", type=int, default=4)
     given = parser.parse_args()
     command = [given.kiln, "serve", f"mnist={given.run}", "--artifacts", given.artifacts, "--port", "0"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    said = tempfile.TemporaryFile("w+")
+    server = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=said, text=True)
     try:
-        address = server.stderr.readline().split("http://")[1].split(": ")[0].split(":")
+        ready = ""
+        while not ready.endswith("}\n") or ready.count("{") != ready.count("}"):
+            ready += server.stdout.readline()
+        address = json.loads(ready)["address"].rsplit(":", 1)
         most = asking(address, given.clients, 5)().answered / 5
         print(f"at most {most:.0f} requests a second", flush=True)
         finish = asking(address, given.clients, given.seconds + 60, given.share * most)
@@ -145,6 +157,7 @@ def main():
               f"p50 {half:.0f} us, p99 {late:.0f} us; {reloads} reloads; the server ended with {code}")
         print(f"not answered {found.lost}, wrong or answered twice {found.wrong}; memory {seen[0]:.1f} MB after the first "
               f"reload, {max(seen):.1f} MB at most, {seen[-1]:.1f} MB at the end")
+        assert (found.lost, found.wrong, code) == (0, 0, 0)
     finally:
         server.kill()
 

@@ -41,7 +41,7 @@ wrk.method, wrk.body = "POST", file:read("*a")
 {chr(10).join(lines)}
 done = function(summary, latency, requests)
   io.write(string.format("figures %f %d %d %d\\n", summary.requests / summary.duration * 1e6, latency:percentile(50),
-    latency:percentile(99), summary.errors.status + summary.errors.read + summary.errors.connect))
+    latency:percentile(99), summary.errors.status + summary.errors.read + summary.errors.connect + summary.errors.timeout))
 end
 """
     (folder / "load.lua").write_text(script)

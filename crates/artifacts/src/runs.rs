@@ -55,7 +55,11 @@ pub fn list(root: &Path) -> Result<Vec<RunSummary>, ArtifactError> {
     Ok(summaries)
 }
 
-/// Deletes `run`, the folder with all that is in it. A process that dies on the way leaves a hidden folder, and no half a run.
+/// How the folder of a run begins that is being deleted.
+const DELETING: &str = ".deleting-";
+
+/// Deletes `run`, the folder with all that is in it. A process that dies on the way leaves a hidden folder and no half a run; the
+/// next deletion beside it takes the folder along.
 ///
 /// # Errors
 ///
@@ -63,13 +67,25 @@ pub fn list(root: &Path) -> Result<Vec<RunSummary>, ArtifactError> {
 pub fn delete(run: &Run) -> Result<(), ArtifactError> {
     let folder = run.folder();
     let lock = run.lock()?;
-    let hidden = folder.with_file_name(format!(".deleting-{}", run.id()));
+    let hidden = folder.with_file_name(format!("{DELETING}{}", run.id()));
     fs::rename(folder, &hidden).map_err(|cause| ArtifactError::io("remove", folder, cause))?;
     drop(lock);
     fs::remove_dir_all(&hidden).map_err(|cause| ArtifactError::io("remove", &hidden, cause))?;
-    // The folder of the experiment's name goes with its last run.
-    let _ = hidden.parent().map(fs::remove_dir);
+    if let Some(parent) = hidden.parent() {
+        remove_leftovers(parent);
+        // The folder of the experiment's name goes with its last run.
+        let _ = fs::remove_dir(parent);
+    }
     Ok(())
+}
+
+/// Removes what a deletion that died has left in `folder`. Another process may be about to: what cannot be removed is left to it.
+fn remove_leftovers(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(DELETING) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn summarize(run: &Run) -> RunSummary {
@@ -158,7 +174,10 @@ mod tests {
         let lock = other.lock().unwrap();
         assert!(matches!(delete(&other), Err(ArtifactError::Locked { .. })) && other.folder().is_dir());
         drop(lock);
+        // What a deletion that was killed has left.
+        fs::create_dir_all(run.folder().with_file_name(".deleting-older/checkpoints")).unwrap();
         delete(&other).unwrap();
+        assert_eq!(fs::read_dir(run.folder().parent().unwrap()).unwrap().count(), 1);
         assert_eq!(list(run.root()).unwrap().len(), 1);
         delete(&run).unwrap();
         assert_eq!(fs::read_dir(run.root()).unwrap().count(), 0);

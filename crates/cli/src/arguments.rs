@@ -390,6 +390,20 @@ pub(crate) enum BitsArgument {
     All,
 }
 
+/// The address that `text` is or names.
+#[cfg(feature = "serve")]
+fn address(text: &str) -> Result<std::net::IpAddr, String> {
+    let found = std::net::ToSocketAddrs::to_socket_addrs(&(text, 0)).map_err(|error| error.to_string())?;
+    let addresses: Vec<_> = found.map(|address| address.ip()).collect();
+    // Where a name stands for both, the older kind, which more clients try.
+    addresses
+        .iter()
+        .find(|address| address.is_ipv4())
+        .or(addresses.first())
+        .copied()
+        .ok_or("no address".into())
+}
+
 #[cfg(feature = "serve")]
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -397,8 +411,8 @@ pub(crate) struct Serve {
     /// runs of one name are versions of a model, the latest of which answers where none is asked for.
     #[arg(required = true, value_name = "[NAME=]RUN", add = ArgValueCompleter::new(run_names))]
     pub(crate) runs: Vec<String>,
-    /// The address to listen on; 0.0.0.0 is every one of this machine.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    /// The address to listen on, or a name for it; 0.0.0.0 is every one of this machine.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
     pub(crate) host: std::net::IpAddr,
     /// The port; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
@@ -424,7 +438,7 @@ pub(crate) struct Serve {
     /// The most requests that are answered at a time; one more gets status 429.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_concurrency: u32,
-    /// Seconds that a body may take to arrive, and an answer to be computed.
+    /// Seconds that a request may take, from its head to its answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeout: u32,
     /// Write a line to stderr for every request.

@@ -37,15 +37,16 @@ pub(crate) async fn receive(request: Request, limits: &Limits) -> Result<Receive
     }
     let packing = Packing::of(&parts.headers)?;
     let reading = collect(body, announced.unwrap_or(0), limits);
-    let bytes = tokio::time::timeout(limits.time, reading).await.map_err(|_| {
-        let message = format!("the body did not arrive within {} s", limits.time.as_secs_f64());
+    let bytes = tokio::time::timeout(place.left(), reading).await.map_err(|_| {
+        let message = format!("the body did not arrive within {} s", place.time().as_secs_f64());
         Refusal::new(StatusCode::REQUEST_TIMEOUT, message)
     })??;
     let body = match packing {
         Packing::None => bytes,
         packing => {
-            let (size, limits) = (Size::of_body(bytes.len()), *limits);
-            done(size, place.clone(), limits.time, move || packing.unpacked(&bytes, &limits)).await?
+            let limits = *limits;
+            // However short it is, what it unpacks to may be long.
+            done(Size::Large, place.clone(), move || packing.unpacked(&bytes, &limits)).await?
         }
     };
     Ok(Received { parts, body, place })

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use kiln::{Run, Trained, perceptron};
+use kiln::{Run, RunState, Trained, perceptron};
 use kiln_table::{listed, quoted};
 
 use axum::http::StatusCode;
 
 use crate::ServeError;
-use crate::metrics::{Metrics, ModelMetrics};
+use crate::metrics::Metrics;
 use crate::model::{Model, Takes};
 use crate::refusal::Refusal;
 
@@ -116,7 +116,10 @@ fn open(word: &str, artifacts: &Path, metrics: &Metrics) -> Result<Model, ServeE
     let version = run.id().to_owned();
     let trained = Trained::open(run, None, perceptron).map_err(wrong)?;
     let takes = Takes::of(trained.profile());
-    let metrics = metrics.of_model(&name, takes.columns(), ModelMetrics::new);
+    let metrics = metrics.of_model(&name);
+    let columns = metrics.of_columns(takes.columns());
     let (weights, page) = (trained.weights(), OnceLock::new());
-    Ok(Model { name, version, trained, takes, metrics, weights, page })
+    let status = trained.run().status_now();
+    let is_finished = status.is_ok_and(|status| status.state == RunState::Finished);
+    Ok(Model { name, version, trained, is_finished, takes, metrics, columns, weights, page })
 }

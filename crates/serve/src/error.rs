@@ -42,18 +42,20 @@ pub enum ServeError {
     /// Threads or signals cannot be had.
     #[error("cannot start the server: {0}")]
     Start(io::Error),
-    /// Requests were not answered within the time to drain.
-    #[error("{requests} requests were not answered within the {seconds} s that they had to end")]
+    /// Connections were not done within the time to drain: a request has not come whole, or an answer is not sent.
+    #[error(
+        "{connections} connections were cut: their requests were not answered within the {seconds} s that they had"
+    )]
     Cut {
         /// How many.
-        requests: usize,
+        connections: usize,
         /// The time that they had.
         seconds: u64,
     },
     /// A second signal ended the server at once.
-    #[error("stopped at once by a second signal, with {requests} requests unanswered")]
+    #[error("stopped at once by a second signal: {connections} connections were cut")]
     Stopped {
         /// How many.
-        requests: usize,
+        connections: usize,
     },
 }

@@ -59,6 +59,8 @@ pub struct Served {
     pub name: String,
     /// Its versions, ids of runs, the newest last.
     pub versions: Vec<String>,
+    /// Those of them whose training was not finished when they were opened.
+    pub unfinished: Vec<String>,
 }
 
 /// Whoever hears of events.
@@ -76,9 +78,14 @@ impl Observer {
 
 /// The models in `catalog`.
 pub(crate) fn served(catalog: &Catalog) -> Vec<Served> {
-    let one = |name: &str| Served {
-        name: name.to_owned(),
-        versions: catalog.versions(name).iter().map(|model| model.version.clone()).collect(),
+    let one = |name: &str| {
+        let versions = catalog.versions(name).iter();
+        let unfinished = versions.clone().filter(|model| !model.is_finished);
+        Served {
+            name: name.to_owned(),
+            unfinished: unfinished.map(|model| model.version.clone()).collect(),
+            versions: versions.map(|model| model.version.clone()).collect(),
+        }
     };
     catalog.names().map(one).collect()
 }

@@ -41,3 +41,4 @@ pub use error::ServeError;
 pub use event::{Event, Served};
 pub use server::serve;
 pub use settings::{Limits, Settings};
+pub use token::Token;

@@ -30,17 +30,22 @@ pub(crate) struct Metrics {
     models: RwLock<BTreeMap<String, Arc<ModelMetrics>>>,
 }
 
-/// What is counted of a model, in all its versions.
-#[derive(Debug)]
+/// What is counted of a model, in all its versions and over all reloads.
+#[derive(Debug, Default)]
 pub(crate) struct ModelMetrics {
-    /// The used columns of a table, each with its place among all.
-    columns: Vec<(usize, String)>,
     requests: [AtomicU64; OUTCOMES.len()],
     rows: AtomicU64,
+    refused_rows: AtomicU64,
     latency: Histogram,
-    /// Of each column: values that no training row had, values outside their range, and missing ones where none was.
-    drift: Vec<[AtomicU64; 3]>,
+    /// By column.
+    drift: RwLock<BTreeMap<String, Arc<Drift>>>,
 }
+
+/// Values that no training row had, values outside their range, and missing ones where none was.
+type Drift = [AtomicU64; 3];
+
+/// What is counted of the used columns of a table, each with its place among all.
+pub(crate) type ColumnMetrics = Vec<(usize, Arc<Drift>)>;
 
 /// Latencies by bucket, each with those above the buckets before it.
 #[derive(Debug, Default)]
@@ -50,22 +55,10 @@ struct Histogram {
 }
 
 impl Metrics {
-    /// What is counted of the model `name` with these columns: what was, if it had the same.
-    pub(crate) fn of_model(
-        &self,
-        name: &str,
-        columns: Vec<(usize, String)>,
-        new: impl Fn(Vec<(usize, String)>) -> ModelMetrics,
-    ) -> Arc<ModelMetrics> {
+    /// What is counted of the model `name`.
+    pub(crate) fn of_model(&self, name: &str) -> Arc<ModelMetrics> {
         let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
-        match models.get(name) {
-            Some(known) if known.columns == columns => Arc::clone(known),
-            _ => {
-                let made = Arc::new(new(columns));
-                models.insert(name.to_owned(), Arc::clone(&made));
-                made
-            }
-        }
+        Arc::clone(models.entry(name.to_owned()).or_default())
     }
 
     /// Counts a request that was for none of the models.
@@ -97,6 +90,15 @@ impl Metrics {
         for (name, model) in models.iter() {
             let _ = writeln!(page, "kiln_rows_total{{model=\"{}\"}} {}", escaped(name), get(&model.rows));
         }
+        counter(
+            &mut page,
+            "kiln_refused_rows_total",
+            "Rows and pictures that could not be read, beside others.",
+        );
+        for (name, model) in models.iter() {
+            let count = get(&model.refused_rows);
+            let _ = writeln!(page, "kiln_refused_rows_total{{model=\"{}\"}} {count}", escaped(name));
+        }
         let name = "kiln_request_duration_seconds";
         let help = "From a request's head to its answer, the arrival of its body included.";
         let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} histogram");
@@ -111,7 +113,8 @@ impl Metrics {
         for (kind, (name, help)) in kinds.into_iter().enumerate() {
             counter(&mut page, name, help);
             for (model, metrics) in models.iter() {
-                for ((_, column), counts) in metrics.columns.iter().zip(&metrics.drift) {
+                let drift = metrics.drift.read().unwrap_or_else(PoisonError::into_inner);
+                for (column, counts) in drift.iter() {
                     let (model, column) = (escaped(model), escaped(column));
                     let count = get(&counts[kind]);
                     let _ = writeln!(page, "{name}{{model=\"{model}\",column=\"{column}\"}} {count}");
@@ -130,15 +133,10 @@ impl Metrics {
 }
 
 impl ModelMetrics {
-    pub(crate) fn new(columns: Vec<(usize, String)>) -> Self {
-        let drift = columns.iter().map(|_| Default::default()).collect();
-        Self {
-            columns,
-            requests: Default::default(),
-            rows: AtomicU64::default(),
-            latency: Histogram::default(),
-            drift,
-        }
+    /// What is counted of these columns of a table, each with its place among all.
+    pub(crate) fn of_columns(&self, columns: Vec<(usize, String)>) -> ColumnMetrics {
+        let mut drift = self.drift.write().unwrap_or_else(PoisonError::into_inner);
+        columns.into_iter().map(|(place, name)| (place, Arc::clone(drift.entry(name).or_default()))).collect()
     }
 
     /// Counts a request that was answered with `status` after `took`.
@@ -147,15 +145,19 @@ impl ModelMetrics {
         self.latency.add(took);
     }
 
-    /// Counts rows that were answered, and what is remarkable about them.
-    pub(crate) fn count_rows(&self, rows: usize, remarks: Option<&Remarks>) {
-        add(&self.rows, rows as u64);
-        let Some(remarks) = remarks else { return };
-        for (kind, counts) in [&remarks.unknown, &remarks.outside, &remarks.missing].into_iter().enumerate() {
-            for ((place, _), column) in self.columns.iter().zip(&self.drift) {
-                if let Some(&count @ 1..) = counts.get(*place) {
-                    add(&column[kind], count as u64);
-                }
+    /// Counts rows that were answered, and those beside them that could not be read.
+    pub(crate) fn count_rows(&self, answered: usize, refused: usize) {
+        add(&self.rows, answered as u64);
+        add(&self.refused_rows, refused as u64);
+    }
+}
+
+/// Counts what is remarkable about rows.
+pub(crate) fn count_remarks(columns: &ColumnMetrics, remarks: &Remarks) {
+    for (kind, counts) in [&remarks.unknown, &remarks.outside, &remarks.missing].into_iter().enumerate() {
+        for (place, column) in columns {
+            if let Some(&count @ 1..) = counts.get(*place) {
+                add(&column[kind], count as u64);
             }
         }
     }
@@ -211,13 +213,14 @@ mod tests {
     #[test]
     fn a_page_has_what_was_counted() {
         let metrics = Metrics::default();
-        let model =
-            metrics.of_model("a", vec![(0, "x\"".to_owned()), (2, "y".to_owned())], ModelMetrics::new);
+        let model = metrics.of_model("a");
+        let columns = model.of_columns(vec![(0, "x\"".to_owned()), (2, "y".to_owned())]);
         model.count(StatusCode::OK, Duration::from_micros(10));
         model.count(StatusCode::BAD_REQUEST, Duration::from_micros(11));
         model.count(StatusCode::OK, Duration::from_mins(1));
         let remarks = Remarks { unknown: vec![2, 0, 0], outside: vec![0, 7, 1], missing: vec![0; 3] };
-        model.count_rows(3, Some(&remarks));
+        model.count_rows(3, 4);
+        count_remarks(&columns, &remarks);
         metrics.count_other(StatusCode::NOT_FOUND);
         let page = metrics.page();
         for line in [
@@ -225,6 +228,7 @@ mod tests {
             "kiln_requests_total{model=\"a\",outcome=\"rejected\"} 1",
             "kiln_requests_total{model=\"\",outcome=\"rejected\"} 1",
             "kiln_rows_total{model=\"a\"} 3",
+            "kiln_refused_rows_total{model=\"a\"} 4",
             "kiln_request_duration_seconds_bucket{model=\"a\",le=\"0.00001\"} 1",
             "kiln_request_duration_seconds_bucket{model=\"a\",le=\"0.00002\"} 2",
             "kiln_request_duration_seconds_bucket{model=\"a\",le=\"10\"} 2",
@@ -238,10 +242,18 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_goes_on_counting_where_the_columns_are_the_same() {
+    fn a_reload_goes_on_counting_in_the_columns_that_stay() {
         let metrics = Metrics::default();
-        let first = metrics.of_model("a", vec![(0, "x".to_owned())], ModelMetrics::new);
-        assert!(Arc::ptr_eq(&first, &metrics.of_model("a", vec![(0, "x".to_owned())], ModelMetrics::new)));
-        assert!(!Arc::ptr_eq(&first, &metrics.of_model("a", Vec::new(), ModelMetrics::new)));
+        let [first, second] = [["x", "y"], ["y", "z"]].map(|names| {
+            let columns = names.map(str::to_owned).into_iter().enumerate().collect();
+            metrics.of_model("a").of_columns(columns)
+        });
+        let remarks = Remarks { unknown: vec![1, 2], outside: vec![0; 2], missing: vec![0; 2] };
+        count_remarks(&first, &remarks);
+        count_remarks(&second, &remarks);
+        for (column, count) in [("x", 1), ("y", 3), ("z", 2)] {
+            let line = format!("kiln_unknown_values_total{{model=\"a\",column=\"{column}\"}} {count}");
+            assert!(metrics.page().lines().any(|found| found == line), "{line}");
+        }
     }
 }

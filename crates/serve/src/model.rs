@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use kiln::{Mlp, Trained};
 use kiln_data::{Preparation, Profile, Shape};
-use kiln_table::Treatment;
+use kiln_table::{Remarks, Treatment};
 
-use crate::metrics::ModelMetrics;
+use crate::metrics::{ColumnMetrics, ModelMetrics, count_remarks};
 
 /// A network that is served: one version of a model.
 pub(crate) struct Model {
@@ -15,8 +15,12 @@ pub(crate) struct Model {
     /// The id of the run.
     pub(crate) version: String,
     pub(crate) trained: Trained<Mlp>,
+    /// Whether its training had reached its end when it was opened.
+    pub(crate) is_finished: bool,
     pub(crate) takes: Takes,
     pub(crate) metrics: Arc<ModelMetrics>,
+    /// What is counted of its columns.
+    pub(crate) columns: ColumnMetrics,
     /// Multiply-adds for a row, about.
     pub(crate) weights: usize,
     /// Its page, from when it is first asked for.
@@ -46,7 +50,7 @@ pub(crate) struct Columns {
     pub(crate) preparation: Arc<Preparation>,
     /// Those that become features, in order.
     pub(crate) used: Vec<UsedColumn>,
-    numbers: HashMap<String, usize>,
+    places: HashMap<String, usize>,
 }
 
 /// A column that becomes features.
@@ -61,6 +65,14 @@ impl Model {
     /// The classes, by number.
     pub(crate) fn classes(&self) -> &[String] {
         &self.trained.profile().classes
+    }
+
+    /// Counts rows that were answered, what is remarkable about them, and those beside them that could not be read.
+    pub(crate) fn count_rows(&self, answered: usize, refused: usize, remarks: Option<&Remarks>) {
+        self.metrics.count_rows(answered, refused);
+        if let Some(remarks) = remarks {
+            count_remarks(&self.columns, remarks);
+        }
     }
 }
 
@@ -106,17 +118,17 @@ impl Columns {
                 Some(UsedColumn { name: column.name.clone(), place, is_number })
             })
             .collect();
-        let numbers = used.iter().enumerate().map(|(number, column)| (column.name.clone(), number)).collect();
-        Self { preparation, used, numbers }
+        let places = used.iter().enumerate().map(|(number, column)| (column.name.clone(), number)).collect();
+        Self { preparation, used, places }
     }
 
     /// The number of the used column `name`.
     pub(crate) fn number(&self, name: &str) -> Option<usize> {
-        self.numbers.get(name).copied()
+        self.places.get(name).copied()
     }
 
     /// Whether rows can come as one matrix of numbers.
-    pub(crate) fn are_numbers(&self) -> bool {
+    pub(crate) fn are_all_numbers(&self) -> bool {
         self.used.iter().all(|column| column.is_number)
     }
 

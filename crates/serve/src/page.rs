@@ -3,7 +3,8 @@
 use kiln_export::{Answers, ExportError, Network, PageFacts, page};
 
 use crate::catalog::Catalog;
-use crate::model::Model;
+use crate::model::{Model, Takes};
+use crate::settings::Limits;
 
 /// Begins a document without script.
 const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
@@ -12,15 +13,21 @@ const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\"
                     <style>:root { color-scheme: light dark } body { font: 16px/1.5 system-ui, sans-serif; \
                     max-width: 40rem; margin: 3rem auto; padding: 0 1rem }</style>\n";
 
-/// The page of `model`, which has its answers from this server. Of a run that keeps too little for one, a page that says so.
-pub(crate) fn model_page(model: &Model) -> String {
-    let path = &format!("/models/{}/predict", model.name);
+/// The page of `model`, which has its answers from this server, within its limits. Of a run that keeps too little for one, a page
+/// that says so.
+pub(crate) fn model_page(model: &Model, limits: &Limits) -> String {
+    let path = match model.takes {
+        Takes::Rows(_) => format!("/models/{}/predict", model.name),
+        Takes::Pictures(_) => format!("/v2/models/{}/infer", model.name),
+    };
+    let server = Answers::Server { path: &path, rows: limits.rows, bytes: limits.body_bytes };
     let page = || -> Result<String, ExportError> {
         let network = Network::of(&model.trained)?;
-        Ok(page(&network, &PageFacts::of(&model.trained)?, Answers::Server { path }))
+        Ok(page(&network, &PageFacts::of(&model.trained)?, server))
     };
     page().unwrap_or_else(|error| {
         let name = &model.name;
+        let error = error.to_string().replace('&', "&amp;").replace('<', "&lt;");
         format!("{HEAD}<h1>{name}</h1>\n<p>No page can be drawn: {error}.\n<p><a href=\"/docs\">How to ask it</a>\n")
     })
 }

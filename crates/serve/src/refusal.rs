@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kiln_files::shortened;
 use serde_json::json;
 
 /// Why a request is not answered: a status, and what was expected and found, which the client gets as `{"error": "..."}`.
@@ -14,13 +15,19 @@ pub(crate) struct Refusal {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
+/// Bytes, about, that a message has at most.
+const MOST_BYTES: usize = 2000;
+
 /// Marks a response that is no fault of the client's, with what it says.
 #[derive(Clone, Debug)]
 pub(crate) struct Failed(pub(crate) String);
 
 impl Refusal {
+    /// With a message that is cut where it is long: requests are quoted in some.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), header: None }
+        let message = message.into();
+        let message = if message.len() > MOST_BYTES { shortened(&message, MOST_BYTES) } else { message };
+        Self { status, message, header: None }
     }
 
     /// The request is wrong.
@@ -44,8 +51,11 @@ impl Refusal {
     }
 
     pub(crate) fn too_many(limit: usize) -> Self {
-        let message =
-            format!("{limit} requests are being answered, and no more are taken at a time: try again");
+        Self::busy(format!("{limit} requests are being answered, and no more are taken at a time: try again"))
+    }
+
+    /// There is no place for the request now.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
         let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, message);
         refusal.header = Some((header::RETRY_AFTER, HeaderValue::from_static("1")));
         refusal

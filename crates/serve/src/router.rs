@@ -21,6 +21,7 @@ use crate::openapi::openapi;
 use crate::page::{list, model_page};
 use crate::protocol::{index, infer, model_metadata, server_metadata};
 use crate::refusal::{Refusal, json_response};
+use crate::settings::Limits;
 use crate::simple::{predict, predict_of_model};
 use crate::state::Server;
 
@@ -81,18 +82,22 @@ pub(crate) fn json_of(value: &Value) -> Response {
 async fn front_page(State(server): State<Arc<Server>>) -> Result<Response, Refusal> {
     let catalog = server.catalog();
     match catalog.only() {
-        Ok(model) => page(model).await,
+        Ok(model) => page(model, server.limits).await,
         Err(_) => Ok(Html(list(&catalog)).into_response()),
     }
 }
 
 async fn page_of_model(State(server): State<Arc<Server>>, target: Target) -> Result<Response, Refusal> {
-    page(server.catalog().find(&target.model, None)?).await
+    page(server.catalog().find(&target.model, None)?, server.limits).await
 }
 
-async fn page(model: &Arc<Model>) -> Result<Response, Refusal> {
+async fn page(model: &Arc<Model>, limits: Limits) -> Result<Response, Refusal> {
+    if let Some(page) = model.page.get() {
+        return Ok(Html(page.clone()).into_response());
+    }
     let model = Arc::clone(model);
-    let page = tokio::task::spawn_blocking(move || model.page.get_or_init(|| model_page(&model)).clone());
+    let page =
+        tokio::task::spawn_blocking(move || model.page.get_or_init(|| model_page(&model, &limits)).clone());
     page.await.map(|page| Html(page).into_response()).map_err(|error| Refusal::internal(error.to_string()))
 }
 
@@ -134,17 +139,28 @@ async fn repository_index(State(server): State<Arc<Server>>) -> Response {
 }
 
 /// Reopens all runs, so that no two models are of different times.
-async fn load(State(server): State<Arc<Server>>, target: Target) -> Result<Response, Refusal> {
+async fn load(
+    State(server): State<Arc<Server>>,
+    target: Target,
+    request: Request,
+) -> Result<Response, Refusal> {
     if !server.allow_reload {
         let message =
             "models are reloaded by SIGHUP; start the server with --allow-reload to allow it over HTTP";
         return Err(Refusal::new(StatusCode::FORBIDDEN, message));
     }
     server.catalog().find(&target.model, None)?;
-    let reload = tokio::task::spawn_blocking(move || server.reload().map_err(|error| error.to_string()));
+    // With the request goes its place, which the reload keeps although its client may leave.
+    let reload = tokio::task::spawn_blocking(move || {
+        let _request = request;
+        server.try_reload().map(|result| result.map_err(|error| error.to_string()))
+    });
     match reload.await {
-        Ok(Ok(())) => Ok(json_of(&json!({}))),
-        Ok(Err(error)) => Err(Refusal::internal(format!("the runs that were are still served: {error}"))),
+        Ok(Some(Ok(()))) => Ok(json_of(&json!({}))),
+        Ok(Some(Err(error))) => {
+            Err(Refusal::internal(format!("the runs that were are still served: {error}")))
+        }
+        Ok(None) => Err(Refusal::busy("the runs are being opened anew already: try again")),
         Err(error) => Err(Refusal::internal(error.to_string())),
     }
 }

@@ -7,8 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::ServeError;
@@ -16,7 +15,7 @@ use crate::connection::answer;
 use crate::event::{Event, Observer, served};
 use crate::router::router;
 use crate::settings::Settings;
-use crate::signals::{Asked, Signals};
+use crate::signals::{Signal, Signals};
 use crate::state::Server;
 
 /// How long nothing is accepted where the system gives no further connection, mostly because files are used up.
@@ -76,19 +75,24 @@ async fn run(server: &Arc<Server>, listener: StdListener, drain: Duration) -> Re
                 Err(_) => tokio::time::sleep(PAUSE).await,
             },
             asked = signals.next() => match asked {
-                Asked::Stop => break,
-                Asked::Reload => reload(server),
+                Signal::Stop => break,
+                Signal::Reload => reload(server),
             },
         }
     }
     server.drain();
-    // The system has made some connections already: who is on them believes to be heard.
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        take(stream);
+    // The system has made some connections already, whose clients may have sent requests.
+    let listener = listener.into_std().map_err(ServeError::Start)?;
+    while let Ok((stream, _)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            take(stream);
+        }
     }
     drop(listener);
-    let requests = || server.metrics.in_flight.load(Ordering::Relaxed);
-    server.observer.tell(&Event::Draining { requests: requests() });
+    let requests = server.metrics.in_flight.load(Ordering::Relaxed);
+    server.observer.tell(&Event::Draining { requests });
     let _ = end.send(true);
     drop(open);
     let deadline = tokio::time::sleep(drain);
@@ -96,12 +100,13 @@ async fn run(server: &Arc<Server>, listener: StdListener, drain: Duration) -> Re
     loop {
         tokio::select! {
             _ = closed.recv() => return Ok(()),
-            () = &mut deadline => return match requests() {
-                0 => Ok(()),
-                requests => Err(ServeError::Cut { requests, seconds: drain.as_secs() }),
+            () = &mut deadline => {
+                // Those that have no request are closed by now.
+                let connections = closed.sender_strong_count();
+                return Err(ServeError::Cut { connections, seconds: drain.as_secs() });
             },
-            asked = signals.next() => if asked == Asked::Stop {
-                return Err(ServeError::Stopped { requests: requests() });
+            asked = signals.next() => if asked == Signal::Stop {
+                return Err(ServeError::Stopped { connections: closed.sender_strong_count() });
             },
         }
     }

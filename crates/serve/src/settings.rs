@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Token;
+
 /// What a server is to serve, where, and within which limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -16,8 +18,8 @@ pub struct Settings {
     pub host: IpAddr,
     /// The port; 0 lets the system choose one.
     pub port: u16,
-    /// The bearer token that requests must bring; without one they need none. Health needs none in any case.
-    pub token: Option<String>,
+    /// The token that requests must bring; without one they need none. Health needs none in any case.
+    pub token: Option<Token>,
     /// Whether `POST /v2/repository/models/{m}/load` reopens the runs.
     pub allow_reload: bool,
     /// How long requests may take to end after SIGTERM or SIGINT.
@@ -33,9 +35,9 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Rows of a request.
     pub rows: usize,
-    /// Requests that are read or computed at a time; one more is answered with 429.
+    /// Requests that are read, computed or, where the answer is long, sent at a time; one more is answered with 429.
     pub concurrency: usize,
-    /// How long a body may take to arrive, and an answer to be computed.
+    /// How long a request may take, from its head to its answer.
     pub time: Duration,
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 use tokio::sync::Semaphore;
 
@@ -44,7 +44,7 @@ impl Server {
             catalog: RwLock::new(Arc::new(catalog)),
             reloading: Mutex::default(),
             limits: settings.limits,
-            token: settings.token.as_deref().map(Token::new),
+            token: settings.token.clone(),
             allow_reload: settings.allow_reload,
             metrics,
             places: Arc::new(Semaphore::new(settings.limits.concurrency.min(Semaphore::MAX_PERMITS))),
@@ -63,7 +63,19 @@ impl Server {
     /// # Errors
     /// Where one cannot be opened.
     pub(crate) fn reload(&self) -> Result<(), ServeError> {
-        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.reload_alone(&self.reloading.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// As [`Server::reload`]; none where a reload goes on already.
+    pub(crate) fn try_reload(&self) -> Option<Result<(), ServeError>> {
+        match self.reloading.try_lock() {
+            Ok(alone) => Some(self.reload_alone(&alone)),
+            Err(TryLockError::Poisoned(alone)) => Some(self.reload_alone(&alone.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn reload_alone(&self, _alone: &MutexGuard<'_, ()>) -> Result<(), ServeError> {
         let opened = Catalog::open(&self.words, &self.artifacts, &self.metrics);
         self.metrics.reloads[usize::from(opened.is_err())].fetch_add(1, Ordering::Relaxed);
         match opened {

@@ -12,7 +12,6 @@ use crate::refusal::Refusal;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tensor<'a> {
     pub(crate) name: Cow<'a, str>,
-    pub(crate) datatype: Datatype,
     pub(crate) shape: Vec<usize>,
     pub(crate) values: Values<'a>,
 }
@@ -64,7 +63,7 @@ impl<'a> Tensor<'a> {
                 return Err(head.refusal(format!("numbers of type {}", datatype.name()), other.kind()));
             }
         };
-        Ok(Self { name: head.name, datatype: head.datatype, shape, values })
+        Ok(Self { name: head.name, shape, values })
     }
 
     /// The tensor whose values stand in `bytes`: little-endian, a text with its length before it in 4 bytes.
@@ -91,7 +90,7 @@ impl<'a> Tensor<'a> {
             }
             (_, None) => unreachable!("every type but BYTES has a width"),
         };
-        Ok(Self { name: head.name, datatype: head.datatype, shape, values })
+        Ok(Self { name: head.name, shape, values })
     }
 
     /// That something else was expected of it.

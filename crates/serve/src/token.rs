@@ -1,6 +1,7 @@
 //! The token that requests must bring.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -11,13 +12,15 @@ use crate::refusal::Refusal;
 
 /// The token that requests must bring: as a bearer's, or as the password of any user, which browsers ask people for. Of it, only
 /// a hash is kept.
-#[derive(Debug)]
-pub(crate) struct Token {
+#[derive(Clone)]
+pub struct Token {
     sha256: String,
 }
 
 impl Token {
-    pub(crate) fn new(token: &str) -> Self {
+    /// The token that `token` is.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
         Self { sha256: sha256_hex(token.as_bytes()) }
     }
 
@@ -34,6 +37,12 @@ impl Token {
             Some(found) if are_equal(found.as_bytes(), self.sha256.as_bytes()) => Ok(()),
             _ => Err(Refusal::unauthorized(&format!("{expected}, found another"))),
         }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
     }
 }
 

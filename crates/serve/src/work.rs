@@ -1,5 +1,5 @@
 //! Where the work of a request is done: small work at once, where its request arrived; other work on threads of its own, within
-//! a time.
+//! the time that the request has.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,11 +11,14 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::refusal::Refusal;
 
-/// A request's place among those that are answered at a time. Work that goes on after its request was given up keeps it.
+/// A request's place among those that are answered at a time, and the time that it has. Work that goes on after its request was
+/// given up keeps the place.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     #[expect(dead_code, reason = "held until the work ends")]
     permit: Arc<OwnedSemaphorePermit>,
+    begun: Instant,
+    time: Duration,
 }
 
 /// How much work there is.
@@ -33,8 +36,27 @@ const SMALL_BODY: usize = 64 << 10;
 const SMALL_PRODUCT: usize = 1 << 21;
 
 impl Place {
-    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self { permit: Arc::new(permit) }
+    /// A place for `time`, from now on.
+    pub(crate) fn new(permit: OwnedSemaphorePermit, time: Duration) -> Self {
+        Self { permit: Arc::new(permit), begun: Instant::now(), time }
+    }
+
+    /// All the time that the request has.
+    pub(crate) fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// The time that is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.time.saturating_sub(self.begun.elapsed())
+    }
+
+    /// That there is time left.
+    ///
+    /// # Errors
+    /// 504 where there is none.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        if self.left().is_zero() { Err(late(self.time)) } else { Ok(()) }
     }
 }
 
@@ -51,27 +73,26 @@ impl Size {
     }
 }
 
-/// Does `work` within `time`. A panic in it is an error of this request, and of no other.
+/// Does `work` within the time that is left. A panic in it is an error of this request, and of no other.
 ///
 /// # Errors
 /// That of `work`; 504 past the time, 500 after a panic.
 pub(crate) async fn done<T: Send + 'static>(
     size: Size,
     place: Place,
-    time: Duration,
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     let work = || catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(&*panic)));
     if size == Size::Small {
         return work();
     }
-    let begun = Instant::now();
+    let (left, time) = (place.left(), place.time);
     let task = tokio::task::spawn_blocking(move || {
-        let _place = place;
         // Who has waited for a thread for too long is not there any more.
-        if begun.elapsed() >= time { Err(late(time)) } else { work() }
+        place.check()?;
+        work()
     });
-    match tokio::time::timeout(time, task).await {
+    match tokio::time::timeout(left, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(error)) => Err(Refusal::internal(format!("the work did not come to its end: {error}"))),
         Err(_) => Err(late(time)),
@@ -100,24 +121,23 @@ mod tests {
     use super::*;
 
     fn place(places: &Arc<Semaphore>) -> Place {
-        Place::new(Arc::clone(places).try_acquire_owned().unwrap())
+        Place::new(Arc::clone(places).try_acquire_owned().unwrap(), Duration::from_millis(20))
     }
 
     #[test]
     fn a_panic_is_an_error_and_late_work_keeps_its_place_until_it_ends() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let places = Arc::new(Semaphore::new(1));
-        let time = Duration::from_millis(20);
         for size in [Size::Small, Size::Large] {
             let panics = || -> Result<(), Refusal> { panic!("so it goes") };
-            let refusal = runtime.block_on(done(size, place(&places), time, panics)).unwrap_err();
+            let refusal = runtime.block_on(done(size, place(&places), panics)).unwrap_err();
             assert_eq!(refusal, Refusal::internal("a defect of the server: so it goes"));
         }
         let slow = || {
             thread::sleep(Duration::from_millis(300));
             Ok(())
         };
-        let refusal = runtime.block_on(done(Size::Large, place(&places), time, slow)).unwrap_err();
+        let refusal = runtime.block_on(done(Size::Large, place(&places), slow)).unwrap_err();
         assert_eq!((refusal.status, places.available_permits()), (StatusCode::GATEWAY_TIMEOUT, 0));
         while places.available_permits() == 0 {
             thread::sleep(Duration::from_millis(5));

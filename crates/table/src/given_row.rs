@@ -15,6 +15,8 @@ pub enum RowValue<'a> {
     Number(f64),
     /// A text, as a cell of the table has it.
     Text(&'a str),
+    /// Yes or no; of a column that has other words for them, those, and `true` or `false` of any other.
+    Boolean(bool),
     /// No value.
     Missing,
 }
@@ -26,6 +28,7 @@ impl RowValue<'_> {
         match self {
             Self::Number(number) => Cow::Owned(number.to_string()),
             Self::Text(text) => Cow::Borrowed(text),
+            Self::Boolean(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
             Self::Missing => Cow::Borrowed(""),
         }
     }
@@ -89,7 +92,12 @@ impl Preparation {
             RowValue::Number(number) if !is_exact && self.missing.is_empty() => {
                 treatment.raw(Given::Number(number), raw)
             }
-            RowValue::Number(_) => self.cell(column, treatment, &value.text(), false, raw),
+            RowValue::Boolean(is_yes) if let Treatment::Boolean { no, yes, .. } = treatment => {
+                self.cell(column, treatment, if is_yes { yes } else { no }, false, raw)
+            }
+            RowValue::Number(_) | RowValue::Boolean(_) => {
+                self.cell(column, treatment, &value.text(), false, raw)
+            }
             RowValue::Text(text) => self.cell(column, treatment, text, false, raw),
         }
     }
@@ -128,6 +136,10 @@ mod tests {
             [RowValue::Text("yes"), RowValue::Text("b"), RowValue::Text("2024-01-03"), RowValue::Text("y")];
         let of = |first: RowValue<'static>| row([first, words[0], words[1], words[2], words[3]]);
         assert_eq!(of(RowValue::Number(4.0)).unwrap(), of(RowValue::Text("4")).unwrap());
+        let known = |is_yes| {
+            row([RowValue::Missing, RowValue::Boolean(is_yes), words[1], words[2], words[3]]).unwrap()
+        };
+        assert_eq!((known(true)[1], known(false)[1]), (1.0, 0.0));
         for none in [RowValue::Missing, RowValue::Text(""), RowValue::Text("?"), RowValue::Number(f64::NAN)] {
             assert!(of(none).unwrap()[0].is_nan());
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use kiln_serve::{Event, Limits, ServeError, Served, Settings};
+use kiln_serve::{Event, Limits, ServeError, Served, Settings, Token};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -60,7 +60,7 @@ pub(crate) fn serve(arguments: Serve) -> Result<(), Failure> {
 }
 
 /// The token that requests must bring. One that is empty would be no token, and looks like one.
-fn token(arguments: &Serve) -> Result<Option<String>, Failure> {
+fn token(arguments: &Serve) -> Result<Option<Token>, Failure> {
     let token = match &arguments.token_file {
         Some(path) => {
             let cannot =
@@ -72,7 +72,7 @@ fn token(arguments: &Serve) -> Result<Option<String>, Failure> {
     let token = token.map(|token| token.trim().to_owned());
     match token {
         Some(token) if token.is_empty() => Err(Failure::usage("the token is empty")),
-        token => Ok(token),
+        token => Ok(token.as_deref().map(Token::new)),
     }
 }
 
@@ -84,17 +84,33 @@ fn tell(event: &Event<'_>, log: bool, as_json: bool) {
                 let models = models.iter().map(ServedModel::of).collect();
                 print_json(&Serving { address: address.to_string(), models });
             }
+            warn(models);
         }
         Event::Answered { method, path, status, took } if log => {
             say(&format!("{method} {} {status} {} us", kiln_table::escaped(path), took.as_micros()));
         }
-        Event::Failed { path, message } => say(&format!("error: {path}: {message}")),
-        Event::Reloaded { models } => say(&format!("reloaded: {}", named(models))),
+        Event::Failed { path, message } => say(&format!("error: {}: {message}", kiln_table::escaped(path))),
+        Event::Reloaded { models } => {
+            say(&format!("reloaded: {}", named(models)));
+            warn(models);
+        }
         Event::ReloadFailed { error } => {
             say(&format!("error: not reloaded, the models that were are still served: {error}"));
         }
         Event::Draining { requests } => say(&format!("ending: {requests} requests are still to be answered")),
         _ => {}
+    }
+}
+
+/// Warns of models that answer before their training is over.
+fn warn(models: &[Served]) {
+    for model in models {
+        for version in &model.unfinished {
+            say(&format!(
+                "warning: the training of {} ({version}) is not finished: this is its best checkpoint so far",
+                model.name
+            ));
+        }
     }
 }
 

@@ -116,7 +116,7 @@ fn a_server_speaks_the_open_inference_protocol() {
     assert!(page.text().contains("kiln_rows_total{model=\"digits\"} 6\n"), "{}", page.text());
     for path in ["/models/digits", "/models/second"] {
         assert!(served.get("/").text().contains(&format!("href=\"{path}\"")));
-        assert!(served.get(path).text().contains(&format!("\"{path}/predict\"")));
+        assert!(served.get(path).text().contains(&format!("\"/v2{path}/infer\"")));
     }
     for path in ["/", "/docs", "/openapi.json"] {
         let answer = served.get(path);
@@ -215,6 +215,16 @@ fn pictures_and_rows_come_as_plain_json_beside_bad_ones() {
     let body = [part.as_bytes(), png.get_ref(), b"\r\n--b--\r\n"].concat();
     let kind = [("Content-Type", "multipart/form-data; boundary=b")];
     assert_eq!(&served.ask("POST", "/predict", &kind, &body).expect(200)["predictions"][0], found);
+    // Larger than what the parser of forms takes by itself.
+    let noise = image::RgbImage::from_fn(1000, 1000, |x, y| {
+        let at = x.wrapping_mul(2_654_435_761).wrapping_add(y.wrapping_mul(40_503)).wrapping_mul(x ^ y);
+        image::Rgb([at as u8, (at >> 8) as u8, (at >> 16) as u8])
+    });
+    let mut large = std::io::Cursor::new(Vec::new());
+    noise.write_to(&mut large, image::ImageFormat::Png).unwrap();
+    assert!(large.get_ref().len() > 2 << 20);
+    let body = [part.as_bytes(), large.get_ref(), b"\r\n--b--\r\n"].concat();
+    served.ask("POST", "/predict", &kind, &body).refused(422, &["something drawn on a plain background"]);
 }
 
 #[test]
@@ -250,6 +260,10 @@ fn rows_get_what_kiln_predict_says_and_drift_is_counted() {
     assert!(error(4).contains("\"ripe\"") && error(5).contains("found a number"), "{found}");
     let one = served.post("/predict", &rows["rows"][0]).expect(200);
     assert_eq!(one["predictions"][0], found["predictions"][0]);
+    let mut yes = rows["rows"][0].clone();
+    yes["ripe"] = true.into();
+    let yes = served.post("/predict", &yes).expect(200);
+    assert_eq!(yes["predictions"][0], found["predictions"][0], "true is the column's own word for it");
     served.post("/predict", &rows["rows"][4]).refused(422, &["\"ripe\""]);
 
     let column = |name: &str, datatype: &str, data: Value| json!({ "name": name, "datatype": datatype, "shape": [2, 1], "data": data });
@@ -276,7 +290,8 @@ fn rows_get_what_kiln_predict_says_and_drift_is_counted() {
     for line in [
         "kiln_unknown_values_total{model=\"fruit\",column=\"colour\"} 1",
         "kiln_values_out_of_range_total{model=\"fruit\",column=\"weight\"} 1",
-        "kiln_requests_total{model=\"fruit\",outcome=\"ok\"} 3",
+        "kiln_requests_total{model=\"fruit\",outcome=\"ok\"} 4",
+        "kiln_refused_rows_total{model=\"fruit\"} 3",
     ] {
         assert!(page.text().contains(line), "{line} in {}", page.text());
     }
@@ -350,6 +365,51 @@ fn limits_are_kept() {
     served.get("/v2/health/ready").expect(200);
     slow.answer().unwrap().refused(408, &["within 1 s"]);
     assert_eq!(ask().status, 200);
+}
+
+#[test]
+fn an_answer_that_nobody_reads_keeps_its_place_and_is_cut_at_the_end() {
+    let workplace = digits();
+    let arguments = ["latest", "--max-concurrency", "1", "--max-rows", "1000000", "--drain", "1"];
+    let served = Served::start(&workplace, &arguments);
+    // Its answer is longer than what the system takes of one that is not read.
+    let (count, levels) = (200_000, pictures(200_000));
+    let head = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [count, 64],
+        "parameters": { "binary_data_size": levels.len() } }] });
+    let head = head.to_string();
+    let length = head.len().to_string();
+    let length = [("Inference-Header-Content-Length", &*length)];
+    let one = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [1, 64], "data": pictures(1) }] });
+    let infer = "/v2/models/digits/infer";
+    let mut reader = served.connect().unwrap();
+    let whole = request("POST", infer, &length, &[head.as_bytes(), &levels].concat());
+    reader.send(&whole).unwrap();
+    wait_for("an answer that is computed", || {
+        let page = served.get("/metrics");
+        page.text().contains("kiln_requests_total{model=\"digits\",outcome=\"ok\"} 1\n").then_some(())
+    });
+    served.post(infer, &one).refused(429, &["1 requests"]);
+    assert_eq!(reader.answer().unwrap().expect(200)["outputs"][1]["shape"], json!([count]));
+    wait_for("the place", || (served.post(infer, &one).status == 200).then_some(()));
+    reader.send(&whole).unwrap();
+    wait_for("a second answer", || (served.post(infer, &one).status == 429).then_some(()));
+    served.process.signal("TERM");
+    let Served { process, .. } = served;
+    process.wait().expect(1).says(&["1 connections were cut"]);
+}
+
+#[test]
+fn a_page_of_another_site_asks_in_vain_and_a_run_that_trains_still_is_named() {
+    let workplace = digits();
+    let run = workplace.only_run();
+    let mut status = run.status();
+    status["state"] = "interrupted".into();
+    fs::write(run.file("status.json"), status.to_string()).unwrap();
+    let mut served = Served::start(&workplace, &["latest", "--host", "localhost"]);
+    served.process.wait_for_stderr("is not finished: this is its best checkpoint so far");
+    let from = |site: &str| served.ask("POST", "/v2/repository/index", &[("Sec-Fetch-Site", site)], b"");
+    from("same-origin").expect(200);
+    from("cross-site").refused(403, &["another site"]);
 }
 
 #[test]
@@ -480,7 +540,7 @@ fn a_second_signal_and_a_deadline_end_what_does_not_end() {
         if signals == 2 {
             served.process.signal("INT");
         }
-        served.process.wait().expect(code).says(&["1 requests"]);
+        served.process.wait().expect(code).says(&["1 connections"]);
         assert!(begun.elapsed() < DEADLINE / 6);
     }
 }

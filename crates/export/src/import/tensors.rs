@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use kiln_config::Activation;
+use kiln_table::listed;
 use pytorch_reader::{DType, PytorchReader};
 use safetensors::tensor::{Dtype, SafeTensors};
 
@@ -47,7 +48,10 @@ struct Tensor {
 pub(super) fn read(path: &Path) -> Result<Found, ImportError> {
     let bytes = fs::read(path).map_err(|cause| ImportError::Io { path: path.to_owned(), cause })?;
     if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) || is_tar(&bytes) {
-        return layers(path, of_pytorch(path)?);
+        let (tensors, passed_over) = without_training_state(of_pytorch(path)?);
+        let mut found = layers(path, tensors)?;
+        found.notices.extend(passed_over);
+        return Ok(found);
     }
     // The head of a safetensors file is its length and an object.
     if bytes.get(8) == Some(&b'{')
@@ -79,6 +83,18 @@ fn of_pytorch(path: &Path) -> Result<Vec<Tensor>, ImportError> {
         Ok(Tensor { name: name.clone(), shape: tensor.shape().to_vec(), values })
     })
     .collect()
+}
+
+/// The tensors without those of an optimizer and without single numbers, which checkpoints keep beside the weights; and a line
+/// about these.
+fn without_training_state(tensors: Vec<Tensor>) -> (Vec<Tensor>, Option<String>) {
+    let is_state = |tensor: &Tensor| {
+        let first = tensor.name.split('.').next().unwrap_or_default();
+        tensor.shape.is_empty() || ["optim", "sched"].iter().any(|part| first.contains(part))
+    };
+    let (state, weights): (Vec<_>, Vec<_>) = tensors.into_iter().partition(is_state);
+    let names = listed(state.iter().map(|tensor| &*tensor.name), 3);
+    (weights, (!state.is_empty()).then(|| format!("passed over beside the weights: {names}")))
 }
 
 fn is_float(kind: DType) -> bool {
@@ -157,7 +173,25 @@ fn natural(name: &str) -> Vec<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::natural;
+    use super::{Tensor, natural, without_training_state};
+
+    #[test]
+    fn what_an_optimizer_remembers_is_no_weight() {
+        let tensor = |(name, shape): (&str, &[usize])| Tensor {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            values: Vec::new(),
+        };
+        let all = [
+            ("model_state_dict.0.weight", &[3, 2][..]),
+            ("optimizer_state_dict.state.0.exp_avg", &[3, 2]),
+            ("loss", &[]),
+        ];
+        let (weights, notice) = without_training_state(all.into_iter().map(tensor).collect());
+        assert_eq!(weights.len(), 1);
+        let notice = notice.unwrap();
+        assert!(notice.contains("exp_avg") && notice.contains("loss"), "{notice}");
+    }
 
     #[test]
     fn numbers_in_names_count_as_numbers() {

@@ -25,34 +25,42 @@ function predict(example) {
   return { named, probabilities, warnings };
 }
 
-/// The levels of a picture as a PNG file, from which Kiln reads them back.
-function pngOf(levels) {
-  const [channels, height, width] = input.shape, size = height * width;
-  const canvas = element("canvas", { width, height }), pixels = new ImageData(width, height);
-  for (let at = 0; at < size; at++) {
-    const level = channel => Math.round(levels[channels > 1 ? channel * size + at : at] * 255 / input.greatest);
-    pixels.data.set([level(0), level(1), level(2), 255], 4 * at);
-  }
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
-  return canvas.toDataURL("image/png");
-}
-
-/// What the server answers for examples: rows, levels, or canvases as they are drawn on.
-async function askServer(examples) {
-  const png = example => (example instanceof HTMLCanvasElement ? example.toDataURL("image/png") : pngOf(example));
-  const body = input.kind === "columns"
-    ? { rows: examples } : { images: examples.map(example => png(example).split(",")[1]) };
+/// What the server answers for some examples, rows or levels, as many as it takes at a time.
+async function askOnce(examples) {
+  const isRow = input.kind === "columns";
+  const body = isRow ? { rows: examples } : {
+    inputs: [{
+      name: "pixels", datatype: "UINT8", shape: [examples.length, ...input.shape],
+      data: examples.flatMap(levels => Array.from(levels)),
+    }],
+    outputs: [{ name: "probabilities" }, { name: "label" }],
+  };
   const headers = { "content-type": "application/json" };
-  const response = await fetch(described.server, { method: "POST", headers, body: JSON.stringify(body) });
+  const response = await fetch(described.server.path, { method: "POST", headers, body: JSON.stringify(body) });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
-  return answer.predictions.map(({ class: name, probabilities, warnings = [], error }) => {
-    if (error) throw new Error(error);
-    return { named: classes.indexOf(name), probabilities: classes.map(name => probabilities[name]), warnings };
-  });
+  if (isRow) {
+    return answer.predictions.map(({ class: name, probabilities, warnings = [], error }) => {
+      if (error) throw new Error(error);
+      return { named: classes.indexOf(name), probabilities: classes.map(name => probabilities[name]), warnings };
+    });
+  }
+  const [all, named] = answer.outputs.map(output => output.data), count = classes.length;
+  return named.map((named, at) => ({ named, probabilities: all.slice(at * count, (at + 1) * count), warnings: [] }));
 }
 
-/// The answers for several examples; of a picture, `levels` are what the network sees and `canvas` is what was drawn.
+/// What the server answers for any number of examples.
+async function askServer(examples) {
+  const { rows, bytes } = described.server;
+  // A level takes four bytes at most, and what stands around the levels some hundred. Rows are short.
+  const fitting = input.kind === "columns" ? rows : Math.floor((bytes - 1000) / (4 * examples[0].length));
+  const most = Math.max(1, Math.min(rows, fitting));
+  const answers = [];
+  for (let at = 0; at < examples.length; at += most) answers.push(...await askOnce(examples.slice(at, at + most)));
+  return answers;
+}
+
+/// The answers for several examples, rows or levels.
 const ask = described.server ? askServer : async examples => examples.map(predict);
 
 /// `work`, done one after another; of what comes meanwhile, only the newest.

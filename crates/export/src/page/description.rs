@@ -12,8 +12,8 @@ use crate::{Calibration, Input, Member, Network, Pixels, Threshold};
 struct Description<'a> {
     /// Bits of a weight; none where a server answers.
     bits: Option<usize>,
-    /// Where a server answers.
-    server: Option<&'a str>,
+    /// The server that answers.
+    server: Option<DescribedServer<'a>>,
     input: DescribedInput<'a>,
     members: Vec<DescribedMember<'a>>,
     activation: Activation,
@@ -22,6 +22,14 @@ struct Description<'a> {
     calibration: Option<Calibration>,
     threshold: Option<Threshold>,
     classes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct DescribedServer<'a> {
+    path: &'a str,
+    /// What it takes at a time.
+    rows: usize,
+    bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -69,7 +77,7 @@ struct DescribedWaves<'a> {
 pub(super) fn json(network: &Network, facts: &PageFacts, source: Answers<'_>) -> String {
     let (bits, server) = match source {
         Answers::Embedded { bits } => (Some(bits.number()), None),
-        Answers::Server { path } => (None, Some(path)),
+        Answers::Server { path, rows, bytes } => (None, Some(DescribedServer { path, rows, bytes })),
     };
     let members = network.members.iter().filter(|_| bits.is_some()).map(member);
     let description = Description {

@@ -20,7 +20,7 @@ function startDrawing() {
 
   const isDark = () => $("dark-paper")?.checked ?? false;
   const askAndShow = oneAtATime(async mine => {
-    const [answer] = levels ? await ask([described.server && !picture ? canvas : levels]) : [];
+    const [answer] = levels ? await ask([levels]) : [];
     if (mine !== count) return;
     show(answer, isEmpty ? "nothing drawn yet" : "nothing to see: more contrast, please");
     explainSoon(answer);

@@ -21,7 +21,7 @@ pub(super) fn content(network: &Network, facts: &PageFacts, source: Answers<'_>)
             p.lead { (invitation(network, facts)) }
         }
         main {
-            noscript { p { "This page computes its answers in JavaScript, which is switched off here." } }
+            noscript { p { "This page needs JavaScript, which is switched off here." } }
             @match &network.input {
                 Input::Pixels(Pixels { shape, .. }) => {
                     div.stage.pictures {

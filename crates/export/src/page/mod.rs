@@ -38,10 +38,15 @@ pub enum Answers<'a> {
         /// Bits of a weight.
         bits: Bits,
     },
-    /// From the server that the page came from, by POST.
+    /// From the server that the page came from, by POST: rows as `{"rows": [...]}`, pictures as the tensor `pixels` of the Open
+    /// Inference Protocol, with the levels that the page shows.
     Server {
         /// Where it answers, such as `/predict`.
         path: &'a str,
+        /// Rows or pictures that it takes at a time.
+        rows: usize,
+        /// Bytes of a body that it takes.
+        bytes: usize,
     },
 }
 

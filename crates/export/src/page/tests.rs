@@ -66,7 +66,7 @@ fn what_16_bits_do_not_hold_is_refused() {
 #[test]
 fn a_page_may_ask_its_own_server_and_nobody_else() {
     let embedded = page(&network(), &facts(), Answers::Embedded { bits: Bits::All });
-    let asking = page(&network(), &facts(), Answers::Server { path: "/predict" });
+    let asking = page(&network(), &facts(), Answers::Server { path: "/predict", rows: 10, bytes: 1000 });
     assert!(embedded.contains("default-src 'none'") && !embedded.contains("connect-src"));
     assert!(asking.contains("connect-src 'self'") && !asking.contains("id=\"weights\""));
 }

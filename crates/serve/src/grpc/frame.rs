@@ -9,24 +9,28 @@ use axum::response::Response;
 use http_body_util::{BodyExt, Full};
 use prost::Message;
 
-use crate::gate::Told;
+use crate::gate::CountedAs;
 use crate::refusal::{Failed, Refusal};
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// A byte that says whether the message is compressed, and its length.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// The message in `body`.
 ///
 /// # Errors
 /// Where it is none, or compressed.
 pub(super) fn read<M: Message + Default>(body: &Bytes) -> Result<M, Refusal> {
-    let prefix = body.first_chunk::<PREFIX>().copied();
-    let Some([0, length @ ..]) = prefix else {
-        let found = if prefix.is_some() { "a compressed one" } else { "less than a frame" };
-        return Err(Refusal::at("the body", "one message that is not compressed", found));
+    let (length, is_compressed) = match body.first_chunk::<PREFIX>() {
+        Some([flag, length @ ..]) => (*length, *flag != 0),
+        None => return Err(Refusal::at("the body", "one message", "less than a frame")),
     };
+    if is_compressed {
+        let message = "the body: expected one message that is not compressed, found a compressed one";
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, message));
+    }
     let (length, found) = (u32::from_be_bytes(length) as usize, body.len() - PREFIX);
     if length != found {
         return Err(Refusal::at("the body", format!("one message of {length} bytes"), format!("{found}")));
@@ -45,20 +49,21 @@ pub(super) fn written(answer: Result<impl Message, Refusal>) -> Response {
             let body = Full::new(Bytes::from(bytes)).with_trailers(async { Some(Ok(trailers)) });
             Response::new(Body::new(body))
         }
-        Err(refusal) => refused(&refusal),
+        Err(refusal) => return refused(&refusal),
     };
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
     response
 }
 
 /// A response of headers alone.
-fn refused(refusal: &Refusal) -> Response {
+pub(crate) fn refused(refusal: &Refusal) -> Response {
     let mut response = Response::new(Body::empty());
+    response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
     response.headers_mut().insert(STATUS, HeaderValue::from(status(refusal.status)));
     if let Ok(message) = HeaderValue::try_from(escaped(&refusal.message)) {
         response.headers_mut().insert(MESSAGE, message);
     }
-    response.extensions_mut().insert(Told(refusal.status));
+    response.extensions_mut().insert(CountedAs(refusal.status));
     if refusal.status == StatusCode::INTERNAL_SERVER_ERROR {
         response.extensions_mut().insert(Failed(refusal.message.clone()));
     }
@@ -70,10 +75,10 @@ fn status(status: StatusCode) -> u16 {
     match status {
         StatusCode::NOT_FOUND => 5,
         StatusCode::UNAUTHORIZED => 16,
+        StatusCode::FORBIDDEN => 7,
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => 8,
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => 4,
         StatusCode::NOT_IMPLEMENTED => 12,
-        StatusCode::SERVICE_UNAVAILABLE => 14,
         StatusCode::INTERNAL_SERVER_ERROR => 13,
         _ => 3,
     }
@@ -81,11 +86,14 @@ fn status(status: StatusCode) -> u16 {
 
 /// `message` with every byte but those of printable ASCII, and `%`, as `%` and two digits.
 fn escaped(message: &str) -> String {
-    let one = |byte: u8| match byte {
-        b' '..=b'~' if byte != b'%' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    message.bytes().map(one).collect()
+    let mut escaped = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => escaped.push(char::from(byte)),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]

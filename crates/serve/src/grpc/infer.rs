@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use kiln_table::quoted;
-use prost::Message;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error as PlainError;
@@ -28,19 +27,20 @@ pub(super) async fn infer(
     server: &Server,
     model: &Arc<Model>,
     request: InferRequest,
+    size: Size,
     place: Place,
 ) -> Result<InferResponse, Refusal> {
-    let size = Size::of_body(request.encoded_len());
     let limits = server.limits;
     let read = move |model: &Model| {
         let outputs = request.outputs.iter();
-        let outputs: Vec<OutputAsked<'_>> =
-            outputs.map(|output| OutputAsked::new(&output.name, classification(output))).collect();
+        let outputs: Vec<OutputAsked<'_>> = outputs
+            .map(|output| Ok(OutputAsked::new(&output.name, classification(output)?)))
+            .collect::<Result<_, Refusal>>()?;
         let wanted = wanted(Some(&outputs), true)?;
         let examples = examples(model, &tensors(&request)?, limits.rows)?;
         Ok(Asked { id: Some(request.id), examples, wanted })
     };
-    answered(model, &limits, place, size, read, |model, answers, asked| {
+    answered(model, place, size, read, |model, answers, asked| {
         check_finite(answers)?;
         let mut response = InferResponse {
             model_name: model.name.clone(),
@@ -62,12 +62,15 @@ pub(super) async fn infer(
     .await
 }
 
-fn classification(output: &messages::OutputAsked) -> Option<u64> {
-    match output.parameters.get("classification")?.choice.as_ref()? {
-        Choice::Int64(count) => u64::try_from(*count).ok(),
-        Choice::Uint64(count) => Some(*count),
+fn classification(output: &messages::OutputAsked) -> Result<Option<u64>, Refusal> {
+    let Some(asked) = output.parameters.get("classification") else { return Ok(None) };
+    let count = match asked.choice.as_ref() {
+        Some(Choice::Int64(count)) => u64::try_from(*count).ok(),
+        Some(Choice::Uint64(count)) => Some(*count),
         _ => None,
-    }
+    };
+    let place = || format!("output {}", quoted(&output.name));
+    count.map(Some).ok_or_else(|| Refusal::at(place(), "classification as a whole number", "something else"))
 }
 
 /// The tensors, whose values stand in them or, for all, in raw bytes beside them.

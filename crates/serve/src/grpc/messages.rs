@@ -7,7 +7,32 @@
 
 use std::collections::HashMap;
 
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 use prost::{Message, Oneof};
+
+use crate::refusal::Refusal;
+
+/// Messages that a request may have in a list.
+const MOST: usize = 1 << 14;
+
+/// That the inference request in `bytes` has no list that takes much more memory than its bytes do: an empty message takes two
+/// bytes, and a hundred times that once it is read.
+///
+/// # Errors
+/// Where a list is too long, or the bytes are no message.
+pub(super) fn check_counts(mut bytes: &[u8]) -> Result<(), Refusal> {
+    let wrong = |error: prost::DecodeError| Refusal::bad(format!("the message: {error}"));
+    let mut count = 0;
+    while !bytes.is_empty() {
+        let (tag, kind) = decode_key(&mut bytes).map_err(wrong)?;
+        skip_field(kind, tag, &mut bytes, DecodeContext::default()).map_err(wrong)?;
+        count += usize::from((4..=7).contains(&tag));
+        if count > MOST {
+            return Err(Refusal::at("the message", format!("{MOST} inputs and outputs at most"), "more"));
+        }
+    }
+    Ok(())
+}
 
 /// `ServerLiveResponse`, `ServerReadyResponse` and `ModelReadyResponse`.
 #[derive(Clone, PartialEq, Message)]

@@ -6,7 +6,7 @@ mod messages;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use kiln_table::quoted;
@@ -18,10 +18,14 @@ use crate::model::Model;
 use crate::protocol::{model_metadata, server_metadata};
 use crate::refusal::Refusal;
 use crate::state::Server;
+use crate::work::{Place, Size, done};
 
-use self::frame::{read, written};
+pub(crate) use self::frame::refused;
+use self::frame::{PREFIX, read, written};
 use self::infer::infer;
-use self::messages::{Flag, InferRequest, ModelAsked, ModelMetadata, ServerMetadata, TensorMetadata};
+use self::messages::{
+    Flag, InferRequest, ModelAsked, ModelMetadata, ServerMetadata, TensorMetadata, check_counts,
+};
 
 /// The path of every call, before its name.
 pub(crate) const SERVICE: &str = "/inference.GRPCInferenceService/";
@@ -32,13 +36,10 @@ pub(crate) fn is_health(path: &str) -> bool {
 }
 
 /// Answers a call.
-pub(crate) async fn call(
-    State(server): State<Arc<Server>>,
-    Path(call): Path<String>,
-    request: Request,
-) -> Response {
+pub(crate) async fn call(State(server): State<Arc<Server>>, request: Request) -> Response {
     let is_ready = !server.is_draining();
-    match &*call {
+    let path = request.uri().path().to_owned();
+    match path.trim_start_matches(SERVICE) {
         "ServerLive" => written(Ok(Flag { is_set: true })),
         "ServerReady" => written(Ok(Flag { is_set: is_ready })),
         "ServerMetadata" => written(Ok(of_server(&server_metadata(server.allow_reload)))),
@@ -50,25 +51,35 @@ pub(crate) async fn call(
         "ModelInfer" => model_infer(&server, request).await,
         other => {
             let message = format!("there is no call {} here", quoted(other));
-            written(Err::<Flag, _>(Refusal::new(StatusCode::NOT_IMPLEMENTED, message)))
+            refused(&Refusal::new(StatusCode::NOT_IMPLEMENTED, message))
         }
     }
 }
 
 async fn model_infer(server: &Server, request: Request) -> Response {
-    let received = receive(request, &server.limits).await;
-    let read = received.and_then(|Received { body, place, .. }| {
-        let request: InferRequest = read(&body)?;
-        let model = find(server, &request.model_name, &request.model_version)?;
-        Ok((request, model, place))
-    });
-    match read {
-        Err(refusal) => written(Err::<Flag, _>(refusal)),
-        Ok((request, model, place)) => {
-            let answer = infer(server, &model, request, place).await;
+    match inference(server, request).await {
+        Err(refusal) => refused(&refusal),
+        Ok((model, request, size, place)) => {
+            let answer = infer(server, &model, request, size, place).await;
             counted(&model, written(answer))
         }
     }
+}
+
+/// An inference request, the model that it is about, and how much work it is to read it.
+async fn inference(
+    server: &Server,
+    request: Request,
+) -> Result<(Arc<Model>, InferRequest, Size, Place), Refusal> {
+    let Received { body, place, .. } = receive(request, &server.limits).await?;
+    let size = Size::of_body(body.len());
+    let request: InferRequest = done(size, place.clone(), move || {
+        check_counts(body.get(PREFIX..).unwrap_or_default())?;
+        read(&body)
+    })
+    .await?;
+    let model = find(server, &request.model_name, &request.model_version)?;
+    Ok((model, request, size, place))
 }
 
 /// The model that a request is about.

@@ -70,7 +70,7 @@ fn pixels(size: PictureSize, limits: &Limits) -> Value {
 fn tensors(columns: &Columns, limits: &Limits) -> Value {
     let mut names: Vec<&str> = columns.names().collect();
     let mut fewest = names.len();
-    if columns.are_numbers() {
+    if columns.are_all_numbers() {
         names.push(MATRIX);
         fewest = 1;
     }

@@ -42,7 +42,7 @@ pub(crate) fn model_metadata(catalog: &Catalog, model: &Model) -> Value {
     let mut parameters = json!({ "classes": model.classes() });
     match &model.takes {
         Takes::Pictures(size) => parameters["greatest_pixel"] = size.greatest.into(),
-        Takes::Rows(columns) if columns.are_numbers() => parameters["matrix_input"] = MATRIX.into(),
+        Takes::Rows(columns) if columns.are_all_numbers() => parameters["matrix_input"] = MATRIX.into(),
         Takes::Rows(_) => {}
     }
     json!({

@@ -90,7 +90,7 @@ fn rows(columns: &Columns, tensors: &[Tensor<'_>], most: usize) -> Result<Exampl
     if let [tensor] = tensors
         && tensor.name == MATRIX
         && columns.number(MATRIX).is_none()
-        && columns.are_numbers()
+        && columns.are_all_numbers()
     {
         return matrix(columns, tensor, most);
     }
@@ -156,7 +156,7 @@ fn value<'a>(values: &'a Values<'a>, at: usize) -> RowValue<'a> {
     match values {
         Values::Numbers(numbers) => RowValue::Number(numbers[at]),
         Values::Bytes(bytes) => RowValue::Number(f64::from(bytes[at])),
-        Values::Booleans(values) => RowValue::Text(if values[at] { "true" } else { "false" }),
+        Values::Booleans(values) => RowValue::Boolean(values[at]),
         Values::Texts(texts) => texts[at].as_deref().map_or(RowValue::Missing, RowValue::Text),
     }
 }

@@ -15,7 +15,6 @@ use crate::protocol::outputs::{Wanted, respond, wanted};
 use crate::protocol::request::Request;
 use crate::refusal::Refusal;
 use crate::router::Target;
-use crate::settings::Limits;
 use crate::state::Server;
 use crate::work::{Place, Size, done};
 
@@ -51,7 +50,7 @@ async fn answer(server: &Server, model: &Arc<Model>, request: HttpRequest) -> Re
         let examples = examples(model, &request.inputs, limits.rows)?;
         Ok(Asked { id: request.id.map(Cow::into_owned), examples, wanted })
     };
-    answered(model, &limits, place, size, read, respond).await
+    answered(model, place, size, read, respond).await
 }
 
 /// What `write` makes of the answers to what `read`, work of this `size`, has found to be asked.
@@ -60,21 +59,20 @@ async fn answer(server: &Server, model: &Arc<Model>, request: HttpRequest) -> Re
 /// Those of the two; 504 past the time, 500 after a panic.
 pub(crate) async fn answered<T: Send + 'static>(
     model: &Arc<Model>,
-    limits: &Limits,
     place: Place,
     size: Size,
     read: impl FnOnce(&Model) -> Result<Asked, Refusal> + Send + 'static,
     write: impl FnOnce(&Model, &Answers, &Asked) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     let reader = Arc::clone(model);
-    let asked = done(size, place.clone(), limits.time, move || read(&reader)).await?;
-    let model = Arc::clone(model);
-    let size = Size::of_rows(asked.examples.split.len(), model.weights);
-    done(size, place, limits.time, move || {
-        let answers = model.trained.answer(&asked.examples.split);
-        let response = write(&model, &answers, &asked)?;
-        model.metrics.count_rows(answers.classes.len(), asked.examples.remarks.as_ref());
-        Ok(response)
+    let asked = done(size, place.clone(), move || read(&reader)).await?;
+    let rows = asked.examples.split.len();
+    let (answering, size) = (Arc::clone(model), Size::of_rows(rows, model.weights));
+    let (answer, remarks) = done(size, place, move || {
+        let answers = answering.trained.answer(&asked.examples.split);
+        Ok((write(&answering, &answers, &asked)?, asked.examples.remarks))
     })
-    .await
+    .await?;
+    model.count_rows(rows, 0, remarks.as_ref());
+    Ok(answer)
 }

@@ -103,6 +103,5 @@ pub(crate) fn respond(model: &Model, batch: &Batch) -> Result<Response, Refusal>
     let predictions = predictions.collect();
     let body = Body { model: &model.name, version: &model.version, predictions };
     let json = serde_json::to_vec(&body).map_err(|error| Refusal::internal(error.to_string()))?;
-    model.metrics.count_rows(answers.classes.len(), batch.remarks.as_ref());
     Ok(json_response(json))
 }

@@ -46,17 +46,18 @@ async fn answer(server: &Server, model: &Arc<Model>, request: Request) -> Result
     let batch: Batch = match &model.takes {
         Takes::Rows(_) => {
             let (reader, size) = (Arc::clone(model), Size::of_body(received.body.len()));
-            done(size, place.clone(), limits.time, move || rows::read(&reader, &received, limits.rows))
-                .await?
+            done(size, place.clone(), move || rows::read(&reader, &received, limits.rows)).await?
         }
         Takes::Pictures(_) => {
-            let pictures = pictures::parts(&received, limits.rows).await?;
             let reader = Arc::clone(model);
             // A picture may be much larger than its file.
-            done(Size::Large, place.clone(), limits.time, move || pictures::read(&reader, &pictures)).await?
+            done(Size::Large, place.clone(), move || pictures::read(&reader, &received, limits.rows)).await?
         }
     };
-    let size = Size::of_rows(batch.len(), model.weights);
-    let model = Arc::clone(model);
-    done(size, place, limits.time, move || respond(&model, &batch)).await
+    let (rows, refused) = (batch.len(), batch.rows.len() - batch.len());
+    let (answering, size) = (Arc::clone(model), Size::of_rows(rows, model.weights));
+    let (response, remarks) =
+        done(size, place, move || Ok((respond(&answering, &batch)?, batch.remarks))).await?;
+    model.count_rows(rows, refused, remarks.as_ref());
+    Ok(response)
 }

@@ -1,4 +1,4 @@
-//! Rows of a table as JSON objects: one, a list of them, or `{"rows": [...]}`.
+//! Rows of a table as JSON objects: one, a list of them, or `{"rows": [...]}`; and how such lists are read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,10 +17,10 @@ use crate::simple::answers::Batch;
 /// What a body may call its rows.
 const ROWS: &str = "rows";
 
-/// What stands at a place in the JSON. What a row cannot hold is passed over and not kept, so that a body takes a few times its
-/// own memory.
+/// What stands at a place in the JSON. What a row cannot hold is passed over and not kept: a body takes some twelve times its own
+/// memory at most.
 #[derive(Debug)]
-enum Item<'a> {
+pub(super) enum Item<'a> {
     Null,
     Boolean(bool),
     Number(f64),
@@ -40,10 +40,7 @@ pub(crate) fn read(model: &Model, received: &Received, most: usize) -> Result<Ba
     if !matches!(&*kind, "" | "application/json") {
         return Err(wrong_type("application/json with the rows of a table", &kind));
     }
-    let mut json = serde_json::Deserializer::from_slice(&received.body);
-    let item = Place::Body { most }.deserialize(&mut json).and_then(|item| json.end().map(|()| item));
-    let item = item.map_err(|error| Refusal::bad(format!("the body is not JSON: {error}")))?;
-    let (items, count) = rows_of(item)?;
+    let (items, count) = items(&received.body, ROWS, most)?;
     check_rows(count, most)?;
     let mut given = GivenRows::new(&columns.preparation);
     let rows = items.iter().map(|item| push(&mut given, columns, item)).collect();
@@ -51,19 +48,35 @@ pub(crate) fn read(model: &Model, received: &Received, most: usize) -> Result<Ba
     Batch::new(rows, split, Some(remarks))
 }
 
-fn rows_of(item: Item<'_>) -> Result<(Vec<Item<'_>>, usize), Refusal> {
-    match item {
+/// The items in `body`: a list, the list that an object has under `name`, or one; and how many there are, of which the first
+/// `most` are given.
+///
+/// # Errors
+/// Where the body is not JSON, or something else.
+pub(super) fn items<'a>(
+    body: &'a [u8],
+    name: &'static str,
+    most: usize,
+) -> Result<(Vec<Item<'a>>, usize), Refusal> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let item = Place::Body { name, most }.deserialize(&mut json).and_then(|item| json.end().map(|()| item));
+    match item.map_err(|error| Refusal::bad(format!("the body is not JSON: {error}")))? {
         Item::List(items, count) => Ok((items, count)),
         Item::Object(mut entries) => {
             let is_list =
-                |(name, item): &(Cow<'_, str>, Item<'_>)| name == ROWS && matches!(item, Item::List(..));
+                |(other, item): &(Cow<'_, str>, Item<'_>)| *other == name && matches!(item, Item::List(..));
+            if let Some((_, item)) =
+                entries.iter().find(|(other, item)| *other == name && matches!(item, Item::Object(_)))
+            {
+                return Err(Refusal::at(name, "a list", item.kind()));
+            }
             match entries.iter().position(is_list).map(|at| entries.swap_remove(at).1) {
                 Some(Item::List(items, count)) => Ok((items, count)),
                 _ => Ok((vec![Item::Object(entries)], 1)),
             }
         }
         other => {
-            let expected = "a row as an object, a list of rows, or {\"rows\": [...]}";
+            let expected = format!("a list, {{\"{name}\": [...]}}, or one as an object");
             Err(Refusal::at("the body", expected, other.kind()))
         }
     }
@@ -102,14 +115,14 @@ impl Item<'_> {
     fn value(&self) -> Option<RowValue<'_>> {
         match self {
             Self::Null => Some(RowValue::Missing),
-            Self::Boolean(value) => Some(RowValue::Text(if *value { "true" } else { "false" })),
+            Self::Boolean(value) => Some(RowValue::Boolean(*value)),
             Self::Number(number) => Some(RowValue::Number(*number)),
             Self::Text(text) => Some(RowValue::Text(text)),
             Self::List(..) | Self::Object(_) => None,
         }
     }
 
-    fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Boolean(_) => "a boolean",
@@ -124,12 +137,13 @@ impl Item<'_> {
 /// Where in the body an item stands.
 #[derive(Clone, Copy)]
 enum Place {
-    /// It is the body, which has so many rows at most.
+    /// It is the body, which has so many items at most, in a list of this name.
     Body {
+        name: &'static str,
         most: usize,
     },
-    /// It is what `rows` names.
-    Rows {
+    /// It is that list.
+    List {
         most: usize,
     },
     Row,
@@ -185,7 +199,7 @@ impl<'de> Visitor<'de> for Place {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Item<'de>, A::Error> {
         let mut items = Vec::new();
-        if let Self::Body { most } | Self::Rows { most } = self {
+        if let Self::Body { most, .. } | Self::List { most } = self {
             while items.len() < most
                 && let Some(item) = list.next_element_seed(Self::Row)?
             {
@@ -202,12 +216,12 @@ impl<'de> Visitor<'de> for Place {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item<'de>, A::Error> {
         let mut entries = Vec::new();
         if matches!(self, Self::Body { .. } | Self::Row) {
-            while let Some(Name(name)) = map.next_key()? {
+            while let Some(Name(key)) = map.next_key()? {
                 let place = match self {
-                    Self::Body { most } if name == ROWS => Self::Rows { most },
+                    Self::Body { name, most } if key == name => Self::List { most },
                     _ => Self::Cell,
                 };
-                entries.push((name, map.next_value_seed(place)?));
+                entries.push((key, map.next_value_seed(place)?));
             }
         }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
@@ -220,9 +234,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str, most: usize) -> Result<(Vec<Item<'_>>, usize), String> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let item = Place::Body { most }.deserialize(&mut json).map_err(|error| error.to_string())?;
-        rows_of(item).map_err(|refusal| refusal.message)
+        items(text.as_bytes(), ROWS, most).map_err(|refusal| refusal.message)
     }
 
     #[test]
@@ -237,6 +249,7 @@ mod tests {
             let (items, found) = read(text, 10).unwrap();
             assert_eq!((items.len(), found), (count, count), "{text}");
         }
+        assert_eq!(read(r#"{"rows": {"a": 1}}"#, 10).unwrap_err(), "rows: expected a list, found an object");
         assert!(read("7", 10).unwrap_err().contains("found a number"));
         assert!(read(&"[".repeat(1000), 10).is_err());
     }
