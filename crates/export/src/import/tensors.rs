@@ -92,7 +92,9 @@ fn without_training_state(tensors: Vec<Tensor>) -> (Vec<Tensor>, Option<String>)
         let first = tensor.name.split('.').next().unwrap_or_default();
         tensor.shape.is_empty() || ["optim", "sched"].iter().any(|part| first.contains(part))
     };
-    let (state, weights): (Vec<_>, Vec<_>) = tensors.into_iter().partition(is_state);
+    let (mut state, weights): (Vec<_>, Vec<_>) = tensors.into_iter().partition(is_state);
+    // A checkpoint has them in no order.
+    state.sort_by_cached_key(|tensor| natural(&tensor.name));
     let names = listed(state.iter().map(|tensor| &*tensor.name), 3);
     (weights, (!state.is_empty()).then(|| format!("passed over beside the weights: {names}")))
 }
