@@ -23,6 +23,8 @@ import numpy as np
 import requests
 import tritonclient.http as triton
 
+from served import Served
+
 
 def images(path):
     content = gzip.open(path).read()
@@ -162,22 +164,17 @@ def main():
     x, (digits, pictures, _) = images(path), expected(given.kiln, given.pictures, given.artifacts, path)
     names, table, notes = expected(given.kiln, given.table, given.artifacts, given.rows)
     rows = list(csv.DictReader(open(given.rows)))
-    command = [given.kiln, "serve", f"pictures={given.pictures}", f"table={given.table}", "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--artifacts", given.artifacts], stderr=subprocess.PIPE, text=True
-    )
-    try:
-        address = process.stderr.readline().split("http://")[1].split(": ")[0]
-        with_triton(address, x, pictures)
-        table_with_triton(address, rows, names, table)
-        plain(f"http://{address}", rows, names, table, notes)
-        with_curl(f"http://{address}", x, digits, pictures)
-        with_kserve(f"http://{address}", x, pictures)
+    models = [f"pictures={given.pictures}", f"table={given.table}"]
+    with Served(given.kiln, *models, "--artifacts", given.artifacts) as server:
+        base = f"http://{server.address}"
+        with_triton(server.address, x, pictures)
+        table_with_triton(server.address, rows, names, table)
+        plain(base, rows, names, table, notes)
+        with_curl(base, x, digits, pictures)
+        with_kserve(base, x, pictures)
         if given.mlserver:
-            with_mlserver(given.mlserver, address, x, pictures)
-    finally:
-        process.terminate()
-    assert process.wait() == 0
+            with_mlserver(given.mlserver, server.address, x, pictures)
+        assert server.end() == 0
 
 
 if __name__ == "__main__":

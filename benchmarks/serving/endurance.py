@@ -11,12 +11,12 @@ import argparse
 import json
 import multiprocessing
 import re
+import signal
 import socket
-import subprocess
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from served import Served
 
 PIXELS = [at * 7 % 256 for at in range(784)]
 
@@ -115,11 +115,6 @@ def asking(address, clients, seconds, rate=None):
     return finish
 
 
-def memory(process):
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("kiln")
@@ -129,37 +124,27 @@ def main():
     parser.add_argument("--share", type=float, default=0.8)
     parser.add_argument("--clients", type=int, default=4)
     given = parser.parse_args()
-    command = [given.kiln, "serve", f"mnist={given.run}", "--artifacts", given.artifacts, "--port", "0"]
-    said = tempfile.TemporaryFile("w+")
-    server = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=said, text=True)
-    try:
-        ready = ""
-        while not ready.endswith("}\n") or ready.count("{") != ready.count("}"):
-            ready += server.stdout.readline()
-        address = json.loads(ready)["address"].rsplit(":", 1)
-        most = asking(address, given.clients, 5)().answered / 5
+    with Served(given.kiln, f"mnist={given.run}", "--artifacts", given.artifacts) as server:
+        most = asking(server.place, given.clients, 5)().answered / 5
         print(f"at most {most:.0f} requests a second", flush=True)
-        finish = asking(address, given.clients, given.seconds + 60, given.share * most)
+        finish = asking(server.place, given.clients, given.seconds + 60, given.share * most)
         begun, reloads, seen = time.monotonic(), 0, []
         while time.monotonic() - begun < given.seconds:
             time.sleep(5)
-            server.send_signal(1)
+            server.process.send_signal(signal.SIGHUP)
             reloads += 1
-            seen.append(memory(server))
+            seen.append(server.memory())
             if reloads % 12 == 0:
                 print(f"{time.monotonic() - begun:.0f} s: {seen[-1]:.1f} MB", flush=True)
-        server.terminate()
-        code, took = server.wait(), time.monotonic() - begun
+        code, took = server.end(), time.monotonic() - begun
         found = finish()
-        micros = sorted(found.micros)
-        half, late = (micros[int(len(micros) * share)] for share in (0.5, 0.99))
-        print(f"{found.answered} answers in {took:.0f} s, {found.answered / took / most:.0%} of the most; "
-              f"p50 {half:.0f} us, p99 {late:.0f} us; {reloads} reloads; the server ended with {code}")
-        print(f"not answered {found.lost}, wrong or answered twice {found.wrong}; memory {seen[0]:.1f} MB after the first "
-              f"reload, {max(seen):.1f} MB at most, {seen[-1]:.1f} MB at the end")
-        assert (found.lost, found.wrong, code) == (0, 0, 0)
-    finally:
-        server.kill()
+    micros = sorted(found.micros)
+    half, late = (micros[int(len(micros) * share)] for share in (0.5, 0.99))
+    print(f"{found.answered} answers in {took:.0f} s, {found.answered / took / most:.0%} of the most; "
+          f"p50 {half:.0f} us, p99 {late:.0f} us; {reloads} reloads; the server ended with {code}")
+    print(f"not answered {found.lost}, wrong or answered twice {found.wrong}; memory {seen[0]:.1f} MB after the first "
+          f"reload, {max(seen):.1f} MB at most, {seen[-1]:.1f} MB at the end")
+    assert (found.lost, found.wrong, code) == (0, 0, 0)
 
 
 if __name__ == "__main__":

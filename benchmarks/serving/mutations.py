@@ -13,9 +13,9 @@ import random
 import re
 import socket
 import struct
-import subprocess
 import time
-from pathlib import Path
+
+from served import Served
 
 ODD = [-1, 0, 1, 2, 63, 1 << 31, 1 << 40, (1 << 63) - 1, -(1 << 63), 1 << 64, 0.5, 1e308, None, True, "", "1", [], {}, [[]], "\ud800"]
 RAW = [b"NaN", b"Infinity", b"-1e999", b"1e-999", b"null", b"[", b"}", b'"', b"\\", b"\x00", b"\xff\xfe", b"[" * 500]
@@ -126,10 +126,6 @@ def ask(address, text, is_cut):
     return int(found[1]) if found else "closed"
 
 
-def memory(process):
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1]) / 1024
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("kiln")
@@ -139,11 +135,9 @@ def main():
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    command = [given.kiln, "serve", f"pictures={given.pictures}", f"table={given.table}", "--port", "0", "--timeout", "1"]
-    server = subprocess.Popen([*command, "--artifacts", given.artifacts], stderr=subprocess.PIPE, text=True)
-    try:
-        host, port = server.stderr.readline().split("http://")[1].split(": ")[0].split(":")
-        address, rng = (host, int(port)), random.Random(given.seed)
+    models = [f"pictures={given.pictures}", f"table={given.table}"]
+    with Served(given.kiln, *models, "--timeout", "1", "--artifacts", given.artifacts) as server:
+        address, rng = server.place, random.Random(given.seed)
 
         def whole(text):
             with socket.create_connection(address, 30) as connection:
@@ -163,18 +157,14 @@ def main():
             status = ask(address, text, is_cut)
             slowest = max(slowest, time.perf_counter() - begun)
             statuses[status] += 1
-            assert status not in (500, 503) and server.poll() is None, (number, status, text[:2000])
+            assert status not in (500, 503) and server.process.poll() is None, (number, status, text[:2000])
             if number == given.requests // 10:
-                first = memory(server)
+                first = server.memory()
         assert whole(good) == before, "a good request is answered otherwise than before"
         assert slowest < 5, slowest
         print(dict(sorted(statuses.items(), key=str)))
-        print(f"slowest {slowest:.2f} s; memory {first:.1f} MB after a tenth, {memory(server):.1f} MB at the end")
-        server.terminate()
-        said = server.stderr.read()
-        assert server.wait() == 0 and "panicked" not in said, said
-    finally:
-        server.kill()
+        print(f"slowest {slowest:.2f} s; memory {first:.1f} MB after a tenth, {server.memory():.1f} MB at the end")
+        assert server.end() == 0 and "panicked" not in server.said(), server.said()
 
 
 if __name__ == "__main__":

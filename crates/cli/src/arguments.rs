@@ -408,7 +408,7 @@ fn address(text: &str) -> Result<std::net::IpAddr, String> {
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// The runs (folder, name, beginning of an id, or `latest`), each under the name of its experiment or under NAME. Several
-    /// runs of one name are versions of a model, the latest of which answers where none is asked for.
+    /// runs of one name are versions of one model; the latest answers unless another is asked for.
     #[arg(required = true, value_name = "[NAME=]RUN", add = ArgValueCompleter::new(run_names))]
     pub(crate) runs: Vec<String>,
     /// The address to listen on, or a name for it; 0.0.0.0 is every one of this machine.

@@ -65,7 +65,7 @@ impl GivenRows {
         self.cells.rows()
     }
 
-    /// True when there is no row.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -38,7 +38,7 @@ async fn until_the_end<C: Future>(
     finish: impl FnOnce(Pin<&mut C>),
 ) {
     let mut connection = std::pin::pin!(connection);
-    // A client that went away, or sent no HTTP, is no event.
+    // Clients that leave, or that send no HTTP, are not reported.
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = ends.wait_for(|ends| *ends) => {}

@@ -42,7 +42,7 @@ pub enum ServeError {
     /// Threads or signals cannot be had.
     #[error("cannot start the server: {0}")]
     Start(io::Error),
-    /// Connections were not done within the time to drain: a request has not come whole, or an answer is not sent.
+    /// Connections were still open when the time to drain was over: a request had not come whole, or an answer was not sent.
     #[error(
         "{connections} connections were cut: their requests were not answered within the {seconds} s that they had"
     )]

@@ -13,7 +13,6 @@ mod body;
 mod catalog;
 mod connection;
 mod datatype;
-mod docs;
 mod error;
 mod event;
 mod flat;

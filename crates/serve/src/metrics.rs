@@ -34,8 +34,8 @@ pub(crate) struct Metrics {
 #[derive(Debug, Default)]
 pub(crate) struct ModelMetrics {
     requests: [AtomicU64; OUTCOMES.len()],
-    rows: AtomicU64,
-    refused_rows: AtomicU64,
+    /// Rows that were answered, and those beside them that could not be read.
+    rows: [AtomicU64; 2],
     latency: Histogram,
     /// By column.
     drift: RwLock<BTreeMap<String, Arc<Drift>>>,
@@ -86,18 +86,16 @@ impl Metrics {
                 );
             }
         }
-        counter(&mut page, "kiln_rows_total", "Rows and pictures that were answered.");
-        for (name, model) in models.iter() {
-            let _ = writeln!(page, "kiln_rows_total{{model=\"{}\"}} {}", escaped(name), get(&model.rows));
-        }
-        counter(
-            &mut page,
-            "kiln_refused_rows_total",
-            "Rows and pictures that could not be read, beside others.",
-        );
-        for (name, model) in models.iter() {
-            let count = get(&model.refused_rows);
-            let _ = writeln!(page, "kiln_refused_rows_total{{model=\"{}\"}} {count}", escaped(name));
+        let kinds = [
+            ("kiln_rows_total", "Rows and pictures that were answered."),
+            ("kiln_refused_rows_total", "Rows and pictures that could not be read, beside others."),
+        ];
+        for (kind, (name, help)) in kinds.into_iter().enumerate() {
+            counter(&mut page, name, help);
+            for (model, metrics) in models.iter() {
+                let count = get(&metrics.rows[kind]);
+                let _ = writeln!(page, "{name}{{model=\"{}\"}} {count}", escaped(model));
+            }
         }
         let name = "kiln_request_duration_seconds";
         let help = "From a request's head to its answer, the arrival of its body included.";
@@ -147,8 +145,8 @@ impl ModelMetrics {
 
     /// Counts rows that were answered, and those beside them that could not be read.
     pub(crate) fn count_rows(&self, answered: usize, refused: usize) {
-        add(&self.rows, answered as u64);
-        add(&self.refused_rows, refused as u64);
+        add(&self.rows[0], answered as u64);
+        add(&self.rows[1], refused as u64);
     }
 }
 

@@ -1,17 +1,12 @@
 //! The page of a model, on which anybody asks it, and the list of pages where there are several.
 
+use kiln_evaluation::html_page;
 use kiln_export::{Answers, ExportError, Network, PageFacts, page};
+use maud::html;
 
 use crate::catalog::Catalog;
 use crate::model::{Model, Takes};
 use crate::settings::Limits;
-
-/// Begins a document without script.
-const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-                    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-                    <link rel=\"icon\" href=\"data:,\">\n<title>Kiln</title>\n\
-                    <style>:root { color-scheme: light dark } body { font: 16px/1.5 system-ui, sans-serif; \
-                    max-width: 40rem; margin: 3rem auto; padding: 0 1rem }</style>\n";
 
 /// The page of `model`, which has its answers from this server, within its limits. Of a run that keeps too little for one, a page
 /// that says so.
@@ -26,17 +21,21 @@ pub(crate) fn model_page(model: &Model, limits: &Limits) -> String {
         Ok(page(&network, &PageFacts::of(&model.trained)?, server))
     };
     page().unwrap_or_else(|error| {
-        let name = &model.name;
-        let error = error.to_string().replace('&', "&amp;").replace('<', "&lt;");
-        format!("{HEAD}<h1>{name}</h1>\n<p>No page can be drawn: {error}.\n<p><a href=\"/docs\">How to ask it</a>\n")
+        let body = html! {
+            h1 { (model.name) }
+            p { "No page can be drawn: " (error) "." }
+            p { a href="/docs" { "How to ask it from a program" } }
+        };
+        html_page(&format!("{} · Kiln", model.name), "", &body)
     })
 }
 
 /// A page that leads to those of all models.
 pub(crate) fn list(catalog: &Catalog) -> String {
-    let links = catalog.names().map(|name| format!("<li><a href=\"/models/{name}\">{name}</a>\n"));
-    let links: String = links.collect();
-    format!(
-        "{HEAD}<h1>Networks trained with Kiln</h1>\n<ul>\n{links}</ul>\n<p><a href=\"/docs\">How to ask them from a program</a>\n"
-    )
+    let body = html! {
+        h1 { "Networks trained with Kiln" }
+        ul { @for name in catalog.names() { li { a href={ "/models/" (name) } { (name) } } } }
+        p { a href="/docs" { "How to ask them from a program" } }
+    };
+    html_page("Kiln", "", &body)
 }

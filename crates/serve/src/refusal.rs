@@ -15,19 +15,17 @@ pub(crate) struct Refusal {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
-/// Bytes, about, that a message has at most.
-const MOST_BYTES: usize = 2000;
+/// Characters that a message has at most.
+const MOST: usize = 2000;
 
-/// Marks a response that is no fault of the client's, with what it says.
+/// Marks a response to a fault of the server's, with its message.
 #[derive(Clone, Debug)]
 pub(crate) struct Failed(pub(crate) String);
 
 impl Refusal {
     /// With a message that is cut where it is long: requests are quoted in some.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        let message = message.into();
-        let message = if message.len() > MOST_BYTES { shortened(&message, MOST_BYTES) } else { message };
-        Self { status, message, header: None }
+        Self { status, message: shortened(&message.into(), MOST), header: None }
     }
 
     /// The request is wrong.
@@ -54,7 +52,7 @@ impl Refusal {
         Self::busy(format!("{limit} requests are being answered, and no more are taken at a time: try again"))
     }
 
-    /// There is no place for the request now.
+    /// The server has no time for the request now; the client may try again.
     pub(crate) fn busy(message: impl Into<String>) -> Self {
         let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, message);
         refusal.header = Some((header::RETRY_AFTER, HeaderValue::from_static("1")));

@@ -10,9 +10,9 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use kiln_table::quoted;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
-use crate::docs::DOCS;
 use crate::gate::gate;
 #[cfg(feature = "grpc")]
 use crate::grpc;
@@ -32,7 +32,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
     let router = router.route(&format!("{}{{call}}", grpc::SERVICE), post(grpc::call));
     router
         .route("/", get(front_page))
-        .route("/docs", get(async || Html(DOCS)))
+        .route("/docs", get(async || Html(include_str!("docs.html"))))
         .route("/openapi.json", get(description))
         .route("/metrics", get(metrics))
         .route("/predict", post(predict))
@@ -75,8 +75,11 @@ impl FromRequestParts<Arc<Server>> for Target {
 }
 
 /// `value` as an answer.
-pub(crate) fn json_of(value: &Value) -> Response {
-    json_response(value.to_string().into_bytes())
+fn json_of(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(json) => json_response(json),
+        Err(error) => Refusal::internal(error.to_string()).into_response(),
+    }
 }
 
 async fn front_page(State(server): State<Arc<Server>>) -> Result<Response, Refusal> {

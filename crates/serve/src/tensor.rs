@@ -16,7 +16,7 @@ pub(crate) struct Tensor<'a> {
     pub(crate) values: Values<'a>,
 }
 
-/// What is said of a tensor before its values are there.
+/// The name, type and shape of a tensor, as a request gives them.
 #[derive(Clone, Debug)]
 pub(crate) struct Head<'a> {
     pub(crate) name: Cow<'a, str>,

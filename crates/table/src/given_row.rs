@@ -11,7 +11,7 @@ use crate::{Column, Preparation};
 /// A value of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RowValue<'a> {
-    /// A number; NaN is no value.
+    /// A number; NaN stands for a missing value.
     Number(f64),
     /// A text, as a cell of the table has it.
     Text(&'a str),

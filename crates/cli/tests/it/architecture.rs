@@ -91,7 +91,7 @@ const RULES: [(&str, &[&str], &[&str]); 18] = [
     ),
     (
         "kiln-serve",
-        &["kiln", "kiln-data", "kiln-export", "kiln-files", "kiln-table"],
+        &["kiln", "kiln-data", "kiln-evaluation", "kiln-export", "kiln-files", "kiln-table"],
         &["burn", "clap", "indicatif", "ratatui"],
     ),
     (

@@ -370,26 +370,30 @@ fn rows(range: std::ops::Range<u32>, odd: bool) -> Vec<[String; 7]> {
 
 const COLUMNS: [&str; 7] = ["age", "income", "plan", "mail", "since", "code", "stays"];
 
+/// The first so many columns of `rows` as a file.
+fn csv(rows: &[[String; 7]], columns: usize) -> String {
+    let lines = rows.iter().map(|row| row[..columns].join(",") + "\n");
+    COLUMNS[..columns].join(",") + "\n" + &lines.collect::<String>()
+}
+
+/// `rows` as a program asks about them: without the column of the class.
+fn asked_in_json(rows: &[[String; 7]]) -> Value {
+    let cells = |row: &[String; 7]| -> Value {
+        COLUMNS[..6].iter().zip(row).map(|(name, cell)| ((*name).to_owned(), json!(cell))).collect()
+    };
+    rows.iter().map(cells).collect()
+}
+
 #[test]
 fn the_page_answers_for_rows_of_a_table_as_kiln_does() {
     let workplace = Workplace::new(TABLE);
-    let csv = |rows: &[[String; 7]], columns: usize| {
-        let lines = rows.iter().map(|row| row[..columns].join(",") + "\n");
-        COLUMNS[..columns].join(",") + "\n" + &lines.collect::<String>()
-    };
     fs::write(workplace.path().join("rows.csv"), csv(&rows(0..900, false), 7)).unwrap();
     let asked = rows(900..1900, true);
     fs::write(workplace.path().join("asked.csv"), csv(&asked, 6)).unwrap();
     let sigmoid = ["model.members=1", "model.output=sigmoid", "loss.name=mse", "data.normalization=quantile"];
     for overrides in [&[][..], &sigmoid] {
         let run = workplace.train(overrides);
-        let rows: Vec<Value> = asked
-            .iter()
-            .map(|row| {
-                COLUMNS[..6].iter().zip(row).map(|(name, cell)| ((*name).to_owned(), json!(cell))).collect()
-            })
-            .collect();
-        let script = format!("return {}.map(row => kiln.predict(row));", json!(rows));
+        let script = format!("return {}.map(row => kiln.predict(row));", asked_in_json(&asked));
         let Some(answers) = ask(&exported(&workplace, &run, "32"), &script) else { return };
         let answers = answers.as_array().unwrap();
         let trained = opened(&run);
@@ -429,19 +433,12 @@ return { answers, before, row: kiln.seen(), shown: ["sure", "unusual", "problem"
 #[test]
 fn the_page_of_a_server_has_a_form_for_the_rows_of_a_table() {
     let workplace = Workplace::new(TABLE);
-    let csv = |rows: &[[String; 7]], columns: usize| {
-        let lines = rows.iter().map(|row| row[..columns].join(",") + "\n");
-        COLUMNS[..columns].join(",") + "\n" + &lines.collect::<String>()
-    };
     fs::write(workplace.path().join("rows.csv"), csv(&rows(0..900, false), 7)).unwrap();
     let asked = rows(900..950, true);
     fs::write(workplace.path().join("asked.csv"), csv(&asked, 6)).unwrap();
     let run = workplace.train(&[]);
     let served = Served::start(&workplace, &["latest"]);
-    let row = |row: &[String; 7]| -> Value {
-        COLUMNS[..6].iter().zip(row).map(|(name, cell)| ((*name).to_owned(), json!(cell))).collect()
-    };
-    let script = format!("const rows = {};{FILLING}", asked.iter().map(row).collect::<Value>());
+    let script = format!("const rows = {};{FILLING}", asked_in_json(&asked));
     let Some(found) = ask_served(&served, &script) else { return };
     let trained = opened(&run);
     let inputs = trained.inputs(&workplace.path().join("asked.csv"), None).unwrap();

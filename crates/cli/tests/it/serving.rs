@@ -24,7 +24,7 @@ fn digits() -> Workplace {
     workplace
 }
 
-/// Rows of which a network learns something, with a number, a name and a missing value here and there.
+/// Rows that a network can learn from: numbers, of which some are missing, and names.
 fn fruit() -> Workplace {
     let workplace = Workplace::new(TABLE);
     let mut file = fs::File::create(workplace.path().join("fruit.csv")).unwrap();

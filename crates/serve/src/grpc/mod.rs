@@ -10,12 +10,11 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use kiln_table::quoted;
-use serde_json::Value;
 
 use crate::body::{Received, receive};
 use crate::gate::counted;
 use crate::model::Model;
-use crate::protocol::{model_metadata, server_metadata};
+use crate::protocol::{self, model_metadata, server_metadata};
 use crate::refusal::Refusal;
 use crate::state::Server;
 use crate::work::{Place, Size, done};
@@ -42,10 +41,10 @@ pub(crate) async fn call(State(server): State<Arc<Server>>, request: Request) ->
     match path.trim_start_matches(SERVICE) {
         "ServerLive" => written(Ok(Flag { is_set: true })),
         "ServerReady" => written(Ok(Flag { is_set: is_ready })),
-        "ServerMetadata" => written(Ok(of_server(&server_metadata(server.allow_reload)))),
+        "ServerMetadata" => written(Ok(of_server(server_metadata(server.allow_reload)))),
         "ModelReady" => written(asked(&server, request).await.map(|_| Flag { is_set: is_ready })),
         "ModelMetadata" => {
-            let of = |model: Arc<Model>| of_model(&model_metadata(&server.catalog(), &model));
+            let of = |model: Arc<Model>| of_model(model_metadata(&server.catalog(), &model));
             written(asked(&server, request).await.map(of))
         }
         "ModelInfer" => model_infer(&server, request).await,
@@ -93,34 +92,25 @@ fn find(server: &Server, name: &str, version: &str) -> Result<Arc<Model>, Refusa
     server.catalog().find(name, Some(version).filter(|version| !version.is_empty())).cloned()
 }
 
-fn of_server(metadata: &Value) -> ServerMetadata {
+fn of_server(metadata: protocol::ServerMetadata) -> ServerMetadata {
     ServerMetadata {
-        name: text(&metadata["name"]),
-        version: text(&metadata["version"]),
-        extensions: texts(&metadata["extensions"]),
+        name: metadata.name.to_owned(),
+        version: metadata.version.to_owned(),
+        extensions: metadata.extensions.into_iter().map(str::to_owned).collect(),
     }
 }
 
-fn of_model(metadata: &Value) -> ModelMetadata {
-    let tensor = |tensor: &Value| TensorMetadata {
-        name: text(&tensor["name"]),
-        datatype: text(&tensor["datatype"]),
-        shape: tensor["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect(),
-    };
-    let tensors = |tensors: &Value| tensors.as_array().into_iter().flatten().map(tensor).collect();
+fn of_model(metadata: protocol::ModelMetadata<'_>) -> ModelMetadata {
     ModelMetadata {
-        name: text(&metadata["name"]),
-        versions: texts(&metadata["versions"]),
-        platform: text(&metadata["platform"]),
-        inputs: tensors(&metadata["inputs"]),
-        outputs: tensors(&metadata["outputs"]),
+        name: metadata.name.to_owned(),
+        versions: metadata.versions.into_iter().map(str::to_owned).collect(),
+        platform: metadata.platform.to_owned(),
+        inputs: metadata.inputs.into_iter().map(of_tensor).collect(),
+        outputs: metadata.outputs.into_iter().map(of_tensor).collect(),
     }
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().map(text).collect()
+fn of_tensor(metadata: protocol::TensorMetadata<'_>) -> TensorMetadata {
+    let (name, datatype) = (metadata.name.to_owned(), metadata.datatype.to_owned());
+    TensorMetadata { name, datatype, shape: metadata.shape }
 }

@@ -1,58 +1,93 @@
 //! What the protocol says of the server and its models.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
-use crate::model::{Model, Takes};
+use crate::model::{Model, Takes, UsedColumn};
 use crate::protocol::examples::{MATRIX, PIXELS};
 
+/// What the server says of itself.
+#[derive(Serialize)]
+pub(crate) struct ServerMetadata {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) extensions: Vec<&'static str>,
+}
+
+/// What the server says of a model.
+#[derive(Serialize)]
+pub(crate) struct ModelMetadata<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) versions: Vec<&'a str>,
+    pub(crate) platform: &'static str,
+    pub(crate) inputs: Vec<TensorMetadata<'a>>,
+    pub(crate) outputs: Vec<TensorMetadata<'a>>,
+    parameters: ModelParameters<'a>,
+}
+
+/// A tensor of a model, with -1 for the number of rows.
+#[derive(Serialize)]
+pub(crate) struct TensorMetadata<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) datatype: &'static str,
+    pub(crate) shape: Vec<i64>,
+}
+
+#[derive(Serialize)]
+struct ModelParameters<'a> {
+    classes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    greatest_pixel: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matrix_input: Option<&'static str>,
+}
+
 /// `GET /v2`.
-pub(crate) fn server_metadata(allow_reload: bool) -> Value {
+pub(crate) fn server_metadata(allow_reload: bool) -> ServerMetadata {
     let mut extensions = vec!["binary_tensor_data", "classification"];
     if allow_reload {
         extensions.push("model_repository");
     }
-    json!({ "name": "kiln", "version": env!("CARGO_PKG_VERSION"), "extensions": extensions })
+    ServerMetadata { name: "kiln", version: env!("CARGO_PKG_VERSION"), extensions }
 }
 
-/// `GET /v2/models/{model}`: its tensors, -1 for the number of rows.
-pub(crate) fn model_metadata(catalog: &Catalog, model: &Model) -> Value {
-    let versions: Vec<&str> = catalog.versions(&model.name).iter().map(|model| &*model.version).collect();
-    let tensor = |name: &str, datatype: &str, row: &[usize]| {
-        let shape: Vec<Value> =
-            std::iter::once(json!(-1)).chain(row.iter().map(|&length| json!(length))).collect();
-        json!({ "name": name, "datatype": datatype, "shape": shape })
-    };
-    let inputs: Vec<Value> = match &model.takes {
+/// `GET /v2/models/{model}`.
+pub(crate) fn model_metadata<'a>(catalog: &'a Catalog, model: &'a Model) -> ModelMetadata<'a> {
+    let (inputs, greatest_pixel, matrix_input) = match &model.takes {
         Takes::Pictures(size) => {
-            vec![tensor(PIXELS, "UINT8", &[size.channels, size.height, size.width])]
+            let row = [size.channels, size.height, size.width];
+            (vec![TensorMetadata::new(PIXELS, "UINT8", &row)], Some(size.greatest), None)
         }
         Takes::Rows(columns) => {
-            let one = |column: &crate::model::UsedColumn| {
-                tensor(&column.name, if column.is_number { "FP64" } else { "BYTES" }, &[1])
-            };
-            columns.used.iter().map(one).collect()
+            let inputs = columns.used.iter().map(TensorMetadata::of_column).collect();
+            (inputs, None, columns.are_all_numbers().then_some(MATRIX))
         }
     };
-    let outputs = [
-        tensor("probabilities", "FP32", &[model.classes().len()]),
-        tensor("label", "INT64", &[]),
-        tensor("class", "BYTES", &[]),
-    ];
-    let mut parameters = json!({ "classes": model.classes() });
-    match &model.takes {
-        Takes::Pictures(size) => parameters["greatest_pixel"] = size.greatest.into(),
-        Takes::Rows(columns) if columns.are_all_numbers() => parameters["matrix_input"] = MATRIX.into(),
-        Takes::Rows(_) => {}
+    let classes = model.classes();
+    ModelMetadata {
+        name: &model.name,
+        versions: catalog.versions(&model.name).iter().map(|model| &*model.version).collect(),
+        platform: "kiln_mlp",
+        inputs,
+        outputs: vec![
+            TensorMetadata::new("probabilities", "FP32", &[classes.len()]),
+            TensorMetadata::new("label", "INT64", &[]),
+            TensorMetadata::new("class", "BYTES", &[]),
+        ],
+        parameters: ModelParameters { classes, greatest_pixel, matrix_input },
     }
-    json!({
-        "name": model.name,
-        "versions": versions,
-        "platform": "kiln_mlp",
-        "inputs": inputs,
-        "outputs": outputs,
-        "parameters": parameters,
-    })
+}
+
+impl<'a> TensorMetadata<'a> {
+    fn new(name: &'a str, datatype: &'static str, row: &[usize]) -> Self {
+        let lengths = row.iter().map(|&length| i64::try_from(length).unwrap_or(i64::MAX));
+        Self { name, datatype, shape: std::iter::once(-1).chain(lengths).collect() }
+    }
+
+    fn of_column(column: &'a UsedColumn) -> Self {
+        Self::new(&column.name, if column.is_number { "FP64" } else { "BYTES" }, &[1])
+    }
 }
 
 /// `POST /v2/repository/index`.

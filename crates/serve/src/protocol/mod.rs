@@ -12,6 +12,7 @@ pub(crate) use self::infer::infer;
 pub(crate) use self::outputs::{OUTPUTS, check_finite};
 #[cfg(feature = "grpc")]
 pub(crate) use self::{
+    describe::{ModelMetadata, ServerMetadata, TensorMetadata},
     examples::examples,
     infer::{Asked, answered},
     outputs::wanted,

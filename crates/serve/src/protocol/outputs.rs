@@ -75,7 +75,7 @@ pub(crate) enum Data<'a> {
 /// The outputs that `asked` asks for; all without. Those that do not say how come in binary where `is_binary`.
 ///
 /// # Errors
-/// Where there is no such output, or no classification of it.
+/// Where an output does not exist, is asked for twice, or has no most probable classes.
 pub(crate) fn wanted(asked: Option<&[OutputAsked<'_>]>, is_binary: bool) -> Result<Vec<Wanted>, Refusal> {
     // An empty list asks for all, as no list does: some clients write one.
     let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {

@@ -48,8 +48,8 @@ pub(crate) fn read(model: &Model, received: &Received, most: usize) -> Result<Ba
     Batch::new(rows, split, Some(remarks))
 }
 
-/// The items in `body`: a list, the list that an object has under `name`, or one; and how many there are, of which the first
-/// `most` are given.
+/// The items in `body`, and how many there are; only the first `most` are given. The body is a list, an object with a list under
+/// `name`, or an object that is one item itself.
 ///
 /// # Errors
 /// Where the body is not JSON, or something else.
