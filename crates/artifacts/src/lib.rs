@@ -32,7 +32,7 @@ pub use error::{ArtifactError, replace_file};
 pub use git::GitState;
 /// An instant, as [`Status`] and [`Provenance`] keep it; RFC 3339 in JSON.
 pub use jiff::Timestamp;
-pub use machine::Machine;
+pub use machine::{Machine, hostname};
 pub use metric_row::{MetricRow, Scope};
 pub use metrics_csv::write_metrics_csv;
 pub use provenance::{Build, DataFile, Dataset, Provenance, ProvenanceInputs, Session};

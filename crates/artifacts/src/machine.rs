@@ -43,7 +43,8 @@ impl Machine {
 }
 
 /// The machine's name in the network, or `unknown`.
-pub(crate) fn hostname() -> &'static str {
+#[must_use]
+pub fn hostname() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
         file("/proc/sys/kernel/hostname")

@@ -42,6 +42,8 @@ pub enum StopReason {
     /// `training.max_time` was over.
     #[strum(serialize = "training.max_time")]
     MaxTime,
+    /// An epoch was done after which training was to pause, as in a search.
+    Paused,
     /// Somebody pressed Ctrl-C or the dashboard's stop key, or the process was asked to end.
     #[strum(serialize = "stopped")]
     CtrlC,

@@ -49,6 +49,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// What went wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { code: FAILED, message: message.into() }
     }

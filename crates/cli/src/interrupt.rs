@@ -1,8 +1,8 @@
 //! Ctrl-C: in a training, the first stops after the step, the second leaves at once.
 
-use std::io::{Read, stdin};
 use std::sync::OnceLock;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use kiln::StopSignal;
 use kiln_training::restore_terminal;
@@ -28,6 +28,19 @@ pub(crate) fn stop_on_ctrl_c(stop: &StopSignal) {
     });
 }
 
+/// The same, for a process that a scheduler ends: schedulers signal all processes of a job, and some of them twice, so that only
+/// what comes a second after the first leaves at once.
+pub(crate) fn stop_on_signals(stop: &StopSignal) {
+    let stop = stop.clone();
+    let first = OnceLock::new();
+    catch(move || {
+        let first = *first.get_or_init(Instant::now);
+        if !stop.request() && first.elapsed() >= Duration::from_secs(1) && stopped_by() == Some("Ctrl-C") {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    });
+}
+
 /// At SIGINT, SIGTERM or SIGHUP, does `last` and leaves.
 pub(crate) fn leave_on_ctrl_c(last: impl Fn() + Send + 'static) {
     catch(move || {
@@ -40,16 +53,6 @@ fn catch(handler: impl Fn() + Send + 'static) {
     if let Err(error) = on_signal(handler) {
         tracing::warn!("Ctrl-C cannot be caught, so it will end the program at once: {error}");
     }
-}
-
-/// Turns the end of standard input into `stop`: whoever holds its other end lets go, or has died.
-pub(crate) fn stop_at_end_of_stdin(stop: &StopSignal) {
-    let stop = stop.clone();
-    thread::spawn(move || {
-        let mut nothing = [0; 64];
-        while matches!(stdin().lock().read(&mut nothing), Ok(1..)) {}
-        let _ = stop.request();
-    });
 }
 
 /// Calls `handler`, in a thread of its own, at each signal that asks the program to end.

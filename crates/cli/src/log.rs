@@ -1,7 +1,8 @@
 //! What tracing tells, in the run's own log file: a terminal that shows a dashboard must not be written to.
 
-use std::fs::OpenOptions;
-use std::sync::Mutex;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use kiln_artifacts::Run;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -9,6 +10,25 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::failure::Failure;
+
+/// The log of the run that this process trains. A worker of a study trains one run after the other.
+static LOG: Mutex<Option<File>> = Mutex::new(None);
+
+/// Writes to the log of the moment.
+struct ToLog;
+
+impl Write for ToLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match LOG.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(file) => file.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Sends tracing to the run's `train.log`; `KILN_LOG` sets the level (`info` without it).
 pub(crate) fn log_to(run: &Run) -> Result<(), Failure> {
@@ -21,8 +41,9 @@ pub(crate) fn log_to(run: &Run) -> Result<(), Failure> {
         }
         Err(_) => quiet_gpu(),
     };
-    let layer = fmt::layer().with_ansi(false).with_writer(Mutex::new(file)).with_filter(filter);
-    // A second run in one process would go on in the first one's log; there is no such command.
+    *LOG.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+    let layer = fmt::layer().with_ansi(false).with_writer(|| ToLog).with_filter(filter);
+    // For a second run it is set already.
     let _ = tracing::subscriber::set_global_default(registry().with(layer));
     Ok(())
 }

@@ -152,6 +152,12 @@ pub enum Fault {
 }
 
 impl Problem {
+    /// What is wrong at a place, in words.
+    #[must_use]
+    pub fn at(origin: Origin, message: String) -> Self {
+        Self::new(origin, Fault::Contradiction { message, places: String::new() })
+    }
+
     /// A fault at a place.
     pub fn new(origin: impl Into<Option<Origin>>, fault: Fault) -> Self {
         Self { origin: origin.into(), fault }

@@ -21,6 +21,8 @@ pub enum Purpose {
     Generation,
     /// Which values are exchanged to see what a column is worth; indices: column, shuffle.
     Importance,
+    /// What a search tries; indices: trial, draw, coordinate.
+    Search,
 }
 
 /// A stream of random numbers.

@@ -53,7 +53,7 @@ impl<T> Located<T> {
     #[must_use]
     pub fn problem(&self, path: &str, message: String) -> Problem {
         let origin = self.places.get(path).unwrap_or(&self.start).clone();
-        Problem::new(origin, Fault::Contradiction { message, places: String::new() })
+        Problem::at(origin, message)
     }
 
     /// Says that the name at `path` is none of `allowed`.

@@ -56,6 +56,24 @@ pub fn replace_file_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(),
     put_in_place(disk, &temporary, path)
 }
 
+/// Makes a file with these bytes, whole or not at all, unless there is one. Gives whether it was made. Of several processes
+/// that try, on several hosts as well, one succeeds.
+///
+/// # Errors
+///
+/// When the folder is missing, full or may not be written to.
+pub fn create_file(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    let write = |temporary: &Path| SystemDisk.write_new(temporary, bytes);
+    let (temporary, ()) = aside(path, write).map_err(FileError::new("write", path))?;
+    let linked = fs::hard_link(&temporary, path);
+    let _ = fs::remove_file(&temporary);
+    match linked {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(cause) => Err(FileError::new("make", path)(cause)),
+    }
+}
+
 /// What `create` makes under a name that is free beside `path`, and that name.
 pub(crate) fn aside<T>(path: &Path, create: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
     loop {

@@ -11,7 +11,7 @@ mod hash;
 mod replacement;
 mod text;
 
-pub use atomic::{FileError, remove_leftovers, replace_file, replace_file_on};
+pub use atomic::{FileError, create_file, remove_leftovers, replace_file, replace_file_on};
 pub use disk::{Disk, SystemDisk};
 pub use failing_disk::{FailingDisk, Failure};
 pub use hash::{Hasher, sha256, sha256_hex};

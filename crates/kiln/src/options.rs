@@ -18,6 +18,9 @@ pub struct Options {
     pub stop: StopSignal,
     /// Whether to draw plots and write the report; by default, yes.
     pub report: bool,
+    /// An epoch, from 1, after which training pauses with a checkpoint. Training that ends by then is not tested: a resume
+    /// without a pause goes on, or tests what is over. By default, none.
+    pub pause_after: Option<usize>,
 }
 
 impl Default for Options {
@@ -29,6 +32,7 @@ impl Default for Options {
             observer: Box::new(Silent),
             stop: StopSignal::default(),
             report: true,
+            pause_after: None,
         }
     }
 }

@@ -285,7 +285,7 @@ impl Session {
     /// Where the model does not fit, the folder cannot be written, or figures become non-finite; the run's status then
     /// says so.
     pub fn train<M: Model>(&self, build: impl Fn(&Setup) -> M, options: Options) -> Result<Outcome, Error> {
-        let report = options.report;
+        let (report, is_to_pause) = (options.report, options.pause_after.is_some());
         let job = self.job(&build, options)?;
         let weights = Module::num_params(&job.model);
         let trained = job.train(self.checkpoint.as_ref()).inspect_err(|error| {
@@ -294,10 +294,11 @@ impl Session {
                 drop(write_training_report(&self.run, &self.experiment));
             }
         })?;
-        let test = if is_over(trained.reason) {
+        let test = if is_over(trained.reason) && !is_to_pause {
             self.finish(&build, &trained, report)?
         } else {
-            self.stop(&trained, report)?;
+            let reason = if is_over(trained.reason) { StopReason::Paused } else { trained.reason };
+            self.stop(reason, report)?;
             None
         };
         let findings = self.findings(test.as_ref(), None)?;
@@ -361,6 +362,7 @@ impl Session {
             dashboard: options.dashboard,
             observer: options.observer,
             stop: options.stop,
+            pause_after: options.pause_after,
         })
     }
 
@@ -452,9 +454,9 @@ impl Session {
     }
 
     /// Notes that the run was stopped before its end.
-    fn stop(&self, trained: &kiln_training::Trained, with_plots: bool) -> Result<(), Error> {
+    fn stop(&self, reason: StopReason, with_plots: bool) -> Result<(), Error> {
         let status = self.run.status()?;
-        self.run.write_status(&status.stopped(RunState::Interrupted, trained.reason))?;
+        self.run.write_status(&status.stopped(RunState::Interrupted, reason))?;
         write_metrics_csv(&self.run)?;
         if with_plots {
             write_training_report(&self.run, &self.experiment)?;

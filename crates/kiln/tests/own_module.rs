@@ -104,7 +104,7 @@ fn options(stop_at: Option<usize>) -> Options {
         Some(interval) => Box::new(StopsAt(interval, stop.clone())),
         None => Box::new(kiln::Silent),
     };
-    Options { optimizer: Some(lion()), dashboard: false, observer, stop, report: true }
+    Options { optimizer: Some(lion()), dashboard: false, observer, stop, report: true, pause_after: None }
 }
 
 const SETTINGS: [&str; 7] = [

@@ -18,6 +18,31 @@ pub enum StudyError {
     /// A picture could not be drawn.
     #[error(transparent)]
     Plot(#[from] kiln_plot::PlotError),
+    /// A file of the study is not what was written.
+    #[error("{} is damaged: {problem}; delete it, and the study makes it anew", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// There is no study where one was named.
+    #[error("{} is not the folder of a study: it has no plan.json; `kiln study FILE` makes it", folder.display())]
+    NoStudy {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A trial of a search failed for a reason that is not its settings.
+    #[error(
+        "{name} failed, and not by its settings: {error}. What a search tries next rests on every result, so it stops here; \
+         the same command goes on once this is mended"
+    )]
+    Trial {
+        /// The trial and its seed.
+        name: String,
+        /// Why.
+        error: String,
+    },
     /// Another process runs the study.
     #[error("another process is running the study in {}: wait until it ends, or stop it", folder.display())]
     Busy {
@@ -36,6 +61,10 @@ pub enum StudyError {
 }
 
 impl StudyError {
+    pub(crate) fn damaged(path: &Path, problem: &dyn std::fmt::Display) -> Self {
+        Self::Damaged { path: path.to_owned(), problem: problem.to_string() }
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
         Self::Artifact(ArtifactError::io(action, path, cause))
     }

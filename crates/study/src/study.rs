@@ -1,21 +1,76 @@
 //! A study from its plan to its report.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
+
+use kiln_artifacts::replace_file;
+use kiln_files::json_text;
 
 use crate::analysis::analysis;
 use crate::findings::Findings;
 use crate::outcome::Outcome;
-use crate::work::{Cell, Shift, work};
-use crate::{Plan, Report, StudyError, View, Worker, report};
+use crate::preview::preview;
+use crate::search::SearchAgenda;
+use crate::work::{Agenda, CANCELLED, Cell, Pool, Results, Task, TaskResult, Tasks, WorkEnd};
+use crate::{Plan, Preview, Report, SearchReport, StudyError, View, Worker, report};
+
+/// The file that keeps a study's plan, for workers that were not started by it.
+const PLAN_FILE: &str = "plan.json";
 
 /// A plan with the folder that its results land in.
 #[derive(Debug)]
 pub struct Study {
     plan: Plan,
     folder: PathBuf,
-    cells: Vec<Cell>,
+}
+
+/// What came of a study.
+#[derive(Debug)]
+pub enum StudyReport {
+    /// Of trials that its file names.
+    Trials(Box<Report>),
+    /// Of a search.
+    Search(Box<SearchReport>),
+}
+
+/// How a worker that was started by hand, or by a scheduler, came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerDone {
+    /// The study is finished.
+    Finished,
+    /// It was asked to stop.
+    Stopped,
+    /// Someone cancelled the study.
+    Cancelled,
+}
+
+/// Every trial with every seed, all at once.
+pub(crate) struct TrialAgenda<'a> {
+    cells: &'a [Cell],
+    is_given: bool,
+}
+
+impl<'a> TrialAgenda<'a> {
+    pub(crate) fn new(cells: &'a [Cell]) -> Self {
+        Self { cells, is_given: false }
+    }
+}
+
+impl Agenda for TrialAgenda<'_> {
+    fn next(&mut self, _: &[TaskResult]) -> Result<Option<Tasks>, StudyError> {
+        if std::mem::replace(&mut self.is_given, true) {
+            return Ok(None);
+        }
+        let task = |cell: &Cell| Task { cell: cell.clone(), until: None };
+        Ok(Some(Tasks { stage: None, tasks: self.cells.iter().map(task).collect() }))
+    }
+
+    fn rests_on_results(&self) -> bool {
+        false
+    }
 }
 
 impl Study {
@@ -23,14 +78,24 @@ impl Study {
     #[must_use]
     pub fn new(plan: Plan, artifacts: &Path) -> Self {
         let folder = artifacts.join("studies").join(&plan.name);
-        // Seed by seed: stopped early, the study has all trials of the first seeds.
-        let cells = (0..plan.seeds.len())
-            .flat_map(|seed| {
-                plan.trials.iter().enumerate().map(move |(trial, found)| (trial, &found.experiments[seed]))
-            })
-            .map(|(trial, experiment)| Cell::new(trial, experiment, &folder))
-            .collect();
-        Self { plan, folder, cells }
+        Self { plan, folder }
+    }
+
+    /// The study in `folder`, which another process has begun.
+    ///
+    /// # Errors
+    /// Where there is none, or its plan is damaged.
+    pub fn open(folder: &Path) -> Result<Self, StudyError> {
+        let path = folder.join(PLAN_FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StudyError::NoStudy { folder: folder.to_owned() });
+            }
+            Err(cause) => return Err(StudyError::io("read", &path, cause)),
+        };
+        let plan = serde_json::from_slice(&bytes).map_err(|cause| StudyError::damaged(&path, &cause))?;
+        Ok(Self { plan, folder: folder.to_owned() })
     }
 
     /// The study's folder.
@@ -39,9 +104,47 @@ impl Study {
         &self.folder
     }
 
-    /// Trains what is not finished yet, `jobs` cells at a time (by default as the plan says, or as many as the
-    /// machine has cores), each by a `worker` process, and writes the report. `is_stop_asked` is looked at all the time; once it says yes,
-    /// all workers stop with a checkpoint.
+    /// What it tries.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What it would train.
+    #[must_use]
+    pub fn preview(&self) -> Preview {
+        preview(&self.plan)
+    }
+
+    /// Writes the plan where workers find it, and forgets what failed before, so that it is tried again.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written.
+    pub fn begin(&self) -> Result<(), StudyError> {
+        fs::create_dir_all(&self.folder).map_err(|cause| StudyError::io("create", &self.folder, cause))?;
+        let _ = fs::remove_file(self.folder.join(CANCELLED));
+        let results = Results::in_study(&self.folder)?;
+        for id in results.ids()? {
+            let failed = results.read(&id)?.filter(|result| result.error.is_some());
+            // What a search decided rests on trials that failed by their settings.
+            if failed.is_some_and(|result| self.plan.search.is_none() || !result.is_settings_fault) {
+                results.remove(&id)?;
+            }
+        }
+        Ok(replace_file(&self.folder.join(PLAN_FILE), &json_text(&self.plan))?)
+    }
+
+    /// Asks every worker of the study, wherever it is, to stop with a checkpoint.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written.
+    pub fn cancel(&self) -> Result<(), StudyError> {
+        Ok(replace_file(&self.folder.join(CANCELLED), b"")?)
+    }
+
+    /// Trains what is not finished yet, `jobs` tasks at a time (by default as the plan says, or as many as the machine has
+    /// cores), each by a `worker` process, and writes the report. `is_stop_asked` is looked at all the time; once it says
+    /// yes, all workers stop with a checkpoint.
     ///
     /// # Errors
     /// Where the folder cannot be written, or another process runs the same study. A trial that fails is a
@@ -52,18 +155,89 @@ impl Study {
         worker: &Worker,
         is_stop_asked: &dyn Fn() -> bool,
         view: &mut dyn View,
-    ) -> Result<Report, StudyError> {
+    ) -> Result<StudyReport, StudyError> {
         fs::create_dir_all(&self.folder).map_err(|cause| StudyError::io("create", &self.folder, cause))?;
         let _lock = self.lock()?;
-        let cores = || thread::available_parallelism().map_or(1, Into::into);
-        let jobs = jobs.or(self.plan.jobs).unwrap_or_else(cores);
-        let Shift { failed, was_stopped } = work(&self.cells, jobs, worker, is_stop_asked, view)?;
-        let read = |(index, cell): (usize, &Cell)| Outcome::read(cell, failed.get(&index));
-        let outcomes: Vec<Outcome> = self.cells.iter().enumerate().map(read).collect();
-        let findings = Findings::of(&self.plan, &outcomes, was_stopped);
-        let report = Report { analysis: analysis(&findings), findings };
-        report::write(&report, &self.folder)?;
+        self.begin()?;
+        let (end, report) = self.worked(jobs, worker, is_stop_asked, view)?;
+        let report = report(end != WorkEnd::Over)?;
+        report.write(&self.folder)?;
         Ok(report)
+    }
+
+    /// Works beside others at what is not finished yet, until nothing is left. Whoever is there at the end writes the report.
+    ///
+    /// # Errors
+    /// As [`Study::run`], but for the other process: there may be any number.
+    pub fn work(
+        &self,
+        jobs: Option<usize>,
+        worker: &Worker,
+        is_stop_asked: &dyn Fn() -> bool,
+        view: &mut dyn View,
+    ) -> Result<WorkerDone, StudyError> {
+        let (end, report) = self.worked(jobs, worker, is_stop_asked, view)?;
+        match end {
+            WorkEnd::Stopped => Ok(WorkerDone::Stopped),
+            WorkEnd::Cancelled => Ok(WorkerDone::Cancelled),
+            WorkEnd::Over => {
+                report(false)?.write(&self.folder)?;
+                Ok(WorkerDone::Finished)
+            }
+        }
+    }
+
+    /// Works, and gives how that ended with what makes the report; `was_stopped` is what it says of itself.
+    #[expect(clippy::type_complexity, reason = "a function that is called once")]
+    fn worked<'a>(
+        &'a self,
+        jobs: Option<usize>,
+        worker: &Worker,
+        is_stop_asked: &dyn Fn() -> bool,
+        view: &mut dyn View,
+    ) -> Result<(WorkEnd, Box<dyn FnOnce(bool) -> Result<StudyReport, StudyError> + 'a>), StudyError> {
+        let cores = || thread::available_parallelism().map_or(1, Into::into);
+        let pool = Pool {
+            study: &self.folder,
+            lease_time: Duration::from_secs_f64(self.plan.lease),
+            jobs: jobs.or(self.plan.jobs).unwrap_or_else(cores),
+            worker,
+            is_stop_asked,
+        };
+        if let Some(search) = &self.plan.search {
+            let mut agenda = SearchAgenda::new(search, &self.folder);
+            let end = pool.work(&mut agenda, view)?;
+            let report = move |was_stopped| {
+                let report =
+                    SearchReport::of(&self.plan, search, agenda.history(), &self.folder, was_stopped);
+                Ok(StudyReport::Search(Box::new(report)))
+            };
+            return Ok((end, Box::new(report)));
+        }
+        let cells = self.cells();
+        let end = pool.work(&mut TrialAgenda::new(&cells), view)?;
+        let report = move |was_stopped| {
+            let results = Results::in_study(&self.folder)?;
+            let mut failed = BTreeMap::new();
+            for (index, cell) in cells.iter().enumerate() {
+                let result = results.read(&Task { cell: cell.clone(), until: None }.id())?;
+                failed.extend(result.and_then(|result| Some((index, result.error?))));
+            }
+            let read = |(index, cell): (usize, &Cell)| Outcome::read(cell, failed.get(&index));
+            let outcomes: Vec<Outcome> = cells.iter().enumerate().map(read).collect();
+            let findings = Findings::of(&self.plan, &outcomes, was_stopped);
+            Ok(StudyReport::Trials(Box::new(Report { analysis: analysis(&findings), findings })))
+        };
+        Ok((end, Box::new(report)))
+    }
+
+    /// Seed by seed: stopped early, the study has all trials of the first seeds.
+    pub(crate) fn cells(&self) -> Vec<Cell> {
+        let (plan, folder) = (&self.plan, &self.folder);
+        let of_seed =
+            |seed: usize| plan.trials.iter().enumerate().map(move |(trial, found)| (trial, seed, found));
+        let all = (0..plan.seeds.len()).flat_map(of_seed);
+        all.map(|(trial, seed, found)| Cell::new(trial, &found.experiments[seed], folder)).collect()
     }
 
     /// Held until this process ends: two studies at once would each retry what failed for the other.
@@ -75,6 +249,15 @@ impl Study {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StudyError::Busy { folder: self.folder.clone() }),
             Err(TryLockError::Error(cause)) => Err(StudyError::io("lock", &path, cause)),
+        }
+    }
+}
+
+impl StudyReport {
+    fn write(&self, folder: &Path) -> Result<(), StudyError> {
+        match self {
+            Self::Trials(report) => report::write(report, folder),
+            Self::Search(report) => report.write(folder),
         }
     }
 }

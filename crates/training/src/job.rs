@@ -54,6 +54,8 @@ pub struct Job<M> {
     pub observer: Box<dyn Observer>,
     /// The wish to stop.
     pub stop: StopSignal,
+    /// An epoch, from 1, after which training pauses with a checkpoint.
+    pub pause_after: Option<usize>,
 }
 
 /// A run whose training has ended or was stopped.
@@ -99,9 +101,11 @@ impl<M: Model> Job<M> {
     }
 
     fn train_inner(self, checkpoint: Option<&Checkpoint>) -> Result<Trained, TrainingError> {
-        let Self { model, optimizer, run, experiment, data, backend, dashboard, observer, stop } = self;
+        let Self { model, optimizer, run, experiment, data, backend, dashboard, observer, stop, pause_after } =
+            self;
         batches(&experiment, &data)?;
-        let setting = Setting::new(run, experiment, &data, &backend, stop);
+        let mut setting = Setting::new(run, experiment, &data, &backend, stop);
+        setting.pause_after = pause_after;
         let mut schedule = schedule(&setting);
         let (state, model, optimizer) = if let Some(checkpoint) = checkpoint {
             restore(checkpoint, &setting, model, optimizer, &mut schedule)?
@@ -114,6 +118,10 @@ impl<M: Model> Job<M> {
         if let Some(reason) = state.over {
             // Killed between the last checkpoint and the end. The recorder has cut the log back and noted how
             // far the run had come: what is left to do is done once.
+            return Ok(trained(&parameters(&model), &End { reason, state }));
+        }
+        if setting.is_to_pause_after(state.epochs_done()) {
+            let reason = StopReason::Paused;
             return Ok(trained(&parameters(&model), &End { reason, state }));
         }
         setting.train.resume_at(state.epoch as u64 - 1, state.batch);

@@ -23,6 +23,8 @@ pub(crate) struct Setting {
     pub(crate) run: Run,
     pub(crate) store: CheckpointStore,
     pub(crate) stop: StopSignal,
+    /// An epoch, from 1, after which training pauses.
+    pub(crate) pause_after: Option<usize>,
     /// The device whose operations are recorded for the backward pass.
     pub(crate) device: Device,
     /// Steps whose figures may wait on the device before they are read together: 1 where it is the CPU.
@@ -60,6 +62,7 @@ impl Setting {
             store: run.checkpoint_store(),
             run,
             stop,
+            pause_after: None,
             device,
             read_interval: if backend.on_host { 1 } else { GPU_READ_INTERVAL },
             experiment,
@@ -91,6 +94,11 @@ impl Setting {
         let training = &self.experiment.training;
         let all = training.epochs * self.batches;
         training.max_steps.map_or(all, |steps| steps.min(all))
+    }
+
+    /// Whether a run with so many epochs behind it is to pause.
+    pub(crate) fn is_to_pause_after(&self, epochs_done: usize) -> bool {
+        self.pause_after.is_some_and(|epoch| epochs_done >= epoch)
     }
 
     /// Keeps the epoch's figure in `state` if it is the best so far; false too when nothing is monitored.

@@ -248,10 +248,11 @@ impl<M: Model> Training<'_, M> {
         let finished = self.state.epoch;
         self.state.start_epoch(finished + 1);
         let due = finished.is_multiple_of(self.setting.experiment.checkpoint.interval);
-        if due || improved || reason.is_some() {
+        let pause = self.setting.is_to_pause_after(finished).then_some(StopReason::Paused);
+        if due || improved || reason.is_some() || pause.is_some() {
             self.save(improved)?;
         }
-        Ok(reason)
+        Ok(reason.or(pause))
     }
 
     fn reason_to_end(&mut self, tallies: &EpochTallies) -> Option<StopReason> {

@@ -5,7 +5,7 @@ use kiln_artifacts::{Comparison, RunSummary};
 use kiln_config::Explanation;
 use kiln_config::facts::Facts;
 use kiln_data::Description;
-use kiln_study::{Report, Trace};
+use kiln_study::{Preview, Report, SearchReport, StudyStatus, Trace};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -55,7 +55,8 @@ const ANSWERS: &[(&str, &[Subschema])] = &[
     ("config check", &[of::<CheckedExperiment>]),
     ("config show", &[of::<ShownExperiment>]),
     ("config explain", &[of::<Vec<String>>, of::<Explanation>]),
-    ("study", &[of::<Report>]),
+    ("study", &[of::<Report>, of::<SearchReport>, of::<Preview>]),
+    ("study status", &[of::<StudyStatus>]),
     ("trace", &[of::<Trace>]),
     ("bench", &[of::<StepTimes>]),
     ("doctor", &[of::<Vec<BackendCheck>>]),

@@ -83,7 +83,8 @@ pub(crate) fn train(session: &Session, manner: &TrainingManner) -> Result<(), Fa
     let stop = StopSignal::default();
     stop_on_ctrl_c(&stop);
     let (dashboard, observer) = view(ui);
-    let options = Options { dashboard, observer, stop, report: !manner.no_report, optimizer: None };
+    let options =
+        Options { dashboard, observer, stop, report: !manner.no_report, optimizer: None, pause_after: None };
     match session.train(perceptron, options) {
         Ok(outcome) => {
             show_outcome(ui, session, &outcome, manner);

@@ -1,16 +1,26 @@
 //! `kiln watch`.
 
 use std::io::{IsTerminal, stdout};
+use std::thread;
+use std::time::Duration;
 
 use kiln_artifacts::Run;
 use kiln_training::StopSignal;
 
 use crate::arguments::Watch;
+use crate::commands::study;
 use crate::failure::Failure;
 use crate::interrupt::stop_on_ctrl_c;
+use crate::output::print;
+use crate::view::StudyWatch;
 
 /// Shows the dashboard of a run that another process trains, or that ended.
 pub(crate) fn watch(arguments: &Watch) -> Result<(), Failure> {
+    if let Some(study) = study::named(&arguments.run, &arguments.root.artifacts) {
+        let stop = StopSignal::default();
+        stop_on_ctrl_c(&stop);
+        return watch_study(&study, &stop);
+    }
     let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
     if !stdout().is_terminal() {
         return Err(Failure::usage(format!(
@@ -21,4 +31,21 @@ pub(crate) fn watch(arguments: &Watch) -> Result<(), Failure> {
     let stop = StopSignal::default();
     stop_on_ctrl_c(&stop);
     Ok(kiln_training::watch(&run, &stop)?)
+}
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+/// Shows how far a study is until it is done, whoever works on it.
+fn watch_study(study: &kiln_study::Study, stop: &StopSignal) -> Result<(), Failure> {
+    let mut view = StudyWatch::new();
+    loop {
+        let status = study.status()?;
+        view.show(&status);
+        if status.is_finished || status.is_cancelled || stop.is_requested() {
+            drop(view);
+            print(&study::in_words(&status));
+            return Ok(());
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
 }

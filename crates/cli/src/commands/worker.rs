@@ -1,32 +1,45 @@
 //! `kiln worker`: one process of a study.
 
 use std::io::stdin;
+use std::sync::mpsc::channel;
+use std::thread;
 
 use kiln::StopSignal;
 use kiln_study::{Message, Order, WorkerEnd};
 
 use crate::failure::Failure;
-use crate::interrupt::{stop_at_end_of_stdin, stop_on_ctrl_c};
+use crate::interrupt::stop_on_ctrl_c;
 use crate::log::log_to;
 use crate::output::say;
 
-/// Trains the run that the order on standard input asks for, and tells of it in lines of JSON.
+/// Trains what the orders on standard input ask for, one after the other, and tells of it in lines of JSON. Whoever gives the
+/// orders holds the other end of the input: where it ends, this process is to stop.
 pub(crate) fn worker() -> Result<(), Failure> {
-    let order = Order::read(&mut stdin().lock()).map_err(Failure::usage)?;
     let stop = StopSignal::default();
     stop_on_ctrl_c(&stop);
-    stop_at_end_of_stdin(&stop);
-    let begun = |run: &kiln::Run| {
-        // A worker without its log trains all the same.
-        let _ = log_to(run);
-    };
-    let last = order.carry_out(stop, begun, tell);
-    tell(&last);
-    match last {
-        Message::Ended(WorkerEnd::Failed(_)) => Err(Failure::failed("")),
-        Message::Ended(WorkerEnd::Stopped) => Err(Failure::interrupted("")),
-        Message::Ended(WorkerEnd::Finished) | Message::Event(_) => Ok(()),
+    let (sender, orders) = channel();
+    let at_end = stop.clone();
+    thread::spawn(move || {
+        for line in stdin().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+        let _ = at_end.request();
+    });
+    for line in orders {
+        let order = Order::read(&line).map_err(Failure::usage)?;
+        let begun = |run: &kiln::Run| {
+            // A worker without its log trains all the same.
+            let _ = log_to(run);
+        };
+        let last = order.carry_out(&stop, begun, tell);
+        tell(&last);
+        if matches!(last, Message::Ended(WorkerEnd::Stopped)) {
+            return Err(Failure::interrupted(""));
+        }
     }
+    Ok(())
 }
 
 fn tell(message: &Message) {

@@ -11,7 +11,7 @@ use crate::arguments::StudyUi;
 use crate::output::say;
 
 /// Steps of a bar: finer than any terminal is wide.
-const WHOLE: u64 = 1000;
+pub(super) const WHOLE: u64 = 1000;
 
 /// The view that was asked for, or the one that fits stderr.
 pub(crate) fn study_view(ui: Option<StudyUi>) -> Box<dyn View> {
@@ -38,9 +38,14 @@ struct Plain {
 impl View for Plain {
     fn show(&mut self, progress: &Progress) {
         match progress {
-            Progress::Planned { cells, finished, jobs } => {
+            Progress::Planned { stage, cells, finished, jobs } => {
                 (self.cells, self.done) = (*cells, *finished);
-                say(&format!("{cells} runs, {finished} of them finished before; {jobs} at a time"));
+                match stage {
+                    Some(stage) => say(&format!("{stage}: {cells} runs so far, {finished} of them finished")),
+                    None => {
+                        say(&format!("{cells} runs, {finished} of them finished before; {jobs} at a time"))
+                    }
+                }
             }
             Progress::Started { name, resumed, .. } => {
                 say(&format!("{name}: {}", if *resumed { "going on" } else { "training" }));
@@ -118,9 +123,11 @@ impl Live {
 impl View for Live {
     fn show(&mut self, progress: &Progress) {
         match progress {
-            Progress::Planned { cells, finished, .. } => {
-                (self.cells, self.finished_before) = (*cells, *finished);
-                self.total.set_prefix("all");
+            Progress::Planned { stage, cells, finished, .. } => {
+                let ended_here = self.shares.values().filter(|share| **share >= 1.0).count();
+                self.cells = *cells;
+                self.finished_before = finished.saturating_sub(ended_here);
+                self.total.set_prefix(stage.clone().unwrap_or_else(|| "all".to_owned()));
             }
             Progress::Started { cell, name, .. } => {
                 let bar = self.bars.insert_before(&self.total, ProgressBar::new(WHOLE));
@@ -151,7 +158,7 @@ impl Drop for Live {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is well-formed")
 }
 
@@ -159,6 +166,10 @@ fn in_words(end: &CellEnd) -> String {
     match end {
         CellEnd::Finished { test_accuracy, seconds } => {
             format!("test accuracy {test_accuracy:.4}, {seconds:.1} s")
+        }
+        CellEnd::Paused { epochs, loss } => {
+            let loss = loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
+            format!("{epochs} epochs{loss}")
         }
         CellEnd::Failed { error } => format!("FAILED: {error}"),
         CellEnd::Stopped => "stopped".to_owned(),

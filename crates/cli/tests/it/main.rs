@@ -31,6 +31,7 @@ mod random;
 mod reproduction;
 mod run_folder;
 mod schema;
+mod search;
 #[cfg(feature = "serve")]
 mod serving;
 mod study;

@@ -122,6 +122,7 @@ fn errors_of_every_verb() {
         ("config show", &["optimizer.nosuch=1"], 2),
         ("config explain", &["nosuch"], 2),
         ("study", &["nosuch.toml"], 2),
+        ("study status", &["nosuch"], 1),
         ("trace", &["nosuch.toml"], 2),
         ("bench", &["nosuch.toml"], 2),
         ("doctor", &["--nosuch"], 2),
@@ -288,4 +289,27 @@ fn answers_of_studies() {
     assert!(trials.iter().any(|trial| trial["seeds"][0]["collapse"].is_object()), "{answer:#}");
     assert!(trials.iter().any(|trial| trial["test"].is_array()), "{answer:#}");
     assert!(trials.iter().any(|trial| trial["seeds"][0]["state"] == "failed"), "{answer:#}");
+    checker.asks("study", &["study.toml", "--dry-run"], 0);
+    checker.asks("study status", &["small"], 0);
+}
+
+#[test]
+fn answers_of_searches() {
+    let checker = Checker::new(
+        "name = \"base\"\n[data]\nlimit = 300\n[model]\nhidden = [8]\n[optimizer]\nlr = 1e-6\n[training]\nepochs = 3\n",
+    );
+    let search = "name = \"tune\"\nbase = \"experiment.toml\"\n[search]\ntrials = 14\nhalving = { min_epochs = 1 }\n\
+                  [search.space]\noptimizer.lr = { min = 1e-4, max = 1e30, log = true }\n";
+    checker.write("study.toml", search);
+    checker.asks("study", &["study.toml", "--dry-run"], 0);
+    let answer = checker.asks("study", &["study.toml", "--ui", "none"], 0);
+    assert!(
+        answer["winner"]["gain"].is_number() && answer["importance"][0]["share"].is_number(),
+        "{answer:#}"
+    );
+    assert!(
+        answer["trials"].as_array().unwrap().iter().any(|trial| trial["error"].is_string()),
+        "{answer:#}"
+    );
+    checker.asks("study status", &["tune"], 0);
 }

@@ -1,14 +1,14 @@
 //! What a study is held to: `[[expect]]`.
 
 use kiln_config::{Located, Problem};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::file::{ExpectTable, OneOrMore, StudyFile};
 use crate::Verdict;
 use crate::outcome::figures_of_predictions;
 
 /// One thing that is expected of a trial.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Expectation {
     /// The trial's name.
     pub trial: String,
@@ -21,7 +21,7 @@ pub struct Expectation {
 }
 
 /// What can be expected.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Claim {
     /// The mean of a figure over the seeds is near a value.

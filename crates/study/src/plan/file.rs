@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kiln_config::facts::{AT_LEAST_0, AT_LEAST_1, TextRule, between, number, text};
+use kiln_config::facts::{AT_LEAST_0, AT_LEAST_1, POSITIVE, TextRule, between, number, text};
+use kiln_config::{Mode, Monitor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::Verdict;
+use crate::search::{Confirm, Halving, Method};
 
 /// A study file. `experiment`, `overrides` and `axes` are read as settings of an experiment.
 #[derive(Deserialize, JsonSchema)]
@@ -36,6 +38,10 @@ pub(super) struct StudyFile {
     /// Worker processes at once.
     #[schemars(transform = number(AT_LEAST_1))]
     pub(super) jobs: Option<usize>,
+    /// Seconds after which another worker takes over the trial of one that gives no sign of life.
+    #[serde(default = "usual_lease")]
+    #[schemars(transform = number(between(1.0, 86_400.0)))]
+    pub(super) lease: f64,
     /// Settings of every trial, over the base's.
     #[serde(default, rename = "experiment")]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -47,12 +53,72 @@ pub(super) struct StudyFile {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub(super) axes: Table,
+    /// What is searched for: in place of trials, a space of settings.
+    #[serde(default)]
+    pub(super) search: SearchTable,
     /// What is expected.
     #[serde(default)]
     pub(super) expect: Vec<ExpectTable>,
     /// Thresholds of the verdicts.
     #[serde(default)]
     pub(super) rules: Rules,
+}
+
+fn usual_lease() -> f64 {
+    60.0
+}
+
+/// `[search]`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SearchTable {
+    /// How trials are chosen.
+    pub(super) method: Method,
+    /// The seed of the choice.
+    #[schemars(transform = number(AT_LEAST_0))]
+    pub(super) seed: u64,
+    /// Trials to begin, at most.
+    #[schemars(transform = number(AT_LEAST_1))]
+    pub(super) trials: Option<usize>,
+    /// Epochs to train in the search, at most, over all trials.
+    #[schemars(transform = number(AT_LEAST_1))]
+    pub(super) epochs: Option<u64>,
+    /// Seconds of training in the search, at most, over all trials and workers. How many waves that makes depends on the machine.
+    #[schemars(transform = number(POSITIVE))]
+    pub(super) seconds: Option<f64>,
+    /// Trials that are begun or promoted at once, before the next are chosen. More keep more workers busy; fewer learn sooner.
+    #[schemars(transform = number(AT_LEAST_1))]
+    pub(super) wave: usize,
+    /// The figure that decides.
+    pub(super) monitor: Monitor,
+    /// Which direction of it is better. Left out: that of the figure.
+    pub(super) mode: Option<Mode>,
+    /// Stops trials early. Left out: each is trained in full.
+    pub(super) halving: Option<Halving>,
+    /// How the best are tried again with fresh seeds.
+    pub(super) confirm: Option<Confirm>,
+    /// What is tried: for each key its choices, or a range.
+    #[serde(rename = "space")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    _space: Table,
+}
+
+impl Default for SearchTable {
+    fn default() -> Self {
+        Self {
+            method: Method::default(),
+            seed: 0,
+            trials: None,
+            epochs: None,
+            seconds: None,
+            wave: 8,
+            monitor: Monitor::ValidationLoss,
+            mode: None,
+            halving: None,
+            confirm: None,
+            _space: Table::new(),
+        }
+    }
 }
 
 /// `[[trial]]`.

@@ -2,6 +2,7 @@
 
 mod expectation;
 mod file;
+mod search;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -13,6 +14,7 @@ use kiln_config::{
     ConfigError, Document, Experiment, Located, Patch, Problem, Request, Source, read, read_text,
     resolve_patched,
 };
+use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 pub use expectation::{Claim, Expectation};
@@ -22,8 +24,10 @@ pub use trial::Trial;
 use file::StudyFile;
 use trial::{Draft, drafts, part, settings};
 
+use crate::search::Search;
+
 /// Everything that a study file asks for, resolved and valid.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The study's name: the folder below `studies/` that its results land in.
     pub name: String,
@@ -35,8 +39,12 @@ pub struct Plan {
     pub folds: Option<u64>,
     /// Worker processes at once, where the file says.
     pub jobs: Option<usize>,
-    /// What is tried.
+    /// Seconds after which the work of a worker that gives no sign of life is taken over.
+    pub lease: f64,
+    /// What is tried; empty for a search.
     pub trials: Vec<Trial>,
+    /// What is searched.
+    pub search: Option<Search>,
     /// What is expected.
     pub expectations: Vec<Expectation>,
     /// Thresholds of the verdicts.
@@ -50,12 +58,13 @@ pub struct PlanRequest {
     pub path: PathBuf,
     /// The environment; only `KILN_` variables matter.
     pub environment: Vec<(String, String)>,
-    /// `key=value` arguments: `seeds`, `folds`, `repeats` and `jobs` are the study's, all others every experiment's.
+    /// `key=value` arguments: `seeds`, `folds`, `repeats`, `jobs`, `lease` and those of `search` are the study's, all others every
+    /// experiment's.
     pub overrides: Vec<String>,
 }
 
 /// Keys that the command line may set of a study itself.
-const OWN: [&str; 4] = ["seeds", "folds", "repeats", "jobs"];
+const OWN: [&str; 5] = ["seeds", "folds", "repeats", "jobs", "lease"];
 
 impl Plan {
     /// Reads a study file and resolves every trial with every seed.
@@ -66,14 +75,21 @@ impl Plan {
         let text = read_text(&request.path)?;
         let shown = request.path.display().to_string();
         let document = Document::new(&shown, &text);
-        let is_own =
-            |argument: &&String| argument.split_once('=').is_some_and(|(key, _)| OWN.contains(&key.trim()));
+        let is_own = |argument: &&String| {
+            let key = argument.split_once('=').map_or("", |(key, _)| key.trim());
+            OWN.contains(&key) || key.starts_with("search.")
+        };
         let (own, overrides): (Vec<_>, Vec<_>) =
             request.overrides.iter().cloned().partition(|argument| is_own(&argument));
         let file = read::<StudyFile>(&document, &own)?;
         let table = document.table().map_err(ConfigError::new)?;
         let mut problems = Vec::new();
-        let drafts = drafts(&file, &table, &mut problems);
+        let is_search = part(&table, "search").is_some();
+        let drafts = if is_search {
+            none_beside_search(&file, &mut problems)
+        } else {
+            drafts(&file, &table, &mut problems)
+        };
         let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
         let expectations = expectation::expectations(&file, &names, &mut problems);
         let stem = request.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -93,7 +109,14 @@ impl Plan {
             folds: file.value.folds,
         };
         let seeds = seeds(&file, &mut problems);
-        let (trials, seeds) = resolver.trials(&drafts, seeds, &mut problems);
+        let (search, trials, seeds) = if is_search {
+            let search = search::search(&resolver, &file, &table, seeds, &mut problems);
+            let seeds = search.as_ref().map_or_else(Vec::new, |search| search.seeds.clone());
+            (search, Vec::new(), seeds)
+        } else {
+            let (trials, seeds) = resolver.trials(&drafts, seeds, &mut problems);
+            (None, trials, seeds)
+        };
         let mut experiments = trials.iter().flat_map(|trial| &trial.experiments);
         if let Some(folds) = file.value.folds
             && let Some(other) = experiments.find(|experiment| experiment.data.test_folds as u64 != folds)
@@ -107,9 +130,19 @@ impl Plan {
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
         }
-        let StudyFile { about, folds, jobs, rules, .. } = file.value;
-        Ok(Self { name, about, seeds, folds, jobs, trials, expectations, rules })
+        let StudyFile { about, folds, jobs, lease, rules, .. } = file.value;
+        Ok(Self { name, about, seeds, folds, jobs, lease, trials, search, expectations, rules })
     }
+}
+
+/// No trials: a search finds its own.
+fn none_beside_search<'a>(file: &Located<StudyFile>, problems: &mut Vec<Problem>) -> Vec<Draft<'a>> {
+    let StudyFile { trial, axes, expect, .. } = &file.value;
+    let others = [("trial", !trial.is_empty()), ("axes", !axes.is_empty()), ("expect", !expect.is_empty())];
+    for (name, _) in others.into_iter().filter(|(_, is_there)| *is_there) {
+        problems.push(file.problem(name, format!("`[search]` and `{name}` exclude each other")));
+    }
+    Vec::new()
 }
 
 /// The seeds that the file asks for, by name or by parts; none where it leaves them to the base.
@@ -194,6 +227,15 @@ impl Resolver<'_> {
     }
 
     fn resolve(&self, overrides: &DeTable<'_>, seed: Option<u64>) -> Result<Experiment, ConfigError> {
+        self.resolve_layers(Patch { document: self.document, table: overrides }, seed)
+    }
+
+    /// The base with settings of another text than the study's file.
+    fn resolve_in(&self, document: &Document<'_>, settings: &DeTable<'_>) -> Result<Experiment, ConfigError> {
+        self.resolve_layers(Patch { document, table: settings }, None)
+    }
+
+    fn resolve_layers(&self, settings: Patch<'_>, seed: Option<u64>) -> Result<Experiment, ConfigError> {
         let mut arguments = self.overrides.clone();
         arguments.extend(seed.map(|seed| format!("seed={seed}")));
         let request = Request {
@@ -204,15 +246,15 @@ impl Resolver<'_> {
         let text = self.folds.map_or_else(String::new, |folds| format!("data.test_folds = {folds}"));
         let folds = Document::new("`folds`", &text);
         let parts = folds.table().map_err(ConfigError::new)?;
-        let patch = |table| Patch { document: self.document, table };
-        let patches = [patch(&self.experiment), patch(overrides), Patch { document: &folds, table: &parts }];
+        let own = Patch { document: self.document, table: &self.experiment };
+        let patches = [own, settings, Patch { document: &folds, table: &parts }];
         Ok(resolve_patched(&request, &patches)?.experiment)
     }
 }
 
 /// The experiment as a worker gets it. One computing thread: results must not depend on how many workers
 /// share the machine.
-fn prepared(mut experiment: Experiment, name: &str) -> Experiment {
+pub(crate) fn prepared(mut experiment: Experiment, name: &str) -> Experiment {
     name.clone_into(&mut experiment.name);
     let on_cpu = matches!(
         experiment.backend.name,

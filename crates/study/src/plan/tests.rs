@@ -94,7 +94,7 @@ fn every_mistake_is_told_with_its_place() {
         ),
         (
             format!("{TRIAL}[xyzzy]\na = 1\n"),
-            "study.toml:3: unknown section `[xyzzy]`; there are experiment, axes, rules",
+            "study.toml:3: unknown section `[xyzzy]`; there are experiment, axes, search, rules",
         ),
         (String::new(), "study.toml:1: no trial: a study has [[trial]] tables, or [axes] that span a grid"),
         (format!("{TRIAL}[axes]\nseed = [1]\n"), "study.toml:3: [[trial]] and [axes] exclude each other"),
@@ -146,7 +146,73 @@ fn every_mistake_is_told_with_its_place() {
         (format!("name = \"a b\"\n{TRIAL}"), "study.toml:1: `name` = \"a b\" is not allowed"),
         (format!("name = a\n{TRIAL}"), "study.toml:1: not valid TOML: text without quotes"),
     ] {
-        let found = read(&text).unwrap_err();
+        let found = read(&text).expect_err(&text);
+        assert!(found.starts_with(message), "{text}\n{found}\n{message}");
+    }
+}
+
+#[test]
+fn every_mistake_of_a_search_is_told_with_its_place() {
+    let lr = "optimizer.lr = { min = 1e-3, max = 0.1 }";
+    for (settings, dimension, message) in [
+        ("seed = 1", lr, "study.toml:1: a search has to end: give `trials`, `epochs` or `seconds`"),
+        ("trials = 3", "", "study.toml:1: nothing to search: give `[search.space]`"),
+        ("trials = 0", lr, "study.toml:2: `search.trials` = 0 is not allowed; it must be at least 1"),
+        (
+            "trials = 3",
+            "optimizer.lrr = { min = 1e-3, max = 0.1 }",
+            "study.toml:4: unknown key `optimizer.lrr`; did you mean `optimizer.lr`?",
+        ),
+        (
+            "trials = 3",
+            "optimizer.lr = { min = -1, max = 0.1 }",
+            "study.toml:4: `optimizer.lr` = -1.0 is not allowed; it must be above 0",
+        ),
+        (
+            "trials = 3",
+            "model.hidden = { choices = [[4], \"8\"] }",
+            "study.toml:4: `model.hidden` must be a list of whole numbers, found",
+        ),
+        ("trials = 3", "optimizer.lr = 0.1", "study.toml:4: `optimizer.lr` = 0.1: a dimension is"),
+        (
+            "trials = 3",
+            "optimizer.lr = { mim = 1, max = 2 }",
+            "study.toml:4: unknown key `mim` in the dimension `optimizer.lr`; did you mean `min`?",
+        ),
+        (
+            "trials = 3",
+            "optimizer.lr = { min = 0.2, max = 0.1 }",
+            "study.toml:4: `optimizer.lr`: `min` = 0.2 must be below `max` = 0.1",
+        ),
+        (
+            "trials = 3",
+            "optimizer.momentum = { min = 0.2, max = 0.9, when = { optimizer.name = \"sgd\" } }",
+            "study.toml:4: `optimizer.momentum` depends on `optimizer.name`, which has to stand before it",
+        ),
+        (
+            "trials = 3",
+            "optimizer.momentum = { min = 0.2, max = 0.9 }",
+            "study.toml:4: `optimizer.momentum` = 0.2 has no effect",
+        ),
+        ("method = \"grid\"", lr, "study.toml:1: a grid needs the values of `optimizer.lr`"),
+        (
+            "halving = { min_epochs = 500 }\ntrials = 3",
+            lr,
+            "study.toml:2: `search.halving.min_epochs` = 500 must be at least 1 and below `training.epochs`",
+        ),
+        (
+            "trials = 3\n[[trial]]\nname = \"a\"",
+            lr,
+            "study.toml:3: `[search]` and `trial` exclude each other",
+        ),
+        (
+            "trials = 3\n[experiment]\ndata.validation = 0",
+            lr,
+            "study.toml:1: the search looks at a validation figure, but there is no validation split",
+        ),
+    ] {
+        let text = format!("[search]\n{settings}\n[search.space]\n{dimension}\n");
+        let found = read(&text).expect_err(&text);
         assert!(found.starts_with(message), "{text}\n{found}\n{message}");
     }
 }

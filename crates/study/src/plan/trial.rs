@@ -1,6 +1,7 @@
 //! The trials of a study: those that are listed, or every point of a grid.
 
 use kiln_config::{Experiment, Located, Problem, shown};
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -10,7 +11,7 @@ use super::file::StudyFile;
 type Found<'a> = Spanned<DeValue<'a>>;
 
 /// One configuration of a study.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Its name, which is also that of its runs.
     pub name: String,
@@ -160,7 +161,7 @@ pub(crate) fn settings(overrides: &DeTable<'_>) -> Vec<(String, String)> {
     settings
 }
 
-fn written(value: &DeValue<'_>) -> String {
+pub(super) fn written(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Array(values) => {
             let parts: Vec<String> = values.iter().map(|value| written(value.get_ref())).collect();

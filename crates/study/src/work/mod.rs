@@ -1,14 +1,21 @@
-//! Trials as worker processes.
+//! Trials as tasks that worker processes take, in one process or in many, on one host or on many.
 
+mod board;
 mod cell;
-mod crew;
-mod leash;
+mod lease;
 mod order;
+mod pool;
 mod progress;
-mod worker;
+mod result;
+mod task;
+mod trainers;
 
 pub(crate) use cell::Cell;
-pub(crate) use crew::{Shift, work};
+pub(crate) use lease::Leases;
 pub use order::{Message, Order, WorkerEnd};
+pub(crate) use pool::{CANCELLED, Pool, WorkEnd};
 pub use progress::{CellEnd, Progress, View};
-pub use worker::Worker;
+pub use result::TaskResult;
+pub(crate) use result::{Results, name as figure_name};
+pub(crate) use task::{Agenda, Task, Tasks};
+pub use trainers::Worker;

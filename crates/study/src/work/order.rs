@@ -1,22 +1,23 @@
 //! What a worker process is told and what it tells back: a line of JSON each.
 
-use std::io::BufRead;
 use std::path::PathBuf;
 
 use kiln::{
-    Event, Observer, Options, Outcome, Resumed, Run, Session, StopSignal, experiment, is_over, perceptron,
+    Event, Observer, Options, Resumed, Run, RunFailure, RunState, Session, StopSignal, experiment, is_over,
+    perceptron,
 };
 use serde::{Deserialize, Serialize};
 
-/// One run to train, with the built-in perceptron.
+use super::cell::{experiment_file, lock, run_in};
+use super::result::TaskResult;
+
+/// A cell to train, with the built-in perceptron.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The folder that a new run goes into.
-    pub artifacts: PathBuf,
-    /// The experiment file of a new run.
-    pub experiment: PathBuf,
-    /// The run to resume in place of a new one.
-    pub resume: Option<PathBuf>,
+    /// The cell's folder: what to train, and where its run is or goes.
+    pub folder: PathBuf,
+    /// The epoch, from 1, after which to pause; none for the whole training and its test.
+    pub until: Option<usize>,
 }
 
 /// What a worker tells.
@@ -25,66 +26,103 @@ pub struct Order {
 pub enum Message {
     /// Training came further.
     Event(Event),
-    /// The worker's last word.
+    /// The worker's last word on an order.
     Ended(WorkerEnd),
 }
 
-/// How a worker ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How the work on an order ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerEnd {
-    /// The run is finished.
-    Finished,
-    /// It was asked to stop; the run can be resumed.
+    /// It is done, or failed.
+    Done(TaskResult),
+    /// The worker was asked to stop; the run can be resumed.
     Stopped,
-    /// With this error.
-    Failed(String),
 }
 
 impl Order {
-    /// The order in the next line of `input`.
+    /// The order in a line.
     ///
     /// # Errors
     /// In words, where there is none.
-    pub fn read(input: &mut impl BufRead) -> Result<Self, String> {
-        let mut line = String::new();
-        input.read_line(&mut line).map_err(|error| error.to_string())?;
-        serde_json::from_str(&line).map_err(|error| format!("not an order of a study: {error}"))
+    pub fn read(line: &str) -> Result<Self, String> {
+        serde_json::from_str(line).map_err(|error| format!("not an order of a study: {error}"))
     }
 
     /// Trains the run. `begun` hears of it before training; `tell` gets every message but the last, which is returned.
     pub fn carry_out(
         &self,
-        stop: StopSignal,
+        stop: &StopSignal,
         begun: impl FnOnce(&Run),
         tell: impl FnMut(&Message) + Send + 'static,
     ) -> Message {
-        let end = match self.trained(stop, begun, tell) {
-            Ok(None) => WorkerEnd::Finished,
-            Ok(Some(outcome)) if is_over(outcome.trained.reason) => WorkerEnd::Finished,
-            Ok(Some(_)) => WorkerEnd::Stopped,
-            Err(error) => WorkerEnd::Failed(kiln_files::with_causes(&error)),
-        };
-        Message::Ended(end)
+        Message::Ended(match self.trained(stop, begun, tell) {
+            Ok(end) => end,
+            Err(error) => WorkerEnd::Done(TaskResult::failed(
+                kiln_files::with_causes(&error),
+                is_settings_fault(&error),
+            )),
+        })
     }
 
     fn trained(
         &self,
-        stop: StopSignal,
+        stop: &StopSignal,
         begun: impl FnOnce(&Run),
         tell: impl FnMut(&Message) + Send + 'static,
-    ) -> Result<Option<Outcome>, kiln::Error> {
-        let session = match &self.resume {
-            None => Session::create(&experiment(&self.experiment, &[])?, &self.artifacts)?,
-            Some(folder) => match Session::resume(Run::open(folder)?, &[])? {
+    ) -> Result<WorkerEnd, kiln::Error> {
+        let lock = lock(&self.folder, || stop.is_requested()).map_err(artifact)?;
+        let Some(_lock) = lock else { return Ok(WorkerEnd::Stopped) };
+        let session = match run_in(&self.folder) {
+            Some((run, RunState::Finished)) => return Ok(WorkerEnd::Done(self.result(&run, true))),
+            Some((run, _)) => match Session::resume(run, &[])? {
                 Resumed::Ready(session) => *session,
-                Resumed::Finished(_) => return Ok(None),
+                Resumed::Finished(run) => return Ok(WorkerEnd::Done(self.result(&run, true))),
             },
+            None => Session::create(&experiment(experiment_file(&self.folder), &[])?, &self.folder)?,
         };
         begun(session.run());
-        let observer = Box::new(Told(tell));
-        let options = Options { dashboard: false, observer, stop, report: false, optimizer: None };
-        session.train(perceptron, options).map(Some)
+        let options = Options {
+            dashboard: false,
+            observer: Box::new(Told(tell)),
+            stop: stop.clone(),
+            report: false,
+            pause_after: self.until,
+            optimizer: None,
+        };
+        let outcome = session.train(perceptron, options)?;
+        let (reason, epochs) = (outcome.trained.reason, outcome.trained.epochs);
+        let is_over = is_over(reason);
+        let is_there = is_over || self.until.is_some_and(|until| epochs >= until);
+        if !is_there {
+            return Ok(WorkerEnd::Stopped);
+        }
+        Ok(WorkerEnd::Done(self.result(&outcome.run, is_over)))
+    }
+
+    /// What `run` came to by the order's end. A run that went on beyond it was not over then.
+    fn result(&self, run: &Run, is_over: bool) -> TaskResult {
+        let whole = TaskResult::of(run, None, is_over);
+        match self.until {
+            Some(until) if whole.epochs > until as u64 => TaskResult::of(run, self.until, false),
+            _ => whole,
+        }
+    }
+}
+
+/// Whether a training would fail everywhere: its settings make its figures infinite, or a network too large to hold.
+fn is_settings_fault(error: &kiln::Error) -> bool {
+    match error {
+        kiln::Error::Training(error) => matches!(error.kind(), RunFailure::NonFinite { .. }),
+        kiln::Error::TooLarge { .. } => true,
+        _ => false,
+    }
+}
+
+fn artifact(error: crate::StudyError) -> kiln::Error {
+    match error {
+        crate::StudyError::Artifact(error) => error.into(),
+        other => unreachable!("a lock fails by its file alone: {other}"),
     }
 }
 

@@ -1,15 +1,19 @@
 //! What a running study tells whoever watches it.
 
-use kiln_artifacts::Run;
+use kiln_config::Monitor;
+
+use super::TaskResult;
 
 /// Something that happened, in the order it happened. Cells are numbered from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
-    /// Work begins.
+    /// Work begins, or goes on to its next stage.
     Planned {
-        /// Trials times seeds.
+        /// What is done now, where there are several stages.
+        stage: Option<String>,
+        /// Trials times seeds, with those of earlier stages.
         cells: usize,
-        /// How many of them were finished before.
+        /// How many of them are finished.
         finished: usize,
         /// Worker processes at once.
         jobs: usize,
@@ -52,6 +56,13 @@ pub enum Progress {
 /// How the work on a cell ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CellEnd {
+    /// Trained as far as it was to be, and not tested.
+    Paused {
+        /// Epochs trained.
+        epochs: u64,
+        /// The best validation loss by then, where there is a validation split; else the best training loss.
+        loss: Option<f64>,
+    },
     /// Trained and tested.
     Finished {
         /// Share of the test examples that are classified right, in [0, 1].
@@ -69,12 +80,16 @@ pub enum CellEnd {
 }
 
 impl CellEnd {
-    pub(crate) fn finished(run: &Run) -> Self {
-        let status = run.status().ok();
-        let test = status.as_ref().and_then(|status| status.test);
-        Self::Finished {
-            test_accuracy: test.map_or(f64::NAN, |test| test.accuracy),
-            seconds: status.map_or(0.0, |status| status.elapsed_seconds),
+    pub(crate) fn of(result: &TaskResult) -> Self {
+        let test_accuracy = result.test.get("accuracy").copied().flatten();
+        match (&result.error, test_accuracy) {
+            (Some(error), _) => Self::Failed { error: error.clone() },
+            (None, Some(test_accuracy)) => Self::Finished { test_accuracy, seconds: result.seconds },
+            (None, None) => {
+                let losses =
+                    [Monitor::ValidationLoss, Monitor::TrainLoss].map(|monitor| result.figure(monitor));
+                Self::Paused { epochs: result.epochs, loss: losses[0].or(losses[1]) }
+            }
         }
     }
 }

@@ -7,6 +7,10 @@ use clap_complete::Shell;
 use clap_complete::engine::ArgValueCompleter;
 use kiln_config::Ui;
 
+mod study;
+
+pub(crate) use study::{Cancel, EngineArgument, Status, Study, StudyAction, StudyUi, Submit, Work};
+
 use crate::commands::completions::{answers, bare_keys, files_and_keys, keys, run_names, runs_and_files};
 
 /// Trains, evaluates and compares classifiers, each from one TOML file.
@@ -115,7 +119,7 @@ Signals: SIGHUP opens the runs anew; SIGTERM and Ctrl-C answer what is there, th
     /// Check, show or explain experiment files.
     Config(Config),
     /// Train many variants of an experiment, rank them, and hold them to what is expected.
-    Study(Study),
+    Study(Box<Study>),
     /// Take a small network through one step by hand: every sum, slope, gradient and new weight.
     Trace(Trace),
     /// Print a JSON Schema of what `--json` prints, for programs that read it.
@@ -628,38 +632,6 @@ pub(crate) enum ConfigAction {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Study {
-    /// A study file, such as `configs/studies/ten-experiments.toml`.
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) file: String,
-    /// `seeds=[0,1,2]`, `folds=5`, `repeats=2` and `jobs=4` for the study; any other key for every trial, such as `training.epochs=3`.
-    #[arg(value_name = "KEY=VALUE", add = ArgValueCompleter::new(keys))]
-    pub(crate) overrides: Vec<String>,
-    /// Worker processes at once, each with one computing thread; by default one per core.
-    #[arg(long, value_name = "N")]
-    pub(crate) jobs: Option<std::num::NonZeroUsize>,
-    #[command(flatten)]
-    pub(crate) root: Root,
-    /// What to show while training, on stderr; bars are the default on a terminal.
-    #[arg(long, value_enum)]
-    pub(crate) ui: Option<StudyUi>,
-    /// Print the findings as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Which view of a running study.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum StudyUi {
-    /// A bar per worker.
-    Live,
-    /// A line when a worker starts and when it ends.
-    Plain,
-    /// Nothing.
-    None,
 }
 
 #[derive(Debug, Args)]

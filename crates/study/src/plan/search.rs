@@ -1,0 +1,348 @@
+//! `[search]` of a study file: its space, checked against what the configuration knows of every key.
+
+use kiln_config::{
+    ConfigError, Document, Explanation, Located, Mode, Monitor, Problem, explain, keys, shown,
+};
+use toml::de::{DeTable, DeValue};
+
+use super::Resolver;
+use super::file::{SearchTable, StudyFile};
+use super::trial::{part, written};
+use crate::search::{Condition, Dimension, Domain, Interval, Method, Search, grid};
+
+/// Draws that are looked at before anything is trained: settings that do not go together show in a few.
+const TRIED: usize = 24;
+/// The longest list that is searched: no network here is deeper.
+const LONGEST_LIST: f64 = 64.0;
+
+/// The search that the file asks for, over the base that `resolver` gives with the first of `seeds`.
+pub(super) fn search(
+    resolver: &Resolver<'_>,
+    file: &Located<StudyFile>,
+    table: &DeTable<'_>,
+    seeds: Option<Vec<u64>>,
+    problems: &mut Vec<Problem>,
+) -> Option<Search> {
+    let found: &SearchTable = &file.value.search;
+    let base =
+        match resolver.resolve(&DeTable::new(), seeds.as_ref().and_then(|seeds| seeds.first().copied())) {
+            Ok(base) => super::prepared(base, "base"),
+            Err(error) => {
+                problems.extend(error.problems);
+                return None;
+            }
+        };
+    let before = problems.len();
+    let mut reader = SpaceReader { resolver, document: resolver.document, space: Vec::new(), problems };
+    if let Some(space) = part(table, "search").and_then(|search| part(search, "space")) {
+        reader.table("", space);
+    }
+    let space = std::mem::take(&mut reader.space);
+    let rules = |path: &str, message: String, problems: &mut Vec<Problem>| {
+        problems.push(file.problem(path, message));
+    };
+    if space.is_empty() && problems.len() == before {
+        let message = "nothing to search: give `[search.space]` with a key such as \
+                       `optimizer.lr = { min = 1e-4, max = 0.1, log = true }`";
+        rules("search", message.to_owned(), problems);
+    }
+    let is_grid = found.method == Method::Grid;
+    if !is_grid && found.trials.is_none() && found.epochs.is_none() && found.seconds.is_none() {
+        let message = "a search has to end: give `trials`, `epochs` or `seconds`";
+        rules("search", message.to_owned(), problems);
+    }
+    for dimension in space.iter().filter(|dimension| is_grid && dimension.every().is_none()) {
+        let key = &dimension.key;
+        let message = format!("a grid needs the values of `{key}`: give `choices`, or `step` for a range");
+        rules("search", message, problems);
+    }
+    if let Some(halving) = found.halving {
+        if halving.factor < 2 {
+            let message = "`search.halving.factor` must be at least 2".to_owned();
+            rules("search.halving.factor", message, problems);
+        }
+        if halving.min_epochs == 0 || halving.min_epochs >= base.training.epochs {
+            let message = format!(
+                "`search.halving.min_epochs` = {} must be at least 1 and below `training.epochs` = {}",
+                halving.min_epochs, base.training.epochs
+            );
+            rules("search.halving.min_epochs", message, problems);
+        }
+    }
+    let needs_validation = matches!(found.monitor, Monitor::ValidationLoss | Monitor::ValidationAccuracy);
+    if needs_validation && !base.data.has_validation() {
+        let message = "the search looks at a validation figure, but there is no validation split: set `data.validation`, or \
+                       `search.monitor = \"train_loss\"`";
+        rules("search.monitor", message.to_owned(), problems);
+    }
+    if problems.len() > before {
+        return None;
+    }
+    let seeds = seeds.unwrap_or_else(|| vec![base.seed]);
+    let direction = match found.monitor {
+        Monitor::TrainLoss | Monitor::ValidationLoss => Mode::Min,
+        Monitor::TrainAccuracy | Monitor::ValidationAccuracy => Mode::Max,
+    };
+    let search = Search {
+        method: found.method,
+        seed: found.seed,
+        wave: found.wave,
+        trials: found.trials,
+        epochs: found.epochs,
+        seconds: found.seconds,
+        monitor: found.monitor,
+        mode: found.mode.unwrap_or(direction),
+        space,
+        halving: found.halving,
+        confirm: found.confirm.unwrap_or_default(),
+        base,
+        seeds,
+        folds: file.value.folds,
+    };
+    problems.extend(search.contradictions().into_iter().map(|message| file.problem("search", message)));
+    (problems.len() == before).then_some(search)
+}
+
+impl Search {
+    /// What is wrong with settings that would be tried, in words: draws from the space, of which none may contradict itself.
+    fn contradictions(&self) -> Vec<String> {
+        let drawn: Vec<Vec<(String, String)>> = match self.method {
+            Method::Grid => grid(&self.space).map(|point| point.settings).take(4 * TRIED).collect(),
+            Method::Random | Method::Tpe => self.samples(TRIED),
+        };
+        let mut found: Vec<String> = Vec::new();
+        for settings in drawn {
+            if let Err(error) = self.experiment("trial", &settings, self.seeds[0]) {
+                let settings: Vec<String> =
+                    settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                let error = error.to_string().lines().next().unwrap_or_default().to_owned();
+                found.push(format!(
+                    "the space holds settings that do not go together ({}): {error}",
+                    settings.join(" ")
+                ));
+                break;
+            }
+        }
+        found
+    }
+}
+
+/// Reads `[search.space]`.
+struct SpaceReader<'a, 'p> {
+    resolver: &'a Resolver<'a>,
+    document: &'a Document<'a>,
+    space: Vec<Dimension>,
+    problems: &'p mut Vec<Problem>,
+}
+
+type Entry<'t, 'a> = (&'t toml::Spanned<toml::de::DeString<'a>>, &'t toml::Spanned<DeValue<'a>>);
+
+impl SpaceReader<'_, '_> {
+    fn table(&mut self, section: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path = if section.is_empty() {
+                name.get_ref().to_string()
+            } else {
+                format!("{section}.{}", name.get_ref())
+            };
+            let is_key = keys().contains(&path.as_str());
+            let is_section = keys().iter().any(|key| key.starts_with(&format!("{path}.")));
+            match value.get_ref() {
+                DeValue::Table(inner) if is_section && !is_key => self.table(&path, inner),
+                _ => self.dimension(&path, (name, value)),
+            }
+        }
+    }
+
+    fn dimension(&mut self, key: &str, (name, value): Entry<'_, '_>) {
+        let span = name.span();
+        let known = keys().contains(&key);
+        if !known || key == "seed" || key == "name" {
+            let message = if known {
+                format!("`{key}` cannot be searched")
+            } else {
+                // The configuration's own words, with the nearest key.
+                self.rejected(&format!("{key} = 0"), &[]).unwrap_or_else(|| format!("unknown key `{key}`"))
+            };
+            return self.problem(&span, message);
+        }
+        let dimension = value
+            .get_ref()
+            .as_table()
+            .ok_or_else(|| {
+                let found = shown(value.get_ref());
+                format!("`{key}` = {found}: a dimension is `{{ choices = [...] }}` or `{{ min = ..., max = ... }}`")
+            })
+            .and_then(|table| read(key, table));
+        let dimension = match dimension {
+            Ok(dimension) => dimension,
+            Err(message) => return self.problem(&span, message),
+        };
+        let beside = match dimension.when.as_ref().map(|when| self.condition(key, when)) {
+            None => Vec::new(),
+            Some(Ok(setting)) => vec![setting],
+            Some(Err(message)) => return self.problem(&span, message),
+        };
+        for end in dimension.ends() {
+            if let Some(message) = self.rejected(&format!("{key} = {end}"), &beside) {
+                return self.problem(&span, message);
+            }
+        }
+        self.space.push(dimension);
+    }
+
+    /// The setting under which a conditional key is set.
+    fn condition(&self, key: &str, when: &Condition) -> Result<String, String> {
+        let other = self.space.iter().find(|dimension| dimension.key == when.key);
+        let Some(other) = other else {
+            return Err(format!(
+                "`{key}` depends on `{}`, which has to stand before it in the space",
+                when.key
+            ));
+        };
+        let Domain::Choices(choices) = &other.domain else {
+            return Err(format!("`{key}` depends on `{}`, which has to have `choices`", when.key));
+        };
+        match when.values.iter().find(|value| !choices.contains(value)) {
+            Some(value) => Err(format!(
+                "`{key}` depends on `{}` = {value}, which is none of its choices: {}",
+                when.key,
+                choices.join(", ")
+            )),
+            None => Ok(format!("{} = {}", when.key, when.values[0])),
+        }
+    }
+
+    /// What the configuration says against a setting; none where it takes it.
+    fn rejected(&self, setting: &str, beside: &[String]) -> Option<String> {
+        let text = beside.iter().map(String::as_str).chain([setting]).collect::<Vec<_>>().join("\n");
+        let document = Document::new("search.space", &text);
+        let table = match document.table() {
+            Ok(table) => table,
+            Err(problems) => return Some(ConfigError::new(problems).to_string()),
+        };
+        let error = self.resolver.resolve_in(&document, &table).err()?;
+        error.problems.first().map(|problem| problem.fault.to_string())
+    }
+
+    fn problem(&mut self, span: &std::ops::Range<usize>, message: String) {
+        self.problems.push(Problem::at(self.document.origin(span), message));
+    }
+}
+
+/// A dimension as its table has it.
+fn read(key: &str, table: &DeTable<'_>) -> Result<Dimension, String> {
+    const KNOWN: [&str; 7] = ["choices", "min", "max", "log", "step", "length", "when"];
+    let get =
+        |name: &str| table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value.get_ref());
+    if let Some((unknown, _)) = table.iter().find(|(name, _)| !KNOWN.contains(&name.get_ref().as_ref())) {
+        let unknown = unknown.get_ref();
+        let hint = kiln_config::nearest_word(unknown, KNOWN.into_iter())
+            .map_or_else(|| KNOWN.join(", "), |meant| format!("did you mean `{meant}`?"));
+        return Err(format!("unknown key `{unknown}` in the dimension `{key}`; {hint}"));
+    }
+    let when = get("when").map(|value| condition(key, value)).transpose()?;
+    let domain = if let Some(choices) = get("choices") {
+        let others = ["min", "max", "log", "step", "length"];
+        if let Some(other) = others.into_iter().find(|name| get(name).is_some()) {
+            return Err(format!("`{key}`: `choices` and `{other}` exclude each other"));
+        }
+        let choices: Vec<String> = values(choices);
+        if choices.len() < 2 {
+            return Err(format!("`{key}`: `choices` must be a list of at least two values"));
+        }
+        Domain::Choices(choices)
+    } else {
+        let interval = interval(key, &get)?;
+        match get("length") {
+            None => Domain::Number(interval),
+            Some(length) => Domain::List { length: lengths(key, length)?, each: interval },
+        }
+    };
+    Ok(Dimension { key: key.to_owned(), domain, when })
+}
+
+fn interval<'t>(key: &str, get: &impl Fn(&str) -> Option<&'t DeValue<'t>>) -> Result<Interval, String> {
+    let number = |name: &str| match get(name) {
+        None => Ok(None),
+        Some(value) => match shown(value).replace('_', "").parse::<f64>() {
+            Ok(number) if number.is_finite() && !value.is_str() => Ok(Some(number)),
+            _ => Err(format!("`{key}`: `{name}` = {} must be a number", shown(value))),
+        },
+    };
+    let (Some(min), Some(max)) = (number("min")?, number("max")?) else {
+        return Err(format!("`{key}`: give `choices`, or both `min` and `max`"));
+    };
+    if min >= max {
+        return Err(format!("`{key}`: `min` = {min} must be below `max` = {max}"));
+    }
+    let log = match get("log") {
+        None => false,
+        Some(value) => value
+            .as_bool()
+            .ok_or_else(|| format!("`{key}`: `log` = {} must be true or false", shown(value)))?,
+    };
+    let step = number("step")?;
+    if step.is_some_and(|step| step <= 0.0 || step > max - min) {
+        return Err(format!("`{key}`: `step` must be above 0 and at most `max` - `min` = {}", max - min));
+    }
+    if log && (step.is_some() || min <= 0.0) {
+        return Err(format!("`{key}`: `log = true` needs `min` above 0 and no `step`"));
+    }
+    let is_whole = |name: &str| get(name).is_none_or(DeValue::is_integer);
+    let whole = ["min", "max", "step"].into_iter().all(is_whole) && takes_whole_numbers(key);
+    Ok(Interval { min, max, log, step, whole })
+}
+
+/// Whether the key counts something: bounds such as 0 and 1 are whole numbers for a rate, too.
+fn takes_whole_numbers(key: &str) -> bool {
+    match explain(key) {
+        Ok(Explanation::Key(found)) => found.r#type.contains("whole") || found.r#type.contains("integer"),
+        _ => false,
+    }
+}
+
+fn lengths(key: &str, value: &DeValue<'_>) -> Result<[usize; 2], String> {
+    let lengths: Vec<f64> = values(value).iter().filter_map(|text| text.parse().ok()).collect();
+    match lengths[..] {
+        [least, most]
+            if least >= 1.0
+                && least <= most
+                && most <= LONGEST_LIST
+                && least.fract() + most.fract() == 0.0 =>
+        {
+            Ok([least as usize, most as usize])
+        }
+        _ => Err(format!(
+            "`{key}`: `length` = {} must be two whole numbers, the least and the greatest length, from 1 to {LONGEST_LIST}",
+            shown(value)
+        )),
+    }
+}
+
+fn condition(key: &str, value: &DeValue<'_>) -> Result<Condition, String> {
+    let wrong = || {
+        format!(
+            "`{key}`: `when` names one other key and its values, such as `when = {{ optimizer.name = [\"sgd\"] }}`"
+        )
+    };
+    let (mut path, mut value) = (String::new(), value);
+    while let DeValue::Table(table) = value {
+        let mut entries = table.iter();
+        let (Some((name, inner)), None) = (entries.next(), entries.next()) else { return Err(wrong()) };
+        path =
+            if path.is_empty() { name.get_ref().to_string() } else { format!("{path}.{}", name.get_ref()) };
+        value = inner.get_ref();
+    }
+    let found = if value.is_array() { values(value) } else { vec![written(value)] };
+    if path.is_empty() || found.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(Condition { key: path, values: found })
+    }
+}
+
+/// The values of a list, as TOML; empty for what is not a list.
+fn values(value: &DeValue<'_>) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(|value| written(value.get_ref())).collect()
+}

@@ -1,0 +1,286 @@
+//! What a search found, and the files that say so.
+
+mod csv;
+mod importance;
+mod statements;
+
+use std::path::{Path, PathBuf};
+
+use kiln_artifacts::{Machine, Timestamp, replace_file};
+use kiln_files::json_text;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use importance::Importance;
+
+use super::agenda::trial_name;
+use super::confirmation::{paired_difference, ranked, shared_seeds};
+use super::history::{History, TrialState};
+use super::{Method, Search};
+use crate::statistics::Spread;
+use crate::work::Cell;
+use crate::{Plan, StudyError};
+
+/// What a search found, as `study.json` keeps it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SearchReport {
+    /// The study's name.
+    pub study: String,
+    /// What it is for, in its file's words.
+    pub about: String,
+    /// Kiln's version.
+    pub kiln: &'static str,
+    /// When this was written.
+    #[schemars(with = "String")]
+    pub written: Timestamp,
+    /// The machine.
+    pub machine: Machine,
+    /// How trials were chosen.
+    pub method: Method,
+    /// The figure that decided, such as `validation_loss`.
+    pub monitor: String,
+    /// Epochs that were trained in the search, without the base and the confirmation.
+    pub epochs: u64,
+    /// Seconds of that, over all workers.
+    pub seconds: f64,
+    /// The epochs after which trials were compared.
+    pub rungs: Vec<usize>,
+    /// The trials, the best first.
+    pub trials: Vec<SearchedTrial>,
+    /// What came of the confirmation; null before.
+    pub winner: Option<Winner>,
+    /// How much of what trials came to each key explains, the most first.
+    pub importance: Vec<Importance>,
+    /// Trials that no other beats in both the figure and the seconds of training, the fastest first.
+    pub front: Vec<String>,
+    /// All this in words.
+    pub statements: Vec<String>,
+    /// Whether it was stopped before its end.
+    pub was_stopped: bool,
+    /// What its files say in `leaderboard.csv`: keys that were searched.
+    #[serde(skip)]
+    keys: Vec<String>,
+}
+
+/// How far a trial came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum TrialStage {
+    /// Trained again with fresh seeds.
+    Confirmed,
+    /// Trained in full.
+    Trained,
+    /// Stopped at a rung, where others were better.
+    Stopped,
+    /// Its settings cannot be trained, or its figures became infinite.
+    Failed,
+    /// Not done.
+    Open,
+}
+
+/// What is known of a trial.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SearchedTrial {
+    /// Its place, from 1.
+    pub rank: usize,
+    /// Its name, which is also that of its runs; `base` is the base as it is.
+    pub name: String,
+    /// What it sets: dotted keys and values as TOML.
+    pub settings: Vec<(String, String)>,
+    /// How far it came.
+    pub stage: TrialStage,
+    /// Epochs at which its figure was last compared.
+    pub epochs: usize,
+    /// The figure then: the best so far, as a mean over the search's seeds.
+    pub figure: Option<f64>,
+    /// The figure over the fresh seeds that all confirmed trials share; null where it was not confirmed.
+    pub confirmed: Option<Spread>,
+    /// Test accuracy over all its fresh seeds, of the winner alone.
+    pub test_accuracy: Option<Spread>,
+    /// Test loss over all its fresh seeds, of the winner alone.
+    pub test_loss: Option<Spread>,
+    /// Why it failed; null where it did not.
+    pub error: Option<String>,
+    /// Seconds of training in the search.
+    pub seconds: f64,
+    /// Its runs with fresh seeds; those of the search where it has none.
+    pub runs: Vec<PathBuf>,
+}
+
+/// The winner beside the base.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Winner {
+    /// Its name; `base` where nothing better was found.
+    pub name: String,
+    /// By how much the search put it before the base, on the seeds that chose it; positive is better.
+    pub gain_in_search: Option<f64>,
+    /// By how much it is before the base on fresh seeds.
+    pub gain: Option<f64>,
+    /// The standard error of that.
+    pub standard_error: Option<f64>,
+    /// What of the gain in the search was luck: `gain_in_search` less `gain`.
+    pub luck: Option<f64>,
+    /// The next best on fresh seeds.
+    pub second: Option<String>,
+    /// By how much the winner is before that one, on fresh seeds.
+    pub lead: Option<f64>,
+    /// The standard error of that: a lead below twice of it is too close to call.
+    pub lead_standard_error: Option<f64>,
+}
+
+impl SearchReport {
+    pub(crate) fn of(
+        plan: &Plan,
+        search: &Search,
+        history: &History,
+        study: &Path,
+        was_stopped: bool,
+    ) -> Self {
+        let order = order(history);
+        let trials: Vec<SearchedTrial> =
+            (1..).zip(&order).map(|(rank, &trial)| searched(search, history, study, rank, trial)).collect();
+        let mut report = Self {
+            study: plan.name.clone(),
+            about: plan.about.clone(),
+            kiln: env!("CARGO_PKG_VERSION"),
+            written: Timestamp::now(),
+            machine: Machine::detect(),
+            method: search.method,
+            monitor: crate::work::figure_name(search.monitor).to_owned(),
+            epochs: history.epochs(),
+            seconds: history.seconds(),
+            rungs: search.rungs(),
+            front: front(search, &trials),
+            trials,
+            winner: winner(search, history),
+            importance: importance::importance(search, history),
+            statements: Vec::new(),
+            was_stopped,
+            keys: search.space.iter().map(|dimension| dimension.key.clone()).collect(),
+        };
+        report.statements = statements::statements(&report, search);
+        report
+    }
+
+    /// Writes every form of the report into the study's folder, each file whole or not at all.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), StudyError> {
+        let files = [("leaderboard.csv", csv::csv(self)), ("study.json", json_text(self))];
+        for (name, bytes) in files {
+            replace_file(&folder.join(name), &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The leaderboard as rows of text.
+    #[must_use]
+    pub fn leaderboard(&self) -> crate::Table {
+        csv::table(self)
+    }
+}
+
+/// Trials with fresh seeds first, then the farther trained, and the better of those.
+fn order(history: &History) -> Vec<usize> {
+    let confirmed = ranked(history);
+    let mut others: Vec<usize> =
+        (0..history.trials.len()).filter(|trial| !confirmed.contains(trial)).collect();
+    let key = |trial: usize| {
+        let trial: &TrialState = &history.trials[trial];
+        match trial.last() {
+            Some((rung, loss)) if trial.error.is_none() => (rung, loss),
+            _ => (0, f64::INFINITY),
+        }
+    };
+    others.sort_by(|&left, &right| {
+        let ((left_rung, left_loss), (right_rung, right_loss)) = (key(left), key(right));
+        right_rung.cmp(&left_rung).then(left_loss.total_cmp(&right_loss)).then(left.cmp(&right))
+    });
+    confirmed.into_iter().chain(others).collect()
+}
+
+fn searched(search: &Search, history: &History, study: &Path, rank: usize, number: usize) -> SearchedTrial {
+    let trial = &history.trials[number];
+    let last = trial.last().filter(|_| trial.error.is_none());
+    let whole = search.base.training.epochs;
+    let stage = match last {
+        _ if !trial.confirmed.is_empty() => TrialStage::Confirmed,
+        _ if trial.error.is_some() => TrialStage::Failed,
+        Some((rung, _)) if rung == whole => TrialStage::Trained,
+        Some(_) => TrialStage::Stopped,
+        None => TrialStage::Open,
+    };
+    let shared = shared_seeds(history);
+    let shared = shared.iter().filter_map(|seed| trial.confirmed.get(seed));
+    let confirmed: Vec<f64> = shared.map(|&loss| search.figure(loss)).collect();
+    let test = |figure: &str| {
+        let values = trial.tested.values().filter_map(|tested| tested.get(figure).copied().flatten());
+        Spread::of(&values.collect::<Vec<f64>>())
+    };
+    let seeds: Vec<u64> = if trial.confirmed.is_empty() {
+        search.seeds.clone()
+    } else {
+        trial.confirmed.keys().copied().collect()
+    };
+    let run = |&seed: &u64| {
+        let experiment = search.experiment(&trial_name(number), &trial.settings, seed).ok()?;
+        Some(Cell::new(number, &experiment, study).run()?.0.folder().to_owned())
+    };
+    SearchedTrial {
+        rank,
+        name: trial_name(number),
+        settings: trial.settings.clone(),
+        stage,
+        epochs: last.map_or(0, |(rung, _)| rung),
+        figure: last.map(|(_, loss)| search.figure(loss)).filter(|figure| figure.is_finite()),
+        confirmed: Spread::of(&confirmed),
+        test_accuracy: test("accuracy"),
+        test_loss: test("loss"),
+        error: trial.error.clone(),
+        seconds: trial.seconds(),
+        runs: seeds.iter().filter_map(run).collect(),
+    }
+}
+
+fn winner(search: &Search, history: &History) -> Option<Winner> {
+    let ranked = ranked(history);
+    let &first = ranked.first()?;
+    let whole = search.base.training.epochs;
+    let in_search = |trial: usize| history.trials[trial].loss_at(whole).filter(|loss| loss.is_finite());
+    let base = (first != 0).then(|| paired_difference(history, first, 0)).flatten();
+    let gain_in_search = (first != 0)
+        .then(|| Some(in_search(0)? - in_search(first)?))
+        .flatten()
+        .filter(|gain| gain.is_finite());
+    let gain = base.map(|base| base.mean).filter(|gain| gain.is_finite());
+    let second = ranked.get(1).copied();
+    let lead = second.and_then(|second| paired_difference(history, first, second));
+    let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+    Some(Winner {
+        name: trial_name(first),
+        gain_in_search,
+        gain,
+        standard_error: finite(base.map(|base| base.standard_error)),
+        luck: gain_in_search.zip(gain).map(|(searched, fresh)| searched - fresh),
+        second: second.map(trial_name),
+        lead: finite(lead.map(|lead| lead.mean)),
+        lead_standard_error: finite(lead.map(|lead| lead.standard_error)),
+    })
+}
+
+/// The trained trials that no other one beats in figure and time.
+fn front(search: &Search, trials: &[SearchedTrial]) -> Vec<String> {
+    let whole = search.base.training.epochs;
+    let mut complete: Vec<(f64, f64, &str)> = trials
+        .iter()
+        .filter(|trial| trial.epochs == whole)
+        .filter_map(|trial| Some((trial.seconds, search.loss(trial.figure?), trial.name.as_str())))
+        .collect();
+    complete.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.total_cmp(&right.1)));
+    let mut best = f64::INFINITY;
+    complete.retain(|(_, loss, _)| {
+        let is_better = *loss < best;
+        best = best.min(*loss);
+        is_better
+    });
+    complete.into_iter().map(|(_, _, name)| name.to_owned()).collect()
+}
