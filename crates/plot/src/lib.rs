@@ -1,6 +1,6 @@
 //! Pictures of a classifier's training and evaluation, as SVG and as PNG.
 //!
-//! A picture is plain numbers and strings; [`LineChart`], [`Matrix`], [`Reliability`] and [`Intervals`] each
+//! A picture is plain numbers and strings; [`LineChart`], [`Matrix`], [`Reliability`], [`Intervals`] and [`Parallel`] each
 //! have `to_svg` and `to_png`. Both come from one description, and the same picture gives the same bytes.
 //!
 //! An SVG tells the values under the pointer without a script, by its `title` elements. It has no background, scales, leaves text to the viewer's own sans-serif font, and has only colours
@@ -20,6 +20,7 @@ mod line_chart;
 mod log_ticks;
 mod mark;
 mod matrix;
+mod parallel;
 mod reliability;
 mod render;
 mod scale;
@@ -37,6 +38,7 @@ pub use intervals::{IntervalRow, Intervals};
 pub use line_chart::{LineChart, Series};
 pub use mark::Mark;
 pub use matrix::{CellFormat, Matrix};
+pub use parallel::{Parallel, ParallelAxis, ParallelLine};
 pub use reliability::{Reliability, ReliabilityBin};
 pub use sheet::{Sheet, Tile};
 pub use stroke::{Dash, Style};

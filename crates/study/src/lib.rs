@@ -49,3 +49,4 @@ pub use study::{Study, StudyReport, WorkerDone};
 pub use trace::{Kind, Quantity, Trace, TraceFile, trace};
 pub use verdict::Verdict;
 pub use work::{CellEnd, Message, Order, Progress, TaskResult, View, Worker, WorkerEnd};
+pub use work::{ClaimFigures, simulate_claims};

@@ -161,7 +161,7 @@ impl Study {
         self.begin()?;
         let (end, report) = self.worked(jobs, worker, is_stop_asked, view)?;
         let report = report(end != WorkEnd::Over)?;
-        report.write(&self.folder)?;
+        self.write(&report)?;
         Ok(report)
     }
 
@@ -181,7 +181,7 @@ impl Study {
             WorkEnd::Stopped => Ok(WorkerDone::Stopped),
             WorkEnd::Cancelled => Ok(WorkerDone::Cancelled),
             WorkEnd::Over => {
-                report(false)?.write(&self.folder)?;
+                self.write(&report(false)?)?;
                 Ok(WorkerDone::Finished)
             }
         }
@@ -240,6 +240,14 @@ impl Study {
         all.map(|(trial, seed, found)| Cell::new(trial, &found.experiments[seed], folder)).collect()
     }
 
+    fn write(&self, report: &StudyReport) -> Result<(), StudyError> {
+        match (report, &self.plan.search) {
+            (StudyReport::Search(report), Some(search)) => report.write(search, &self.folder),
+            (StudyReport::Trials(report), _) => report::write(report, &self.folder),
+            (StudyReport::Search(_), None) => unreachable!("a plan without a search has no report of one"),
+        }
+    }
+
     /// Held until this process ends: two studies at once would each retry what failed for the other.
     fn lock(&self) -> Result<File, StudyError> {
         let path = self.folder.join("lock");
@@ -249,15 +257,6 @@ impl Study {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StudyError::Busy { folder: self.folder.clone() }),
             Err(TryLockError::Error(cause)) => Err(StudyError::io("lock", &path, cause)),
-        }
-    }
-}
-
-impl StudyReport {
-    fn write(&self, folder: &Path) -> Result<(), StudyError> {
-        match self {
-            Self::Trials(report) => report::write(report, folder),
-            Self::Search(report) => report.write(folder),
         }
     }
 }

@@ -37,7 +37,7 @@ Begin:
 
 Go on:
   resume       Go on with a run that was stopped, or that shall be longer
-  watch        Show the dashboard of a run that is training elsewhere, or that ended
+  watch        Show the dashboard of a run that is training elsewhere, or that ended; or a study
   runs         List, show, compare or delete runs
   report       Write the report of a run once more
 
@@ -49,7 +49,7 @@ Use:
   serve        Answer over HTTP what networks are asked
 
 Learn:
-  study        Train many variants, rank them, and hold them to what is expected
+  study        Train many variants and rank them, or search for good settings
   trace        Take a small network through one step by hand
 
 This machine:
@@ -110,7 +110,7 @@ Signals: SIGHUP opens the runs anew; SIGTERM and Ctrl-C answer what is there, th
     Serve(Box<Serve>),
     /// Write the plots, the gallery and the report of a run once more, from what it has found.
     Report(Report),
-    /// Show the dashboard of a run that is training elsewhere, or that ended.
+    /// Show the dashboard of a run that is training elsewhere, or that ended; or how far a study is.
     Watch(Watch),
     /// List, show, compare or delete runs.
     Runs(Runs),
@@ -118,7 +118,14 @@ Signals: SIGHUP opens the runs anew; SIGTERM and Ctrl-C answer what is there, th
     Data(Data),
     /// Check, show or explain experiment files.
     Config(Config),
-    /// Train many variants of an experiment, rank them, and hold them to what is expected.
+    /// Train many variants of an experiment and rank them, or search for good settings; alone, or with workers on many hosts.
+    #[command(after_help = "\
+Examples:
+  kiln study configs/studies/ten-experiments.toml 'seeds=[0,1,2]'
+  kiln study configs/studies/digits-search.toml --dry-run
+  kiln study work artifacts/studies/digits-search          joins from another host
+  kiln study submit FILE --engine slurm --workers 20 --time 4:00:00
+The same command goes on with a study that was stopped or killed. A file named like a verb: kiln study ./work")]
     Study(Box<Study>),
     /// Take a small network through one step by hand: every sum, slope, gradient and new weight.
     Trace(Trace),
@@ -481,7 +488,7 @@ pub(crate) struct Report {
 
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
-    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`. Or a study, by its folder or name.
     #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
     pub(crate) run: String,
     #[command(flatten)]

@@ -14,14 +14,17 @@ use crate::interrupt::stop_on_ctrl_c;
 use crate::output::print;
 use crate::view::StudyWatch;
 
-/// Shows the dashboard of a run that another process trains, or that ended.
+/// Shows the dashboard of a run that another process trains, or that ended; or how far a study is.
 pub(crate) fn watch(arguments: &Watch) -> Result<(), Failure> {
-    if let Some(study) = study::named(&arguments.run, &arguments.root.artifacts) {
-        let stop = StopSignal::default();
-        stop_on_ctrl_c(&stop);
-        return watch_study(&study, &stop);
-    }
-    let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
+    let run = match Run::resolve(&arguments.root.artifacts, &arguments.run) {
+        Ok(run) => run,
+        Err(error) => {
+            let study = study::named(&arguments.run, &arguments.root.artifacts).ok_or(error)?;
+            let stop = StopSignal::default();
+            stop_on_ctrl_c(&stop);
+            return watch_study(&study, &stop);
+        }
+    };
     if !stdout().is_terminal() {
         return Err(Failure::usage(format!(
             "the dashboard needs a terminal; `kiln runs show {}` prints the same figures",

@@ -43,7 +43,7 @@ impl View for Plain {
                 match stage {
                     Some(stage) => say(&format!("{stage}: {cells} runs so far, {finished} of them finished")),
                     None => {
-                        say(&format!("{cells} runs, {finished} of them finished before; {jobs} at a time"))
+                        say(&format!("{cells} runs, {finished} of them finished before; {jobs} at a time"));
                     }
                 }
             }

@@ -235,8 +235,12 @@ fn the_studies_that_come_with_the_program_are_valid() {
         let path = entry.unwrap().path();
         let plan = Plan::read(&PlanRequest { path, environment: Vec::new(), overrides: Vec::new() });
         let plan = plan.unwrap_or_else(|error| panic!("{error}"));
-        assert!(!plan.expectations.is_empty() && !plan.about.is_empty(), "{}", plan.name);
+        assert!(
+            plan.search.is_some() == plan.expectations.is_empty() && !plan.about.is_empty(),
+            "{}",
+            plan.name
+        );
         count += 1;
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 7);
 }

@@ -12,7 +12,7 @@ use crate::Section;
 use crate::findings::{Findings, TrialFindings};
 use crate::pictures::Picture;
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// Sections of the analysis that answer what the study asked.
 const CONCLUSIONS: [&str; 3] = ["Ranking", "What leads, by setting", "What to try"];
@@ -154,7 +154,7 @@ fn runs(trial: &TrialFindings, folder: &Path) -> Markup {
 }
 
 /// The report of `run` as seen from `folder`.
-fn link(run: &Path, folder: &Path) -> Option<String> {
+pub(crate) fn link(run: &Path, folder: &Path) -> Option<String> {
     let report = run.join("report.html");
     let below = report.strip_prefix(folder).ok().filter(|_| report.is_file())?;
     let parts = below

@@ -48,7 +48,8 @@ pub(crate) fn provenance(findings: &Findings) -> String {
     )
 }
 
-fn table(table: &Table) -> String {
+/// A table as Markdown.
+pub(crate) fn table(table: &Table) -> String {
     let line = |cells: &[String]| {
         let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
         format!("| {} |\n", cells.join(" | "))

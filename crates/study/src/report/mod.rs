@@ -14,6 +14,10 @@ use kiln_files::json_text;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use html::{STYLE, link};
+pub(crate) use markdown::table as markdown_table;
+pub(crate) use runs::report as run_report;
+
 pub use leaderboard::{Table, leaderboard, verdicts};
 
 use crate::findings::Findings;

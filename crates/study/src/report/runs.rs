@@ -29,7 +29,8 @@ fn example(trial: &TrialFindings) -> Option<Run> {
     Run::open(ended?.run.as_ref()?).ok()
 }
 
-fn report(run: &Run) -> Result<(), EvaluationError> {
+/// Writes the report of a run: of its test, or of its training alone.
+pub(crate) fn report(run: &Run) -> Result<(), EvaluationError> {
     let text = fs::read_to_string(run.config_toml()).unwrap_or_default();
     let Ok(experiment) = Experiment::from_toml_str("config.toml", &text) else { return Ok(()) };
     if run.evaluation("test").is_dir() {

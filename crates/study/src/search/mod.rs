@@ -18,6 +18,8 @@ mod history;
 mod propose;
 mod report;
 pub(crate) mod space;
+#[cfg(test)]
+mod tests;
 mod wave;
 
 use kiln_config::{ConfigError, Experiment, Mode, Monitor, Request, Source, resolve};

@@ -1,16 +1,25 @@
 //! The tasks of the moment, and which of them is done next at a place of this process.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use kiln_config::random::{Purpose, Stream};
 
 use super::lease::{Claim, Lease, Leases, Seen};
 use super::result::{Results, TaskResult};
 use super::task::{Agenda, Task, Tasks};
 use crate::{CellEnd, Progress, StudyError};
 
-/// How often it is looked after tasks that other processes have.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// How soon it is looked after tasks that other processes have. While nothing new is seen, the pause doubles, up to the longest:
+/// a thousand workers that wait for one must not keep a file server busy.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Tasks in a row that others were found to have, before the folders are listed as a whole.
+const MOST_MISSES: usize = 4;
+/// Leases of others that are watched for signs of life at a time. Other workers watch others.
+const MOST_WATCHED: usize = 16;
 
 /// The tasks of the moment.
 pub(crate) struct Board<'a> {
@@ -23,9 +32,14 @@ pub(crate) struct Board<'a> {
     of_task: Vec<usize>,
     /// Entries that nobody is known to have.
     open: VecDeque<usize>,
-    /// Entries that other processes have, with what was seen of them.
-    elsewhere: VecDeque<(usize, Seen)>,
+    /// Entries that other processes have, with what was seen of their leases; the first are watched.
+    elsewhere: VecDeque<(usize, Option<Seen>)>,
+    /// Tasks in a row that others were found to have.
+    misses: usize,
     looked: Option<Instant>,
+    pause: Duration,
+    /// Where to go on in the list, where others go through it too.
+    random: u64,
     /// Entries of earlier stages.
     before: usize,
     /// Of all entries so far.
@@ -73,7 +87,10 @@ impl<'a> Board<'a> {
             of_task: Vec::new(),
             open: VecDeque::new(),
             elsewhere: VecDeque::new(),
+            misses: 0,
             looked: None,
+            pause: SHORTEST_PAUSE,
+            random: RandomState::new().hash_one(study),
             before: 0,
             finished: 0,
             is_over: false,
@@ -96,20 +113,16 @@ impl<'a> Board<'a> {
             }
             while let Some(entry) = self.open.pop_front() {
                 if let Some(next) = self.take(entry, None, tell)? {
+                    self.misses = 0;
                     return Ok(next);
                 }
-                // Whoever took it goes through the same list: to begin elsewhere in it keeps out of its way.
-                let ahead = self.open.len() / 2;
-                self.open.rotate_left(ahead);
+                self.missed(tell)?;
             }
-            let is_due = self.looked.is_none_or(|looked| looked.elapsed() >= BETWEEN_LOOKS);
-            if is_due {
+            if self.looked.is_none_or(|looked| looked.elapsed() >= self.pause) {
                 self.looked = Some(Instant::now());
-                for _ in 0..self.elsewhere.len() {
-                    let Some((entry, seen)) = self.elsewhere.pop_front() else { break };
-                    if let Some(next) = self.take(entry, Some(&seen), tell)? {
-                        return Ok(next);
-                    }
+                if let Some(next) = self.look_around(tell)? {
+                    self.pause = SHORTEST_PAUSE;
+                    return Ok(next);
                 }
             }
             if self.entries.iter().any(|entry| entry.result.is_none()) {
@@ -117,6 +130,65 @@ impl<'a> Board<'a> {
             }
             self.advance(tell)?;
         }
+    }
+
+    /// Goes on elsewhere in the list after a task that another process has: that one goes through the same list.
+    fn missed(&mut self, tell: &dyn Fn(Progress)) -> Result<(), StudyError> {
+        self.misses += 1;
+        if self.misses >= MOST_MISSES {
+            self.misses = 0;
+            self.list(tell)?;
+        }
+        if !self.open.is_empty() {
+            let mut stream = Stream::new(self.random, Purpose::Sampling, &[]);
+            self.random = stream.next_u64();
+            self.open.rotate_left(stream.below(self.open.len()));
+        }
+        Ok(())
+    }
+
+    /// Sees which of the open tasks are done or taken by now, from the folders as a whole. Gives whether anything was new.
+    fn list(&mut self, tell: &dyn Fn(Progress)) -> Result<bool, StudyError> {
+        let (known, leased) = (self.results.ids()?, self.leases.ids()?);
+        let before = (self.open.len(), self.elsewhere.len());
+        for (entry, seen) in std::mem::take(&mut self.elsewhere) {
+            if !known.contains(&self.entries[entry].id) || !self.look(entry, tell)? {
+                self.elsewhere.push_back((entry, seen));
+            }
+        }
+        for entry in std::mem::take(&mut self.open) {
+            let id = &self.entries[entry].id;
+            if known.contains(id) && self.look(entry, tell)? {
+                continue;
+            }
+            if leased.contains(&self.entries[entry].id) {
+                self.elsewhere.push_back((entry, None));
+            } else {
+                self.open.push_back(entry);
+            }
+        }
+        Ok(before != (self.open.len(), self.elsewhere.len()))
+    }
+
+    /// Looks after what other processes have: whether it is done, or free again.
+    fn look_around(&mut self, tell: &dyn Fn(Progress)) -> Result<Option<Next>, StudyError> {
+        let is_new = self.list(tell)?;
+        self.pause = if is_new { SHORTEST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
+        // In turn, from the front: what is still taken goes back to its place.
+        let watched = self.elsewhere.len().min(MOST_WATCHED);
+        for place in 0..watched {
+            let Some((entry, seen)) = self.elsewhere.remove(place) else { break };
+            let count = self.elsewhere.len();
+            if let Some(next) = self.take(entry, seen.as_ref(), tell)? {
+                return Ok(Some(next));
+            }
+            if self.elsewhere.len() > count
+                && let Some(back) = self.elsewhere.pop_back()
+            {
+                self.elsewhere.insert(place, back);
+            }
+        }
+        Ok(None)
     }
 
     /// Takes an entry, if neither its result is there nor another process has it.
@@ -132,7 +204,7 @@ impl<'a> Board<'a> {
         }
         match self.leases.claim(&id, seen)? {
             Claim::Taken(seen) => {
-                self.elsewhere.push_back((entry, seen));
+                self.elsewhere.push_back((entry, Some(seen)));
                 Ok(None)
             }
             // It may have been done between the two looks.

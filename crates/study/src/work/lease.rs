@@ -9,6 +9,7 @@
 //! Numbers only rise until the task is done; then all files of the task go. No clock is compared with another, and no lock
 //! has to work across hosts.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -179,6 +180,14 @@ impl Leases {
         for number in 1..=lease.number {
             let _ = fs::remove_file(self.path(&lease.id, number));
         }
+    }
+
+    /// Ids of all tasks that have a lease, whoever holds it.
+    pub(crate) fn ids(&self) -> Result<HashSet<String>, StudyError> {
+        let entries =
+            fs::read_dir(&self.folder).map_err(|cause| StudyError::io("read", &self.folder, cause))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter_map(|name| Some(name.rsplit_once('.')?.0.to_owned())).collect())
     }
 
     /// Who holds what now: ids of tasks and holders, by id.

@@ -7,6 +7,7 @@ mod order;
 mod pool;
 mod progress;
 mod result;
+mod simulation;
 mod task;
 mod trainers;
 
@@ -17,5 +18,6 @@ pub(crate) use pool::{CANCELLED, Pool, WorkEnd};
 pub use progress::{CellEnd, Progress, View};
 pub use result::TaskResult;
 pub(crate) use result::{Results, name as figure_name};
+pub use simulation::{ClaimFigures, simulate_claims};
 pub(crate) use task::{Agenda, Task, Tasks};
 pub use trainers::Worker;

@@ -1,12 +1,15 @@
 //! What a search found, and the files that say so.
 
 mod csv;
+mod html;
 mod importance;
+mod markdown;
+mod pictures;
 mod statements;
 
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{Machine, Timestamp, replace_file};
+use kiln_artifacts::{Machine, Run, Timestamp, replace_file};
 use kiln_files::json_text;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,6 +20,7 @@ use super::agenda::trial_name;
 use super::confirmation::{paired_difference, ranked, shared_seeds};
 use super::history::{History, TrialState};
 use super::{Method, Search};
+use crate::report::run_report;
 use crate::statistics::Spread;
 use crate::work::Cell;
 use crate::{Plan, StudyError};
@@ -164,12 +168,35 @@ impl SearchReport {
     }
 
     /// Writes every form of the report into the study's folder, each file whole or not at all.
-    pub(crate) fn write(&self, folder: &Path) -> Result<(), StudyError> {
-        let files = [("leaderboard.csv", csv::csv(self)), ("study.json", json_text(self))];
+    pub(crate) fn write(&self, search: &Search, folder: &Path) -> Result<(), StudyError> {
+        self.write_reports();
+        let pictures = pictures::pictures(self, search)?;
+        let files = [
+            ("leaderboard.csv", csv::csv(self)),
+            ("leaderboard.md", markdown::markdown(self).into_bytes()),
+            ("leaderboard.html", html::html(self, &pictures, folder).into_bytes()),
+            ("study.json", json_text(self)),
+        ];
         for (name, bytes) in files {
             replace_file(&folder.join(name), &bytes)?;
         }
+        for picture in pictures {
+            let path = folder.join(picture.name);
+            replace_file(&path.with_extension("svg"), picture.svg.as_bytes())?;
+            replace_file(&path.with_extension("png"), &picture.png)?;
+        }
         Ok(())
+    }
+
+    /// Writes the report of a run of each confirmed trial, where there is none yet.
+    fn write_reports(&self) {
+        let confirmed = self.trials.iter().filter(|trial| trial.stage == TrialStage::Confirmed);
+        for run in confirmed.filter_map(|trial| Run::open(trial.runs.first()?).ok()) {
+            if !run.report().exists() {
+                // The search does not depend on it.
+                let _ = run_report(&run);
+            }
+        }
     }
 
     /// The leaderboard as rows of text.

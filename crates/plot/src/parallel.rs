@@ -1,0 +1,185 @@
+//! Settings of many trials beside each other: a line for each trial, an axis for each setting.
+
+use plotters::prelude::DrawingBackend;
+
+use crate::{
+    PlotError,
+    canvas::{Anchor, Canvas, Drawn, Pen},
+    color::PALETTE,
+    hover::Hover,
+    render::{self, Picture},
+    text::{LABEL, SMALL, TITLE, shortened, text_width},
+};
+
+/// Parallel coordinates (Inselberg 1985): an axis for each setting, a line for each trial through its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parallel {
+    /// What stands above the axes.
+    pub title: String,
+    /// The axes, from left to right.
+    pub axes: Vec<ParallelAxis>,
+    /// The trials, the best first. The first is drawn thick, the best quarter in colour, the others faint.
+    pub lines: Vec<ParallelLine>,
+}
+
+/// An axis from bottom to top.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParallelAxis {
+    /// What stands below it.
+    pub label: String,
+    /// What stands beside it: places from 0 at the bottom to 1 at the top, and their names.
+    pub ticks: Vec<(f64, String)>,
+}
+
+/// A trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParallelLine {
+    /// What is said under the pointer.
+    pub label: String,
+    /// Its place on each axis, from 0 to 1; none where it has no value there, which interrupts the line.
+    pub places: Vec<Option<f64>>,
+}
+
+const MARGIN: f64 = 16.0;
+const TOP: f64 = 62.0;
+const HEIGHT: f64 = 260.0;
+const BELOW: f64 = 40.0;
+/// The least distance between two axes.
+const GAP: f64 = 110.0;
+const TICK: f64 = 5.0;
+const MOST_LINES: usize = 2000;
+const KEY: &str = "a line for each trial: the best thick, the best quarter in colour";
+
+impl Parallel {
+    /// The picture as SVG.
+    ///
+    /// # Errors
+    ///
+    /// With fewer than two axes, or no line.
+    pub fn to_svg(&self) -> Result<String, PlotError> {
+        render::svg(&Layout::of(self)?)
+    }
+
+    /// The picture as the bytes of a PNG file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Parallel::to_svg`].
+    pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
+        render::png(&Layout::of(self)?)
+    }
+}
+
+/// Axes that have their places.
+struct Layout<'a> {
+    parallel: &'a Parallel,
+    lines: &'a [ParallelLine],
+    axes: Vec<f64>,
+    width: f64,
+}
+
+impl<'a> Layout<'a> {
+    fn of(parallel: &'a Parallel) -> Result<Self, PlotError> {
+        let lines = &parallel.lines[..parallel.lines.len().min(MOST_LINES)];
+        if parallel.axes.len() < 2 || lines.is_empty() {
+            return Err(PlotError::Nothing { title: parallel.title.clone() });
+        }
+        let room = |axis: &ParallelAxis| {
+            let ticks = axis.ticks.iter().map(|(_, name)| text_width(name, SMALL)).fold(0.0, f64::max);
+            (ticks + 4.0 * TICK + 8.0).max(text_width(&axis.label, LABEL) + 12.0).max(GAP)
+        };
+        let mut axes = Vec::new();
+        let mut x = MARGIN + text_width(&parallel.axes[0].label, LABEL) / 2.0;
+        for axis in &parallel.axes {
+            axes.push(x.ceil());
+            x += room(axis);
+        }
+        Ok(Self { parallel, lines, axes, width: x.ceil() + MARGIN })
+    }
+
+    fn y(place: f64) -> f64 {
+        TOP + (1.0 - place.clamp(0.0, 1.0)) * HEIGHT
+    }
+
+    fn draw_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>, index: usize) -> Drawn {
+        let (axis, x) = (&self.parallel.axes[index], self.axes[index]);
+        canvas.line(&[(x, TOP), (x, TOP + HEIGHT)], Pen::new(canvas.ink, 1.0))?;
+        canvas.text(&axis.label, (x, TOP + HEIGHT + 20.0), canvas.lettering(LABEL, Anchor::Middle))?;
+        for (place, name) in &axis.ticks {
+            let y = Self::y(*place);
+            canvas.line(&[(x, y), (x + TICK, y)], Pen::new(canvas.ink, 1.0))?;
+            canvas.text(name, (x + 2.0 * TICK, y), canvas.lettering(SMALL, Anchor::Start))?;
+        }
+        Ok(())
+    }
+
+    fn draw_line<B: DrawingBackend>(&self, canvas: &Canvas<B>, index: usize) -> Drawn {
+        let pen = match index {
+            0 => Pen::new(PALETTE[1], 3.0),
+            index if index < self.lines.len().div_ceil(4) => {
+                Pen { opacity: 0.7, ..Pen::new(PALETTE[0], 1.3) }
+            }
+            _ => Pen { opacity: 0.25, ..Pen::new(canvas.ink, 1.0) },
+        };
+        let mut piece: Vec<(f64, f64)> = Vec::new();
+        let places = self.lines[index].places.iter().chain([&None]);
+        for (place, x) in places.zip(self.axes.iter().chain([&self.width])) {
+            if let Some(place) = place {
+                piece.push((*x, Self::y(*place)));
+                continue;
+            }
+            if let [alone] = piece[..] {
+                canvas.disc(alone, pen.width + 0.7, pen.color)?;
+            } else if piece.len() > 1 {
+                canvas.line(&piece, pen)?;
+            }
+            piece.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Picture for Layout<'_> {
+    fn title(&self) -> &str {
+        &self.parallel.title
+    }
+
+    fn size(&self) -> (f64, f64) {
+        let head = text_width(KEY, SMALL) + 2.0 * MARGIN;
+        (self.width.max(head), TOP + HEIGHT + BELOW)
+    }
+
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+        let title = shortened(self.title(), TITLE, self.size().0 - 2.0 * MARGIN);
+        canvas.text(&title, (MARGIN, 20.0), canvas.lettering(TITLE, Anchor::Start))?;
+        canvas.text(KEY, (MARGIN, 42.0), canvas.lettering(SMALL, Anchor::Start))?;
+        // The best last, where nothing covers it.
+        (0..self.lines.len()).rev().try_for_each(|index| self.draw_line(canvas, index))?;
+        (0..self.axes.len()).try_for_each(|index| self.draw_axis(canvas, index))
+    }
+
+    /// What the best trials are, at their places on each axis.
+    fn hovers(&self) -> Vec<Hover> {
+        let best = self.lines.iter().take(self.lines.len().div_ceil(4).min(40)).rev();
+        let at = |line: &ParallelLine| {
+            let places: Vec<(f64, f64)> = self
+                .axes
+                .iter()
+                .zip(&line.places)
+                .filter_map(|(x, place)| Some((*x, Self::y((*place)?))))
+                .collect();
+            let text = line.label.clone();
+            places.into_iter().map(move |(x, y)| Hover {
+                left: x - 6.0,
+                top: y - 4.0,
+                width: 12.0,
+                height: 8.0,
+                text: text.clone(),
+            })
+        };
+        best.flat_map(at).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
