@@ -84,15 +84,14 @@ impl<'a> Layout<'a> {
         if parallel.axes.len() < 2 || lines.is_empty() {
             return Err(PlotError::Nothing { title: parallel.title.clone() });
         }
-        let room = |axis: &ParallelAxis| {
-            let ticks = axis.ticks.iter().map(|(_, name)| text_width(name, SMALL)).fold(0.0, f64::max);
-            (ticks + 4.0 * TICK + 8.0).max(text_width(&axis.label, LABEL) + 12.0).max(GAP)
-        };
+        let half = |axis: &ParallelAxis| text_width(&axis.label, LABEL) / 2.0;
         let mut axes = Vec::new();
-        let mut x = MARGIN + text_width(&parallel.axes[0].label, LABEL) / 2.0;
-        for axis in &parallel.axes {
+        let mut x = MARGIN + half(&parallel.axes[0]);
+        for (index, axis) in parallel.axes.iter().enumerate() {
             axes.push(x.ceil());
-            x += room(axis);
+            let ticks = axis.ticks.iter().map(|(_, name)| text_width(name, SMALL)).fold(0.0, f64::max);
+            let labels = half(axis) + parallel.axes.get(index + 1).map_or(0.0, half);
+            x += (ticks + 4.0 * TICK + 8.0).max(labels + 16.0).max(GAP);
         }
         Ok(Self { parallel, lines, axes, width: x.ceil() + MARGIN })
     }

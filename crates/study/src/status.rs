@@ -159,7 +159,7 @@ impl Seen {
         let known = results.ids()?;
         let mut done: Vec<TaskResult> = Vec::new();
         while self.open.is_empty() {
-            let Some(Tasks { stage, tasks }) = agenda.next(&done)? else {
+            let Some(Tasks { stage, tasks }) = agenda.next(&|| Ok(done.clone()))? else {
                 self.is_at_end = true;
                 return Ok(());
             };

@@ -14,7 +14,7 @@ use crate::findings::Findings;
 use crate::outcome::Outcome;
 use crate::preview::preview;
 use crate::search::SearchAgenda;
-use crate::work::{Agenda, CANCELLED, Cell, Pool, Results, Task, TaskResult, Tasks, WorkEnd};
+use crate::work::{Agenda, CANCELLED, Cell, Done, Pool, Results, Task, Tasks, WorkEnd};
 use crate::{Plan, Preview, Report, SearchReport, StudyError, View, Worker, report};
 
 /// The file that keeps a study's plan, for workers that were not started by it.
@@ -60,7 +60,7 @@ impl<'a> TrialAgenda<'a> {
 }
 
 impl Agenda for TrialAgenda<'_> {
-    fn next(&mut self, _: &[TaskResult]) -> Result<Option<Tasks>, StudyError> {
+    fn next(&mut self, _: Done<'_>) -> Result<Option<Tasks>, StudyError> {
         if std::mem::replace(&mut self.is_given, true) {
             return Ok(None);
         }

@@ -171,6 +171,7 @@ fn in_words(end: &CellEnd) -> String {
             let loss = loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
             format!("{epochs} epochs{loss}")
         }
+        CellEnd::Elsewhere => "done by another process".to_owned(),
         CellEnd::Failed { error } => format!("FAILED: {error}"),
         CellEnd::Stopped => "stopped".to_owned(),
     }

@@ -4,9 +4,8 @@ use super::Workers;
 
 /// Array elements in one submission: Slurm's default `MaxArraySize` is 1001.
 const LARGEST_ARRAY: usize = 1000;
-/// The shortest time limit, in seconds, with a notice before its end. Slurm may send the notice a minute too early, and sends
-/// SIGTERM at the limit in any case.
-const SHORTEST_WITH_NOTICE: u64 = 300;
+/// The notice is at most this part of the time limit: a longer one would leave no time to work.
+const LARGEST_PART: u64 = 10;
 
 impl Workers {
     /// The script that `sbatch` runs for each worker.
@@ -27,11 +26,10 @@ impl Workers {
         options.extend(self.time.as_ref().map(|time| format!("--time={time}")));
         options.extend(self.partition.as_ref().map(|partition| format!("--partition={partition}")));
         options.extend(self.memory.as_ref().map(|memory| format!("--mem={memory}")));
-        let seconds = self.time.as_deref().and_then(seconds);
-        if seconds.is_none_or(|seconds| seconds >= SHORTEST_WITH_NOTICE) {
-            // To the script itself: without `B:` Slurm tells steps alone.
-            options.push(format!("--signal=B:TERM@{}", self.notice));
-        }
+        // Only a job that is still running can be requeued by its script: at the limit itself it is too late. `B:` is the script;
+        // without it, Slurm tells steps alone. It may do so a minute too early.
+        let most = self.time.as_deref().and_then(seconds).map_or(u64::MAX, |seconds| seconds / LARGEST_PART);
+        options.push(format!("--signal=B:TERM@{}", u64::from(self.notice).min(most.max(1))));
         options.extend(self.options.iter().cloned());
         let options: String = options.iter().map(|option| format!("#SBATCH {option}\n")).collect();
         let (program, study) =
@@ -63,7 +61,7 @@ done
 if [ "$code" -ge 130 ]; then
     state=$(scontrol show job --oneliner "$SLURM_JOB_ID" | grep -o 'JobState=[A-Z]*')
     case "$state" in
-        JobState=RUNNING | JobState=TIMEOUT) scontrol requeue "$SLURM_JOB_ID" ;;
+        JobState=RUNNING) scontrol requeue "$SLURM_JOB_ID" ;;
     esac
 fi
 exit "$code"
@@ -148,8 +146,8 @@ pub(super) mod tests {
         ] {
             assert!(script.contains(line), "{line}\n{script}");
         }
-        assert!(!workers(20, Some("1")).slurm_script().contains("--signal"));
-        assert!(workers(20, None).slurm_script().contains("--signal"));
+        assert!(workers(20, Some("1")).slurm_script().contains("--signal=B:TERM@6\n"));
+        assert!(workers(20, None).slurm_script().contains("--signal=B:TERM@120\n"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::confirmation::{confirmation_wave, test_wave};
 use super::halving::search_wave;
 use super::history::History;
 use super::wave::Wave;
-use crate::work::{Agenda, Cell, Task, TaskResult, Tasks};
+use crate::work::{Agenda, Cell, Done, Task, Tasks};
 use crate::{BestTrial, StudyError};
 
 /// Decides the waves of a search one after the other, or reads those that were decided before.
@@ -82,9 +82,9 @@ pub(crate) fn trial_name(number: usize) -> String {
 }
 
 impl Agenda for SearchAgenda<'_> {
-    fn next(&mut self, done: &[TaskResult]) -> Result<Option<Tasks>, StudyError> {
+    fn next(&mut self, done: Done<'_>) -> Result<Option<Tasks>, StudyError> {
         if let Some(wave) = self.current.take() {
-            self.history.end(self.search, &wave, done);
+            self.history.end(self.search, &wave, &done()?);
         }
         self.number += 1;
         let wave = match Wave::read(&self.folder, self.number)? {

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use kiln_artifacts::RunState;
 use kiln_config::random::{Purpose, Stream};
 
 use super::lease::{Claim, Lease, Leases, Seen};
@@ -23,6 +24,7 @@ const MOST_WATCHED: usize = 16;
 
 /// The tasks of the moment.
 pub(crate) struct Board<'a> {
+    rests_on_results: bool,
     agenda: &'a mut dyn Agenda,
     results: Results,
     leases: Leases,
@@ -50,7 +52,7 @@ pub(crate) struct Board<'a> {
 struct Entry {
     task: Task,
     id: String,
-    result: Option<TaskResult>,
+    is_done: bool,
     crashes: Crashes,
 }
 
@@ -79,6 +81,7 @@ impl<'a> Board<'a> {
         jobs: usize,
     ) -> Result<Self, StudyError> {
         Ok(Self {
+            rests_on_results: agenda.rests_on_results(),
             agenda,
             results: Results::in_study(study)?,
             leases: Leases::in_study(study, lease_time)?,
@@ -125,7 +128,7 @@ impl<'a> Board<'a> {
                     return Ok(next);
                 }
             }
-            if self.entries.iter().any(|entry| entry.result.is_none()) {
+            if self.entries.iter().any(|entry| !entry.is_done) {
                 return Ok(Next::Wait);
             }
             self.advance(tell)?;
@@ -152,13 +155,13 @@ impl<'a> Board<'a> {
         let (known, leased) = (self.results.ids()?, self.leases.ids()?);
         let before = (self.open.len(), self.elsewhere.len());
         for (entry, seen) in std::mem::take(&mut self.elsewhere) {
-            if !known.contains(&self.entries[entry].id) || !self.look(entry, tell)? {
+            if !known.contains(&self.entries[entry].id) || !self.look(entry, tell) {
                 self.elsewhere.push_back((entry, seen));
             }
         }
         for entry in std::mem::take(&mut self.open) {
             let id = &self.entries[entry].id;
-            if known.contains(id) && self.look(entry, tell)? {
+            if known.contains(id) && self.look(entry, tell) {
                 continue;
             }
             if leased.contains(&self.entries[entry].id) {
@@ -199,7 +202,7 @@ impl<'a> Board<'a> {
         tell: &dyn Fn(Progress),
     ) -> Result<Option<Next>, StudyError> {
         let id = self.entries[entry].id.clone();
-        if self.look(entry, tell)? {
+        if self.look(entry, tell) {
             return Ok(None);
         }
         match self.leases.claim(&id, seen)? {
@@ -208,7 +211,7 @@ impl<'a> Board<'a> {
                 Ok(None)
             }
             // It may have been done between the two looks.
-            Claim::Mine(lease) if self.look(entry, tell)? => {
+            Claim::Mine(lease) if self.look(entry, tell) => {
                 self.leases.finish(&lease);
                 Ok(None)
             }
@@ -220,28 +223,15 @@ impl<'a> Board<'a> {
     }
 
     /// Whether the result of an entry is there.
-    fn look(&mut self, entry: usize, tell: &dyn Fn(Progress)) -> Result<bool, StudyError> {
-        if self.entries[entry].result.is_none() && self.results.has(&self.entries[entry].id) {
-            let result = self.results.read(&self.entries[entry].id)?;
-            if let Some(result) = result {
-                self.note(entry, result, tell)?;
-            }
+    fn look(&mut self, entry: usize, tell: &dyn Fn(Progress)) -> bool {
+        let found = &mut self.entries[entry];
+        if !found.is_done && self.results.has(&found.id) {
+            found.is_done = true;
+            self.finished += 1;
+            let name = found.task.cell.name.clone();
+            tell(Progress::Ended { cell: self.before + entry, name, end: CellEnd::Elsewhere });
         }
-        Ok(self.entries[entry].result.is_some())
-    }
-
-    fn note(&mut self, entry: usize, result: TaskResult, tell: &dyn Fn(Progress)) -> Result<(), StudyError> {
-        let name = self.entries[entry].task.cell.name.clone();
-        if let Some(error) = result.error.clone()
-            && self.agenda.rests_on_results()
-            && !result.is_settings_fault
-        {
-            return Err(StudyError::Trial { name, error });
-        }
-        self.finished += 1;
-        tell(Progress::Ended { cell: self.before + entry, name, end: CellEnd::of(&result) });
-        self.entries[entry].result = Some(result);
-        Ok(())
+        self.entries[entry].is_done
     }
 
     /// Notes that a place is done with an entry.
@@ -249,12 +239,17 @@ impl<'a> Board<'a> {
         &mut self,
         entry: usize,
         lease: &Lease,
-        result: TaskResult,
+        result: &TaskResult,
         tell: &dyn Fn(Progress),
     ) -> Result<(), StudyError> {
-        self.results.write(&self.entries[entry].id, &result)?;
+        let found = &mut self.entries[entry];
+        self.results.write(&found.id, result)?;
         self.leases.finish(lease);
-        self.note(entry, result, tell)
+        found.is_done = true;
+        self.finished += 1;
+        let name = found.task.cell.name.clone();
+        tell(Progress::Ended { cell: self.before + entry, name, end: CellEnd::of(result) });
+        check(self.rests_on_results, &self.entries[entry].task, result)
     }
 
     /// Notes that a place gives an entry back that is not done.
@@ -275,11 +270,20 @@ impl<'a> Board<'a> {
 
     /// Goes on to the next tasks.
     fn advance(&mut self, tell: &dyn Fn(Progress)) -> Result<(), StudyError> {
-        let done: Vec<TaskResult> =
-            self.of_task.iter().filter_map(|&entry| self.entries[entry].result.clone()).collect();
+        let Self { agenda, entries, results, of_task, rests_on_results, .. } = self;
+        let read = || {
+            let of = |&entry: &usize| {
+                let Entry { task, id, .. } = &entries[entry];
+                let result = results.read(id)?.ok_or_else(|| results.lost(id))?;
+                check(*rests_on_results, task, &result)?;
+                Ok(result)
+            };
+            of_task.iter().map(of).collect()
+        };
+        let next = agenda.next(&read)?;
         self.before += self.entries.len();
         self.entries.clear();
-        let Some(Tasks { stage, tasks }) = self.agenda.next(&done)? else {
+        let Some(Tasks { stage, tasks }) = next else {
             self.is_over = true;
             return Ok(());
         };
@@ -291,40 +295,41 @@ impl<'a> Board<'a> {
             let entry = *numbers.entry(id.clone()).or_insert(next);
             self.of_task.push(entry);
             if entry == next {
-                self.entries.push(Entry { task, id, result: None, crashes: Crashes::default() });
+                self.entries.push(Entry { task, id, is_done: false, crashes: Crashes::default() });
             }
         }
-        self.read_results()?;
-        self.finished += self.entries.iter().filter(|entry| entry.result.is_some()).count();
+        self.see_results()?;
+        self.finished += self.entries.iter().filter(|entry| entry.is_done).count();
         let cells = self.before + self.entries.len();
         tell(Progress::Planned { stage, cells, finished: self.finished, jobs: self.jobs });
-        self.open = (0..self.entries.len()).filter(|&entry| self.entries[entry].result.is_none()).collect();
+        self.open = (0..self.entries.len()).filter(|&entry| !self.entries[entry].is_done).collect();
         Ok(())
     }
 
-    /// Reads the results that are there already.
-    fn read_results(&mut self) -> Result<(), StudyError> {
+    /// Sees which results are there already.
+    fn see_results(&mut self) -> Result<(), StudyError> {
         let known = self.results.ids()?;
-        let rests_on_results = self.agenda.rests_on_results();
         for entry in &mut self.entries {
-            let is_known = known.contains(&entry.id);
+            entry.is_done = known.contains(&entry.id);
             // A study of an earlier version kept no results, but its runs are there.
-            if !is_known && entry.task.until.is_none() && entry.task.cell.is_finished() {
-                let run = entry.task.cell.run().map(|(run, _)| run);
-                entry.result = run.map(|run| TaskResult::of(&run, None, true));
-                if let Some(result) = &entry.result {
-                    self.results.write(&entry.id, result)?;
-                }
-            } else if is_known {
-                entry.result = self.results.read(&entry.id)?;
-            }
-            let error = entry.result.as_ref().filter(|result| !result.is_settings_fault);
-            if let Some(error) = error.and_then(|result| result.error.clone())
-                && rests_on_results
+            if !entry.is_done
+                && entry.task.until.is_none()
+                && let Some((run, RunState::Finished)) = entry.task.cell.run()
             {
-                return Err(StudyError::Trial { name: entry.task.cell.name.clone(), error });
+                self.results.write(&entry.id, &TaskResult::of(&run, None, true))?;
+                entry.is_done = true;
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses a failure on which nothing can be built.
+fn check(rests_on_results: bool, task: &Task, result: &TaskResult) -> Result<(), StudyError> {
+    match &result.error {
+        Some(error) if rests_on_results && !result.is_settings_fault => {
+            Err(StudyError::Trial { name: task.cell.name.clone(), error: error.clone() })
+        }
+        _ => Ok(()),
     }
 }

@@ -60,10 +60,6 @@ impl Cell {
     pub(crate) fn run(&self) -> Option<(Run, RunState)> {
         run_in(&self.folder)
     }
-
-    pub(crate) fn is_finished(&self) -> bool {
-        self.run().is_some_and(|(_, state)| state == RunState::Finished)
-    }
 }
 
 /// The experiment file that a worker trains, in a cell's folder.

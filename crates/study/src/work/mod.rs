@@ -19,5 +19,5 @@ pub use progress::{CellEnd, Progress, View};
 pub use result::TaskResult;
 pub(crate) use result::{Results, name as figure_name};
 pub use simulation::{ClaimFigures, simulate_claims};
-pub(crate) use task::{Agenda, Task, Tasks};
+pub(crate) use task::{Agenda, Done, Task, Tasks};
 pub use trainers::Worker;

@@ -177,11 +177,11 @@ impl<'a> Shared<'a> {
             || Progress::Ended { cell: number, name: task.cell.name.clone(), end: crate::CellEnd::Stopped };
         let mut board = self.board();
         match end {
-            TaskEnd::Done(result) if self.leases.holds(&lease) => board.done(entry, &lease, result, tell),
+            TaskEnd::Done(result) if self.leases.holds(&lease) => board.done(entry, &lease, &result, tell),
             TaskEnd::Crashed(words) if self.leases.holds(&lease) => {
                 let step = task.cell.run().and_then(|(run, _)| Some(run.status().ok()?.step)).unwrap_or(0);
                 if board.crashed(entry, step) >= MOST_CRASHES {
-                    board.done(entry, &lease, TaskResult::failed(words, false), tell)
+                    board.done(entry, &lease, &TaskResult::failed(words, false), tell)
                 } else {
                     tell(given_back());
                     board.give_back(entry, lease);

@@ -75,6 +75,8 @@ pub enum CellEnd {
         /// Why.
         error: String,
     },
+    /// Another process did it.
+    Elsewhere,
     /// It was asked to stop, and can go on.
     Stopped,
 }

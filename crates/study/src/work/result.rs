@@ -131,6 +131,12 @@ impl Results {
         }
     }
 
+    /// That a result was there a moment ago.
+    pub(crate) fn lost(&self, id: &str) -> StudyError {
+        let cause = io::Error::new(io::ErrorKind::NotFound, "it was there a moment ago");
+        StudyError::io("read", &self.path(id), cause)
+    }
+
     pub(crate) fn write(&self, id: &str, result: &TaskResult) -> Result<(), StudyError> {
         Ok(replace_file(&self.path(id), &json_text(result))?)
     }

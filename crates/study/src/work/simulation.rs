@@ -10,7 +10,7 @@ use kiln_config::Experiment;
 use super::board::{Board, Next};
 use super::cell::Cell;
 use super::result::TaskResult;
-use super::task::{Agenda, Task, Tasks};
+use super::task::{Agenda, Done, Task, Tasks};
 use crate::StudyError;
 
 /// What the claims of a simulation cost.
@@ -30,7 +30,7 @@ pub struct ClaimFigures {
 struct Waiting(Vec<Task>);
 
 impl Agenda for Waiting {
-    fn next(&mut self, _: &[TaskResult]) -> Result<Option<Tasks>, StudyError> {
+    fn next(&mut self, _: Done<'_>) -> Result<Option<Tasks>, StudyError> {
         let tasks = std::mem::take(&mut self.0);
         Ok((!tasks.is_empty()).then_some(Tasks { stage: None, tasks }))
     }
@@ -72,7 +72,7 @@ pub fn simulate_claims(
                     waits.push(asked.elapsed());
                     done.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[number] += 1;
                     thread::sleep(work);
-                    board.done(entry, &lease, TaskResult::default(), &|_| {})?;
+                    board.done(entry, &lease, &TaskResult::default(), &|_| {})?;
                     asked = Instant::now();
                 }
             }

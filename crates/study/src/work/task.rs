@@ -20,10 +20,13 @@ pub(crate) struct Tasks {
     pub(crate) tasks: Vec<Task>,
 }
 
+/// Reads what tasks came to, in their order. Of ten thousand that takes time, which an agenda without use for it saves.
+pub(crate) type Done<'a> = &'a dyn Fn() -> Result<Vec<TaskResult>, StudyError>;
+
 /// Decides what is done next, once all that was asked for before is done.
 pub(crate) trait Agenda: Send {
-    /// The next tasks, given what the last ones came to, in their order; none at the end.
-    fn next(&mut self, done: &[TaskResult]) -> Result<Option<Tasks>, StudyError>;
+    /// The next tasks; none at the end. `done` reads what the last ones came to, in their order.
+    fn next(&mut self, done: Done<'_>) -> Result<Option<Tasks>, StudyError>;
 
     /// Whether a failure that is not the settings' fault (a full disk, a file that is gone) ends the work: what is decided
     /// next would rest on it.
