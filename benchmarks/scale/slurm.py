@@ -200,12 +200,12 @@ def plain(cluster, kiln):
 
 
 def time_out(cluster, kiln):
-    trial = Trial(cluster, kiln, "time", epochs=450, first=150)
-    jobs = trial.submit(1, "--time=1")
-    restarted = lambda: "Restarts=1" in cluster.run("scontrol", "show", "job", jobs[0], check=False)
-    wait("a requeue before the time limit", restarted, 120)
+    trial = Trial(cluster, kiln, "time", epochs=900, first=300)
+    jobs = trial.submit(2, "--time=1")
+    restarted = lambda: cluster.run("scontrol", "show", "job", jobs[0], check=False).count("Restarts=1") == 2
+    wait("a requeue of both before the time limit", restarted, 120)
     trial.finish(500)
-    return trial, "one worker, --time=1: told before the limit, saved, requeued by its script"
+    return trial, "two workers, --time=1: told before the limit, saved, requeued by their scripts"
 
 
 def preempt(cluster, kiln):

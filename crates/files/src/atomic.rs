@@ -63,15 +63,23 @@ pub fn replace_file_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(),
 ///
 /// When the folder is missing, full or may not be written to.
 pub fn create_file(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
-    let write = |temporary: &Path| SystemDisk.write_new(temporary, bytes);
+    let write = |temporary: &Path| {
+        SystemDisk.write_new(temporary, bytes).inspect_err(|cause| {
+            if cause.kind() != io::ErrorKind::AlreadyExists {
+                let _ = fs::remove_file(temporary);
+            }
+        })
+    };
     let (temporary, ()) = aside(path, write).map_err(FileError::new("write", path))?;
-    let linked = fs::hard_link(&temporary, path);
-    let _ = fs::remove_file(&temporary);
-    match linked {
+    let made = match fs::hard_link(&temporary, path) {
         Ok(()) => Ok(true),
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(cause) => Err(FileError::new("make", path)(cause)),
-    }
+        Err(_) if path.exists() => Ok(false),
+        // A file system without links: whoever is last makes it, and all see a whole file.
+        Err(_) => fs::rename(&temporary, path).map(|()| true).map_err(FileError::new("make", path)),
+    };
+    let _ = fs::remove_file(&temporary);
+    made
 }
 
 /// What `create` makes under a name that is free beside `path`, and that name.

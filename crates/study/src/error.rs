@@ -19,7 +19,7 @@ pub enum StudyError {
     #[error(transparent)]
     Plot(#[from] kiln_plot::PlotError),
     /// A file of the study is not what was written.
-    #[error("{} is damaged: {problem}; delete it, and the study makes it anew", path.display())]
+    #[error("{} is damaged: {problem}; delete it, and `kiln study FILE` makes it anew", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -34,8 +34,8 @@ pub enum StudyError {
     },
     /// A trial of a search failed for a reason that is not its settings.
     #[error(
-        "{name} failed, and not by its settings: {error}. What a search tries next rests on every result, so it stops here; \
-         the same command goes on once this is mended"
+        "{name} failed, and not by its settings: {error}. What a search tries next rests on every result, so this worker \
+         stops here; the same command goes on once this is mended"
     )]
     Trial {
         /// The trial and its seed.

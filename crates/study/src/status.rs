@@ -84,7 +84,7 @@ impl Study {
     /// Where its folder cannot be read.
     pub fn status(&self) -> Result<StudyStatus, StudyError> {
         let (folder, plan) = (self.folder(), self.plan());
-        let results = Results::in_study(folder)?;
+        let results = Results::of_study(folder);
         let mut seen = Seen::default();
         let best = if let Some(search) = &plan.search {
             let mut agenda = SearchAgenda::new(search, folder).of_others();
@@ -94,9 +94,9 @@ impl Study {
             seen.follow(&mut TrialAgenda::new(&self.cells()), &results)?;
             None
         };
-        let leases = Leases::in_study(folder, Duration::from_secs_f64(plan.lease))?;
+        let leases = Leases::of_study(folder, Duration::from_secs_f64(plan.lease));
         let running = leases.held().into_iter().filter_map(|(id, holder)| {
-            let task = seen.open.get(&id)?;
+            let task = seen.open.values().find(|task| task.cell.address == id)?;
             let whole = task.cell.experiment.training.epochs;
             let run = task.cell.run().and_then(|(run, _)| run.status().ok());
             Some(RunningTask {
@@ -120,6 +120,22 @@ impl Study {
             best,
             jobs: submissions(folder)?,
         })
+    }
+
+    /// The jobs of schedulers that were submitted for it.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn submissions(&self) -> Result<Vec<Submission>, StudyError> {
+        submissions(self.folder())
+    }
+
+    /// Forgets these jobs: they were cancelled, and their numbers may become others'.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written.
+    pub fn forget_submissions(&self) -> Result<(), StudyError> {
+        Ok(kiln_artifacts::replace_file(&self.folder().join(SUBMISSIONS), b"[]\n")?)
     }
 
     /// Notes that workers were given to a scheduler.

@@ -94,7 +94,9 @@ impl Study {
             }
             Err(cause) => return Err(StudyError::io("read", &path, cause)),
         };
-        let plan = serde_json::from_slice(&bytes).map_err(|cause| StudyError::damaged(&path, &cause))?;
+        let plan: Plan =
+            serde_json::from_slice(&bytes).map_err(|cause| StudyError::damaged(&path, &cause))?;
+        plan.check().map_err(|problem| StudyError::damaged(&path, &problem))?;
         Ok(Self { plan, folder: folder.to_owned() })
     }
 

@@ -37,8 +37,8 @@ pub(crate) struct Study {
 #[derive(Debug, Args)]
 pub(crate) struct Working {
     /// Trials at once, each with one computing thread; by default one per core.
-    #[arg(long, value_name = "N")]
-    pub(crate) jobs: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
     /// What to show while training, on stderr; bars are the default on a terminal.
     #[arg(long, value_enum)]
     pub(crate) ui: Option<StudyUi>,

@@ -36,7 +36,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<(), Failure> {
     Ok(kiln_training::watch(&run, &stop)?)
 }
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// Shows how far a study is until it is done, whoever works on it.
 fn watch_study(study: &kiln_study::Study, stop: &StopSignal) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use kiln::StopSignal;
 use kiln_study::{Message, Order, WorkerEnd};
 
 use crate::failure::Failure;
-use crate::interrupt::stop_on_ctrl_c;
+use crate::interrupt::stop_on_signals;
 use crate::log::log_to;
 use crate::output::say;
 
@@ -16,7 +16,8 @@ use crate::output::say;
 /// orders holds the other end of the input: where it ends, this process is to stop.
 pub(crate) fn worker() -> Result<(), Failure> {
     let stop = StopSignal::default();
-    stop_on_ctrl_c(&stop);
+    // A scheduler signals the study's process too, which asks this one to stop as well: that is one wish, not two.
+    stop_on_signals(&stop);
     let (sender, orders) = channel();
     let at_end = stop.clone();
     thread::spawn(move || {

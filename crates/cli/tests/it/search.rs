@@ -201,6 +201,12 @@ fn workers_that_come_and_go_share_a_search() {
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!((&status["is_finished"], &status["running"]), (&true.into(), &Value::Array(Vec::new())));
     assert!(entries(&folder(&shared).join("leases")).is_empty());
+    let watched = shared.run(&["watch", "tune"]).expect(0);
+    assert!(
+        watched.stdout.contains("tune: finished") && watched.stdout.contains("best so far"),
+        "{}",
+        watched.stdout
+    );
 }
 
 #[test]

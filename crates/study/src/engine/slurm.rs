@@ -17,7 +17,7 @@ impl Workers {
     pub fn slurm_script(&self) -> String {
         let mut options = vec![
             format!("--job-name=kiln-{}", self.name),
-            format!("--output={}", self.study.join("slurm").join("%A_%a.log").display()),
+            format!("--output=\"{}\"", self.study.join("slurm").join("%A_%a.log").display()),
             "--open-mode=append".to_owned(),
             "--requeue".to_owned(),
             "--ntasks=1".to_owned(),
@@ -46,9 +46,12 @@ stop() {{
 }}
 trap stop TERM
 
+code=130
 for attempt in 1 2 3 4 5; do
+    [ "$asked" = yes ] && break
     {program} study work {study} --jobs {jobs} --ui plain &
     worker=$!
+    [ "$asked" = yes ] && stop
     wait "$worker"
     # A signal ends the first wait, not the worker.
     while kill -0 "$worker" 2>/dev/null; do wait "$worker"; done
@@ -59,10 +62,14 @@ for attempt in 1 2 3 4 5; do
 done
 
 if [ "$code" -ge 130 ]; then
-    state=$(scontrol show job --oneliner "$SLURM_JOB_ID" | grep -o 'JobState=[A-Z]*')
-    case "$state" in
-        JobState=RUNNING) scontrol requeue "$SLURM_JOB_ID" ;;
-    esac
+    # Not SLURM_JOB_ID, which of one element is the whole array's.
+    job="${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+    for attempt in 1 2 3; do
+        state=$(scontrol show job --oneliner "$job" | grep -o 'JobState=[A-Z]*')
+        [ "$state" = JobState=RUNNING ] && scontrol requeue "$job" && break
+        [ -z "$state" ] || [ "$state" = JobState=RUNNING ] || break
+        sleep 5
+    done
 fi
 exit "$code"
 "#
@@ -141,6 +148,7 @@ pub(super) mod tests {
             "#SBATCH --cpus-per-task=2",
             "#SBATCH --signal=B:TERM@120",
             "#SBATCH --requeue",
+            "#SBATCH --output=\"/shared/it's/studies/tune/slurm/%A_%a.log\"",
             "#SBATCH --account=physics",
             r"'/opt/kiln' study work '/shared/it'\''s/studies/tune' --jobs 2",
         ] {

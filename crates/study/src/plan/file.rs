@@ -36,7 +36,7 @@ pub(super) struct StudyFile {
     #[schemars(transform = number(between(1.0, 100.0)))]
     pub(super) repeats: Option<u64>,
     /// Worker processes at once.
-    #[schemars(transform = number(AT_LEAST_1))]
+    #[schemars(transform = number(between(1.0, 1024.0)))]
     pub(super) jobs: Option<usize>,
     /// Seconds after which another worker takes over the trial of one that gives no sign of life.
     #[serde(default = "usual_lease")]
@@ -78,7 +78,7 @@ pub(super) struct SearchTable {
     #[schemars(transform = number(AT_LEAST_0))]
     pub(super) seed: u64,
     /// Trials to begin, at most.
-    #[schemars(transform = number(AT_LEAST_1))]
+    #[schemars(transform = number(between(1.0, 1e6)))]
     pub(super) trials: Option<usize>,
     /// Epochs to train in the search, at most, over all trials.
     #[schemars(transform = number(AT_LEAST_1))]
@@ -87,7 +87,7 @@ pub(super) struct SearchTable {
     #[schemars(transform = number(POSITIVE))]
     pub(super) seconds: Option<f64>,
     /// Trials that are begun or promoted at once, before the next are chosen. More keep more workers busy; fewer learn sooner.
-    #[schemars(transform = number(AT_LEAST_1))]
+    #[schemars(transform = number(between(1.0, 1e5)))]
     pub(super) wave: usize,
     /// The figure that decides.
     pub(super) monitor: Monitor,
@@ -96,7 +96,7 @@ pub(super) struct SearchTable {
     /// Stops trials early. Left out: each is trained in full.
     pub(super) halving: Option<Halving>,
     /// How the best are tried again with fresh seeds.
-    pub(super) confirm: Option<Confirm>,
+    pub(super) confirm: Confirm,
     /// What is tried: for each key its choices, or a range.
     #[serde(rename = "space")]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -115,7 +115,7 @@ impl Default for SearchTable {
             monitor: Monitor::ValidationLoss,
             mode: None,
             halving: None,
-            confirm: None,
+            confirm: Confirm::default(),
             _space: Table::new(),
         }
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_config::facts::TextRule;
 use kiln_config::{
-    ConfigError, Document, Experiment, Located, Patch, Problem, Request, Source, read, read_text,
+    ConfigError, Document, Experiment, Located, Origin, Patch, Problem, Request, Source, read, read_text,
     resolve_patched,
 };
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,7 @@ impl Plan {
         let expectations = expectation::expectations(&file, &names, &mut problems);
         let stem = request.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let name = file.value.name.clone().unwrap_or(stem);
+        problems.extend(own.iter().filter_map(|argument| useless(argument, is_search)));
         if !TextRule::Name.allows(&name) {
             let allowed = TextRule::Name.words();
             problems.push(
@@ -132,6 +133,38 @@ impl Plan {
         }
         let StudyFile { about, folds, jobs, lease, rules, .. } = file.value;
         Ok(Self { name, about, seeds, folds, jobs, lease, trials, search, expectations, rules })
+    }
+}
+
+/// What is wrong with an argument for a search.
+fn useless(argument: &str, is_search: bool) -> Option<Problem> {
+    let key = argument.split_once('=').map_or("", |(key, _)| key.trim());
+    let origin = Origin::CommandLine { text: argument.to_owned() };
+    if key.starts_with("search.") && !is_search {
+        Some(Problem::at(origin, format!("`{key}` has no effect: the file has no `[search]`")))
+    } else if key == "search.space" || key.starts_with("search.space.") {
+        Some(Problem::at(origin, "the space of a search is given in its file alone".to_owned()))
+    } else {
+        None
+    }
+}
+
+impl Plan {
+    /// Whether a plan that was read back can be worked at.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let is_whole = |trial: &Trial| trial.experiments.len() == self.seeds.len();
+        let search = self.search.as_ref();
+        if !(1.0..=86_400.0).contains(&self.lease) {
+            Err(format!("lease = {}", self.lease))
+        } else if self.seeds.is_empty() || search.is_some_and(|search| search.seeds.is_empty()) {
+            Err("it has no seeds".to_owned())
+        } else if !self.trials.iter().all(is_whole) {
+            Err("a trial has not one experiment for each seed".to_owned())
+        } else if search.is_some_and(|search| !search.is_sound()) {
+            Err("its search cannot be".to_owned())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -256,6 +289,8 @@ impl Resolver<'_> {
 /// share the machine.
 pub(crate) fn prepared(mut experiment: Experiment, name: &str) -> Experiment {
     name.clone_into(&mut experiment.name);
+    // A trial that stopped by its own clock would be given to the next worker at once.
+    experiment.training.max_time = None;
     let on_cpu = matches!(
         experiment.backend.name,
         kiln_config::BackendName::Auto | kiln_config::BackendName::Flex | kiln_config::BackendName::Ndarray

@@ -10,6 +10,29 @@ use super::file::{SearchTable, StudyFile};
 use super::trial::{part, written};
 use crate::search::{Condition, Dimension, Domain, Interval, Method, Search, grid};
 
+/// Keys, and sections with a dot, that a search leaves alone: how long trials train, on what they are compared, and what decides
+/// nothing.
+const FIXED: [&str; 16] = [
+    "name",
+    "tags",
+    "seed",
+    "training.epochs",
+    "training.max_steps",
+    "training.max_time",
+    "data.source",
+    "data.path",
+    "data.validation",
+    "data.validation_path",
+    "data.folds",
+    "data.test",
+    "data.test_path",
+    "data.test_folds",
+    "backend.",
+    "dashboard.",
+];
+/// Points of a grid, at most.
+const MOST_POINTS: usize = 100_000;
+
 /// Draws that are looked at before anything is trained: settings that do not go together show in a few.
 const TRIED: usize = 24;
 /// The longest list that is searched: no network here is deeper.
@@ -24,6 +47,10 @@ pub(super) fn search(
     problems: &mut Vec<Problem>,
 ) -> Option<Search> {
     let found: &SearchTable = &file.value.search;
+    if seeds.as_ref().is_some_and(Vec::is_empty) {
+        // That there are none is told already.
+        return None;
+    }
     let base =
         match resolver.resolve(&DeTable::new(), seeds.as_ref().and_then(|seeds| seeds.first().copied())) {
             Ok(base) => super::prepared(base, "base"),
@@ -51,10 +78,19 @@ pub(super) fn search(
         let message = "a search has to end: give `trials`, `epochs` or `seconds`";
         rules("search", message.to_owned(), problems);
     }
-    for dimension in space.iter().filter(|dimension| is_grid && dimension.every().is_none()) {
+    for dimension in space.iter().filter(|dimension| is_grid && dimension.size().is_none()) {
         let key = &dimension.key;
         let message = format!("a grid needs the values of `{key}`: give `choices`, or `step` for a range");
         rules("search", message, problems);
+    }
+    let points = || {
+        let mut sizes = space.iter().map(|dimension| dimension.size().unwrap_or(1));
+        sizes.try_fold(1_usize, usize::checked_mul).unwrap_or(usize::MAX)
+    };
+    if is_grid && points() > MOST_POINTS {
+        let message = format!("the grid has more than {MOST_POINTS} points: search at random, or by \"tpe\"");
+        rules("search", message, problems);
+        return None;
     }
     if let Some(halving) = found.halving {
         if halving.factor < 2 {
@@ -94,7 +130,7 @@ pub(super) fn search(
         mode: found.mode.unwrap_or(direction),
         space,
         halving: found.halving,
-        confirm: found.confirm.unwrap_or_default(),
+        confirm: found.confirm,
         base,
         seeds,
         folds: file.value.folds,
@@ -157,9 +193,13 @@ impl SpaceReader<'_, '_> {
     fn dimension(&mut self, key: &str, (name, value): Entry<'_, '_>) {
         let span = name.span();
         let known = keys().contains(&key);
-        if !known || key == "seed" || key == "name" {
+        let is_fixed =
+            FIXED.iter().any(|fixed| key == *fixed || (fixed.ends_with('.') && key.starts_with(fixed)));
+        if !known || is_fixed {
             let message = if known {
-                format!("`{key}` cannot be searched")
+                format!(
+                    "`{key}` cannot be searched: trials that differ in it do not compare, or do not differ"
+                )
             } else {
                 // The configuration's own words, with the nearest key.
                 self.rejected(&format!("{key} = 0"), &[]).unwrap_or_else(|| format!("unknown key `{key}`"))
@@ -246,6 +286,10 @@ fn read(key: &str, table: &DeTable<'_>) -> Result<Dimension, String> {
         let others = ["min", "max", "log", "step", "length"];
         if let Some(other) = others.into_iter().find(|name| get(name).is_some()) {
             return Err(format!("`{key}`: `choices` and `{other}` exclude each other"));
+        }
+        let list = choices.as_array().into_iter().flatten();
+        if list.clone().any(|choice| choice.get_ref().is_table() || choice.get_ref().is_datetime()) {
+            return Err(format!("`{key}`: a choice is a text, a number, true or false, or a list of these"));
         }
         let choices: Vec<String> = values(choices);
         if choices.len() < 2 {

@@ -173,6 +173,22 @@ fn every_mistake_of_a_search_is_told_with_its_place() {
             "model.hidden = { choices = [[4], \"8\"] }",
             "study.toml:4: `model.hidden` must be a list of whole numbers, found",
         ),
+        (
+            "trials = 3",
+            "training.epochs = { min = 1, max = 9 }",
+            "study.toml:4: `training.epochs` cannot be searched",
+        ),
+        (
+            "method = \"grid\"",
+            "optimizer.lr = { min = 0.001, max = 0.1, step = 1e-300 }",
+            "study.toml:1: the grid has more than 100000 points",
+        ),
+        ("trials = 3", "data.columns = { choices = [{ a = 1 }, 2] }", "study.toml:4"),
+        (
+            "trials = 3\nconfirm = { seeds = 0 }",
+            lr,
+            "study.toml:3: `search.confirm.seeds` = 0 is not allowed",
+        ),
         ("trials = 3", "optimizer.lr = 0.1", "study.toml:4: `optimizer.lr` = 0.1: a dimension is"),
         (
             "trials = 3",
@@ -215,6 +231,29 @@ fn every_mistake_of_a_search_is_told_with_its_place() {
         let found = read(&text).expect_err(&text);
         assert!(found.starts_with(message), "{text}\n{found}\n{message}");
     }
+}
+
+#[test]
+fn the_command_line_sets_what_bounds_a_search_and_not_its_space() {
+    let text = "[search]\ntrials = 3\n[search.space]\noptimizer.lr = { min = 1e-3, max = 0.1 }\n";
+    let search = read_with(text, &["search.trials=5", "search.confirm.best=1"]).unwrap().search.unwrap();
+    assert_eq!((search.trials, search.confirm.best, search.confirm.seeds), (Some(5), 1, 3));
+    let space = read_with(text, &["search.space={}"]).unwrap_err();
+    assert!(space.contains("the space of a search is given in its file alone"), "{space}");
+    let listed = read_with(TRIAL, &["search.trials=5"]).unwrap_err();
+    assert!(listed.contains("`search.trials` has no effect: the file has no `[search]`"), "{listed}");
+    assert!(read(&format!("seeds = []\n{text}")).unwrap_err().contains("`seeds` must be a list"));
+}
+
+#[test]
+fn long_choices_are_kept_whole() {
+    let long = "a very long tag that is longer than any message would show it, by far";
+    let text = format!(
+        "[search]\ntrials = 3\n[search.space]\nmodel.name = {{ choices = [\"{long} 1\", \"{long} 2\"] }}\n"
+    );
+    let found = read(&text).unwrap().search.unwrap();
+    let crate::Domain::Choices(choices) = &found.space[0].domain else { panic!() };
+    assert_eq!(choices, &[format!("\"{long} 1\""), format!("\"{long} 2\"")]);
 }
 
 #[test]

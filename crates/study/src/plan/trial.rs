@@ -167,6 +167,8 @@ pub(super) fn written(value: &DeValue<'_>) -> String {
             let parts: Vec<String> = values.iter().map(|value| written(value.get_ref())).collect();
             format!("[{}]", parts.join(", "))
         }
+        // Messages shorten a text; a setting must not.
+        DeValue::String(text) => toml::Value::String(text.to_string()).to_string(),
         value => shown(value),
     }
 }

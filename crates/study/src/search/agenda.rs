@@ -96,6 +96,10 @@ impl Agenda for SearchAgenda<'_> {
                 None => return Ok(None),
             },
         };
+        if !wave.fits(self.search, self.history.trials.len()) {
+            let path = Wave::path(&self.folder, self.number);
+            return Err(StudyError::damaged(&path, &"it does not follow on those before it"));
+        }
         self.history.begin(self.search, &wave);
         let tasks = self.tasks(&wave)?;
         let stage = wave.stage.words(self.number);

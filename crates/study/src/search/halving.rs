@@ -37,7 +37,8 @@ pub(crate) fn search_wave(search: &Search, history: &History) -> Option<Wave> {
     if wave.tasks.is_empty() && wave.begun.is_empty() {
         // Nothing new can begin: whoever is best where it stands may go on, so that somebody comes to the end.
         for (trial, rung, next) in promoted(search, history, true).into_iter().take(search.wave) {
-            if budget.takes(next - rung) || history.complete(search).is_empty() {
+            let is_covered = budget.takes(next - rung);
+            if is_covered || (wave.tasks.is_empty() && history.complete(search).is_empty()) {
                 promote(search, &mut wave, trial, next);
             }
         }
@@ -127,9 +128,15 @@ pub(crate) fn expected(search: &Search) -> (usize, u64) {
         trials = trials.min(super::grid(&search.space).count());
     }
     if let Some(epochs) = search.epochs {
-        // Every trial costs an epoch at least.
-        let too_many = (1..=epochs as usize).find(|&count| per_trial(count as f64) > epochs as f64);
-        let affordable = too_many.map_or(epochs as usize, |count| count - 1).max(1);
+        // Every trial costs an epoch at least; what more trials cost only grows.
+        let (mut affordable, mut too_many) = (1, (epochs as usize).saturating_add(1).min(trials).max(2));
+        while too_many - affordable > 1 {
+            let middle = usize::midpoint(affordable, too_many);
+            if per_trial(middle as f64) > epochs as f64 { too_many = middle } else { affordable = middle }
+        }
+        if per_trial(too_many as f64) <= epochs as f64 {
+            affordable = too_many;
+        }
         trials = trials.min(affordable);
     }
     let epochs = if trials == usize::MAX { 0 } else { per_trial(trials as f64) as u64 };

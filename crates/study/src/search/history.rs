@@ -74,7 +74,8 @@ impl TrialState {
 
     /// Seconds of that.
     pub(crate) fn seconds(&self) -> f64 {
-        self.trained.values().map(|(_, seconds)| seconds).sum()
+        // The sum of nothing is -0.
+        self.trained.values().map(|(_, seconds)| seconds).sum::<f64>() + 0.0
     }
 }
 
@@ -116,8 +117,9 @@ impl History {
                 if let Some(error) = &result.error {
                     trial.error.get_or_insert_with(|| error.clone());
                 }
-                // A run tells of its whole training.
-                trial.trained.insert(task.seed, (result.epochs, result.seconds));
+                // A run tells of its whole training. One that failed costs what it was to train: a budget must end.
+                let failed = result.error.as_ref().map_or(0, |_| until as u64);
+                trial.trained.insert(task.seed, (result.epochs.max(failed), result.seconds));
             }
             Stage::Confirmation(_) => drop(trial.confirmed.insert(task.seed, loss)),
             Stage::Test => drop(trial.tested.insert(task.seed, result.test.clone())),
@@ -131,7 +133,7 @@ impl History {
 
     /// Seconds of that.
     pub(crate) fn seconds(&self) -> f64 {
-        self.trials.iter().skip(1).map(TrialState::seconds).sum()
+        self.trials.iter().skip(1).map(TrialState::seconds).sum::<f64>() + 0.0
     }
 
     /// All trials but the base, as the estimators see them: the farther trained come first, as nothing worse was promoted,

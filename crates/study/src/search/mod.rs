@@ -22,6 +22,7 @@ pub(crate) mod space;
 mod tests;
 mod wave;
 
+use kiln_config::facts::{AT_LEAST_1, between, number};
 use kiln_config::{ConfigError, Experiment, Mode, Monitor, Request, Source, resolve};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,9 +87,11 @@ pub enum Method {
 #[serde(deny_unknown_fields)]
 pub struct Halving {
     /// Epochs of the first rung.
+    #[schemars(transform = number(AT_LEAST_1))]
     pub min_epochs: usize,
     /// How many times as many epochs the next rung has, and one in how many trials reaches it.
     #[serde(default = "Halving::usual_factor")]
+    #[schemars(transform = number(between(2.0, 1000.0)))]
     pub factor: usize,
 }
 
@@ -97,10 +100,13 @@ pub struct Halving {
 #[serde(deny_unknown_fields, default)]
 pub struct Confirm {
     /// How many, besides the base; 0 for none.
+    #[schemars(transform = number(between(0.0, 1000.0)))]
     pub best: usize,
     /// With how many fresh seeds.
+    #[schemars(transform = number(between(1.0, 1000.0)))]
     pub seeds: u64,
     /// How often the two best are trained with as many seeds more, while their difference is below twice its standard error.
+    #[schemars(transform = number(between(0.0, 1000.0)))]
     pub repeats: usize,
 }
 
@@ -145,6 +151,22 @@ impl Search {
         let source = Source::Text { name: "the search's base".to_owned(), text: self.base.to_toml() };
         let resolved = resolve(&Request { source, environment: Vec::new(), overrides })?;
         Ok(prepared(resolved.experiment, name))
+    }
+
+    /// Whether a search that was read back can go on.
+    pub(crate) fn is_sound(&self) -> bool {
+        let halving = self.halving.is_none_or(|halving| halving.factor >= 2 && halving.min_epochs >= 1);
+        let sizes = |dimension: &Dimension| match &dimension.domain {
+            Domain::Choices(choices) => !choices.is_empty(),
+            Domain::List { length: [least, most], .. } => least <= most,
+            Domain::Number(_) => true,
+        };
+        halving && self.wave > 0 && !self.space.is_empty() && self.space.iter().all(sizes)
+    }
+
+    /// How many coordinates a proposal has.
+    fn coordinates(&self) -> usize {
+        self.space.iter().map(|dimension| dimension.coordinates().len()).sum()
     }
 
     /// Points that are drawn from the space, whatever the method.

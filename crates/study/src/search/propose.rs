@@ -1,6 +1,6 @@
 //! What a search tries next: a function of its seed, the trial's number and what earlier waves came to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 
 use kiln_config::random::{Purpose, Stream};
@@ -13,7 +13,9 @@ use super::{Method, Search};
 /// Trials that are drawn before the estimators have something to go by; as many as Optuna draws.
 const DRAWN_FIRST: usize = 10;
 /// Draws of a trial that would equal an earlier one, before the space counts as used up.
-const MOST_DRAWS: u64 = 50;
+const MOST_DRAWS: u64 = 400;
+/// Of these, guided ones: in a space of few values they would come to the same ones again and again.
+const MOST_GUIDED_DRAWS: u64 = 20;
 
 /// A point of the space.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +47,7 @@ pub(crate) fn propose(search: &Search, number: usize, seen: &[Observation]) -> O
 fn drawn(search: &Search, number: usize, draw: u64, seen: &[Observation]) -> Proposal {
     let stream =
         |index: usize| Stream::new(search.seed, Purpose::Search, &[number as u64, draw, index as u64]);
-    let is_guided = search.method == Method::Tpe && number > DRAWN_FIRST;
+    let is_guided = search.method == Method::Tpe && number > DRAWN_FIRST && draw < MOST_GUIDED_DRAWS;
     complete(&search.space, |index, coordinate| {
         if is_guided {
             estimated(coordinate, index, seen, stream(index))
@@ -99,8 +101,8 @@ fn estimated(coordinate: Coordinate, index: usize, seen: &[Observation], stream:
     let last = seen.len();
     for observation in seen {
         let place = observation.place.unwrap_or(last) as f64;
-        let told = optimizer.tell(observation.coordinates[index], place);
-        told.expect("what was drawn lies within its bounds");
+        // What lies outside was not drawn here: a damaged file is no reason to stop.
+        let _ = optimizer.tell(observation.coordinates[index], place);
     }
     let asked = optimizer.ask(&mut Draws(stream)).expect("the estimators cannot fail");
     match coordinate {
@@ -134,7 +136,34 @@ impl TryRng for Draws {
 /// Point `index` of the grid, the last dimension the fastest. Conditions hold as they do elsewhere, so that points that
 /// differ in a key without effect are one, at the first of their numbers.
 fn point_of_grid(space: &[Dimension], index: usize) -> Option<Proposal> {
-    grid(space).nth(index)
+    let is_plain = space.iter().all(|dimension| dimension.when.is_none());
+    if !is_plain {
+        return grid(space).nth(index);
+    }
+    let values: Vec<Vec<String>> =
+        space.iter().map(|dimension| dimension.every().unwrap_or_default()).collect();
+    let size: usize = values.iter().map(Vec::len).product();
+    (index < size).then(|| Proposal { coordinates: Vec::new(), settings: settings_at(space, &values, index) })
+}
+
+/// The settings of point `index` of the grid of these values.
+fn settings_at(space: &[Dimension], values: &[Vec<String>], index: usize) -> Vec<(String, String)> {
+    let mut rest = index;
+    let mut picks = vec![0; space.len()];
+    for (pick, values) in picks.iter_mut().zip(values).rev() {
+        *pick = rest % values.len();
+        rest /= values.len();
+    }
+    let mut settings: Vec<(String, String)> = Vec::new();
+    for ((dimension, values), pick) in space.iter().zip(values).zip(picks) {
+        let is_set = dimension.when.as_ref().is_none_or(|when| {
+            settings.iter().any(|(key, value)| *key == when.key && when.values.contains(value))
+        });
+        if is_set {
+            settings.push((dimension.key.clone(), values[pick].clone()));
+        }
+    }
+    settings
 }
 
 /// The whole grid.
@@ -142,27 +171,9 @@ pub(crate) fn grid(space: &[Dimension]) -> impl Iterator<Item = Proposal> {
     let values: Vec<Vec<String>> =
         space.iter().map(|dimension| dimension.every().unwrap_or_default()).collect();
     let size: usize = values.iter().map(Vec::len).product();
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     (0..size).filter_map(move |index| {
-        let mut rest = index;
-        let mut picks = vec![0; space.len()];
-        for (pick, values) in picks.iter_mut().zip(&values).rev() {
-            *pick = rest % values.len();
-            rest /= values.len();
-        }
-        let mut settings: Vec<(String, String)> = Vec::new();
-        for ((dimension, values), pick) in space.iter().zip(&values).zip(picks) {
-            let is_set = dimension.when.as_ref().is_none_or(|when| {
-                settings.iter().any(|(key, value)| *key == when.key && when.values.contains(value))
-            });
-            if is_set {
-                settings.push((dimension.key.clone(), values[pick].clone()));
-            }
-        }
-        if seen.contains(&settings) {
-            return None;
-        }
-        seen.push(settings.clone());
-        Some(Proposal { coordinates: Vec::new(), settings })
+        let settings = settings_at(space, &values, index);
+        seen.insert(settings.clone()).then(|| Proposal { coordinates: Vec::new(), settings })
     })
 }

@@ -88,11 +88,20 @@ impl Interval {
         }
     }
 
-    /// Every value, where they are finitely many and few enough to be tried one by one.
+    /// Every value, where they can be counted.
     pub(crate) fn all(&self) -> Option<Vec<f64>> {
-        let step = self.step.or_else(|| (self.whole && !self.log).then_some(1.0))?;
-        let last = ((self.max - self.min) / step + 1e-9).floor() as usize;
+        let (step, last) = (self.spacing()?, self.last()? as usize);
         Some((0..=last).map(|index| rounded(self.min + index as f64 * step, 12)).collect())
+    }
+
+    /// The distance between its values, where they can be counted.
+    fn spacing(&self) -> Option<f64> {
+        self.step.or_else(|| (self.whole && !self.log).then_some(1.0))
+    }
+
+    /// The number of its last value, from 0.
+    fn last(&self) -> Option<f64> {
+        Some(((self.max - self.min) / self.spacing()? + 1e-9).floor())
     }
 
     /// `value` as TOML.
@@ -139,6 +148,15 @@ impl Dimension {
                     numbers.iter().map(|&share| each.written(each.at(share))).collect();
                 format!("[{}]", numbers.join(", "))
             }
+        }
+    }
+
+    /// How many values a grid tries.
+    pub(crate) fn size(&self) -> Option<usize> {
+        match &self.domain {
+            Domain::Choices(choices) => Some(choices.len()),
+            Domain::Number(interval) => Some(interval.last()?.min(1e15) as usize + 1),
+            Domain::List { .. } => None,
         }
     }
 

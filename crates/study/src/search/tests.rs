@@ -211,3 +211,39 @@ fn a_figure_that_is_better_higher_is_maximized() {
     let least = (1..10).map(|trial| loss(&history.trials[trial].settings, 3)).fold(f64::INFINITY, f64::min);
     assert_eq!(loss(&history.trials[best].settings, 3), least);
 }
+
+#[test]
+fn trials_that_fail_use_up_the_budget_too() {
+    let mut search = search(Method::Random, 1_000_000);
+    search.epochs = Some(60);
+    let mut history = History::default();
+    for _ in 0..20 {
+        let Some(wave) = search_wave(&search, &history) else { return };
+        history.begin(&search, &wave);
+        let failed = TaskResult { error: Some("loss became NaN".to_owned()), ..TaskResult::default() };
+        history.end(&search, &wave, &vec![failed; wave.tasks.len()]);
+    }
+    panic!("twenty waves for sixty epochs");
+}
+
+#[test]
+fn estimators_come_to_every_point_of_a_small_space() {
+    let mut small = search(Method::Tpe, 27);
+    let choices = |count: usize| (1..=count).map(|index| format!("0.{index:02}")).collect();
+    for (dimension, count) in small.space.iter_mut().zip([3, 9]) {
+        dimension.domain = Domain::Choices(choices(count));
+    }
+    assert_eq!(run(&small, &plain).0.trials.len(), 28);
+}
+
+#[test]
+fn a_wave_that_does_not_follow_is_told_from_one_that_does() {
+    let search = search(Method::Random, 9);
+    let first = search_wave(&search, &History::default()).unwrap();
+    assert!(first.fits(&search, 0) && !first.fits(&search, 1));
+    let mut strange = first.clone();
+    strange.tasks[0].trial = 99;
+    let mut short = first;
+    short.begun[1].coordinates.pop();
+    assert!(!strange.fits(&search, 0) && !short.fits(&search, 0));
+}

@@ -8,6 +8,7 @@ use kiln_artifacts::ArtifactError;
 use kiln_files::json_text;
 use serde::{Deserialize, Serialize};
 
+use super::Search;
 use crate::StudyError;
 
 /// What a wave is for.
@@ -65,7 +66,7 @@ impl Stage {
 
 impl Wave {
     /// The file of wave `number`, from 1.
-    fn path(folder: &Path, number: usize) -> PathBuf {
+    pub(crate) fn path(folder: &Path, number: usize) -> PathBuf {
         folder.join(format!("wave-{number:05}.json"))
     }
 
@@ -79,6 +80,19 @@ impl Wave {
         };
         let wave = serde_json::from_slice(&bytes).map_err(|cause| StudyError::damaged(&path, &cause))?;
         Ok(Some(wave))
+    }
+
+    /// Whether this can follow on `trials` trials of `search`.
+    pub(crate) fn fits(&self, search: &Search, trials: usize) -> bool {
+        let is_place = |number: &Option<f64>| number.is_none_or(|number| number >= 0.0);
+        let is_point = |(number, begun): (usize, &Begun)| {
+            let count = begun.coordinates.len();
+            begun.trial == number
+                && (count == 0 || count == search.coordinates())
+                && begun.coordinates.iter().all(is_place)
+        };
+        let known = trials + self.begun.len();
+        (trials..).zip(&self.begun).all(is_point) && self.tasks.iter().all(|task| task.trial < known)
     }
 
     /// Writes this as wave `number`, unless another process was faster. Gives the one that is there then.

@@ -19,7 +19,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Tasks in a row that others were found to have, before the folders are listed as a whole.
 const MOST_MISSES: usize = 4;
-/// Leases of others that are watched for signs of life at a time. Other workers watch others.
+/// Leases of others that are looked at for signs of life at a time, in turn.
 const MOST_WATCHED: usize = 16;
 
 /// The tasks of the moment.
@@ -34,7 +34,7 @@ pub(crate) struct Board<'a> {
     of_task: Vec<usize>,
     /// Entries that nobody is known to have.
     open: VecDeque<usize>,
-    /// Entries that other processes have, with what was seen of their leases; the first are watched.
+    /// Entries that other processes have, with what was seen of their leases.
     elsewhere: VecDeque<(usize, Option<Seen>)>,
     /// Tasks in a row that others were found to have.
     misses: usize,
@@ -164,7 +164,7 @@ impl<'a> Board<'a> {
             if known.contains(id) && self.look(entry, tell) {
                 continue;
             }
-            if leased.contains(&self.entries[entry].id) {
+            if leased.contains(&self.entries[entry].task.cell.address) {
                 self.elsewhere.push_back((entry, None));
             } else {
                 self.open.push_back(entry);
@@ -177,18 +177,11 @@ impl<'a> Board<'a> {
     fn look_around(&mut self, tell: &dyn Fn(Progress)) -> Result<Option<Next>, StudyError> {
         let is_new = self.list(tell)?;
         self.pause = if is_new { SHORTEST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
-        // In turn, from the front: what is still taken goes back to its place.
-        let watched = self.elsewhere.len().min(MOST_WATCHED);
-        for place in 0..watched {
-            let Some((entry, seen)) = self.elsewhere.remove(place) else { break };
-            let count = self.elsewhere.len();
+        // In turn: what is still taken goes to the end.
+        for _ in 0..self.elsewhere.len().min(MOST_WATCHED) {
+            let Some((entry, seen)) = self.elsewhere.pop_front() else { break };
             if let Some(next) = self.take(entry, seen.as_ref(), tell)? {
                 return Ok(Some(next));
-            }
-            if self.elsewhere.len() > count
-                && let Some(back) = self.elsewhere.pop_back()
-            {
-                self.elsewhere.insert(place, back);
             }
         }
         Ok(None)
@@ -201,11 +194,11 @@ impl<'a> Board<'a> {
         seen: Option<&Seen>,
         tell: &dyn Fn(Progress),
     ) -> Result<Option<Next>, StudyError> {
-        let id = self.entries[entry].id.clone();
         if self.look(entry, tell) {
             return Ok(None);
         }
-        match self.leases.claim(&id, seen)? {
+        // Two tasks of one cell train the same run.
+        match self.leases.claim(&self.entries[entry].task.cell.address, seen)? {
             Claim::Taken(seen) => {
                 self.elsewhere.push_back((entry, Some(seen)));
                 Ok(None)
@@ -242,6 +235,8 @@ impl<'a> Board<'a> {
         result: &TaskResult,
         tell: &dyn Fn(Progress),
     ) -> Result<(), StudyError> {
+        // What a machine could not do, another may: nothing is decided by it.
+        check(self.rests_on_results, &self.entries[entry].task, result)?;
         let found = &mut self.entries[entry];
         self.results.write(&found.id, result)?;
         self.leases.finish(lease);
@@ -249,7 +244,7 @@ impl<'a> Board<'a> {
         self.finished += 1;
         let name = found.task.cell.name.clone();
         tell(Progress::Ended { cell: self.before + entry, name, end: CellEnd::of(result) });
-        check(self.rests_on_results, &self.entries[entry].task, result)
+        Ok(())
     }
 
     /// Notes that a place gives an entry back that is not done.
@@ -316,7 +311,7 @@ impl<'a> Board<'a> {
                 && entry.task.until.is_none()
                 && let Some((run, RunState::Finished)) = entry.task.cell.run()
             {
-                self.results.write(&entry.id, &TaskResult::of(&run, None, true))?;
+                self.results.write(&entry.id, &TaskResult::of(&run, None, true)?)?;
                 entry.is_done = true;
             }
         }

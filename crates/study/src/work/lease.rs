@@ -94,10 +94,16 @@ pub(crate) enum Claim {
 
 impl Leases {
     /// The leases of the study in `folder`, which last for `time` without being touched.
+    pub(crate) fn of_study(folder: &Path, time: Duration) -> Self {
+        Self { folder: folder.join("leases"), holder: Holder::here(), time }
+    }
+
+    /// The same, with a place for more.
     pub(crate) fn in_study(folder: &Path, time: Duration) -> Result<Self, StudyError> {
-        let folder = folder.join("leases");
-        fs::create_dir_all(&folder).map_err(|cause| StudyError::io("create", &folder, cause))?;
-        Ok(Self { folder, holder: Holder::here(), time })
+        let leases = Self::of_study(folder, time);
+        let folder = &leases.folder;
+        fs::create_dir_all(folder).map_err(|cause| StudyError::io("create", folder, cause))?;
+        Ok(leases)
     }
 
     /// How often a lease is to be touched.

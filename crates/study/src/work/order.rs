@@ -74,10 +74,10 @@ impl Order {
         let lock = lock(&self.folder, || stop.is_requested()).map_err(artifact)?;
         let Some(_lock) = lock else { return Ok(WorkerEnd::Stopped) };
         let session = match run_in(&self.folder) {
-            Some((run, RunState::Finished)) => return Ok(WorkerEnd::Done(self.result(&run, true))),
+            Some((run, RunState::Finished)) => return Ok(WorkerEnd::Done(self.result(&run, true)?)),
             Some((run, _)) => match Session::resume(run, &[])? {
                 Resumed::Ready(session) => *session,
-                Resumed::Finished(run) => return Ok(WorkerEnd::Done(self.result(&run, true))),
+                Resumed::Finished(run) => return Ok(WorkerEnd::Done(self.result(&run, true)?)),
             },
             None => Session::create(&experiment(experiment_file(&self.folder), &[])?, &self.folder)?,
         };
@@ -97,26 +97,23 @@ impl Order {
         if !is_there {
             return Ok(WorkerEnd::Stopped);
         }
-        Ok(WorkerEnd::Done(self.result(&outcome.run, is_over)))
+        Ok(WorkerEnd::Done(self.result(&outcome.run, is_over)?))
     }
 
     /// What `run` came to by the order's end. A run that went on beyond it was not over then.
-    fn result(&self, run: &Run, is_over: bool) -> TaskResult {
-        let whole = TaskResult::of(run, None, is_over);
-        match self.until {
-            Some(until) if whole.epochs > until as u64 => TaskResult::of(run, self.until, false),
+    fn result(&self, run: &Run, is_over: bool) -> Result<TaskResult, kiln::Error> {
+        let whole = TaskResult::of(run, None, is_over)?;
+        Ok(match self.until {
+            Some(until) if whole.epochs > until as u64 => TaskResult::of(run, self.until, false)?,
             _ => whole,
-        }
+        })
     }
 }
 
-/// Whether a training would fail everywhere: its settings make its figures infinite, or a network too large to hold.
+/// Whether a training would fail everywhere: its settings make its figures infinite. Whether a network fits into memory is the
+/// machine's fault too.
 fn is_settings_fault(error: &kiln::Error) -> bool {
-    match error {
-        kiln::Error::Training(error) => matches!(error.kind(), RunFailure::NonFinite { .. }),
-        kiln::Error::TooLarge { .. } => true,
-        _ => false,
-    }
+    matches!(error, kiln::Error::Training(error) if matches!(error.kind(), RunFailure::NonFinite { .. }))
 }
 
 fn artifact(error: crate::StudyError) -> kiln::Error {

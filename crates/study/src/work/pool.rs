@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -15,6 +16,8 @@ use super::trainers::{TaskEnd, Trainer, Trainers, Worker};
 use crate::{Progress, StudyError, View};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+/// How often it is looked whether the study was cancelled.
+const BETWEEN_CANCELS: Duration = Duration::from_secs(1);
 /// How long a place that has nothing to do waits before it asks again.
 const IDLE: Duration = Duration::from_millis(20);
 /// How often the process of a task may die without coming further, before the task counts as failed.
@@ -71,13 +74,16 @@ impl Pool<'_> {
         };
         let (sender, receiver) = channel();
         let (mut broken, mut is_cancelled) = (None, false);
+        let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             for place in 0..self.jobs {
                 let (sender, shared) = (sender.clone(), &shared);
                 scope.spawn(move || shared.labour(place, &sender));
             }
             drop(sender);
-            let mut beat = Instant::now();
+            // In a thread of its own: whoever watches may keep this one waiting.
+            scope.spawn(|| shared.keep_touching(&is_over));
+            let mut looked = Instant::now();
             loop {
                 match receiver.recv_timeout(BETWEEN_LOOKS) {
                     Ok(Ok(progress)) => view.show(&progress),
@@ -88,15 +94,15 @@ impl Pool<'_> {
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
-                if beat.elapsed() >= shared.leases.beat().min(Duration::from_secs(1)) {
-                    beat = Instant::now();
-                    shared.touch();
+                if looked.elapsed() >= BETWEEN_CANCELS {
+                    looked = Instant::now();
                     is_cancelled |= self.is_cancelled();
                 }
                 if is_cancelled || (self.is_stop_asked)() {
                     shared.trainers.stop();
                 }
             }
+            is_over.store(true, Ordering::Relaxed);
         });
         if let Some(error) = broken {
             return Err(error);
@@ -144,7 +150,13 @@ impl<'a> Shared<'a> {
                 let end = self.train(place, trainer, number, &task, tell);
                 let lease = self.held().remove(&place);
                 let Some(lease) = lease else { unreachable!("a place keeps its lease until it is done") };
-                self.settle(entry, number, &task, lease, end?, tell)?;
+                match end {
+                    Ok(end) => self.settle(entry, number, &task, lease, end, tell)?,
+                    Err(error) => {
+                        lease.release();
+                        return Err(error);
+                    }
+                }
             }
         }
         Ok(true)
@@ -177,7 +189,13 @@ impl<'a> Shared<'a> {
             || Progress::Ended { cell: number, name: task.cell.name.clone(), end: crate::CellEnd::Stopped };
         let mut board = self.board();
         match end {
-            TaskEnd::Done(result) if self.leases.holds(&lease) => board.done(entry, &lease, &result, tell),
+            TaskEnd::Done(result) if self.leases.holds(&lease) => {
+                let done = board.done(entry, &lease, &result, tell);
+                if done.is_err() {
+                    lease.release();
+                }
+                done
+            }
             TaskEnd::Crashed(words) if self.leases.holds(&lease) => {
                 let step = task.cell.run().and_then(|(run, _)| Some(run.status().ok()?.step)).unwrap_or(0);
                 if board.crashed(entry, step) >= MOST_CRASHES {
@@ -192,6 +210,18 @@ impl<'a> Shared<'a> {
                 tell(given_back());
                 board.give_back(entry, lease);
                 Ok(())
+            }
+        }
+    }
+
+    /// Touches the leases as often as they need it, until all is over.
+    fn keep_touching(&self, is_over: &AtomicBool) {
+        let mut touched = Instant::now();
+        while !is_over.load(Ordering::Relaxed) {
+            thread::sleep(BETWEEN_LOOKS);
+            if touched.elapsed() >= self.leases.beat() {
+                touched = Instant::now();
+                self.touch();
             }
         }
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{MetricRow, Run, Scope, replace_file};
+use kiln_artifacts::{ArtifactError, MetricRow, Run, Scope, replace_file};
 use kiln_config::Monitor;
 use kiln_files::json_text;
 use serde::{Deserialize, Serialize};
@@ -41,23 +41,24 @@ const FIGURES: [(Monitor, &str, &str, bool); 4] = [
 
 impl TaskResult {
     /// What `run` came to after `until` epochs, or at its end; `is_over` says whether that is its end.
-    pub(crate) fn of(run: &Run, until: Option<usize>, is_over: bool) -> Self {
-        let rows = run.metric_rows().unwrap_or_default();
+    ///
+    /// # Errors
+    /// Where its log or its status cannot be read.
+    pub(crate) fn of(run: &Run, until: Option<usize>, is_over: bool) -> Result<Self, ArtifactError> {
+        let (rows, status) = (run.metric_rows()?, run.status()?);
         let until = until.map_or(u64::MAX, |until| until as u64);
         let epochs: Vec<&MetricRow> =
             rows.iter().filter(|row| row.scope == Scope::Epoch && row.epoch <= until).collect();
-        let status = run.status().ok();
-        let test = status.as_ref().and_then(|status| status.test);
-        let test = test.map(|test| [("loss", test.loss), ("accuracy", test.accuracy)]);
+        let test = status.test.map(|test| [("loss", test.loss), ("accuracy", test.accuracy)]);
         let named = |(name, value): (&str, f64)| (name.to_owned(), Some(value));
-        Self {
+        Ok(Self {
             epochs: epochs.iter().filter(|row| row.split == "train").count() as u64,
             is_over,
             best: FIGURES.iter().filter_map(|figure| best(&epochs, figure)).collect(),
             test: test.into_iter().flatten().map(named).collect(),
-            seconds: status.map_or(0.0, |status| status.elapsed_seconds),
+            seconds: status.elapsed_seconds,
             ..Self::default()
-        }
+        })
     }
 
     pub(crate) fn failed(error: String, is_settings_fault: bool) -> Self {
@@ -97,11 +98,17 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// The results of the study in `folder`.
+    /// The results of the study in `folder`, which may be nowhere yet.
+    pub(crate) fn of_study(folder: &Path) -> Self {
+        Self { folder: folder.join("results") }
+    }
+
+    /// The same, with a place for more.
     pub(crate) fn in_study(folder: &Path) -> Result<Self, StudyError> {
-        let folder = folder.join("results");
-        fs::create_dir_all(&folder).map_err(|cause| StudyError::io("create", &folder, cause))?;
-        Ok(Self { folder })
+        let results = Self::of_study(folder);
+        let folder = &results.folder;
+        fs::create_dir_all(folder).map_err(|cause| StudyError::io("create", folder, cause))?;
+        Ok(results)
     }
 
     fn path(&self, id: &str) -> PathBuf {
@@ -114,8 +121,11 @@ impl Results {
 
     /// Ids of all tasks that are done.
     pub(crate) fn ids(&self) -> Result<HashSet<String>, StudyError> {
-        let entries =
-            fs::read_dir(&self.folder).map_err(|cause| StudyError::io("read", &self.folder, cause))?;
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+            Err(cause) => return Err(StudyError::io("read", &self.folder, cause)),
+        };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         Ok(names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect())
     }

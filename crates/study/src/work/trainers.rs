@@ -108,7 +108,11 @@ impl<'a> Trainers<'a> {
         let last = listen(index, words, tell);
         match last.end {
             Some(WorkerEnd::Done(result)) => Ok(TaskEnd::Done(result)),
-            Some(WorkerEnd::Stopped) => Ok(TaskEnd::Stopped),
+            Some(WorkerEnd::Stopped) => {
+                // It ends after that.
+                self.dismiss(place, trainer);
+                Ok(TaskEnd::Stopped)
+            }
             None => {
                 let status = self.dismiss(place, trainer);
                 let said = if last.talk.is_empty() { String::new() } else { format!(": {}", last.talk) };
@@ -124,14 +128,15 @@ impl<'a> Trainers<'a> {
     /// Waits for the end of a place's process, which has nothing more to do. Gives how it ended.
     pub(crate) fn dismiss(&self, place: usize, trainer: &mut Trainer) -> String {
         let running = self.running().as_mut().and_then(|running| running.remove(&place));
-        let status = running.and_then(|Running { mut child, input }| {
+        let child = running.map(|Running { child, input }| {
             drop(input);
-            child.wait().ok()
+            child
         });
         // One that was asked to stop ends its output when it has saved its run.
         if let Some(mut words) = trainer.words.take() {
             let _ = std::io::copy(&mut words, &mut std::io::sink());
         }
+        let status = child.and_then(|mut child| child.wait().ok());
         status.map_or_else(|| "an unknown status".to_owned(), |status| status.to_string())
     }
 
@@ -189,7 +194,10 @@ struct LastWords {
 /// Passes progress on until the worker is done with its order, or closes its stderr.
 fn listen(index: usize, lines: &mut impl BufRead, tell: &dyn Fn(Progress)) -> LastWords {
     let mut last = LastWords::default();
-    for line in lines.lines().map_while(Result::ok) {
+    let mut bytes = Vec::new();
+    while lines.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+        let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        bytes.clear();
         match serde_json::from_str::<Message>(&line) {
             Ok(Message::Event(event)) => tell(progress(index, &event)),
             Ok(Message::Ended(end)) => {

@@ -140,12 +140,13 @@ pub(crate) fn in_words(status: &StudyStatus) -> String {
 pub(super) fn cancel(arguments: &Cancel) -> Result<(), Failure> {
     let study = work::open(&arguments.study, &arguments.root.artifacts)?;
     study.cancel()?;
-    for submission in study.status()?.jobs.iter().filter(|submission| submission.engine == SLURM) {
+    for submission in study.submissions()?.iter().filter(|submission| submission.engine == SLURM) {
         // Jobs that have ended are no mistake, and a host without Slurm still stops the workers by their folder.
         if let Err(failure) = answered(Command::new("scancel").arg(&submission.job), "scancel") {
             say(&format!("job {}: {}", submission.job, failure.message()));
         }
     }
+    study.forget_submissions()?;
     say(&format!(
         "cancelled: every worker of {} saves its trials and ends; `kiln study` or `kiln study submit` goes on",
         study.folder().display()

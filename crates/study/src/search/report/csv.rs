@@ -1,13 +1,21 @@
 //! The leaderboard of a search as rows: without a clock in them, so that equal searches give equal bytes.
 
 use super::{SearchReport, SearchedTrial};
-use crate::Table;
+use crate::{Spread, Table};
 
 /// `leaderboard.csv`.
 pub(super) fn csv(report: &SearchReport) -> Vec<u8> {
     let figure = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     let head = ["rank", "trial", "stage", "epochs", report.monitor.as_str()];
-    let spreads = ["fresh_mean", "fresh_deviation", "fresh_seeds", "test_accuracy", "test_loss"];
+    let spreads = [
+        "fresh_mean",
+        "fresh_deviation",
+        "fresh_seeds",
+        "close_call_mean",
+        "close_call_seeds",
+        "test_accuracy",
+        "test_loss",
+    ];
     let head = head.into_iter().chain(spreads).chain(report.keys.iter().map(String::as_str));
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(head).expect("memory has room");
@@ -23,6 +31,8 @@ pub(super) fn csv(report: &SearchReport) -> Vec<u8> {
             figure(confirmed.map(|spread| spread.mean)),
             figure(confirmed.and_then(|spread| spread.deviation)),
             confirmed.map_or_else(String::new, |spread| spread.count.to_string()),
+            figure(trial.close_call.as_ref().map(|spread| spread.mean)),
+            trial.close_call.as_ref().map_or_else(String::new, |spread| spread.count.to_string()),
             figure(test[0]),
             figure(test[1]),
         ];
@@ -55,6 +65,10 @@ pub(super) fn table(report: &SearchReport) -> Table {
     column(&monitor, &|trial| shown(trial.figure));
     column("on fresh seeds", &|trial| {
         trial.confirmed.as_ref().map_or_else(String::new, |found| found.shown(4))
+    });
+    column("close call", &|trial| {
+        let shown = |found: &Spread| format!("{} ({} seeds)", found.shown(4), found.count);
+        trial.close_call.as_ref().map_or_else(String::new, shown)
     });
     column("test accuracy", &|trial| {
         trial.test_accuracy.as_ref().map_or_else(String::new, |found| found.shown(4))

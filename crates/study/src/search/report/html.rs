@@ -40,9 +40,7 @@ pub(super) fn html(report: &SearchReport, pictures: &[Picture], folder: &Path) -
                 "were trained again with seeds that the search has not seen; only these compare without luck."
             }
             h2 id="tried" { "What was tried" }
-            div.charts {
-                @for picture in ["parallel", "front"].into_iter().filter_map(drawn) { (chart(&picture.svg, "")) }
-            }
+            @for picture in ["parallel", "front"].into_iter().filter_map(drawn) { (chart(&picture.svg, "")) }
             @if !report.importance.is_empty() {
                 h2 id="importance" { "What matters" }
                 (scrolled("What matters", &importance(report)))

@@ -21,29 +21,29 @@ pub struct Importance {
 /// The importance of every key, the most important first; empty with too few trials to say.
 ///
 /// Trials are compared where all of them were: at the first rung. Their losses are ranked, as a few that exploded would decide
-/// all otherwise; the values of a key are put into four groups of equal size (choices and lengths each are a group); and the
-/// share is epsilon squared (Kelley 1935), the variance of ranks between the groups less what chance makes of it.
+/// all otherwise; the values of a key are put into four groups of equal size (few values each are a group, lists go by their
+/// sums); a key that is set beside another's value alone is looked at where it is set; and the share is epsilon squared (Kelley 1935), the variance of ranks between the groups less what chance makes of it.
 pub(super) fn importance(search: &Search, history: &History) -> Vec<Importance> {
     let first = search.rungs()[0];
     let known: Vec<(usize, f64)> = (1..history.trials.len())
         .filter_map(|trial| Some((trial, history.trials[trial].loss_at(first)?)))
         .collect();
-    if known.len() < 3 * GROUPS {
-        return Vec::new();
-    }
-    let ranks = ranks(&known.iter().map(|(_, loss)| *loss).collect::<Vec<_>>());
     let value = |trial: usize, key: &str| {
         let settings = &history.trials[trial].settings;
-        settings.iter().find(|(found, _)| found == key).map_or("", |(_, value)| value)
+        settings.iter().find(|(found, _)| found == key).map(|(_, value)| value.as_str())
     };
     let share = |key: &str| {
-        let values: Vec<&str> = known.iter().map(|(trial, _)| value(*trial, key)).collect();
-        epsilon_squared(&groups(&values), &ranks)
+        let set: Vec<(&str, f64)> =
+            known.iter().filter_map(|(trial, loss)| Some((value(*trial, key)?, *loss))).collect();
+        let (values, losses): (Vec<&str>, Vec<f64>) = set.into_iter().unzip();
+        (values.len() >= 3 * GROUPS).then(|| epsilon_squared(&groups(&values), &ranks(&losses)))
     };
     let mut importance: Vec<Importance> = search
         .space
         .iter()
-        .map(|dimension| Importance { key: dimension.key.clone(), share: share(&dimension.key) })
+        .filter_map(|dimension| {
+            Some(Importance { key: dimension.key.clone(), share: share(&dimension.key)? })
+        })
         .collect();
     importance.sort_by(|left, right| right.share.total_cmp(&left.share).then(left.key.cmp(&right.key)));
     importance
@@ -51,11 +51,13 @@ pub(super) fn importance(search: &Search, history: &History) -> Vec<Importance> 
 
 /// Ranks from 0; equal values share the mean of theirs.
 fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
     values
         .iter()
         .map(|value| {
-            let below = values.iter().filter(|other| *other < value).count();
-            let equal = values.iter().filter(|other| *other == value).count();
+            let below = sorted.partition_point(|other| other < value);
+            let equal = sorted.partition_point(|other| other <= value) - below;
             below as f64 + (equal as f64 - 1.0) / 2.0
         })
         .collect()
@@ -74,7 +76,7 @@ fn groups(values: &[&str]) -> Vec<usize> {
     // Of a list, the sum says most: how many weights there are.
     let size = |index: usize| {
         numbers[index].unwrap_or_else(|| {
-            let parts = values[index].split(|letter: char| !letter.is_ascii_digit() && letter != '.');
+            let parts = values[index].split(|letter: char| "[], ".contains(letter));
             parts.filter_map(|part| part.parse::<f64>().ok()).sum()
         })
     };

@@ -100,6 +100,8 @@ pub struct SearchedTrial {
     pub figure: Option<f64>,
     /// The figure over the fresh seeds that all confirmed trials share; null where it was not confirmed.
     pub confirmed: Option<Spread>,
+    /// The figure over all fresh seeds of the two of a close call, which decides between them; null for others.
+    pub close_call: Option<Spread>,
     /// Test accuracy over all its fresh seeds, of the winner alone.
     pub test_accuracy: Option<Spread>,
     /// Test loss over all its fresh seeds, of the winner alone.
@@ -169,13 +171,14 @@ impl SearchReport {
 
     /// Writes every form of the report into the study's folder, each file whole or not at all.
     pub(crate) fn write(&self, search: &Search, folder: &Path) -> Result<(), StudyError> {
+        for (name, bytes) in [("leaderboard.csv", csv::csv(self)), ("study.json", json_text(self))] {
+            replace_file(&folder.join(name), &bytes)?;
+        }
         self.write_reports();
         let pictures = pictures::pictures(self, search)?;
         let files = [
-            ("leaderboard.csv", csv::csv(self)),
             ("leaderboard.md", markdown::markdown(self).into_bytes()),
             ("leaderboard.html", html::html(self, &pictures, folder).into_bytes()),
-            ("study.json", json_text(self)),
         ];
         for (name, bytes) in files {
             replace_file(&folder.join(name), &bytes)?;
@@ -239,6 +242,7 @@ fn searched(search: &Search, history: &History, study: &Path, rank: usize, numbe
     let shared = shared_seeds(history);
     let shared = shared.iter().filter_map(|seed| trial.confirmed.get(seed));
     let confirmed: Vec<f64> = shared.map(|&loss| search.figure(loss)).collect();
+    let all: Vec<f64> = trial.confirmed.values().map(|&loss| search.figure(loss)).collect();
     let test = |figure: &str| {
         let values = trial.tested.values().filter_map(|tested| tested.get(figure).copied().flatten());
         Spread::of(&values.collect::<Vec<f64>>())
@@ -259,13 +263,19 @@ fn searched(search: &Search, history: &History, study: &Path, rank: usize, numbe
         stage,
         epochs: last.map_or(0, |(rung, _)| rung),
         figure: last.map(|(_, loss)| search.figure(loss)).filter(|figure| figure.is_finite()),
-        confirmed: Spread::of(&confirmed),
+        close_call: finite(&all).filter(|_| all.len() > confirmed.len()),
+        confirmed: finite(&confirmed),
         test_accuracy: test("accuracy"),
         test_loss: test("loss"),
         error: trial.error.clone(),
         seconds: trial.seconds(),
         runs: seeds.iter().filter_map(run).collect(),
     }
+}
+
+/// The spread of figures; none where one of them is infinite.
+fn finite(figures: &[f64]) -> Option<Spread> {
+    Spread::of(figures).filter(|_| figures.iter().all(|figure| figure.is_finite()))
 }
 
 fn winner(search: &Search, history: &History) -> Option<Winner> {

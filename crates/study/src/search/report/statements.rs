@@ -1,6 +1,6 @@
 //! What a search found, in words.
 
-use super::super::Search;
+use super::super::{Method, Search};
 use super::{SearchReport, SearchedTrial, TrialStage, Winner};
 
 /// What the report says first.
@@ -12,6 +12,13 @@ pub(super) fn statements(report: &SearchReport, search: &Search) -> Vec<String> 
         None => statements.push(undecided(report, search)),
     }
     statements.extend(cost(report));
+    let begun = report.trials.len().saturating_sub(1);
+    let is_bounded = search.epochs.is_some() || search.seconds.is_some() || search.method == Method::Grid;
+    if !report.was_stopped && !is_bounded && search.trials.is_some_and(|trials| begun < trials) {
+        statements.push(format!(
+            "It ended with {begun} trials: draws gave no settings that were not tried before."
+        ));
+    }
     let most = report.importance.first().filter(|most| most.share >= 0.05);
     if let Some(most) = most {
         let share = most.share * 100.0;
@@ -45,6 +52,11 @@ fn of_winner(report: &SearchReport, winner: &Winner, monitor: &str) -> Vec<Strin
             luck(searched, gain)
         ));
     }
+    if found.confirmed.as_ref().is_some_and(|confirmed| confirmed.count == 1) {
+        statements.push(
+            "One fresh seed does not say how far seeds differ: give more in `search.confirm`.".to_owned(),
+        );
+    }
     statements.extend(too_close(winner));
     statements.extend(tested(found));
     statements
@@ -63,7 +75,7 @@ fn luck(searched: f64, gain: f64) -> String {
     if share >= 1.0 {
         format!("So {:.0} % of the gain was luck.", share.min(100.0))
     } else {
-        "None of the gain was luck.".to_owned()
+        "Luck does not show in it.".to_owned()
     }
 }
 
@@ -94,7 +106,7 @@ fn undecided(report: &SearchReport, search: &Search) -> String {
         "The best was not tried with fresh seeds (`search.confirm.best` = 0): some of its lead is luck."
             .to_owned()
     } else {
-        "No trial came to its end: there is nothing to confirm.".to_owned()
+        "No trial came to its end with a finite figure: there is nothing to confirm.".to_owned()
     }
 }
 
