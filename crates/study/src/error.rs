@@ -44,7 +44,8 @@ pub enum StudyError {
         error: String,
     },
     /// Another process runs the study.
-    #[error("another process is running the study in {}: wait until it ends, or stop it", folder.display())]
+    #[error("another process is running the study in {}: wait until it ends, stop it, or help it with `kiln study work`",
+        folder.display())]
     Busy {
         /// The study's folder.
         folder: PathBuf,

@@ -49,7 +49,7 @@ fn of_trials(plan: &Plan) -> Preview {
 
 fn of_search(plan: &Plan, search: &Search) -> Preview {
     let (trials, epochs) = expected(search);
-    let first = search.samples(search.wave.min(trials));
+    let first = search.first_points(search.wave.min(trials));
     let shown: Vec<(String, Vec<(String, String)>)> =
         (1..).zip(first).map(|(number, settings)| (format!("trial-{number:04}"), settings)).collect();
     let rungs: Vec<String> = search.rungs().iter().map(ToString::to_string).collect();
@@ -58,11 +58,19 @@ fn of_search(plan: &Plan, search: &Search) -> Preview {
     let ends_by = match (trials, search.seconds) {
         (usize::MAX, Some(seconds)) => format!("As many trials as {seconds} s of training allow"),
         (trials, Some(seconds)) => format!("At most {trials} trials and {seconds} s of training"),
-        (trials, None) => format!("At most {trials} trials, about {epochs} epochs"),
+        (trials, None) if search.epochs.is_some() => format!("About {trials} trials, {epochs} epochs"),
+        (trials, None) => format!("{trials} trials, at least {epochs} epochs"),
     };
     statements.push(format!("{ends_by}, in waves of {}.", search.wave));
+    if let Some(points) = search.points().filter(|points| *points > trials) {
+        statements.push(format!("That is the beginning of a grid of {points} points, in order."));
+    }
     if rungs.len() > 1 {
         statements.push(format!("They are compared after {} epochs.", kiln_config::listed(rungs, "and")));
+        if search.epochs.is_none() && search.seconds.is_none() {
+            let least = "Later trials that are better than earlier ones are promoted as well: up to three times as many epochs.";
+            statements.push(least.to_owned());
+        }
     }
     let base = whole * search.seeds.len() as u64;
     statements.push(format!("Besides, the base: {base} epochs."));

@@ -1,7 +1,7 @@
 //! `[search]` of a study file: its space, checked against what the configuration knows of every key.
 
 use kiln_config::{
-    ConfigError, Document, Explanation, Located, Mode, Monitor, Problem, explain, keys, shown,
+    ConfigError, Document, Explanation, Located, Mode, Monitor, Origin, Problem, explain, keys, shown,
 };
 use toml::de::{DeTable, DeValue};
 
@@ -92,18 +92,14 @@ pub(super) fn search(
         rules("search", message, problems);
         return None;
     }
-    if let Some(halving) = found.halving {
-        if halving.factor < 2 {
-            let message = "`search.halving.factor` must be at least 2".to_owned();
-            rules("search.halving.factor", message, problems);
-        }
-        if halving.min_epochs == 0 || halving.min_epochs >= base.training.epochs {
-            let message = format!(
-                "`search.halving.min_epochs` = {} must be at least 1 and below `training.epochs` = {}",
-                halving.min_epochs, base.training.epochs
-            );
-            rules("search.halving.min_epochs", message, problems);
-        }
+    if let Some(halving) = found.halving
+        && (halving.min_epochs == 0 || halving.min_epochs >= base.training.epochs)
+    {
+        let message = format!(
+            "`search.halving.min_epochs` = {} must be at least 1 and below `training.epochs` = {}",
+            halving.min_epochs, base.training.epochs
+        );
+        rules("search.halving.min_epochs", message, problems);
     }
     let needs_validation = matches!(found.monitor, Monitor::ValidationLoss | Monitor::ValidationAccuracy);
     if needs_validation && !base.data.has_validation() {
@@ -111,14 +107,19 @@ pub(super) fn search(
                        `search.monitor = \"train_loss\"`";
         rules("search.monitor", message.to_owned(), problems);
     }
-    if problems.len() > before {
-        return None;
-    }
-    let seeds = seeds.unwrap_or_else(|| vec![base.seed]);
     let direction = match found.monitor {
         Monitor::TrainLoss | Monitor::ValidationLoss => Mode::Min,
         Monitor::TrainAccuracy | Monitor::ValidationAccuracy => Mode::Max,
     };
+    if found.mode.is_some_and(|mode| mode != direction) {
+        let message = "`search.mode` would look for the worst: a loss is better lower, an accuracy higher";
+        rules("search.mode", message.to_owned(), problems);
+    }
+    problems.extend(set_as_well(resolver, &space));
+    if problems.len() > before {
+        return None;
+    }
+    let seeds = seeds.unwrap_or_else(|| vec![base.seed]);
     let search = Search {
         method: found.method,
         seed: found.seed,
@@ -127,7 +128,7 @@ pub(super) fn search(
         epochs: found.epochs,
         seconds: found.seconds,
         monitor: found.monitor,
-        mode: found.mode.unwrap_or(direction),
+        mode: direction,
         space,
         halving: found.halving,
         confirm: found.confirm,
@@ -137,6 +138,18 @@ pub(super) fn search(
     };
     problems.extend(search.contradictions().into_iter().map(|message| file.problem("search", message)));
     (problems.len() == before).then_some(search)
+}
+
+/// Arguments that set what is searched.
+fn set_as_well(resolver: &Resolver<'_>, space: &[Dimension]) -> Vec<Problem> {
+    let searched = |argument: &String| {
+        let key = argument.split_once('=')?.0.trim();
+        space.iter().any(|dimension| dimension.key == key).then(|| {
+            let origin = Origin::CommandLine { text: argument.clone() };
+            Problem::at(origin, format!("`{key}` is searched: it cannot be set as well"))
+        })
+    };
+    resolver.overrides.iter().filter_map(searched).collect()
 }
 
 impl Search {

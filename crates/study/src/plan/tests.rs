@@ -94,7 +94,7 @@ fn every_mistake_is_told_with_its_place() {
         ),
         (
             format!("{TRIAL}[xyzzy]\na = 1\n"),
-            "study.toml:3: unknown section `[xyzzy]`; there are experiment, axes, search, rules",
+            "study.toml:3: unknown section `[xyzzy]`; there are experiment, axes, search.confirm, search, rules",
         ),
         (String::new(), "study.toml:1: no trial: a study has [[trial]] tables, or [axes] that span a grid"),
         (format!("{TRIAL}[axes]\nseed = [1]\n"), "study.toml:3: [[trial]] and [axes] exclude each other"),
@@ -238,6 +238,8 @@ fn the_command_line_sets_what_bounds_a_search_and_not_its_space() {
     let text = "[search]\ntrials = 3\n[search.space]\noptimizer.lr = { min = 1e-3, max = 0.1 }\n";
     let search = read_with(text, &["search.trials=5", "search.confirm.best=1"]).unwrap().search.unwrap();
     assert_eq!((search.trials, search.confirm.best, search.confirm.seeds), (Some(5), 1, 3));
+    let both = read_with(text, &["optimizer.lr=0.5"]).unwrap_err();
+    assert!(both.contains("`optimizer.lr` is searched: it cannot be set as well"), "{both}");
     let space = read_with(text, &["search.space={}"]).unwrap_err();
     assert!(space.contains("the space of a search is given in its file alone"), "{space}");
     let listed = read_with(TRIAL, &["search.trials=5"]).unwrap_err();

@@ -67,6 +67,11 @@ impl TrialState {
         self.losses.keys().rev().find_map(|&rung| Some((rung, self.loss_at(rung)?)))
     }
 
+    /// Epochs that it trained in the search with the seed that trained longest.
+    pub(crate) fn epochs_of_a_seed(&self) -> Option<u64> {
+        self.trained.values().map(|(epochs, _)| *epochs).max()
+    }
+
     /// Epochs that it trained in the search, over all seeds.
     pub(crate) fn epochs(&self) -> u64 {
         self.trained.values().map(|(epochs, _)| epochs).sum()

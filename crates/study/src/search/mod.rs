@@ -169,6 +169,19 @@ impl Search {
         self.space.iter().map(|dimension| dimension.coordinates().len()).sum()
     }
 
+    /// The points of its grid; none where it is not one.
+    pub(crate) fn points(&self) -> Option<usize> {
+        (self.method == Method::Grid).then(|| grid(&self.space).count())
+    }
+
+    /// The first points that it tries; those of estimators are drawn.
+    pub(crate) fn first_points(&self, count: usize) -> Vec<Vec<(String, String)>> {
+        match self.method {
+            Method::Grid => grid(&self.space).take(count).map(|point| point.settings).collect(),
+            Method::Random | Method::Tpe => self.samples(count),
+        }
+    }
+
     /// Points that are drawn from the space, whatever the method.
     pub(crate) fn samples(&self, count: usize) -> Vec<Vec<(String, String)>> {
         let random = Self { method: Method::Random, ..self.clone() };

@@ -47,6 +47,8 @@ pub(crate) struct Board<'a> {
     /// Of all entries so far.
     finished: usize,
     is_over: bool,
+    /// Whether the agenda could not say what is next.
+    is_broken: bool,
 }
 
 struct Entry {
@@ -97,6 +99,7 @@ impl<'a> Board<'a> {
             before: 0,
             finished: 0,
             is_over: false,
+            is_broken: false,
         })
     }
 
@@ -111,7 +114,7 @@ impl<'a> Board<'a> {
     /// What to do next; `tell` hears what became known on the way.
     pub(crate) fn next(&mut self, tell: &dyn Fn(Progress)) -> Result<Next, StudyError> {
         loop {
-            if self.is_over {
+            if self.is_over || self.is_broken {
                 return Ok(Next::Over);
             }
             while let Some(entry) = self.open.pop_front() {
@@ -275,7 +278,10 @@ impl<'a> Board<'a> {
             };
             of_task.iter().map(of).collect()
         };
-        let next = agenda.next(&read)?;
+        let next = agenda.next(&read);
+        // After a mistake it cannot be asked again: other places leave too.
+        self.is_broken = next.is_err();
+        let next = next?;
         self.before += self.entries.len();
         self.entries.clear();
         let Some(Tasks { stage, tasks }) = next else {

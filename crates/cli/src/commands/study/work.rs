@@ -15,7 +15,14 @@ use crate::view::study_view;
 /// The study that is named by its folder, or by its name below the artifacts.
 pub(super) fn open(named: &Path, artifacts: &Path) -> Result<Study, Failure> {
     let below: PathBuf = artifacts.join("studies").join(named);
-    let folder = if named.is_dir() || !below.is_dir() { named } else { &below };
+    let folder = if named.is_dir() { named } else { &below };
+    if !folder.is_dir() {
+        let (named, place) = (named.display(), artifacts.join("studies"));
+        return Err(Failure::failed(format!(
+            "there is no study {named} in {}; `kiln study FILE` begins one",
+            place.display()
+        )));
+    }
     Ok(Study::open(folder)?)
 }
 

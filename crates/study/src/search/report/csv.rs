@@ -36,7 +36,7 @@ pub(super) fn csv(report: &SearchReport) -> Vec<u8> {
             figure(test[0]),
             figure(test[1]),
         ];
-        let settings = report.keys.iter().map(|key| setting(trial, key).to_owned());
+        let settings = report.keys.iter().map(|key| shown_setting(trial, key));
         writer.write_record(cells.into_iter().chain(settings)).expect("every row is as long as the head");
     }
     writer.into_inner().expect("memory has room")
@@ -45,6 +45,13 @@ pub(super) fn csv(report: &SearchReport) -> Vec<u8> {
 /// What a trial sets a key to, as TOML; empty where it does not.
 pub(super) fn setting<'t>(trial: &'t SearchedTrial, key: &str) -> &'t str {
     trial.settings.iter().find(|(found, _)| found == key).map_or("", |(_, value)| value)
+}
+
+/// The same, with a text as it is.
+fn shown_setting(trial: &SearchedTrial, key: &str) -> String {
+    let value = setting(trial, key);
+    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    inner.filter(|inner| !inner.contains(['"', '\\'])).unwrap_or(value).to_owned()
 }
 
 /// The leaderboard for people; columns that no trial has an entry for are left out.
@@ -75,7 +82,7 @@ pub(super) fn table(report: &SearchReport) -> Table {
     });
     column("test loss", &|trial| trial.test_loss.as_ref().map_or_else(String::new, |found| found.shown(4)));
     for key in &report.keys {
-        column(key, &|trial| setting(trial, key).to_owned());
+        column(key, &|trial| shown_setting(trial, key));
     }
     Table {
         head: columns.iter().map(|(head, _)| head.clone()).collect(),

@@ -75,8 +75,8 @@ pub enum TrialStage {
     Confirmed,
     /// Trained in full.
     Trained,
-    /// Stopped at a rung, where others were better.
-    Stopped,
+    /// Paused at a rung, where others are better.
+    Paused,
     /// Its settings cannot be trained, or its figures became infinite.
     Failed,
     /// Not done.
@@ -94,8 +94,11 @@ pub struct SearchedTrial {
     pub settings: Vec<(String, String)>,
     /// How far it came.
     pub stage: TrialStage,
-    /// Epochs at which its figure was last compared.
+    /// Epochs that it trained in the search, with each seed.
     pub epochs: usize,
+    /// Epochs at which its figure was last compared; a training that ended early counts as whole.
+    #[serde(skip)]
+    rung: usize,
     /// The figure then: the best so far, as a mean over the search's seeds.
     pub figure: Option<f64>,
     /// The figure over the fresh seeds that all confirmed trials share; null where it was not confirmed.
@@ -119,6 +122,8 @@ pub struct SearchedTrial {
 pub struct Winner {
     /// Its name; `base` where nothing better was found.
     pub name: String,
+    /// Its run with the best figure on fresh seeds.
+    pub run: Option<PathBuf>,
     /// By how much the search put it before the base, on the seeds that chose it; positive is better.
     pub gain_in_search: Option<f64>,
     /// By how much it is before the base on fresh seeds.
@@ -159,7 +164,7 @@ impl SearchReport {
             rungs: search.rungs(),
             front: front(search, &trials),
             trials,
-            winner: winner(search, history),
+            winner: winner(search, history, study),
             importance: importance::importance(search, history),
             statements: Vec::new(),
             was_stopped,
@@ -173,6 +178,9 @@ impl SearchReport {
     pub(crate) fn write(&self, search: &Search, folder: &Path) -> Result<(), StudyError> {
         for (name, bytes) in [("leaderboard.csv", csv::csv(self)), ("study.json", json_text(self))] {
             replace_file(&folder.join(name), &bytes)?;
+        }
+        if let Some(winner) = self.winner_toml(search) {
+            replace_file(&folder.join("winner.toml"), winner.as_bytes())?;
         }
         self.write_reports();
         let pictures = pictures::pictures(self, search)?;
@@ -189,6 +197,13 @@ impl SearchReport {
             replace_file(&path.with_extension("png"), &picture.png)?;
         }
         Ok(())
+    }
+
+    /// The winner's settings as an experiment file.
+    fn winner_toml(&self, search: &Search) -> Option<String> {
+        let name = &self.winner.as_ref()?.name;
+        let winner = self.trials.iter().find(|trial| trial.name == *name)?;
+        Some(search.experiment(&self.study, &winner.settings, search.base.seed).ok()?.to_toml())
     }
 
     /// Writes the report of a run of each confirmed trial, where there is none yet.
@@ -236,7 +251,7 @@ fn searched(search: &Search, history: &History, study: &Path, rank: usize, numbe
         _ if !trial.confirmed.is_empty() => TrialStage::Confirmed,
         _ if trial.error.is_some() => TrialStage::Failed,
         Some((rung, _)) if rung == whole => TrialStage::Trained,
-        Some(_) => TrialStage::Stopped,
+        Some(_) => TrialStage::Paused,
         None => TrialStage::Open,
     };
     let shared = shared_seeds(history);
@@ -261,7 +276,8 @@ fn searched(search: &Search, history: &History, study: &Path, rank: usize, numbe
         name: trial_name(number),
         settings: trial.settings.clone(),
         stage,
-        epochs: last.map_or(0, |(rung, _)| rung),
+        epochs: trial.epochs_of_a_seed().unwrap_or(0) as usize,
+        rung: last.map_or(0, |(rung, _)| rung),
         figure: last.map(|(_, loss)| search.figure(loss)).filter(|figure| figure.is_finite()),
         close_call: finite(&all).filter(|_| all.len() > confirmed.len()),
         confirmed: finite(&confirmed),
@@ -278,7 +294,7 @@ fn finite(figures: &[f64]) -> Option<Spread> {
     Spread::of(figures).filter(|_| figures.iter().all(|figure| figure.is_finite()))
 }
 
-fn winner(search: &Search, history: &History) -> Option<Winner> {
+fn winner(search: &Search, history: &History, study: &Path) -> Option<Winner> {
     let ranked = ranked(history);
     let &first = ranked.first()?;
     let whole = search.base.training.epochs;
@@ -292,8 +308,16 @@ fn winner(search: &Search, history: &History) -> Option<Winner> {
     let second = ranked.get(1).copied();
     let lead = second.and_then(|second| paired_difference(history, first, second));
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+    let trial = &history.trials[first];
+    let best =
+        trial.confirmed.iter().min_by(|left, right| left.1.total_cmp(right.1).then(left.0.cmp(right.0)));
+    let run = best.and_then(|(&seed, _)| {
+        let experiment = search.experiment(&trial_name(first), &trial.settings, seed).ok()?;
+        Some(Cell::new(first, &experiment, study).run()?.0.folder().to_owned())
+    });
     Some(Winner {
         name: trial_name(first),
+        run,
         gain_in_search,
         gain,
         standard_error: finite(base.map(|base| base.standard_error)),
@@ -309,7 +333,7 @@ fn front(search: &Search, trials: &[SearchedTrial]) -> Vec<String> {
     let whole = search.base.training.epochs;
     let mut complete: Vec<(f64, f64, &str)> = trials
         .iter()
-        .filter(|trial| trial.epochs == whole)
+        .filter(|trial| trial.rung == whole)
         .filter_map(|trial| Some((trial.seconds, search.loss(trial.figure?), trial.name.as_str())))
         .collect();
     complete.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.total_cmp(&right.1)));

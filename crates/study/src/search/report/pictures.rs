@@ -117,7 +117,7 @@ fn share_at(interval: &Interval, value: f64) -> Option<f64> {
 fn front(report: &SearchReport) -> LineChart {
     let whole = report.rungs.last().copied().unwrap_or_default();
     let point = |trial: &SearchedTrial| Some((trial.seconds, trial.figure?));
-    let trained = report.trials.iter().filter(|trial| trial.epochs == whole);
+    let trained = report.trials.iter().filter(|trial| trial.rung == whole);
     // A gap between two points makes each a dot.
     let dots = trained.filter_map(point).flat_map(|point| [point, (f64::NAN, f64::NAN)]).collect();
     let on_front = |name: &String| report.trials.iter().find(|trial| trial.name == *name).and_then(point);

@@ -6,10 +6,13 @@ use super::{SearchReport, SearchedTrial, TrialStage, Winner};
 /// What the report says first.
 pub(super) fn statements(report: &SearchReport, search: &Search) -> Vec<String> {
     let mut statements = Vec::new();
+    if report.was_stopped {
+        statements.push("The search was stopped before its end: what follows may change.".to_owned());
+    }
     let monitor = report.monitor.replace('_', " ");
     match &report.winner {
         Some(winner) => statements.extend(of_winner(report, winner, &monitor)),
-        None => statements.push(undecided(report, search)),
+        None => statements.extend(undecided(report, search)),
     }
     statements.extend(cost(report));
     let begun = report.trials.len().saturating_sub(1);
@@ -41,7 +44,14 @@ fn of_winner(report: &SearchReport, winner: &Winner, monitor: &str) -> Vec<Strin
     } else {
         let settings: Vec<String> =
             found.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        statements.push(format!("{} wins: {}.", winner.name, settings.join(" ")));
+        let verb = if report.was_stopped {
+            "leads so far"
+        } else if too_close(winner).is_some() {
+            "leads"
+        } else {
+            "wins"
+        };
+        statements.push(format!("{} {verb}: {}.", winner.name, settings.join(" ")));
     }
     if let (Some(searched), Some(gain)) = (winner.gain_in_search, winner.gain) {
         let error = winner.standard_error.map_or_else(String::new, |error| format!(" ± {error:.4}"));
@@ -59,6 +69,10 @@ fn of_winner(report: &SearchReport, winner: &Winner, monitor: &str) -> Vec<Strin
     }
     statements.extend(too_close(winner));
     statements.extend(tested(found));
+    if let Some(run) = &winner.run {
+        statements
+            .push(format!("Its best run on fresh seeds, to predict with and to serve: {}", run.display()));
+    }
     statements
 }
 
@@ -99,23 +113,22 @@ fn tested(found: &SearchedTrial) -> Option<String> {
     ))
 }
 
-fn undecided(report: &SearchReport, search: &Search) -> String {
-    if report.was_stopped {
-        "The search was stopped before its end.".to_owned()
-    } else if search.confirm.best == 0 {
+fn undecided(report: &SearchReport, search: &Search) -> Option<String> {
+    let words = if search.confirm.best == 0 {
         "The best was not tried with fresh seeds (`search.confirm.best` = 0): some of its lead is luck."
-            .to_owned()
     } else {
-        "No trial came to its end with a finite figure: there is nothing to confirm.".to_owned()
-    }
+        "No trial came to its end with a finite figure: there is nothing to confirm."
+    };
+    (!report.was_stopped).then(|| words.to_owned())
 }
 
 fn cost(report: &SearchReport) -> Option<String> {
     let trials = report.trials.len().checked_sub(1).filter(|&trials| trials > 0)?;
     let whole = report.rungs.last().copied().unwrap_or_default();
-    let in_full = report.trials.iter().filter(|trial| trial.name != "base" && trial.epochs == whole).count();
+    let in_full = report.trials.iter().filter(|trial| trial.name != "base" && trial.rung == whole).count();
     Some(format!(
-        "{trials} trials, {in_full} of them trained in full: {} epochs, {:.0} s of training.",
+        "{trials} trials were searched, {in_full} of them in full: {} epochs and {:.1} s of training, all workers together, \
+         without the base and the confirmation.",
         report.epochs, report.seconds
     ))
 }
