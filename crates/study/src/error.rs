@@ -26,7 +26,7 @@ pub enum StudyError {
         /// What is wrong.
         problem: String,
     },
-    /// There is no study where one was named.
+    /// The folder that was named is not that of a study.
     #[error("{} is not the folder of a study: it has no plan.json; `kiln study FILE` makes it", folder.display())]
     NoStudy {
         /// The folder.

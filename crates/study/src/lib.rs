@@ -22,6 +22,7 @@ mod search;
 mod standing;
 mod statistics;
 mod status;
+mod stored;
 mod study;
 mod trace;
 mod verdict;

@@ -1,8 +1,11 @@
 //! The pictures of a study: test accuracy of every trial, and their training curves side by side.
 
-use kiln_artifacts::MetricRow;
+use std::path::Path;
+
+use kiln_artifacts::{MetricRow, replace_file};
 use kiln_plot::{Axis, IntervalRow, Intervals, LineChart, PlotError, Series};
 
+use crate::StudyError;
 use crate::findings::{Findings, TrialFindings};
 use crate::outcome::Outcome;
 
@@ -28,16 +31,32 @@ pub(crate) fn pictures(findings: &Findings) -> Result<Vec<Picture>, PlotError> {
         ("accuracy", accuracy.to_svg(), accuracy.to_png()),
         ("gradients", gradients.to_svg(), gradients.to_png()),
     ];
+    drawn_ones(drawn)
+}
+
+/// A picture's name, and what drawing it in both forms came to.
+pub(crate) type Drawn = (&'static str, Result<String, PlotError>, Result<Vec<u8>, PlotError>);
+
+/// The pictures, without those that there was nothing to draw for: no trial has come that far.
+pub(crate) fn drawn_ones(drawn: impl IntoIterator<Item = Drawn>) -> Result<Vec<Picture>, PlotError> {
     let mut pictures = Vec::new();
     for (name, svg, png) in drawn {
         match (svg, png) {
             (Ok(svg), Ok(png)) => pictures.push(Picture { name, svg, png }),
-            // A study of which no trial has come that far.
             (Err(PlotError::Nothing { .. }), _) => {}
             (Err(error), _) | (_, Err(error)) => return Err(error),
         }
     }
     Ok(pictures)
+}
+
+impl Picture {
+    /// Writes both forms into `folder`.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), StudyError> {
+        let path = folder.join(self.name);
+        replace_file(&path.with_extension("svg"), self.svg.as_bytes())?;
+        Ok(replace_file(&path.with_extension("png"), &self.png)?)
+    }
 }
 
 /// The ranked trials, the best on top.

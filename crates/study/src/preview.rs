@@ -91,7 +91,7 @@ fn of_search(plan: &Plan, search: &Search) -> Preview {
     preview
 }
 
-/// The first of `trials`, of which there are so many in all.
+/// A table of the first of `trials`. There are `count` trials in all.
 fn table(
     plan: &Plan,
     trials: &[(String, Vec<(String, String)>)],

@@ -1,13 +1,14 @@
 //! How far a study is, read from its folder.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::search::SearchAgenda;
+use crate::stored::read_json;
 use crate::study::TrialAgenda;
 use crate::work::{Agenda, CANCELLED, Leases, Results, Task, TaskResult, Tasks};
 use crate::{Study, StudyError};
@@ -118,7 +119,7 @@ impl Study {
             is_finished: seen.open.is_empty() && seen.is_at_end,
             is_cancelled: folder.join(CANCELLED).exists(),
             best,
-            jobs: submissions(folder)?,
+            jobs: self.submissions()?,
         })
     }
 
@@ -127,7 +128,7 @@ impl Study {
     /// # Errors
     /// Where they cannot be read.
     pub fn submissions(&self) -> Result<Vec<Submission>, StudyError> {
-        submissions(self.folder())
+        Ok(read_json(&self.folder().join(SUBMISSIONS))?.unwrap_or_default())
     }
 
     /// Forgets these jobs: they were cancelled, and their numbers may become others'.
@@ -143,19 +144,10 @@ impl Study {
     /// # Errors
     /// Where the folder cannot be written.
     pub fn note_submission(&self, submission: Submission) -> Result<(), StudyError> {
-        let mut all = submissions(self.folder())?;
+        let mut all = self.submissions()?;
         all.push(submission);
         let path = self.folder().join(SUBMISSIONS);
         Ok(kiln_artifacts::replace_file(&path, &kiln_files::json_text(&all))?)
-    }
-}
-
-fn submissions(folder: &Path) -> Result<Vec<Submission>, StudyError> {
-    let path = folder.join(SUBMISSIONS);
-    match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|cause| StudyError::damaged(&path, &cause)),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(cause) => Err(StudyError::io("read", &path, cause)),
     }
 }
 
@@ -181,7 +173,7 @@ impl Seen {
             };
             self.stage = stage.or(self.stage.take());
             done.clear();
-            let mut ids = std::collections::HashSet::new();
+            let mut ids = HashSet::new();
             for task in tasks {
                 let id = task.id();
                 let is_new = ids.insert(id.clone());

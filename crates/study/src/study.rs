@@ -14,6 +14,7 @@ use crate::findings::Findings;
 use crate::outcome::Outcome;
 use crate::preview::preview;
 use crate::search::SearchAgenda;
+use crate::stored::read_json;
 use crate::work::{Agenda, CANCELLED, Cell, Done, Pool, Results, Task, Tasks, WorkEnd};
 use crate::{Plan, Preview, Report, SearchReport, StudyError, View, Worker, report};
 
@@ -53,6 +54,21 @@ pub(crate) struct TrialAgenda<'a> {
     is_given: bool,
 }
 
+/// The work on a study, by its kind.
+enum Work<'a> {
+    Trials(TrialAgenda<'a>),
+    Search(SearchAgenda<'a>),
+}
+
+impl Work<'_> {
+    fn agenda(&mut self) -> &mut dyn Agenda {
+        match self {
+            Self::Trials(agenda) => agenda,
+            Self::Search(agenda) => agenda,
+        }
+    }
+}
+
 impl<'a> TrialAgenda<'a> {
     pub(crate) fn new(cells: &'a [Cell]) -> Self {
         Self { cells, is_given: false }
@@ -87,15 +103,8 @@ impl Study {
     /// Where there is none, or its plan is damaged.
     pub fn open(folder: &Path) -> Result<Self, StudyError> {
         let path = folder.join(PLAN_FILE);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-                return Err(StudyError::NoStudy { folder: folder.to_owned() });
-            }
-            Err(cause) => return Err(StudyError::io("read", &path, cause)),
-        };
-        let plan: Plan =
-            serde_json::from_slice(&bytes).map_err(|cause| StudyError::damaged(&path, &cause))?;
+        let plan: Option<Plan> = read_json(&path)?;
+        let plan = plan.ok_or_else(|| StudyError::NoStudy { folder: folder.to_owned() })?;
         plan.check().map_err(|problem| StudyError::damaged(&path, &problem))?;
         Ok(Self { plan, folder: folder.to_owned() })
     }
@@ -161,8 +170,10 @@ impl Study {
         fs::create_dir_all(&self.folder).map_err(|cause| StudyError::io("create", &self.folder, cause))?;
         let _lock = self.lock()?;
         self.begin()?;
-        let (end, report) = self.worked(jobs, worker, is_stop_asked, view)?;
-        let report = report(end != WorkEnd::Over)?;
+        let cells = self.cells();
+        let mut work = self.begun(&cells);
+        let end = self.pool(jobs, worker, is_stop_asked).work(work.agenda(), view)?;
+        let report = self.report(&work, end != WorkEnd::Over)?;
         self.write(&report)?;
         Ok(report)
     }
@@ -178,59 +189,67 @@ impl Study {
         is_stop_asked: &dyn Fn() -> bool,
         view: &mut dyn View,
     ) -> Result<WorkerDone, StudyError> {
-        let (end, report) = self.worked(jobs, worker, is_stop_asked, view)?;
-        match end {
+        let cells = self.cells();
+        let mut work = self.begun(&cells);
+        match self.pool(jobs, worker, is_stop_asked).work(work.agenda(), view)? {
             WorkEnd::Stopped => Ok(WorkerDone::Stopped),
             WorkEnd::Cancelled => Ok(WorkerDone::Cancelled),
             WorkEnd::Over => {
-                self.write(&report(false)?)?;
+                self.write(&self.report(&work, false)?)?;
                 Ok(WorkerDone::Finished)
             }
         }
     }
 
-    /// Works, and gives how that ended with what makes the report; `was_stopped` is what it says of itself.
-    #[expect(clippy::type_complexity, reason = "a function that is called once")]
-    fn worked<'a>(
+    fn pool<'a>(
         &'a self,
         jobs: Option<usize>,
-        worker: &Worker,
-        is_stop_asked: &dyn Fn() -> bool,
-        view: &mut dyn View,
-    ) -> Result<(WorkEnd, Box<dyn FnOnce(bool) -> Result<StudyReport, StudyError> + 'a>), StudyError> {
+        worker: &'a Worker,
+        is_stop_asked: &'a dyn Fn() -> bool,
+    ) -> Pool<'a> {
         let cores = || thread::available_parallelism().map_or(1, Into::into);
-        let pool = Pool {
+        Pool {
             study: &self.folder,
             lease_time: Duration::from_secs_f64(self.plan.lease),
             jobs: jobs.or(self.plan.jobs).unwrap_or_else(cores),
             worker,
             is_stop_asked,
-        };
-        if let Some(search) = &self.plan.search {
-            let mut agenda = SearchAgenda::new(search, &self.folder);
-            let end = pool.work(&mut agenda, view)?;
-            let report = move |was_stopped| {
-                let report =
-                    SearchReport::of(&self.plan, search, agenda.history(), &self.folder, was_stopped);
-                Ok(StudyReport::Search(Box::new(report)))
-            };
-            return Ok((end, Box::new(report)));
         }
-        let cells = self.cells();
-        let end = pool.work(&mut TrialAgenda::new(&cells), view)?;
-        let report = move |was_stopped| {
-            let results = Results::in_study(&self.folder)?;
-            let mut failed = BTreeMap::new();
-            for (index, cell) in cells.iter().enumerate() {
-                let result = results.read(&Task { cell: cell.clone(), until: None }.id())?;
-                failed.extend(result.and_then(|result| Some((index, result.error?))));
+    }
+
+    /// The work on the study, from its beginning; `cells` are those of its trials.
+    fn begun<'a>(&'a self, cells: &'a [Cell]) -> Work<'a> {
+        match &self.plan.search {
+            Some(search) => Work::Search(SearchAgenda::new(search, &self.folder)),
+            None => Work::Trials(TrialAgenda::new(cells)),
+        }
+    }
+
+    fn report(&self, work: &Work<'_>, was_stopped: bool) -> Result<StudyReport, StudyError> {
+        Ok(match work {
+            Work::Search(agenda) => {
+                let report = SearchReport::of(
+                    &self.plan,
+                    agenda.search(),
+                    agenda.history(),
+                    &self.folder,
+                    was_stopped,
+                );
+                StudyReport::Search(Box::new(report))
             }
-            let read = |(index, cell): (usize, &Cell)| Outcome::read(cell, failed.get(&index));
-            let outcomes: Vec<Outcome> = cells.iter().enumerate().map(read).collect();
-            let findings = Findings::of(&self.plan, &outcomes, was_stopped);
-            Ok(StudyReport::Trials(Box::new(Report { analysis: analysis(&findings), findings })))
-        };
-        Ok((end, Box::new(report)))
+            Work::Trials(TrialAgenda { cells, .. }) => {
+                let results = Results::in_study(&self.folder)?;
+                let mut failed = BTreeMap::new();
+                for (index, cell) in cells.iter().enumerate() {
+                    let result = results.read(&Task { cell: cell.clone(), until: None }.id())?;
+                    failed.extend(result.and_then(|result| Some((index, result.error?))));
+                }
+                let read = |(index, cell): (usize, &Cell)| Outcome::read(cell, failed.get(&index));
+                let outcomes: Vec<Outcome> = cells.iter().enumerate().map(read).collect();
+                let findings = Findings::of(&self.plan, &outcomes, was_stopped);
+                StudyReport::Trials(Box::new(Report { analysis: analysis(&findings), findings }))
+            }
+        })
     }
 
     /// Seed by seed: stopped early, the study has all trials of the first seeds.

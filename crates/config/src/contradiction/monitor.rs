@@ -80,15 +80,12 @@ impl Watcher {
     }
 
     fn wrong_way(&self, case: &Case<'_>) -> Option<Contradiction> {
-        let (better, needed) = match self.monitor {
-            Monitor::TrainLoss | Monitor::ValidationLoss => {
-                (Mode::Min, "a lower loss is better: write \"min\"")
-            }
-            Monitor::TrainAccuracy | Monitor::ValidationAccuracy => {
-                (Mode::Max, "a higher accuracy is better: write \"max\"")
-            }
-        };
+        let better = self.monitor.mode();
         (self.mode != better).then(|| {
+            let needed = match better {
+                Mode::Min => "a lower loss is better: write \"min\"",
+                Mode::Max => "a higher accuracy is better: write \"max\"",
+            };
             let (mode, monitor) = (case.setting(self.mode_key), case.setting(self.monitor_key));
             let message = format!("{mode} does not fit {monitor}; {needed}");
             Contradiction::new(&[self.mode_key, self.monitor_key], message)

@@ -34,6 +34,15 @@ impl Monitor {
         }
     }
 
+    /// Which direction of it is better.
+    #[must_use]
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::TrainLoss | Self::ValidationLoss => Mode::Min,
+            Self::TrainAccuracy | Self::ValidationAccuracy => Mode::Max,
+        }
+    }
+
     /// True when the figure needs a validation split.
     #[must_use]
     pub fn needs_validation(self) -> bool {

@@ -1,4 +1,4 @@
-//! Slurm: one array of workers, each of which is requeued until nothing is left to do.
+//! Slurm: one array of workers. Each is requeued until nothing is left to do.
 
 use super::Workers;
 

@@ -1,14 +1,12 @@
 //! `[search]` of a study file: its space, checked against what the configuration knows of every key.
 
-use kiln_config::{
-    ConfigError, Document, Explanation, Located, Mode, Monitor, Origin, Problem, explain, keys, shown,
-};
+use kiln_config::{ConfigError, Document, Explanation, Located, Origin, Problem, explain, keys, shown};
 use toml::de::{DeTable, DeValue};
 
 use super::Resolver;
 use super::file::{SearchTable, StudyFile};
 use super::trial::{part, written};
-use crate::search::{Condition, Dimension, Domain, Interval, Method, Search, grid};
+use crate::search::{Condition, Dimension, Domain, Interval, Method, Search};
 
 /// Keys, and sections with a dot, that a search leaves alone: how long trials train, on what they are compared, and what decides
 /// nothing.
@@ -35,6 +33,8 @@ const MOST_POINTS: usize = 100_000;
 
 /// Draws that are looked at before anything is trained: settings that do not go together show in a few.
 const TRIED: usize = 24;
+/// Points of a grid that are looked at: neighbours differ in one key alone.
+const MOST_POINTS_TRIED: usize = 96;
 /// The longest list that is searched: no network here is deeper.
 const LONGEST_LIST: f64 = 64.0;
 
@@ -101,17 +101,12 @@ pub(super) fn search(
         );
         rules("search.halving.min_epochs", message, problems);
     }
-    let needs_validation = matches!(found.monitor, Monitor::ValidationLoss | Monitor::ValidationAccuracy);
-    if needs_validation && !base.data.has_validation() {
+    if found.monitor.needs_validation() && !base.data.has_validation() {
         let message = "the search looks at a validation figure, but there is no validation split: set `data.validation`, or \
                        `search.monitor = \"train_loss\"`";
         rules("search.monitor", message.to_owned(), problems);
     }
-    let direction = match found.monitor {
-        Monitor::TrainLoss | Monitor::ValidationLoss => Mode::Min,
-        Monitor::TrainAccuracy | Monitor::ValidationAccuracy => Mode::Max,
-    };
-    if found.mode.is_some_and(|mode| mode != direction) {
+    if found.mode.is_some_and(|mode| mode != found.monitor.mode()) {
         let message = "`search.mode` would look for the worst: a loss is better lower, an accuracy higher";
         rules("search.mode", message.to_owned(), problems);
     }
@@ -128,7 +123,6 @@ pub(super) fn search(
         epochs: found.epochs,
         seconds: found.seconds,
         monitor: found.monitor,
-        mode: direction,
         space,
         halving: found.halving,
         confirm: found.confirm,
@@ -136,7 +130,7 @@ pub(super) fn search(
         seeds,
         folds: file.value.folds,
     };
-    problems.extend(search.contradictions().into_iter().map(|message| file.problem("search", message)));
+    problems.extend(search.contradiction().map(|message| file.problem("search", message)));
     (problems.len() == before).then_some(search)
 }
 
@@ -153,26 +147,19 @@ fn set_as_well(resolver: &Resolver<'_>, space: &[Dimension]) -> Vec<Problem> {
 }
 
 impl Search {
-    /// What is wrong with settings that would be tried, in words: draws from the space, of which none may contradict itself.
-    fn contradictions(&self) -> Vec<String> {
-        let drawn: Vec<Vec<(String, String)>> = match self.method {
-            Method::Grid => grid(&self.space).map(|point| point.settings).take(4 * TRIED).collect(),
-            Method::Random | Method::Tpe => self.samples(TRIED),
-        };
-        let mut found: Vec<String> = Vec::new();
-        for settings in drawn {
-            if let Err(error) = self.experiment("trial", &settings, self.seeds[0]) {
-                let settings: Vec<String> =
-                    settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-                let error = error.to_string().lines().next().unwrap_or_default().to_owned();
-                found.push(format!(
-                    "the space holds settings that do not go together ({}): {error}",
-                    settings.join(" ")
-                ));
-                break;
-            }
-        }
-        found
+    /// The first of some draws whose settings contradict each other, in words.
+    fn contradiction(&self) -> Option<String> {
+        let points = if self.method == Method::Grid { MOST_POINTS_TRIED } else { TRIED };
+        self.first_points(points).into_iter().find_map(|settings| {
+            let error = self.experiment("trial", &settings, self.seeds[0]).err()?.to_string();
+            let settings: Vec<String> =
+                settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            Some(format!(
+                "the space holds settings that do not go together ({}): {}",
+                settings.join(" "),
+                error.lines().next().unwrap_or_default()
+            ))
+        })
     }
 }
 

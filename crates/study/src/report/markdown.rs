@@ -1,5 +1,7 @@
 //! The report as Markdown.
 
+use kiln_artifacts::{Machine, Timestamp};
+
 use super::leaderboard::{Table, leaderboard, verdicts};
 use crate::Section;
 use crate::findings::Findings;
@@ -32,20 +34,22 @@ pub(crate) fn analysis_markdown(study: &str, analysis: &[Section]) -> String {
 
 /// Version, day, machine and seeds in a line.
 pub(crate) fn provenance(findings: &Findings) -> String {
-    let machine = &findings.machine;
-    let cpu = machine.cpu.as_deref().unwrap_or(&machine.architecture);
-    let cores = machine.cores.map_or_else(String::new, |cores| format!(", {cores} cores"));
     let seeds: Vec<String> = findings.seeds.iter().map(ToString::to_string).collect();
     let over = match findings.folds {
         Some(_) => format!("Cross-validated in {}", findings.over()),
         None => format!("Seeds {}", seeds.join(", ")),
     };
-    let day: String = findings.written.to_string().chars().take(10).collect();
     let stopped = if findings.was_stopped { " Stopped before its end." } else { "" };
-    format!(
-        "Made by kiln {} on {day}: {cpu}{cores}. {over}; mean ± standard deviation (n - 1).{stopped}",
-        findings.kiln,
-    )
+    let made_by = made_by(findings.kiln, findings.written, &findings.machine);
+    format!("{made_by} {over}; mean ± standard deviation (n - 1).{stopped}")
+}
+
+/// Version, day and machine.
+pub(crate) fn made_by(kiln: &str, written: Timestamp, machine: &Machine) -> String {
+    let cpu = machine.cpu.as_deref().unwrap_or(&machine.architecture);
+    let cores = machine.cores.map_or_else(String::new, |cores| format!(", {cores} cores"));
+    let day: String = written.to_string().chars().take(10).collect();
+    format!("Made by kiln {kiln} on {day}: {cpu}{cores}.")
 }
 
 /// A table as Markdown.

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use html::{STYLE, link};
-pub(crate) use markdown::table as markdown_table;
+pub(crate) use markdown::{made_by, table as markdown_table};
 pub(crate) use runs::report as run_report;
 
 pub use leaderboard::{Table, leaderboard, verdicts};
@@ -51,10 +51,5 @@ pub(crate) fn write(report: &Report, folder: &Path) -> Result<(), StudyError> {
         replace_file(&folder.join(name), &bytes)?;
     }
     out_of_fold::write(findings, folder)?;
-    for picture in pictures {
-        let path = folder.join(picture.name);
-        replace_file(&path.with_extension("svg"), picture.svg.as_bytes())?;
-        replace_file(&path.with_extension("png"), &picture.png)?;
-    }
-    Ok(())
+    pictures.iter().try_for_each(|picture| picture.write(folder))
 }

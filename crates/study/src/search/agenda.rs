@@ -6,7 +6,7 @@ use super::Search;
 use super::confirmation::{confirmation_wave, test_wave};
 use super::halving::search_wave;
 use super::history::History;
-use super::wave::Wave;
+use super::wave::{Wave, WaveTask};
 use crate::work::{Agenda, Cell, Done, Task, Tasks};
 use crate::{BestTrial, StudyError};
 
@@ -40,17 +40,14 @@ impl<'a> SearchAgenda<'a> {
     /// The best trial so far.
     pub(crate) fn best(&self) -> Option<BestTrial> {
         let trials = &self.history.trials;
-        let known = |trial: usize| {
+        self.history.in_order(0..trials.len()).into_iter().find_map(|trial| {
             let (epochs, loss) = trials[trial].last().filter(|(_, loss)| loss.is_finite())?;
-            Some((trial, epochs, loss))
-        };
-        let best = (0..trials.len()).filter_map(known).min_by(|left, right| {
-            right.1.cmp(&left.1).then(left.2.total_cmp(&right.2)).then(left.0.cmp(&right.0))
-        });
-        best.map(|(trial, epochs, loss)| {
-            let figure = self.search.figure(loss);
-            BestTrial { name: trial_name(trial), epochs, figure }
+            Some(BestTrial { name: trial_name(trial), epochs, figure: self.search.figure(loss) })
         })
+    }
+
+    pub(crate) fn search(&self) -> &Search {
+        self.search
     }
 
     /// What is known, without what is in progress.
@@ -65,7 +62,7 @@ impl<'a> SearchAgenda<'a> {
     }
 
     fn tasks(&self, wave: &Wave) -> Result<Vec<Task>, StudyError> {
-        let task = |task: &super::WaveTask| {
+        let task = |task: &WaveTask| {
             let settings = &self.history.trials[task.trial].settings;
             let name = trial_name(task.trial);
             let experiment = self.search.experiment(&name, settings, task.seed)?;

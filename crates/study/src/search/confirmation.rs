@@ -1,7 +1,7 @@
 //! Which trials are trained again with fresh seeds, and who wins.
 
 use super::Search;
-use super::history::{History, mean};
+use super::history::{History, best_first, mean};
 use super::wave::{Stage, Wave, WaveTask};
 
 /// The next round of the confirmation; none where it is over, or where nothing was found to confirm.
@@ -53,10 +53,8 @@ pub(crate) fn ranked(history: &History) -> Vec<usize> {
         losses.filter(|losses| !losses.is_empty()).map(|losses| mean(&losses)).filter(|loss| loss.is_finite())
     };
     let shared = shared_seeds(history);
-    let mut ranked: Vec<(f64, usize)> =
-        (0..history.trials.len()).filter_map(|trial| Some((losses(trial, &shared)?, trial))).collect();
-    ranked.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
-    let mut ranked: Vec<usize> = ranked.into_iter().map(|(_, trial)| trial).collect();
+    let all = 0..history.trials.len();
+    let mut ranked = best_first(all.filter_map(|trial| Some((losses(trial, &shared)?, trial))));
     if let &[first, second, ..] = &ranked[..]
         && paired_difference(history, first, second).is_some_and(|difference| difference.mean < 0.0)
     {

@@ -1,9 +1,9 @@
 //! Which trials a wave of the search trains: promoted ones first, then new ones, within the budget.
 
-use super::history::History;
+use super::Search;
+use super::history::{History, best_first};
 use super::propose::{Observation, propose};
 use super::wave::{Begun, Stage, Wave, WaveTask};
-use super::{Method, Search};
 
 /// The next wave of the search; none where its budget is spent and nobody is left to promote.
 ///
@@ -98,14 +98,14 @@ fn promoted(search: &Search, history: &History, is_end: bool) -> Vec<(usize, usi
     let mut promoted = Vec::new();
     for pair in rungs.windows(2).rev() {
         let (rung, next) = (pair[0], pair[1]);
-        let mut there: Vec<(f64, usize)> = (1..history.trials.len())
-            .filter_map(|trial| Some((history.trials[trial].loss_at(rung)?, trial)))
-            .collect();
-        there.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
+        let loss = |trial: usize, rung: usize| history.trials[trial].loss_at(rung);
+        let there =
+            best_first((1..history.trials.len()).filter_map(|trial| Some((loss(trial, rung)?, trial))));
         let quota = (there.len() / halving.factor).max(usize::from(is_end));
-        let best = there.into_iter().take(quota).filter(|(loss, _)| loss.is_finite());
-        let waits = best.filter(|(_, trial)| history.trials[*trial].loss_at(next).is_none());
-        promoted.extend(waits.map(|(_, trial)| (trial, rung, next)));
+        let best =
+            there.into_iter().take(quota).filter(|&trial| loss(trial, rung).is_some_and(f64::is_finite));
+        let waiting = best.filter(|&trial| loss(trial, next).is_none());
+        promoted.extend(waiting.map(|trial| (trial, rung, next)));
     }
     promoted
 }
@@ -124,9 +124,7 @@ pub(crate) fn expected(search: &Search) -> (usize, u64) {
         sum * search.seeds.len() as f64
     };
     let mut trials = search.trials.unwrap_or(usize::MAX);
-    if search.method == Method::Grid {
-        trials = trials.min(super::grid(&search.space).count());
-    }
+    trials = search.points().map_or(trials, |points| trials.min(points));
     if let Some(epochs) = search.epochs {
         // Every trial costs an epoch at least; what more trials cost only grows.
         let (mut affordable, mut too_many) = (1, (epochs as usize).saturating_add(1).min(trials).max(2));

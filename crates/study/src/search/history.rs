@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Search;
 use super::propose::Observation;
-use super::wave::{Begun, Stage, Wave};
-use super::{Search, WaveTask};
+use super::wave::{Begun, Stage, Wave, WaveTask};
 use crate::work::TaskResult;
 
 /// Every trial so far, and what training it cost.
@@ -145,18 +145,10 @@ impl History {
     /// and of those at one rung the better.
     pub(crate) fn observations(&self) -> Vec<Observation> {
         let trials = &self.trials[1..];
-        let mut order: Vec<usize> = (0..trials.len()).filter(|&index| is_known(&trials[index])).collect();
-        let key = |index: usize| match (&trials[index].error, trials[index].last()) {
-            (None, Some((rung, loss))) => (rung, loss),
-            _ => (0, f64::INFINITY),
-        };
-        order.sort_by(|&left, &right| {
-            let ((left_rung, left_loss), (right_rung, right_loss)) = (key(left), key(right));
-            right_rung.cmp(&left_rung).then(left_loss.total_cmp(&right_loss)).then(left.cmp(&right))
-        });
+        let known = (1..self.trials.len()).filter(|&trial| is_known(&self.trials[trial]));
         let mut places = vec![None; trials.len()];
-        for (place, &index) in order.iter().enumerate() {
-            places[index] = Some(place);
+        for (place, trial) in self.in_order(known).into_iter().enumerate() {
+            places[trial - 1] = Some(place);
         }
         let observation = |(trial, place): (&TrialState, Option<usize>)| Observation {
             coordinates: trial.coordinates.clone(),
@@ -166,15 +158,37 @@ impl History {
         trials.iter().zip(places).map(observation).collect()
     }
 
+    /// These trials, the farther trained first, and of those at one rung the better; those that failed are last.
+    pub(crate) fn in_order(&self, trials: impl Iterator<Item = usize>) -> Vec<usize> {
+        let standing = |trial: usize| match (&self.trials[trial].error, self.trials[trial].last()) {
+            (None, Some((rung, loss))) => (rung, loss),
+            _ => (0, f64::INFINITY),
+        };
+        let mut order: Vec<(usize, f64, usize)> = trials
+            .map(|trial| {
+                let (rung, loss) = standing(trial);
+                (rung, loss, trial)
+            })
+            .collect();
+        order.sort_by(|left, right| {
+            right.0.cmp(&left.0).then(left.1.total_cmp(&right.1)).then(left.2.cmp(&right.2))
+        });
+        order.into_iter().map(|(_, _, trial)| trial).collect()
+    }
+
     /// Trials that were trained in full in the search, without the base: the best first.
     pub(crate) fn complete(&self, search: &Search) -> Vec<usize> {
         let whole = search.base.training.epochs;
         let loss = |trial: usize| self.trials[trial].loss_at(whole).filter(|loss| loss.is_finite());
-        let mut complete: Vec<(f64, usize)> =
-            (1..self.trials.len()).filter_map(|trial| Some((loss(trial)?, trial))).collect();
-        complete.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
-        complete.into_iter().map(|(_, trial)| trial).collect()
+        best_first((1..self.trials.len()).filter_map(|trial| Some((loss(trial)?, trial))))
     }
+}
+
+/// Trials by their losses, the best first; of equal ones, the earlier.
+pub(crate) fn best_first(losses: impl Iterator<Item = (f64, usize)>) -> Vec<usize> {
+    let mut losses: Vec<(f64, usize)> = losses.collect();
+    losses.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
+    losses.into_iter().map(|(_, trial)| trial).collect()
 }
 
 fn is_known(trial: &TrialState) -> bool {

@@ -8,7 +8,7 @@
 //! 1. *Search.* Trial 0 is the base as it is, trained in full. Each wave promotes the best of what was stopped at a rung, and
 //!    fills up with new trials. A promoted trial goes on in its own run, from its checkpoint.
 //! 2. *Confirmation.* The best few and the base are trained in full with seeds that the search has not seen. The best of many
-//!    is lucky as well as good; on fresh seeds it is good alone.
+//!    is lucky as well as good; fresh seeds do not flatter it.
 //! 3. *Test.* The winner's runs are tested. No other run ever sees the test data.
 
 mod agenda;
@@ -29,10 +29,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use agenda::SearchAgenda;
 pub(crate) use halving::expected;
-pub(crate) use propose::grid;
+use propose::grid;
 pub use report::{Importance, SearchReport, SearchedTrial, TrialStage, Winner};
 pub use space::{Condition, Dimension, Domain, Interval};
-use wave::WaveTask;
 
 use crate::plan::prepared;
 
@@ -53,8 +52,6 @@ pub struct Search {
     pub seconds: Option<f64>,
     /// The figure that decides.
     pub monitor: Monitor,
-    /// Which direction of it is better.
-    pub mode: Mode,
     /// What is tried.
     pub space: Vec<Dimension>,
     /// How trials are stopped early; none where each is trained in full.
@@ -90,7 +87,7 @@ pub struct Halving {
     #[schemars(transform = number(AT_LEAST_1))]
     pub min_epochs: usize,
     /// How many times as many epochs the next rung has, and one in how many trials reaches it.
-    #[serde(default = "Halving::usual_factor")]
+    #[serde(default = "usual_factor")]
     #[schemars(transform = number(between(2.0, 1000.0)))]
     pub factor: usize,
 }
@@ -116,12 +113,8 @@ impl Default for Confirm {
     }
 }
 
-impl Halving {
-    pub(crate) const USUAL_FACTOR: usize = 3;
-
-    fn usual_factor() -> usize {
-        Self::USUAL_FACTOR
-    }
+fn usual_factor() -> usize {
+    3
 }
 
 impl Search {
@@ -201,13 +194,13 @@ impl Search {
 
     /// `figure` as something that is better the lower it is.
     pub(crate) fn loss(&self, figure: f64) -> f64 {
-        let loss = if self.mode == Mode::Max { -figure } else { figure };
+        let loss = if self.monitor.mode() == Mode::Max { -figure } else { figure };
         if loss.is_nan() { f64::INFINITY } else { loss }
     }
 
     /// The figure that [`Search::loss`] made `loss` of.
     pub(crate) fn figure(&self, loss: f64) -> f64 {
-        if self.mode == Mode::Max { -loss } else { loss }
+        if self.monitor.mode() == Mode::Max { -loss } else { loss }
     }
 
     /// What tells this search from any other in the same study: all that decides what is tried.

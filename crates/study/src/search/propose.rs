@@ -101,7 +101,7 @@ fn estimated(coordinate: Coordinate, index: usize, seen: &[Observation], stream:
     let last = seen.len();
     for observation in seen {
         let place = observation.place.unwrap_or(last) as f64;
-        // What lies outside was not drawn here: a damaged file is no reason to stop.
+        // A coordinate out of bounds comes from a damaged file; the estimators do without it.
         let _ = optimizer.tell(observation.coordinates[index], place);
     }
     let asked = optimizer.ask(&mut Draws(stream)).expect("the estimators cannot fail");

@@ -129,7 +129,7 @@ impl Dimension {
         }
     }
 
-    /// How many of its coordinates count, where the first is this one: those of a list's numbers that it has not do not.
+    /// How many of its coordinates count. `first` is the first of them, which for a list is its length.
     pub(crate) fn used(&self, first: f64) -> usize {
         match &self.domain {
             Domain::List { length: [least, _], .. } => 1 + least + first as usize,

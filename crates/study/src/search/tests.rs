@@ -29,7 +29,6 @@ fn search(method: Method, trials: usize) -> Search {
         epochs: None,
         seconds: None,
         monitor: Monitor::ValidationLoss,
-        mode: Mode::Min,
         space: vec![real("optimizer.lr", 1e-4, 0.1, true), real("model.dropout", 0.0, 0.5, false)],
         halving: Some(Halving { min_epochs: 3, factor: 3 }),
         confirm: Confirm::default(),
@@ -60,7 +59,7 @@ fn work(search: &Search, history: &mut History, wave: &Wave, of: &Losses<'_>) {
         .map(|task| {
             let until = task.until.unwrap_or(EPOCHS);
             let (loss, is_over) = of(&history.trials[task.trial].settings, task.seed, until);
-            let best = BTreeMap::from([("validation_loss".to_owned(), Some(loss))]);
+            let best = BTreeMap::from([(crate::work::figure_name(search.monitor), Some(loss))]);
             TaskResult { epochs: until as u64, is_over, best, seconds: until as f64, ..TaskResult::default() }
         })
         .collect();
@@ -205,7 +204,7 @@ fn fresh_seeds_of_folds_are_whole_cross_validations() {
 #[test]
 fn a_figure_that_is_better_higher_is_maximized() {
     let mut search = search(Method::Random, 9);
-    search.mode = Mode::Max;
+    search.monitor = Monitor::ValidationAccuracy;
     let (history, _) = run(&search, &|settings, _, epochs| (-loss(settings, epochs), false));
     let best = history.complete(&search)[0];
     let least = (1..10).map(|trial| loss(&history.trials[trial].settings, 3)).fold(f64::INFINITY, f64::min);

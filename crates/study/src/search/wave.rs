@@ -1,7 +1,6 @@
 //! A wave of a search as its file keeps it.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use kiln_artifacts::ArtifactError;
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Search;
 use crate::StudyError;
+use crate::stored::{read_again, read_json};
 
 /// What a wave is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,14 +72,7 @@ impl Wave {
 
     /// Wave `number` of the search in `folder`, if it was decided.
     pub(crate) fn read(folder: &Path, number: usize) -> Result<Option<Self>, StudyError> {
-        let path = Self::path(folder, number);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(StudyError::io("read", &path, cause)),
-        };
-        let wave = serde_json::from_slice(&bytes).map_err(|cause| StudyError::damaged(&path, &cause))?;
-        Ok(Some(wave))
+        read_json(&Self::path(folder, number))
     }
 
     /// Whether this can follow on `trials` trials of `search`.
@@ -102,12 +95,6 @@ impl Wave {
         if kiln_files::create_file(&path, &json_text(&self)).map_err(ArtifactError::from)? {
             return Ok(self);
         }
-        Self::read(folder, number)?.ok_or_else(|| {
-            StudyError::io(
-                "read",
-                &path,
-                io::Error::new(io::ErrorKind::NotFound, "it was there a moment ago"),
-            )
-        })
+        read_again(&path)
     }
 }

@@ -272,7 +272,7 @@ impl<'a> Board<'a> {
         let read = || {
             let of = |&entry: &usize| {
                 let Entry { task, id, .. } = &entries[entry];
-                let result = results.read(id)?.ok_or_else(|| results.lost(id))?;
+                let result = results.read_again(id)?;
                 check(*rests_on_results, task, &result)?;
                 Ok(result)
             };

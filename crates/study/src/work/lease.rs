@@ -1,8 +1,8 @@
 //! Who works on what, for workers that share nothing but a folder.
 //!
 //! A worker that takes a task makes the file `leases/<task>.<n>`, which only one process can make, and touches it from time
-//! to time. It says who holds it. A task whose lease has not been touched for the lease's time, by the clock of whoever looks,
-//! is taken over: by making the file with the next number. The old holder, should it still live, finds that file when it
+//! to time. It says who holds it. Another worker that has seen it untouched for the lease's time, by its own clock, takes the task
+//! over: it makes the file with the next number. The old holder, should it still live, finds that file when it
 //! touches its own, and leaves the task alone. Where holder and looker are on one host, the looker need not wait: the holder
 //! keeps its file locked, and the system unlocks it when the holder dies.
 //!
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::StudyError;
+use crate::stored::names;
 
 /// How many times a lease is touched in its time.
 const BEATS: u32 = 6;
@@ -190,16 +191,13 @@ impl Leases {
 
     /// Ids of all tasks that have a lease, whoever holds it.
     pub(crate) fn ids(&self) -> Result<HashSet<String>, StudyError> {
-        let entries =
-            fs::read_dir(&self.folder).map_err(|cause| StudyError::io("read", &self.folder, cause))?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let names = names(&self.folder)?;
         Ok(names.filter_map(|name| Some(name.rsplit_once('.')?.0.to_owned())).collect())
     }
 
     /// Who holds what now: ids of tasks and holders, by id.
     pub(crate) fn held(&self) -> Vec<(String, Holder)> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten();
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let names = names(&self.folder).into_iter().flatten();
         let held = |name: String| {
             let (id, number) = name.rsplit_once('.')?;
             let number: u64 = number.parse().ok()?;

@@ -6,11 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kiln_artifacts::{ArtifactError, MetricRow, Run, Scope, replace_file};
-use kiln_config::Monitor;
+use kiln_config::{Mode, Monitor};
 use kiln_files::json_text;
 use serde::{Deserialize, Serialize};
 
 use crate::StudyError;
+use crate::stored::{names, read_again, read_json};
 
 /// What came of a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,13 +32,9 @@ pub struct TaskResult {
     pub seconds: f64,
 }
 
-/// The figures that decide in a search, each with its split and its name there, and whether lower is better.
-const FIGURES: [(Monitor, &str, &str, bool); 4] = [
-    (Monitor::TrainLoss, "train", "loss", true),
-    (Monitor::TrainAccuracy, "train", "accuracy", false),
-    (Monitor::ValidationLoss, "validation", "loss", true),
-    (Monitor::ValidationAccuracy, "validation", "accuracy", false),
-];
+/// The figures that may decide in a search.
+const MONITORS: [Monitor; 4] =
+    [Monitor::TrainLoss, Monitor::TrainAccuracy, Monitor::ValidationLoss, Monitor::ValidationAccuracy];
 
 impl TaskResult {
     /// What `run` came to after `until` epochs, or at its end; `is_over` says whether that is its end.
@@ -54,7 +51,7 @@ impl TaskResult {
         Ok(Self {
             epochs: epochs.iter().filter(|row| row.split == "train").count() as u64,
             is_over,
-            best: FIGURES.iter().filter_map(|figure| best(&epochs, figure)).collect(),
+            best: MONITORS.iter().filter_map(|&monitor| best(&epochs, monitor)).collect(),
             test: test.into_iter().flatten().map(named).collect(),
             seconds: status.elapsed_seconds,
             ..Self::default()
@@ -67,28 +64,35 @@ impl TaskResult {
 
     /// The figure that `monitor` names.
     pub(crate) fn figure(&self, monitor: Monitor) -> Option<f64> {
-        self.best.get(name(monitor)).copied().flatten()
+        self.best.get(&name(monitor)).copied().flatten()
+    }
+}
+
+/// The split that a figure is taken on, and its name there.
+fn place(monitor: Monitor) -> (&'static str, &'static str) {
+    match monitor {
+        Monitor::TrainLoss => ("train", "loss"),
+        Monitor::TrainAccuracy => ("train", "accuracy"),
+        Monitor::ValidationLoss => ("validation", "loss"),
+        Monitor::ValidationAccuracy => ("validation", "accuracy"),
     }
 }
 
 /// What a figure is called where results are kept.
-pub(crate) fn name(monitor: Monitor) -> &'static str {
-    match monitor {
-        Monitor::TrainLoss => "train_loss",
-        Monitor::TrainAccuracy => "train_accuracy",
-        Monitor::ValidationLoss => "validation_loss",
-        Monitor::ValidationAccuracy => "validation_accuracy",
-    }
+pub(crate) fn name(monitor: Monitor) -> String {
+    let (split, figure) = place(monitor);
+    format!("{split}_{figure}")
 }
 
-fn best(
-    epochs: &[&MetricRow],
-    &(monitor, split, figure, is_lower_better): &(Monitor, &str, &str, bool),
-) -> Option<(String, Option<f64>)> {
+fn best(epochs: &[&MetricRow], monitor: Monitor) -> Option<(String, Option<f64>)> {
+    let (split, figure) = place(monitor);
     let values = epochs.iter().filter(|row| row.split == split).filter_map(|row| row.figure(figure));
     let finite = values.filter(|value| value.is_finite());
-    let best = if is_lower_better { finite.min_by(f64::total_cmp) } else { finite.max_by(f64::total_cmp) };
-    best.map(|value| (name(monitor).to_owned(), Some(value)))
+    let best = match monitor.mode() {
+        Mode::Min => finite.min_by(f64::total_cmp),
+        Mode::Max => finite.max_by(f64::total_cmp),
+    };
+    best.map(|value| (name(monitor), Some(value)))
 }
 
 /// The folder of results, by the id of the task.
@@ -121,30 +125,17 @@ impl Results {
 
     /// Ids of all tasks that are done.
     pub(crate) fn ids(&self) -> Result<HashSet<String>, StudyError> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
-            Err(cause) => return Err(StudyError::io("read", &self.folder, cause)),
-        };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let names = names(&self.folder)?;
         Ok(names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect())
     }
 
     pub(crate) fn read(&self, id: &str) -> Result<Option<TaskResult>, StudyError> {
-        let path = self.path(id);
-        match fs::read(&path) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).map(Some).map_err(|cause| StudyError::damaged(&path, &cause))
-            }
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(StudyError::io("read", &path, cause)),
-        }
+        read_json(&self.path(id))
     }
 
-    /// That a result was there a moment ago.
-    pub(crate) fn lost(&self, id: &str) -> StudyError {
-        let cause = io::Error::new(io::ErrorKind::NotFound, "it was there a moment ago");
-        StudyError::io("read", &self.path(id), cause)
+    /// The result of a task that is known to be done.
+    pub(crate) fn read_again(&self, id: &str) -> Result<TaskResult, StudyError> {
+        read_again(&self.path(id))
     }
 
     pub(crate) fn write(&self, id: &str, result: &TaskResult) -> Result<(), StudyError> {

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::{SearchReport, TrialStage};
 use crate::Table;
 use crate::pictures::Picture;
-use crate::report::{STYLE, link};
+use crate::report::{STYLE, link, made_by};
 
 /// Trials that the page shows; the CSV file has all.
 const MOST_ROWS: usize = 200;
@@ -64,15 +64,9 @@ pub(super) fn html(report: &SearchReport, pictures: &[Picture], folder: &Path) -
 
 /// Version, day and machine in a line.
 pub(super) fn provenance(report: &SearchReport) -> String {
-    let machine = &report.machine;
-    let cpu = machine.cpu.as_deref().unwrap_or(&machine.architecture);
-    let cores = machine.cores.map_or_else(String::new, |cores| format!(", {cores} cores"));
-    let day: String = report.written.to_string().chars().take(10).collect();
     let stopped = if report.was_stopped { " Stopped before its end." } else { "" };
-    format!(
-        "Made by kiln {} on {day}: {cpu}{cores}. Mean ± standard deviation (n - 1).{stopped}",
-        report.kiln
-    )
+    let made_by = made_by(report.kiln, report.written, &report.machine);
+    format!("{made_by} Mean ± standard deviation (n - 1).{stopped}")
 }
 
 fn board(report: &SearchReport, folder: &Path) -> Markup {

@@ -18,7 +18,7 @@ pub use importance::Importance;
 
 use super::agenda::trial_name;
 use super::confirmation::{paired_difference, ranked, shared_seeds};
-use super::history::{History, TrialState};
+use super::history::History;
 use super::{Method, Search};
 use crate::report::run_report;
 use crate::statistics::Spread;
@@ -149,8 +149,9 @@ impl SearchReport {
         was_stopped: bool,
     ) -> Self {
         let order = order(history);
+        let found = Found { search, history, study, shared_seeds: shared_seeds(history) };
         let trials: Vec<SearchedTrial> =
-            (1..).zip(&order).map(|(rank, &trial)| searched(search, history, study, rank, trial)).collect();
+            (1..).zip(&order).map(|(rank, &trial)| found.trial(rank, trial)).collect();
         let mut report = Self {
             study: plan.name.clone(),
             about: plan.about.clone(),
@@ -158,13 +159,13 @@ impl SearchReport {
             written: Timestamp::now(),
             machine: Machine::detect(),
             method: search.method,
-            monitor: crate::work::figure_name(search.monitor).to_owned(),
+            monitor: crate::work::figure_name(search.monitor),
             epochs: history.epochs(),
             seconds: history.seconds(),
             rungs: search.rungs(),
             front: front(search, &trials),
             trials,
-            winner: winner(search, history, study),
+            winner: found.winner(),
             importance: importance::importance(search, history),
             statements: Vec::new(),
             was_stopped,
@@ -191,12 +192,7 @@ impl SearchReport {
         for (name, bytes) in files {
             replace_file(&folder.join(name), &bytes)?;
         }
-        for picture in pictures {
-            let path = folder.join(picture.name);
-            replace_file(&path.with_extension("svg"), picture.svg.as_bytes())?;
-            replace_file(&path.with_extension("png"), &picture.png)?;
-        }
-        Ok(())
+        pictures.iter().try_for_each(|picture| picture.write(folder))
     }
 
     /// The winner's settings as an experiment file.
@@ -227,105 +223,107 @@ impl SearchReport {
 /// Trials with fresh seeds first, then the farther trained, and the better of those.
 fn order(history: &History) -> Vec<usize> {
     let confirmed = ranked(history);
-    let mut others: Vec<usize> =
-        (0..history.trials.len()).filter(|trial| !confirmed.contains(trial)).collect();
-    let key = |trial: usize| {
-        let trial: &TrialState = &history.trials[trial];
-        match trial.last() {
-            Some((rung, loss)) if trial.error.is_none() => (rung, loss),
-            _ => (0, f64::INFINITY),
-        }
-    };
-    others.sort_by(|&left, &right| {
-        let ((left_rung, left_loss), (right_rung, right_loss)) = (key(left), key(right));
-        right_rung.cmp(&left_rung).then(left_loss.total_cmp(&right_loss)).then(left.cmp(&right))
-    });
+    let others = (0..history.trials.len()).filter(|trial| !confirmed.contains(trial));
+    let others = history.in_order(others);
     confirmed.into_iter().chain(others).collect()
 }
 
-fn searched(search: &Search, history: &History, study: &Path, rank: usize, number: usize) -> SearchedTrial {
-    let trial = &history.trials[number];
-    let last = trial.last().filter(|_| trial.error.is_none());
-    let whole = search.base.training.epochs;
-    let stage = match last {
-        _ if !trial.confirmed.is_empty() => TrialStage::Confirmed,
-        _ if trial.error.is_some() => TrialStage::Failed,
-        Some((rung, _)) if rung == whole => TrialStage::Trained,
-        Some(_) => TrialStage::Paused,
-        None => TrialStage::Open,
-    };
-    let shared = shared_seeds(history);
-    let shared = shared.iter().filter_map(|seed| trial.confirmed.get(seed));
-    let confirmed: Vec<f64> = shared.map(|&loss| search.figure(loss)).collect();
-    let all: Vec<f64> = trial.confirmed.values().map(|&loss| search.figure(loss)).collect();
-    let test = |figure: &str| {
-        let values = trial.tested.values().filter_map(|tested| tested.get(figure).copied().flatten());
-        Spread::of(&values.collect::<Vec<f64>>())
-    };
-    let seeds: Vec<u64> = if trial.confirmed.is_empty() {
-        search.seeds.clone()
-    } else {
-        trial.confirmed.keys().copied().collect()
-    };
-    let run = |&seed: &u64| {
-        let experiment = search.experiment(&trial_name(number), &trial.settings, seed).ok()?;
-        Some(Cell::new(number, &experiment, study).run()?.0.folder().to_owned())
-    };
-    SearchedTrial {
-        rank,
-        name: trial_name(number),
-        settings: trial.settings.clone(),
-        stage,
-        epochs: trial.epochs_of_a_seed().unwrap_or(0) as usize,
-        rung: last.map_or(0, |(rung, _)| rung),
-        figure: last.map(|(_, loss)| search.figure(loss)).filter(|figure| figure.is_finite()),
-        close_call: finite(&all).filter(|_| all.len() > confirmed.len()),
-        confirmed: finite(&confirmed),
-        test_accuracy: test("accuracy"),
-        test_loss: test("loss"),
-        error: trial.error.clone(),
-        seconds: trial.seconds(),
-        runs: seeds.iter().filter_map(run).collect(),
+/// What a report is made of.
+struct Found<'a> {
+    search: &'a Search,
+    history: &'a History,
+    /// The study's folder.
+    study: &'a Path,
+    /// The fresh seeds that all confirmed trials share.
+    shared_seeds: Vec<u64>,
+}
+
+impl Found<'_> {
+    /// The run of trial `number` with a seed, if there is one.
+    fn run(&self, number: usize, seed: u64) -> Option<PathBuf> {
+        let settings = &self.history.trials[number].settings;
+        let experiment = self.search.experiment(&trial_name(number), settings, seed).ok()?;
+        Some(Cell::new(number, &experiment, self.study).run()?.0.folder().to_owned())
+    }
+
+    fn trial(&self, rank: usize, number: usize) -> SearchedTrial {
+        let (search, history) = (self.search, self.history);
+        let trial = &history.trials[number];
+        let last = trial.last().filter(|_| trial.error.is_none());
+        let whole = search.base.training.epochs;
+        let stage = match last {
+            _ if !trial.confirmed.is_empty() => TrialStage::Confirmed,
+            _ if trial.error.is_some() => TrialStage::Failed,
+            Some((rung, _)) if rung == whole => TrialStage::Trained,
+            Some(_) => TrialStage::Paused,
+            None => TrialStage::Open,
+        };
+        let shared = self.shared_seeds.iter().filter_map(|seed| trial.confirmed.get(seed));
+        let confirmed: Vec<f64> = shared.map(|&loss| search.figure(loss)).collect();
+        let all: Vec<f64> = trial.confirmed.values().map(|&loss| search.figure(loss)).collect();
+        let test = |figure: &str| {
+            let values = trial.tested.values().filter_map(|tested| tested.get(figure).copied().flatten());
+            Spread::of(&values.collect::<Vec<f64>>())
+        };
+        let seeds: Vec<u64> = if trial.confirmed.is_empty() {
+            search.seeds.clone()
+        } else {
+            trial.confirmed.keys().copied().collect()
+        };
+        SearchedTrial {
+            rank,
+            name: trial_name(number),
+            settings: trial.settings.clone(),
+            stage,
+            epochs: trial.epochs_of_a_seed().unwrap_or(0) as usize,
+            rung: last.map_or(0, |(rung, _)| rung),
+            figure: last.map(|(_, loss)| search.figure(loss)).filter(|figure| figure.is_finite()),
+            close_call: finite(&all).filter(|_| all.len() > confirmed.len()),
+            confirmed: finite(&confirmed),
+            test_accuracy: test("accuracy"),
+            test_loss: test("loss"),
+            error: trial.error.clone(),
+            seconds: trial.seconds(),
+            runs: seeds.iter().filter_map(|&seed| self.run(number, seed)).collect(),
+        }
+    }
+
+    fn winner(&self) -> Option<Winner> {
+        let (search, history) = (self.search, self.history);
+        let ranked = ranked(history);
+        let &first = ranked.first()?;
+        let whole = search.base.training.epochs;
+        let in_search = |trial: usize| history.trials[trial].loss_at(whole).filter(|loss| loss.is_finite());
+        let base = (first != 0).then(|| paired_difference(history, first, 0)).flatten();
+        let gain_in_search = (first != 0)
+            .then(|| Some(in_search(0)? - in_search(first)?))
+            .flatten()
+            .filter(|gain| gain.is_finite());
+        let gain = base.map(|base| base.mean).filter(|gain| gain.is_finite());
+        let second = ranked.get(1).copied();
+        let lead = second.and_then(|second| paired_difference(history, first, second));
+        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+        let trial = &history.trials[first];
+        let best =
+            trial.confirmed.iter().min_by(|left, right| left.1.total_cmp(right.1).then(left.0.cmp(right.0)));
+        let run = best.and_then(|(&seed, _)| self.run(first, seed));
+        Some(Winner {
+            name: trial_name(first),
+            run,
+            gain_in_search,
+            gain,
+            standard_error: finite(base.map(|base| base.standard_error)),
+            luck: gain_in_search.zip(gain).map(|(searched, fresh)| searched - fresh),
+            second: second.map(trial_name),
+            lead: finite(lead.map(|lead| lead.mean)),
+            lead_standard_error: finite(lead.map(|lead| lead.standard_error)),
+        })
     }
 }
 
 /// The spread of figures; none where one of them is infinite.
 fn finite(figures: &[f64]) -> Option<Spread> {
     Spread::of(figures).filter(|_| figures.iter().all(|figure| figure.is_finite()))
-}
-
-fn winner(search: &Search, history: &History, study: &Path) -> Option<Winner> {
-    let ranked = ranked(history);
-    let &first = ranked.first()?;
-    let whole = search.base.training.epochs;
-    let in_search = |trial: usize| history.trials[trial].loss_at(whole).filter(|loss| loss.is_finite());
-    let base = (first != 0).then(|| paired_difference(history, first, 0)).flatten();
-    let gain_in_search = (first != 0)
-        .then(|| Some(in_search(0)? - in_search(first)?))
-        .flatten()
-        .filter(|gain| gain.is_finite());
-    let gain = base.map(|base| base.mean).filter(|gain| gain.is_finite());
-    let second = ranked.get(1).copied();
-    let lead = second.and_then(|second| paired_difference(history, first, second));
-    let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
-    let trial = &history.trials[first];
-    let best =
-        trial.confirmed.iter().min_by(|left, right| left.1.total_cmp(right.1).then(left.0.cmp(right.0)));
-    let run = best.and_then(|(&seed, _)| {
-        let experiment = search.experiment(&trial_name(first), &trial.settings, seed).ok()?;
-        Some(Cell::new(first, &experiment, study).run()?.0.folder().to_owned())
-    });
-    Some(Winner {
-        name: trial_name(first),
-        run,
-        gain_in_search,
-        gain,
-        standard_error: finite(base.map(|base| base.standard_error)),
-        luck: gain_in_search.zip(gain).map(|(searched, fresh)| searched - fresh),
-        second: second.map(trial_name),
-        lead: finite(lead.map(|lead| lead.mean)),
-        lead_standard_error: finite(lead.map(|lead| lead.standard_error)),
-    })
 }
 
 /// The trained trials that no other one beats in figure and time.

@@ -6,22 +6,14 @@ use super::super::Search;
 use super::super::space::{Dimension, Domain, Interval};
 use super::csv::setting;
 use super::{SearchReport, SearchedTrial};
-use crate::pictures::Picture;
+use crate::pictures::{Picture, drawn_ones};
 
 /// Every picture that there is something to draw for: `parallel`, `front`.
 pub(super) fn pictures(report: &SearchReport, search: &Search) -> Result<Vec<Picture>, PlotError> {
     let (parallel, front) = (parallel(report, search), front(report));
     let drawn =
         [("parallel", parallel.to_svg(), parallel.to_png()), ("front", front.to_svg(), front.to_png())];
-    let mut pictures = Vec::new();
-    for (name, svg, png) in drawn {
-        match (svg, png) {
-            (Ok(svg), Ok(png)) => pictures.push(Picture { name, svg, png }),
-            (Err(PlotError::Nothing { .. }), _) => {}
-            (Err(error), _) | (_, Err(error)) => return Err(error),
-        }
-    }
-    Ok(pictures)
+    drawn_ones(drawn)
 }
 
 /// All trials that have a figure, with their settings and their place among all.
