@@ -88,18 +88,18 @@ FAULTS = {
         (["digits", "mnist"], ["model.hidden=[2]", *PLAIN], {"underfit", "dead-units"}, "model.hidden"),
         (["digits", "mnist"], ["model.hidden=[64,2]", *PLAIN], {"underfit", "dead-units"}, "model.hidden"),
     ],
-    "held back too much": [
+    "too much regularization": [
         (["digits", "mnist"], ["model.dropout=0.95"], {"underfit"}, "model.dropout"),
         (["digits", "mnist"], ["loss.l2=0.3"], {"underfit"}, "loss.l2"),
     ],
-    "few rows, nothing against it": [
+    "few rows, no regularization": [
         (["heart-disease", "titanic", "credit-g", "winequality-white"], ["data.validation=0.3", "training.epochs=150", *UNREGULARIZED], {"overfit"}, None),
     ],
-    "wrong labels learned by heart": [
+    "wrong labels, memorized": [
         (["digits"], ["data.label_noise=0.3", "training.epochs=150", *UNREGULARIZED], {"overfit"}, None),
         (["mnist"], ["data.label_noise=0.3", "training.epochs=60", *UNREGULARIZED], {"overfit"}, None),
     ],
-    "bad start": [
+    "bad initialization": [
         (["digits", "mnist"], ["model.initialization=constant", CONSTANT], {"vanishing", "underfit", "dead-units"}, "model.initialization"),
         (["digits", "mnist"], ["model.activation=sigmoid", DEEP, *PLAIN], {"vanishing"}, "model.activation"),
         (["digits", "mnist"], ["model.initialization=he-uniform", "model.initialization_gain=0.01", DEEP, "optimizer.name=sgd", *PLAIN], {"vanishing", "underfit", "dead-units"}, "model.initialization_gain"),
@@ -288,7 +288,7 @@ def tables(runs):
                     counts[f"{finding['kind']} ({finding['severity']})"] += 1
             which = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
             print(f"| {data} | {len(group_)} | {percent(sum(bool(run['findings']) for run in group_), len(group_))} | {which} |")
-    print("\n| fault | runs | found | named first, with the remedy that undoes it | first remedies tried | better | worse |")
+    print("\n| fault | runs | found | named first, with the remedy that cures it | first remedies tried | better | worse |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     rows = [*((fault, [run for run in faulty if run["fault"] == fault]) for fault in FAULTS), ("all", faulty)]
     for fault, group_ in rows:
@@ -299,7 +299,7 @@ def tables(runs):
         print(f"| {fault} | {len(group_)} | {percent(found, len(group_))} | {percent(first, len(group_))} | {outcome(group_, spread)} |")
     print(f"| sound runs with a remedy | {len(sound)} | | | {outcome(sound, spread)} |\n")
     kinds = sorted({kind for run in runs for kind in names(run)})
-    print("| finding | raised | rightly | wrongly | first remedies tried | better | worse |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print("| finding | raised | correctly | wrongly | first remedies tried | better | worse |\n| --- | --- | --- | --- | --- | --- | --- |")
     for kind in kinds:
         raised = [run for run in runs if kind in names(run)]
         rightly = sum(kind in run["right"] for run in raised)
