@@ -1,18 +1,18 @@
-"""Is what Kiln says of a run true, and does its advice help? Runs whose state is known, because it was made.
+"""Are findings right, and do remedies help? Measured on runs of known state.
 
     cargo build --release
     KILN_DATA_DIR=DIR python3 benchmarks/diagnosis.py [--seeds 6] [--jobs 2] [--only dead,sound] [--runs FILE]
 
-DIR holds the folder `mnist`, and `tables` with index.toml as for tables.py. Sound runs are the recipes that Kiln comes with
-(configs/digits.toml, the preset for tables), and one for some thousand images of MNIST, at several sizes, and every fault is
-one change to such a recipe, or two. Each run is trained by the program and judged by the findings that it prints. Then the
-first remedy of the first finding is applied as it stands, and the network is trained again with the same seed.
+DIR holds the folder `mnist`, and `tables` with index.toml as for tables.py. Sound runs are Kiln's own recipes (configs/digits.toml,
+the preset for tables) and one for some thousand images of MNIST, at several sizes. Every fault is one or two changes to such a
+recipe. Each run is trained by the program and judged by the findings that it prints. Then the first remedy of the first finding is
+applied as printed, and the network is trained again with the same seed.
 
-Right findings are listed with each fault (FAULTS). Thresholds were chosen on the seeds 0 and 1, and four of them once more on 10
-to 25; the runs here are of other seeds, 30 and on. The spread of a data set is the standard deviation of the change in validation loss that comes of a change
-without meaning, one unit more in the first layer, over its sound runs. A remedy helps where it lowers the validation loss of
-the tested network by more than that, and hurts where it raises it by more; a run that failed has an infinite loss. Prints
-Markdown on stdout, and a JSON line for each run into FILE.
+Each fault lists its right findings (FAULTS). Thresholds were chosen on the seeds 0 and 1, four of them again on 10 to 25; the runs
+here have the seeds from 30 on. The spread of a data set is the standard deviation, over its sound runs, of the change in validation
+loss after a meaningless change: one more unit in the first layer. A remedy makes a run better if it lowers the validation loss of
+the tested network by more than the spread, and worse if it raises it by more; a failed run has an infinite loss. Prints Markdown on
+stdout, and writes a JSON line per run into FILE.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = ["titanic", "phoneme", "churn", "credit-g", "heart-disease", "winequality-white"]
 
-# Some thousand images: a rule that finds its own step size, and a schedule.
+# Some thousand images, with an adaptive optimizer and a schedule.
 MNIST = """
 name = "mnist"
 [data]
@@ -55,14 +55,14 @@ batch_size = 64
 log_interval = 40
 """
 
-# What the recipes have against overfitting, taken away.
+# The recipes without their regularization.
 UNREGULARIZED = ["model.dropout=0.0", "loss.label_smoothing=0.0", "optimizer.weight_decay=0.0", "early_stopping.enabled=false"]
 CONSTANT = "lr_scheduler.name=constant"
 PLAIN = ["loss.label_smoothing=0.0", "model.dropout=0.0"]
 DEEP = "model.hidden=[64,64,64,64,64,64]"
 LOWER_RATE, HIGHER_RATE = "a lower optimizer.lr", "a higher optimizer.lr"
 
-# Data that the program does not train on, with a message that says why.
+# Data that the program refuses to train on, and its message.
 REFUSED = "refused before training"
 
 # Fault: (data, changes, findings that are right, those that may come first).
@@ -124,12 +124,12 @@ SIZES = {
     "mnist": ["[256,128]", "[128]", "[512,128]"],
     "table": ["[128,128]", "[64]", "[256,256]"],
 }
-# Pairs that cannot both be.
+# Findings that contradict each other.
 CONTRADICTIONS = [("underfit", "overfit"), ("no-skill", "no-better-than-linear")]
 
 
 def prepare(folder, tables):
-    """The tables as plain files with the class in `label`, and two that nothing can be learned from."""
+    """Writes the tables as plain files with the class in `label`, and two without anything to learn."""
     index = tomllib.loads((tables / "index.toml").read_text())
     entries = index.get("table", index)
     entries = {entry.get("name", Path(entry["file"]).stem): entry for entry in entries} if isinstance(entries, list) else entries
@@ -164,13 +164,13 @@ def recipe(data, folder):
 
 
 def overridden(settings):
-    """The last setting of each key alone: the program takes no key twice."""
+    """Keeps the last setting of each key: the program refuses a key that is given twice."""
     last = {setting.split("=", 1)[0]: setting for setting in settings}
     return list(last.values())
 
 
 def applied(changes, settings):
-    """The changes with a remedy: the constant of a start goes with that start."""
+    """The changes with a remedy applied; the constant of an initialization goes with that initialization."""
     keeps = not any(setting.startswith("model.initialization=") for setting in settings)
     return [change for change in changes if keeps or not change.startswith("model.initialization_constant")] + settings
 
@@ -200,7 +200,7 @@ def train(arguments, folder, data, seed, changes):
 
 
 def first_remedy(run):
-    """The settings to try first, and the finding that they are of."""
+    """The settings to try first, and their finding."""
     for finding in run["findings"]:
         for remedy in finding.get("remedies", []):
             return finding["kind"], remedy["settings"]

@@ -2,7 +2,7 @@
 
     python jax_peer.py DATA_FOLDER OPTIMIZER EPOCHS [ACTIVATION]
 
-The last, short batch of an epoch is left out, as a scan needs equal ones. The first epoch holds the compilation.
+The last, short batch of an epoch is left out, because a scan needs equal batches. The first epoch includes the compilation.
 Prints one JSON line: seconds of each epoch.
 """
 

@@ -2,7 +2,7 @@
 
     python pytorch_peer.py DATA_FOLDER OPTIMIZER EPOCHS [ACTIVATION]
 
-The images lie in memory as floats and each batch is gathered by its indices, which is faster than a DataLoader.
+The images are floats in memory, and each batch is gathered by its indices: this is faster than a DataLoader.
 Prints one JSON line: seconds of each epoch, seconds of a test pass, figures.
 """
 

@@ -4,8 +4,8 @@
     cargo build --release
     KILN_DATA_DIR=DIR venv/bin/python benchmarks/side_by_side.py [--rounds 5] [--epochs 4] [--without jax]
 
-DIR holds the folder mnist with the four files. Prints Markdown. The first epoch of each process is left out: it holds
-warming up, and JAX's compilation.
+DIR holds the folder mnist with the four files. Prints Markdown. The first epoch of each process is left out: it includes
+warm-up, and JAX's compilation.
 """
 
 import argparse
@@ -28,7 +28,7 @@ CONFIG = HERE.parent / "configs" / "mnist.toml"
 
 
 def run(command, expected=(0,), **options):
-    """Runs `command` to its end, with one of the `expected` exit codes. Its output, and its greatest resident memory in bytes."""
+    """Runs `command` until it exits with one of the `expected` codes. Returns its output and its peak resident memory in bytes."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
     output, errors = process.stdout.read(), process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -44,7 +44,7 @@ def train_command(arguments, root, overrides):
 
 
 def epoch_seconds(run_folder):
-    """Seconds from the end of one epoch to that of the next: all that lies between them is in it."""
+    """Seconds from the end of one epoch to the end of the next, with everything between them."""
     rows = [json.loads(line) for line in (Path(run_folder) / "timings.jsonl").read_text().splitlines()]
     ends = [row["wall_time"] for row in rows if row["scope"] == "epoch" and row["split"] == "train"]
     ends = [datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", end.replace("Z", "+00:00"))) for end in ends]
@@ -66,7 +66,7 @@ def peer(arguments, name, optimizer, activation="relu"):
 
 
 def in_a_terminal(arguments, root):
-    """Epochs with Burn's dashboard, on a pseudo-terminal that reads all that is drawn."""
+    """Epochs with Burn's dashboard, on a pseudo-terminal whose output is read."""
     overrides = ["--ui", "tui", f"training.epochs={arguments.epochs}"]
     before = set(Path(root).glob("mnist/*"))
     pid, terminal = pty.fork()
@@ -77,7 +77,7 @@ def in_a_terminal(arguments, root):
         while os.read(terminal, 1 << 16):
             pass
     except OSError:
-        pass  # How a pseudo-terminal says that the program has ended.
+        pass  # A pseudo-terminal reports the program's exit like this.
     os.waitpid(pid, 0)
     (made,) = set(Path(root).glob("mnist/*")) - before
     return epoch_seconds(made)
@@ -118,7 +118,7 @@ def argument_parser(description):
 
 
 def parse(description, epochs):
-    """The arguments of a script that runs whole epochs of Kiln and its peers, and these peers."""
+    """Parses the arguments of a script that runs whole epochs; returns them and the peers."""
     parser = argument_parser(description)
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--without", action="append", default=[], choices=["jax"])

@@ -4,9 +4,9 @@
     cargo build --release
     KILN_DATA_DIR=DIR venv/bin/python benchmarks/study_side_by_side.py [--rounds 5] [--epochs 3] [--without jax]
 
-Kiln's time is the whole command, `kiln study`, with loading, logs, checkpoints, evaluations and the report. Of a peer's
-processes only the epochs count, and of PyTorch's a test pass each: neither their start, nor loading, nor JAX's
-compilation, for which the first epoch counts as much as the later ones. Prints Markdown.
+Kiln's time is the whole command, `kiln study`, with loading, logs, checkpoints, evaluations and the report. A peer's time is its
+epochs, and a test pass for PyTorch: without start, loading and JAX's compilation (its first epoch counts as a later one). Prints
+Markdown.
 """
 
 import statistics

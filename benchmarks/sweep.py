@@ -1,4 +1,4 @@
-"""Where does a training step fall behind? Batches of 1 to 4096 examples, two hidden layers of 8 to 4096 units, beside PyTorch.
+"""A training step at batches of 1 to 4096 examples and two hidden layers of 1 to 4096 units, beside PyTorch.
 
     python3 -m venv venv && venv/bin/pip install torch numpy
     cargo build --release

@@ -1,4 +1,4 @@
-"""Kiln's preset for tables on the rows that other programs were tried on, with their defaults, on the same machine.
+"""Kiln's preset for tables beside other programs with their defaults, on the same rows and the same machine.
 
     cargo build --release
     python3 benchmarks/tables.py --tables DIR --peers peers.jsonl [--splits 0,1,2,3,4] [--only adult,titanic] [key=value ...]
@@ -6,8 +6,8 @@
 DIR holds the tables and index.toml: for each its file, target, header (where the file has none), columns to drop, and
 columns of codes that are names. Split s holds out the rows whose place in a shuffled, class-stratified order is s
 modulo 5. --peers names a JSON line for each table, split and method, with accuracy, log_loss, auc and fit_seconds.
-key=value changes the preset; --choose shuffles in another way, so that nothing is chosen on the rows that it is then
-measured on. Prints a JSON line for each run on stderr, and Markdown on stdout: means over the splits, mean ranks over the
+key=value changes the preset; --choose shuffles differently, so that settings are not chosen on the rows that they are measured
+on. Prints a JSON line for each run on stderr, and Markdown on stdout: means over the splits, mean ranks over the
 tables, and the critical difference of mean ranks (Nemenyi, 0.05).
 """
 
@@ -28,7 +28,7 @@ from pathlib import Path
 
 MISSING = {"", "?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A", "-nan", "-NaN", "<NA>"}
 HIGHER = {"accuracy": True, "auc": True, "log_loss": False}
-# The other programs do no more than fit and predict.
+# The other programs only fit and predict, so baselines and the like are off.
 PREDICTIONS_ALONE = ["evaluation.baselines=false", "evaluation.importance=false"]
 # Critical values of the two-tailed Nemenyi test at 0.05 for 2 to 10 methods (Demsar 2006, table 5).
 Q05 = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
@@ -46,7 +46,7 @@ def read(folder, entry):
 
 
 def folds(seed, labels, count=5):
-    """The fold of each row: rows shuffled, dealt out class by class."""
+    """The fold of each row: rows are shuffled, then dealt out class by class."""
     order = list(range(len(labels)))
     random.Random(seed).shuffle(order)
     fold, dealt = [0] * len(labels), 0
@@ -59,7 +59,7 @@ def folds(seed, labels, count=5):
 
 
 def auc(scores, positive):
-    """The share of pairs, one of each kind, that the scores order rightly; ties count half."""
+    """The share of pairs, one of each class, that the scores order correctly; ties count half."""
     order = sorted(range(len(scores)), key=scores.__getitem__)
     ranks, at = [0.0] * len(scores), 0
     while at < len(order):
@@ -75,7 +75,7 @@ def auc(scores, positive):
 
 
 def figures(predictions):
-    """What the peers' figures are made of, from the run's own predictions."""
+    """The figures that the peers have, from the run's own predictions."""
     with open(predictions, newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name.startswith("p_")]
@@ -131,7 +131,7 @@ def measure(arguments, name, entry, split):
 
 
 def table(rows, methods, tables, figure):
-    """Means over the splits, and mean ranks over the tables that every method has."""
+    """Means over the splits, and mean ranks over the tables that every method could read."""
     mean = {}
     for method in methods:
         for name in tables:

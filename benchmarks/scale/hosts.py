@@ -3,9 +3,9 @@
     cargo build --release
     python3 benchmarks/scale/hosts.py [--kiln target/release/kiln]
 
-The hosts are namespaces of this machine, each with a network, a name and processes of its own. Each works on the same
-study; then everything on the first is killed at once. The second must finish, with the leaderboard of one machine alone, after
-it has waited for the first one's leases. Prints what it saw. Exits with 77 where namespaces cannot be made.
+The hosts are namespaces of this machine, each with its own network, host name and processes. Both work on the same study; then every
+process of the first is killed at once. The second must wait for the first one's leases and finish, with the leaderboard of a single
+machine. Prints its observations. Exits with 77 if namespaces cannot be created.
 """
 
 import argparse
@@ -39,7 +39,7 @@ repeats = 0
 
 
 def on_host(name, command, place):
-    """Starts a command on a host of this name: with a network, a host name and process numbers of its own."""
+    """Starts a command on a host of this name: with its own network, host name and process ids."""
     shell = f'hostname {name} && exec "$@"'
     return subprocess.Popen(["unshare", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
                              "sh", "-c", shell, "sh", *command], cwd=place, start_new_session=True,
@@ -66,7 +66,7 @@ def main():
         (place / "study.toml").write_text(STUDY)
         alone = [kiln, "study", "study.toml", "--ui", "none", "--artifacts", "alone"]
         subprocess.run(alone, cwd=place, check=True, capture_output=True)
-        # The study is begun without a worker: by the plan that a submission writes.
+        # A submission creates the study without starting a worker.
         subprocess.run([kiln, "study", "submit", "study.toml", "--engine", "kubernetes"], cwd=place, check=True,
                        capture_output=True)
         work = [kiln, "study", "work", "shared", "--ui", "none", "--jobs", "1"]

@@ -4,8 +4,8 @@
     python3 benchmarks/scale/slurm.py [--only plain,time,preempt,cancel,kill] [--kiln target/release/kiln]
 
 Starts munged, slurmctld and slurmd of its own (Debian: slurm-wlm and munge) in a temporary folder, as root, on the loopback,
-and ends them. After each trouble the leaderboard must equal, byte for byte, that of `kiln study` on one machine, and every
-trial must have one run. Exits with 0 if all hold, with 1 if not, and with 77 where there is no Slurm to try it on.
+and ends them. After each disturbance the leaderboard must equal, byte for byte, that of `kiln study` on one machine, and
+every trial must have one run. Exits with 0 if so, with 1 if not, and with 77 if Slurm is not installed.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def free_port():
 
 
 class Cluster:
-    """A Slurm of one node and two partitions, of which `high` preempts `low`."""
+    """A Slurm of one node and two partitions; `high` preempts `low`."""
 
     def __init__(self, folder):
         self.folder, self.children = folder, {}
@@ -148,7 +148,7 @@ def wait(what, is_there, seconds=180):
 
 
 class Trial:
-    """A study in a folder of its own, and the same one done by one machine alone."""
+    """A study in its own folder, and the same study done by a single machine."""
 
     def __init__(self, cluster, kiln, name, epochs, width=64, first=1):
         self.cluster, self.kiln, self.name = cluster, kiln, name
@@ -159,7 +159,7 @@ class Trial:
         self.folder = self.place / "artifacts" / "studies" / name
 
     def submit(self, workers, *options):
-        # The program must be the one of every host; KILN_ variables of whoever tests must not be obeyed.
+        # Every host must run this program; KILN_ variables of the caller must not reach it.
         jobs = self.cluster.run(self.kiln, "study", "submit", "study.toml", "--engine", "slurm", f"--workers={workers}",
                                 *options, cwd=self.place)
         return jobs.split()

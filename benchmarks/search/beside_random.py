@@ -3,9 +3,10 @@
     cargo build --release
     python3 benchmarks/search/beside_random.py --tables DIR [--repeats 10] [--only digits,churn] [--budget 20] [key=value ...]
 
-DIR holds the tables and index.toml, as for benchmarks/tables.py. Each method may train `--budget` times 27 epochs. Repeat r has seed r for the choice of trials, for the split and for the
-networks. Prints a JSON line for each repeat on stderr, and Markdown on stdout: the best validation loss as a mean over the
-repeats, how often each method is ahead, and how many epochs the second needs to reach what random search found in all.
+DIR holds the tables and index.toml, as for benchmarks/tables.py. Each method may train `--budget` times 27 epochs. Repeat
+r uses seed r for the choice of trials, the split and the networks. Prints a JSON line per repeat on stderr, and Markdown on stdout:
+the best validation loss as a mean over the repeats, how often each method is ahead, and the epochs that the second needs to be as
+good as random search at its end.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""What a trial of a study of 1,000 tiny ones costs beside its training, with one worker.
+"""The cost of a trial besides its training, in a study of 1,000 tiny trials with one worker.
 
     cargo build --release
     python3 benchmarks/search/overhead.py [--trials 1000] [--method random|tpe] [--kiln target/release/kiln]
 
-A trial trains one epoch on the digits. Its training is what its run's status.json counts; the rest of the time of the
-whole command is beside it: choosing, claiming, run folder, data, checkpoint, logs, result, leaderboard and pictures.
+A trial trains one epoch on the digits. Its training time is in its run's status.json; the rest of the command's time is the cost:
+proposing, claiming, run folder, data, checkpoint, logs, result, leaderboard and pictures.
 """
 
 import argparse

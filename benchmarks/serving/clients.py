@@ -1,11 +1,10 @@
-"""Real clients of `kiln serve`: tritonclient, curl, and those of kserve and MLServer where they are there. Every answer is
-compared with `kiln predict`.
+"""Real clients of `kiln serve`: tritonclient, curl, and those of kserve and MLServer if installed. Every answer is compared
+with `kiln predict`.
 
     python clients.py KILN PICTURES TABLE --rows FILE [--artifacts DIR] [--mlserver PROGRAM]
 
-PICTURES is a run whose pictures are those of MNIST, TABLE one of any table; KILN_DATA_DIR names the folder with mnist/, and
---rows the csv file that the table's rows come from. Needs numpy, requests and tritonclient[http]; kserve if it is to be tried.
-`--mlserver` is the program of that name, whose `mlserver infer` is a client.
+PICTURES is a run on MNIST, TABLE a run on any table; KILN_DATA_DIR names the folder with mnist/, and --rows the table's CSV file.
+Needs numpy, requests and tritonclient[http]; kserve is optional. `--mlserver` is the program of that name, for `mlserver infer`.
 """
 
 import argparse

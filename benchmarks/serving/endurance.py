@@ -1,10 +1,10 @@
-"""`kiln serve` for a long time at most of its load, with reloads, and a SIGTERM in the middle of it.
+"""`kiln serve` for a long time near its greatest load, with reloads, and a SIGTERM under load.
 
     python endurance.py KILN RUN [--artifacts DIR] [--seconds 600] [--share 0.8] [--clients 4]
 
-RUN takes MNIST's pictures. Each client is a process with a connection that it keeps. First all ask as fast as they can, then at
-a share of that rate. Every answer must have the id of its request and the bytes of the first answer. The runs are opened anew
-every five seconds. At the end the server gets SIGTERM: what was sent by then must be answered.
+RUN is a run on MNIST. Each client is a process with one connection. The clients first send as fast as they can, then at a share of
+that rate. Every answer must have the id of its request and the bytes of the first answer. The runs are reloaded every five seconds.
+At the end the server gets SIGTERM, and must answer every request sent by then.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def answer(connection):
 
 
 def client(address, seconds, rate, results):
-    """Asks until the time is over, or nothing listens any more; no `rate` is as fast as it can."""
+    """Sends requests until the time is over or the server is gone; without a `rate`, as fast as it can."""
     found, expected, number, due = Found(), None, 0, time.monotonic()
     end = due + seconds
     text = request(0)
@@ -70,7 +70,7 @@ def client(address, seconds, rate, results):
             try:
                 connection = socket.create_connection(address)
             except OSError:
-                # Nothing listens, or not any more.
+                # The server does not listen, or no longer.
                 break
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number += 1
@@ -88,7 +88,7 @@ def client(address, seconds, rate, results):
         found.wrong += head[9:12] != b"200" or body != expected % number
         if b"connection: close" in head:
             try:
-                # Nothing comes after the last answer.
+                # The connection must end after the last answer.
                 found.wrong += connection.recv(1) != b""
             except OSError:
                 pass

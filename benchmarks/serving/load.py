@@ -2,7 +2,7 @@
 
     python load.py KILN RUN [--artifacts DIR] [--seconds 5] [--rounds 3] [--fastapi PYTHON] [--mlserver PYTHON]
 
-RUN is of configs/mnist.toml (784-512-128-10); the peers run what `kiln export` makes of it. wrk must be there. `--fastapi` names
+RUN is of configs/mnist.toml (784-512-128-10); the peers run its `kiln export`. Needs wrk. `--fastapi` names
 a Python with fastapi, uvicorn, httptools, uvloop and onnxruntime, `--mlserver` one with mlserver and onnxruntime; this Python
 needs numpy. The servers take turns, each figure is the median of the rounds, and all compute on one thread per request.
 """
@@ -32,7 +32,7 @@ def free_port():
 
 
 def wrk(folder, url, body, headers, connections, seconds):
-    """Requests per second, and the latencies of the median and of 99 % in microseconds; no answer may be an error."""
+    """Requests per second, and the latencies p50 and p99 in microseconds; an error fails the benchmark."""
     (folder / "body").write_bytes(body)
     lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]
     script = f"""

@@ -1,9 +1,9 @@
-"""10,000 requests to `kiln serve` that are good ones with something changed: a shape, a type, a value, a length, a byte, the end.
+"""10,000 mutated requests to `kiln serve`: a shape, a type, a value, a length or a byte is changed, or the end is cut off.
 
     python mutations.py KILN PICTURES TABLE [--artifacts DIR] [--requests 10000] [--seed 0]
 
-Says how often each status came. Fails where the server panics, ends, answers 500 or 503, holds a request that was cut for longer
-than its time, or answers a good request afterwards with other bytes than before; and says what memory it took.
+Prints how often each status came, and the server's memory. Fails if the server panics, exits, answers 500 or 503, keeps a cut
+request beyond its deadline, or afterwards answers a good request with other bytes than before.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def table(rng, columns, binary):
 
 
 def places(value, path=()):
-    """The paths of all that is in a JSON value; of a list's items, of some."""
+    """The paths of everything in a JSON value; for long lists, of some items."""
     yield path
     if isinstance(value, dict):
         for key in value:
@@ -77,7 +77,7 @@ def changed(rng, head):
 
 
 def request(rng, columns):
-    """A mutated request, and whether it is cut."""
+    """A mutated request, and whether its end is cut off."""
     binary, of_table = rng.random() < 0.5, rng.random() < 0.4
     head, raw = table(rng, columns, binary) if of_table else pictures(rng, binary)
     if rng.random() < 0.3:
@@ -112,11 +112,11 @@ def request(rng, columns):
 
 
 def ask(address, text, is_cut):
-    """The status; none where the connection was closed without one."""
+    """The status; None if the connection was closed without one."""
     with socket.create_connection(address, 30) as connection:
         try:
             connection.sendall(text)
-            # Half of those who are cut go away, half wait for what comes.
+            # Half of the cut clients disconnect, half wait.
             if is_cut and len(text) % 2:
                 return "gone away"
             got = connection.recv(1 << 16)

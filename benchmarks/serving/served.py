@@ -1,6 +1,6 @@
 """A `kiln serve` on a free port, for the scripts beside this one.
 
-    python served.py KILN RUN [--artifacts DIR]     milliseconds from its start to its first answer, ten times
+    python served.py KILN RUN [--artifacts DIR]     milliseconds from start to first answer, ten times
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class Served:
-    """Starts the server and waits until it is ready; at the end of a `with`, it is killed if it still runs."""
+    """Starts the server and waits until it is ready; leaving a `with` kills it if it still runs."""
 
     def __init__(self, kiln, *arguments):
         self.stderr = tempfile.TemporaryFile("w+")
@@ -36,7 +36,7 @@ class Served:
 
     @property
     def place(self):
-        """Host and port, as sockets want them."""
+        """Host and port, as sockets take them."""
         host, port = self.address.rsplit(":", 1)
         return host, int(port)
 
@@ -50,7 +50,7 @@ class Served:
         return self.stderr.read()
 
     def end(self):
-        """Asks it to end, and gives its exit code."""
+        """Sends SIGTERM and returns the exit code."""
         self.process.terminate()
         return self.process.wait()
 
