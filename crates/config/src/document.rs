@@ -1,12 +1,22 @@
-//! A TOML text: its table, its lines, and what is wrong with its syntax.
+//! A TOML text: reading it from a file, its table, its lines, and messages about its syntax.
 //!
-//! Public because a study's file is read with the same care, and part of it is an experiment's.
+//! Public because a study's file and a worked example are read with the same care as an experiment file.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
-use crate::{Fault, Origin, Problem};
+use crate::keys::Keys;
+use crate::problem::nearest_word;
+use crate::reader::{LayerSource, Reader, ReaderState};
+use crate::resolve::{typed, values};
+use crate::{ConfigError, ConfigFault, Origin, Problem, layers};
 
 /// A named TOML text.
 #[derive(Clone, Debug)]
@@ -21,17 +31,17 @@ pub struct Document<'a> {
 const LONGEST_EXCERPT: usize = 60;
 
 impl<'a> Document<'a> {
-    /// A text, with the name that messages call it by.
+    /// A text. Messages call it by `name`.
     #[must_use]
     pub fn new(name: &'a str, text: &'a str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { name, text, starts }
     }
 
-    /// The table that the text holds.
+    /// The text as a table.
     ///
     /// # Errors
-    /// Every place where the text is no TOML, from top to bottom, one per line.
+    /// Every line that is not valid TOML, from top to bottom.
     pub fn table(&self) -> Result<DeTable<'a>, Vec<Problem>> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if errors.is_empty() {
@@ -39,7 +49,7 @@ impl<'a> Document<'a> {
         }
         let mut problems: Vec<_> = errors.iter().map(|error| self.syntax(error)).collect();
         problems.sort_by_key(|(line, _)| *line);
-        // What follows the first mistake of a line is often nothing but its consequence.
+        // Further errors in a line are often consequences of its first one.
         problems.dedup_by_key(|(line, _)| *line);
         Err(problems.into_iter().map(|(_, problem)| problem).collect())
     }
@@ -58,18 +68,18 @@ impl<'a> Document<'a> {
         let span = error.span().unwrap_or_default();
         let line = self.line(span.start);
         let text = self.text.lines().nth(line - 1).unwrap_or_default();
-        let fault = syntax_fault(error.message(), text);
+        let fault = syntax_problem(error.message(), text);
         (line, Problem::new(self.origin(&span), fault))
     }
 }
 
-/// What is wrong with `line`: the commonest mistakes in our words, all others in the parser's.
-pub(crate) fn syntax_fault(message: &str, line: &str) -> Fault {
+/// The problem with `line`. Common mistakes have a message of our own, all others have the parser's.
+pub(crate) fn syntax_problem(message: &str, line: &str) -> ConfigFault {
     let line = line.trim();
     let (message, hint) = unquoted(message, line).or_else(|| yaml(line)).unwrap_or_else(|| {
         (message.replace("duplicate key", "a key or section given before"), String::new())
     });
-    Fault::Syntax { message, line: excerpt(line), hint }
+    ConfigFault::Syntax { message, line: excerpt(line), hint }
 }
 
 /// Text without quotes.
@@ -81,7 +91,7 @@ fn unquoted(message: &str, line: &str) -> Option<(String, String)> {
     match value {
         "" => Some(("a key without a value".to_owned(), String::new())),
         "True" | "False" => {
-            Some((format!("`{value}` is no value"), format!("; write {key} = {}", value.to_lowercase())))
+            Some((format!("`{value}` is not a value"), format!("; write {key} = {}", value.to_lowercase())))
         }
         _ if value.chars().all(|c| c.is_alphanumeric() || "-_./".contains(c)) => {
             Some(("text without quotes".to_owned(), format!("; write {key} = \"{}\"", excerpt(value))))
@@ -90,7 +100,7 @@ fn unquoted(message: &str, line: &str) -> Option<(String, String)> {
     }
 }
 
-/// `key: value`, as YAML has it.
+/// `key: value`, which is YAML.
 fn yaml(line: &str) -> Option<(String, String)> {
     let (key, value) = line.split_once(':').filter(|(key, _)| !key.contains(['=', '"', '#', '[']))?;
     let key = excerpt(key.trim());
@@ -110,4 +120,132 @@ pub(crate) fn excerpt(text: &str) -> String {
     let mut letters = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let start: String = letters.by_ref().take(LONGEST_EXCERPT).collect();
     if letters.next().is_some() { format!("{start}...") } else { start }
+}
+
+/// More than any experiment file has. Without a limit, a data file would take minutes, and a device would never end.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// The text of a configuration file.
+///
+/// # Errors
+/// If the file is missing, a folder, larger than 16 MiB or not UTF-8, or the system refuses to read it.
+pub fn read_text(path: &Path) -> Result<String, ConfigError> {
+    read_file(path).map_err(|fault| ConfigError::new(vec![Problem::new(None, fault)]))
+}
+
+pub(crate) fn read_file(path: &Path) -> Result<String, ConfigFault> {
+    let bytes = bytes(path).map_err(|error| unreadable(path, &reason(path, &error)))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(unreadable(path, "it is larger than 16 MiB, too large for an experiment file"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = String::from_utf8_lossy(&error.as_bytes()[..at]).matches('\n').count() + 1;
+        unreadable(path, &format!("it is not UTF-8 text (line {line}, byte {at})"))
+    })
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn reason(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound if !folder(path).is_dir() => {
+            format!("there is no folder `{}`", folder(path).display())
+        }
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder, not a file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn unreadable(path: &Path, reason: &str) -> ConfigFault {
+    let hint = similar(path).filter(|_| reason == "no such file");
+    let hint = hint.map(|similar| format!("; did you mean `{}`?", similar.display())).unwrap_or_default();
+    ConfigFault::Unreadable { path: path.to_owned(), role: "", reason: reason.to_owned(), hint }
+}
+
+/// The file in the same folder with the most similar name.
+fn similar(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let names: Vec<String> = folder(path)
+        .read_dir()
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|other| Path::new(other).extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    let stems = names.iter().map(|name| name.trim_end_matches(".toml"));
+    let stem = nearest_word(name.trim_end_matches(".toml"), stems)?;
+    Some(path.with_file_name(format!("{stem}.toml")))
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The value of a file, with the place of each part.
+#[derive(Clone, Debug)]
+pub struct Located<T> {
+    /// The file as a value.
+    pub value: T,
+    places: BTreeMap<String, Origin>,
+    /// The place of problems with keys that the file does not have.
+    start: Origin,
+}
+
+/// Reads a file of any type with the care that an experiment file gets: `T`'s schema gives the keys, their types and the
+/// values that they allow. `key=value` arguments override the file's values.
+///
+/// # Errors
+/// All problems of the file and of the arguments.
+pub fn read<T: JsonSchema + DeserializeOwned>(
+    document: &Document<'_>,
+    overrides: &[String],
+) -> Result<Located<T>, ConfigError> {
+    let keys = Keys::of::<T>();
+    let table = document.table().map_err(ConfigError::new)?;
+    let mut state = ReaderState::default();
+    let source = || LayerSource::Text(document);
+    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.document(&table);
+    for text in overrides {
+        layers::read_argument(&keys, &mut state, 2, text);
+    }
+    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.missing();
+    if !state.problems.is_empty() {
+        return Err(ConfigError::new(state.problems));
+    }
+    let value = typed(values(&keys, &state.given))?;
+    Ok(Located { value, places: state.places, start: document.origin(&(0..0)) })
+}
+
+impl<T> Located<T> {
+    /// A problem with the value at `path` (`expect[0].trial`).
+    #[must_use]
+    pub fn problem(&self, path: &str, message: String) -> Problem {
+        let origin = self.places.get(path).unwrap_or(&self.start).clone();
+        Problem::at(origin, message)
+    }
+
+    /// A problem with the name at `path`, which is not one of `allowed`.
+    #[must_use]
+    pub fn unknown_name(&self, path: &str, name: &str, allowed: &[&str]) -> Problem {
+        let meant = nearest_word(name, allowed.iter().copied());
+        let fault = ConfigFault::UnknownName {
+            key: path.to_owned(),
+            found: format!("{name:?}"),
+            allowed: allowed.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "),
+            hint: meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default(),
+        };
+        Problem::new(self.places.get(path).unwrap_or(&self.start).clone(), fault)
+    }
 }

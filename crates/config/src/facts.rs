@@ -1,7 +1,11 @@
-//! What a field of a file says of itself beyond its type, its meaning and its default.
+//! Facts about a field of a file beyond its type, its meaning and its default: range, unit, condition, other names.
 //!
-//! Each field carries these facts as `#[schemars(transform = ...)]`, so that they stand beside its documentation, and
-//! travel within the JSON Schema that its type gives: everything that asks about a key reads them there.
+//! Each field states its facts in `#[schemars(transform = ...)]`, beside its documentation. They become part of the JSON
+//! Schema of the type, and everything that needs to know about a key reads them there.
+
+use std::fmt;
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
+use std::ops::RangeBounds;
 
 use schemars::Schema;
 use schemars::transform::Transform;
@@ -9,79 +13,74 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 
-use crate::DataSource;
-pub use crate::range::{
-    AT_LEAST_0, AT_LEAST_1, FRACTION, GREATEST_COUNT, OPEN_FRACTION, POSITIVE, Range, SHARE, TextRule,
-    at_least, between, positive_to,
-};
-use crate::words::listed;
+use crate::{DataSource, listed};
 
-/// Where a schema keeps a field's facts.
+/// Keyword in a schema for the facts of a field.
 const KEYWORD: &str = "x-kiln";
 
-/// The facts of one field. Numbers and texts in a list each follow its rules.
+/// The facts of one field. For a list, they hold for each number or text in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
-    /// What its numbers may be.
+    /// Allowed numbers.
     pub(crate) range: Range,
-    /// What its whole numbers may be, where they mean something else than fractions do.
+    /// Allowed whole numbers, if these mean something else than fractions (a count and a share).
     pub(crate) whole: Option<Range>,
-    /// What its texts may be.
+    /// Allowed texts.
     pub(crate) text: TextRule,
-    /// What its value counts or measures; may be empty.
+    /// Unit of the value; may be empty.
     pub(crate) unit: String,
-    /// A value that one might give, as TOML, of a key that is left out by default.
+    /// An example value as TOML, for a key that is left out by default.
     pub(crate) example: Option<String>,
-    /// It has an effect where all of these hold.
+    /// The key has an effect if all of these hold.
     pub(crate) when: Vec<Condition>,
-    /// What other programs call it.
+    /// Names for it in other programs.
     pub(crate) other_names: Vec<String>,
-    /// Whether it decides what a training gives.
+    /// Whether it changes the result of a training.
     pub(crate) decides: Decides,
 }
 
-/// What must hold of another key of the same file.
+/// A condition on another key of the same file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Condition {
     /// The other key, with its section.
     pub(crate) key: String,
-    pub(crate) is: Is,
+    pub(crate) is: Requirement,
 }
 
-/// What the other key must be.
+/// The value that the other key must have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Is {
+pub(crate) enum Requirement {
     /// One of these names.
     OneOf(Vec<String>),
     /// A number above zero.
     Positive,
     /// The number 0.
     Zero,
-    /// Left out.
+    /// No value.
     LeftOut,
-    /// A switch that is on. Whoever switches it off on purpose may keep the rest as it is.
+    /// A switch that is on. If the user switches it off, the keys that depend on it may stay as they are.
     On,
 }
 
-/// A key and some of its names: beside one of these, another key has an effect.
+/// A key and some of its names: another key has an effect with one of these names.
 pub type When = (&'static str, &'static [&'static str]);
 
-/// Whether a key decides what a training gives: weights, metric log, figures.
+/// Whether a key changes the result of a training: weights, metric log, figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decides {
-    /// It does.
+    /// It changes the result.
     #[default]
     Result,
-    /// What the file that it names holds decides, not where the file lies.
+    /// The content of the file that it names changes the result, the path does not.
     Content,
-    /// It does not.
+    /// It does not change the result.
     Nothing,
 }
 
-/// Facts of a field whose type says all else.
+/// Facts of a field whose type says everything else.
 #[must_use]
 pub fn plain() -> Facts {
     Facts::default()
@@ -100,92 +99,95 @@ pub fn text(text: TextRule) -> Facts {
 }
 
 impl Facts {
-    /// What whole numbers may be, where they are counts and fractions are shares.
+    /// Sets the range of whole numbers, where they are counts and fractions are shares.
     #[must_use]
     pub fn whole(self, range: Range) -> Self {
         Self { whole: Some(range), ..self }
     }
 
-    /// What numbers may be, beside texts.
+    /// Sets the range of numbers, for a field that holds texts or numbers.
     #[must_use]
     pub fn range(self, range: Range) -> Self {
         Self { range, ..self }
     }
 
-    /// What the value counts or measures.
+    /// Sets the unit of the value.
     #[must_use]
     pub fn unit(self, unit: &str) -> Self {
         Self { unit: unit.to_owned(), ..self }
     }
 
-    /// A value that one might give, as TOML; for a key that is left out by default.
+    /// Sets an example value as TOML, for a key that is left out by default.
     #[must_use]
     pub fn example(self, toml: &str) -> Self {
         Self { example: Some(toml.to_owned()), ..self }
     }
 
-    /// It has an effect where a key is one of some names.
+    /// The key has an effect if another key has one of some names.
     #[must_use]
     pub fn when(self, (key, names): When) -> Self {
-        self.condition(key, Is::OneOf(names.iter().map(ToString::to_string).collect()))
+        self.condition(key, Requirement::OneOf(names.iter().map(ToString::to_string).collect()))
     }
 
-    /// It has an effect where the data's source reads the key `data.<leaf>`.
+    /// The key has an effect if the data's source reads the key `data.<leaf>`.
     #[must_use]
     pub fn when_read(self, leaf: &str) -> Self {
         let sources = DataSource::iter().filter(|source| source.facts().keys.contains(&leaf));
-        self.condition("data.source", Is::OneOf(sources.map(|source| source.name().to_owned()).collect()))
+        self.condition(
+            "data.source",
+            Requirement::OneOf(sources.map(|source| source.name().to_owned()).collect()),
+        )
     }
 
-    /// It has an effect where `key` is above zero.
+    /// The key has an effect if `key` is above zero.
     #[must_use]
     pub fn when_positive(self, key: &str) -> Self {
-        self.condition(key, Is::Positive)
+        self.condition(key, Requirement::Positive)
     }
 
-    /// It has an effect where `key` is 0.
+    /// The key has an effect if `key` is 0.
     #[must_use]
     pub fn when_zero(self, key: &str) -> Self {
-        self.condition(key, Is::Zero)
+        self.condition(key, Requirement::Zero)
     }
 
-    /// It has an effect where `key` is left out.
+    /// The key has an effect if `key` is left out.
     #[must_use]
     pub fn when_left_out(self, key: &str) -> Self {
-        self.condition(key, Is::LeftOut)
+        self.condition(key, Requirement::LeftOut)
     }
 
-    /// It has an effect where the switch `key` is on.
+    /// The key has an effect if the switch `key` is on.
     #[must_use]
     pub fn when_on(self, key: &str) -> Self {
-        self.condition(key, Is::On)
+        self.condition(key, Requirement::On)
     }
 
-    fn condition(mut self, key: &str, is: Is) -> Self {
+    fn condition(mut self, key: &str, is: Requirement) -> Self {
         self.when.push(Condition { key: key.to_owned(), is });
         self
     }
 
-    /// What other programs call it, in words separated by blanks.
+    /// Sets the names for it in other programs, separated by spaces.
     #[must_use]
     pub fn also_called(self, names: &str) -> Self {
         Self { other_names: names.split_whitespace().map(ToString::to_string).collect(), ..self }
     }
 
-    /// Whether it decides what a training gives; it does unless this says otherwise.
+    /// Sets whether the key changes the result of a training. Without this call, it does.
     #[must_use]
     pub fn decides(self, decides: Decides) -> Self {
         Self { decides, ..self }
     }
 
-    /// The facts that `node`, a field's schema, carries.
+    /// The facts in `node`, the schema of a field.
     pub(crate) fn of(node: &Value) -> Self {
         node.get(KEYWORD).map_or_else(Self::default, |facts| {
-            Self::deserialize(facts).expect("only a field's own facts are under this keyword")
+            Self::deserialize(facts).expect("only facts are stored under this keyword")
         })
     }
 
-    /// Takes the facts out of a schema; what they allow is in the schema's own words too.
+    /// Removes the facts from a schema. The schema's own keywords still state ranges and patterns.
     pub fn strip(node: &mut Value) {
         match node {
             Value::Object(fields) => {
@@ -197,7 +199,7 @@ impl Facts {
         }
     }
 
-    /// Writes what is allowed into every number and text of the schema.
+    /// Writes ranges and patterns into every number and text of the schema.
     fn restrict(&self, node: &mut Value) {
         for part in ["items", "anyOf"] {
             match node.get_mut(part) {
@@ -227,7 +229,7 @@ impl Transform for Facts {
         let mut node = std::mem::take(schema).to_value();
         self.restrict(&mut node);
         node[KEYWORD] = json!(self);
-        *schema = node.try_into().expect("an object stays one");
+        *schema = node.try_into().expect("an object stays an object");
     }
 }
 
@@ -238,7 +240,7 @@ impl Condition {
     }
 }
 
-impl Is {
+impl Requirement {
     pub(crate) fn words(&self) -> String {
         match self {
             Self::OneOf(names) => listed(names.iter().map(|name| format!("{name:?}")), "or"),
@@ -246,6 +248,136 @@ impl Is {
             Self::Zero => "0".to_owned(),
             Self::LeftOut => "left out".to_owned(),
             Self::On => "true".to_owned(),
+        }
+    }
+}
+
+/// Numbers between two bounds. The numbers are finite, also as the 32-bit floats that networks compute with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    pub(crate) low: Bound<f64>,
+    pub(crate) high: Bound<f64>,
+}
+
+impl Default for Range {
+    fn default() -> Self {
+        Self { low: Unbounded, high: Unbounded }
+    }
+}
+
+/// The greatest width and batch size, 2^24: above it, a 32-bit float cannot represent every count.
+pub const GREATEST_COUNT: f64 = 16_777_216.0;
+
+/// Above 0.
+pub const POSITIVE: Range = Range { low: Excluded(0.0), high: Unbounded };
+/// 0 or more.
+pub const AT_LEAST_0: Range = at_least(0.0);
+/// 1 or more.
+pub const AT_LEAST_1: Range = at_least(1.0);
+/// At least 0 and below 1.
+pub const FRACTION: Range = Range { low: Included(0.0), high: Excluded(1.0) };
+/// Above 0 and below 1.
+pub const OPEN_FRACTION: Range = Range { low: Excluded(0.0), high: Excluded(1.0) };
+/// From 0 to 1, both included.
+pub const SHARE: Range = between(0.0, 1.0);
+
+/// `low` or more.
+#[must_use]
+pub const fn at_least(low: f64) -> Range {
+    Range { low: Included(low), high: Unbounded }
+}
+
+/// From `low` to `high`, both included.
+#[must_use]
+pub const fn between(low: f64, high: f64) -> Range {
+    Range { low: Included(low), high: Included(high) }
+}
+
+/// Above 0, up to and including `high`.
+#[must_use]
+pub const fn positive_to(high: f64) -> Range {
+    Range { low: Excluded(0.0), high: Included(high) }
+}
+
+impl Range {
+    pub(crate) fn allows(self, number: f64) -> bool {
+        (self.low, self.high).contains(&number) && (number as f32).is_finite()
+    }
+
+    /// Writes the bounds into a JSON Schema; `number` turns a bound into JSON.
+    pub(crate) fn bound(self, node: &mut Value, number: impl Fn(f64) -> Value) {
+        for (bound, [included, excluded]) in
+            [(self.low, ["minimum", "exclusiveMinimum"]), (self.high, ["maximum", "exclusiveMaximum"])]
+        {
+            match bound {
+                Included(bound) => node[included] = number(bound),
+                Excluded(bound) => node[excluded] = number(bound),
+                Unbounded => {}
+            }
+        }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |bound, [included, excluded]: [&str; 2]| match bound {
+            Included(bound) => Some(format!("{included} {bound}")),
+            Excluded(bound) => Some(format!("{excluded} {bound}")),
+            Unbounded => None,
+        };
+        let bounds = [words(self.low, ["at least", "above"]), words(self.high, ["at most", "below"])];
+        let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+        f.write_str(if bounds.is_empty() { "any finite number" } else { "" })?;
+        f.write_str(&bounds.join(" and "))
+    }
+}
+
+/// The form that a text must have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TextRule {
+    /// Any text.
+    #[default]
+    Any,
+    /// Any text that is not empty.
+    NotEmpty,
+    /// A folder name that is valid on every system.
+    Name,
+}
+
+/// The longest name: a date and a file name follow it in paths, and systems allow 255 bytes for a name.
+const LONGEST_NAME: usize = 100;
+
+impl TextRule {
+    /// Whether `text` has this form.
+    #[must_use]
+    pub fn allows(self, text: &str) -> bool {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        match self {
+            Self::Any => true,
+            Self::NotEmpty => !text.is_empty(),
+            Self::Name => {
+                (1..=LONGEST_NAME).contains(&text.len()) && !text.starts_with('.') && text.chars().all(plain)
+            }
+        }
+    }
+
+    /// The form in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Any => "any text",
+            Self::NotEmpty => "text that is not empty",
+            Self::Name => "1 to 100 letters, digits, `.`, `_` and `-`, not beginning with `.`",
+        }
+    }
+
+    /// The form as a regular expression, for the JSON Schema.
+    pub(crate) fn pattern(self) -> Option<&'static str> {
+        match self {
+            Self::Any => None,
+            Self::NotEmpty => Some("^(.|\n)+$"),
+            Self::Name => Some("^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$"),
         }
     }
 }

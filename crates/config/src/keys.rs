@@ -1,26 +1,27 @@
-//! Every key of a kind of file: its type, meaning, default and facts, as the file's Rust type gives them.
+//! The keys of a file with their types, meanings, defaults and facts, read from the JSON Schema of the file's Rust type.
 
 use std::sync::LazyLock;
 
 use schemars::{JsonSchema, Schema, schema_for};
+use serde::Serialize;
 use serde_json::Value;
 use toml::Table;
+use toml::de::DeValue;
 
-use crate::Experiment;
 use crate::facts::Facts;
-use crate::kind::{Field, Kind, fields, followed};
+use crate::{Experiment, listed};
 
 /// A key that has a value of its own.
 #[derive(Debug)]
 pub(crate) struct Key {
-    /// Its section, if any, and its name there: `optimizer.lr`.
+    /// The section, if any, and the name there: `optimizer.lr`.
     pub(crate) path: String,
     pub(crate) field: Field,
 }
 
-/// A table of keys: `[optimizer]` and its like, `[data.columns]` within another.
+/// A table of keys, such as `[optimizer]`, or `[data.columns]` within `[data]`.
 #[derive(Debug)]
-pub(crate) struct Section {
+pub(crate) struct ConfigSection {
     pub(crate) name: String,
     pub(crate) meaning: String,
     pub(crate) facts: Facts,
@@ -30,7 +31,7 @@ pub(crate) struct Section {
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     pub(crate) keys: Vec<Key>,
-    pub(crate) sections: Vec<Section>,
+    pub(crate) sections: Vec<ConfigSection>,
 }
 
 static EXPERIMENT: LazyLock<Keys> = LazyLock::new(Keys::of::<Experiment>);
@@ -41,7 +42,7 @@ impl Key {
         split(&self.path).0
     }
 
-    /// The name without its section.
+    /// The name without the section.
     pub(crate) fn leaf(&self) -> &str {
         split(&self.path).1
     }
@@ -64,17 +65,18 @@ impl Keys {
     fn add(&mut self, section: &str, node: &Value, root: &Schema) {
         let prefix = if section.is_empty() { String::new() } else { format!("{section}.") };
         let described = |field: &Field| &node["properties"][&field.name];
-        // A table that is always there is a section; one that may be left out is a value. In a file, a section's keys
-        // stand in front of the sections within it.
-        let is_section =
-            |field: &Field| matches!(field.kind, Kind::Record(_)) && described(field)["default"].is_object();
+        // A table that always exists is a section; a table that may be left out is a value. In a file, the keys of a
+        // section come before the sections within it.
+        let is_section = |field: &Field| {
+            matches!(field.kind, ValueKind::Record(_)) && described(field)["default"].is_object()
+        };
         let (sections, keys): (Vec<Field>, Vec<Field>) = fields(node, root).into_iter().partition(is_section);
         let path = |name: &str| format!("{prefix}{name}");
         self.keys.extend(keys.into_iter().map(|field| Key { path: path(&field.name), field }));
         for field in sections {
             let name = path(&field.name);
             self.add(&name, followed(described(&field), root), root);
-            self.sections.push(Section { name, meaning: field.meaning, facts: field.facts });
+            self.sections.push(ConfigSection { name, meaning: field.meaning, facts: field.facts });
         }
     }
 
@@ -82,7 +84,7 @@ impl Keys {
         self.keys.iter().find(|key| key.path == path)
     }
 
-    pub(crate) fn section(&self, name: &str) -> Option<&Section> {
+    pub(crate) fn section(&self, name: &str) -> Option<&ConfigSection> {
         self.sections.iter().find(|section| section.name == name)
     }
 
@@ -117,10 +119,209 @@ pub(crate) fn insert(values: &mut Table, path: &str, value: toml::Value) {
     }
 }
 
+/// The type of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ValueKind {
+    Boolean,
+    Integer,
+    Number,
+    Text,
+    /// One of some names.
+    Choice(Vec<Choice>),
+    /// Values of one type, with their number if it is fixed.
+    List(Box<ValueKind>, Option<usize>),
+    /// Any of some types.
+    Either(Vec<ValueKind>),
+    /// A table with these fields.
+    Record(Vec<Field>),
+    /// A table with any names, whose values have one type.
+    Map(Box<ValueKind>),
+    /// Anything: the owner of the key reads the value itself.
+    Any,
+}
+
+/// A name to choose, with its meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Choice {
+    /// The name as it is written in a file.
+    pub name: String,
+    /// The meaning.
+    pub meaning: String,
+    /// Names for it in other programs.
+    #[serde(skip)]
+    pub(crate) other_names: Vec<String>,
+}
+
+/// A field of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) meaning: String,
+    pub(crate) kind: ValueKind,
+    pub(crate) facts: Facts,
+    pub(crate) required: bool,
+    /// The built-in value; `None` for a key that is left out by default.
+    pub(crate) default: Option<toml::Value>,
+}
+
+impl ValueKind {
+    /// The type that `node`, a part of the schema `root`, describes.
+    ///
+    /// # Panics
+    /// If a Rust type has a form of schema that no key has had so far.
+    pub(crate) fn from_schema(node: &Value, root: &Schema) -> Self {
+        let node = followed(node, root);
+        if *node == Value::Bool(true) {
+            return Self::Any;
+        }
+        if let Some(options) = node["oneOf"].as_array() {
+            return Self::Choice(options.iter().map(Choice::from_schema).collect());
+        }
+        if let Some(options) = node["anyOf"].as_array() {
+            return Self::either(options.iter().filter(|option| option["type"] != "null"), root);
+        }
+        match type_name(node) {
+            "boolean" => Self::Boolean,
+            "integer" => Self::Integer,
+            "number" => Self::Number,
+            "string" => Self::Text,
+            "array" => Self::List(Box::new(Self::from_schema(&node["items"], root)), length(node)),
+            "object" if node["properties"].is_object() => Self::Record(fields(node, root)),
+            "object" => Self::Map(Box::new(Self::from_schema(&node["additionalProperties"], root))),
+            other => unreachable!("no key has this type of schema: {other}"),
+        }
+    }
+
+    fn either<'a>(options: impl Iterator<Item = &'a Value>, root: &Schema) -> Self {
+        let mut kinds: Vec<Self> = options.map(|option| Self::from_schema(option, root)).collect();
+        if kinds.len() == 1 { kinds.remove(0) } else { Self::Either(kinds) }
+    }
+
+    /// A value of this type in words: "a whole number".
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Boolean => "true or false".to_owned(),
+            Self::Integer => "a whole number".to_owned(),
+            Self::Number => "a number".to_owned(),
+            Self::Text => "text in quotes".to_owned(),
+            Self::Choice(choices) => format!("one of {}", names(choices)),
+            Self::List(element, Some(length)) => format!("a list of {length} {}", element.plural()),
+            Self::List(element, None) => format!("a list of {}", element.plural()),
+            Self::Either(kinds) if kinds.contains(&Self::Number) => "a number".to_owned(),
+            Self::Either(kinds) => listed(kinds.iter().map(Self::words), "or"),
+            Self::Record(fields) => format!("a table with {}", field_names(fields)),
+            Self::Map(_) => "a table".to_owned(),
+            Self::Any => "a value".to_owned(),
+        }
+    }
+
+    /// Whether `value` has this form; its parts are not checked.
+    pub(crate) fn fits(&self, value: &DeValue<'_>) -> bool {
+        match self {
+            Self::Boolean => value.is_bool(),
+            Self::Integer => value.is_integer(),
+            Self::Number => value.is_integer() || value.is_float(),
+            Self::Text | Self::Choice(_) => value.is_str(),
+            Self::List(..) => value.is_array(),
+            Self::Record(_) | Self::Map(_) => value.is_table(),
+            Self::Either(kinds) => kinds.iter().any(|kind| kind.fits(value)),
+            Self::Any => true,
+        }
+    }
+
+    /// Whether the values are tables.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self, Self::Record(_) | Self::Map(_))
+    }
+
+    /// Whether values of type `part` occur in a value of this type.
+    pub(crate) fn has(&self, part: &Self) -> bool {
+        match self {
+            Self::List(element, _) => element.has(part),
+            Self::Either(kinds) => kinds.iter().any(|kind| kind.has(part)),
+            Self::Record(fields) => fields.iter().any(|field| field.kind.has(part)),
+            kind => kind == part,
+        }
+    }
+
+    fn plural(&self) -> String {
+        match self {
+            Self::Boolean => "switches".to_owned(),
+            Self::Integer => "whole numbers".to_owned(),
+            Self::Number => "numbers".to_owned(),
+            Self::Text => "texts in quotes".to_owned(),
+            Self::Choice(choices) => format!("names out of {}", names(choices)),
+            Self::List(element, _) => format!("lists of {}", element.plural()),
+            Self::Either(kinds) => listed(kinds.iter().map(Self::plural), "or"),
+            Self::Record(fields) => format!("tables with {}", field_names(fields)),
+            Self::Map(_) => "tables".to_owned(),
+            Self::Any => "values".to_owned(),
+        }
+    }
+}
+
+impl Choice {
+    fn from_schema(node: &Value) -> Self {
+        let name = node["const"].as_str().unwrap_or_default().to_owned();
+        Self { name, meaning: meaning(node), other_names: Facts::of(node).other_names }
+    }
+}
+
+/// The names in quotes, separated by commas.
+pub(crate) fn names(choices: &[Choice]) -> String {
+    choices.iter().map(|choice| format!("{:?}", choice.name)).collect::<Vec<_>>().join(", ")
+}
+
+fn field_names(fields: &[Field]) -> String {
+    fields.iter().map(|field| format!("`{}`", field.name)).collect::<Vec<_>>().join(" and ")
+}
+
+/// The node, or the definition that it refers to.
+pub(crate) fn followed<'a>(node: &'a Value, root: &'a Schema) -> &'a Value {
+    node["$ref"]
+        .as_str()
+        .and_then(|reference| root.pointer(reference.trim_start_matches('#')))
+        .unwrap_or(node)
+}
+
+/// The name of the type; for an optional value, the type that is not null.
+fn type_name(node: &Value) -> &str {
+    let several = node["type"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let name = several.iter().find(|name| **name != "null").unwrap_or(&node["type"]);
+    name.as_str().unwrap_or_default()
+}
+
+fn length(node: &Value) -> Option<usize> {
+    let least = node["minItems"].as_u64()?;
+    (node["maxItems"].as_u64() == Some(least)).then_some(least as usize)
+}
+
+/// The fields of the table that `node` describes.
+pub(crate) fn fields(node: &Value, root: &Schema) -> Vec<Field> {
+    let is_required =
+        |name: &str| node["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    let properties = node["properties"].as_object().into_iter().flatten();
+    let field = |(name, node): (&String, &Value)| Field {
+        name: name.clone(),
+        meaning: meaning(node),
+        kind: ValueKind::from_schema(node, root),
+        facts: Facts::of(node),
+        required: is_required(name),
+        default: toml::Value::try_from(&node["default"]).ok(),
+    };
+    properties.map(field).collect()
+}
+
+/// The description in a schema, on one line.
+pub(crate) fn meaning(node: &Value) -> String {
+    node["description"].as_str().unwrap_or_default().replace('\n', " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Is;
+    use crate::facts::Requirement;
+    use crate::problem::{nearest_keys, nearest_section};
 
     #[test]
     fn counts_never_go_below_zero_and_every_default_keeps_its_rule() {
@@ -128,7 +329,7 @@ mod tests {
             let range = key.field.facts.whole.unwrap_or(key.field.facts.range);
             let may_be_negative = key.path == "data.label_column";
             assert!(
-                !key.field.kind.has(&Kind::Integer) || !range.allows(-1.0) || may_be_negative,
+                !key.field.kind.has(&ValueKind::Integer) || !range.allows(-1.0) || may_be_negative,
                 "{}",
                 key.path
             );
@@ -144,11 +345,13 @@ mod tests {
     }
 
     #[test]
-    fn conditions_speak_of_keys_and_names_that_exist() {
+    fn conditions_name_keys_and_values_that_exist() {
         let keys = Keys::experiment();
         for condition in keys.keys.iter().flat_map(|key| &key.field.facts.when) {
             let governor = keys.find(&condition.key).expect(&condition.key);
-            let (Is::OneOf(names), Kind::Choice(choices)) = (&condition.is, &governor.field.kind) else {
+            let (Requirement::OneOf(names), ValueKind::Choice(choices)) =
+                (&condition.is, &governor.field.kind)
+            else {
                 continue;
             };
             for name in names {
@@ -158,18 +361,18 @@ mod tests {
     }
 
     #[test]
-    fn other_names_lead_to_their_key_and_are_none_themselves() {
+    fn other_names_lead_to_their_key_and_are_not_keys_themselves() {
         let keys = Keys::experiment();
         for key in &keys.keys {
             for other in &key.field.facts.other_names {
                 assert!(keys.keys.iter().all(|key| key.leaf() != *other), "{other}");
-                assert_eq!(crate::nearest::keys(keys, other), [&key.path]);
+                assert_eq!(nearest_keys(keys, other), [&key.path]);
             }
         }
         for section in &keys.sections {
             for other in &section.facts.other_names {
                 assert!(keys.section(other).is_none(), "{other}");
-                assert_eq!(crate::nearest::section(keys, other), Some(section.name.as_str()));
+                assert_eq!(nearest_section(keys, other), Some(section.name.as_str()));
             }
         }
     }

@@ -1,60 +1,42 @@
 //! The experiment file: its types, its layers, its validation and its messages.
 //!
-//! This crate knows nothing of Burn, and of the file system no more than reading a named file.
+//! `experiment/` holds the Rust types of a file. The doc comment of a field and its `facts` are all that is stated about a
+//! key; `keys` reads them back from the types' JSON Schema, and `explain` turns them into documentation.
+//!
+//! A file becomes an experiment in this order: `document` parses the text, `layers` combines bases, file, environment
+//! and command line, `reader` checks each value against its key, and `resolve` removes values without effect and asks
+//! `contradiction` whether the rest fits together. `problem` has the messages.
+//!
+//! `random` has the random streams of all crates, because they depend on nothing but the seed in the file.
+//!
+//! This crate does not depend on Burn, and uses the file system only to read a named file.
 
 mod contradiction;
 mod document;
-mod effect;
 mod experiment;
 mod explain;
 pub mod facts;
-mod file;
-mod given;
 mod keys;
-mod kind;
 mod layers;
-mod literal;
-mod nearest;
-mod origin;
 mod problem;
 pub mod random;
-mod range;
-mod read;
 mod reader;
-mod reference;
-mod render;
 mod resolve;
-mod same;
-mod schema;
-mod sections;
-mod setting;
-mod shown;
-mod value;
-mod words;
 
-pub use document::Document;
-pub use experiment::Experiment;
-pub use explain::{Explanation, KeyExplanation, SectionExplanation, explain, keys};
-pub use file::read_text;
-pub use given::RESERVED_VARIABLES;
-pub use kind::Choice;
-pub use nearest::word as nearest_word;
-pub use origin::Origin;
-pub use problem::{ConfigError, Fault, Problem};
-pub use read::{Located, read};
-pub use reference::reference;
-pub use resolve::{Patch, Request, Resolved, Source, resolve, resolve_patched};
-pub use same::Difference;
-pub use schema::schema;
-pub use sections::{
+pub use document::{Document, Located, read, read_text};
+pub use experiment::{
     Activation, Automatic, Backend, BackendName, CalibrationName, Channels, Checkpoint, Ckpt, ClassLabel,
-    ClassWeightRule, ClassWeights, Columns, Dashboard, Data, DataSource, DecisionName, DropoutMode,
-    EarlyStopping, Evaluation, Holdout, Initialization, LabelColumn, LayerWeights, Loss, LossName,
-    LrScheduler, LrSchedulerName, Mode, Model, Monitor, Normalization, NumberEmbedding, Optimizer,
-    OptimizerName, Output, SourceFacts, Training, Transpose, Ui, Unreadable,
+    ClassWeightRule, ClassWeights, Columns, Dashboard, Data, DataSource, DecisionName, Difference,
+    DropoutMode, EarlyStopping, Evaluation, Experiment, Holdout, Initialization, LabelColumn, LayerWeights,
+    Loss, LossName, LrScheduler, LrSchedulerName, Mode, Model, Monitor, Normalization, NumberEmbedding,
+    Optimizer, OptimizerName, Output, SourceFacts, Training, Transpose, Ui, Unreadable,
 };
-pub use shown::shown;
-pub use words::listed;
+pub use explain::{Explanation, KeyExplanation, SectionExplanation, explain, keys, reference, schema};
+pub use keys::Choice;
+pub use layers::RESERVED_VARIABLES;
+pub use problem::{ConfigError, ConfigFault, Origin, Problem, listed, nearest_word};
+pub use reader::shown;
+pub use resolve::{Patch, Request, Resolved, Source, resolve, resolve_patched};
 
-/// `configs/digits.toml`: the experiment of a bare `kiln train`, which needs no file and no network.
+/// `configs/digits.toml`: the experiment of `kiln train` without a file. It needs no network.
 pub const DIGITS: &str = include_str!("../../../configs/digits.toml");

@@ -1,10 +1,10 @@
 //! Random streams that are pure functions of (seed, purpose, indices).
 //!
-//! Every draw in Kiln comes from here, so that a run can be stopped anywhere and resumed to the bit: no
-//! generator has a state that would have to be saved. The generator is SplitMix64 (Steele, Lea and Flood
-//! 2014, "Fast splittable pseudorandom number generators"): a counter put through a mixing function.
+//! Every random number in Kiln comes from here. A run can be stopped anywhere and resumed to the bit, because there is no
+//! generator state to save. The generator is SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
+//! generators"): a counter and a mixing function.
 
-/// What random numbers are drawn for; each purpose has streams of its own.
+/// The use of random numbers; each purpose has its own streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Which examples go to which split.
@@ -19,9 +19,9 @@ pub enum Purpose {
     Sampling,
     /// Generated examples; indices: source, column.
     Generation,
-    /// Which values are exchanged to see what a column is worth; indices: column, shuffle.
+    /// Shuffled values of a column for permutation importance; indices: column, shuffle.
     Importance,
-    /// What a search tries; indices: trial, draw, coordinate.
+    /// Values that a search tries; indices: trial, draw, coordinate.
     Search,
 }
 
@@ -45,8 +45,7 @@ impl Stream {
         Self { key, counter: 0 }
     }
 
-    /// The number that the stream's words follow from: word `index` is the mix of it and `index + 1` times the golden
-    /// gamma.
+    /// The key of the stream: word `index` is `mix(key + (index + 1) * GOLDEN_GAMMA)`.
     #[must_use]
     pub fn key(&self) -> u64 {
         self.key
@@ -58,10 +57,10 @@ impl Stream {
         mix(self.key.wrapping_add(self.counter))
     }
 
-    /// The 64 random bits at `index` from the stream's start, whatever has been drawn.
+    /// The 64 random bits at `index` from the start of the stream, independent of earlier draws.
     #[must_use]
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "vector instructions reach what is inlined, and nothing else")]
+    #[expect(clippy::inline_always, reason = "only inlined code is compiled to vector instructions")]
     pub fn word(&self, index: u64) -> u64 {
         mix(self.key.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN_GAMMA)))
     }
@@ -93,7 +92,7 @@ impl Stream {
         }
     }
 
-    /// Puts `items` into a random order (Fisher and Yates).
+    /// Shuffles `items` (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
@@ -103,7 +102,7 @@ impl Stream {
 
 /// SplitMix64's finalizer: variant 13 of Stafford's mixers.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "vector instructions reach what is inlined, and nothing else")]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled to vector instructions")]
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,4 +1,4 @@
-//! From the layers to one experiment.
+//! From the layers to one experiment: which values have an effect, whether they fit together, and where each comes from.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,23 +7,26 @@ use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 use toml::{Table, Value};
 
-use crate::contradiction::{self, Case};
-use crate::document::Document;
-use crate::effect;
-use crate::keys::{Keys, insert};
+use crate::contradiction::{self, CheckedExperiment};
+use crate::document::{Document, excerpt};
+use crate::experiment::{literal, rendered};
+use crate::facts::{Condition, Requirement};
+use crate::keys::{Key, Keys, insert, value_at};
 use crate::layers::Layers;
-use crate::reader::{Place, Reader};
-use crate::setting::{Findings, Setting};
-use crate::{ConfigError, Experiment, Fault, Origin, Problem};
+use crate::reader::{GivenValue, LayerSource, Reader, ReaderState};
+use crate::{ConfigError, ConfigFault, Experiment, Origin, Problem};
+
+/// Column of the origins, unless a value before one is longer.
+const ORIGIN_COLUMN: usize = 40;
 
 /// Where the experiment file's text comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file; bases that it extends are looked for beside it.
+    /// A file. Relative paths of bases start at its folder.
     File(PathBuf),
-    /// Text at hand, such as a built-in file; bases are looked for in the current folder.
+    /// A text, such as a built-in file. Relative paths of bases start at the current folder.
     Text {
-        /// What messages call it.
+        /// The name in messages.
         name: String,
         /// The TOML text.
         text: String,
@@ -37,48 +40,44 @@ pub struct Request {
     pub source: Source,
     /// The environment, as `std::env::vars` gives it; only `KILN_` variables matter.
     pub environment: Vec<(String, String)>,
-    /// `key=value` arguments, values as TOML or bare words.
+    /// `key=value` arguments; values are TOML or bare words.
     pub overrides: Vec<String>,
 }
 
-/// A layer between the experiment file and the environment: a table of settings in another file, such as a
-/// study's `overrides`.
+/// A layer between the experiment file and the environment: a table in another file, such as a study's `overrides`.
 #[derive(Clone, Copy, Debug)]
 pub struct Patch<'a> {
-    /// The file; messages name it and its lines.
+    /// The file, for the places in messages.
     pub document: &'a Document<'a>,
-    /// The settings, as an experiment file has them.
+    /// The keys and values, as in an experiment file.
     pub table: &'a DeTable<'a>,
 }
 
-/// An experiment with the story of its values.
+/// An experiment with the origins of its values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
-    /// The experiment, valid in itself.
+    /// The experiment, checked.
     pub experiment: Experiment,
-    /// Where each key's value comes from, by dotted key. Every key is here.
+    /// Where each value comes from, for every key.
     pub origins: BTreeMap<String, Origin>,
-    /// Values that a lower layer gave and that a higher one left without effect (the momentum of a base
-    /// whose optimizer the file replaces), with the place of each. The experiment has the default there.
+    /// Values that have no effect because of a higher layer, with the place of each: a base sets `momentum`, and the file
+    /// chooses another optimizer. The experiment has the default instead.
     pub unused: BTreeMap<String, (Value, Origin)>,
-    /// The file's own text, as it was given.
+    /// The text of the experiment file, unchanged.
     pub input: String,
-    /// The `key=value` arguments, as they were given.
+    /// The `key=value` arguments, unchanged.
     pub overrides: Vec<String>,
 }
 
-/// Puts all layers together and checks the whole.
+/// Combines all layers and checks the result.
 ///
 /// # Errors
-/// Everything that is wrong in any layer, and every contradiction between their values.
+/// Every problem in any layer, and every contradiction between their values.
 pub fn resolve(request: &Request) -> Result<Resolved, ConfigError> {
     resolve_patched(request, &[])
 }
 
-/// As [`resolve`], with `patches` over the file, later ones over earlier ones.
-///
-/// # Errors
-/// As [`resolve`].
+/// Like [`resolve`], with `patches` over the file; later patches override earlier ones.
 pub fn resolve_patched(request: &Request, patches: &[Patch<'_>]) -> Result<Resolved, ConfigError> {
     let mut layers = Layers::default();
     let input = layers.source(&request.source);
@@ -87,19 +86,19 @@ pub fn resolve_patched(request: &Request, patches: &[Patch<'_>]) -> Result<Resol
     }
     layers.environment(&request.environment);
     layers.overrides(&request.overrides);
-    let Layers { mut findings, complete, .. } = layers;
+    let Layers { mut state, complete, .. } = layers;
     if !complete {
-        return Err(ConfigError::new(findings.problems));
+        return Err(ConfigError::new(state.problems));
     }
-    let unused = effect::settle(&mut findings);
-    let experiment = experiment(&mut findings, false)?;
-    let origin = |key: &str| (key.to_owned(), findings.origin(key));
+    let unused = settle(&mut state);
+    let experiment = experiment(&mut state, false)?;
+    let origin = |key: &str| (key.to_owned(), state.origin(key));
     Ok(Resolved {
         experiment,
         origins: Keys::experiment().keys.iter().map(|key| origin(&key.path)).collect(),
         unused: unused
             .into_iter()
-            .map(|(key, Setting { value, origin, .. })| (key, (value, origin)))
+            .map(|(key, GivenValue { value, origin, .. })| (key, (value, origin)))
             .collect(),
         input,
         overrides: request.overrides.clone(),
@@ -107,41 +106,77 @@ pub fn resolve_patched(request: &Request, patches: &[Patch<'_>]) -> Result<Resol
 }
 
 impl Experiment {
-    /// Reads a file that was resolved before, such as a run's `config.toml`; `name` is what messages call
-    /// it. Keys that are missing have their defaults. There are no further layers, and since such a file
-    /// spells out every default, keys without effect are no mistake.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
+    /// Reads a file that was resolved before, such as a run's `config.toml`; messages call it `name`. Missing keys have
+    /// their defaults. There are no other layers. Keys without effect are allowed, because such a file spells out every
+    /// default.
     pub fn from_toml_str(name: &str, text: &str) -> Result<Self, ConfigError> {
         let document = Document::new(name, text);
         let table = document.table().map_err(ConfigError::new)?;
-        let mut findings = Findings::default();
+        let mut state = ReaderState::default();
         let keys = Keys::experiment();
-        Reader { keys, place: Place::Text(&document), rank: 1, findings: &mut findings }.document(&table);
-        experiment(&mut findings, true)
+        Reader { keys, source: LayerSource::Text(&document), rank: 1, state: &mut state }.document(&table);
+        experiment(&mut state, true)
     }
 }
 
-/// The experiment that the settings make, if nothing is wrong with them.
-fn experiment(findings: &mut Findings, resolved_before: bool) -> Result<Experiment, ConfigError> {
-    let values = values(Keys::experiment(), &findings.settings);
+impl Resolved {
+    /// Every key that the user set, with its value as TOML, in the order of the sections. Defaults and built-in bases do
+    /// not count.
+    #[must_use]
+    pub fn given(&self) -> Vec<(String, String)> {
+        let values = self.experiment.values();
+        let is_own = |origin: &Origin| origin.is_given() && !origin.is_of_preset();
+        let is_given = |key: &&Key| self.origins.get(&key.path).is_some_and(is_own);
+        let value = |key: &Key| Some((key.path.clone(), literal(value_at(&values, &key.path)?)));
+        Keys::experiment().keys.iter().filter(is_given).filter_map(value).collect()
+    }
+
+    /// [`Experiment::to_toml`] of the experiment.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        self.experiment.to_toml()
+    }
+
+    /// The same file for people, with the origin of each value as a comment.
+    #[must_use]
+    pub fn show(&self) -> String {
+        rendered(&self.experiment.values(), |key, value| self.line(key, value))
+    }
+
+    fn line(&self, key: &Key, value: &Value) -> String {
+        let line = self.experiment.assignment(key, value);
+        let origin = match self.origins.get(&key.path).unwrap_or(&Origin::Default) {
+            Origin::CommandLine { .. } => "command line".to_owned(),
+            origin => origin.to_string(),
+        };
+        let idle = key.path == "checkpoint.monitor" && self.experiment.monitors_nothing();
+        let idle = if idle { "; nothing is held out, so the last checkpoint counts as best" } else { "" };
+        let unused = self.unused.get(&key.path);
+        let unused =
+            unused.map(|(value, origin)| format!("; {} of {origin} has no effect here", literal(value)));
+        format!("{line:<ORIGIN_COLUMN$} # {origin}{idle}{}\n", unused.unwrap_or_default())
+    }
+}
+
+/// The experiment with the given values, if there are no problems.
+fn experiment(state: &mut ReaderState, resolved_before: bool) -> Result<Experiment, ConfigError> {
+    let values = values(Keys::experiment(), &state.given);
     let experiment: Experiment = typed(values.clone())?;
-    let case = Case { experiment: &experiment, values: &values, findings, resolved_before };
-    let contradictions = contradiction::problems(&case);
-    findings.problems.extend(contradictions);
-    if findings.problems.is_empty() {
+    let checked = CheckedExperiment { experiment: &experiment, values: &values, state, resolved_before };
+    let contradictions = contradiction::problems(&checked);
+    state.problems.extend(contradictions);
+    if state.problems.is_empty() {
         return Ok(experiment);
     }
-    Err(ConfigError::new(std::mem::take(&mut findings.problems)))
+    Err(ConfigError::new(std::mem::take(&mut state.problems)))
 }
 
-/// The settings over the defaults, as one table.
-pub(crate) fn values(keys: &Keys, settings: &BTreeMap<String, Setting>) -> Table {
+/// The given values over the defaults, as one table.
+pub(crate) fn values(keys: &Keys, given: &BTreeMap<String, GivenValue>) -> Table {
     let mut values = Table::new();
     for key in &keys.keys {
-        let given = settings.get(&key.path).map(|setting| &setting.value);
-        if let Some(value) = given.or(key.field.default.as_ref()) {
+        let value = given.get(&key.path).map(|given| &given.value);
+        if let Some(value) = value.or(key.field.default.as_ref()) {
             insert(&mut values, &key.path, value.clone());
         }
     }
@@ -150,7 +185,115 @@ pub(crate) fn values(keys: &Keys, settings: &BTreeMap<String, Setting>) -> Table
 
 pub(crate) fn typed<T: DeserializeOwned>(values: Table) -> Result<T, ConfigError> {
     values.try_into().map_err(|error: toml::de::Error| {
-        let fault = Fault::Unfit { message: error.message().to_owned() };
+        let fault = ConfigFault::Unfit { message: error.message().to_owned() };
         ConfigError::new(vec![Problem::new(None, fault)])
     })
+}
+
+/// Reports every given value that has no effect. If a higher layer took the effect away, this is not a mistake (a base
+/// sets `momentum`, the file chooses adam): such values are removed and returned.
+fn settle(state: &mut ReaderState) -> BTreeMap<String, GivenValue> {
+    let mut unused = BTreeMap::new();
+    // A removed key counts as its default for the keys after it, so a key must come before the keys that depend on it.
+    for (key, condition) in Keys::experiment().keys.iter().flat_map(conditions) {
+        let is_doubtful = [&key.path, &condition.key].iter().any(|key| state.doubtful.contains(*key));
+        if is_doubtful || is_fine(key, condition, state) {
+            continue;
+        }
+        if state.rank(&condition.key) > state.rank(&key.path) {
+            unused.extend(state.given.remove_entry(&key.path));
+        } else {
+            report(key, condition, state);
+        }
+    }
+    unused
+}
+
+impl Experiment {
+    /// The keys whose values have no effect because of other keys.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let values = self.values();
+        let unmet = Keys::experiment().keys.iter().flat_map(conditions).filter(|(_, condition)| {
+            let governor =
+                Keys::experiment().find(&condition.key).and_then(|key| value_at(&values, &key.path));
+            !is_met(&condition.is, governor)
+        });
+        let mut keys: Vec<&str> = unmet.map(|(key, _)| key.path.as_str()).collect();
+        keys.dedup();
+        keys
+    }
+}
+
+fn conditions(key: &'static Key) -> impl Iterator<Item = (&'static Key, &'static Condition)> {
+    key.field.facts.when.iter().map(move |condition| (key, condition))
+}
+
+/// True if the key has an effect, or does not need one because it has its default or was switched off.
+fn is_fine(key: &Key, condition: &Condition, state: &ReaderState) -> bool {
+    let given = state.given.get(&key.path).map(|given| &given.value);
+    given.is_none() || given == key.field.default.as_ref() || holds(condition, state)
+}
+
+fn holds(condition: &Condition, state: &ReaderState) -> bool {
+    let is_touched = condition.is == Requirement::On && !state.is_untouched(&condition.key);
+    is_touched || is_met(&condition.is, value(state, &condition.key))
+}
+
+fn is_met(is: &Requirement, governor: Option<&Value>) -> bool {
+    match is {
+        Requirement::OneOf(names) => {
+            governor.and_then(Value::as_str).is_some_and(|name| names.iter().any(|n| n == name))
+        }
+        Requirement::Positive => governor.and_then(Value::as_float).is_some_and(|number| number > 0.0),
+        Requirement::Zero => governor == Some(&Value::Integer(0)),
+        Requirement::LeftOut => governor.is_none(),
+        Requirement::On => governor == Some(&Value::Boolean(true)),
+    }
+}
+
+fn report(key: &Key, Condition { key: governor, is }: &Condition, state: &mut ReaderState) {
+    let Some(given) = state.given.get(&key.path) else { return };
+    let value = value(state, governor).map(literal).unwrap_or_default();
+    let place = state.origin(governor).seen_from(&given.origin);
+    let remedy = match is {
+        Requirement::OneOf(_) => format!("it is for {}", is.words()),
+        Requirement::LeftOut => "leave one of them out".to_owned(),
+        Requirement::Positive | Requirement::Zero | Requirement::On => format!("it needs {}", is.words()),
+    };
+    let reason = format!("with `{governor}` = {value} ({place}); {remedy}");
+    let found = excerpt(&literal(&given.value));
+    let fault = ConfigFault::NoEffect { key: key.path.clone(), found, reason };
+    let problem = Problem::new(given.origin.clone(), fault);
+    state.doubtful.insert(key.path.clone());
+    state.problems.push(problem);
+}
+
+fn value<'a>(state: &'a ReaderState, key: &str) -> Option<&'a Value> {
+    let given = state.given.get(key).map(|given| &given.value);
+    given.or_else(|| Keys::experiment().find(key).and_then(|key| key.field.default.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OptimizerName;
+
+    #[test]
+    fn what_another_value_switches_off_has_no_effect() {
+        let mut experiment = Experiment::default();
+        let without = experiment.without_effect();
+        assert!(
+            without.contains(&"optimizer.momentum") && without.contains(&"lr_scheduler.gamma"),
+            "{without:?}"
+        );
+        assert!(!without.contains(&"optimizer.betas") && !without.contains(&"optimizer.lr"), "{without:?}");
+        experiment.optimizer.name = OptimizerName::Sgd;
+        let without = experiment.without_effect();
+        assert!(
+            without.contains(&"optimizer.betas") && without.contains(&"optimizer.dampening"),
+            "{without:?}"
+        );
+        assert!(!without.contains(&"optimizer.momentum"), "{without:?}");
+    }
 }
