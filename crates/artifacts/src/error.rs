@@ -7,83 +7,81 @@ use std::{
 
 use kiln_files::FileError;
 
-use crate::DamagedCheckpoint;
-
 /// A run folder could not be made, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArtifactError {
-    /// No space, or no quota, is left.
+    /// The disk or the quota is full.
     #[error("cannot {action} {}: no space is left on the disk", path.display())]
     DiskFull {
-        /// What was tried, as a verb phrase.
+        /// The action, as a verb phrase.
         action: &'static str,
-        /// The file or folder it was tried on.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// The folder belongs to somebody else, or its disk is mounted read-only.
+    /// The folder belongs to another user, or its disk is mounted read-only.
     #[error("cannot {action} {}", path.display())]
     PermissionDenied {
-        /// What was tried, as a verb phrase.
+        /// The action, as a verb phrase.
         action: &'static str,
-        /// The file or folder it was tried on.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// A folder that was there when the run began is there no more.
+    /// A folder disappeared during the run.
     #[error(
         "cannot {action} {}: its folder was removed or renamed, or its disk was unmounted",
         path.display()
     )]
     Gone {
-        /// What was tried, as a verb phrase.
+        /// The action, as a verb phrase.
         action: &'static str,
-        /// The file or folder it was tried on.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
     /// Any other failure of the file system.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried, as a verb phrase.
+        /// The action, as a verb phrase.
         action: &'static str,
-        /// The file or folder it was tried on.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
-    /// No run goes by this path, name or prefix.
+    /// There is no run with this path, name or prefix.
     #[error("no run {text:?} in {}{}", root.display(), did_you_mean(similar))]
     RunNotFound {
-        /// What was asked for.
+        /// The user's text.
         text: String,
-        /// Where it was looked for.
+        /// The folder that was searched.
         root: PathBuf,
-        /// Names that are close, the closest first.
+        /// Similar names, the most similar first.
         similar: Vec<String>,
     },
     /// More than one run begins with this prefix.
-    #[error("{text:?} could be any of {}; add characters until one is left", candidates.join(", "))]
+    #[error("{text:?} fits several runs: {}; add more characters", candidates.join(", "))]
     AmbiguousRun {
-        /// What was asked for.
+        /// The user's text.
         text: String,
         /// The runs that begin with it, as `name/id`.
         candidates: Vec<String>,
     },
-    /// The folder exists but holds no run.
+    /// The folder exists but is not a run.
     #[error("{} is not a run folder: it has no {missing}", path.display())]
     NotARun {
         /// The folder.
         path: PathBuf,
-        /// The file that every run has and this folder lacks.
+        /// The file that is missing.
         missing: &'static str,
     },
     /// The experiment's name cannot be a folder name.
@@ -95,7 +93,7 @@ pub enum ArtifactError {
         /// The name.
         name: String,
     },
-    /// Another process trains this run.
+    /// Another process is training this run.
     #[error(
         "another process ({holder}) is training {}: wait until it ends, or stop it, before you resume the run",
         path.display()
@@ -103,20 +101,20 @@ pub enum ArtifactError {
     Locked {
         /// The run folder.
         path: PathBuf,
-        /// Who holds it, in words.
+        /// The process that holds the lock, in words.
         holder: String,
     },
-    /// A file's content is not what it must be.
+    /// The content of a file is invalid.
     #[error("{}{}: {problem}", path.display(), line.map(|number| format!(", line {number}")).unwrap_or_default())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The line, from 1, where the file has lines.
+        /// The line, from 1, if the file has lines.
         line: Option<usize>,
         /// What is wrong with it.
         problem: String,
     },
-    /// A log ends before the place that a checkpoint says it had reached.
+    /// A log is shorter than it was at a checkpoint.
     #[error(
         "{} has {found} bytes, but the checkpoint was saved when it had {expected}: the log was cut or \
          replaced; put it back, or train again",
@@ -125,9 +123,9 @@ pub enum ArtifactError {
     LogTooShort {
         /// The log.
         path: PathBuf,
-        /// Its length in bytes by the checkpoint.
+        /// Length in bytes at the checkpoint.
         expected: u64,
-        /// Its length in bytes.
+        /// Length in bytes now.
         found: u64,
     },
     /// There is no checkpoint of this step.
@@ -135,28 +133,28 @@ pub enum ArtifactError {
     NoCheckpoint {
         /// The checkpoints folder.
         path: PathBuf,
-        /// The step that was asked for.
+        /// The requested step.
         step: u64,
-        /// The steps that have one, oldest first.
+        /// The steps with a checkpoint, the oldest first.
         available: Vec<u64>,
     },
-    /// A checkpoint is not what was saved.
-    #[error("{0}; an earlier checkpoint, if there is one, is still good")]
+    /// A checkpoint is damaged.
+    #[error("{0}; an earlier checkpoint may still be good")]
     Damaged(#[from] DamagedCheckpoint),
-    /// A figure or a checkpoint file has a name that it must not have.
+    /// A figure or a checkpoint file has a name that is not allowed.
     #[error("{name:?} cannot be the name of {what}: {reason}")]
     InvalidEntry {
-        /// What was to be named so.
+        /// The kind of thing with this name.
         what: &'static str,
         /// The name.
         name: String,
-        /// Why not.
+        /// Why the name is not allowed.
         reason: &'static str,
     },
 }
 
 impl ArtifactError {
-    /// Sorts a failure of the file system by what its user can do about it.
+    /// Turns an error of the file system into the variant whose message helps the user.
     #[must_use]
     pub fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
         let path = path.to_owned();
@@ -183,11 +181,8 @@ impl From<FileError> for ArtifactError {
     }
 }
 
-/// Replaces `path` by a file with these bytes: a reader sees the old content or the new, never a mixture, and so does
-/// whoever looks after a power cut.
-///
-/// # Errors
-/// When the folder is missing, full or may not be written to; the old file is then untouched.
+/// Replaces `path` by a file with these bytes. A reader sees the old content or the new content, never a mixture, even after
+/// a power cut. After an error, the old file is unchanged.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
     Ok(kiln_files::replace_file(path, bytes)?)
 }
@@ -202,4 +197,60 @@ fn steps_in_words(steps: &[u64]) -> String {
     }
     let names: Vec<String> = steps.iter().map(|step| format!("step-{step}")).collect();
     names.join(", ")
+}
+
+/// A checkpoint that differs from what was saved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("checkpoint {} is damaged: {file} {damage}", folder.display())]
+pub struct DamagedCheckpoint {
+    /// Its step.
+    pub step: u64,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The file in it that differs.
+    pub file: String,
+    /// The difference.
+    pub damage: Damage,
+}
+
+/// What is wrong with a file of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The file does not exist.
+    Missing,
+    /// The file has another length.
+    Size {
+        /// Bytes in the manifest.
+        expected: u64,
+        /// Bytes on the disk.
+        found: u64,
+    },
+    /// The file has the right length and other bytes.
+    Hash {
+        /// SHA-256 in the manifest.
+        expected: String,
+        /// SHA-256 of the file.
+        found: String,
+    },
+    /// The manifest is invalid.
+    Manifest(String),
+    /// The disk cannot read the file.
+    Unreadable(String),
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => formatter.write_str("is missing"),
+            Self::Size { expected, found } => {
+                write!(formatter, "has {found} bytes, but {expected} were saved")
+            }
+            Self::Hash { expected, found } => {
+                write!(formatter, "has the SHA-256 {found}, but {expected} was saved")
+            }
+            Self::Manifest(problem) => write!(formatter, "is not a manifest: {problem}"),
+            Self::Unreadable(problem) => write!(formatter, "cannot be read: {problem}"),
+        }
+    }
 }

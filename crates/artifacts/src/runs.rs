@@ -1,7 +1,8 @@
-//! Many runs: listing and comparing them.
+//! Many runs: listing, deleting and comparing them.
 
 use std::{
     cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -9,11 +10,12 @@ use std::{
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
-pub use crate::comparison::compare;
-use crate::{ArtifactError, Best, Run, RunState, TestFigures, latest_run};
+use crate::run::all_runs;
+use crate::{ArtifactError, BestEpoch, MetricScope, Run, RunState, TestFigures};
 
-/// A line of the list of runs.
+/// A run in the list of runs.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RunSummary {
     /// The experiment's name.
@@ -23,47 +25,43 @@ pub struct RunSummary {
     /// The run folder.
     #[serde(rename = "run")]
     pub path: PathBuf,
-    /// What it is doing, or how it ended; null for a damaged one.
+    /// The state; null for a damaged run.
     pub state: Option<RunState>,
     /// When it was first started.
     #[schemars(with = "Option<String>")]
     pub started: Option<Timestamp>,
-    /// The epoch in progress or last done.
+    /// The current or last epoch.
     pub epoch: u64,
-    /// Epochs planned.
+    /// Number of epochs planned.
     pub epochs: u64,
     /// Seconds of training over all sessions.
     pub elapsed_seconds: f64,
-    /// The test figures, once it is evaluated.
+    /// The test figures, after the evaluation.
     pub test: Option<TestFigures>,
     /// The best epoch so far.
-    pub best: Option<Best>,
+    pub best: Option<BestEpoch>,
     /// The experiment's tags.
     pub tags: Vec<String>,
-    /// Why it cannot be read; null where it can.
+    /// Why the run cannot be read; null if it can.
     pub damaged: Option<String>,
 }
 
-/// Every run below `root`, the latest first; the damaged ones, with the reason, last. None without the root.
-///
-/// # Errors
-///
-/// When the root may not be read. A run that cannot be read is listed as damaged.
+/// Every run below `root`, the latest first. Runs that cannot be read are last, with the reason. Empty if there is no root.
 pub fn list(root: &Path) -> Result<Vec<RunSummary>, ArtifactError> {
-    let mut summaries: Vec<RunSummary> = latest_run::all_runs(root)?.iter().map(summarize).collect();
+    let mut summaries: Vec<RunSummary> = all_runs(root)?.iter().map(summarize).collect();
     summaries.sort_by_key(|summary| Reverse((summary.started, summary.id.clone())));
     Ok(summaries)
 }
 
-/// How the folder of a run begins that is being deleted.
+/// Prefix of a folder that is being deleted.
 const DELETING: &str = ".deleting-";
 
-/// Deletes `run`, the folder with all that is in it. A process that dies on the way leaves a hidden folder and no half a run; the
-/// next deletion beside it takes the folder along.
+/// Deletes `run` with its folder. If the process dies during this, a hidden folder remains and not half a run; the next
+/// deletion in the same experiment removes it.
 ///
 /// # Errors
 ///
-/// When another process trains it, or the folder cannot be removed.
+/// If another process is training the run, or the folder cannot be removed.
 pub fn delete(run: &Run) -> Result<(), ArtifactError> {
     let folder = run.folder();
     let lock = run.lock()?;
@@ -73,13 +71,13 @@ pub fn delete(run: &Run) -> Result<(), ArtifactError> {
     fs::remove_dir_all(&hidden).map_err(|cause| ArtifactError::io("remove", &hidden, cause))?;
     if let Some(parent) = hidden.parent() {
         remove_leftovers(parent);
-        // The folder of the experiment's name goes with its last run.
+        // The experiment's folder is removed with its last run.
         let _ = fs::remove_dir(parent);
     }
     Ok(())
 }
 
-/// Removes what a deletion that died has left in `folder`. Another process may be about to: what cannot be removed is left to it.
+/// Removes folders of interrupted deletions, best-effort: another process may be removing them too.
 fn remove_leftovers(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(DELETING) {
@@ -127,24 +125,147 @@ fn tags(config: &toml::Table) -> Vec<String> {
     tags.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
 }
 
-/// The resolved config as a table: what an older Kiln wrote need not fit today's types.
-pub(crate) fn read_config(run: &Run) -> Result<toml::Table, ArtifactError> {
+/// The resolved config as a table, because the config of an older Kiln may not fit the current types.
+fn read_config(run: &Run) -> Result<toml::Table, ArtifactError> {
     let path = run.config_toml();
     let text = fs::read_to_string(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;
     text.parse().map_err(|problem: toml::de::Error| ArtifactError::malformed(&path, None, problem.message()))
+}
+
+/// Several runs side by side. Each list of values has one entry per run, in the order of the runs.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct RunComparison {
+    /// The runs.
+    pub runs: Vec<ComparedRun>,
+    /// The config keys with different values, by name.
+    pub config: Vec<ConfigDifference>,
+    /// The figures of the last complete epoch and of the test, by name.
+    pub figures: Vec<FigureComparison>,
+}
+
+/// One of the runs.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ComparedRun {
+    /// The experiment's name.
+    pub name: String,
+    /// The run folder's name.
+    pub id: String,
+    /// The state.
+    pub state: RunState,
+    /// The current or last epoch.
+    pub epoch: u64,
+    /// Seconds of training over all sessions.
+    pub elapsed_seconds: f64,
+    /// The best epoch so far.
+    pub best: Option<BestEpoch>,
+    /// The test figures, after the evaluation.
+    pub test: Option<TestFigures>,
+    /// SHA-256 of the final weights: equal if the trainings are equal to the bit.
+    pub weights_sha256: Option<String>,
+}
+
+/// A config key with different values.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ConfigDifference {
+    /// The key with its section, such as `optimizer.lr`.
+    pub key: String,
+    /// The value in each run; null if the run's config does not have the key.
+    pub values: Vec<Option<Value>>,
+}
+
+/// A figure in each run.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct FigureComparison {
+    /// Split and figure, such as `validation.accuracy`.
+    pub name: String,
+    /// The value in each run; null if the run does not have the figure.
+    pub values: Vec<Option<f64>>,
+}
+
+/// Compares runs: the resolved config keys that differ, and the final figures.
+pub fn compare(runs: &[Run]) -> Result<RunComparison, ArtifactError> {
+    let configs = runs.iter().map(flat_config).collect::<Result<Vec<_>, _>>()?;
+    let figures = runs.iter().map(final_figures).collect::<Result<Vec<_>, _>>()?;
+    let config = side_by_side(&configs)
+        .filter(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1]))
+        .map(|(key, values)| ConfigDifference { key, values })
+        .collect();
+    let figures = side_by_side(&figures).map(|(name, values)| FigureComparison { name, values }).collect();
+    let runs = runs.iter().map(compared).collect::<Result<_, _>>()?;
+    Ok(RunComparison { runs, config, figures })
+}
+
+fn compared(run: &Run) -> Result<ComparedRun, ArtifactError> {
+    let status = run.status_now()?;
+    Ok(ComparedRun {
+        name: run.name().to_owned(),
+        id: run.id().to_owned(),
+        state: status.state,
+        epoch: status.epoch,
+        elapsed_seconds: status.elapsed_seconds,
+        best: status.best,
+        test: status.test,
+        weights_sha256: status.weights_sha256,
+    })
+}
+
+/// Each name in any of the maps, with its value in every map.
+fn side_by_side<T: Clone>(maps: &[BTreeMap<String, T>]) -> impl Iterator<Item = (String, Vec<Option<T>>)> {
+    let names: BTreeSet<&String> = maps.iter().flat_map(BTreeMap::keys).collect();
+    names.into_iter().map(|name| (name.clone(), maps.iter().map(|map| map.get(name).cloned()).collect()))
+}
+
+/// The config's values by dotted key.
+fn flat_config(run: &Run) -> Result<BTreeMap<String, Value>, ArtifactError> {
+    let mut flat = BTreeMap::new();
+    flatten(&read_config(run)?, "", &mut flat);
+    Ok(flat)
+}
+
+fn flatten(table: &toml::Table, prefix: &str, flat: &mut BTreeMap<String, Value>) {
+    for (name, value) in table {
+        let key = format!("{prefix}{name}");
+        match value {
+            toml::Value::Table(table) => flatten(table, &format!("{key}."), flat),
+            value => {
+                // JSON does not have TOML's NaN: it becomes null.
+                let value = serde_json::to_value(value).expect("every TOML value is a JSON value");
+                flat.insert(key, value);
+            }
+        }
+    }
+}
+
+/// The figures of each split's last epoch row, and of the test.
+fn final_figures(run: &Run) -> Result<BTreeMap<String, f64>, ArtifactError> {
+    let mut last = BTreeMap::new();
+    for row in run.metric_rows()?.into_iter().filter(|row| row.scope == MetricScope::Epoch) {
+        last.insert(row.split, row.figures);
+    }
+    let mut figures: BTreeMap<String, f64> = last
+        .into_iter()
+        .flat_map(|(split, figures)| {
+            figures.into_iter().map(move |(name, value)| (format!("{split}.{name}"), value))
+        })
+        .collect();
+    if let Some(TestFigures { loss, accuracy }) = run.status()?.test {
+        figures.insert("test.loss".to_owned(), loss);
+        figures.insert("test.accuracy".to_owned(), accuracy);
+    }
+    Ok(figures)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        Status, StopReason,
+        RunStatus, StopReason,
         test_run::{CONFIG, TestRun, create, log_epochs},
     };
 
     fn finish(run: &Run, accuracy: f64) {
         let test = Some(TestFigures { loss: 0.5, accuracy });
-        let status = Status { test, epoch: 2, ..Status::running(2, 200) };
+        let status = RunStatus { test, epoch: 2, ..RunStatus::running(2, 200) };
         run.write_status(&status.stopped(RunState::Finished, StopReason::Completed)).unwrap();
     }
 
@@ -174,7 +295,7 @@ mod tests {
         let lock = other.lock().unwrap();
         assert!(matches!(delete(&other), Err(ArtifactError::Locked { .. })) && other.folder().is_dir());
         drop(lock);
-        // What a deletion that was killed has left.
+        // The rest of a deletion that was killed.
         fs::create_dir_all(run.folder().with_file_name(".deleting-older/checkpoints")).unwrap();
         delete(&other).unwrap();
         assert_eq!(fs::read_dir(run.folder().parent().unwrap()).unwrap().count(), 1);
@@ -189,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_shows_what_differs_and_what_came_of_it() {
+    fn a_comparison_shows_different_keys_and_final_figures() {
         let left = TestRun::new();
         let right = create(left.root(), "digits", &CONFIG.replace("0.001", "0.01\nmomentum = 0.9"));
         log_epochs(&left, "validation", &[(0.9, 0.5), (0.8, 0.6)]);

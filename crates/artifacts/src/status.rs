@@ -1,4 +1,4 @@
-//! `status.json`: how far a run is, for everybody who looks at it from outside.
+//! `status.json`: the state and the progress of a run, for every program that reads the run folder.
 
 use std::{fs, path::Path, process};
 
@@ -9,18 +9,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use strum::Display;
 
-use crate::{ArtifactError, machine, replace_file};
+use crate::{ArtifactError, hostname, replace_file};
 
-/// What a run is doing, or how it ended.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RunState {
-    /// A process trains it.
+    /// A process is training it.
     Running,
-    /// It reached its end, early or not.
+    /// It is complete, early stopping included.
     Finished,
-    /// It stopped before its end, and `kiln resume` goes on.
+    /// It stopped before its end; `kiln resume` continues it.
     Interrupted,
     /// An error ended it.
     Failed,
@@ -31,9 +31,9 @@ pub enum RunState {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum StopReason {
-    /// The last epoch was done.
+    /// The last epoch is done.
     Completed,
-    /// The watched figure no longer improved.
+    /// The monitored figure no longer improved.
     #[strum(serialize = "early stopping")]
     EarlyStopping,
     /// `training.max_steps` was reached.
@@ -42,42 +42,41 @@ pub enum StopReason {
     /// `training.max_time` was over.
     #[strum(serialize = "training.max_time")]
     MaxTime,
-    /// An epoch was done after which training was to pause, as in a search.
+    /// Training paused after an epoch as requested, for example by a search.
     Paused,
-    /// Somebody pressed Ctrl-C or the dashboard's stop key, or the process was asked to end.
+    /// The user pressed Ctrl-C or the dashboard's stop key, or the system asked the process to end.
     #[strum(serialize = "stopped")]
     CtrlC,
-    /// Something went wrong; `error` of the status says what.
+    /// An error, which `error` of the status describes.
     Error,
-    /// Nothing was to be trained: the weights are those of another program, which are tested as they are.
+    /// No training: the weights come from another program and are only tested.
     #[strum(serialize = "not trained")]
     NotTrained,
 }
 
 /// The best epoch so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "BestEpoch")]
-pub struct Best {
+pub struct BestEpoch {
     /// The figure that decides which epoch is best.
     pub monitor: Monitor,
-    /// Its value; NaN, which is null in JSON, where it was not finite.
+    /// The value; NaN (null in JSON) if it was not finite.
     #[serde(deserialize_with = "null_as_nan")]
     #[schemars(with = "Option<f64>")]
     pub value: f64,
     /// The epoch, from 1.
     pub epoch: u64,
-    /// The optimizer steps done by then.
+    /// The optimizer steps done at its end.
     pub step: u64,
 }
 
-/// The headline figures on the test split.
+/// The main figures on the test split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TestFigures {
-    /// Mean loss per example; NaN, which is null in JSON, where it was not finite.
+    /// Mean loss per example; NaN (null in JSON) if it was not finite.
     #[serde(deserialize_with = "null_as_nan")]
     #[schemars(with = "Option<f64>")]
     pub loss: f64,
-    /// Fraction of examples classified right, 0 to 1.
+    /// Fraction of correctly classified examples, 0 to 1.
     #[serde(deserialize_with = "null_as_nan")]
     #[schemars(with = "Option<f64>")]
     pub accuracy: f64,
@@ -85,28 +84,27 @@ pub struct TestFigures {
 
 /// The content of `status.json`. Times are RFC 3339 in UTC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "RunStatus")]
-pub struct Status {
-    /// What the run is doing. A killed process leaves `running` behind in its file; `kiln runs` notices.
+pub struct RunStatus {
+    /// The state. A killed process leaves `running` in the file; `kiln runs` notices that it is dead.
     pub state: RunState,
-    /// Why it is no longer running.
+    /// Why it stopped.
     #[serde(default)]
     pub stop_reason: Option<StopReason>,
-    /// The epoch in progress or last done, from 1; 0 before the first.
+    /// The current or last epoch, from 1; 0 before the first.
     pub epoch: u64,
-    /// Epochs planned.
+    /// Number of epochs planned.
     pub epochs: u64,
     /// Steps done.
     pub step: u64,
-    /// Steps planned.
+    /// Number of steps planned.
     pub steps: u64,
     /// The best epoch so far.
     #[serde(default)]
-    pub best: Option<Best>,
-    /// The test figures, once the run is evaluated.
+    pub best: Option<BestEpoch>,
+    /// The test figures, after the evaluation.
     #[serde(default)]
     pub test: Option<TestFigures>,
-    /// SHA-256 of the final weights, to compare runs by.
+    /// SHA-256 of the final weights, to compare runs.
     #[serde(default)]
     pub weights_sha256: Option<String>,
     /// When the run was first started.
@@ -115,20 +113,20 @@ pub struct Status {
     /// When this was written.
     #[schemars(with = "String")]
     pub updated: Timestamp,
-    /// When it ended, however it ended.
+    /// When it ended, in any state.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub finished: Option<Timestamp>,
     /// Seconds of training over all sessions.
     #[serde(default)]
     pub elapsed_seconds: f64,
-    /// What went wrong, when the state is `failed`.
+    /// The error message, if the state is `failed`.
     #[serde(default)]
     pub error: Option<String>,
-    /// What kind of error that was.
+    /// The kind of that error.
     #[serde(default)]
     pub failure: Option<RunFailure>,
-    /// The process that trains, or last trained, the run.
+    /// Id of the process that trains the run, or trained it last.
     #[serde(default)]
     pub pid: Option<u32>,
     /// The machine of that process.
@@ -144,22 +142,22 @@ pub enum RunFailure {
     NonFinite {
         /// `loss`, `gradient` or `weights`.
         figure: String,
-        /// What it became: `NaN`, `inf` or `-inf`.
+        /// The value: `NaN`, `inf` or `-inf`.
         value: String,
-        /// Batches trained on before, plus one.
+        /// Number of the batch, from 1, over the whole training.
         step: u64,
         /// Epoch, from 1.
         epoch: u64,
-        /// The first layer where it shows, in words.
+        /// The first layer that is affected, in words.
         place: String,
     },
-    /// Anything else: the message says what.
+    /// Any other error; see the message.
     Other,
 }
 
 impl RunFailure {
-    /// The kind as an error's message tells it, for runs that kept nothing else: "loss became NaN at step 3 (epoch 1): layers.0.weight
-    /// is the first that is not finite. Try ...".
+    /// The kind, parsed from an error's message, for older runs that stored only the message: "loss became NaN at step 3 (epoch
+    /// 1): layers.0.weight is the first that is not finite. Try ...".
     fn of_message(message: &str) -> Self {
         let non_finite = || {
             let (figure, rest) = message.split_once(" became ")?;
@@ -174,8 +172,8 @@ impl RunFailure {
     }
 }
 
-impl Status {
-    /// The status of a run that this process starts now, with so many epochs and steps to go.
+impl RunStatus {
+    /// The status of a run that this process starts now, with the planned epochs and steps.
     #[must_use]
     pub fn running(epochs: u64, steps: u64) -> Self {
         let now = now();
@@ -196,11 +194,11 @@ impl Status {
             error: None,
             failure: None,
             pid: Some(process::id()),
-            hostname: Some(machine::hostname().to_owned()),
+            hostname: Some(hostname().to_owned()),
         }
     }
 
-    /// This status as this process takes the run up again: `running`, with nothing about how it stopped or what it came to.
+    /// This status when this process resumes the run: `running`, without how it stopped and without its results.
     #[must_use]
     pub fn resumed(self) -> Self {
         Self {
@@ -212,52 +210,41 @@ impl Status {
             error: None,
             failure: None,
             pid: Some(process::id()),
-            hostname: Some(machine::hostname().to_owned()),
+            hostname: Some(hostname().to_owned()),
             ..self
         }
     }
 
-    /// This status as the run ends, now, in `state`, for `reason`.
+    /// This status when the run ends now in `state`, for `reason`.
     #[must_use]
     pub fn stopped(self, state: RunState, reason: StopReason) -> Self {
         Self { state, stop_reason: Some(reason), finished: Some(now()), ..self }
     }
 
     /// Reads a `status.json`.
-    ///
-    /// # Errors
-    ///
-    /// When the file is missing or malformed.
     pub fn read(path: &Path) -> Result<Self, ArtifactError> {
         let bytes = fs::read(path).map_err(|cause| ArtifactError::io("read", path, cause))?;
         let mut status: Self = serde_json::from_slice(&bytes)
             .map_err(|problem| ArtifactError::malformed(path, Some(problem.line()), problem))?;
-        // Before kinds were kept, the message alone said.
+        // Older runs do not have a kind.
         status.failure = status.failure.or_else(|| status.error.as_deref().map(RunFailure::of_message));
         Ok(status)
     }
 
-    /// Replaces a `status.json` atomically, with `updated` set to now.
-    ///
-    /// # Errors
-    ///
-    /// When the folder is gone, full or may not be written to; the old file then stays.
+    /// Replaces a `status.json` atomically, with `updated` set to now. After an error, the old file stays.
     pub fn write(&self, path: &Path) -> Result<(), ArtifactError> {
         let status = Self { updated: now(), ..self.clone() };
         replace_file(path, &json_text(&status))
     }
 }
 
-/// Now, to the millisecond: more digits only make the file harder to read.
+/// Now, in whole milliseconds: more digits would only make the file harder to read.
 pub(crate) fn now() -> Timestamp {
     let milliseconds = Timestamp::now().as_millisecond();
     Timestamp::from_millisecond(milliseconds).expect("the present is within jiff's range")
 }
 
-/// Reads a number, or null as not-a-number: JSON has no number that is not finite, and serde writes null for each.
-///
-/// # Errors
-/// Where something else is there.
+/// Reads a number, or null as NaN. JSON cannot express non-finite numbers, so serde writes null for them.
 pub fn null_as_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
@@ -270,35 +257,35 @@ mod tests {
     use crate::test_run::TestRun;
 
     #[test]
-    fn reads_back_what_it_wrote() {
+    fn a_status_reads_back() {
         let run = TestRun::new();
-        let best = Best { monitor: Monitor::ValidationLoss, value: 0.1, epoch: 2, step: 20 };
-        let status = Status {
+        let best = BestEpoch { monitor: Monitor::ValidationLoss, value: 0.1, epoch: 2, step: 20 };
+        let status = RunStatus {
             best: Some(best),
             test: Some(TestFigures { loss: 0.1, accuracy: 0.9 }),
             weights_sha256: Some("ab".to_owned()),
             error: Some("no space".to_owned()),
             failure: Some(RunFailure::Other),
-            ..Status::running(3, 30).stopped(RunState::Failed, StopReason::Error)
+            ..RunStatus::running(3, 30).stopped(RunState::Failed, StopReason::Error)
         };
         run.write_status(&status).unwrap();
         let read = run.status().unwrap();
-        assert_eq!(Status { updated: status.updated, ..read }, status);
+        assert_eq!(RunStatus { updated: status.updated, ..read }, status);
         let text = fs::read_to_string(run.status_json()).unwrap();
         assert!(text.contains("\"state\": \"failed\"") && text.contains("\"monitor\": \"validation_loss\""));
     }
 
     #[test]
-    fn a_loss_that_is_no_number_survives() {
+    fn a_non_finite_loss_reads_back_as_nan() {
         let run = TestRun::new();
         let test = TestFigures { loss: f64::INFINITY, accuracy: 0.1 };
-        run.write_status(&Status { test: Some(test), ..Status::running(1, 1) }).unwrap();
+        run.write_status(&RunStatus { test: Some(test), ..RunStatus::running(1, 1) }).unwrap();
         assert!(run.status().unwrap().test.unwrap().loss.is_nan());
     }
 
     #[test]
-    fn a_resume_forgets_how_the_run_stopped_and_keeps_what_it_found() {
-        let stopped = Status { step: 7, elapsed_seconds: 2.5, ..Status::running(3, 30) }
+    fn a_resume_clears_how_the_run_stopped_and_keeps_its_progress() {
+        let stopped = RunStatus { step: 7, elapsed_seconds: 2.5, ..RunStatus::running(3, 30) }
             .stopped(RunState::Interrupted, StopReason::CtrlC);
         let resumed = stopped.clone().resumed();
         assert_eq!((resumed.state, resumed.stop_reason, resumed.finished), (RunState::Running, None, None));
@@ -312,7 +299,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for step in 1..=last {
-                    run.write_status(&Status { step, ..Status::running(1, last) }).unwrap();
+                    run.write_status(&RunStatus { step, ..RunStatus::running(1, last) }).unwrap();
                 }
             });
             let mut seen = 0;
@@ -325,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_json_is_placed() {
+    fn malformed_json_is_reported_with_its_line() {
         let run = TestRun::new();
         fs::write(run.status_json(), "{\n  \"state\": \"flying\"\n}").unwrap();
         let message = run.status().unwrap_err().to_string();
