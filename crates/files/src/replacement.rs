@@ -1,16 +1,127 @@
-//! Files that grow before they replace others.
+//! Files that are replaced completely or not at all: at once, or growing piece by piece.
+//!
+//! The new content is written to a temporary file in the same folder, synced, and renamed.
 
 use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::atomic::{aside, put_in_place};
-use crate::{FileError, SystemDisk};
+use crate::{Disk, SystemDisk};
 
-/// A file that grows aside and takes the place of another when it is complete: what is too long for
-/// [`replace_file`](crate::replace_file). Dropped before that, it is gone.
+/// A failed action on a file or a folder.
+#[derive(Debug)]
+pub struct FileError {
+    /// The action, as a verb phrase.
+    pub action: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The system's error.
+    pub cause: io::Error,
+}
+
+impl FileError {
+    fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self { action, path: path.to_owned(), cause }
+    }
+}
+
+/// Part of the name of a temporary file.
+const TEMPORARY_MARK: &str = ".tmp-";
+
+/// Replaces `path` by a file with these bytes. A reader sees the old content or the new content, never a mixture, even after
+/// a power cut. After an error, the old file is unchanged.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    replace_file_on(&SystemDisk, path, bytes)
+}
+
+/// Like [`replace_file`], on another disk.
+pub fn replace_file_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let write = |temporary: &Path| {
+        disk.write_new(temporary, bytes).inspect_err(|cause| {
+            if cause.kind() != io::ErrorKind::AlreadyExists {
+                let _ = disk.remove_file(temporary);
+            }
+        })
+    };
+    let (temporary, ()) = aside(path, write).map_err(FileError::new("write", path))?;
+    put_in_place(disk, &temporary, path)
+}
+
+/// Makes a file with these bytes, completely or not at all, unless it exists. Returns whether it was made. If several
+/// processes try, even on several hosts, one succeeds.
+pub fn create_file(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    let write = |temporary: &Path| {
+        SystemDisk.write_new(temporary, bytes).inspect_err(|cause| {
+            if cause.kind() != io::ErrorKind::AlreadyExists {
+                let _ = fs::remove_file(temporary);
+            }
+        })
+    };
+    let (temporary, ()) = aside(path, write).map_err(FileError::new("write", path))?;
+    let made = match fs::hard_link(&temporary, path) {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(_) if path.exists() => Ok(false),
+        // A file system without hard links: the last process wins, and every reader sees a complete file.
+        Err(_) => fs::rename(&temporary, path).map(|()| true).map_err(FileError::new("make", path)),
+    };
+    let _ = fs::remove_file(&temporary);
+    made
+}
+
+/// Calls `create` with a free name in the folder of `path`, and returns the name too.
+fn aside<T>(path: &Path, create: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+    loop {
+        let temporary = temporary_name(path);
+        match create(&temporary) {
+            Ok(made) => return Ok((temporary, made)),
+            // A crashed process with the same id left this file.
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+}
+
+/// Renames `temporary`, which is synced, to `path` in the same folder.
+fn put_in_place(disk: &dyn Disk, temporary: &Path, path: &Path) -> Result<(), FileError> {
+    let folder = folder_of(path);
+    disk.rename(temporary, path).map_err(|cause| {
+        let _ = disk.remove_file(temporary);
+        FileError::new("replace", path)(cause)
+    })?;
+    disk.sync_folder(folder).map_err(FileError::new("sync", folder))
+}
+
+fn temporary_name(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".{name}{TEMPORARY_MARK}{}-{count}", process::id()))
+}
+
+/// Removes the temporary files of crashed writes in `folder`, best-effort. Only for the single writer of a folder, because
+/// the temporary file of another writer looks the same.
+pub fn remove_leftovers(disk: &dyn Disk, folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && name.starts_with('.') && name.contains(TEMPORARY_MARK) {
+            let _ = disk.remove_file(&entry.path());
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A temporary file that grows and replaces another file when it is complete, for content too long for [`replace_file`]. If
+/// it is dropped before, it is removed.
 #[derive(Debug)]
 pub struct Replacement {
     path: PathBuf,
@@ -19,26 +130,20 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Begins an empty file in the folder of `path`, which is to be replaced.
-    ///
-    /// # Errors
-    /// When the folder is missing or may not be written to.
+    /// Begins an empty temporary file in the folder of `path`.
     pub fn begin(path: &Path) -> Result<Self, FileError> {
         let (temporary, file) =
             aside(path, |path| fs::File::create_new(path)).map_err(FileError::new("write", path))?;
         Ok(Self { path: path.to_owned(), temporary, file })
     }
 
-    /// Where the file grows.
+    /// The path of the temporary file.
     #[must_use]
     pub fn temporary(&self) -> &Path {
         &self.temporary
     }
 
-    /// Puts the file in its place, when all of it is on the disk.
-    ///
-    /// # Errors
-    /// When the disk is full, or the file there may not be replaced; it is then untouched.
+    /// Syncs the temporary file and renames it. After an error, the old file is unchanged.
     pub fn finish(self) -> Result<(), FileError> {
         self.file.sync_all().map_err(FileError::new("write", &self.path))?;
         put_in_place(&SystemDisk, &self.temporary, &self.path)
@@ -57,7 +162,7 @@ impl Write for Replacement {
 
 impl Drop for Replacement {
     fn drop(&mut self) {
-        // In its place, it has this name no longer.
+        // After `finish`, the file does not have this name.
         let _ = fs::remove_file(&self.temporary);
     }
 }
@@ -65,9 +170,48 @@ impl Drop for Replacement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{FailingDisk, Failure};
+
+    /// Replaces a file on a disk that fails at each call in turn. Returns the content and the number of files each time.
+    fn replace_with(failure: Failure) -> Vec<(String, usize)> {
+        let mut left = Vec::new();
+        for fails_at in 0..3 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("status.json");
+            fs::write(&path, "old").unwrap();
+            replace_file_on(&FailingDisk::new(failure, fails_at), &path, b"new").unwrap_err();
+            left.push((fs::read_to_string(&path).unwrap(), fs::read_dir(folder.path()).unwrap().count()));
+            remove_leftovers(&SystemDisk, folder.path());
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+        left
+    }
 
     #[test]
-    fn a_file_that_grows_is_seen_when_it_is_complete_or_never() {
+    fn a_crash_leaves_the_old_content_or_the_new() {
+        let expected = [("old", 2), ("old", 2), ("new", 1)].map(|(text, files)| (text.to_owned(), files));
+        assert_eq!(replace_with(Failure::Crash), expected);
+    }
+
+    #[test]
+    fn an_error_leaves_no_temporary_file() {
+        let expected = [("old", 1), ("old", 1), ("new", 1)].map(|(text, files)| (text.to_owned(), files));
+        assert_eq!(replace_with(Failure::Error(io::ErrorKind::StorageFull)), expected);
+    }
+
+    #[test]
+    fn only_temporary_files_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".gitignore", ".a.json.tmp-1-0", "notes.tmp-1"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        remove_leftovers(&SystemDisk, folder.path());
+        assert!(folder.path().join(".gitignore").exists() && folder.path().join("notes.tmp-1").exists());
+        assert!(!folder.path().join(".a.json.tmp-1-0").exists());
+    }
+
+    #[test]
+    fn a_growing_file_is_visible_only_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("answers.csv");
         fs::write(&path, "old").unwrap();
