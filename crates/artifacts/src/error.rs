@@ -1,11 +1,14 @@
-//! Everything that can go wrong with a run folder, and what to do about it.
+//! Everything that can go wrong with a run folder, and the file operations that report it.
 
 use std::{
-    fmt, io,
+    fmt,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
 use kiln_files::FileError;
+use serde::de::DeserializeOwned;
 
 /// A run folder could not be made, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -153,52 +156,6 @@ pub enum ArtifactError {
     },
 }
 
-impl ArtifactError {
-    /// Turns an error of the file system into the variant whose message helps the user.
-    #[must_use]
-    pub fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
-        let path = path.to_owned();
-        match cause.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::DiskFull { action, path, cause }
-            }
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Self::PermissionDenied { action, path, cause }
-            }
-            io::ErrorKind::NotFound if action != "make" => Self::Gone { action, path, cause },
-            _ => Self::Io { action, path, cause },
-        }
-    }
-
-    pub(crate) fn malformed(path: &Path, line: Option<usize>, problem: impl fmt::Display) -> Self {
-        Self::Malformed { path: path.to_owned(), line, problem: problem.to_string() }
-    }
-}
-
-impl From<FileError> for ArtifactError {
-    fn from(FileError { action, path, cause }: FileError) -> Self {
-        Self::io(action, &path, cause)
-    }
-}
-
-/// Replaces `path` by a file with these bytes. A reader sees the old content or the new content, never a mixture, even after
-/// a power cut. After an error, the old file is unchanged.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
-    Ok(kiln_files::replace_file(path, bytes)?)
-}
-
-fn did_you_mean(similar: &[String]) -> String {
-    if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(" or ")) }
-}
-
-fn steps_in_words(steps: &[u64]) -> String {
-    if steps.is_empty() {
-        return "none".to_owned();
-    }
-    let names: Vec<String> = steps.iter().map(|step| format!("step-{step}")).collect();
-    names.join(", ")
-}
-
 /// A checkpoint that differs from what was saved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("checkpoint {} is damaged: {file} {damage}", folder.display())]
@@ -237,6 +194,67 @@ pub enum Damage {
     Manifest(String),
     /// The disk cannot read the file.
     Unreadable(String),
+}
+
+impl ArtifactError {
+    /// Turns an error of the file system into the variant whose message helps the user.
+    #[must_use]
+    pub fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
+        let path = path.to_owned();
+        match cause.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull { action, path, cause }
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::PermissionDenied { action, path, cause }
+            }
+            io::ErrorKind::NotFound if action != "make" => Self::Gone { action, path, cause },
+            _ => Self::Io { action, path, cause },
+        }
+    }
+
+    pub(crate) fn malformed(path: &Path, line: Option<usize>, problem: impl fmt::Display) -> Self {
+        Self::Malformed { path: path.to_owned(), line, problem: problem.to_string() }
+    }
+}
+
+impl From<FileError> for ArtifactError {
+    fn from(FileError { action, path, cause }: FileError) -> Self {
+        Self::io(action, &path, cause)
+    }
+}
+
+/// Replaces `path` by a file with these bytes. A reader sees the old content or the new content, never a mixture,
+/// even after a power cut. If writing fails, the old file is unchanged.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+    Ok(kiln_files::replace_file(path, bytes)?)
+}
+
+/// Opens a file for reading and writing, and makes it if it does not exist. Not in append mode, because Windows cannot
+/// truncate such a file.
+pub(crate) fn open_or_create(path: &Path) -> Result<File, ArtifactError> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(|cause| ArtifactError::io("open", path, cause))
+}
+
+/// Reads a JSON file.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ArtifactError> {
+    let bytes = fs::read(path).map_err(|cause| ArtifactError::io("read", path, cause))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|problem| ArtifactError::malformed(path, Some(problem.line()), problem))
+}
+
+fn did_you_mean(similar: &[String]) -> String {
+    if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(" or ")) }
+}
+
+fn steps_in_words(steps: &[u64]) -> String {
+    if steps.is_empty() {
+        return "none".to_owned();
+    }
+    let names: Vec<String> = steps.iter().map(|step| format!("step-{step}")).collect();
+    names.join(", ")
 }
 
 impl fmt::Display for Damage {

@@ -1,8 +1,9 @@
 //! The run folder: every path in it, what is written there, and how it survives a crash.
 //!
-//! `run` opens and finds a run, `run_folder` makes and locks its folder and has all paths in it, and `runs` lists, deletes
-//! and compares many. The other modules own one kind of file each: `status` (`status.json`), `provenance` (`run.json`,
-//! `git.diff`), `row_log` and `rows` (`metrics.jsonl`, `timings.jsonl`, `metrics.csv`), `checkpoint` (`checkpoints/`).
+//! `run` opens and finds a run, `run_folder` makes and locks its folder and has all paths in it, and `runs` lists,
+//! deletes and compares many. The other modules own one kind of file each: `status` (`status.json`), `provenance`
+//! (`run.json`, `git.diff`), `row_log` and `rows` (`metrics.jsonl`, `timings.jsonl`, `metrics.csv`), `checkpoint`
+//! (`checkpoints/`).
 //!
 //! This crate does not depend on Burn: a checkpoint is a set of named byte blobs. It does not decide when something is
 //! saved; it ensures that each file is saved completely or not at all.

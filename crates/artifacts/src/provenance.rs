@@ -14,76 +14,10 @@ use kiln_files::json_text;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArtifactError, Run, replace_file, status::now};
+use crate::{ArtifactError, Run, error::read_json, replace_file, status::now};
 
-/// The versions that the program was built with; the caller compiles them in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Build {
-    /// Kiln's version.
-    pub kiln: String,
-    /// Burn's version.
-    pub burn: String,
-    /// The compiler's version.
-    pub rustc: String,
-    /// SHA-256 of `Cargo.lock`.
-    pub cargo_lock_sha256: String,
-}
-
-/// A file of a data set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct DataFile {
-    /// Its name, or its path below the data set's folder.
-    pub name: String,
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// Its SHA-256.
-    pub sha256: String,
-}
-
-/// The data set that a run was trained on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Dataset {
-    /// Its name, such as `mnist`.
-    pub name: String,
-    /// SHA-256 of the whole data set.
-    pub sha256: String,
-    /// The files of the data set; empty if it is embedded in the program.
-    #[serde(default)]
-    pub files: Vec<DataFile>,
-}
-
-/// A process that trained the run: the first one started it, the others resumed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TrainingSession {
-    /// When it started or resumed the run.
-    #[schemars(with = "String")]
-    pub started: Timestamp,
-    /// Its command line.
-    pub command_line: Vec<String>,
-    /// Its machine's name.
-    pub hostname: String,
-    /// Its process id.
-    pub pid: u32,
-    /// The versions that it was built with.
-    pub build: Build,
-}
-
-/// The part of the provenance that the caller of [`Provenance::collect`] knows.
-#[derive(Clone, Debug)]
-pub struct ProvenanceInputs {
-    /// The versions that the program was built with.
-    pub build: Build,
-    /// The backend's name, such as `flex`.
-    pub backend: String,
-    /// The name of the GPU or adapter, if there is one.
-    pub adapter: Option<String>,
-    /// Number of computing threads.
-    pub threads: usize,
-    /// The data set.
-    pub dataset: Dataset,
-    /// The seed of every random stream.
-    pub seed: u64,
-}
+/// Maximum length of a diff in bytes. Changes of source code are far smaller; changes of data may be larger.
+const DIFF_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The content of `run.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -111,9 +45,109 @@ pub struct Provenance {
     diff: Vec<u8>,
 }
 
+/// The part of the provenance that the caller of [`Provenance::collect`] knows.
+#[derive(Clone, Debug)]
+pub struct ProvenanceInputs {
+    /// The versions that the program was built with.
+    pub build: Build,
+    /// The backend's name, such as `flex`.
+    pub backend: String,
+    /// The name of the GPU or adapter, if there is one.
+    pub adapter: Option<String>,
+    /// Number of computing threads.
+    pub threads: usize,
+    /// The data set.
+    pub dataset: Dataset,
+    /// The seed of every random stream.
+    pub seed: u64,
+}
+
+/// A process that trained the run: the first one started it, the others resumed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrainingSession {
+    /// When it started or resumed the run.
+    #[schemars(with = "String")]
+    pub started: Timestamp,
+    /// Its command line.
+    pub command_line: Vec<String>,
+    /// Its machine's name.
+    pub hostname: String,
+    /// Its process id.
+    pub pid: u32,
+    /// The versions that it was built with.
+    pub build: Build,
+}
+
+/// The versions that the program was built with; the caller compiles them in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Build {
+    /// Kiln's version.
+    pub kiln: String,
+    /// Burn's version.
+    pub burn: String,
+    /// The compiler's version.
+    pub rustc: String,
+    /// SHA-256 of `Cargo.lock`.
+    pub cargo_lock_sha256: String,
+}
+
+/// The data set that a run was trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Dataset {
+    /// Its name, such as `mnist`.
+    pub name: String,
+    /// SHA-256 of the whole data set.
+    pub sha256: String,
+    /// The files of the data set; empty if it is embedded in the program.
+    #[serde(default)]
+    pub files: Vec<DataFile>,
+}
+
+/// A file of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DataFile {
+    /// Its name, or its path below the data set's folder.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: String,
+}
+
+/// The state of a git checkout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GitState {
+    /// The full hash of the commit.
+    pub commit: String,
+    /// Whether files differ from the commit, or are unknown to git.
+    pub dirty: bool,
+    /// Whether `git.diff` was cut off at 4 MiB.
+    #[serde(default)]
+    pub diff_truncated: bool,
+}
+
+/// A machine. Values that the system does not provide are null.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Machine {
+    /// Its network name.
+    pub hostname: String,
+    /// The processor, such as `AMD EPYC 7763 64-Core Processor`.
+    pub cpu: Option<String>,
+    /// Processors that this process may use, including hyper-threads.
+    pub cores: Option<usize>,
+    /// Main memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// The operating system, such as `Debian GNU/Linux 13 (trixie)`, or `linux`.
+    pub os: String,
+    /// The kernel's release.
+    pub kernel: Option<String>,
+    /// The processor's architecture, such as `x86_64`.
+    pub architecture: String,
+}
+
 impl Provenance {
-    /// The provenance of a run that this process starts now. Runs git and reads system files, which takes some hundredths
-    /// of a second.
+    /// The provenance of a run that this process starts now. Runs git and reads system files, which takes some
+    /// hundredths of a second.
     #[must_use]
     pub fn collect(inputs: ProvenanceInputs) -> Self {
         let (git, diff) = git_state(Path::new(".")).unzip();
@@ -147,10 +181,7 @@ impl Provenance {
 
     /// Reads `run.json`. The diff stays in its file.
     pub fn read(run: &Run) -> Result<Self, ArtifactError> {
-        let path = run.run_json();
-        let bytes = fs::read(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|problem| ArtifactError::malformed(&path, Some(problem.line()), problem))
+        read_json(&run.run_json())
     }
 }
 
@@ -164,25 +195,6 @@ impl TrainingSession {
             build,
         }
     }
-}
-
-/// A machine. Values that the system does not provide are null.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Machine {
-    /// Its network name.
-    pub hostname: String,
-    /// The processor, such as `AMD EPYC 7763 64-Core Processor`.
-    pub cpu: Option<String>,
-    /// Processors that this process may use, including hyper-threads.
-    pub cores: Option<usize>,
-    /// Main memory in bytes.
-    pub memory_bytes: Option<u64>,
-    /// The operating system, such as `Debian GNU/Linux 13 (trixie)`, or `linux`.
-    pub os: String,
-    /// The kernel's release.
-    pub kernel: Option<String>,
-    /// The processor's architecture, such as `x86_64`.
-    pub architecture: String,
 }
 
 impl Machine {
@@ -247,23 +259,8 @@ fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Maximum length of a diff in bytes. Changes of source code are far smaller; changes of data may be larger.
-const DIFF_LIMIT: u64 = 4 * 1024 * 1024;
-
-/// The state of a git checkout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct GitState {
-    /// The full hash of the commit.
-    pub commit: String,
-    /// Whether files differ from the commit, or are unknown to git.
-    pub dirty: bool,
-    /// Whether `git.diff` was cut off at 4 MiB.
-    #[serde(default)]
-    pub diff_truncated: bool,
-}
-
-/// The state of the checkout that `folder` belongs to, and its uncommitted changes as a diff. `None` outside of a checkout,
-/// before its first commit, or without git.
+/// The state of the checkout that `folder` belongs to, and its uncommitted changes as a diff. `None` outside of a
+/// checkout, before its first commit, or without git.
 fn git_state(folder: &Path) -> Option<(GitState, Vec<u8>)> {
     let commit = String::from_utf8(output(folder, &["rev-parse", "HEAD"], 1024)?).ok()?.trim().to_owned();
     let dirty = !output(folder, &["status", "--porcelain"], 1)?.is_empty();

@@ -1,7 +1,7 @@
 //! Append-only logs with one JSON object per line: the writer, and a reader that follows it.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     marker::PhantomData,
     path::{Path, PathBuf},
@@ -9,24 +9,30 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::error::open_or_create;
 use crate::{ArtifactError, MetricRow, TimingRow};
 
-/// `metrics.jsonl`: the source of all figures of a run. It has no times, so that two runs can be compared byte for byte.
+/// `metrics.jsonl`: the source of all figures of a run. It has no times, so that two runs can be compared byte for
+/// byte.
 pub type MetricLog = RowLog<MetricRow>;
 
 /// `timings.jsonl`: the times.
 pub type TimingLog = RowLog<TimingRow>;
 
+/// Follows `metrics.jsonl`.
+pub type MetricTail = RowTail<MetricRow>;
+
 /// A type whose values can be lines of a log.
 pub trait Row: Serialize + DeserializeOwned {}
 
 impl Row for MetricRow {}
+
 impl Row for TimingRow {}
 
 /// The writer of a log. There is one writer, which adds rows at the end.
 ///
-/// Each row is written with one system call. A reader sees it at once, and it survives a crash of the process; it survives
-/// a power cut after [`RowLog::sync`].
+/// Each row is written with one system call. A reader sees it at once, and it survives a crash of the process; it
+/// survives a power cut after [`RowLog::sync`].
 #[derive(Debug)]
 pub struct RowLog<R> {
     path: PathBuf,
@@ -35,19 +41,36 @@ pub struct RowLog<R> {
     row: PhantomData<fn(&R)>,
 }
 
+/// Follows a log that another process writes, from its beginning.
+#[derive(Debug)]
+pub struct RowTail<R> {
+    path: PathBuf,
+    /// Bytes that were returned as rows.
+    offset: u64,
+    /// Lines that were returned as rows.
+    lines: usize,
+    /// The last line that was returned. If the log was truncated and has grown again, another line is at this place.
+    /// If the line is the same, the log is the same, because each row has its step.
+    last_line: Vec<u8>,
+    row: PhantomData<fn() -> R>,
+}
+
+/// Result of [`RowTail::poll`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct TailPoll<R> {
+    /// True if the log was truncated since the last poll, as in a resume. Then `rows` has the log from its beginning,
+    /// and earlier rows are obsolete.
+    pub restarted: bool,
+    /// The new rows.
+    pub rows: Vec<R>,
+}
+
 impl<R: Row> RowLog<R> {
-    /// Opens a log to add rows, and makes it if it does not exist. A last line without a newline, which a crash leaves, is
-    /// cut off.
+    /// Opens a log to add rows, and makes it if it does not exist. A last line without a newline, which a crash
+    /// leaves, is cut off.
     pub fn open_append(path: impl Into<PathBuf>) -> Result<Self, ArtifactError> {
         let path = path.into();
-        // Not in append mode, because Windows cannot truncate such a file.
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|cause| ArtifactError::io("open", &path, cause))?;
+        let mut file = open_or_create(&path)?;
         let position = complete_length(&mut file).map_err(|cause| ArtifactError::io("read", &path, cause))?;
         let mut log = Self { path, file, position, row: PhantomData };
         log.cut().map_err(|cause| ArtifactError::io("cut", &log.path, cause))?;
@@ -87,8 +110,8 @@ impl<R: Row> RowLog<R> {
     ///
     /// # Errors
     ///
-    /// [`ArtifactError::LogTooShort`] if the log is shorter, [`ArtifactError::Malformed`] if no row ends there. The log is
-    /// then unchanged.
+    /// [`ArtifactError::LogTooShort`] if the log is shorter, [`ArtifactError::Malformed`] if no row ends there. The
+    /// log is then unchanged.
     pub fn truncate_to(&mut self, bytes: u64) -> Result<(), ArtifactError> {
         if bytes > self.position {
             let (path, found) = (self.path.clone(), self.position);
@@ -123,77 +146,6 @@ impl<R: Row> RowLog<R> {
         self.file.set_len(self.position)?;
         self.file.seek(SeekFrom::Start(self.position)).map(|_| ())
     }
-}
-
-/// The rows in `bytes`, which end with a newline or are empty.
-fn parse_rows<R: Row>(path: &Path, bytes: &[u8], first_line: usize) -> Result<Vec<R>, ArtifactError> {
-    let lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
-    lines
-        .map(|(index, line)| {
-            serde_json::from_slice(line)
-                .map_err(|problem| ArtifactError::malformed(path, Some(first_line + index), problem))
-        })
-        .collect()
-}
-
-/// Length of `bytes` up to and including the last newline.
-fn complete_bytes(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1)
-}
-
-fn complete_length(file: &mut File) -> io::Result<u64> {
-    const CHUNK: u64 = 4096;
-    let mut end = file.metadata()?.len();
-    while end > 0 {
-        let start = end.saturating_sub(CHUNK);
-        let mut chunk = vec![0; (end - start) as usize];
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(&mut chunk)?;
-        let complete = complete_bytes(&chunk) as u64;
-        if complete > 0 {
-            return Ok(start + complete);
-        }
-        end = start;
-    }
-    Ok(0)
-}
-
-fn ends_row(file: &mut File, position: u64) -> io::Result<bool> {
-    if position == 0 {
-        return Ok(true);
-    }
-    let mut byte = [0];
-    file.seek(SeekFrom::Start(position - 1))?;
-    file.read_exact(&mut byte)?;
-    file.seek(SeekFrom::End(0))?;
-    Ok(byte == [b'\n'])
-}
-
-/// Follows `metrics.jsonl`.
-pub type MetricTail = RowTail<MetricRow>;
-
-/// Result of [`RowTail::poll`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct TailPoll<R> {
-    /// True if the log was truncated since the last poll, as in a resume. Then `rows` has the log from its beginning, and
-    /// earlier rows are obsolete.
-    pub restarted: bool,
-    /// The new rows.
-    pub rows: Vec<R>,
-}
-
-/// Follows a log that another process writes, from its beginning.
-#[derive(Debug)]
-pub struct RowTail<R> {
-    path: PathBuf,
-    /// Bytes that were returned as rows.
-    offset: u64,
-    /// Lines that were returned as rows.
-    lines: usize,
-    /// The last line that was returned. If the log was truncated and has grown again, another line is at this place. If the
-    /// line is the same, the log is the same, because each row has its step.
-    last_line: Vec<u8>,
-    row: PhantomData<fn() -> R>,
 }
 
 impl<R: Row> RowTail<R> {
@@ -243,6 +195,50 @@ impl<R: Row> RowTail<R> {
         file.take(self.last_line.len() as u64).read_to_end(&mut line)?;
         Ok(line == self.last_line)
     }
+}
+
+/// The rows in `bytes`, which end with a newline or are empty.
+fn parse_rows<R: Row>(path: &Path, bytes: &[u8], first_line: usize) -> Result<Vec<R>, ArtifactError> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
+    lines
+        .map(|(index, line)| {
+            serde_json::from_slice(line)
+                .map_err(|problem| ArtifactError::malformed(path, Some(first_line + index), problem))
+        })
+        .collect()
+}
+
+/// Length of `bytes` up to and including the last newline.
+fn complete_bytes(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1)
+}
+
+fn complete_length(file: &mut File) -> io::Result<u64> {
+    const CHUNK: u64 = 4096;
+    let mut end = file.metadata()?.len();
+    while end > 0 {
+        let start = end.saturating_sub(CHUNK);
+        let mut chunk = vec![0; (end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut chunk)?;
+        let complete = complete_bytes(&chunk) as u64;
+        if complete > 0 {
+            return Ok(start + complete);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+fn ends_row(file: &mut File, position: u64) -> io::Result<bool> {
+    if position == 0 {
+        return Ok(true);
+    }
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(position - 1))?;
+    file.read_exact(&mut byte)?;
+    file.seek(SeekFrom::End(0))?;
+    Ok(byte == [b'\n'])
 }
 
 #[cfg(test)]

@@ -35,19 +35,11 @@ pub enum MetricScope {
     Epoch,
 }
 
-impl MetricScope {
-    /// The word in the logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// Figures of one split at one step.
 ///
-/// One flat JSON object: `split`, `scope`, `epoch`, `step`, then the figures by name, in alphabetical order. Numbers have the
-/// fewest digits that read back to the same bits. JSON cannot express infinity or NaN: both are written as null, and null
-/// is read as NaN.
+/// One flat JSON object: `split`, `scope`, `epoch`, `step`, then the figures by name, in alphabetical order. Numbers
+/// have the fewest digits that read back to the same bits. JSON cannot express infinity or NaN: both are written as
+/// null, and null is read as NaN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricRow {
     /// `train`, `validation` or `test`.
@@ -62,40 +54,6 @@ pub struct MetricRow {
     #[serde(flatten, serialize_with = "write_figures", deserialize_with = "read_figures")]
     #[schemars(with = "BTreeMap<String, Option<f64>>")]
     pub figures: BTreeMap<String, f64>,
-}
-
-impl MetricRow {
-    /// A row with these figures.
-    pub fn new<'a>(
-        split: &str,
-        scope: MetricScope,
-        epoch: u64,
-        step: u64,
-        figures: impl IntoIterator<Item = (&'a str, f64)>,
-    ) -> Self {
-        let figures = figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { split: split.to_owned(), scope, epoch, step, figures }
-    }
-
-    /// A figure by name.
-    #[must_use]
-    pub fn figure(&self, name: &str) -> Option<f64> {
-        self.figures.get(name).copied()
-    }
-}
-
-const OWN_FIELDS: [&str; 4] = ["split", "scope", "epoch", "step"];
-
-fn write_figures<S: Serializer>(figures: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match figures.keys().find(|name| OWN_FIELDS.contains(&name.as_str())) {
-        Some(name) => Err(S::Error::custom(format!("{name:?} cannot be the name of a figure"))),
-        None => figures.serialize(serializer),
-    }
-}
-
-fn read_figures<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
-    let figures = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
-    Ok(figures.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }
 
 /// How long one split took, for one interval or one epoch.
@@ -122,6 +80,36 @@ pub struct TimingRow {
     pub wall_time: Timestamp,
 }
 
+const OWN_FIELDS: [&str; 4] = ["split", "scope", "epoch", "step"];
+
+impl MetricScope {
+    /// The word in the logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl MetricRow {
+    /// A row with these figures.
+    pub fn new<'a>(
+        split: &str,
+        scope: MetricScope,
+        epoch: u64,
+        step: u64,
+        figures: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> Self {
+        let figures = figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { split: split.to_owned(), scope, epoch, step, figures }
+    }
+
+    /// A figure by name.
+    #[must_use]
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        self.figures.get(name).copied()
+    }
+}
+
 impl TimingRow {
     /// A row for `examples` examples that took `seconds` seconds until now.
     #[must_use]
@@ -137,8 +125,8 @@ impl TimingRow {
     }
 }
 
-/// Writes `metrics.csv` from `metrics.jsonl`: split, scope, epoch, step, then a column for each figure of any row. A missing
-/// figure is an empty cell; a non-finite figure is `NaN`. After an error, an older table stays.
+/// Writes `metrics.csv` from `metrics.jsonl`: split, scope, epoch, step, then a column for each figure of any row. A
+/// missing figure is an empty cell; a non-finite figure is `NaN`. If writing fails, an older table stays.
 pub fn write_metrics_csv(run: &Run) -> Result<(), ArtifactError> {
     let rows = run.metric_rows()?;
     replace_file(&run.metrics_csv(), &to_csv(&rows))
@@ -156,6 +144,18 @@ fn to_csv(rows: &[MetricRow]) -> Vec<u8> {
         own.into_iter().chain(names.iter().map(cell)).collect()
     };
     csv_text(std::iter::once(head).chain(rows.iter().map(cells)))
+}
+
+fn write_figures<S: Serializer>(figures: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match figures.keys().find(|name| OWN_FIELDS.contains(&name.as_str())) {
+        Some(name) => Err(S::Error::custom(format!("{name:?} cannot be the name of a figure"))),
+        None => figures.serialize(serializer),
+    }
+}
+
+fn read_figures<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let figures = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(figures.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }
 
 #[cfg(test)]

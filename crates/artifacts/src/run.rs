@@ -10,6 +10,11 @@ use crate::{
     ArtifactError, CheckpointStore, MetricRow, Provenance, RowLog, RunLock, RunState, RunStatus, replace_file,
 };
 
+/// Names with a lower similarity (Jaro-Winkler, 0 to 1) are not suggested.
+const SIMILAR_ENOUGH: f64 = 0.7;
+
+const SUGGESTIONS: usize = 3;
+
 /// A run folder, `<root>/<name>/<id>/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -23,8 +28,8 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// [`ArtifactError::RunNotFound`], with similar names, if there is no such folder; [`ArtifactError::NotARun`] if it does
-    /// not have a `config.toml` and a `status.json`.
+    /// [`ArtifactError::RunNotFound`], with similar names, if there is no such folder; [`ArtifactError::NotARun`] if
+    /// it does not have a `config.toml` and a `status.json`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ArtifactError> {
         let path = path.as_ref();
         if !path.is_dir() {
@@ -107,7 +112,7 @@ impl Run {
         Ok(self.status_now()?.state)
     }
 
-    /// Replaces `status.json` atomically, with `updated` set to now. After an error, the old status stays.
+    /// Replaces `status.json` atomically, with `updated` set to now. If writing fails, the old status stays.
     pub fn write_status(&self, status: &RunStatus) -> Result<(), ArtifactError> {
         status.write(&self.status_json())
     }
@@ -119,8 +124,8 @@ impl Run {
         fs::rename(file, file.with_file_name(name)).map_err(|cause| ArtifactError::io("rename", file, cause))
     }
 
-    /// Opens the run in `folder` after writing a new `status.json` in place of a missing or unreadable one. The new status
-    /// is `interrupted`; a resume finds the progress in the checkpoints.
+    /// Opens the run in `folder` after writing a new `status.json` in place of a missing or unreadable one. The new
+    /// status is `interrupted`; a resume finds the progress in the checkpoints.
     pub fn mend_status(folder: &Path) -> Result<Self, ArtifactError> {
         let run = Self::at(folder.to_owned());
         if !run.config_toml().is_file() {
@@ -134,7 +139,8 @@ impl Run {
         Ok(run)
     }
 
-    /// Changes the run's configuration to `resolved_toml`, which results from `overrides` in addition to its earlier ones.
+    /// Changes the run's configuration to `resolved_toml`, which results from `overrides` in addition to its earlier
+    /// ones.
     pub fn set_config(&self, resolved_toml: &str, overrides: &[String]) -> Result<(), ArtifactError> {
         let path = self.overrides_txt();
         let before = fs::read_to_string(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;
@@ -174,10 +180,6 @@ impl Run {
 fn has_existing_parent(text: &str) -> bool {
     Path::new(text).parent().is_some_and(|parent| !parent.as_os_str().is_empty() && parent.is_dir())
 }
-
-/// Names with a lower similarity (Jaro-Winkler, 0 to 1) are not suggested.
-const SIMILAR_ENOUGH: f64 = 0.7;
-const SUGGESTIONS: usize = 3;
 
 /// The run below `root` that `text` names. `text` is not the path of a run.
 fn find(root: &Path, text: &str) -> Result<Run, ArtifactError> {

@@ -1,7 +1,7 @@
 //! The run folder: how it is made, what lies where, and the lock that gives it one writer.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{Seek as _, Write as _},
     path::{Path, PathBuf},
     process,
@@ -13,12 +13,18 @@ use std::{
 use jiff::ZonedDateTime;
 use kiln_files::{Disk, SystemDisk, json_text, remove_leftovers, sha256_hex};
 
+use crate::error::open_or_create;
 use crate::{ArtifactError, Run, RunStatus, hostname};
 
 const UNFINISHED_PREFIX: &str = ".new-";
 
 /// Making a folder takes milliseconds, so the process that made an unfinished folder of this age is dead.
 const UNFINISHED_MAX_AGE: Duration = Duration::from_hours(1);
+
+/// [`RunLock::is_held`] takes the lock for some microseconds, so another try may succeed.
+const TRIES: u32 = 6;
+
+const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(40);
 
 /// The files that determine a run.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +37,13 @@ pub struct RunInputs<'a> {
     pub overrides: &'a [String],
     /// Initial weights from another run, for [`Run::start`].
     pub start: Option<&'a [u8]>,
+}
+
+/// The right to write to a run. The operating system releases it when the process ends, even after a crash.
+#[derive(Debug)]
+pub struct RunLock {
+    // Closing the file releases the lock.
+    _file: File,
 }
 
 impl Run {
@@ -260,27 +273,10 @@ impl Run {
     }
 }
 
-/// [`RunLock::is_held`] takes the lock for some microseconds, so another try may succeed.
-const TRIES: u32 = 6;
-const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(40);
-
-/// The right to write to a run. The operating system releases it when the process ends, even after a crash.
-#[derive(Debug)]
-pub struct RunLock {
-    // Closing the file releases the lock.
-    _file: File,
-}
-
 impl RunLock {
     pub(crate) fn acquire(run: &Run) -> Result<Self, ArtifactError> {
         let path = run.lock_file();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|cause| ArtifactError::io("open", &path, cause))?;
+        let mut file = open_or_create(&path)?;
         wait_for(&file, run)?;
         // Another process shows this in its message. The lock also works if it cannot be written.
         let holder = format!("process {} on {}\n", process::id(), hostname());

@@ -15,6 +15,9 @@ use serde_json::Value;
 use crate::run::all_runs;
 use crate::{ArtifactError, BestEpoch, MetricScope, Run, RunState, TestFigures};
 
+/// Prefix of a folder that is being deleted.
+const DELETING: &str = ".deleting-";
+
 /// A run in the list of runs.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RunSummary {
@@ -46,15 +49,63 @@ pub struct RunSummary {
     pub damaged: Option<String>,
 }
 
-/// Every run below `root`, the latest first. Runs that cannot be read are last, with the reason. Empty if there is no root.
+/// Several runs side by side. Each list of values has one entry per run, in the order of the runs.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct RunComparison {
+    /// The runs.
+    pub runs: Vec<ComparedRun>,
+    /// The config keys with different values, by name.
+    pub config: Vec<ConfigDifference>,
+    /// The figures of the last complete epoch and of the test, by name.
+    pub figures: Vec<FigureComparison>,
+}
+
+/// One of the runs.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ComparedRun {
+    /// The experiment's name.
+    pub name: String,
+    /// The run folder's name.
+    pub id: String,
+    /// The state.
+    pub state: RunState,
+    /// The current or last epoch.
+    pub epoch: u64,
+    /// Seconds of training over all sessions.
+    pub elapsed_seconds: f64,
+    /// The best epoch so far.
+    pub best: Option<BestEpoch>,
+    /// The test figures, after the evaluation.
+    pub test: Option<TestFigures>,
+    /// SHA-256 of the final weights: equal if the trainings are equal to the bit.
+    pub weights_sha256: Option<String>,
+}
+
+/// A config key with different values.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ConfigDifference {
+    /// The key with its section, such as `optimizer.lr`.
+    pub key: String,
+    /// The value in each run; null if the run's config does not have the key.
+    pub values: Vec<Option<Value>>,
+}
+
+/// A figure in each run.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct FigureComparison {
+    /// Split and figure, such as `validation.accuracy`.
+    pub name: String,
+    /// The value in each run; null if the run does not have the figure.
+    pub values: Vec<Option<f64>>,
+}
+
+/// Every run below `root`, the latest first. Runs that cannot be read are last, with the reason. Empty if there is no
+/// root.
 pub fn list(root: &Path) -> Result<Vec<RunSummary>, ArtifactError> {
     let mut summaries: Vec<RunSummary> = all_runs(root)?.iter().map(summarize).collect();
     summaries.sort_by_key(|summary| Reverse((summary.started, summary.id.clone())));
     Ok(summaries)
 }
-
-/// Prefix of a folder that is being deleted.
-const DELETING: &str = ".deleting-";
 
 /// Deletes `run` with its folder. If the process dies during this, a hidden folder remains and not half a run; the next
 /// deletion in the same experiment removes it.
@@ -75,6 +126,19 @@ pub fn delete(run: &Run) -> Result<(), ArtifactError> {
         let _ = fs::remove_dir(parent);
     }
     Ok(())
+}
+
+/// Compares runs: the resolved config keys that differ, and the final figures.
+pub fn compare(runs: &[Run]) -> Result<RunComparison, ArtifactError> {
+    let configs = runs.iter().map(flat_config).collect::<Result<Vec<_>, _>>()?;
+    let figures = runs.iter().map(final_figures).collect::<Result<Vec<_>, _>>()?;
+    let config = side_by_side(&configs)
+        .filter(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1]))
+        .map(|(key, values)| ConfigDifference { key, values })
+        .collect();
+    let figures = side_by_side(&figures).map(|(name, values)| FigureComparison { name, values }).collect();
+    let runs = runs.iter().map(compared).collect::<Result<_, _>>()?;
+    Ok(RunComparison { runs, config, figures })
 }
 
 /// Removes folders of interrupted deletions, best-effort: another process may be removing them too.
@@ -130,69 +194,6 @@ fn read_config(run: &Run) -> Result<toml::Table, ArtifactError> {
     let path = run.config_toml();
     let text = fs::read_to_string(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;
     text.parse().map_err(|problem: toml::de::Error| ArtifactError::malformed(&path, None, problem.message()))
-}
-
-/// Several runs side by side. Each list of values has one entry per run, in the order of the runs.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct RunComparison {
-    /// The runs.
-    pub runs: Vec<ComparedRun>,
-    /// The config keys with different values, by name.
-    pub config: Vec<ConfigDifference>,
-    /// The figures of the last complete epoch and of the test, by name.
-    pub figures: Vec<FigureComparison>,
-}
-
-/// One of the runs.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct ComparedRun {
-    /// The experiment's name.
-    pub name: String,
-    /// The run folder's name.
-    pub id: String,
-    /// The state.
-    pub state: RunState,
-    /// The current or last epoch.
-    pub epoch: u64,
-    /// Seconds of training over all sessions.
-    pub elapsed_seconds: f64,
-    /// The best epoch so far.
-    pub best: Option<BestEpoch>,
-    /// The test figures, after the evaluation.
-    pub test: Option<TestFigures>,
-    /// SHA-256 of the final weights: equal if the trainings are equal to the bit.
-    pub weights_sha256: Option<String>,
-}
-
-/// A config key with different values.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct ConfigDifference {
-    /// The key with its section, such as `optimizer.lr`.
-    pub key: String,
-    /// The value in each run; null if the run's config does not have the key.
-    pub values: Vec<Option<Value>>,
-}
-
-/// A figure in each run.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct FigureComparison {
-    /// Split and figure, such as `validation.accuracy`.
-    pub name: String,
-    /// The value in each run; null if the run does not have the figure.
-    pub values: Vec<Option<f64>>,
-}
-
-/// Compares runs: the resolved config keys that differ, and the final figures.
-pub fn compare(runs: &[Run]) -> Result<RunComparison, ArtifactError> {
-    let configs = runs.iter().map(flat_config).collect::<Result<Vec<_>, _>>()?;
-    let figures = runs.iter().map(final_figures).collect::<Result<Vec<_>, _>>()?;
-    let config = side_by_side(&configs)
-        .filter(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1]))
-        .map(|(key, values)| ConfigDifference { key, values })
-        .collect();
-    let figures = side_by_side(&figures).map(|(name, values)| FigureComparison { name, values }).collect();
-    let runs = runs.iter().map(compared).collect::<Result<_, _>>()?;
-    Ok(RunComparison { runs, config, figures })
 }
 
 fn compared(run: &Run) -> Result<ComparedRun, ArtifactError> {

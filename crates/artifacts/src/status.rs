@@ -1,6 +1,6 @@
 //! `status.json`: the state and the progress of a run, for every program that reads the run folder.
 
-use std::{fs, path::Path, process};
+use std::{path::Path, process};
 
 use jiff::Timestamp;
 use kiln_config::Monitor;
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use strum::Display;
 
-use crate::{ArtifactError, hostname, replace_file};
+use crate::{ArtifactError, error::read_json, hostname, replace_file};
 
 /// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Display)]
@@ -156,8 +156,8 @@ pub enum RunFailure {
 }
 
 impl RunFailure {
-    /// The kind, parsed from an error's message, for older runs that stored only the message: "loss became NaN at step 3 (epoch
-    /// 1): layers.0.weight is the first that is not finite. Try ...".
+    /// The kind, parsed from an error's message, for older runs that stored only the message: "loss became NaN at
+    /// step 3 (epoch 1): layers.0.weight is the first that is not finite. Try ...".
     fn of_message(message: &str) -> Self {
         let non_finite = || {
             let (figure, rest) = message.split_once(" became ")?;
@@ -223,15 +223,13 @@ impl RunStatus {
 
     /// Reads a `status.json`.
     pub fn read(path: &Path) -> Result<Self, ArtifactError> {
-        let bytes = fs::read(path).map_err(|cause| ArtifactError::io("read", path, cause))?;
-        let mut status: Self = serde_json::from_slice(&bytes)
-            .map_err(|problem| ArtifactError::malformed(path, Some(problem.line()), problem))?;
+        let mut status: Self = read_json(path)?;
         // Older runs do not have a kind.
         status.failure = status.failure.or_else(|| status.error.as_deref().map(RunFailure::of_message));
         Ok(status)
     }
 
-    /// Replaces a `status.json` atomically, with `updated` set to now. After an error, the old file stays.
+    /// Replaces a `status.json` atomically, with `updated` set to now. If writing fails, the old file stays.
     pub fn write(&self, path: &Path) -> Result<(), ArtifactError> {
         let status = Self { updated: now(), ..self.clone() };
         replace_file(path, &json_text(&status))
@@ -251,7 +249,7 @@ pub fn null_as_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D:
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{fs, thread};
 
     use super::*;
     use crate::test_run::TestRun;

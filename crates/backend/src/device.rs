@@ -16,10 +16,60 @@ pub const ALL: [BackendName; 7] = [
     BackendName::Ndarray,
 ];
 
+/// Names of software adapters: Mesa's llvmpipe, Google's SwiftShader, Windows' WARP.
+const SOFTWARE_ADAPTERS: [&str; 3] = ["llvmpipe", "swiftshader", "microsoft basic render"];
+
+/// A device that works.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The device.
+    pub device: Device,
+    /// The name, such as that of the GPU.
+    pub adapter: String,
+    /// True for a GPU interface that computes on the CPU.
+    pub is_software: bool,
+}
+
 /// The backends that are compiled in, the fastest first.
 #[must_use]
 pub fn compiled_in() -> Vec<BackendName> {
     ALL.into_iter().filter(|&name| is_compiled_in(name)).collect()
+}
+
+/// True if the backend computes in the memory of this process.
+#[must_use]
+pub fn is_host(name: BackendName) -> bool {
+    matches!(name, BackendName::Flex | BackendName::Ndarray)
+}
+
+/// Opens device number `index` of a backend and computes a sum on it.
+///
+/// # Errors
+/// The reason in words, if the backend is not compiled in or the device does not work.
+pub fn probe(name: BackendName, index: usize) -> Result<Probe, String> {
+    let Some(device) = device(name, index) else {
+        return Err(format!("not compiled in; build with `--features {name}`"));
+    };
+    if is_host(name) {
+        return Ok(Probe { device, adapter: "CPU".to_owned(), is_software: false });
+    }
+    // GPU runtimes panic if there is no adapter. The panic's message is the result, not a crash.
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    let answer = catch_unwind(|| {
+        let two = Tensor::<1>::ones([2], &device).sum().into_scalar::<f32>();
+        (two.to_bits() == 2.0_f32.to_bits(), adapter_name(&device))
+    });
+    set_hook(hook);
+    match answer {
+        Ok((true, adapter)) => {
+            let lower = adapter.to_lowercase();
+            let is_software = SOFTWARE_ADAPTERS.iter().any(|name| lower.contains(name));
+            Ok(Probe { device, adapter, is_software })
+        }
+        Ok((false, adapter)) => Err(format!("{adapter} computes 1 + 1 wrong")),
+        Err(panic) => Err(message(panic.as_ref())),
+    }
 }
 
 fn is_compiled_in(name: BackendName) -> bool {
@@ -33,12 +83,6 @@ fn is_compiled_in(name: BackendName) -> bool {
         BackendName::Flex => cfg!(feature = "flex"),
         BackendName::Ndarray => cfg!(feature = "ndarray"),
     }
-}
-
-/// True if the backend computes in the memory of this process.
-#[must_use]
-pub fn is_host(name: BackendName) -> bool {
-    matches!(name, BackendName::Flex | BackendName::Ndarray)
 }
 
 /// Device number `index` of a backend, not yet opened; `None` if the backend is not compiled in.
@@ -73,50 +117,6 @@ fn device_kind(index: usize) -> burn::tensor::DeviceKind {
         burn::tensor::DeviceKind::DefaultDevice
     } else {
         burn::tensor::DeviceKind::DiscreteGpu(index)
-    }
-}
-
-/// A device that works.
-#[derive(Clone, Debug)]
-pub struct Probe {
-    /// The device.
-    pub device: Device,
-    /// The name, such as that of the GPU.
-    pub adapter: String,
-    /// True for a GPU interface that computes on the CPU.
-    pub is_software: bool,
-}
-
-/// Names of software adapters: Mesa's llvmpipe, Google's SwiftShader, Windows' WARP.
-const SOFTWARE_ADAPTERS: [&str; 3] = ["llvmpipe", "swiftshader", "microsoft basic render"];
-
-/// Opens device number `index` of a backend and computes a sum on it.
-///
-/// # Errors
-/// The reason in words, if the backend is not compiled in or the device does not work.
-pub fn probe(name: BackendName, index: usize) -> Result<Probe, String> {
-    let Some(device) = device(name, index) else {
-        return Err(format!("not compiled in; build with `--features {name}`"));
-    };
-    if is_host(name) {
-        return Ok(Probe { device, adapter: "CPU".to_owned(), is_software: false });
-    }
-    // GPU runtimes panic if there is no adapter. The panic's message is the result, not a crash.
-    let hook = take_hook();
-    set_hook(Box::new(|_| {}));
-    let answer = catch_unwind(|| {
-        let two = Tensor::<1>::ones([2], &device).sum().into_scalar::<f32>();
-        (two.to_bits() == 2.0_f32.to_bits(), adapter_name(&device))
-    });
-    set_hook(hook);
-    match answer {
-        Ok((true, adapter)) => {
-            let lower = adapter.to_lowercase();
-            let is_software = SOFTWARE_ADAPTERS.iter().any(|name| lower.contains(name));
-            Ok(Probe { device, adapter, is_software })
-        }
-        Ok((false, adapter)) => Err(format!("{adapter} computes 1 + 1 wrong")),
-        Err(panic) => Err(message(panic.as_ref())),
     }
 }
 

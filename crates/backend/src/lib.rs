@@ -25,9 +25,52 @@ pub struct SelectedDevice {
     pub on_host: bool,
     /// Number of computing threads on the CPU.
     pub threads: usize,
-    /// True if Kiln's kernels compute layers, the loss and the optimizer's step: on flex, unless they are switched off or
-    /// the processor is too old.
+    /// True if Kiln's kernels compute layers, the loss and the optimizer's step: on flex, unless they are switched
+    /// off or the processor is too old.
     pub fused: bool,
+}
+
+/// A backend that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The program was built without the backend.
+    #[error(
+        "backend.name = \"{name}\" is not compiled in (this program has: {compiled}); build it with \
+         `cargo build --release --features {name}`"
+    )]
+    NotCompiledIn {
+        /// The requested backend.
+        name: BackendName,
+        /// The backends that are compiled in.
+        compiled: String,
+    },
+    /// The backend is compiled in, but no device works.
+    #[error(
+        "backend.name = \"{name}\" finds no working device {device}: {cause}. Try `kiln doctor` to see what \
+         works here, or backend.name=flex"
+    )]
+    NoDevice {
+        /// The requested backend.
+        name: BackendName,
+        /// Number of the requested device.
+        device: usize,
+        /// The reason.
+        cause: String,
+    },
+    /// No backend works.
+    #[error("no backend that is compiled in works here: {tried}")]
+    NothingWorks {
+        /// Each backend with the reason.
+        tried: String,
+    },
+    /// The computing threads could not be set up.
+    #[error("cannot set up {threads} computing threads: {cause}")]
+    Threads {
+        /// The requested number.
+        threads: usize,
+        /// The reason.
+        cause: String,
+    },
 }
 
 /// Finds the device for `config` and sets up the computing threads.
@@ -86,49 +129,6 @@ fn set_threads(threads: Option<usize>) -> Result<usize, BackendError> {
         return Err(BackendError::Threads { threads, cause: error.to_string() });
     }
     Ok(rayon::current_num_threads())
-}
-
-/// A backend that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BackendError {
-    /// The program was built without the backend.
-    #[error(
-        "backend.name = \"{name}\" is not compiled in (this program has: {compiled}); build it with \
-         `cargo build --release --features {name}`"
-    )]
-    NotCompiledIn {
-        /// The requested backend.
-        name: BackendName,
-        /// The backends that are compiled in.
-        compiled: String,
-    },
-    /// The backend is compiled in, but no device works.
-    #[error(
-        "backend.name = \"{name}\" finds no working device {device}: {cause}. Try `kiln doctor` to see what \
-         works here, or backend.name=flex"
-    )]
-    NoDevice {
-        /// The requested backend.
-        name: BackendName,
-        /// Number of the requested device.
-        device: usize,
-        /// The reason.
-        cause: String,
-    },
-    /// No backend works.
-    #[error("no backend that is compiled in works here: {tried}")]
-    NothingWorks {
-        /// Each backend with the reason.
-        tried: String,
-    },
-    /// The computing threads could not be set up.
-    #[error("cannot set up {threads} computing threads: {cause}")]
-    Threads {
-        /// The requested number.
-        threads: usize,
-        /// The reason.
-        cause: String,
-    },
 }
 
 #[cfg(test)]

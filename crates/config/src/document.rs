@@ -18,6 +18,12 @@ use crate::reader::{LayerSource, Reader, ReaderState};
 use crate::resolve::{typed, values};
 use crate::{ConfigError, ConfigFault, Origin, Problem, layers};
 
+/// The longest part of a line that a message repeats, in characters.
+const LONGEST_EXCERPT: usize = 60;
+
+/// More than any experiment file has. Without a limit, a data file would take minutes, and a device would never end.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
 /// A named TOML text.
 #[derive(Clone, Debug)]
 pub struct Document<'a> {
@@ -27,8 +33,48 @@ pub struct Document<'a> {
     starts: Vec<usize>,
 }
 
-/// The longest part of a line that a message repeats, in characters.
-const LONGEST_EXCERPT: usize = 60;
+/// The value of a file, with the place of each part.
+#[derive(Clone, Debug)]
+pub struct Located<T> {
+    /// The file as a value.
+    pub value: T,
+    places: BTreeMap<String, Origin>,
+    /// The place of problems with keys that the file does not have.
+    start: Origin,
+}
+
+/// The text of a configuration file.
+///
+/// # Errors
+/// If the file is missing, a folder, larger than 16 MiB or not UTF-8, or the system refuses to read it.
+pub fn read_text(path: &Path) -> Result<String, ConfigError> {
+    read_file(path).map_err(|fault| ConfigError::new(vec![Problem::new(None, fault)]))
+}
+
+/// Reads a file of any type with the care that an experiment file gets: `T`'s schema gives the keys, their types and
+/// the values that they allow. `key=value` arguments override the file's values.
+///
+/// # Errors
+/// All problems of the file and of the arguments.
+pub fn read<T: JsonSchema + DeserializeOwned>(
+    document: &Document<'_>,
+    overrides: &[String],
+) -> Result<Located<T>, ConfigError> {
+    let keys = Keys::of::<T>();
+    let table = document.table().map_err(ConfigError::new)?;
+    let mut state = ReaderState::default();
+    let source = || LayerSource::Text(document);
+    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.document(&table);
+    for text in overrides {
+        layers::read_argument(&keys, &mut state, 2, text);
+    }
+    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.missing();
+    if !state.problems.is_empty() {
+        return Err(ConfigError::new(state.problems));
+    }
+    let value = typed(values(&keys, &state.given))?;
+    Ok(Located { value, places: state.places, start: document.origin(&(0..0)) })
+}
 
 impl<'a> Document<'a> {
     /// A text. Messages call it by `name`.
@@ -68,13 +114,47 @@ impl<'a> Document<'a> {
         let span = error.span().unwrap_or_default();
         let line = self.line(span.start);
         let text = self.text.lines().nth(line - 1).unwrap_or_default();
-        let fault = syntax_problem(error.message(), text);
+        let fault = syntax_fault(error.message(), text);
         (line, Problem::new(self.origin(&span), fault))
     }
 }
 
+impl<T> Located<T> {
+    /// A problem with the value at `path` (`expect[0].trial`).
+    #[must_use]
+    pub fn problem(&self, path: &str, message: String) -> Problem {
+        let origin = self.places.get(path).unwrap_or(&self.start).clone();
+        Problem::at(origin, message)
+    }
+
+    /// A problem with the name at `path`, which is not one of `allowed`.
+    #[must_use]
+    pub fn unknown_name(&self, path: &str, name: &str, allowed: &[&str]) -> Problem {
+        let meant = nearest_word(name, allowed.iter().copied());
+        let fault = ConfigFault::UnknownName {
+            key: path.to_owned(),
+            found: format!("{name:?}"),
+            allowed: allowed.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "),
+            hint: meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default(),
+        };
+        Problem::new(self.places.get(path).unwrap_or(&self.start).clone(), fault)
+    }
+}
+
+pub(crate) fn read_file(path: &Path) -> Result<String, ConfigFault> {
+    let bytes = bytes(path).map_err(|error| unreadable(path, &reason(path, &error)))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(unreadable(path, "it is larger than 16 MiB, too large for an experiment file"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = String::from_utf8_lossy(&error.as_bytes()[..at]).matches('\n').count() + 1;
+        unreadable(path, &format!("it is not UTF-8 text (line {line}, byte {at})"))
+    })
+}
+
 /// The problem with `line`. Common mistakes have a message of our own, all others have the parser's.
-pub(crate) fn syntax_problem(message: &str, line: &str) -> ConfigFault {
+pub(crate) fn syntax_fault(message: &str, line: &str) -> ConfigFault {
     let line = line.trim();
     let (message, hint) = unquoted(message, line).or_else(|| yaml(line)).unwrap_or_else(|| {
         (message.replace("duplicate key", "a key or section given before"), String::new())
@@ -122,29 +202,6 @@ pub(crate) fn excerpt(text: &str) -> String {
     if letters.next().is_some() { format!("{start}...") } else { start }
 }
 
-/// More than any experiment file has. Without a limit, a data file would take minutes, and a device would never end.
-const LARGEST: u64 = 16 * 1024 * 1024;
-
-/// The text of a configuration file.
-///
-/// # Errors
-/// If the file is missing, a folder, larger than 16 MiB or not UTF-8, or the system refuses to read it.
-pub fn read_text(path: &Path) -> Result<String, ConfigError> {
-    read_file(path).map_err(|fault| ConfigError::new(vec![Problem::new(None, fault)]))
-}
-
-pub(crate) fn read_file(path: &Path) -> Result<String, ConfigFault> {
-    let bytes = bytes(path).map_err(|error| unreadable(path, &reason(path, &error)))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(unreadable(path, "it is larger than 16 MiB, too large for an experiment file"));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = String::from_utf8_lossy(&error.as_bytes()[..at]).matches('\n').count() + 1;
-        unreadable(path, &format!("it is not UTF-8 text (line {line}, byte {at})"))
-    })
-}
-
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -190,62 +247,5 @@ fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    }
-}
-
-/// The value of a file, with the place of each part.
-#[derive(Clone, Debug)]
-pub struct Located<T> {
-    /// The file as a value.
-    pub value: T,
-    places: BTreeMap<String, Origin>,
-    /// The place of problems with keys that the file does not have.
-    start: Origin,
-}
-
-/// Reads a file of any type with the care that an experiment file gets: `T`'s schema gives the keys, their types and the
-/// values that they allow. `key=value` arguments override the file's values.
-///
-/// # Errors
-/// All problems of the file and of the arguments.
-pub fn read<T: JsonSchema + DeserializeOwned>(
-    document: &Document<'_>,
-    overrides: &[String],
-) -> Result<Located<T>, ConfigError> {
-    let keys = Keys::of::<T>();
-    let table = document.table().map_err(ConfigError::new)?;
-    let mut state = ReaderState::default();
-    let source = || LayerSource::Text(document);
-    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.document(&table);
-    for text in overrides {
-        layers::read_argument(&keys, &mut state, 2, text);
-    }
-    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.missing();
-    if !state.problems.is_empty() {
-        return Err(ConfigError::new(state.problems));
-    }
-    let value = typed(values(&keys, &state.given))?;
-    Ok(Located { value, places: state.places, start: document.origin(&(0..0)) })
-}
-
-impl<T> Located<T> {
-    /// A problem with the value at `path` (`expect[0].trial`).
-    #[must_use]
-    pub fn problem(&self, path: &str, message: String) -> Problem {
-        let origin = self.places.get(path).unwrap_or(&self.start).clone();
-        Problem::at(origin, message)
-    }
-
-    /// A problem with the name at `path`, which is not one of `allowed`.
-    #[must_use]
-    pub fn unknown_name(&self, path: &str, name: &str, allowed: &[&str]) -> Problem {
-        let meant = nearest_word(name, allowed.iter().copied());
-        let fault = ConfigFault::UnknownName {
-            key: path.to_owned(),
-            found: format!("{name:?}"),
-            allowed: allowed.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "),
-            hint: meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default(),
-        };
-        Problem::new(self.places.get(path).unwrap_or(&self.start).clone(), fault)
     }
 }

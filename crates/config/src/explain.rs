@@ -1,4 +1,5 @@
-//! Documentation of the keys: `kiln config explain KEY`, the commented reference of all keys, and the JSON Schema for editors.
+//! Documentation of the keys: `kiln config explain KEY`, the commented reference of all keys, and the JSON Schema for
+//! editors.
 
 use std::fmt;
 
@@ -185,7 +186,8 @@ const INTRODUCTION: &str = "\
 /// Greatest width of a comment, in characters.
 const WIDTH: usize = 105;
 
-/// An experiment file with every key at its default and explained. A key without a default is a comment with an example.
+/// An experiment file with every key at its default and explained. A key without a default is a comment with an
+/// example.
 #[must_use]
 pub fn reference() -> String {
     let mut text = INTRODUCTION.to_owned();
@@ -251,7 +253,7 @@ pub fn schema() -> Value {
     schema["title"] = json!("Kiln experiment");
     schema["description"] = json!("One experiment: everything that determines a training run.");
     schema["properties"]["extends"] = json!({
-        "description": "A base file whose values this file starts from: a path relative to this file, or the name of a built-in base.",
+        "description": "A base whose values this file starts from: a path relative to this file, or a built-in name.",
         "type": "string",
         "minLength": 1,
     });

@@ -1,7 +1,7 @@
 //! Facts about a field of a file beyond its type, its meaning and its default: range, unit, condition, other names.
 //!
-//! Each field states its facts in `#[schemars(transform = ...)]`, beside its documentation. They become part of the JSON
-//! Schema of the type, and everything that needs to know about a key reads them there.
+//! Each field states its facts in `#[schemars(transform = ...)]`, beside its documentation. They become part of the
+//! JSON Schema of the type, and everything that needs to know about a key reads them there.
 
 use std::fmt;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
@@ -305,7 +305,7 @@ impl Range {
     }
 
     /// Writes the bounds into a JSON Schema; `number` turns a bound into JSON.
-    pub(crate) fn bound(self, node: &mut Value, number: impl Fn(f64) -> Value) {
+    fn bound(self, node: &mut Value, number: impl Fn(f64) -> Value) {
         for (bound, [included, excluded]) in
             [(self.low, ["minimum", "exclusiveMinimum"]), (self.high, ["maximum", "exclusiveMaximum"])]
         {
@@ -373,7 +373,7 @@ impl TextRule {
     }
 
     /// The form as a regular expression, for the JSON Schema.
-    pub(crate) fn pattern(self) -> Option<&'static str> {
+    fn pattern(self) -> Option<&'static str> {
         match self {
             Self::Any => None,
             Self::NotEmpty => Some("^(.|\n)+$"),

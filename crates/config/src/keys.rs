@@ -1,4 +1,5 @@
-//! The keys of a file with their types, meanings, defaults and facts, read from the JSON Schema of the file's Rust type.
+//! The keys of a file with their types, meanings, defaults and facts, read from the JSON Schema of the file's Rust
+//! type.
 
 use std::sync::LazyLock;
 
@@ -11,12 +12,11 @@ use toml::de::DeValue;
 use crate::facts::Facts;
 use crate::{Experiment, listed};
 
-/// A key that has a value of its own.
-#[derive(Debug)]
-pub(crate) struct Key {
-    /// The section, if any, and the name there: `optimizer.lr`.
-    pub(crate) path: String,
-    pub(crate) field: Field,
+/// All keys and sections, in the order in which files are written.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) keys: Vec<Key>,
+    pub(crate) sections: Vec<ConfigSection>,
 }
 
 /// A table of keys, such as `[optimizer]`, or `[data.columns]` within `[data]`.
@@ -27,26 +27,60 @@ pub(crate) struct ConfigSection {
     pub(crate) facts: Facts,
 }
 
-/// All keys and sections, in the order in which files are written.
-#[derive(Debug, Default)]
-pub(crate) struct Keys {
-    pub(crate) keys: Vec<Key>,
-    pub(crate) sections: Vec<ConfigSection>,
+/// A key that has a value of its own.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// The section, if any, and the name there: `optimizer.lr`.
+    pub(crate) path: String,
+    pub(crate) field: Field,
+}
+
+/// A field of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) meaning: String,
+    pub(crate) kind: ValueKind,
+    pub(crate) facts: Facts,
+    pub(crate) required: bool,
+    /// The built-in value; `None` for a key that is left out by default.
+    pub(crate) default: Option<toml::Value>,
+}
+
+/// A name to choose, with its meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Choice {
+    /// The name as it is written in a file.
+    pub name: String,
+    /// The meaning.
+    pub meaning: String,
+    /// Names for it in other programs.
+    #[serde(skip)]
+    pub(crate) other_names: Vec<String>,
+}
+
+/// The type of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ValueKind {
+    Boolean,
+    Integer,
+    Number,
+    Text,
+    /// One of some names.
+    Choice(Vec<Choice>),
+    /// Values of one type, with their number if it is fixed.
+    List(Box<ValueKind>, Option<usize>),
+    /// Any of some types.
+    Either(Vec<ValueKind>),
+    /// A table with these fields.
+    Record(Vec<Field>),
+    /// A table with any names, whose values have one type.
+    Map(Box<ValueKind>),
+    /// Anything: the owner of the key reads the value itself.
+    Any,
 }
 
 static EXPERIMENT: LazyLock<Keys> = LazyLock::new(Keys::of::<Experiment>);
-
-impl Key {
-    /// The section's name, empty at the top level.
-    pub(crate) fn section(&self) -> &str {
-        split(&self.path).0
-    }
-
-    /// The name without the section.
-    pub(crate) fn leaf(&self) -> &str {
-        split(&self.path).1
-    }
-}
 
 impl Keys {
     /// The keys of an experiment file.
@@ -93,75 +127,16 @@ impl Keys {
     }
 }
 
-/// A key's section (empty at the top level) and its name there.
-pub(crate) fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('.').unwrap_or(("", path))
-}
-
-/// The value at `path` within `values`.
-pub(crate) fn value_at<'v>(values: &'v Table, path: &str) -> Option<&'v toml::Value> {
-    match path.split_once('.') {
-        None => values.get(path),
-        Some((section, rest)) => value_at(values.get(section)?.as_table()?, rest),
+impl Key {
+    /// The section's name, empty at the top level.
+    pub(crate) fn section(&self) -> &str {
+        split(&self.path).0
     }
-}
 
-/// Sets the value at `path` within `values`.
-pub(crate) fn insert(values: &mut Table, path: &str, value: toml::Value) {
-    match path.split_once('.') {
-        None => drop(values.insert(path.to_owned(), value)),
-        Some((section, rest)) => {
-            let table = values.entry(section).or_insert_with(|| toml::Value::Table(Table::new()));
-            if let toml::Value::Table(table) = table {
-                insert(table, rest, value);
-            }
-        }
+    /// The name without the section.
+    pub(crate) fn leaf(&self) -> &str {
+        split(&self.path).1
     }
-}
-
-/// The type of a value.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum ValueKind {
-    Boolean,
-    Integer,
-    Number,
-    Text,
-    /// One of some names.
-    Choice(Vec<Choice>),
-    /// Values of one type, with their number if it is fixed.
-    List(Box<ValueKind>, Option<usize>),
-    /// Any of some types.
-    Either(Vec<ValueKind>),
-    /// A table with these fields.
-    Record(Vec<Field>),
-    /// A table with any names, whose values have one type.
-    Map(Box<ValueKind>),
-    /// Anything: the owner of the key reads the value itself.
-    Any,
-}
-
-/// A name to choose, with its meaning.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Choice {
-    /// The name as it is written in a file.
-    pub name: String,
-    /// The meaning.
-    pub meaning: String,
-    /// Names for it in other programs.
-    #[serde(skip)]
-    pub(crate) other_names: Vec<String>,
-}
-
-/// A field of a table.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Field {
-    pub(crate) name: String,
-    pub(crate) meaning: String,
-    pub(crate) kind: ValueKind,
-    pub(crate) facts: Facts,
-    pub(crate) required: bool,
-    /// The built-in value; `None` for a key that is left out by default.
-    pub(crate) default: Option<toml::Value>,
 }
 
 impl ValueKind {
@@ -169,7 +144,7 @@ impl ValueKind {
     ///
     /// # Panics
     /// If a Rust type has a form of schema that no key has had so far.
-    pub(crate) fn from_schema(node: &Value, root: &Schema) -> Self {
+    fn from_schema(node: &Value, root: &Schema) -> Self {
         let node = followed(node, root);
         if *node == Value::Bool(true) {
             return Self::Any;
@@ -267,6 +242,32 @@ impl Choice {
     }
 }
 
+/// A key's section (empty at the top level) and its name there.
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
+}
+
+/// The value at `path` within `values`.
+pub(crate) fn value_at<'v>(values: &'v Table, path: &str) -> Option<&'v toml::Value> {
+    match path.split_once('.') {
+        None => values.get(path),
+        Some((section, rest)) => value_at(values.get(section)?.as_table()?, rest),
+    }
+}
+
+/// Sets the value at `path` within `values`.
+pub(crate) fn insert(values: &mut Table, path: &str, value: toml::Value) {
+    match path.split_once('.') {
+        None => drop(values.insert(path.to_owned(), value)),
+        Some((section, rest)) => {
+            let table = values.entry(section).or_insert_with(|| toml::Value::Table(Table::new()));
+            if let toml::Value::Table(table) = table {
+                insert(table, rest, value);
+            }
+        }
+    }
+}
+
 /// The names in quotes, separated by commas.
 pub(crate) fn names(choices: &[Choice]) -> String {
     choices.iter().map(|choice| format!("{:?}", choice.name)).collect::<Vec<_>>().join(", ")
@@ -277,7 +278,7 @@ fn field_names(fields: &[Field]) -> String {
 }
 
 /// The node, or the definition that it refers to.
-pub(crate) fn followed<'a>(node: &'a Value, root: &'a Schema) -> &'a Value {
+fn followed<'a>(node: &'a Value, root: &'a Schema) -> &'a Value {
     node["$ref"]
         .as_str()
         .and_then(|reference| root.pointer(reference.trim_start_matches('#')))
@@ -297,7 +298,7 @@ fn length(node: &Value) -> Option<usize> {
 }
 
 /// The fields of the table that `node` describes.
-pub(crate) fn fields(node: &Value, root: &Schema) -> Vec<Field> {
+fn fields(node: &Value, root: &Schema) -> Vec<Field> {
     let is_required =
         |name: &str| node["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
     let properties = node["properties"].as_object().into_iter().flatten();
@@ -313,7 +314,7 @@ pub(crate) fn fields(node: &Value, root: &Schema) -> Vec<Field> {
 }
 
 /// The description in a schema, on one line.
-pub(crate) fn meaning(node: &Value) -> String {
+fn meaning(node: &Value) -> String {
     node["description"].as_str().unwrap_or_default().replace('\n', " ")
 }
 

@@ -6,11 +6,17 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::document::{Document, read_file, syntax_problem};
+use crate::document::{Document, read_file, syntax_fault};
 use crate::keys::{Keys, ValueKind};
 use crate::problem::{nearest_keys, nearest_word, question};
 use crate::reader::{LayerSource, Reader, ReaderState, SpannedValue, shown};
 use crate::{ConfigFault, Origin, Patch, Problem, Source};
+
+/// Prefix of the environment variables that set keys.
+const PREFIX: &str = "KILN_";
+
+/// Environment variables with the same prefix that the program itself reads. They do not set keys.
+pub const RESERVED_VARIABLES: [&str; 3] = ["KILN_DATA_DIR", "KILN_ARTIFACTS", "KILN_LOG"];
 
 /// Prefix of a built-in base's name in an [`Origin`].
 pub(crate) const PRESET: &str = "preset ";
@@ -181,14 +187,8 @@ fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Prefix of the environment variables that set keys.
-const PREFIX: &str = "KILN_";
-
-/// Environment variables with the same prefix that the program itself reads. They do not set keys.
-pub const RESERVED_VARIABLES: [&str; 3] = ["KILN_DATA_DIR", "KILN_ARTIFACTS", "KILN_LOG"];
-
 /// Reads `KILN_OPTIMIZER__LR`. Skips reserved variables and those of other programs.
-pub(crate) fn read_variable(state: &mut ReaderState, rank: usize, variable: &str, value: &str) {
+fn read_variable(state: &mut ReaderState, rank: usize, variable: &str, value: &str) {
     let Some(rest) = variable.strip_prefix(PREFIX) else { return };
     if RESERVED_VARIABLES.contains(&variable) {
         return;
@@ -230,7 +230,7 @@ fn parsed<'i>(keys: &Keys, path: &str, value: &'i str) -> Result<SpannedValue<'i
         Err(error)
             if value.starts_with(if holds_text { &['"', '\''][..] } else { &['"', '\'', '[', '{'] }) =>
         {
-            Err(syntax_problem(error.message(), value))
+            Err(syntax_fault(error.message(), value))
         }
         _ => Ok(text()),
     }

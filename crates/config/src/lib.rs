@@ -1,7 +1,7 @@
 //! The experiment file: its types, its layers, its validation and its messages.
 //!
-//! `experiment/` holds the Rust types of a file. The doc comment of a field and its `facts` are all that is stated about a
-//! key; `keys` reads them back from the types' JSON Schema, and `explain` turns them into documentation.
+//! `experiment/` holds the Rust types of a file. The doc comment of a field and its `facts` are all that is stated
+//! about a key; `keys` reads them back from the types' JSON Schema, and `explain` turns them into documentation.
 //!
 //! A file becomes an experiment in this order: `document` parses the text, `layers` combines bases, file, environment
 //! and command line, `reader` checks each value against its key, and `resolve` removes values without effect and asks

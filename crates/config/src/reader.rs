@@ -16,13 +16,20 @@ use crate::keys::{Choice, Field, Key, Keys, ValueKind, names, split};
 use crate::problem::{nearest_choice, nearest_keys, nearest_section, nearest_word, question};
 use crate::{ConfigFault, Origin, Problem};
 
-/// A value from one of the layers.
-#[derive(Clone, Debug)]
-pub(crate) struct GivenValue {
-    pub(crate) value: Value,
-    pub(crate) origin: Origin,
-    /// Number of its layer. A higher layer overrides a lower one; defaults have 0.
+/// Reads one layer into `state`, over the values of lower layers.
+pub(crate) struct Reader<'a> {
+    pub(crate) keys: &'a Keys,
+    pub(crate) source: LayerSource<'a>,
     pub(crate) rank: usize,
+    pub(crate) state: &'a mut ReaderState,
+}
+
+/// Where a layer's values come from.
+pub(crate) enum LayerSource<'a> {
+    /// A text with lines.
+    Text(&'a Document<'a>),
+    /// A variable or an argument, which is one place for all its values.
+    Fixed(Origin),
 }
 
 /// Result of reading the layers: the values, by dotted key, and the problems.
@@ -34,6 +41,29 @@ pub(crate) struct ReaderState {
     pub(crate) doubtful: BTreeSet<String>,
     /// Where each value was found, including values within lists and tables.
     pub(crate) places: BTreeMap<String, Origin>,
+}
+
+/// A value from one of the layers.
+#[derive(Clone, Debug)]
+pub(crate) struct GivenValue {
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+    /// Number of its layer. A higher layer overrides a lower one; defaults have 0.
+    pub(crate) rank: usize,
+}
+
+/// A value with its position in the text.
+pub(crate) type SpannedValue<'i> = Spanned<DeValue<'i>>;
+
+/// The type and the facts that a value must have.
+#[derive(Clone, Copy)]
+struct ExpectedValue<'k> {
+    /// The key: `model.hidden`.
+    key: &'k str,
+    /// The key, or the path to a value within it: `model.hidden[1]`.
+    path: &'k str,
+    kind: &'k ValueKind,
+    facts: &'k Facts,
 }
 
 impl ReaderState {
@@ -52,25 +82,6 @@ impl ReaderState {
         self.given.get(key).map_or(Origin::Default, |given| given.origin.clone())
     }
 }
-
-/// Where a layer's values come from.
-pub(crate) enum LayerSource<'a> {
-    /// A text with lines.
-    Text(&'a Document<'a>),
-    /// A variable or an argument, which is one place for all its values.
-    Fixed(Origin),
-}
-
-/// Reads one layer into `state`, over the values of lower layers.
-pub(crate) struct Reader<'a> {
-    pub(crate) keys: &'a Keys,
-    pub(crate) source: LayerSource<'a>,
-    pub(crate) rank: usize,
-    pub(crate) state: &'a mut ReaderState,
-}
-
-/// A value with its position in the text.
-pub(crate) type SpannedValue<'i> = Spanned<DeValue<'i>>;
 
 impl<'a> Reader<'a> {
     /// Reads a whole file.
@@ -218,7 +229,7 @@ impl<'a> Reader<'a> {
         tables.map(Key::leaf)
     }
 
-    pub(crate) fn origin(&self, span: &Range<usize>) -> Origin {
+    fn origin(&self, span: &Range<usize>) -> Origin {
         match &self.source {
             LayerSource::Text(document) => document.origin(span),
             LayerSource::Fixed(origin) => origin.clone(),
@@ -226,20 +237,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The type and the facts that a value must have.
-#[derive(Clone, Copy)]
-pub(crate) struct ExpectedValue<'k> {
-    /// The key: `model.hidden`.
-    pub(crate) key: &'k str,
-    /// The key, or the path to a value within it: `model.hidden[1]`.
-    pub(crate) path: &'k str,
-    pub(crate) kind: &'k ValueKind,
-    pub(crate) facts: &'k Facts,
-}
-
 impl Reader<'_> {
     /// The value, if it is as `expected`; otherwise a problem is noted.
-    pub(crate) fn value(&mut self, expected: ExpectedValue<'_>, found: &SpannedValue<'_>) -> Option<Value> {
+    fn value(&mut self, expected: ExpectedValue<'_>, found: &SpannedValue<'_>) -> Option<Value> {
         let origin = self.origin(&found.span());
         self.state.places.insert(expected.path.to_owned(), origin);
         match (expected.kind, found.get_ref()) {
@@ -457,12 +457,12 @@ fn integer_as_float(number: &DeInteger<'_>) -> f64 {
     integer(number).map_or(f64::INFINITY, |number| number as f64)
 }
 
-pub(crate) fn float(number: &DeFloat<'_>) -> f64 {
+fn float(number: &DeFloat<'_>) -> f64 {
     number.as_str().parse().unwrap_or(f64::NAN)
 }
 
 /// The value in the form that `kind` has, if there is one: `[256]` for `256`, `0.1` for `"0.1"`.
-pub(crate) fn conversion(kind: &ValueKind, value: &DeValue<'_>) -> Option<String> {
+fn conversion(kind: &ValueKind, value: &DeValue<'_>) -> Option<String> {
     match (kind, value) {
         (ValueKind::List(element, None), value) if has_type(element, value) => {
             Some(format!("[{}]", shown(value)))

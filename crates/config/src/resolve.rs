@@ -1,4 +1,5 @@
-//! From the layers to one experiment: which values have an effect, whether they fit together, and where each comes from.
+//! From the layers to one experiment: which values have an effect, whether they fit together, and where each comes
+//! from.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -60,8 +61,8 @@ pub struct Resolved {
     pub experiment: Experiment,
     /// Where each value comes from, for every key.
     pub origins: BTreeMap<String, Origin>,
-    /// Values that have no effect because of a higher layer, with the place of each: a base sets `momentum`, and the file
-    /// chooses another optimizer. The experiment has the default instead.
+    /// Values that have no effect because of a higher layer, with the place of each: a base sets `momentum`, and the
+    /// file chooses another optimizer. The experiment has the default instead.
     pub unused: BTreeMap<String, (Value, Origin)>,
     /// The text of the experiment file, unchanged.
     pub input: String,
@@ -120,8 +121,8 @@ impl Experiment {
 }
 
 impl Resolved {
-    /// Every key that the user set, with its value as TOML, in the order of the sections. Defaults and built-in bases do
-    /// not count.
+    /// Every key that the user set, with its value as TOML, in the order of the sections. Defaults and built-in bases
+    /// do not count.
     #[must_use]
     pub fn given(&self) -> Vec<(String, String)> {
         let values = self.experiment.values();

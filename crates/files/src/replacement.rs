@@ -12,6 +12,9 @@ use std::{
 
 use crate::{Disk, SystemDisk};
 
+/// Part of the name of a temporary file.
+const TEMPORARY_MARK: &str = ".tmp-";
+
 /// A failed action on a file or a folder.
 #[derive(Debug)]
 pub struct FileError {
@@ -23,45 +26,31 @@ pub struct FileError {
     pub cause: io::Error,
 }
 
-impl FileError {
-    fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |cause| Self { action, path: path.to_owned(), cause }
-    }
+/// A temporary file that grows and replaces another file when it is complete, for content too long for
+/// [`replace_file`]. If it is dropped before, it is removed.
+#[derive(Debug)]
+pub struct Replacement {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: fs::File,
 }
 
-/// Part of the name of a temporary file.
-const TEMPORARY_MARK: &str = ".tmp-";
-
-/// Replaces `path` by a file with these bytes. A reader sees the old content or the new content, never a mixture, even after
-/// a power cut. After an error, the old file is unchanged.
+/// Replaces `path` by a file with these bytes. A reader sees the old content or the new content, never a mixture,
+/// even after a power cut. If writing fails, the old file is unchanged.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     replace_file_on(&SystemDisk, path, bytes)
 }
 
 /// Like [`replace_file`], on another disk.
 pub fn replace_file_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let write = |temporary: &Path| {
-        disk.write_new(temporary, bytes).inspect_err(|cause| {
-            if cause.kind() != io::ErrorKind::AlreadyExists {
-                let _ = disk.remove_file(temporary);
-            }
-        })
-    };
-    let (temporary, ()) = aside(path, write).map_err(FileError::new("write", path))?;
+    let temporary = write_temporary(disk, path, bytes)?;
     put_in_place(disk, &temporary, path)
 }
 
 /// Makes a file with these bytes, completely or not at all, unless it exists. Returns whether it was made. If several
 /// processes try, even on several hosts, one succeeds.
 pub fn create_file(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
-    let write = |temporary: &Path| {
-        SystemDisk.write_new(temporary, bytes).inspect_err(|cause| {
-            if cause.kind() != io::ErrorKind::AlreadyExists {
-                let _ = fs::remove_file(temporary);
-            }
-        })
-    };
-    let (temporary, ()) = aside(path, write).map_err(FileError::new("write", path))?;
+    let temporary = write_temporary(&SystemDisk, path, bytes)?;
     let made = match fs::hard_link(&temporary, path) {
         Ok(()) => Ok(true),
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -71,6 +60,76 @@ pub fn create_file(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     };
     let _ = fs::remove_file(&temporary);
     made
+}
+
+/// Removes the temporary files of crashed writes in `folder`, best-effort. Only for the single writer of a folder,
+/// because the temporary file of another writer looks the same.
+pub fn remove_leftovers(disk: &dyn Disk, folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && name.starts_with('.') && name.contains(TEMPORARY_MARK) {
+            let _ = disk.remove_file(&entry.path());
+        }
+    }
+}
+
+impl FileError {
+    fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self { action, path: path.to_owned(), cause }
+    }
+}
+
+impl Replacement {
+    /// Begins an empty temporary file in the folder of `path`.
+    pub fn begin(path: &Path) -> Result<Self, FileError> {
+        let (temporary, file) =
+            aside(path, |path| fs::File::create_new(path)).map_err(FileError::new("write", path))?;
+        Ok(Self { path: path.to_owned(), temporary, file })
+    }
+
+    /// The path of the temporary file.
+    #[must_use]
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Syncs the temporary file and renames it. If writing fails, the old file is unchanged.
+    pub fn finish(self) -> Result<(), FileError> {
+        self.file.sync_all().map_err(FileError::new("write", &self.path))?;
+        put_in_place(&SystemDisk, &self.temporary, &self.path)
+    }
+}
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // After `finish`, the file does not have this name.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Writes and syncs a temporary file in the folder of `path`. After an error, it does not exist.
+fn write_temporary(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<PathBuf, FileError> {
+    let write = |temporary: &Path| {
+        disk.write_new(temporary, bytes).inspect_err(|cause| {
+            if cause.kind() != io::ErrorKind::AlreadyExists {
+                let _ = disk.remove_file(temporary);
+            }
+        })
+    };
+    let (temporary, ()) = aside(path, write).map_err(FileError::new("write", path))?;
+    Ok(temporary)
 }
 
 /// Calls `create` with a free name in the folder of `path`, and returns the name too.
@@ -103,68 +162,8 @@ fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}{TEMPORARY_MARK}{}-{count}", process::id()))
 }
 
-/// Removes the temporary files of crashed writes in `folder`, best-effort. Only for the single writer of a folder, because
-/// the temporary file of another writer looks the same.
-pub fn remove_leftovers(disk: &dyn Disk, folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && name.starts_with('.') && name.contains(TEMPORARY_MARK) {
-            let _ = disk.remove_file(&entry.path());
-        }
-    }
-}
-
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A temporary file that grows and replaces another file when it is complete, for content too long for [`replace_file`]. If
-/// it is dropped before, it is removed.
-#[derive(Debug)]
-pub struct Replacement {
-    path: PathBuf,
-    temporary: PathBuf,
-    file: fs::File,
-}
-
-impl Replacement {
-    /// Begins an empty temporary file in the folder of `path`.
-    pub fn begin(path: &Path) -> Result<Self, FileError> {
-        let (temporary, file) =
-            aside(path, |path| fs::File::create_new(path)).map_err(FileError::new("write", path))?;
-        Ok(Self { path: path.to_owned(), temporary, file })
-    }
-
-    /// The path of the temporary file.
-    #[must_use]
-    pub fn temporary(&self) -> &Path {
-        &self.temporary
-    }
-
-    /// Syncs the temporary file and renames it. After an error, the old file is unchanged.
-    pub fn finish(self) -> Result<(), FileError> {
-        self.file.sync_all().map_err(FileError::new("write", &self.path))?;
-        put_in_place(&SystemDisk, &self.temporary, &self.path)
-    }
-}
-
-impl Write for Replacement {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        // After `finish`, the file does not have this name.
-        let _ = fs::remove_file(&self.temporary);
-    }
 }
 
 #[cfg(test)]
@@ -172,7 +171,8 @@ mod tests {
     use super::*;
     use crate::{FailingDisk, Failure};
 
-    /// Replaces a file on a disk that fails at each call in turn. Returns the content and the number of files each time.
+    /// Replaces a file on a disk that fails at each call in turn. Returns the content and the number of files each
+    /// time.
     fn replace_with(failure: Failure) -> Vec<(String, usize)> {
         let mut left = Vec::new();
         for fails_at in 0..3 {

@@ -1,8 +1,8 @@
 //! Checkpoints: each one is complete or absent, and checked when it is read.
 //!
-//! A checkpoint is a folder `step-N/` with the saved files and `manifest.json`, which has the size and the SHA-256 of each
-//! file. `best` and `last` are text files that contain `step-N`. They are not symbolic links, because these need a
-//! privilege on Windows and get lost in some copies and archives.
+//! A checkpoint is a folder `step-N/` with the saved files and `manifest.json`, which has the size and the SHA-256 of
+//! each file. `best` and `last` are text files that contain `step-N`. They are not symbolic links, because these need
+//! a privilege on Windows and get lost in some copies and archives.
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,20 @@ use serde_json::Value;
 
 use crate::{ArtifactError, Damage, DamagedCheckpoint};
 
+/// A checkpoint that is being written.
+const ASIDE_PREFIX: &str = ".tmp-";
+/// A checkpoint that is being replaced by one of the same step.
+const REPLACED_PREFIX: &str = ".replaced-";
+/// A checkpoint that is being removed.
+const TRASH_PREFIX: &str = ".trash-";
+const BEST: &str = "best";
+const LAST: &str = "last";
+const MANIFEST_FILE: &str = "manifest.json";
+/// Increased when an older Kiln cannot read the format of a newer one.
+const FORMAT_VERSION: u32 = 1;
+/// Placeholder for the manifest's checksum while the checksum is computed.
+const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
 /// The checkpoints of a run: `step-N/` folders, each with the files that were saved and `manifest.json`.
 ///
 /// Saving is a transaction: the files are written and synced in a temporary folder, the manifest last, and one rename
@@ -31,11 +45,59 @@ pub struct CheckpointStore {
     disk: Arc<dyn Disk>,
 }
 
+/// A checkpoint that was read and verified.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Optimizer steps done when it was saved.
+    pub step: u64,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Metadata from the caller of [`CheckpointStore::save`].
+    pub meta: Value,
+    /// The files by name.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// Result of the search for the newest good checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatestGood {
+    /// The newest checkpoint that is not damaged, if there is one.
+    pub checkpoint: Option<Checkpoint>,
+    /// The newer, damaged checkpoints, the newest first.
+    pub damaged: Vec<DamagedCheckpoint>,
+}
+
+/// The content of `manifest.json`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Manifest {
+    format_version: u32,
+    /// SHA-256 of this file with 64 zeros in place of the checksum. The file contains the caller's metadata, so a
+    /// flipped bit here matters as much as one in the weights.
+    #[serde(rename = "manifest_sha256")]
+    checksum: String,
+    step: u64,
+    files: Vec<ManifestEntry>,
+    meta: Value,
+}
+
+/// A file of a checkpoint.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct ManifestEntry {
+    name: String,
+    bytes: u64,
+    sha256: String,
+}
+
 impl CheckpointStore {
     /// The store in a folder, which must exist before the first save.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), disk: Arc::new(SystemDisk) }
+    }
+
+    #[cfg(test)]
+    fn on(disk: Arc<dyn Disk>, folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), disk }
     }
 
     /// The folder.
@@ -44,8 +106,8 @@ impl CheckpointStore {
         &self.folder
     }
 
-    /// Saves a checkpoint. After this returns, it survives a power cut. A checkpoint of the same step is replaced; it can
-    /// be loaded until the new one is in place.
+    /// Saves a checkpoint. After this returns, it survives a power cut. A checkpoint of the same step is replaced; it
+    /// can be loaded until the new one is in place.
     ///
     /// # Errors
     ///
@@ -72,36 +134,103 @@ impl CheckpointStore {
         Ok(steps)
     }
 
-    #[cfg(test)]
-    fn on(disk: Arc<dyn Disk>, folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), disk }
+    /// Reads a checkpoint and compares every file with its size and SHA-256 in the manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`ArtifactError::NoCheckpoint`] if this step does not have one; [`ArtifactError::Damaged`], with the file and
+    /// the difference, if a file is not as it was saved.
+    pub fn load(&self, step: u64) -> Result<Checkpoint, ArtifactError> {
+        let folder = self.existing_folder(step)?;
+        let manifest = read(step, &folder, MANIFEST_FILE, None)?;
+        let Manifest { meta, files: entries, .. } = Manifest::from_json(&manifest, step)
+            .map_err(|damage| damaged(step, &folder, MANIFEST_FILE, damage))?;
+        let mut files = BTreeMap::new();
+        for entry in entries {
+            let bytes = read_verified(step, &folder, &entry)?;
+            files.insert(entry.name, bytes);
+        }
+        Ok(Checkpoint { step, folder, meta, files })
     }
 
-    fn disk(&self) -> &dyn Disk {
-        &*self.disk
-    }
-
-    /// The folder of a step: `step-N`, or `.replaced-step-N` if a replacement was interrupted.
-    fn existing_folder(&self, step: u64) -> Result<PathBuf, ArtifactError> {
-        for folder in [self.folder.join(step_name(step)), self.replaced_folder(step)] {
-            if folder.is_dir() {
-                return Ok(folder);
+    /// The newest good checkpoint, and the damaged ones that are newer. Damage is not an error here.
+    pub fn latest_good(&self) -> Result<LatestGood, ArtifactError> {
+        let mut newer = Vec::new();
+        for step in self.steps()?.into_iter().rev() {
+            match self.load(step) {
+                Ok(checkpoint) => {
+                    return Ok(LatestGood { checkpoint: Some(checkpoint), damaged: newer });
+                }
+                Err(ArtifactError::Damaged(damaged)) => newer.push(damaged),
+                Err(error) => return Err(error),
             }
         }
-        Err(ArtifactError::NoCheckpoint { path: self.folder.clone(), step, available: self.steps()? })
+        Ok(LatestGood { checkpoint: None, damaged: newer })
     }
 
-    fn replaced_folder(&self, step: u64) -> PathBuf {
-        self.folder.join(format!("{REPLACED_PREFIX}{}", step_name(step)))
+    /// The step of the best checkpoint, if one was marked.
+    pub fn best(&self) -> Result<Option<u64>, ArtifactError> {
+        self.marked(BEST)
     }
 
-    fn entries(&self) -> Result<Vec<String>, ArtifactError> {
-        let failed = |cause| ArtifactError::io("read", &self.folder, cause);
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(failed)? {
-            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    /// The step of the last checkpoint, if one was marked.
+    pub fn last(&self) -> Result<Option<u64>, ArtifactError> {
+        self.marked(LAST)
+    }
+
+    /// Marks a checkpoint as the best; [`CheckpointStore::prune`] then keeps it. If this fails, the old mark stays.
+    pub fn set_best(&self, step: u64) -> Result<(), ArtifactError> {
+        self.mark(BEST, step)
+    }
+
+    /// Marks a checkpoint as the last. If this fails, the old mark stays.
+    pub fn set_last(&self, step: u64) -> Result<(), ArtifactError> {
+        self.mark(LAST, step)
+    }
+
+    /// Removes all checkpoints except the `keep_latest_k` latest (at least one), the best and the last. Returns the
+    /// steps of the removed ones. After an error, each checkpoint is complete or gone.
+    pub fn prune(&self, keep_latest_k: usize) -> Result<Vec<u64>, ArtifactError> {
+        let mut steps = self.steps()?;
+        steps.truncate(steps.len().saturating_sub(keep_latest_k.max(1)));
+        let marked = [self.best()?, self.last()?];
+        steps.retain(|step| !marked.contains(&Some(*step)));
+        for step in &steps {
+            self.remove(*step)?;
         }
-        Ok(names)
+        Ok(steps)
+    }
+
+    /// Removes the checkpoints later than `step` and the marks that point to them. A resume from an older checkpoint
+    /// needs this, because it will reach those steps again. Returns the steps of the removed ones.
+    pub fn discard_after(&self, step: u64) -> Result<Vec<u64>, ArtifactError> {
+        self.remove_marks_after(step)?;
+        let mut steps = self.steps()?;
+        steps.retain(|later| *later > step);
+        for step in steps.iter().rev() {
+            self.remove(*step)?;
+        }
+        Ok(steps)
+    }
+
+    /// Cleans up after a crash: removes folders that were not completely written or removed, and restores a checkpoint
+    /// whose replacement is missing. Only for the process that holds the run's lock.
+    pub fn recover(&self) -> Result<(), ArtifactError> {
+        for name in self.entries()? {
+            let path = self.folder().join(&name);
+            if name.starts_with(ASIDE_PREFIX) || name.starts_with(TRASH_PREFIX) {
+                self.remove_if_there(&path)?;
+            } else if let Some(step) = name.strip_prefix(REPLACED_PREFIX).and_then(parse_step) {
+                let published = self.folder().join(step_name(step));
+                if published.is_dir() {
+                    self.remove_if_there(&path)?;
+                } else {
+                    self.rename(&path, &published)?;
+                }
+            }
+        }
+        remove_leftovers(self.disk(), self.folder());
+        Ok(())
     }
 
     fn write_aside(
@@ -143,190 +272,30 @@ impl CheckpointStore {
         Ok(())
     }
 
-    fn remove_if_there(&self, folder: &Path) -> Result<(), ArtifactError> {
-        if !folder.is_dir() {
-            return Ok(());
-        }
-        self.disk.remove_folder(folder).map_err(|cause| ArtifactError::io("remove", folder, cause))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<(), ArtifactError> {
-        self.disk.rename(from, to).map_err(|cause| ArtifactError::io("rename", from, cause))
-    }
-
-    fn sync(&self, folder: &Path) -> Result<(), ArtifactError> {
-        self.disk.sync_folder(folder).map_err(|cause| ArtifactError::io("sync", folder, cause))
-    }
-}
-
-/// A checkpoint that is being written.
-const ASIDE_PREFIX: &str = ".tmp-";
-/// A checkpoint that is being replaced by one of the same step.
-const REPLACED_PREFIX: &str = ".replaced-";
-
-fn step_name(step: u64) -> String {
-    format!("step-{step}")
-}
-
-/// The N of `step-N`; `None` for any other name, including signs and leading zeros.
-fn parse_step(name: &str) -> Option<u64> {
-    let step = name.strip_prefix("step-")?.parse().ok()?;
-    (step_name(step) == name).then_some(step)
-}
-
-fn check_names(files: &[(&str, &[u8])]) -> Result<(), ArtifactError> {
-    for (index, (name, _)) in files.iter().enumerate() {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let reason = if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-            "use letters, digits, '.', '_' and '-', not starting with '.'"
-        } else if *name == MANIFEST_FILE {
-            "the store writes that file itself"
-        } else if files[..index].iter().any(|(other, _)| other == name) {
-            "another file has it"
-        } else {
-            continue;
-        };
-        return Err(ArtifactError::InvalidEntry {
-            what: "a checkpoint file",
-            name: (*name).to_owned(),
-            reason,
-        });
-    }
-    Ok(())
-}
-
-/// A checkpoint that was read and verified.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Checkpoint {
-    /// Optimizer steps done when it was saved.
-    pub step: u64,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Metadata from the caller of [`CheckpointStore::save`].
-    pub meta: Value,
-    /// The files by name.
-    pub files: BTreeMap<String, Vec<u8>>,
-}
-
-/// Result of the search for the newest good checkpoint.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LatestGood {
-    /// The newest checkpoint that is not damaged, if there is one.
-    pub checkpoint: Option<Checkpoint>,
-    /// The newer, damaged checkpoints, the newest first.
-    pub damaged: Vec<DamagedCheckpoint>,
-}
-
-impl CheckpointStore {
-    /// Reads a checkpoint and compares every file with its size and SHA-256 in the manifest.
-    ///
-    /// # Errors
-    ///
-    /// [`ArtifactError::NoCheckpoint`] if this step does not have one; [`ArtifactError::Damaged`], with the file and the
-    /// difference, if a file is not as it was saved.
-    pub fn load(&self, step: u64) -> Result<Checkpoint, ArtifactError> {
-        let folder = self.existing_folder(step)?;
-        let manifest = read(step, &folder, MANIFEST_FILE, None)?;
-        let Manifest { meta, files: entries, .. } = Manifest::from_json(&manifest, step)
-            .map_err(|damage| damaged(step, &folder, MANIFEST_FILE, damage))?;
-        let mut files = BTreeMap::new();
-        for entry in entries {
-            let bytes = read_verified(step, &folder, &entry)?;
-            files.insert(entry.name, bytes);
-        }
-        Ok(Checkpoint { step, folder, meta, files })
-    }
-
-    /// The newest good checkpoint, and the damaged ones that are newer. Damage is not an error here.
-    pub fn latest_good(&self) -> Result<LatestGood, ArtifactError> {
-        let mut passed_over = Vec::new();
-        for step in self.steps()?.into_iter().rev() {
-            match self.load(step) {
-                Ok(checkpoint) => {
-                    return Ok(LatestGood { checkpoint: Some(checkpoint), damaged: passed_over });
-                }
-                Err(ArtifactError::Damaged(damaged)) => passed_over.push(damaged),
-                Err(error) => return Err(error),
+    /// The folder of a step: `step-N`, or `.replaced-step-N` if a replacement was interrupted.
+    fn existing_folder(&self, step: u64) -> Result<PathBuf, ArtifactError> {
+        for folder in [self.folder.join(step_name(step)), self.replaced_folder(step)] {
+            if folder.is_dir() {
+                return Ok(folder);
             }
         }
-        Ok(LatestGood { checkpoint: None, damaged: passed_over })
+        Err(ArtifactError::NoCheckpoint { path: self.folder.clone(), step, available: self.steps()? })
     }
-}
 
-fn read_verified(step: u64, folder: &Path, entry: &ManifestEntry) -> Result<Vec<u8>, ArtifactError> {
-    let bytes = read(step, folder, &entry.name, Some(entry.bytes))?;
-    let found = sha256_hex(&bytes);
-    if found == entry.sha256 {
-        return Ok(bytes);
+    fn replaced_folder(&self, step: u64) -> PathBuf {
+        self.folder.join(format!("{REPLACED_PREFIX}{}", step_name(step)))
     }
-    let expected = entry.sha256.clone();
-    Err(damaged(step, folder, &entry.name, Damage::Hash { expected, found }))
-}
 
-/// Reads a file of `expected` bytes, if that is known. A file of another size is not read, however large it is.
-fn read(step: u64, folder: &Path, name: &str, expected: Option<u64>) -> Result<Vec<u8>, ArtifactError> {
-    let path = folder.join(name);
-    let read = || -> io::Result<Result<Vec<u8>, Damage>> {
-        let found = fs::metadata(&path)?.len();
-        match expected {
-            Some(expected) if expected != found => Ok(Err(Damage::Size { expected, found })),
-            _ => fs::read(&path).map(Ok),
+    fn entries(&self) -> Result<Vec<String>, ArtifactError> {
+        let failed = |cause| ArtifactError::io("read", &self.folder, cause);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
         }
-    };
-    match read() {
-        Ok(bytes) => bytes.map_err(|damage| damaged(step, folder, name, damage)),
-        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
-            Err(ArtifactError::io("read", &path, cause))
-        }
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            Err(damaged(step, folder, name, Damage::Missing))
-        }
-        Err(cause) => Err(damaged(step, folder, name, Damage::Unreadable(cause.to_string()))),
-    }
-}
-
-fn damaged(step: u64, folder: &Path, file: &str, damage: Damage) -> ArtifactError {
-    DamagedCheckpoint { step, folder: folder.to_owned(), file: file.to_owned(), damage }.into()
-}
-
-const BEST: &str = "best";
-const LAST: &str = "last";
-
-impl CheckpointStore {
-    /// The step of the best checkpoint, if one was marked.
-    pub fn best(&self) -> Result<Option<u64>, ArtifactError> {
-        self.pointer(BEST)
+        Ok(names)
     }
 
-    /// The step of the last checkpoint, if one was marked.
-    pub fn last(&self) -> Result<Option<u64>, ArtifactError> {
-        self.pointer(LAST)
-    }
-
-    /// Marks a checkpoint as the best; [`CheckpointStore::prune`] then keeps it. If this fails, the old mark stays.
-    pub fn set_best(&self, step: u64) -> Result<(), ArtifactError> {
-        self.set_pointer(BEST, step)
-    }
-
-    /// Marks a checkpoint as the last. If this fails, the old mark stays.
-    pub fn set_last(&self, step: u64) -> Result<(), ArtifactError> {
-        self.set_pointer(LAST, step)
-    }
-
-    /// Removes the marks of checkpoints later than `step`.
-    fn forget_pointers_after(&self, step: u64) -> Result<(), ArtifactError> {
-        for name in [BEST, LAST] {
-            // A mark that cannot be read is removed too.
-            if self.pointer(name).is_ok_and(|marked| marked.is_none_or(|marked| marked <= step)) {
-                continue;
-            }
-            let path = self.folder().join(name);
-            self.disk().remove_file(&path).map_err(|cause| ArtifactError::io("remove", &path, cause))?;
-        }
-        Ok(())
-    }
-
-    fn pointer(&self, name: &str) -> Result<Option<u64>, ArtifactError> {
+    fn marked(&self, name: &str) -> Result<Option<u64>, ArtifactError> {
         let path = self.folder().join(name);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -337,58 +306,21 @@ impl CheckpointStore {
         parse_step(text.trim_end()).map(Some).ok_or_else(malformed)
     }
 
-    fn set_pointer(&self, name: &str, step: u64) -> Result<(), ArtifactError> {
+    fn mark(&self, name: &str, step: u64) -> Result<(), ArtifactError> {
         self.existing_folder(step)?;
         Ok(replace_file_on(self.disk(), &self.folder().join(name), format!("step-{step}\n").as_bytes())?)
     }
-}
 
-/// A checkpoint that is being removed.
-const TRASH_PREFIX: &str = ".trash-";
-
-impl CheckpointStore {
-    /// Removes all checkpoints except the `keep_latest_k` latest (at least one), the best and the last. Returns the steps
-    /// of the removed ones. After an error, each checkpoint is complete or gone.
-    pub fn prune(&self, keep_latest_k: usize) -> Result<Vec<u64>, ArtifactError> {
-        let mut steps = self.steps()?;
-        steps.truncate(steps.len().saturating_sub(keep_latest_k.max(1)));
-        let marked = [self.best()?, self.last()?];
-        steps.retain(|step| !marked.contains(&Some(*step)));
-        for step in &steps {
-            self.remove(*step)?;
-        }
-        Ok(steps)
-    }
-
-    /// Removes the checkpoints later than `step` and the marks that point to them. A resume from an older checkpoint needs
-    /// this, because it will reach those steps again. Returns the steps of the removed ones.
-    pub fn discard_after(&self, step: u64) -> Result<Vec<u64>, ArtifactError> {
-        self.forget_pointers_after(step)?;
-        let mut steps = self.steps()?;
-        steps.retain(|later| *later > step);
-        for step in steps.iter().rev() {
-            self.remove(*step)?;
-        }
-        Ok(steps)
-    }
-
-    /// Cleans up after a crash: removes folders that were not completely written or removed, and restores a checkpoint
-    /// whose replacement is missing. Only for the process that holds the run's lock.
-    pub fn recover(&self) -> Result<(), ArtifactError> {
-        for name in self.entries()? {
-            let path = self.folder().join(&name);
-            if name.starts_with(ASIDE_PREFIX) || name.starts_with(TRASH_PREFIX) {
-                self.remove_if_there(&path)?;
-            } else if let Some(step) = name.strip_prefix(REPLACED_PREFIX).and_then(parse_step) {
-                let published = self.folder().join(step_name(step));
-                if published.is_dir() {
-                    self.remove_if_there(&path)?;
-                } else {
-                    self.rename(&path, &published)?;
-                }
+    /// Removes the marks of checkpoints later than `step`.
+    fn remove_marks_after(&self, step: u64) -> Result<(), ArtifactError> {
+        for name in [BEST, LAST] {
+            // A mark that cannot be read is removed too.
+            if self.marked(name).is_ok_and(|marked| marked.is_none_or(|marked| marked <= step)) {
+                continue;
             }
+            let path = self.folder().join(name);
+            self.disk().remove_file(&path).map_err(|cause| ArtifactError::io("remove", &path, cause))?;
         }
-        remove_leftovers(self.disk(), self.folder());
         Ok(())
     }
 
@@ -405,35 +337,25 @@ impl CheckpointStore {
         }
         Ok(())
     }
-}
 
-const MANIFEST_FILE: &str = "manifest.json";
+    fn remove_if_there(&self, folder: &Path) -> Result<(), ArtifactError> {
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        self.disk.remove_folder(folder).map_err(|cause| ArtifactError::io("remove", folder, cause))
+    }
 
-/// Increased when an older Kiln cannot read the format of a newer one.
-const FORMAT_VERSION: u32 = 1;
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), ArtifactError> {
+        self.disk.rename(from, to).map_err(|cause| ArtifactError::io("rename", from, cause))
+    }
 
-/// Placeholder for the manifest's checksum while the checksum is computed.
-const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+    fn sync(&self, folder: &Path) -> Result<(), ArtifactError> {
+        self.disk.sync_folder(folder).map_err(|cause| ArtifactError::io("sync", folder, cause))
+    }
 
-/// The content of `manifest.json`.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Manifest {
-    format_version: u32,
-    /// SHA-256 of this file with 64 zeros in place of the checksum. The file contains the caller's metadata, so a flipped
-    /// bit here matters as much as one in the weights.
-    #[serde(rename = "manifest_sha256")]
-    checksum: String,
-    step: u64,
-    files: Vec<ManifestEntry>,
-    meta: Value,
-}
-
-/// A file of a checkpoint.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct ManifestEntry {
-    name: String,
-    bytes: u64,
-    sha256: String,
+    fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
 }
 
 impl Manifest {
@@ -474,4 +396,71 @@ impl Manifest {
         }
         Ok(manifest)
     }
+}
+
+fn step_name(step: u64) -> String {
+    format!("step-{step}")
+}
+
+/// The N of `step-N`; `None` for any other name, including signs and leading zeros.
+fn parse_step(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.parse().ok()?;
+    (step_name(step) == name).then_some(step)
+}
+
+fn check_names(files: &[(&str, &[u8])]) -> Result<(), ArtifactError> {
+    for (index, (name, _)) in files.iter().enumerate() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let reason = if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+            "use letters, digits, '.', '_' and '-', not starting with '.'"
+        } else if *name == MANIFEST_FILE {
+            "the store writes that file itself"
+        } else if files[..index].iter().any(|(other, _)| other == name) {
+            "another file has it"
+        } else {
+            continue;
+        };
+        return Err(ArtifactError::InvalidEntry {
+            what: "a checkpoint file",
+            name: (*name).to_owned(),
+            reason,
+        });
+    }
+    Ok(())
+}
+
+fn read_verified(step: u64, folder: &Path, entry: &ManifestEntry) -> Result<Vec<u8>, ArtifactError> {
+    let bytes = read(step, folder, &entry.name, Some(entry.bytes))?;
+    let found = sha256_hex(&bytes);
+    if found == entry.sha256 {
+        return Ok(bytes);
+    }
+    let expected = entry.sha256.clone();
+    Err(damaged(step, folder, &entry.name, Damage::Hash { expected, found }))
+}
+
+/// Reads a file of `expected` bytes, if that is known. A file of another size is not read, however large it is.
+fn read(step: u64, folder: &Path, name: &str, expected: Option<u64>) -> Result<Vec<u8>, ArtifactError> {
+    let path = folder.join(name);
+    let read = || -> io::Result<Result<Vec<u8>, Damage>> {
+        let found = fs::metadata(&path)?.len();
+        match expected {
+            Some(expected) if expected != found => Ok(Err(Damage::Size { expected, found })),
+            _ => fs::read(&path).map(Ok),
+        }
+    };
+    match read() {
+        Ok(bytes) => bytes.map_err(|damage| damaged(step, folder, name, damage)),
+        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+            Err(ArtifactError::io("read", &path, cause))
+        }
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            Err(damaged(step, folder, name, Damage::Missing))
+        }
+        Err(cause) => Err(damaged(step, folder, name, Damage::Unreadable(cause.to_string()))),
+    }
+}
+
+fn damaged(step: u64, folder: &Path, file: &str, damage: Damage) -> ArtifactError {
+    DamagedCheckpoint { step, folder: folder.to_owned(), file: file.to_owned(), damage }.into()
 }

@@ -1,4 +1,5 @@
-//! Tests of the store: what it gives back, that damage is found, and a crash or an error at every single call to the disk.
+//! Tests of the store: what it gives back, that damage is found, and a crash or an error at every single call to the
+//! disk.
 
 use std::{
     fs, io,
@@ -201,8 +202,9 @@ fn save(store: &CheckpointStore, step: u64, weights: &[u8]) -> Result<(), Artifa
     store.save(step, &json!({ "epoch": 3 }), &[("model.safetensors", weights), ("optimizer.bin", b"state")])
 }
 
-/// Runs `operation` with `failure` at disk call 0, 1, ... until it makes fewer calls. Each time, it starts with new good
-/// checkpoints of the steps 100 and 200, with 200 as the best, and `check` inspects the result. Returns the number of calls.
+/// Runs `operation` with `failure` at disk call 0, 1, ... until it makes fewer calls. Each time, it starts with new
+/// good checkpoints of the steps 100 and 200, with 200 as the best, and `check` inspects the result. Returns the
+/// number of calls.
 fn at_every_call(
     failure: Failure,
     operation: impl Fn(&CheckpointStore) -> Result<(), ArtifactError>,

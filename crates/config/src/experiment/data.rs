@@ -21,7 +21,8 @@ pub struct Data {
     /// relative path starts at the working directory; a run stores it as an absolute path.
     #[schemars(transform = text(TextRule::NotEmpty).example("\"data/mnist\"").when_read("path").decides(Decides::Content))]
     pub path: Option<PathBuf>,
-    /// Test data of a csv or image-folder source; relative paths as for `path`. Without it, `test` is held out of `path`.
+    /// Test data of a csv or image-folder source; relative paths as for `path`. Without it, `test` is held out of
+    /// `path`.
     #[schemars(transform = text(TextRule::NotEmpty).example("\"data/test.csv\"").when_read("test_path")
         .decides(Decides::Content))]
     pub test_path: Option<PathBuf>,
@@ -102,10 +103,10 @@ pub struct Data {
     #[schemars(transform = number(FRACTION).whole(AT_LEAST_0).when_read("test")
         .when_left_out("data.test_path").when_zero("data.test_folds").also_called("test_split"))]
     pub test: Holdout,
-    /// Above 0: cross-validation, in place of `test`. The examples are divided into this many parts with the same share of
-    /// each class (whole groups, with `group_column`), and one part is the test data. The seed selects the part: with n
-    /// parts, seeds 0 to n-1 test every example once, and the next n seeds use a new division (repeated cross-validation;
-    /// see `folds` of a study).
+    /// Above 0: cross-validation, in place of `test`. The examples are divided into this many parts with the same
+    /// share of each class (whole groups, with `group_column`), and one part is the test data. The seed selects the
+    /// part: with n parts, seeds 0 to n-1 test every example once, and the next n seeds use a new division (repeated
+    /// cross-validation; see `folds` of a study).
     #[schemars(transform = number(between(0.0, 100.0)).unit("parts").when_read("test_folds").when_left_out("data.test_path")
         .also_called("outer_folds n_repeats"))]
     pub test_folds: usize,
@@ -325,8 +326,8 @@ pub enum Normalization {
     /// Columns of a table: to median 0 and an interquartile range of 1, fitted on the training split, then squashed
     /// smoothly into (-3, 3) to limit outliers. A column whose quartiles are equal is scaled as with "quantile".
     Robust,
-    /// Columns of a table: to the quantile in the training split, from -1 to 1, by linear interpolation between about 50
-    /// quantiles. Values outside the training range become -1 or 1.
+    /// Columns of a table: to the quantile in the training split, from -1 to 1, by linear interpolation between about
+    /// 50 quantiles. Values outside the training range become -1 or 1.
     Quantile,
 }
 

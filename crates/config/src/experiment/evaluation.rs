@@ -114,9 +114,9 @@ pub struct Backend {
     /// Number of the GPU, from 0.
     #[schemars(transform = number(between(0.0, 1023.0)).when(GPU))]
     pub device: usize,
-    /// On flex, compute layers, the loss and the optimizer's step with Kiln's kernels, each in one pass over memory. With
-    /// false, or on a processor without fused multiply-add, Burn's own operations compute them. The results differ by
-    /// rounding.
+    /// On flex, compute layers, the loss and the optimizer's step with Kiln's kernels, each in one pass over memory.
+    /// With false, or on a processor without fused multiply-add, Burn's own operations compute them. The results
+    /// differ by rounding.
     #[schemars(transform = plain().when(FLEX))]
     pub fused: bool,
     /// Computing threads of a CPU backend. Left out: one per core.

@@ -1,7 +1,7 @@
 //! The experiment: its sections, its text as TOML, and the comparison of two experiments.
 //!
-//! The doc comment and the facts of a field are also its explanation: `kiln config explain`, `configs/reference.toml` and the
-//! JSON Schema come from them. The order of the fields is the order in which files are written.
+//! The doc comment and the facts of a field are also its explanation: `kiln config explain`, `configs/reference.toml`
+//! and the JSON Schema come from them. The order of the fields is the order in which files are written.
 
 mod data;
 mod evaluation;
@@ -96,12 +96,12 @@ impl Default for Experiment {
 }
 
 impl Experiment {
-    /// The experiment as TOML: every key that has a value, in the order of the sections. [`Experiment::from_toml_str`] reads
-    /// exactly this experiment back.
+    /// The experiment as TOML: every key that has a value, in the order of the sections.
+    /// [`Experiment::from_toml_str`] reads exactly this experiment back.
     ///
     /// # Panics
-    /// If the experiment was built in code and contains a value that TOML cannot express: a seed above 2^63 - 1, or a path
-    /// that is not Unicode.
+    /// If the experiment was built in code and contains a value that TOML cannot express: a seed above 2^63 - 1, or a
+    /// path that is not Unicode.
     #[must_use]
     pub fn to_toml(&self) -> String {
         rendered(&self.values(), |key, value| format!("{}\n", self.assignment(key, value)))
@@ -111,8 +111,8 @@ impl Experiment {
         Table::try_from(self).expect("a valid experiment is plain TOML")
     }
 
-    /// `lr = 0.001`. Without validation data, the default of `checkpoint.monitor` is written as a comment: as a value, it
-    /// would be a contradiction when the file is used for another run.
+    /// `lr = 0.001`. Without validation data, the default of `checkpoint.monitor` is written as a comment: as a
+    /// value, it would be a contradiction when the file is used for another run.
     pub(crate) fn assignment(&self, key: &Key, value: &Value) -> String {
         let idle = key.path == "checkpoint.monitor" && self.monitors_nothing();
         format!("{}{} = {}", if idle { "# " } else { "" }, key.leaf(), literal(value))
@@ -219,8 +219,8 @@ impl Experiment {
             .collect()
     }
 
-    /// [`to_toml`](Self::to_toml) with defaults for the keys that do not change the result: the same text for experiments
-    /// with the same result. The path identifies the data.
+    /// [`to_toml`](Self::to_toml) with defaults for the keys that do not change the result: the same text for
+    /// experiments with the same result. The path identifies the data.
     #[must_use]
     pub fn identity(&self) -> String {
         let mut values = self.values();

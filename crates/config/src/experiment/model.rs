@@ -18,8 +18,8 @@ const EXPLICIT: When = ("model.initialization", &["explicit"]);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
-    /// Which network: `mlp`, the multilayer perceptron that the other keys of this section describe, or the name of your
-    /// own Burn module (README, "Your own model").
+    /// Which network: `mlp`, the multilayer perceptron that the other keys of this section describe, or the name of
+    /// your own Burn module (README, "Your own model").
     #[serde(skip_serializing_if = "is_mlp")]
     #[schemars(extend("default" = MLP))]
     pub name: String,
@@ -281,8 +281,8 @@ pub enum ClassWeights {
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum ClassWeightRule {
-    /// `examples / (classes * examples of the class)` over the training data, as in scikit-learn: all classes contribute
-    /// equally.
+    /// `examples / (classes * examples of the class)` over the training data, as in scikit-learn: all classes
+    /// contribute equally.
     Balanced,
 }
 

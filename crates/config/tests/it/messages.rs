@@ -1,4 +1,5 @@
-//! The messages and the documentation: mistakes in files, variables and arguments; `explain`, the reference and the schema.
+//! The messages and the documentation: mistakes in files, variables and arguments; `explain`, the reference and the
+//! schema.
 
 use std::fmt::Write;
 use std::fs;
