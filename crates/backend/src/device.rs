@@ -67,7 +67,7 @@ pub fn probe(name: BackendName, index: usize) -> Result<Probe, String> {
             let is_software = SOFTWARE_ADAPTERS.iter().any(|name| lower.contains(name));
             Ok(Probe { device, adapter, is_software })
         }
-        Ok((false, adapter)) => Err(format!("{adapter} computes 1 + 1 wrong")),
+        Ok((false, adapter)) => Err(format!("{adapter} gives a wrong result for 1 + 1")),
         Err(panic) => Err(message(panic.as_ref())),
     }
 }

@@ -157,7 +157,7 @@ pub(crate) fn read_file(path: &Path) -> Result<String, ConfigFault> {
 pub(crate) fn syntax_fault(message: &str, line: &str) -> ConfigFault {
     let line = line.trim();
     let (message, hint) = unquoted(message, line).or_else(|| yaml(line)).unwrap_or_else(|| {
-        (message.replace("duplicate key", "a key or section given before"), String::new())
+        (message.replace("duplicate key", "duplicate key or section"), String::new())
     });
     ConfigFault::Syntax { message, line: excerpt(line), hint }
 }

@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
                 self.doubt_section(meant);
                 format!("; did you mean `[{meant}]`?")
             }
-            None => format!("; there are {}", self.sections()),
+            None => format!("; the sections are {}", self.sections()),
         };
         self.report(section, span, ConfigFault::UnknownSection { section: section.to_owned(), hint });
     }
@@ -212,8 +212,8 @@ impl<'a> Reader<'a> {
         let names: Vec<&str> = self.keys.of_section(section).map(Key::leaf).collect();
         let names = names.join(", ");
         match section {
-            "" if self.keys.sections.is_empty() => format!("; there are {names}"),
-            "" => format!("; outside of sections there are {names}; the sections are {}", self.sections()),
+            "" if self.keys.sections.is_empty() => format!("; the keys are {names}"),
+            "" => format!("; the keys outside of sections are {names}; the sections are {}", self.sections()),
             _ => format!("; [{section}] has {names}"),
         }
     }

@@ -38,7 +38,7 @@ fn damage_of(error: ArtifactError) -> (String, Damage) {
 }
 
 #[test]
-fn gives_back_what_was_saved() {
+fn a_checkpoint_reads_back() {
     let (store, _folder) = store_with(&[7]);
     let checkpoint = store.load(7).unwrap();
     assert_eq!(checkpoint.meta, json!({ "lr": 0.1 }));

@@ -62,7 +62,7 @@ pub struct Model {
     /// Explicit weights, a table per layer, if `initialization` is `explicit`.
     #[schemars(transform = plain().when(EXPLICIT))]
     pub weights: Vec<LayerWeights>,
-    /// Probability that a hidden unit is dropped in training, at least 0 and below 1.
+    /// Probability that a hidden unit is dropped in training.
     #[schemars(transform = number(FRACTION).also_called("dropout_rate"))]
     pub dropout: f64,
     /// When the scaling for dropout happens.
