@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
         self.report(section, span, ConfigFault::UnknownSection { section: section.to_owned(), hint });
     }
 
-    /// The keys that are valid in `section`, for an unknown key that resembles none of them.
+    /// The valid keys of `section`, for the message about an unknown key without a similar one.
     fn valid_beside(&self, section: &str, leaf: &str) -> String {
         if let Some(meant) = nearest_section(self.keys, leaf).filter(|_| section.is_empty()) {
             return format!("; did you mean the section `[{meant}]`?");

@@ -16,6 +16,7 @@ use toml::{Table, Value};
 
 use crate::facts::{AT_LEAST_0, Decides, TextRule, number, plain, text};
 use crate::keys::{Key, Keys, insert, value_at};
+
 pub use data::{
     Automatic, Channels, ClassLabel, Columns, Data, DataSource, Holdout, LabelColumn, Normalization,
     SourceFacts, Transpose, Unreadable,
