@@ -156,9 +156,9 @@ pub(crate) fn read_file(path: &Path) -> Result<String, ConfigFault> {
 /// The problem with `line`. Common mistakes have a message of our own, all others have the parser's.
 pub(crate) fn syntax_fault(message: &str, line: &str) -> ConfigFault {
     let line = line.trim();
-    let (message, hint) = unquoted(message, line).or_else(|| yaml(line)).unwrap_or_else(|| {
-        (message.replace("duplicate key", "duplicate key or section"), String::new())
-    });
+    let (message, hint) = unquoted(message, line)
+        .or_else(|| yaml(line))
+        .unwrap_or_else(|| (message.replace("duplicate key", "duplicate key or section"), String::new()));
     ConfigFault::Syntax { message, line: excerpt(line), hint }
 }
 
