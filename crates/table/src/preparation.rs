@@ -6,14 +6,11 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::blocks::Blocks;
-use crate::cell::{Cell, Value};
-use crate::column::{Column, Kind};
 use crate::fit::fit_column;
-use crate::missing::missing_words;
-use crate::treatment::{Given, Treatment};
-use crate::words::{listed, quoted};
-use crate::{Choices, Fault, Layout, ReadOptions, Record, Scale, Scaling, Table, TableError};
+use crate::{
+    Blocks, Cell, Choices, Column, Fault, Given, Kind, Layout, ReadOptions, Scale, Scaling, Table,
+    TableError, Treatment, Value, listed, missing_words, quoted,
+};
 
 /// How the rows of a table become features, fitted on training rows and kept with a run, so that other rows are treated in
 /// the same way.
@@ -246,27 +243,6 @@ impl Preparation {
         Ok(self.used().map(|(column, _)| known[column.name.as_str()]).collect())
     }
 
-    /// What the cells of `record` at `places` are kept as.
-    ///
-    /// # Errors
-    /// What is wrong with a cell, in words.
-    pub fn record(
-        &self,
-        record: &Record,
-        places: &[usize],
-        decimal_comma: bool,
-        raw: &mut Vec<f64>,
-    ) -> Result<(), String> {
-        for ((column, treatment), &place) in self.used().zip(places) {
-            let text = record.cell(place);
-            let kept = self.cell(column, treatment, text, decimal_comma, raw);
-            kept.map_err(|expected| {
-                format!("column {}: expected {expected}, found {}", quoted(&column.name), quoted(text))
-            })?;
-        }
-        Ok(())
-    }
-
     /// The used columns of a row that is kept as `raw`, each with its value in words.
     #[must_use]
     pub fn words(&self, raw: &[f64]) -> Vec<(String, String)> {
@@ -320,4 +296,120 @@ fn odd_number(table: &Table, row: usize, (column, number, expected): OddNumber) 
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod tests {
+    use super::*;
+    use crate::table::tests::read;
+
+    /// The preparation of `text`, fitted on all of its rows, and the table.
+    pub(crate) fn fitted(text: &str, choices: &Choices) -> Result<(Preparation, Table), String> {
+        let table = read(text, &ReadOptions { header: Some(true), ..ReadOptions::default() })?;
+        let rows: Vec<u32> = (0..table.rows() as u32).collect();
+        Preparation::fit(&table, &rows, &[], choices, Scaling::Unit, &[])
+            .map(|preparation| (preparation, table))
+            .map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn plain(text: &str) -> Preparation {
+        fitted(text, &Choices::default()).unwrap().0
+    }
+
+    /// The features of the rows of `text` as whatever is read later.
+    pub(crate) fn features(preparation: &Preparation, text: &str) -> Vec<Vec<f32>> {
+        let table = read(text, &preparation.read_options()).unwrap();
+        let mut features = vec![0.0; preparation.features()];
+        let rows = preparation.rows(table).unwrap();
+        rows.iter()
+            .map(|raw| {
+                preparation.encode(raw, &mut features);
+                features.clone()
+            })
+            .collect()
+    }
+
+    pub(crate) const TEXT: &str =
+        "n,yes,c,when,k\n0,no,a,2024-01-01,x\n4,yes,b,2024-01-03,x\n,yes,,2024-01-03,y\n1,,b,,y\n";
+
+    #[test]
+    fn each_kind_has_its_features_and_no_value_is_one_of_them() {
+        let preparation = plain(TEXT);
+        let names = [
+            "n",
+            "n is missing",
+            "yes",
+            "yes is missing",
+            "c=a",
+            "c=b",
+            "c is missing",
+            "when.day",
+            "when.weekday",
+            "when.days",
+            "when is missing",
+            "k=x",
+            "k=y",
+        ];
+        assert_eq!(preparation.feature_names(), names);
+        assert_eq!(preparation.raw_width(), 7);
+        let third = 2.0 / 3.0;
+        assert_eq!(
+            features(&preparation, TEXT),
+            [
+                [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+                [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0],
+                // The median stands in for a number, the share of yes for a word.
+                [0.25, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0],
+                [0.25, 0.0, third, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0],
+            ]
+        );
+    }
+
+    #[test]
+    fn units_are_those_of_the_training_rows() {
+        let preparation = plain("a,b\n0 km,1\n1.5 km,2\n3 km,3\n");
+        let found = features(&preparation, "a,b\n6 km,1\n1.5,1\nkm,1\n");
+        assert_eq!(found, [[2.0, 0.0], [0.5, 0.0], [0.5, 0.0]]);
+        let table = read("a,b\n6 mi,1\n", &preparation.read_options()).unwrap();
+        assert!(preparation.rows(table).unwrap_err().to_string().contains("a finite number, found \"6 mi\""));
+    }
+
+    #[test]
+    fn columns_are_found_by_name_or_by_place() {
+        let preparation = plain("a,b\n0,x\n2,y\n");
+        let wanted = [[0.5, 1.0, 0.0]];
+        assert_eq!(features(&preparation, "more,b,a\n7,x,1\n"), wanted);
+        assert_eq!(features(&preparation, "1,x\n"), wanted);
+        let table = read("a,c\n1,x\n", &preparation.read_options()).unwrap();
+        let message = preparation.rows(table).unwrap_err().to_string();
+        assert!(
+            message.contains("expected the columns of the training data: \"a\", \"b\", found no \"b\""),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_cell_that_is_not_what_its_column_holds_is_refused_by_line() {
+        let preparation = plain(TEXT);
+        for (cells, wanted) in [
+            ("3x,no,a,2024-01-01,x", "t.csv, line 2, column \"n\": expected a finite number, found \"3x\""),
+            (
+                "3,no,a,01/02/2024,x",
+                "column \"when\": expected a date written as the others, found \"01/02/2024\"",
+            ),
+            ("3,no,a,20240101,x", "column \"when\": expected a date written as the others, found 20240101"),
+        ] {
+            let table = read(&format!("n,yes,c,when,k\n{cells}\n"), &preparation.read_options()).unwrap();
+            let message = preparation.rows(table).unwrap_err().to_string();
+            assert!(message.contains(wanted), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_table_without_a_column_to_learn_from_is_refused() {
+        let message = fitted("a,b\n1,\n1,\n", &Choices::default()).unwrap_err();
+        assert!(
+            message.contains("expected a column to learn from, found \"a\" (constant), \"b\" (empty)"),
+            "{message}"
+        );
+        let numbers = Preparation::numbers(&["a".to_owned()]);
+        assert_eq!((numbers.columns[0].kind, numbers.features()), (Kind::Number, 1));
+    }
+}

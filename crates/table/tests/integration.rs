@@ -1,14 +1,144 @@
-//! Tables with errors in their bytes: whatever comes, there is an error or there are finite features.
+//! Whole tables, as other crates read and prepare them: Excel and Parquet files; what a preparation depends on; and tables
+//! with errors in their bytes.
 //!
-//! `KILN_FUZZ_COUNT=5000 cargo test -p kiln-table --test mutated` tries as many as it says.
+//! `KILN_FUZZ_COUNT=5000 cargo test -p kiln-table --test integration changed_bytes` tries as many as it says.
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 #![allow(clippy::print_stderr, reason = "what the numbers of a run are, and which table a panic came of")]
 
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kiln_table::{Choices, ColumnRef, Preparation, ReadOptions, Record, Records, Scaling, Table, TableError};
+use kiln_table::{
+    Choices, ColumnRef, Kind, Preparation, ReadOptions, Record, Records, Remarks, Scaling, Table, TableError,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+#[cfg(all(feature = "excel", feature = "parquet"))]
+#[test]
+fn a_workbook_and_a_parquet_file_are_read_like_a_csv() {
+    for name in ["rows.xlsx", "rows.parquet"] {
+        let path = Path::new("tests/data").join(name);
+        let label = Some(ColumnRef::Name("label".to_owned()));
+        let table =
+            Table::read(&path, &ReadOptions { label, ..ReadOptions::default() }, &mut |_| {}).unwrap();
+        assert_eq!((table.rows(), table.line(0)), (12, 2), "{name}");
+        assert_eq!(table.names(), ["when", "size", "count", "kind", "is new", "label"]);
+        let rows: Vec<u32> = (0..12).collect();
+        let (choices, label) = (Choices::default(), table.label().unwrap());
+        let preparation = Preparation::fit(&table, &rows, &[label], &choices, Scaling::Unit, &[]).unwrap();
+        let kinds: Vec<&str> = preparation.columns.iter().map(|column| column.kind.name()).collect();
+        assert_eq!(kinds, ["date", "number", "number", "category", "boolean"], "{name}");
+        let words = preparation.words(preparation.rows(table).unwrap().row(5));
+        let words: Vec<&str> = words.iter().map(|(_, word)| word.as_str()).collect();
+        assert_eq!(words, ["2024-01-06 06:00", "6.25", "5", "ä, b", "false"], "{name}");
+    }
+}
+
+/// Rows of the table; every other one is trained on.
+const ROWS: usize = 60;
+const HEADER: &str = "row,amount,price,when,ready,colour,odd,code,note,same,label";
+
+/// A row like those of the training data.
+fn row(at: usize) -> Vec<String> {
+    let cell = |text: &str| text.to_owned();
+    vec![
+        at.to_string(),
+        if at % 11 == 4 { String::new() } else { format!("{}.25", at * 7 % 50) },
+        format!("\"${},{:03}\"", at % 9 + 1, at * 37 % 1000),
+        format!("2024-{:02}-{:02}", at % 12 + 1, at % 28 + 1),
+        cell(["yes", "no", ""][at % 3 % 2]),
+        cell(["red", "green", "blue"][at / 2 % 3]),
+        if at == 20 { cell("none yet") } else { (at * 3).to_string() },
+        format!("k{}", at % 5),
+        format!("note {at} of {}", at * 31 % 97),
+        cell("x"),
+        cell(["a", "b"][at / 2 % 2]),
+    ]
+}
+
+fn table(rows: &[Vec<String>]) -> Table {
+    let lines: Vec<String> = rows.iter().map(|row| row.join(",")).collect();
+    let text = format!("{HEADER}\n{}\n", lines.join("\n"));
+    let label = Some(ColumnRef::Name("label".to_owned()));
+    let options = ReadOptions { label, header: Some(true), ..ReadOptions::default() };
+    let records = Records::read(Box::new(Cursor::new(text)), Path::new("t.csv"), &options).unwrap();
+    Table::take(records, &options, &mut |_| {}).unwrap()
+}
+
+fn fitted(rows: &[Vec<String>], scaling: Scaling) -> Preparation {
+    let table = table(rows);
+    let train: Vec<u32> = (0..ROWS as u32).filter(|row| row % 2 == 0).collect();
+    let aside = [table.label().unwrap()];
+    Preparation::fit(&table, &train, &aside, &Choices::default(), scaling, &[]).unwrap()
+}
+
+#[test]
+fn the_columns_are_of_every_kind() {
+    let rows: Vec<Vec<String>> = (0..ROWS).map(row).collect();
+    let kinds: Vec<Kind> = fitted(&rows, Scaling::Unit).columns.iter().map(|column| column.kind).collect();
+    let (number, category) = (Kind::Number, Kind::Category);
+    let rest = [Kind::Date, Kind::Boolean, category, number, category, Kind::Text, Kind::Constant];
+    assert_eq!(kinds[1..3], [number, number]);
+    assert_eq!(kinds[3..], rest);
+}
+
+/// What may stand in a row that is not trained on: anything.
+fn other_cell() -> impl Strategy<Value = String> {
+    let odd = [
+        "",
+        "?",
+        "none yet",
+        "1e300",
+        "-5",
+        "007",
+        "$9",
+        "2024-13-45",
+        "31.12.2023",
+        "violet",
+        "yes",
+        "x y z",
+    ];
+    prop_oneof![
+        select(odd.to_vec()).prop_map(str::to_owned),
+        "[a-z]{1,4}",
+        any::<i32>().prop_map(|number| number.to_string()),
+        (-1e9..1e9).prop_map(|number: f64| number.to_string()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn other_rows_change_nothing(
+        others in proptest::collection::vec(proptest::collection::vec(other_cell(), 10), ROWS / 2),
+        scaling in prop_oneof![Just(Scaling::Unit), Just(Scaling::Standard), Just(Scaling::Robust), Just(Scaling::Quantile)],
+    ) {
+        let mut rows: Vec<Vec<String>> = (0..ROWS).map(row).collect();
+        let before = fitted(&rows, scaling);
+        for (at, mut cells) in others.into_iter().enumerate() {
+            cells.push("c".to_owned());
+            rows[2 * at + 1] = cells;
+        }
+        let after = fitted(&rows, scaling);
+        prop_assert_eq!(serde_json::to_string(&after).unwrap(), serde_json::to_string(&before).unwrap());
+        prop_assert_eq!(after, before);
+    }
+
+    #[test]
+    fn nor_does_their_order(order in Just((0..ROWS / 2).collect::<Vec<_>>()).prop_shuffle()) {
+        let rows: Vec<Vec<String>> = (0..ROWS).map(row).collect();
+        let mut mixed = rows.clone();
+        for (at, from) in order.into_iter().enumerate() {
+            mixed[2 * at + 1] = rows[2 * from + 1].clone();
+        }
+        for scaling in [Scaling::Standard, Scaling::Quantile] {
+            prop_assert_eq!(fitted(&mixed, scaling), fitted(&rows, scaling));
+        }
+    }
+}
 
 /// How many tables are tried where nobody says.
 const COUNT: u64 = 300;
@@ -189,7 +319,7 @@ fn try_table(path: &Path, outcomes: &mut Outcomes) -> Result<(), TableError> {
     if let Ok(places) = preparation.places(records.layout(), path) {
         let decimal_comma = records.layout().form.decimal_comma;
         let (mut record, mut raw) = (Record::default(), Vec::new());
-        let mut remarks = kiln_table::Remarks::default();
+        let mut remarks = Remarks::default();
         while records.next(&mut record)? {
             raw.clear();
             if preparation.record(&record, &places, decimal_comma, &mut raw).is_ok() {
