@@ -2,13 +2,9 @@
 
 use plotters::prelude::DrawingBackend;
 
-use crate::{
-    Color, PlotError,
-    canvas::{Anchor, Canvas, Drawn},
-    color::PALETTE,
-    render::{self, Picture},
-    text::{SMALL, TITLE, shortened},
-};
+use crate::canvas::{self, Anchor, Canvas, Drawn, Picture, SMALL, TITLE, shortened};
+use crate::style::PALETTE;
+use crate::{Color, PlotError};
 
 /// A contact sheet; it has pixels of its own, and so a PNG form alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +54,7 @@ impl Sheet {
                 let problem = format!("{pixels} pixels for an image of {height}x{width}");
                 Err(PlotError::Draw { title: self.title.clone(), problem })
             }
-            None => render::png(self),
+            None => canvas::png(self),
         }
     }
 

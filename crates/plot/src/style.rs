@@ -1,0 +1,501 @@
+//! How a series is drawn: its colour, its dashes, its points, and its row in the legend.
+
+use plotters::prelude::DrawingBackend;
+use plotters::style::RGBColor;
+
+use crate::canvas::{Anchor, Canvas, Drawn, Pen, SMALL, shortened, text_width};
+
+/// A colour: red, green and blue, each in 0 to 255 (sRGB).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Color(pub u8, pub u8, pub u8);
+
+/// What series are drawn in, in turn. The first four are Okabe and Ito's (2008, "Color universal design")
+/// without those that are too bright for white; violet and brown are the two furthest from them as both
+/// kinds of red-green blindness see them.
+pub(crate) const PALETTE: [Color; 6] = [
+    Color(0x00, 0x72, 0xb2),
+    Color(0xd5, 0x5e, 0x00),
+    Color(0x00, 0x9e, 0x73),
+    Color(0xcc, 0x79, 0xa7),
+    Color(0x88, 0x11, 0xff),
+    Color(0x99, 0x66, 0x44),
+];
+
+/// Text on no background: a contrast of at least 3.9 with white and with near-black.
+pub(crate) const GREY: Color = Color(0x76, 0x76, 0x76);
+/// Text on white.
+pub(crate) const DARK: Color = Color(0x3c, 0x3c, 0x3c);
+pub(crate) const WHITE: Color = Color(0xff, 0xff, 0xff);
+pub(crate) const BLACK: Color = Color(0, 0, 0);
+
+impl Color {
+    /// The share `part`, in [0, 1], of the way from this colour to `other`.
+    pub(crate) fn toward(self, other: Self, part: f64) -> Self {
+        let mix =
+            |from: u8, to: u8| (f64::from(from) + (f64::from(to) - f64::from(from)) * part).round() as u8;
+        Self(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
+    }
+
+    /// The contrast ratio of two colours, in [1, 21] (WCAG 2.2, "contrast ratio").
+    pub(crate) fn contrast(self, other: Self) -> f64 {
+        let [mine, its] = [self.luminance(), other.luminance()];
+        (mine.max(its) + 0.05) / (mine.min(its) + 0.05)
+    }
+
+    /// Black or white, whichever reads better on this colour.
+    pub(crate) fn ink(self) -> Self {
+        if self.contrast(BLACK) > self.contrast(WHITE) { BLACK } else { WHITE }
+    }
+
+    pub(crate) fn rgb(self) -> RGBColor {
+        RGBColor(self.0, self.1, self.2)
+    }
+
+    /// Relative luminance, in [0, 1] (WCAG 2.2).
+    fn luminance(self) -> f64 {
+        let [red, green, blue] = self.linear();
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+
+    /// Red, green and blue as light, in [0, 1]: without sRGB's gamma.
+    fn linear(self) -> [f64; 3] {
+        [self.0, self.1, self.2].map(|part| {
+            let part = f64::from(part) / 255.0;
+            if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        })
+    }
+}
+
+/// The pattern of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dash {
+    /// Without gaps.
+    #[default]
+    Solid,
+    /// Strokes.
+    Dashed,
+    /// Dots.
+    Dotted,
+    /// Strokes and dots in turn.
+    DashDotted,
+}
+
+/// A colour and a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// The colour of the line and its dots.
+    pub color: Color,
+    /// The pattern of the line.
+    pub dash: Dash,
+}
+
+/// Points of a path, in pixels.
+type Path = Vec<(f64, f64)>;
+
+const DASHES: [Dash; 4] = [Dash::Solid, Dash::Dashed, Dash::Dotted, Dash::DashDotted];
+
+/// A curve longer than this many pixels winds so closely that its dashes would melt together.
+const LONGEST_DASHED: f64 = 12_000.0;
+
+impl Style {
+    /// The style of the series number `index`, from 0: six colours that the colour-blind tell apart, then the
+    /// same ones dashed, dotted and dash-dotted, 24 in all, and from the start again.
+    #[must_use]
+    pub fn nth(index: usize) -> Self {
+        Self { color: PALETTE[index % PALETTE.len()], dash: DASHES[index / PALETTE.len() % DASHES.len()] }
+    }
+}
+
+impl Dash {
+    /// Stroke, gap and so on in turn, in pixels.
+    fn lengths(self) -> &'static [f64] {
+        match self {
+            Self::Solid => &[],
+            Self::Dashed => &[7.0, 4.0],
+            Self::Dotted => &[2.0, 3.0],
+            Self::DashDotted => &[9.0, 3.0, 2.0, 3.0],
+        }
+    }
+
+    /// The strokes of this pattern along `path`.
+    pub(crate) fn strokes(self, path: &[(f64, f64)]) -> Vec<Path> {
+        if self == Self::Solid || length(path) > LONGEST_DASHED {
+            return vec![path.to_vec()];
+        }
+        let mut walk = Walk { lengths: self.lengths(), index: 0, left: self.lengths()[0], strokes: vec![] };
+        walk.strokes.extend(path.first().map(|start| vec![*start]));
+        for pair in path.windows(2) {
+            walk.along(pair[0], pair[1]);
+        }
+        walk.strokes.retain(|stroke| stroke.len() > 1);
+        walk.strokes
+    }
+}
+
+/// A pattern half laid along a path.
+struct Walk {
+    lengths: &'static [f64],
+    /// Which length is being laid; even ones are strokes.
+    index: usize,
+    /// How much of it is left.
+    left: f64,
+    strokes: Vec<Path>,
+}
+
+impl Walk {
+    fn along(&mut self, from: (f64, f64), to: (f64, f64)) {
+        let whole = distance(from, to);
+        let mut done = 0.0;
+        while whole - done > self.left {
+            done += self.left;
+            let part = done / whole;
+            self.turn((from.0 + (to.0 - from.0) * part, from.1 + (to.1 - from.1) * part));
+        }
+        self.left -= whole - done;
+        self.extend(to);
+    }
+
+    /// Ends the stroke or the gap at `place` and begins the next.
+    fn turn(&mut self, place: (f64, f64)) {
+        self.extend(place);
+        self.index = (self.index + 1) % self.lengths.len();
+        self.left = self.lengths[self.index];
+        if self.index.is_multiple_of(2) {
+            self.strokes.push(vec![place]);
+        }
+    }
+
+    fn extend(&mut self, place: (f64, f64)) {
+        if self.index.is_multiple_of(2)
+            && let Some(stroke) = self.strokes.last_mut()
+        {
+            stroke.push(place);
+        }
+    }
+}
+
+fn length(path: &[(f64, f64)]) -> f64 {
+    path.windows(2).map(|pair| distance(pair[0], pair[1])).sum()
+}
+
+fn distance(from: (f64, f64), to: (f64, f64)) -> f64 {
+    (to.0 - from.0).hypot(to.1 - from.1)
+}
+
+/// The stretches of `points` without a gap, in pixels, with no more points than a picture can show. `place`
+/// gives the pixels of a point, or none where it has no place in the picture.
+pub(crate) fn segments(points: &[(f64, f64)], place: impl Fn((f64, f64)) -> Option<(f64, f64)>) -> Vec<Path> {
+    let places: Vec<Option<(f64, f64)>> = points.iter().map(|point| place(*point)).collect();
+    let stretches = places.split(Option::is_none).filter(|stretch| !stretch.is_empty());
+    stretches.map(|stretch| thinned(stretch.iter().flatten().copied())).collect()
+}
+
+/// Of the points one after another in one column of pixels, the first, the last, the highest and the lowest:
+/// the line through them covers the same pixels as the line through all.
+fn thinned(path: impl Iterator<Item = (f64, f64)>) -> Path {
+    let mut kept = Path::new();
+    let mut column: Option<Column> = None;
+    for (index, place) in path.enumerate() {
+        match &mut column {
+            Some(column) if column.number == place.0.floor() => column.add(index, place),
+            _ => {
+                kept.extend(column.take().into_iter().flat_map(Column::points));
+                column = Some(Column::new(index, place));
+            }
+        }
+    }
+    kept.extend(column.into_iter().flat_map(Column::points));
+    kept
+}
+
+/// Points in one column of pixels, each with its number in the path.
+struct Column {
+    number: f64,
+    first: (usize, (f64, f64)),
+    highest: (usize, (f64, f64)),
+    lowest: (usize, (f64, f64)),
+    last: (usize, (f64, f64)),
+}
+
+impl Column {
+    fn new(index: usize, place: (f64, f64)) -> Self {
+        let point = (index, place);
+        Self { number: place.0.floor(), first: point, highest: point, lowest: point, last: point }
+    }
+
+    fn add(&mut self, index: usize, place: (f64, f64)) {
+        let point = (index, place);
+        if place.1 < self.highest.1.1 {
+            self.highest = point;
+        }
+        if place.1 > self.lowest.1.1 {
+            self.lowest = point;
+        }
+        self.last = point;
+    }
+
+    fn points(self) -> impl Iterator<Item = (f64, f64)> {
+        let mut points = [self.first, self.highest, self.lowest, self.last];
+        points.sort_by_key(|(index, _)| *index);
+        let mut points = points.to_vec();
+        points.dedup_by_key(|(index, _)| *index);
+        points.into_iter().map(|(_, place)| place)
+    }
+}
+
+const LINE_WIDTH: f64 = 2.0;
+pub(crate) const DOT_RADIUS: f64 = 3.0;
+const ROW: f64 = 20.0;
+/// Long enough for every dash to be known, with a dot on it, too.
+const SAMPLE: f64 = 30.0;
+const GAP: f64 = 8.0;
+/// More names would make a picture of several pages.
+const MOST_ROWS: usize = 60;
+/// A longer name is shortened.
+const WIDEST_NAME: f64 = 300.0;
+/// More rows are better in two columns.
+const FEW_ROWS: usize = 6;
+/// Between two columns.
+const COLUMN_GAP: f64 = 20.0;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sample {
+    /// A line, with a dot where its points have dots.
+    Line { style: Style, has_dot: bool },
+    /// A line in the ink of the axes.
+    Guide,
+    /// A bar.
+    Bar(Color),
+    /// A dot with a line up and down.
+    Whisker(Color),
+}
+
+/// Samples and their names, and how many have no room.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Legend {
+    rows: Vec<(Sample, String)>,
+    left_out: usize,
+}
+
+impl Legend {
+    /// Adds a row, unless the name is empty or is there already.
+    pub(crate) fn add(&mut self, sample: Sample, name: &str) {
+        let name = shortened(name, SMALL, WIDEST_NAME);
+        if name.is_empty() || self.rows.iter().any(|(_, present)| *present == name) {
+            return;
+        }
+        if self.rows.len() < MOST_ROWS {
+            self.rows.push((sample, name));
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// The width in pixels to wish for: that of one column, or of two where there are many rows.
+    pub(crate) fn best_width(&self) -> f64 {
+        let columns = if self.rows.len() > FEW_ROWS { 2.0 } else { 1.0 };
+        columns * (self.width() + COLUMN_GAP) - COLUMN_GAP
+    }
+
+    /// Width of one column in pixels: 0 without rows.
+    pub(crate) fn width(&self) -> f64 {
+        let widest = self.rows.iter().map(|(_, name)| text_width(name, SMALL)).reduce(f64::max);
+        widest.map_or(0.0, |widest| (SAMPLE + GAP + widest).ceil())
+    }
+
+    /// Height in pixels, over this width.
+    pub(crate) fn height(&self, width: f64) -> f64 {
+        let entries = self.rows.len() + usize::from(self.left_out > 0);
+        entries.div_ceil(self.columns(width)) as f64 * ROW
+    }
+
+    /// Draws the legend with its upper left corner at `place`, over this width.
+    pub(crate) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, place: (f64, f64), width: f64) -> Drawn {
+        let columns = self.columns(width);
+        let at = |index: usize| {
+            let (row, column) = (index / columns, index % columns);
+            let left = place.0 + column as f64 * (self.width() + COLUMN_GAP);
+            (left, place.1 + (row as f64 + 0.5) * ROW)
+        };
+        let name = |text: &str, (left, y): (f64, f64)| {
+            canvas.text(text, (left + SAMPLE + GAP, y), canvas.lettering(SMALL, Anchor::Start))
+        };
+        for (index, (sample, text)) in self.rows.iter().enumerate() {
+            let (left, y) = at(index);
+            sample.draw(canvas, left, y)?;
+            name(text, (left, y))?;
+        }
+        if self.left_out == 0 { Ok(()) } else { name(&format!("+ {}", self.left_out), at(self.rows.len())) }
+    }
+
+    /// How many columns have room side by side: at least one.
+    fn columns(&self, width: f64) -> usize {
+        ((width + COLUMN_GAP) / (self.width() + COLUMN_GAP)).floor().max(1.0) as usize
+    }
+}
+
+impl Sample {
+    fn draw<B: DrawingBackend>(self, canvas: &Canvas<B>, left: f64, y: f64) -> Drawn {
+        let (line, middle) = ([(left, y), (left + SAMPLE, y)], left + SAMPLE / 2.0);
+        match self {
+            Self::Line { style, has_dot } => {
+                draw_line(canvas, &line, style)?;
+                if has_dot { canvas.disc((middle, y), DOT_RADIUS, style.color) } else { Ok(()) }
+            }
+            Self::Guide => draw_guide(canvas, &line),
+            Self::Bar(color) => canvas.rectangle((middle - 10.0, y - 6.0), (middle + 10.0, y + 6.0), color),
+            Self::Whisker(color) => draw_whisker(canvas, middle, [y - 8.0, y, y + 8.0], color),
+        }
+    }
+}
+
+/// A curve of a series.
+pub(crate) fn draw_line<B: DrawingBackend>(canvas: &Canvas<B>, path: &[(f64, f64)], style: Style) -> Drawn {
+    for stroke in style.dash.strokes(path) {
+        canvas.line(&stroke, Pen::new(style.color, LINE_WIDTH))?;
+    }
+    Ok(())
+}
+
+/// A thin dashed line in the ink of the axes.
+pub(crate) fn draw_guide<B: DrawingBackend>(canvas: &Canvas<B>, path: &[(f64, f64)]) -> Drawn {
+    for stroke in Dash::Dashed.strokes(path) {
+        canvas.line(&stroke, Pen::new(canvas.ink, 1.2))?;
+    }
+    Ok(())
+}
+
+/// A dot at the middle one of three heights, with a line from the first to the last.
+pub(crate) fn draw_whisker<B: DrawingBackend>(
+    canvas: &Canvas<B>,
+    x: f64,
+    [high, middle, low]: [f64; 3],
+    color: Color,
+) -> Drawn {
+    canvas.line(&[(x, high), (x, low)], Pen::new(color, LINE_WIDTH))?;
+    canvas.disc((x, middle), DOT_RADIUS + 1.0, color)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Matrix = [[f64; 3]; 3];
+
+    const NORMAL: Matrix = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    /// How protanopes and deuteranopes see linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
+    const PROTANOPIA: Matrix = [
+        [0.152_286, 1.052_583, -0.204_868],
+        [0.114_503, 0.786_281, 0.099_216],
+        [-0.003_882, -0.048_116, 1.051_998],
+    ];
+    const DEUTERANOPIA: Matrix = [
+        [0.367_322, 0.860_646, -0.227_968],
+        [0.280_085, 0.672_501, 0.047_413],
+        [-0.011_820, 0.042_940, 0.968_881],
+    ];
+    const TO_XYZ: Matrix = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]];
+
+    fn times(matrix: Matrix, vector: [f64; 3]) -> [f64; 3] {
+        matrix.map(|row| row.iter().zip(vector).map(|(weight, value)| weight * value).sum())
+    }
+
+    /// CIELAB with the white point D65.
+    fn lab(color: Color, eye: Matrix) -> [f64; 3] {
+        let [x, y, z] = times(TO_XYZ, times(eye, color.linear()));
+        let root = |value: f64| if value > 0.008_856 { value.cbrt() } else { 7.787 * value + 16.0 / 116.0 };
+        let [x, y, z] = [root(x / 0.9505), root(y), root(z / 1.089)];
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+    }
+
+    #[test]
+    fn every_color_stands_out_on_white_and_on_near_black() {
+        for color in PALETTE.into_iter().chain([GREY]) {
+            for page in [WHITE, Color(0x16, 0x18, 0x1c)] {
+                assert!(color.contrast(page) >= 3.0, "{color:?} on {page:?}: {}", color.contrast(page));
+            }
+        }
+        assert!((WHITE.contrast(BLACK) - 21.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_color_blind_tell_the_palette_apart() {
+        for (index, first) in PALETTE.into_iter().enumerate() {
+            for second in PALETTE[index + 1..].iter().copied() {
+                for eye in [NORMAL, PROTANOPIA, DEUTERANOPIA] {
+                    let (one, other) = (lab(first, eye), lab(second, eye));
+                    let square: f64 = one.iter().zip(other).map(|(one, other)| (one - other).powi(2)).sum();
+                    // A difference of 2.3 is just noticeable.
+                    assert!(square.sqrt() > 15.0, "{first:?} and {second:?}: {}", square.sqrt());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ink_is_what_contrasts_more() {
+        assert_eq!([WHITE.ink(), BLACK.ink(), Color(255, 255, 0).ink()], [BLACK, WHITE, BLACK]);
+        assert_eq!(BLACK.toward(WHITE, 0.5), Color(128, 128, 128));
+    }
+
+    #[test]
+    fn twenty_four_styles_differ() {
+        let styles: Vec<Style> = (0..24).map(Style::nth).collect();
+        for (index, style) in styles.iter().enumerate() {
+            assert!(!styles[..index].contains(style), "{index}");
+        }
+        assert_eq!(Style::nth(24), Style::nth(0));
+    }
+
+    #[test]
+    fn dashes_go_round_corners() {
+        let strokes = Dash::Dashed.strokes(&[(0.0, 0.0), (5.0, 0.0), (5.0, 20.0)]);
+        let expected = [
+            vec![(0.0, 0.0), (5.0, 0.0), (5.0, 2.0)],
+            vec![(5.0, 6.0), (5.0, 13.0)],
+            vec![(5.0, 17.0), (5.0, 20.0)],
+        ];
+        assert_eq!(strokes, expected);
+    }
+
+    #[test]
+    fn a_long_winding_curve_is_solid() {
+        let path: Path = (0..1000).map(|index| (f64::from(index), f64::from(index % 2) * 300.0)).collect();
+        assert_eq!(Dash::Dotted.strokes(&path), [path]);
+    }
+
+    #[test]
+    fn what_has_no_place_is_a_gap() {
+        let place = |(x, y): (f64, f64)| y.is_finite().then_some((x, y));
+        let points =
+            [(0.0, f64::NAN), (1.0, 5.0), (2.0, 6.0), (3.0, f64::NAN), (4.0, f64::INFINITY), (5.0, 7.0)];
+        assert_eq!(segments(&points, place), [vec![(1.0, 5.0), (2.0, 6.0)], vec![(5.0, 7.0)]]);
+        assert_eq!(segments(&[], place), Vec::<Path>::new());
+    }
+
+    #[test]
+    fn a_long_curve_keeps_its_ends_and_its_peaks() {
+        let wave = |index: u32| (f64::from(index) / 200.0, f64::from(index * 7919 % 1000));
+        let points: Vec<(f64, f64)> = (0..100_000).map(wave).collect();
+        let path = &segments(&points, Some)[0];
+        assert!((1000..=2000).contains(&path.len()), "{}", path.len());
+        assert_eq!((path[0], path[path.len() - 1]), (points[0], points[99_999]));
+        assert!(path.iter().any(|place| place.1 == 999.0) && path.iter().any(|place| place.1 == 0.0));
+    }
+
+    proptest! {
+        #[test]
+        fn thinning_keeps_the_order_and_the_extent(points in prop::collection::vec((0.0..20.0_f64, 0.0..9.0_f64), 1..200)) {
+            let path = &segments(&points, Some)[0];
+            let mut rest = points.iter();
+            prop_assert!(path.iter().all(|place| rest.any(|point| point == place)), "in order");
+            let extent = |points: &[(f64, f64)]| {
+                points.iter().fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.1), high.max(point.1)))
+            };
+            prop_assert_eq!(extent(path), extent(&points));
+        }
+    }
+}
