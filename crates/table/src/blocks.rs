@@ -1,20 +1,20 @@
-//! Many rows of equal length in memory.
+//! Rows of equal length in memory, and the cells that they consist of before they are numbers.
 
 use std::convert::Infallible;
 
 use rayon::prelude::*;
 
-/// A number, the number of a text of its column, or nothing, in eight bytes: what is no number is kept in the bits that
-/// IEEE 754 leaves free in its NaNs.
+/// A cell in eight bytes: a number, a text as its index in the column, or missing. The latter two use the payload bits of an
+/// IEEE 754 NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cell(u64);
 
-/// What a [`Cell`] holds.
+/// The value of a [`Cell`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// A finite number.
     Number(f64),
-    /// The text of this number in its column.
+    /// The index of a text in its column.
     Text(u32),
     /// No value.
     Missing,
@@ -26,7 +26,7 @@ impl Cell {
     /// No value.
     pub const MISSING: Self = Self(QUIET_NAN);
 
-    /// A text that has yet to get its number.
+    /// A text that does not have an index yet.
     pub(crate) const UNNUMBERED: Self = Self(u64::MAX);
 
     /// The finite `number`.
@@ -36,23 +36,23 @@ impl Cell {
         Self(number.to_bits())
     }
 
-    /// The text `number` of its column.
+    /// The text with index `number` in its column.
     #[must_use]
     pub fn text(number: u32) -> Self {
         Self(QUIET_NAN | (u64::from(number) + 1))
     }
 
-    /// Any number at all, in the place of a cell.
+    /// Stores any number, even a NaN, in the memory of a cell.
     pub(crate) fn raw(number: f64) -> Self {
         Self(number.to_bits())
     }
 
-    /// The number that stands in the place of a cell.
+    /// The number that [`Cell::raw`] stored.
     pub(crate) fn to_raw(self) -> f64 {
         f64::from_bits(self.0)
     }
 
-    /// What it holds.
+    /// The value.
     #[must_use]
     pub fn value(self) -> Value {
         if self.0 & QUIET_NAN != QUIET_NAN {
@@ -65,11 +65,11 @@ impl Cell {
     }
 }
 
-/// Values that one block has room for.
+/// The number of values in a block.
 const VALUES: usize = 1 << 16;
 
-/// Rows of equal length, kept in blocks: a table that grows is never copied, and one that is made into another gives its
-/// memory back block by block.
+/// Rows of equal length in blocks of memory. Growing never copies the table, and converting it frees its memory block by
+/// block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blocks<T> {
     width: usize,
@@ -79,7 +79,7 @@ pub struct Blocks<T> {
 }
 
 impl<T: Copy + Send> Blocks<T> {
-    /// No rows of `width` values.
+    /// An empty table for rows of `width` values.
     #[must_use]
     pub fn new(width: usize) -> Self {
         Self { width, rows_in_block: (VALUES / width.max(1)).max(1), rows: 0, values: Vec::new() }
@@ -91,22 +91,19 @@ impl<T: Copy + Send> Blocks<T> {
         self.rows
     }
 
-    /// The number of values of every row.
+    /// The number of values per row.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Adds the row that `write` writes to the end of what it is given.
-    ///
-    /// # Errors
-    /// That of `write`; the row is then not there.
+    /// Adds a row: `write` appends its values. If `write` fails, no row is added.
     ///
     /// # Panics
-    /// If `write` writes another number of values than the width.
+    /// If `write` does not append exactly one value per column.
     pub fn push_row<E>(&mut self, write: impl FnOnce(&mut Vec<T>) -> Result<(), E>) -> Result<(), E> {
         if self.rows.is_multiple_of(self.rows_in_block) {
-            // The first block of a small table stays small.
+            // A small table does not reserve a whole block.
             let room = if self.rows == 0 { 0 } else { self.rows_in_block * self.width };
             self.values.push(Vec::with_capacity(room));
         }
@@ -128,7 +125,7 @@ impl<T: Copy + Send> Blocks<T> {
     /// Adds a row.
     ///
     /// # Panics
-    /// If it has another number of values than the width.
+    /// If the row does not have exactly one value per column.
     pub fn push(&mut self, row: impl Iterator<Item = T>) {
         let pushed = self.push_row(|out| {
             out.extend(row);
@@ -139,15 +136,12 @@ impl<T: Copy + Send> Blocks<T> {
         }
     }
 
-    /// The rows, one after another.
+    /// The rows in order.
     pub fn iter(&self) -> impl Iterator<Item = &[T]> {
         (0..self.rows).map(|at| self.row(at))
     }
 
     /// The values of row `at`.
-    ///
-    /// # Panics
-    /// If there is no such row.
     #[must_use]
     pub fn row(&self, at: usize) -> &[T] {
         let start = at % self.rows_in_block * self.width;
@@ -156,14 +150,11 @@ impl<T: Copy + Send> Blocks<T> {
 }
 
 impl Blocks<Cell> {
-    /// As many rows of `width` numbers, of which `write` adds each, given its number and its cells, to the end of what it is
-    /// given. Where rows do not grow, they take the memory that the cells had: a great table is never there twice.
-    ///
-    /// # Errors
-    /// One of those of `write`.
+    /// Converts every row of cells to `width` numbers. `write` gets the index and the cells of a row and appends its numbers.
+    /// Rows that do not grow reuse the memory of their cells, so that a large table is not in memory twice.
     ///
     /// # Panics
-    /// If `write` writes another number of values than `width`.
+    /// If `write` does not append exactly `width` numbers.
     pub(crate) fn numbers<E: Send>(
         self,
         width: usize,
@@ -204,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_gives_back_what_it_was_given() {
+    fn a_cell_returns_the_value_that_it_stores() {
         for number in [0.0, -0.0, 1.5, -1e300, f64::MAX, f64::MIN_POSITIVE, 1.7e9] {
             assert_eq!(Cell::number(number).value(), Value::Number(number));
         }
@@ -215,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_as_they_were_put_in() {
+    fn rows_are_read_back_unchanged() {
         let mut blocks = Blocks::new(1 << 18);
         for row in 0..5_u32 {
             blocks

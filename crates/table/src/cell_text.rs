@@ -1,11 +1,11 @@
-//! The text of a cell: no value, a number as people write them, or a date.
+//! Parses the text of cells: words for a missing value, numbers in many notations, dates and times.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::strtime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A list of words, and a match on them, which is faster than a search in the list.
+/// Defines a list of words, and a function that matches them, which is faster than searching the list.
 macro_rules! words {
     ($list:ident, $is_one:ident: $($word:literal)*) => {
         const $list: &[&str] = &[$($word),*];
@@ -22,31 +22,30 @@ words!(NOTHING, is_nothing:
 );
 words!(NO_CLASS_NAMES, is_no_class_name: "-" "--" "." "0000-00-00" "0000-00-00 00:00:00");
 
-/// True if `cell` stands for a missing value: nothing, `NA`, `N/A`, `NaN`, `null`, `None`, `?`, `-`, `.` and their usual
-/// spellings, what spreadsheets write for an error, a database's `\N` and date of zeros, or one of `more`.
+/// True if `cell` stands for a missing value: an empty cell; `NA`, `N/A`, `NaN`, `null`, `None`, `?`, `-`, `.` in their usual
+/// spellings; an error value of a spreadsheet; `\N` and zero dates of databases; or one of `more`.
 #[must_use]
 pub fn is_missing(cell: &str, more: &[String]) -> bool {
     is_missing_label(cell, more) || is_no_class_name(cell)
 }
 
-/// As [`is_missing`] for a class, which may well be called `-` or `none`.
+/// As [`is_missing`], for a class, whose name may well be `-` or `.`.
 #[must_use]
 pub fn is_missing_label(cell: &str, more: &[String]) -> bool {
     is_nothing(cell) || more.iter().any(|text| text == cell)
 }
 
-/// Every word that [`is_missing`] takes for a missing value in any table.
+/// Every word that [`is_missing`] accepts in all tables.
 pub fn missing_words() -> impl Iterator<Item = &'static str> {
     NOTHING.iter().chain(NO_CLASS_NAMES).copied()
 }
 
-/// True if `text` is a number as programs write it.
+/// True if `text` is a number in the notation of programs; see [`plain_number`].
 pub(crate) fn is_plain_number(text: &str) -> bool {
     plain_number(text).is_some()
 }
 
-/// The number that the cell `text` is; with `decimal_comma`, of a table where 1,5 is one and a half and 1.234 may be over a
-/// thousand.
+/// Parses a cell that is a number. In a table with `decimal_comma`, 1,5 is one and a half, and 1.234 is over a thousand.
 pub(crate) fn cell_number(text: &str, decimal_comma: bool) -> Option<f64> {
     if !decimal_comma || !text.contains([',', '.']) {
         return plain_number(text);
@@ -56,7 +55,7 @@ pub(crate) fn cell_number(text: &str, decimal_comma: bool) -> Option<f64> {
     if !unsigned.contains('.') {
         return plain_number(&text.replacen(',', ".", 1));
     }
-    let Some(digits) = without_thousands(unsigned, Marks::Comma).filter(|_| !unsigned.starts_with('0'))
+    let Some(digits) = without_thousands(unsigned, DecimalMark::Comma).filter(|_| !unsigned.starts_with('0'))
     else {
         return plain_number(text);
     };
@@ -64,19 +63,19 @@ pub(crate) fn cell_number(text: &str, decimal_comma: bool) -> Option<f64> {
     plain_number(&format!("{sign}{digits}.{fraction}"))
 }
 
-/// What a number says of the marks of its table.
+/// A hint from one number on the decimal mark of its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Says {
-    /// A comma stands before decimals.
+pub(crate) enum MarkHint {
+    /// The comma is the decimal mark.
     DecimalComma,
-    /// A point stands before decimals, or commas between thousands.
+    /// The point is the decimal mark, or commas separate thousands.
     DecimalPoint,
-    /// A comma stands before three digits: decimals, or a thousand.
-    AnyComma,
+    /// One comma before three digits: it may be a decimal mark or separate thousands.
+    AmbiguousComma,
 }
 
-/// What `text` says of the marks of its table, if it is a number with a mark. One point before three digits says nothing.
-pub(crate) fn says_of_marks(text: &str) -> Option<Says> {
+/// The hint of `text`, if it is a number with a mark. A single point before three digits gives no hint.
+pub(crate) fn mark_hint(text: &str) -> Option<MarkHint> {
     let unsigned = text.trim_start_matches(['-', '+']);
     let mark = unsigned.find([',', '.']).map(|at| unsigned.as_bytes()[at])?;
     let groups: Vec<&str> = unsigned.split([',', '.']).collect();
@@ -91,19 +90,19 @@ pub(crate) fn says_of_marks(text: &str) -> Option<Says> {
     };
     let last = unsigned.rfind([',', '.']).map(|at| unsigned.as_bytes()[at])?;
     match (mark, groups.len()) {
-        (b',', 2) if are_thousands(&groups) => Some(Says::AnyComma),
-        (b',', 2) => Some(Says::DecimalComma),
+        (b',', 2) if are_thousands(&groups) => Some(MarkHint::AmbiguousComma),
+        (b',', 2) => Some(MarkHint::DecimalComma),
         (b'.', 2) if are_thousands(&groups) => None,
-        (b'.', 2) => Some(Says::DecimalPoint),
-        _ if mark == last => (mark == b',' && are_thousands(&groups)).then_some(Says::DecimalPoint),
+        (b'.', 2) => Some(MarkHint::DecimalPoint),
+        _ if mark == last => (mark == b',' && are_thousands(&groups)).then_some(MarkHint::DecimalPoint),
         _ if !are_thousands(&groups[..groups.len() - 1]) => None,
-        (b',', _) => Some(Says::DecimalPoint),
-        _ => Some(Says::DecimalComma),
+        (b',', _) => Some(MarkHint::DecimalPoint),
+        _ => Some(MarkHint::DecimalComma),
     }
 }
 
-/// The number that `text` is, as programs write it: digits, a point, an exponent. Zeros in front (`007`) make it a code,
-/// and no number.
+/// Parses a number in the notation of programs: digits, a point, an exponent. Leading zeros (`007`) make it a code instead of
+/// a number.
 fn plain_number(text: &str) -> Option<f64> {
     let bytes = text.as_bytes();
     let unsigned = match bytes {
@@ -119,20 +118,20 @@ fn plain_number(text: &str) -> Option<f64> {
     }
 }
 
-/// Which marks numbers are written with.
+/// The notation of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "NumberMarks")]
-pub enum Marks {
+pub enum DecimalMark {
     /// 1,234.5: commas between thousands, a decimal point.
     Point,
     /// 1.234,5: points between thousands, a decimal comma.
     Comma,
 }
 
-/// The number that `text` is, with thousands, a percent sign, a currency or a plus; `(1)` is minus one, 45 % is 45.
+/// Parses a number that may have thousands separators, a percent sign, a currency or a plus. `(1)` is minus one, 45 % is 45.
 #[must_use]
-pub fn styled_number(text: &str, marks: Marks) -> Option<f64> {
+pub fn styled_number(text: &str, marks: DecimalMark) -> Option<f64> {
     let mut text = text.trim();
     let mut sign = 1.0;
     if let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
@@ -146,7 +145,7 @@ pub fn styled_number(text: &str, marks: Marks) -> Option<f64> {
         text = without_unit(text);
     }
     let (whole, fraction) = split_decimals(text, marks)?;
-    // 02134 is a code, and no number.
+    // 02134 is a code, not a number.
     if fraction.is_empty() && whole.len() > 1 && whole.starts_with('0') {
         return None;
     }
@@ -169,9 +168,9 @@ fn without_unit(text: &str) -> &str {
     text
 }
 
-/// What stands before and after the decimal mark; digits (and an exponent) alone stand after it.
-fn split_decimals(text: &str, marks: Marks) -> Option<(&str, &str)> {
-    let mark = if marks == Marks::Point { '.' } else { ',' };
+/// The parts before and after the decimal mark. The second consists of digits and perhaps an exponent.
+fn split_decimals(text: &str, marks: DecimalMark) -> Option<(&str, &str)> {
+    let mark = if marks == DecimalMark::Point { '.' } else { ',' };
     let (whole, fraction) = text.split_once(mark).unwrap_or((text, ""));
     let is_fraction = fraction.split_once(['e', 'E']).map_or(
         fraction.bytes().all(|byte| byte.is_ascii_digit()),
@@ -185,9 +184,9 @@ fn split_decimals(text: &str, marks: Marks) -> Option<(&str, &str)> {
     is_fraction.then_some((whole, fraction))
 }
 
-/// The digits of `whole`, whose marks stand before groups of three; none where it is no such number.
-fn without_thousands(whole: &str, marks: Marks) -> Option<String> {
-    let mark = if marks == Marks::Point { ',' } else { '.' };
+/// The digits of `whole` without thousands separators; `None` unless these separate groups of three digits.
+fn without_thousands(whole: &str, marks: DecimalMark) -> Option<String> {
+    let mark = if marks == DecimalMark::Point { ',' } else { '.' };
     let mut groups = whole.split([mark, ' ', '\u{a0}', '\u{202f}', '\'', '’', '_']);
     let first = groups.next()?;
     let mut digits = first.to_owned();
@@ -204,8 +203,8 @@ fn without_thousands(whole: &str, marks: Marks) -> Option<String> {
     is_good.then_some(digits)
 }
 
-/// The unit that stands behind a blank in all of `texts`, such as `km`, and the marks of the numbers before it.
-pub(crate) fn unit_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<(&'a str, Marks)> {
+/// The unit after a blank, such as `km`, that all of `texts` share, and the notation of the numbers before it.
+pub(crate) fn unit_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<(&'a str, DecimalMark)> {
     let (_, unit) = texts.clone().next()?.rsplit_once(' ')?;
     if unit.is_empty() || unit.chars().any(char::is_numeric) {
         return None;
@@ -215,16 +214,16 @@ pub(crate) fn unit_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Op
     Some((unit, marks_of(&numbers?.into_iter())?))
 }
 
-/// The marks with which all of `texts`, of which there is one at least, are numbers; the point where both do.
-pub(crate) fn marks_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<Marks> {
+/// The notation in which all of `texts` are numbers; the decimal point if both fit. `None` without any text.
+pub(crate) fn marks_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<DecimalMark> {
     texts.clone().next()?;
-    [Marks::Point, Marks::Comma]
+    [DecimalMark::Point, DecimalMark::Comma]
         .into_iter()
         .find(|&marks| texts.clone().all(|text| styled_number(text, marks).is_some()))
 }
 
-/// Formats of `strftime`, the first that reads every value of a column being taken: where day and month could be either, a
-/// slash puts the month in front, a point or a dash the day.
+/// Formats of `strftime`. The first one that parses every value of a column wins. If day and month are ambiguous, the month
+/// comes first with slashes, the day with points or dashes.
 const FORMATS: &[&str] = &[
     "%Y-%m-%d",
     "%Y/%m/%d",
@@ -287,7 +286,8 @@ const FORMATS: &[&str] = &[
     "%H:%M:%S%.f",
 ];
 
-/// A place in time: days since 1 January 1970, with the time of day as a fraction. A time alone is of that day.
+/// Parses a date or time into days since 1 January 1970, with the time of day as a fraction. A time without a date is on that
+/// day.
 pub(crate) fn days(text: &str, format: &str) -> Option<f64> {
     let moment = moment(text, format)?;
     let epoch = Date::constant(1970, 1, 1);
@@ -300,11 +300,11 @@ pub(crate) fn days(text: &str, format: &str) -> Option<f64> {
     Some(days + seconds / 86_400.0)
 }
 
-/// Year, month (1 to 12), day, weekday (Monday is 1), hour and minute of the place in time that is `days` after 1970 began.
+/// Year, month (1 to 12), day, weekday (Monday is 1), hour and minute of a time in `days` since 1 January 1970.
 pub(crate) fn parts(days: f64) -> Option<[f64; 6]> {
     let whole = days.floor();
     let date = Date::constant(1970, 1, 1).checked_add(jiff::Span::new().try_days(whole as i64).ok()?).ok()?;
-    // A minute and a half in a million days is the precision of `f64` many times over.
+    // The small term makes up for rounding: 18:30 as a fraction of a day may come out just below.
     let minutes = ((days - whole) * 1440.0 + 1e-6).floor().min(1439.0);
     Some([
         f64::from(date.year()),
@@ -319,7 +319,7 @@ pub(crate) fn parts(days: f64) -> Option<[f64; 6]> {
 /// The names of [`parts`].
 pub(crate) const PARTS: [&str; 6] = ["year", "month", "day", "weekday", "hour", "minute"];
 
-/// The format in which all of `texts` are dates or times.
+/// The format that parses all of `texts` as dates or times.
 pub(crate) fn format_of<'a>(texts: &(impl Iterator<Item = &'a str> + Clone)) -> Option<&'static str> {
     let first = texts.clone().next()?;
     if !(4..=40).contains(&first.len()) || !first.bytes().any(|byte| byte.is_ascii_digit()) {
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_no_value() {
+    fn words_for_a_missing_value() {
         for cell in ["", "?", "NA", "n/a", "NaN", "null", "None", r"\N", "#NV", "#DIV/0!", "#NULL!"] {
             assert!(is_missing(cell, &[]) && is_missing_label(cell, &[]), "{cell}");
         }
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_numbers_are_those_that_programs_write() {
+    fn plain_numbers_are_in_the_notation_of_programs() {
         for (text, number) in
             [("1", 1.0), ("-2.5", -2.5), ("+3", 3.0), (".5", 0.5), ("5.", 5.0), ("1e39", 1e39), ("00.5", 0.5)]
         {
@@ -383,7 +383,7 @@ mod tests {
             ("-1.234.567,5", Some(-1_234_567.5)),
             ("7", Some(7.0)),
             ("1e3", Some(1000.0)),
-            // No thousands: a point where the others have a comma.
+            // Not thousands: a decimal point in a table of decimal commas.
             ("48.13", Some(48.13)),
             ("0.125", Some(0.125)),
             ("31.12.2023", None),
@@ -396,16 +396,16 @@ mod tests {
     }
 
     #[test]
-    fn numbers_say_how_their_table_is_written() {
+    fn numbers_hint_at_the_decimal_mark_of_their_table() {
         for (text, says) in [
-            ("1,5", Some(Says::DecimalComma)),
-            ("0,123", Some(Says::DecimalComma)),
-            ("-1.234,5", Some(Says::DecimalComma)),
-            ("1.5", Some(Says::DecimalPoint)),
-            ("0.123", Some(Says::DecimalPoint)),
-            ("1,234.5", Some(Says::DecimalPoint)),
-            ("1,234,567", Some(Says::DecimalPoint)),
-            ("1,234", Some(Says::AnyComma)),
+            ("1,5", Some(MarkHint::DecimalComma)),
+            ("0,123", Some(MarkHint::DecimalComma)),
+            ("-1.234,5", Some(MarkHint::DecimalComma)),
+            ("1.5", Some(MarkHint::DecimalPoint)),
+            ("0.123", Some(MarkHint::DecimalPoint)),
+            ("1,234.5", Some(MarkHint::DecimalPoint)),
+            ("1,234,567", Some(MarkHint::DecimalPoint)),
+            ("1,234", Some(MarkHint::AmbiguousComma)),
             ("1.234", None),
             ("1.234.567", None),
             ("31.12.2023", None),
@@ -413,12 +413,12 @@ mod tests {
             ("a,b", None),
             (",", None),
         ] {
-            assert_eq!(says_of_marks(text), says, "{text}");
+            assert_eq!(mark_hint(text), says, "{text}");
         }
     }
 
     #[test]
-    fn styles_of_two_worlds() {
+    fn styled_numbers_in_both_notations() {
         for (text, number) in [
             ("1,234", 1234.0),
             ("$1,234.50", 1234.5),
@@ -429,31 +429,31 @@ mod tests {
             ("€ 7", 7.0),
             ("1'000.5", 1000.5),
         ] {
-            assert_eq!(styled_number(text, Marks::Point), Some(number), "{text}");
+            assert_eq!(styled_number(text, DecimalMark::Point), Some(number), "{text}");
         }
         for (text, number) in [("1,5", 1.5), ("1.234,5", 1234.5), ("2,5 €", 2.5)] {
-            assert_eq!(styled_number(text, Marks::Comma), Some(number), "{text}");
+            assert_eq!(styled_number(text, DecimalMark::Comma), Some(number), "{text}");
         }
         for text in ["12,34", "1,2345", "a", "", "$", "1.2.3", "1,234,5"] {
-            assert_eq!(styled_number(text, Marks::Point), None, "{text}");
+            assert_eq!(styled_number(text, DecimalMark::Point), None, "{text}");
         }
-        assert_eq!(marks_of(&["1,234", "5"].into_iter()), Some(Marks::Point));
-        assert_eq!(marks_of(&["1,234", "1,5"].into_iter()), Some(Marks::Comma));
+        assert_eq!(marks_of(&["1,234", "5"].into_iter()), Some(DecimalMark::Point));
+        assert_eq!(marks_of(&["1,234", "1,5"].into_iter()), Some(DecimalMark::Comma));
         assert_eq!(marks_of(&["1,234.5", "1,5"].into_iter()), None);
     }
 
     #[test]
-    fn a_unit_is_one_for_all() {
+    fn all_cells_share_one_unit() {
         let unit = |texts: &[&'static str]| unit_of(&texts.iter().copied());
-        assert_eq!(unit(&["74 bhp", "1,200.5 bhp", "-5 bhp"]), Some(("bhp", Marks::Point)));
-        assert_eq!(unit(&["7,5 l", "1.200 l"]), Some(("l", Marks::Comma)));
+        assert_eq!(unit(&["74 bhp", "1,200.5 bhp", "-5 bhp"]), Some(("bhp", DecimalMark::Point)));
+        assert_eq!(unit(&["7,5 l", "1.200 l"]), Some(("l", DecimalMark::Comma)));
         for texts in [&["5 km", "5 mi"][..], &["5 km", "5"], &["5km"], &["a km"], &["5 7"], &["km"], &[]] {
             assert_eq!(unit(texts), None, "{texts:?}");
         }
     }
 
     #[test]
-    fn a_column_has_one_format() {
+    fn all_cells_share_one_date_format() {
         let format = |texts: &[&'static str]| format_of(&texts.iter().copied());
         assert_eq!(format(&["2024-01-31", "1999-12-01"]), Some("%Y-%m-%d"));
         assert_eq!(format(&["01/02/2024", "02/01/2024"]), Some("%m/%d/%Y"));
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_become_days_and_parts() {
+    fn times_become_days_and_parts() {
         let day = days("2024-02-29 18:30", "%Y-%m-%d %H:%M").unwrap();
         assert_eq!(day, 19782.0 + 18.5 / 24.0);
         assert_eq!(parts(day), Some([2024.0, 2.0, 29.0, 4.0, 18.0, 30.0]));

@@ -1,38 +1,40 @@
-//! What a column was taken for, and how its cells become features.
+//! A column: its kind, and how its cells become features.
+//!
+//! A row has three forms. Its cells are parsed to [`ParsedCell`]s; a [`Treatment`] turns these into raw values, which are
+//! numbers before scaling (categories are codes); raw values are encoded to features.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cell_text::{PARTS, cell_number, days, parts};
-use crate::{Marks, Scale, styled_number};
+use crate::{DecimalMark, Scale, styled_number};
 
-/// What a column holds.
+/// The kind of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(rename = "ColumnKind")]
-pub enum Kind {
-    /// An amount.
+pub enum ColumnKind {
+    /// A quantity.
     Number,
-    /// One of some names.
+    /// One of several names.
     Category,
     /// Yes or no.
     Boolean,
     /// A date, a time, or both.
     Date,
-    /// A name or number of its own for every row: left out.
+    /// A unique name or number in every row: left out.
     Id,
-    /// Words that hardly ever repeat: left out.
+    /// Text that rarely repeats: left out.
     Text,
     /// The same value in every row: left out.
     Constant,
     /// No value in any row: left out.
     Empty,
-    /// Left out because the user says so.
+    /// Left out by the user.
     Dropped,
 }
 
-impl Kind {
-    /// Its name, as reports have it.
+impl ColumnKind {
+    /// The name of the kind, as in reports and in `data.json`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -49,33 +51,33 @@ impl Kind {
     }
 }
 
-/// A column of the table, with all that is needed to treat new rows as the training rows were treated.
+/// A column of the table, with everything to treat new rows like the training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TableColumn")]
 pub struct Column {
-    /// Its name in the table.
+    /// The name in the table.
     pub name: String,
-    /// What it was taken for.
-    pub kind: Kind,
-    /// Why.
+    /// The kind, stated by the user or detected from the training rows.
+    pub kind: ColumnKind,
+    /// The reason for this kind.
     pub why: String,
-    /// Training rows that have no value in it.
+    /// The number of training rows without a value.
     pub missing: usize,
-    /// Whether it has few whole numbers, which may be names and no amounts.
+    /// Whether it has few distinct whole numbers, which may be codes instead of quantities.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maybe_names: bool,
-    /// Whether training rows have words among its numbers, which count as missing.
+    /// Whether training rows have words among the numbers; these count as missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_words: bool,
-    /// How its cells become features; absent for a column that is left out.
+    /// How cells become features; absent if the column is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub treatment: Option<Treatment>,
 }
 
 impl Column {
-    /// One that is left out, with `missing` training rows that have no value in it.
-    pub(crate) fn left_out(name: &str, kind: Kind, why: impl Into<String>, missing: usize) -> Self {
+    /// A column that is left out, with `missing` training rows without a value.
+    pub(crate) fn left_out(name: &str, kind: ColumnKind, why: impl Into<String>, missing: usize) -> Self {
         Self {
             name: name.to_owned(),
             kind,
@@ -87,16 +89,13 @@ impl Column {
         }
     }
 
-    /// Adds what a cell of a column that is used is kept as to `raw`; see [`Treatment::raw`]. Among numbers, a word without a
-    /// digit counts as missing.
-    ///
-    /// # Errors
-    /// As [`Treatment::raw`].
-    pub(crate) fn raw(&self, given: Given<'_>, raw: &mut Vec<f64>) -> Result<(), &'static str> {
+    /// Appends the raw values of a cell, as [`Treatment::raw`], if the column is used. In a column of numbers, a word without
+    /// digits counts as missing.
+    pub(crate) fn raw(&self, given: ParsedCell<'_>, raw: &mut Vec<f64>) -> Result<(), &'static str> {
         let Some(treatment) = &self.treatment else { return Ok(()) };
         match (treatment.raw(given, raw), given) {
-            (Err(_), Given::Text(text)) if self.kind == Kind::Number && is_word(text) => {
-                treatment.raw(Given::Missing, raw)
+            (Err(_), ParsedCell::Text(text)) if self.kind == ColumnKind::Number && is_word(text) => {
+                treatment.raw(ParsedCell::Missing, raw)
             }
             (result, _) => result,
         }
@@ -107,52 +106,52 @@ fn is_word(text: &str) -> bool {
     !text.chars().any(char::is_numeric) && text.parse::<f64>().is_err()
 }
 
-/// How the cells of a column become features. What is fitted is fitted on the training rows alone.
+/// How the cells of a column become features, fitted on the training rows alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "as", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Treatment {
     /// A number.
     Number {
-        /// How numbers with thousands or units are written; absent where all are plain.
+        /// The notation of numbers with thousands separators or units; absent if all numbers are plain.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        marks: Option<Marks>,
-        /// What stands behind the numbers, such as `km`; absent where nothing does.
+        marks: Option<DecimalMark>,
+        /// The unit after the numbers, such as `km`, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unit: Option<String>,
-        /// How it is scaled.
+        /// The scaling.
         scale: Scale,
-        /// Whether a feature of its own says that there is no value.
+        /// Whether an additional feature marks missing values.
         indicator: bool,
     },
-    /// 0 for one word, 1 for another.
+    /// One of two words, as 0 or 1.
     Boolean {
-        /// The word that is 0.
+        /// The word for 0.
         no: String,
-        /// The word that is 1.
+        /// The word for 1.
         yes: String,
-        /// What stands in for a missing value: the share of 1 among the training rows.
+        /// The share of 1 among the training rows; it replaces missing and unknown values.
         fill: f64,
-        /// Whether a feature of its own says that there is no value.
+        /// Whether an additional feature marks missing values.
         indicator: bool,
     },
-    /// One feature for each value: 1 for that of the row, 0 for the others, and for all where the value is not known.
+    /// One-hot encoding: one feature per value; all are 0 for an unknown value.
     Category {
-        /// The values, in order.
+        /// The values, sorted.
         values: Vec<String>,
-        /// Values of the training rows that are too rare for a feature of their own.
+        /// The number of values of the training rows that are too rare for a feature.
         rare: usize,
-        /// Whether cells are taken as they are written: 01 is not 1.
+        /// Whether cells are compared as text: 01 is not 1.
         exact: bool,
-        /// Whether no value is a value of its own.
+        /// Whether an additional feature marks missing values.
         indicator: bool,
     },
-    /// The parts of a date that differ between rows, and the days since 1970.
+    /// The parts of a date that vary between rows, and the days since 1970.
     Date {
-        /// In the notation of `strftime`.
+        /// The format, in the notation of `strftime`.
         format: String,
-        /// Which parts, each with its scaling; `days` is the time that has passed since 1970.
-        parts: Vec<Part>,
-        /// Whether a feature of its own says that there is no value.
+        /// The parts with their scaling; `days` is the time since 1970.
+        parts: Vec<DatePart>,
+        /// Whether an additional feature marks missing values.
         indicator: bool,
     },
 }
@@ -160,29 +159,28 @@ pub enum Treatment {
 /// A part of a date.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "DatePart")]
-pub struct Part {
+pub struct DatePart {
     /// `year`, `month`, `day`, `weekday`, `hour`, `minute` or `days`.
     pub name: String,
-    /// How it is scaled.
+    /// The scaling.
     pub scale: Scale,
 }
 
-/// A cell as it comes to a treatment.
+/// A parsed cell, the input of a treatment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Given<'a> {
-    /// A number as programs write it.
+pub enum ParsedCell<'a> {
+    /// A plain number.
     Number(f64),
     /// Any other text.
     Text(&'a str),
-    /// Nothing.
+    /// A missing value.
     Missing,
 }
 
-impl<'a> Given<'a> {
-    /// What stands in a cell: the `text` as it is written where `is_text`, else the number that it is. What is one of
-    /// `missing`, which may well be a number such as -999, or what `is_missing` takes for nothing, is nothing.
-    pub(crate) fn of(
+impl<'a> ParsedCell<'a> {
+    /// Parses a cell; with `is_text`, numbers stay text. Words in `missing`, which may be numbers such as -999, and those that
+    /// `is_missing` accepts are missing values.
+    pub(crate) fn parse(
         text: &'a str,
         is_text: bool,
         decimal_comma: bool,
@@ -198,11 +196,11 @@ impl<'a> Given<'a> {
     }
 }
 
-/// The code of a category that is not known.
+/// The code of an unknown category.
 pub(crate) const UNKNOWN: f64 = -1.0;
 
 impl Treatment {
-    /// How many numbers a cell is kept as, before they are scaled.
+    /// The number of raw values of a cell.
     #[must_use]
     pub fn raw_width(&self) -> usize {
         match self {
@@ -211,7 +209,7 @@ impl Treatment {
         }
     }
 
-    /// How many features it gives.
+    /// The number of features.
     #[must_use]
     pub fn features(&self) -> usize {
         match self {
@@ -221,7 +219,7 @@ impl Treatment {
         }
     }
 
-    /// How many of its features, the first ones, are measured numbers.
+    /// The number of features that are measured numbers; these come first.
     pub(crate) fn numbers(&self) -> usize {
         match self {
             Self::Number { .. } => 1,
@@ -230,7 +228,7 @@ impl Treatment {
         }
     }
 
-    /// The names of the features of the column `name`.
+    /// The names of the features of a column called `name`.
     #[must_use]
     pub fn feature_names(&self, name: &str) -> Vec<String> {
         let (mut names, indicator) = match self {
@@ -250,27 +248,30 @@ impl Treatment {
         names
     }
 
-    /// Adds what a cell is kept as to `raw`; NaN stands for no value, -1 for a word that is not known.
+    /// Appends the raw values of a cell to `raw`: NaN for a missing value, -1 for an unknown word.
     ///
     /// # Errors
-    /// What should be there, where a text is not what the column holds.
-    pub fn raw(&self, given: Given<'_>, raw: &mut Vec<f64>) -> Result<(), &'static str> {
+    /// The expected content, if the cell does not fit the column.
+    pub fn raw(&self, given: ParsedCell<'_>, raw: &mut Vec<f64>) -> Result<(), &'static str> {
         match (self, given) {
-            // Nothing was fitted that could stand in for it.
-            (Self::Number { scale, .. }, Given::Missing) if scale.median.is_nan() => return Err("a number"),
-            (Self::Date { parts, .. }, Given::Missing) => raw.extend(parts.iter().map(|_| f64::NAN)),
-            (_, Given::Missing) => raw.push(f64::NAN),
-            (Self::Number { .. }, Given::Number(number)) => raw.push(number),
-            (Self::Number { marks, unit, .. }, Given::Text(text)) => {
+            // Such a scale has no replacement for a missing value.
+            (Self::Number { scale, .. }, ParsedCell::Missing) if scale.median.is_nan() => {
+                return Err("a number");
+            }
+            (Self::Date { parts, .. }, ParsedCell::Missing) => raw.extend(parts.iter().map(|_| f64::NAN)),
+            (_, ParsedCell::Missing) => raw.push(f64::NAN),
+            (Self::Number { .. }, ParsedCell::Number(number)) => raw.push(number),
+            (Self::Number { marks, unit, .. }, ParsedCell::Text(text)) => {
                 let text = unit.as_ref().and_then(|unit| text.strip_suffix(&**unit)).unwrap_or(text);
-                let number = styled_number(text, marks.unwrap_or(Marks::Point)).ok_or("a finite number")?;
+                let number =
+                    styled_number(text, marks.unwrap_or(DecimalMark::Point)).ok_or("a finite number")?;
                 raw.push(number);
             }
             (Self::Boolean { no, yes, .. }, given) => {
                 let is = |word: &str| match given {
-                    Given::Text(text) => text.eq_ignore_ascii_case(word),
-                    Given::Number(number) => number.to_string() == word,
-                    Given::Missing => false,
+                    ParsedCell::Text(text) => text.eq_ignore_ascii_case(word),
+                    ParsedCell::Number(number) => number.to_string() == word,
+                    ParsedCell::Missing => false,
                 };
                 raw.push(if is(yes) {
                     1.0
@@ -280,23 +281,23 @@ impl Treatment {
                     UNKNOWN
                 });
             }
-            (Self::Category { values, .. }, Given::Text(text)) => raw.push(code(values, text)),
-            (Self::Category { values, .. }, Given::Number(number)) => {
+            (Self::Category { values, .. }, ParsedCell::Text(text)) => raw.push(code(values, text)),
+            (Self::Category { values, .. }, ParsedCell::Number(number)) => {
                 raw.push(code(values, &number.to_string()));
             }
-            (Self::Date { format, parts, .. }, Given::Text(text)) => {
-                let days = days(text, format).ok_or("a date written as the others")?;
+            (Self::Date { format, parts, .. }, ParsedCell::Text(text)) => {
+                let days = days(text, format).ok_or("a date in the format of the others")?;
                 push_parts(days, parts, raw);
             }
-            (Self::Date { format, parts, .. }, Given::Number(number)) => {
-                let days = days(&number.to_string(), format).ok_or("a date written as the others")?;
+            (Self::Date { format, parts, .. }, ParsedCell::Number(number)) => {
+                let days = days(&number.to_string(), format).ok_or("a date in the format of the others")?;
                 push_parts(days, parts, raw);
             }
         }
         Ok(())
     }
 
-    /// Writes the features of a cell that is kept as `raw`.
+    /// Writes the features of a cell from its `raw` values.
     pub(crate) fn encode(&self, raw: &[f64], out: &mut [f32]) {
         let flag = |is: bool| f32::from(u8::from(is));
         match self {
@@ -334,7 +335,7 @@ impl Treatment {
         }
     }
 
-    /// The value of a cell that is kept as `raw`.
+    /// The value of a cell in words, from its `raw` values.
     pub(crate) fn words(&self, raw: &[f64]) -> String {
         let value = raw[raw.len() - 1];
         match self {
@@ -353,22 +354,22 @@ impl Treatment {
         }
     }
 
-    /// True if the cell that is kept as `raw` has a value that no training row had, and that counts as not known.
+    /// True if the cell with these `raw` values has a word that no training row had.
     pub(crate) fn is_unknown(&self, raw: &[f64]) -> bool {
         matches!(self, Self::Boolean { .. } | Self::Category { .. }) && raw[0] == UNKNOWN
     }
 
-    /// True if the cell that is kept as `raw` lies outside the range of the training rows.
+    /// True if the cell with these `raw` values is outside the range of the training rows.
     pub(crate) fn is_outside(&self, raw: &[f64]) -> bool {
         self.ranged().is_some_and(|(place, scale)| scale.excludes(raw[place]))
     }
 
-    /// The least and the greatest value of the training rows, in words; none of names.
+    /// Minimum and maximum of the training rows in words; `None` for words.
     pub(crate) fn range(&self) -> Option<[String; 2]> {
         self.ranged().map(|(_, scale)| [scale.least, scale.greatest].map(|value| self.words(&[value])))
     }
 
-    /// Which of the numbers that a cell is kept as has a range, and how that is scaled.
+    /// The index and the scale of the raw value that has a range.
     fn ranged(&self) -> Option<(usize, &Scale)> {
         match self {
             Self::Number { scale, .. } => Some((0, scale)),
@@ -380,7 +381,7 @@ impl Treatment {
         }
     }
 
-    /// True if it was fitted on rows that all had a value.
+    /// True if every training row had a value.
     #[must_use]
     pub fn knows_no_missing(&self) -> bool {
         let (Self::Number { indicator, .. }
@@ -395,7 +396,7 @@ fn code(values: &[String], text: &str) -> f64 {
     values.binary_search_by(|value| value.as_str().cmp(text)).map_or(UNKNOWN, |code| code as f64)
 }
 
-fn push_parts(at: f64, kept: &[Part], raw: &mut Vec<f64>) {
+fn push_parts(at: f64, kept: &[DatePart], raw: &mut Vec<f64>) {
     let all = parts(at);
     for part in kept {
         let place = PARTS.iter().position(|name| *name == part.name);

@@ -1,4 +1,7 @@
-//! How a table is written: what stands between cells, around them, above them; and finding that out from its first rows.
+//! The dialect of a table: separator, quotes, comments, header, decimal mark. It is detected from the first rows.
+//!
+//! Every [`Candidate`] reads the sample in one dialect; the one with the most regular rows wins. Then [`Header`] decides which
+//! of its first rows hold the names of the columns.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -8,27 +11,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell_text::{cell_number, format_of, is_plain_number};
 use crate::splitter::{Scan, Splitter};
-use crate::{Marks, ReadOptions, Record, is_missing, styled_number};
+use crate::{DecimalMark, ReadOptions, Record, is_missing, styled_number};
 
 /// How the text of a table is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Form {
-    /// What stands between two cells.
+pub struct Dialect {
+    /// The separator between cells.
     pub separator: Separator,
-    /// Whether `'` encloses cells as `"` does.
+    /// Whether `'` quotes cells, besides `"`.
     pub single_quotes: bool,
-    /// Lines above the table that are no part of it.
+    /// The number of lines above the table that are not part of it.
     pub preamble: usize,
-    /// What a line of comment begins with, where there are such lines.
+    /// The first character of comment lines, if there are any.
     pub comment: Option<char>,
     /// Whether the first row names the columns.
     pub header: bool,
-    /// Whether 1,5 is one and a half.
+    /// Whether 1,5 means one and a half.
     pub decimal_comma: bool,
 }
 
-/// What stands between two cells.
+/// The separator between two cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Separator {
@@ -45,10 +48,10 @@ pub enum Separator {
 }
 
 impl Separator {
-    /// All of them, the one that is taken first where several fit equally well in front.
+    /// All separators; if several fit equally well, the first of them wins.
     pub(crate) const ALL: [Self; 5] = [Self::Tab, Self::Semicolon, Self::Pipe, Self::Comma, Self::Blanks];
 
-    /// The separator that `text` writes, as in `data.separator`.
+    /// Parses a value of `data.separator`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
@@ -84,8 +87,8 @@ impl fmt::Display for Separator {
     }
 }
 
-impl Form {
-    /// Cells between commas, below a header.
+impl Dialect {
+    /// Comma-separated cells below a header.
     pub(crate) fn plain() -> Self {
         Self {
             separator: Separator::Comma,
@@ -98,9 +101,9 @@ impl Form {
     }
 }
 
-impl fmt::Display for Form {
+impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cells between {}", self.separator)?;
+        write!(f, "cells separated by {}", self.separator)?;
         f.write_str(if self.header { ", a header" } else { ", no header" })?;
         if self.decimal_comma {
             f.write_str(", decimal commas")?;
@@ -120,27 +123,27 @@ impl fmt::Display for Form {
     }
 }
 
-/// Rows that are looked at.
+/// The number of rows that are examined.
 const ROWS: usize = 400;
-/// Lines that may stand above a table.
+/// At most so many lines may precede a table.
 const MOST_PREAMBLE: usize = 30;
 
-/// A form, and what the beginning of a table is in it.
+/// A dialect, and the first rows of a table read in it.
 pub(crate) struct Candidate {
-    pub(crate) form: Form,
+    pub(crate) dialect: Dialect,
     rows: Vec<Record>,
     /// The number of columns.
     pub(crate) width: usize,
-    /// The row with which the table begins.
+    /// The first row of the table.
     first: usize,
-    /// The share of the table's rows that have that number of cells.
+    /// The share of the table's rows with `width` cells.
     consistency: f64,
-    /// The share of all rows that do, those above the table among them.
+    /// The same share of all rows, including those above the table.
     share: f64,
 }
 
 impl Candidate {
-    /// The form that `sample` is most likely to be in; none where there is no row.
+    /// The most likely dialect of `sample`; `None` if there is no row.
     pub(crate) fn best(
         separator: Option<Separator>,
         sample: &str,
@@ -149,17 +152,17 @@ impl Candidate {
         options: &ReadOptions,
     ) -> Option<Self> {
         let separators = separator.map_or_else(|| Separator::ALL.to_vec(), |separator| vec![separator]);
-        let forms = separators.into_iter().flat_map(|separator| {
-            [false, true].map(|single_quotes| Form { separator, single_quotes, ..Form::plain() })
+        let dialects = separators.into_iter().flat_map(|separator| {
+            [false, true].map(|single_quotes| Dialect { separator, single_quotes, ..Dialect::plain() })
         });
         let mut best: Option<Self> = None;
-        for candidate in forms.filter_map(|form| Self::new(form, sample, is_all, path)) {
+        for candidate in dialects.filter_map(|dialect| Self::new(dialect, sample, is_all, path)) {
             if best.as_ref().is_none_or(|best| candidate.is_better_than(best)) {
                 best = Some(candidate);
             }
         }
         let mut best = best?;
-        // A title may have nearly as many cells as the rows have; but then the names stand below it.
+        // A title may have nearly as many cells as the rows; the names are then in the row below.
         let rest = &best.rows[best.first..];
         if rest.len() > 2
             && rest[0].len() != best.width
@@ -171,14 +174,14 @@ impl Candidate {
         Some(best)
     }
 
-    fn new(mut form: Form, sample: &str, is_all: bool, path: &Path) -> Option<Self> {
-        let mut rows = sample_rows(&form, sample, is_all, path)?;
+    fn new(mut dialect: Dialect, sample: &str, is_all: bool, path: &Path) -> Option<Self> {
+        let mut rows = sample_rows(&dialect, sample, is_all, path)?;
         let width = modal_width(&rows);
-        // A line that begins as comments do is one, unless it is a row like the others.
+        // A line that begins with a comment mark is a comment, unless it has as many cells as the others.
         let mark = |row: &Record| row.cell(0).chars().next().filter(|c| matches!(c, '#' | '%'));
         if let Some(comment) = rows.first().and_then(mark).filter(|_| rows[0].len() != width) {
-            form.comment = Some(comment);
-            rows = sample_rows(&form, sample, is_all, path)?;
+            dialect.comment = Some(comment);
+            rows = sample_rows(&dialect, sample, is_all, path)?;
         }
         let mut width = modal_width(&rows);
         let is_of_table = |row: &Record| row.len() + 1 >= width && row.len() <= width + 1;
@@ -194,50 +197,50 @@ impl Candidate {
         let fitting = rows[first..].iter().filter(fits).count();
         let consistency = fitting as f64 / (rows.len() - first) as f64;
         let share = fitting as f64 / rows.len() as f64;
-        if form.single_quotes && !uses_single_quotes(sample, &form) {
+        if dialect.single_quotes && !uses_single_quotes(sample, &dialect) {
             return None;
         }
-        Some(Self { form, rows, width, first, consistency, share })
+        Some(Self { dialect, rows, width, first, consistency, share })
     }
 
-    /// The rows of the table, from the first on that may name its columns.
+    /// The rows of the table; the first may be the header.
     pub(crate) fn table(&self) -> &[Record] {
         &self.rows[self.first..]
     }
 
-    /// More than one column beats one; then the more regular one wins; of equals the first.
+    /// Several columns beat one; then the more regular candidate wins; among equals, the first.
     fn is_better_than(&self, other: &Self) -> bool {
         let rank = |candidate: &Self| {
             let is_table = candidate.width > 1 && candidate.consistency > 0.5;
-            // Words have blanks between them: those are believed last.
-            let is_blanks = candidate.form.separator == Separator::Blanks;
+            // Text contains blanks anyway, so blanks are the last choice.
+            let is_blanks = candidate.dialect.separator == Separator::Blanks;
             (is_table, !is_blanks || candidate.consistency == 1.0, candidate.share)
         };
         let (own, others) = (rank(self), rank(other));
-        if own.0 && others.0 && self.form.separator == Separator::Blanks && other.consistency > 0.9 {
+        if own.0 && others.0 && self.dialect.separator == Separator::Blanks && other.consistency > 0.9 {
             return self.is_finer_than(other);
         }
-        own > others || (own == others && self.form.single_quotes && !other.form.single_quotes)
+        own > others || (own == others && self.dialect.single_quotes && !other.dialect.single_quotes)
     }
 
-    /// True if blanks take apart what `other`, which reads the table nearly as well, does not: columns in which a single tab
-    /// sometimes is two, or several numbers in one cell.
+    /// True if blanks split cells that `other`, a good candidate too, does not split: a column with several numbers per cell, or
+    /// a table in which two tabs sometimes stand for one.
     fn is_finer_than(&self, other: &Self) -> bool {
-        let is_tab = other.form.separator == Separator::Tab;
+        let is_tab = other.dialect.separator == Separator::Tab;
         if self.consistency < 1.0 || self.rows[self.first].line() > other.rows[other.first].line() {
             return false;
         }
         if is_tab && self.width == other.width && other.consistency < 1.0 {
             return true;
         }
-        let mark = char::from(other.form.separator.byte());
+        let mark = char::from(other.dialect.separator.byte());
         let is_whole = |cell: &str| is_tab || !cell.contains(mark) || cell_number(cell, true).is_some();
         (0..other.width).any(|column| holds_several_numbers(other.table(), column))
             && self.table().iter().all(|row| row.cells().all(is_whole))
     }
 }
 
-/// True if nine of ten cells of `column` are several numbers with blanks between them.
+/// True if at least 90 % of the cells of `column` are several numbers separated by blanks.
 fn holds_several_numbers(rows: &[Record], column: usize) -> bool {
     let several = rows.iter().filter(|row| {
         let mut words = row.cell(column).split([' ', '\t']).filter(|word| !word.is_empty());
@@ -249,15 +252,15 @@ fn holds_several_numbers(rows: &[Record], column: usize) -> bool {
     several.count() * 10 >= rows.len() * 9
 }
 
-/// True if a separator stands behind the last cell of every row. It need not stand behind the names.
+/// True if every row ends in a separator. The header need not.
 fn ends_in_separators(rows: &[Record], width: usize) -> bool {
     let is_open = |row: &Record| row.len() < width || row.cell(width - 1).is_empty();
     width > 2 && rows.len() > 1 && rows.iter().all(is_open)
 }
 
-/// True if cells begin and end with `'`.
-fn uses_single_quotes(sample: &str, form: &Form) -> bool {
-    let plain = Form { single_quotes: false, ..form.clone() };
+/// True if `'` quotes cells: at least half of the cells that begin with it end with it, too.
+fn uses_single_quotes(sample: &str, dialect: &Dialect) -> bool {
+    let plain = Dialect { single_quotes: false, ..dialect.clone() };
     let Some(rows) = sample_rows(&plain, sample, false, Path::new("")) else { return false };
     let mut opened = 0;
     let mut enclosed = 0;
@@ -268,10 +271,10 @@ fn uses_single_quotes(sample: &str, form: &Form) -> bool {
     enclosed > 0 && enclosed * 2 >= opened
 }
 
-fn sample_rows(form: &Form, sample: &str, is_all: bool, path: &Path) -> Option<Vec<Record>> {
-    let mut splitter = Splitter::new(form, path);
+fn sample_rows(dialect: &Dialect, sample: &str, is_all: bool, path: &Path) -> Option<Vec<Record>> {
+    let mut splitter = Splitter::new(dialect, path);
     let (mut rows, mut record, mut at) = (Vec::new(), Record::default(), 0);
-    // What is wrong with a row is said when it is read.
+    // A broken row ends the sample; reading the table reports it later.
     while rows.len() < ROWS
         && let Ok(Scan::Row(next)) = splitter.scan(sample, at, is_all, &mut record)
     {
@@ -289,17 +292,17 @@ fn modal_width(rows: &[Record]) -> usize {
     counts.into_iter().max_by_key(|&(width, count)| (count, width)).map_or(0, |(width, _)| width)
 }
 
-/// Which rows of a table are no data, and which of them names its columns.
+/// The rows of a table above its data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Head {
-    /// Rows above the data.
+pub(crate) struct Header {
+    /// The number of rows above the data.
     pub(crate) rows: usize,
-    /// The one that names the columns.
+    /// The row with the names of the columns.
     pub(crate) names: Option<usize>,
 }
 
-impl Head {
-    /// The head of the table that begins with `rows`, of `width` columns, numbers being written as `decimal_comma` says.
+impl Header {
+    /// Detects the header in the first `rows` of a table with `width` columns.
     pub(crate) fn of(rows: &[Record], width: usize, decimal_comma: bool, options: &ReadOptions) -> Self {
         if options.header.is_none() && counts_the_table(rows, width) {
             return Self { rows: 1, names: None };
@@ -321,7 +324,7 @@ impl Head {
         if !has_second_line(rows, decimal_comma) {
             return Self { rows: 1, names: Some(0) };
         }
-        // Names, or the units of what is named above.
+        // The second row has the names if the first has none that is expected; else it may have the units.
         let wanted = |row: &Record| {
             if options.known.is_empty() {
                 options.label.as_ref().is_some_and(|label| label.is_named_in(row.cells()))
@@ -335,8 +338,8 @@ impl Head {
     }
 }
 
-/// Whether the first of `rows` names the columns of the others: it has the name of the label; or no cell of it is a value, and
-/// it differs from what is below it.
+/// True if the first of `rows` is a header: it contains the name of the label; or no cell is a value, and it differs
+/// from the rows below.
 fn has_names(rows: &[Record], decimal_comma: bool, options: &ReadOptions) -> bool {
     let (first, body) = (&rows[0], &rows[1..]);
     if !options.known.is_empty() {
@@ -359,31 +362,33 @@ fn has_names(rows: &[Record], decimal_comma: bool, options: &ReadOptions) -> boo
     if names_numbers {
         return true;
     }
-    // Words above words: names are not among the values below them.
+    // Words above words: a name does not occur among the values below it.
     let distinct: HashSet<&str> = texts.iter().copied().collect();
     let new = (0..texts.len()).filter(|&at| is_new(texts[at], body, at)).count();
     distinct.len() == texts.len() && new * 10 >= texts.len() * 9
 }
 
-/// Whether at least half of the cells of `row` are among `names`.
+/// True if at least half of the cells of `row` are among `names`.
 pub(crate) fn is_of_names(row: &Record, names: &[String]) -> bool {
     let names: HashSet<&str> = names.iter().map(String::as_str).collect();
     let found = row.cells().filter(|cell| names.contains(cell.trim())).count();
     found * 2 >= row.len().min(names.len())
 }
 
-/// True for numbers, in whatever way they are written, and for what numbers come to, such as `inf`.
+/// True for a number in any notation, including `inf` and `nan`.
 fn is_value(cell: &str, decimal_comma: bool) -> bool {
     cell_number(cell, decimal_comma).is_some()
         || cell.parse::<f64>().is_ok()
-        || [Marks::Point, Marks::Comma].into_iter().any(|marks| styled_number(cell, marks).is_some())
+        || [DecimalMark::Point, DecimalMark::Comma]
+            .into_iter()
+            .any(|marks| styled_number(cell, marks).is_some())
 }
 
 fn is_date(cell: &str) -> bool {
     cell.starts_with(|c: char| c.is_ascii_digit()) && format_of(&std::iter::once(cell)).is_some()
 }
 
-/// Whether the first of `rows` has words alone, other ones than stand below it, above all columns of numbers.
+/// True if the first of `rows` contains no numbers, and a new word above every numeric column.
 fn stands_above_numbers(rows: &[Record], decimal_comma: bool) -> bool {
     let (first, body) = (&rows[0], &rows[1..]);
     let is_name = |at: usize| !is_missing(first.cell(at), &[]) && is_new(first.cell(at), body, at);
@@ -393,7 +398,7 @@ fn stands_above_numbers(rows: &[Record], decimal_comma: bool) -> bool {
         && !first.cells().any(|cell| is_value(cell, decimal_comma))
 }
 
-/// The cells of `column` that have a value.
+/// The cells of `column` that are not missing.
 fn values(rows: &[Record], column: usize) -> impl Iterator<Item = &str> {
     rows.iter().map(move |row| row.cell(column)).filter(|cell| !is_missing(cell, &[]))
 }
@@ -411,8 +416,8 @@ fn is_new(name: &str, rows: &[Record], column: usize) -> bool {
     values(rows, column).all(|cell| cell != name)
 }
 
-/// Whether `texts`, some of which are numbers, are names all the same: 0, 1, 2 and so on, as programs name columns that have
-/// no name; or years between words.
+/// True if `texts` are names although some are numbers: either consecutive numbers from 0 or 1, the default names of many
+/// programs, or years at equal intervals besides words.
 fn are_counted_names(texts: &[&str], rows: &[Record]) -> bool {
     let whole = |cell: &str| cell.parse::<u32>().ok().filter(|_| is_plain_number(cell));
     let numbers: Vec<(usize, u32)> =
@@ -429,7 +434,7 @@ fn are_counted_names(texts: &[&str], rows: &[Record]) -> bool {
         && (0..=1).contains(&first)
         && numbers.iter().all(|&(at, number)| number as usize == first as usize + at - first_place);
     if are_places {
-        // Far more than chance, or in no column that counts.
+        // Many such numbers are not chance; few must not occur among the values below.
         let new = numbers.iter().filter(|&&(at, _)| is_new(at)).count();
         return numbers.len() > 9 || (rows.len() > 4 && new * 10 >= numbers.len() * 9);
     }
@@ -439,8 +444,8 @@ fn are_counted_names(texts: &[&str], rows: &[Record]) -> bool {
     is_even && are_years && !words.is_empty() && numbers.iter().all(|&(at, _)| is_new(at))
 }
 
-/// Whether the first of `rows` says how many rows and features there are and what the classes are called, as the tables that
-/// come with scikit-learn do.
+/// True if the first of `rows` holds the numbers of rows and features and the names of the classes, as in the tables that
+/// scikit-learn bundles.
 fn counts_the_table(rows: &[Record], width: usize) -> bool {
     let first = &rows[0];
     let count = |at: usize| first.cell(at).parse::<usize>().ok();
@@ -450,14 +455,14 @@ fn counts_the_table(rows: &[Record], width: usize) -> bool {
         && (2..first.len()).all(|at| !is_plain_number(first.cell(at)) && is_of_numbers(&rows[1..], at, false))
 }
 
-/// Whether the second of `rows` is no data either: words alone, above columns of numbers.
+/// True if the second of `rows` is not data either: it contains only words, above numeric columns.
 fn has_second_line(rows: &[Record], decimal_comma: bool) -> bool {
     rows.len() > 3
         && !rows[1].cells().any(|cell| is_value(cell, decimal_comma))
         && has_words_above_numbers(&rows[1..], decimal_comma)
 }
 
-/// Whether the first of `rows` has words, or dates, above at least two columns of numbers, and above most such columns.
+/// True if the first of `rows` has new words or dates above at least two numeric columns, and above most of them.
 fn has_words_above_numbers(rows: &[Record], decimal_comma: bool) -> bool {
     let (first, body) = (&rows[0], &rows[1..]);
     let is_word = |&at: &usize| {

@@ -1,52 +1,52 @@
-//! Errors of this crate, and text from files as messages show it.
+//! Errors of this crate, and how messages show text that comes from files.
 
 use std::path::PathBuf;
 use std::{fmt, io};
 
-/// Why a table cannot be read.
+/// Why a table cannot be read or prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// The operating system refused to read a file.
+    /// The operating system could not read a file.
     #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file or a setting that is not what it should be.
+    /// A file or a setting is not as expected.
     #[error("{kind}: {fault}")]
     Unfit {
-        /// What is wrong, in a few words.
+        /// A short description of the problem.
         kind: &'static str,
-        /// Where, and how.
-        fault: Box<Fault>,
+        /// Where it is, what was expected and what was found.
+        fault: Box<Mismatch>,
     },
 }
 
 impl TableError {
-    pub(crate) fn unfit(kind: &'static str, fault: Box<Fault>) -> Self {
-        Self::Unfit { kind, fault }
+    pub(crate) fn unfit(kind: &'static str, mismatch: Box<Mismatch>) -> Self {
+        Self::Unfit { kind, fault: mismatch }
     }
 }
 
-/// Where data is at fault, and how.
+/// The difference between what was expected at some place and what was found there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The file or folder; empty when the fault lies in the configuration.
+pub struct Mismatch {
+    /// The file or folder; empty if the problem is in the configuration.
     pub path: PathBuf,
-    /// The place in the file (a line and column, a byte) or the configuration key; may be empty.
+    /// The position in the file (line and column, byte) or the configuration key; may be empty.
     pub place: String,
-    /// What should be there.
+    /// The expected content.
     pub expected: String,
-    /// What is there.
+    /// The actual content.
     pub found: String,
-    /// What to do about it; may be empty.
+    /// How to fix it; may be empty.
     pub remedy: String,
 }
 
-impl Fault {
-    /// A fault in the file or folder `path`.
+impl Mismatch {
+    /// A mismatch in the file or folder `path`.
     pub fn new(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
         Box::new(Self {
             path: path.into(),
@@ -57,19 +57,19 @@ impl Fault {
         })
     }
 
-    /// A fault in the value of the configuration key `key`.
+    /// A mismatch in the value of the configuration key `key`.
     pub fn in_key(key: &str, expected: impl Into<String>, found: impl Into<String>) -> Box<Self> {
         Self::new("", expected, found).place(key)
     }
 
-    /// The same, at `place`.
+    /// Sets the position.
     #[must_use]
     pub fn place(mut self: Box<Self>, place: impl Into<String>) -> Box<Self> {
         self.place = place.into();
         self
     }
 
-    /// The same, with what to do about it.
+    /// Sets the remedy.
     #[must_use]
     pub fn remedy(mut self: Box<Self>, remedy: impl Into<String>) -> Box<Self> {
         self.remedy = remedy.into();
@@ -77,8 +77,8 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
-    /// On one line, without control characters: names of files may have some.
+impl fmt::Display for Mismatch {
+    /// One line without control characters, which file names may contain.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display().to_string();
         let places: Vec<&str> = [&*path, &self.place].into_iter().filter(|place| !place.is_empty()).collect();
@@ -89,10 +89,10 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The most characters of a text from a file that a message shows.
+/// Messages show at most this many characters of a text from a file.
 const SHOWN: usize = 80;
 
-/// `text` without control characters, which a terminal would obey.
+/// `text` with its control characters escaped, because a terminal would execute them.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -106,7 +106,7 @@ pub fn escaped(text: &str) -> String {
     escaped
 }
 
-/// `text` in quotes, shortened, with control characters written out: no byte of a file reaches a terminal as it is.
+/// `text` in quotes, shortened to 80 characters, with its control characters escaped.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let cut: String = text.chars().take(SHOWN).collect();
@@ -117,7 +117,7 @@ pub fn quoted(text: &str) -> String {
     format!("\"{shown}\"")
 }
 
-/// `names` in quotes, the first `most` of them and how many more there are.
+/// The first `most` of `names` in quotes, and the number of the others.
 #[must_use]
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> String {
     let names: Vec<&str> = names.into_iter().collect();
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped_and_what_is_long_is_cut() {
+    fn control_characters_are_escaped_and_long_texts_are_cut() {
         assert_eq!(quoted("cat\u{1b}[31m\n"), "\"cat\\u{1b}[31m\\n\"");
         assert_eq!(quoted(&"ä".repeat(81)), format!("\"{}…\"", "ä".repeat(80)));
     }

@@ -1,30 +1,30 @@
-//! Formats other than plain delimited text: Weka's ARFF, and with features of their names Excel and Parquet, are read; others
-//! are refused with what to do.
+//! Formats other than delimited text. Weka's ARFF is always read, Excel and Parquet with the Cargo features `excel` and
+//! `parquet`; other formats are refused with a hint on how to convert them.
 
 use std::io::Read;
 use std::path::Path;
 
-use crate::input::Text;
+use crate::input::TextStream;
 use crate::records::{Buffer, TextRows};
 use crate::splitter::Splitter;
-use crate::{Fault, Form, Layout, Records, TableError, quoted};
+use crate::{Dialect, Layout, Mismatch, Records, TableError, quoted};
 
-/// What archives, and Excel's workbooks, begin with.
+/// The first bytes of ZIP archives, which include Excel workbooks.
 pub(crate) const ZIP: &[u8] = b"PK\x03\x04";
-/// What Excel's older workbooks begin with.
+/// The first bytes of old Excel workbooks (`.xls`).
 pub(crate) const OLD_OFFICE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0];
-/// What Parquet files begin with.
+/// The first bytes of Parquet files.
 pub(crate) const PARQUET: &[u8] = b"PAR1";
 
-/// The bytes of a table as text: those of a workbook or a Parquet file are made text first, where the program can. `start`
-/// is what has been read of `rest`; it becomes the beginning of the text.
+/// The bytes of a table as text. Converts a workbook or a Parquet file to CSV, if this build can. `start` holds the bytes
+/// already read from `rest`; a conversion empties it, because it no longer is the beginning of the text.
 #[cfg_attr(
     not(any(feature = "excel", feature = "parquet")),
     expect(
         unused_variables,
         clippy::unnecessary_wraps,
         clippy::ptr_arg,
-        reason = "nothing is made text in this build"
+        reason = "this build converts no formats"
     )
 )]
 pub(crate) fn packed(
@@ -48,7 +48,7 @@ pub(crate) fn packed(
     Ok(Box::new(whole))
 }
 
-/// What a file that begins so is, if it is no table.
+/// Describes a file that begins with these bytes, with a hint after `; `; `None` if it may be a table.
 pub(crate) fn foreign_bytes(start: &[u8]) -> Option<&'static str> {
     Some(match start {
         start if start.starts_with(PARQUET) => {
@@ -63,7 +63,7 @@ pub(crate) fn foreign_bytes(start: &[u8]) -> Option<&'static str> {
         }
         [b'%', b'P', b'D', b'F', ..] => "a PDF document",
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
-            "a picture; pictures are read by source \"image-folder\""
+            "an image; read images with data.source \"image-folder\""
         }
         [b'B', b'Z', b'h', ..] => "a bzip2 file; unpack it first",
         [0xfd, b'7', b'z', b'X', b'Z', ..] => "an xz file; unpack it first",
@@ -73,12 +73,12 @@ pub(crate) fn foreign_bytes(start: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// What a text that begins so is, if it is no table.
+/// As [`foreign_bytes`], for a file that is text.
 pub(crate) fn foreign_text(text: &str) -> Option<&'static str> {
     let start = text.trim_start();
     let lower: String = start.chars().take(15).collect::<String>().to_ascii_lowercase();
     if lower.starts_with("<!doctype html") || lower.starts_with("<html") {
-        return Some("a page of HTML, perhaps an error in place of a download");
+        return Some("an HTML page, perhaps an error page instead of the download");
     }
     if lower.starts_with("<?xml") {
         return Some("an XML document");
@@ -106,17 +106,21 @@ pub(crate) fn foreign_text(text: &str) -> Option<&'static str> {
 
 pub(crate) fn refused(path: &Path, kind: &'static str) -> TableError {
     let (found, remedy) = kind.split_once("; ").unwrap_or((kind, ""));
-    TableError::unfit("no table", Fault::new(path, "the rows of a table as text", found).remedy(remedy))
+    TableError::unfit("not a table", Mismatch::new(path, "the rows of a table as text", found).remedy(remedy))
 }
 
-/// True if `text` begins as an ARFF file does.
+/// True if `text` begins like an ARFF file.
 pub(crate) fn is_arff(text: &str) -> bool {
     let declaration = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('%'));
     declaration.is_some_and(|line| has_keyword(line, "@relation"))
 }
 
-/// Reads the declarations, and gives the rows below them.
-pub(crate) fn open_arff(mut text: Text, mut buffer: Buffer, path: &Path) -> Result<Records, TableError> {
+/// Reads the declarations of an ARFF file; its rows follow.
+pub(crate) fn open_arff(
+    mut text: TextStream,
+    mut buffer: Buffer,
+    path: &Path,
+) -> Result<Records, TableError> {
     let (mut names, mut listed) = (Vec::new(), Vec::new());
     let mut line = 0;
     loop {
@@ -145,19 +149,19 @@ pub(crate) fn open_arff(mut text: Text, mut buffer: Buffer, path: &Path) -> Resu
     buffer.at = 0;
     buffer.fill(&mut text, 1 << 12)?;
     if buffer.text.trim_start().starts_with('{') {
-        let found = "rows in braces, which name the few values that are not zero";
-        return Err(fault(path, line + 1, "rows with a value for every attribute", found));
+        let found = "sparse rows in braces, which list only the non-zero values";
+        return Err(fault(path, line + 1, "dense rows with a value for every attribute", found));
     }
-    let form = Form { single_quotes: true, comment: Some('%'), header: false, ..Form::plain() };
-    let mut splitter = Splitter::new(&form, path).with_escapes();
+    let dialect = Dialect { single_quotes: true, comment: Some('%'), header: false, ..Dialect::plain() };
+    let mut splitter = Splitter::new(&dialect, path).with_escapes();
     splitter.skip_lines(line);
     let width = names.len();
-    let layout = Layout::named(form, names, width);
+    let layout = Layout::named(dialect, names, width);
     Ok(Records::new(TextRows { text, buffer, splitter }, layout, path, listed))
 }
 
-/// The line at the buffer's place, and where the next one begins.
-fn take_line(text: &mut Text, buffer: &mut Buffer) -> Result<Option<(String, usize)>, TableError> {
+/// The current line of the buffer, and the byte at which the next line begins.
+fn take_line(text: &mut TextStream, buffer: &mut Buffer) -> Result<Option<(String, usize)>, TableError> {
     loop {
         let rest = &buffer.text[buffer.at..];
         if let Some(length) = rest.find(['\n', '\r']) {
@@ -190,8 +194,8 @@ fn attribute(text: &str) -> Option<(String, String)> {
     (!name.is_empty() && !kind.is_empty()).then(|| (name, kind.to_owned()))
 }
 
-/// The name that `text` begins with, up to `quote`, and what follows it. A quote that is doubled, or stands behind `\`, belongs
-/// to the name.
+/// The name at the beginning of `text`, up to `quote`, and the rest after it. A quote that is doubled or escaped with `\` is
+/// part of the name.
 fn quoted_name(text: &str, quote: char) -> Option<(String, &str)> {
     let mut name = String::new();
     let mut characters = text.char_indices().peekable();
@@ -214,7 +218,7 @@ fn quoted_name(text: &str, quote: char) -> Option<(String, &str)> {
 }
 
 fn fault(path: &Path, line: u64, expected: &str, found: &str) -> TableError {
-    TableError::unfit("broken ARFF file", Fault::new(path, expected, found).place(format!("line {line}")))
+    TableError::unfit("broken ARFF file", Mismatch::new(path, expected, found).place(format!("line {line}")))
 }
 
 #[cfg(feature = "excel")]
@@ -224,13 +228,13 @@ mod excel {
 
     use calamine::{Data, Reader, open_workbook_auto_from_rs};
 
-    use crate::{Fault, TableError};
+    use crate::{Mismatch, TableError};
 
-    /// The first sheet with rows in the workbook `bytes`, as CSV: line by line what the sheet has row by row.
+    /// The first sheet with rows of the workbook `bytes`, as CSV with one line per row.
     pub(super) fn as_csv(bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>, TableError> {
         let broken = |found: String| {
-            let fault = Fault::new(path, "an Excel workbook", found);
-            TableError::unfit("broken Excel file", fault.remedy("save the sheet as CSV"))
+            let mismatch = Mismatch::new(path, "an Excel workbook", found);
+            TableError::unfit("broken Excel file", mismatch.remedy("save the sheet as CSV"))
         };
         let mut workbook = open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(|_| {
             super::refused(path, "a ZIP archive or a damaged Excel file; unpack it, or save its sheet as CSV")
@@ -240,7 +244,7 @@ mod excel {
             if range.is_empty() {
                 continue;
             }
-            // Rows above the first that is used count, so that a line is a row of the sheet.
+            // Empty rows at the top count too, so that line numbers are row numbers of the sheet.
             let above = range.start().map_or(0, |(row, _)| row as usize);
             let rows = range.rows().map(|row| row.iter().map(text).collect::<Vec<String>>());
             let mut csv = vec![b'\n'; above];
@@ -274,19 +278,19 @@ mod parquet_file {
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::Field;
 
-    use crate::{Fault, TableError};
+    use crate::{Mismatch, TableError};
 
-    /// The rows of the Parquet file at `path` as CSV below a header, written by a thread of its own while they are read.
+    /// The rows of the Parquet file at `path` as CSV with a header. A separate thread converts them while they are read.
     pub(super) fn as_csv(path: &Path) -> Result<Box<dyn Read + Send>, TableError> {
         let refused = |source| TableError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(refused)?;
         let broken = |found: String| {
-            TableError::unfit("broken Parquet file", Fault::new(path, "a Parquet file", found))
+            TableError::unfit("broken Parquet file", Mismatch::new(path, "a Parquet file", found))
         };
         let reader = SerializedFileReader::new(file).map_err(|error| broken(error.to_string()))?;
         let (output, input) = io::pipe().map_err(refused)?;
         thread::spawn(move || {
-            // Where nobody reads any more, nobody wants to know; a row that cannot be read ends the text.
+            // The pipe breaks only if the caller gave up reading; an unreadable row ends the text.
             let _ = write_rows(&reader, input);
         });
         Ok(Box::new(output))
@@ -376,7 +380,7 @@ mod tests {
             ("@relation r\n@data\n1\n", "line 2: expected an @attribute above @data, found none"),
             (
                 "@relation r\n@attribute a real\n@data\n{0 1}\n",
-                "line 4: expected rows with a value for every",
+                "line 4: expected dense rows with a value for every",
             ),
         ] {
             let message = records(text).err().unwrap().to_string();

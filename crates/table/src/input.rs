@@ -1,4 +1,6 @@
-//! The bytes of a table: from a file, a pipe or standard input, compressed or not, as text.
+//! Input: opens a file, a pipe or standard input, decompresses gzip, detects the encoding and decodes to text.
+//!
+//! A thread reads, decodes and hashes ahead while the caller splits the blocks before.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,17 +12,17 @@ use encoding_rs::{Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use flate2::read::MultiGzDecoder;
 use kiln_files::Hasher;
 
-use crate::{Fault, TableError};
+use crate::{Mismatch, TableError};
 
-/// Bytes that are read at a time.
+/// The number of bytes per read.
 const BLOCK: usize = 1 << 18;
-/// What gzip files begin with.
+/// The first bytes of a gzip file.
 pub const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// What is known of a file once all of it has been read.
+/// Size and hash of a file that has been read to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// Size, uncompressed.
+    /// Uncompressed size.
     pub bytes: u64,
     /// SHA-256 of the uncompressed bytes, in hexadecimal.
     pub sha256: String,
@@ -32,7 +34,7 @@ pub fn is_standard_input(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Opens the file, pipe or (`-`) standard input at `path`, and unpacks it where it is compressed with gzip.
+/// Opens the file or pipe at `path`, or standard input for `-`, and decompresses it if it is gzip.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, TableError> {
     let refused = |source| TableError::Read { path: path.to_owned(), source };
     let mut reader: Box<dyn Read + Send> = if is_standard_input(path) {
@@ -40,10 +42,10 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, TableError> {
     } else {
         if path.is_dir() || !path.exists() {
             let found = if path.exists() { "a folder" } else { "nothing" };
-            let fault = Fault::new(path, "a file with a table", found);
+            let mismatch = Mismatch::new(path, "a file with a table", found);
             return Err(TableError::unfit(
                 "missing data",
-                fault.remedy("check data.path, data.test_path or the path that was given"),
+                mismatch.remedy("check data.path, data.test_path or the given path"),
             ));
         }
         Box::new(File::open(path).map_err(refused)?)
@@ -74,28 +76,23 @@ pub(crate) fn read_fully(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result
     Ok(length)
 }
 
-/// The text of a table, block by block, read and hashed by a thread of its own while the blocks before are taken apart.
-pub(crate) struct Text {
-    blocks: Receiver<Block>,
+/// The text of a table, block by block. A separate thread reads and hashes ahead.
+pub(crate) struct TextStream {
+    chunks: Receiver<Result<Chunk, TableError>>,
     path: PathBuf,
-    /// What the file was taken to be written in, where that is a guess.
+    /// The encoding, if it is a guess.
     pub(crate) guessed_encoding: Option<&'static str>,
 }
 
-enum Block {
+/// The next part of a [`TextStream`].
+pub(crate) enum Chunk {
     Text(String),
-    End(Content),
-    Failed(TableError),
-}
-
-/// What comes next in a [`Text`].
-pub(crate) enum Next {
-    Text(String),
+    /// The end of the file.
     End(Content),
 }
 
-impl Text {
-    /// Reads `reader`, which is the file at `path`, in `encoding`, or in the one that it seems to be in.
+impl TextStream {
+    /// Decodes `reader` from `encoding`, or from a detected encoding. `path` is for messages.
     pub(crate) fn new(
         mut reader: Box<dyn Read + Send>,
         path: &Path,
@@ -106,39 +103,38 @@ impl Text {
         first.truncate(length);
         let (found, is_guess) = detect(&first, length < BLOCK);
         let guessed_encoding = (encoding.is_none() && is_guess).then(|| found.name());
-        let (sender, blocks) = sync_channel(4);
-        let reading = Reading { reader, path: path.to_owned(), encoding: encoding.unwrap_or(found) };
+        let (sender, chunks) = sync_channel(4);
+        let reading = BlockReader { reader, path: path.to_owned(), encoding: encoding.unwrap_or(found) };
         thread::spawn(move || {
             if let Err(error) = reading.run(first, &sender) {
-                // Where nobody listens any more, nobody wants to know.
-                let _ = sender.send(Block::Failed(error));
+                // The receiver is gone only if the caller gave up reading.
+                let _ = sender.send(Err(error));
             }
         });
-        Ok(Self { blocks, path: path.to_owned(), guessed_encoding })
+        Ok(Self { chunks, path: path.to_owned(), guessed_encoding })
     }
 
-    pub(crate) fn next(&mut self) -> Result<Next, TableError> {
-        match self.blocks.recv() {
-            Ok(Block::Text(text)) => Ok(Next::Text(text)),
-            Ok(Block::Failed(error)) => Err(error),
-            Ok(Block::End(content)) => Ok(Next::End(content)),
-            Err(_) => {
-                let source = io::Error::other("reading stopped before the end");
-                Err(TableError::Read { path: self.path.clone(), source })
-            }
-        }
+    pub(crate) fn next(&mut self) -> Result<Chunk, TableError> {
+        self.chunks.recv().unwrap_or_else(|_| {
+            let source = io::Error::other("reading stopped before the end");
+            Err(TableError::Read { path: self.path.clone(), source })
+        })
     }
 }
 
-struct Reading {
+struct BlockReader {
     reader: Box<dyn Read + Send>,
     path: PathBuf,
     encoding: &'static Encoding,
 }
 
-impl Reading {
-    fn run(mut self, first: Vec<u8>, sender: &SyncSender<Block>) -> Result<(), TableError> {
-        let mut decoding = Decoding::new(self.encoding);
+impl BlockReader {
+    fn run(
+        mut self,
+        first: Vec<u8>,
+        sender: &SyncSender<Result<Chunk, TableError>>,
+    ) -> Result<(), TableError> {
+        let mut decoder = TextDecoder::new(self.encoding);
         let (mut hasher, mut bytes, mut lines) = (Hasher::default(), 0, 1);
         let mut block = first;
         let mut is_first = true;
@@ -147,7 +143,7 @@ impl Reading {
             bytes += block.len() as u64;
             let is_last = block.len() < BLOCK;
             let mut text = String::new();
-            let is_good = decoding.decode(block, is_last, &mut text);
+            let is_good = decoder.decode(block, is_last, &mut text);
             if std::mem::take(&mut is_first) && text.starts_with('\u{feff}') {
                 text.remove(0);
             }
@@ -156,11 +152,11 @@ impl Reading {
                 return Err(self.not_text(lines));
             }
             lines += memchr::memchr_iter(b'\n', text.as_bytes()).count();
-            if sender.send(Block::Text(text)).is_err() {
+            if sender.send(Ok(Chunk::Text(text))).is_err() {
                 return Ok(());
             }
             if is_last {
-                let _ = sender.send(Block::End(Content { bytes, sha256: hasher.finish() }));
+                let _ = sender.send(Ok(Chunk::End(Content { bytes, sha256: hasher.finish() })));
                 return Ok(());
             }
             block = vec![0; BLOCK];
@@ -171,26 +167,26 @@ impl Reading {
     }
 
     fn not_text(&self, line: usize) -> TableError {
-        let fault = Fault::new(&self.path, format!("{} text", self.encoding.name()), "other bytes");
+        let mismatch = Mismatch::new(&self.path, format!("{} text", self.encoding.name()), "other bytes");
         let remedy = "save the file as UTF-8, or set data.encoding, for example to \"windows-1252\"";
-        TableError::unfit("not a text file", fault.place(format!("line {line}")).remedy(remedy))
+        TableError::unfit("not a text file", mismatch.place(format!("line {line}")).remedy(remedy))
     }
 }
 
-/// Tells bytes that gzip cannot make sense of from a disk that cannot be read.
+/// Turns an error from reading `path` into one of this crate: either the gzip data is damaged or the disk failed.
 #[must_use]
 pub fn read_error(path: &Path, error: io::Error) -> TableError {
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-            let fault = Fault::new(path, "a whole gzip file", error.to_string());
-            TableError::unfit("damaged gzip file", fault.remedy("delete it and download or copy it again"))
+            let mismatch = Mismatch::new(path, "a complete gzip file", error.to_string());
+            TableError::unfit("damaged gzip file", mismatch.remedy("delete it and download or copy it again"))
         }
         _ => TableError::Read { path: path.to_owned(), source: error },
     }
 }
 
-/// Which encoding `sample`, the beginning of a file, is in, and whether that is a guess: without a byte-order mark, what is
-/// no UTF-8 is taken for Windows-1252, which Latin-1 is a part of.
+/// The encoding of a file that begins with `sample`, and whether it is a guess. Without a byte-order mark, bytes that are not
+/// UTF-8 count as Windows-1252, a superset of printable Latin-1.
 pub(crate) fn detect(sample: &[u8], is_whole: bool) -> (&'static Encoding, bool) {
     if let Some((encoding, _)) = Encoding::for_bom(sample) {
         return (encoding, false);
@@ -200,13 +196,13 @@ pub(crate) fn detect(sample: &[u8], is_whole: bool) -> (&'static Encoding, bool)
     }
     match std::str::from_utf8(sample) {
         Ok(_) => (UTF_8, false),
-        // A character that the end of the sample cuts in two.
+        // The end of the sample splits a character.
         Err(error) if error.error_len().is_none() && !is_whole => (UTF_8, false),
         Err(_) => (WINDOWS_1252, true),
     }
 }
 
-/// In UTF-16, every second byte of plain letters, digits and separators is zero.
+/// Detects UTF-16 by its zeros: every second byte of ASCII letters, digits and separators is zero.
 fn utf_16_without_mark(sample: &[u8]) -> Option<&'static Encoding> {
     let pairs = sample.len() / 2;
     if pairs < 8 {
@@ -223,14 +219,14 @@ fn utf_16_without_mark(sample: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Text from bytes, block by block.
-pub(crate) enum Decoding {
-    /// Checked, not changed: the bytes of a character that a block cut in two are kept for the next.
+/// Decodes bytes block by block.
+pub(crate) enum TextDecoder {
+    /// Only validates. Holds the first bytes of a character that a block boundary splits.
     Utf8(Vec<u8>),
     Other(Decoder),
 }
 
-impl Decoding {
+impl TextDecoder {
     pub(crate) fn new(encoding: &'static Encoding) -> Self {
         if encoding == UTF_8 {
             Self::Utf8(Vec::new())
@@ -239,7 +235,7 @@ impl Decoding {
         }
     }
 
-    /// Adds the text of `bytes` to `text`; false where they are not in the encoding.
+    /// Appends the text of `bytes` to `text`; false if they are invalid in this encoding.
     pub(crate) fn decode(&mut self, bytes: Vec<u8>, is_last: bool, text: &mut String) -> bool {
         match self {
             Self::Utf8(carry) => {
@@ -278,14 +274,14 @@ impl Decoding {
 mod tests {
     use super::*;
 
-    /// The text of `bytes` in blocks of `size`; none where they are not in the encoding that they seem to be in.
+    /// The text of `bytes` in blocks of `size`; `None` if they are invalid in the detected encoding.
     fn text(bytes: &[u8], size: usize) -> Option<String> {
-        let mut decoding = Decoding::new(detect(bytes, true).0);
+        let mut decoder = TextDecoder::new(detect(bytes, true).0);
         let mut text = String::new();
         let blocks: Vec<&[u8]> = bytes.chunks(size).collect();
         for (at, block) in blocks.iter().enumerate() {
             let mut more = String::new();
-            if !decoding.decode(block.to_vec(), at + 1 == blocks.len(), &mut more) {
+            if !decoder.decode(block.to_vec(), at + 1 == blocks.len(), &mut more) {
                 return None;
             }
             text.push_str(&more);
@@ -318,11 +314,11 @@ mod tests {
     }
 
     #[test]
-    fn a_character_may_be_cut_by_the_end_of_the_sample_and_of_no_file() {
+    fn the_end_of_the_sample_may_split_a_character_but_the_end_of_the_file_may_not() {
         let cut = &"1,ö".as_bytes()[..3];
         assert_eq!(detect(cut, false), (UTF_8, false));
         assert_eq!(detect(cut, true), (WINDOWS_1252, true));
-        assert!(!Decoding::new(UTF_8).decode(cut.to_vec(), true, &mut String::new()));
+        assert!(!TextDecoder::new(UTF_8).decode(cut.to_vec(), true, &mut String::new()));
         assert_eq!(text(&[], 1).as_deref(), Some(""));
     }
 }

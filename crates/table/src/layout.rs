@@ -1,35 +1,35 @@
-//! Finding out how a table is written, from its first rows.
+//! The layout of a table: its dialect, the names of its columns, and where its data begin. Detected from the first rows.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use crate::cell_text::{Says, is_plain_number, says_of_marks};
-use crate::dialect::{Candidate, Head, is_of_names};
+use crate::cell_text::{MarkHint, is_plain_number, mark_hint};
+use crate::dialect::{Candidate, Header, is_of_names};
 use crate::splitter::{Scan, Splitter};
-use crate::{ColumnRef, Form, ReadOptions, Record, Separator, TableError, listed};
+use crate::{ColumnRef, Dialect, ReadOptions, Record, Separator, TableError, listed};
 
-/// How a table is written, and the names of its columns.
+/// The dialect of a table and the names of its columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// How cells and rows are written.
-    pub form: Form,
-    /// A name for every column, all different.
+    /// The dialect.
+    pub form: Dialect,
+    /// Unique names, one per column.
     pub names: Vec<String>,
-    /// Of every column, whether the file names it.
+    /// For each column, whether the file or the user names it.
     pub is_named: Vec<bool>,
-    /// What whoever reads the table should know, a sentence each.
+    /// Notices for the user, one sentence each.
     pub notices: Vec<String>,
 }
 
 impl Layout {
-    /// Names for at least `width` columns, all different: those in `found`, and places where there is none.
-    pub(crate) fn named(form: Form, mut found: Vec<String>, width: usize) -> Self {
+    /// Unique names for at least `width` columns: the names in `found`; `column 3` for an empty or absent one.
+    pub(crate) fn named(dialect: Dialect, mut found: Vec<String>, width: usize) -> Self {
         found.resize(width.max(found.len()), String::new());
         let is_named: Vec<bool> = found.iter().map(|name| !name.is_empty()).collect();
         let mut names: Vec<String> = Vec::with_capacity(found.len());
         let (mut repeated, mut notices) = (Vec::new(), Vec::new());
         let mut taken = HashSet::new();
-        // Of each name, how often it has come: thousands may be the same.
+        // Thousands of columns may have the same name: counting avoids a quadratic search.
         let mut counts: HashMap<String, usize> = HashMap::new();
         for (at, name) in found.into_iter().enumerate() {
             let base = if name.is_empty() { format!("column {}", at + 1) } else { name };
@@ -46,31 +46,30 @@ impl Layout {
         }
         if !repeated.is_empty() {
             let names = listed(repeated.iter().map(String::as_str), 5);
-            notices.push(format!("names that the header has twice are told apart: {names}"));
+            notices.push(format!("the header repeats names; the columns are called {names}"));
         }
-        Self { form, names, is_named, notices }
+        Self { form: dialect, names, is_named, notices }
     }
 
-    /// True where the columns have names, of a header or the user's; else they are known by their places.
+    /// True if the columns have names, from a header or the user; otherwise positions identify them.
     #[must_use]
     pub fn has_names(&self) -> bool {
         self.is_named.contains(&true)
     }
 
-    /// What to say where the columns are matched with those of another table, the training table: by their places, where
-    /// they have no names.
+    /// A notice for a table whose columns have no names: they are matched with the training table by position.
     #[must_use]
     pub fn matched_by_place(&self) -> Option<String> {
         (!self.has_names()).then(|| {
             format!(
-                "the file has no header: its {} columns are matched with those of the training table by their places",
+                "the file has no header: its {} columns are matched with those of the training table by position",
                 self.names.len()
             )
         })
     }
 }
 
-/// The layout of the text that begins with `sample`, and the byte at which its rows of data begin.
+/// Detects the layout of a text that begins with `sample`. Also returns a splitter at the first row of data, and its byte.
 pub(crate) fn layout(
     sample: &str,
     is_all: bool,
@@ -82,38 +81,36 @@ pub(crate) fn layout(
     let rest = &sample[skipped..];
     let preamble = usize::from(skipped > 0);
     let Some(candidate) = Candidate::best(separator, rest, is_all, path, options) else {
-        let form = Form { preamble, ..Form::plain() };
-        let splitter = Splitter::new(&form, path);
-        return Ok((Layout::named(form, Vec::new(), 0), splitter, sample.len()));
+        let dialect = Dialect { preamble, ..Dialect::plain() };
+        let splitter = Splitter::new(&dialect, path);
+        return Ok((Layout::named(dialect, Vec::new(), 0), splitter, sample.len()));
     };
     let (table, width) = (candidate.table(), candidate.width);
-    let mut form = candidate.form.clone();
-    form.decimal_comma = has_decimal_commas(&form, table);
-    let head = Head::of(table, width, form.decimal_comma, options);
+    let mut dialect = candidate.dialect.clone();
+    dialect.decimal_comma = has_decimal_commas(&dialect, table);
+    let head = Header::of(table, width, dialect.decimal_comma, options);
     let first_line = table[0].line();
     let commented = if head.names.is_none() && options.header.is_none() {
-        names_in_comment(&form, rest, first_line, width, options)
+        names_in_comment(&dialect, rest, first_line, width, options)
     } else {
         None
     };
     let names = head.names.map(|row| &table[row]).or(commented.as_ref());
-    form.header = names.is_some();
+    dialect.header = names.is_some();
     let lines_above = first_line.saturating_sub(1) as usize + usize::from(head.names.is_none()) * head.rows;
-    // Comments are passed over by themselves.
-    form.preamble = preamble + if form.comment.is_some() { 0 } else { lines_above };
-    let mut layout = Layout::named(form, names_of_columns(names, width, options), width);
+    // The splitter skips comments anyway.
+    dialect.preamble = preamble + if dialect.comment.is_some() { 0 } else { lines_above };
+    let mut layout = Layout::named(dialect, names_of_columns(names, width, options), width);
     if head.rows > 1 {
         let line = table[1 - head.names.unwrap_or(0)].line() + preamble as u64;
-        layout
-            .notices
-            .push(format!("line {line} is passed over: it is neither data nor the names of columns"));
+        layout.notices.push(format!("line {line} is skipped: it contains neither data nor column names"));
     }
     let (splitter, at) =
         start_of_data(&layout.form, rest, is_all, path, preamble as u64, first_line, head.rows)?;
     Ok((layout, splitter, skipped + at))
 }
 
-/// Excel writes `sep=;` above a table.
+/// The separator in a first line such as `sep=;`, which Excel understands, and the length of that line.
 fn stated_separator(sample: &str) -> (Option<Separator>, usize) {
     let end = sample.find(['\n', '\r']).unwrap_or(sample.len());
     let line = sample[..end].trim_matches('"');
@@ -123,25 +120,25 @@ fn stated_separator(sample: &str) -> (Option<Separator>, usize) {
     (Some(separator), after_line(sample, end))
 }
 
-/// The byte behind the end of the line that ends at byte `end`.
+/// The byte at which the line after the one that ends at byte `end` begins.
 fn after_line(text: &str, end: usize) -> usize {
     let length = if text[end..].starts_with("\r\n") { 2 } else { 1 };
     (end + length).min(text.len())
 }
 
-/// The names of columns in the comment right above a table that has no other, as `numpy.savetxt` writes them.
+/// Column names in the comment line right above a table without a header, as `numpy.savetxt` writes them.
 fn names_in_comment(
-    form: &Form,
+    dialect: &Dialect,
     text: &str,
     first_line: u64,
     width: usize,
     options: &ReadOptions,
 ) -> Option<Record> {
-    let mark = form.comment?;
+    let mark = dialect.comment?;
     let comment = text.lines().nth(first_line.checked_sub(2)? as usize)?.trim();
     let names = comment.strip_prefix(mark)?.trim_start_matches(mark);
     let mut record = Record::default();
-    let plain = Form { comment: None, ..form.clone() };
+    let plain = Dialect { comment: None, ..dialect.clone() };
     let Ok(Scan::Row(_)) = Splitter::new(&plain, "").scan(names, 0, true, &mut record) else { return None };
     let is_wanted = match &options.label {
         _ if !options.known.is_empty() => is_of_names(&record, &options.known),
@@ -151,25 +148,25 @@ fn names_in_comment(
     (record.len() == width && is_wanted).then_some(record)
 }
 
-/// True where numbers are written with a comma, and none with a point.
-fn has_decimal_commas(form: &Form, rows: &[Record]) -> bool {
-    if form.separator == Separator::Comma {
+/// True if numbers have decimal commas and none has a decimal point.
+fn has_decimal_commas(dialect: &Dialect, rows: &[Record]) -> bool {
+    if dialect.separator == Separator::Comma {
         return false;
     }
     let (mut commas, mut points, mut either) = (0, 0, 0);
     for cell in rows.iter().flat_map(Record::cells) {
-        match says_of_marks(cell) {
-            Some(Says::DecimalComma) => commas += 1,
-            Some(Says::DecimalPoint) => points += 1,
-            Some(Says::AnyComma) => either += 1,
+        match mark_hint(cell) {
+            Some(MarkHint::DecimalComma) => commas += 1,
+            Some(MarkHint::DecimalPoint) => points += 1,
+            Some(MarkHint::AmbiguousComma) => either += 1,
             None => {}
         }
     }
-    // Semicolons stand between cells because commas stand in numbers.
-    points == 0 && (commas > 0 || (either > 0 && form.separator == Separator::Semicolon))
+    // Programs use semicolons as separators where commas are decimal marks.
+    points == 0 && (commas > 0 || (either > 0 && dialect.separator == Separator::Semicolon))
 }
 
-/// The names of `width` columns: the user's, else those in `row`.
+/// The names of `width` columns: the user's if there are any, otherwise the cells of `row`.
 fn names_of_columns(row: Option<&Record>, width: usize, options: &ReadOptions) -> Vec<String> {
     if !options.names.is_empty() {
         options.names.clone()
@@ -179,7 +176,7 @@ fn names_of_columns(row: Option<&Record>, width: usize, options: &ReadOptions) -
         if names.len() > width && names.last().is_some_and(String::is_empty) {
             names.pop();
         } else if names.len() + 1 == width {
-            // R's write.table names all columns but that of the rows' own names.
+            // R's write.table writes no name above the column of row names.
             names.insert(0, String::new());
         }
         names
@@ -188,10 +185,10 @@ fn names_of_columns(row: Option<&Record>, width: usize, options: &ReadOptions) -
     }
 }
 
-/// A splitter that stands before the first row of data, and the byte where that is: below line `first_line` of `text`, which
-/// has `lines_above` above it, and `rows` further rows.
+/// A splitter at the first row of data, and its byte: it comes after the `rows` rows of the header, which begin on line
+/// `first_line` of `text`. `lines_above` lines of the file come before `text`.
 fn start_of_data(
-    form: &Form,
+    dialect: &Dialect,
     text: &str,
     is_all: bool,
     path: &Path,
@@ -206,7 +203,7 @@ fn start_of_data(
         at = after_line(text, at + length);
         line += 1;
     }
-    let mut splitter = Splitter::new(form, path);
+    let mut splitter = Splitter::new(dialect, path);
     splitter.skip_lines(lines_above + line - 1);
     let mut record = Record::default();
     for _ in 0..rows {
@@ -222,7 +219,7 @@ fn start_of_data(
 mod tests {
     use super::*;
 
-    /// Form, names and first row of data of the table `text`, whose label is in `label`.
+    /// Dialect, names and first row of data of the table `text` with this label.
     fn read(text: &str, label: ColumnRef) -> (String, String, String) {
         let options = ReadOptions { label: Some(label), ..ReadOptions::default() };
         let (layout, mut splitter, at) = layout(text, true, Path::new("t.csv"), &options).unwrap();
@@ -232,11 +229,11 @@ mod tests {
         (layout.form.to_string(), layout.names.join("/"), format!("{}: {}", record.line(), row.join("/")))
     }
 
-    /// Each table is read as it says, where its last column holds the class.
+    /// Checks cases of table, dialect, names and first row. The last column is the label.
     fn check(cases: &[(&str, &str, &str, &str)]) {
-        for &(text, form, names, row) in cases {
+        for &(text, dialect, names, row) in cases {
             let found = read(text, ColumnRef::Place(-1));
-            let wanted = (format!("cells between {form}"), names.to_owned(), row.to_owned());
+            let wanted = (format!("cells separated by {dialect}"), names.to_owned(), row.to_owned());
             assert_eq!(found, wanted, "{text:?}");
         }
     }
@@ -256,13 +253,13 @@ mod tests {
                 "column 1/column 2/column 3/column 4",
                 "1: 18.0/8/307.0/ford a",
             ),
-            // A tab that is sometimes two.
+            // Two tabs sometimes stand for one.
             ("1\t2\tx\n1\t\t2\tx\n1\t2\ty\n", "blanks, no header", "column 1/column 2/column 3", "1: 1/2/x"),
             ("a b\n1,5 2,5\n3,5 4,5\n", "blanks, a header, decimal commas", "a/b", "2: 1,5/2,5"),
             ("a,pixels\n0,70 80 90\n1,1 2 3\n", "commas, a header", "a/pixels", "2: 0/70 80 90"),
             ("sep=;\r\na;b\r\n1;x\r\n", "semicolons, a header, a line above the table", "a/b", "3: 1/x"),
             ("sep=;\ra;b\r1;x\r", "semicolons, a header, a line above the table", "a/b", "3: 1/x"),
-            // A mark in a cell of every row, and none in the header.
+            // Every row has a pipe in a cell, but the header has none.
             ("a,b,k\n1,x|y,u\n2,z|y,v\n", "commas, a header", "a/b/k", "2: 1/x|y/u"),
             (
                 "Report;2023\n\na;b;k\nx;1,5;u\ny;2,5;v\n",
@@ -282,7 +279,7 @@ mod tests {
             // Words above words.
             ("size,kind\nbig,x\nsmall,y\nbig,y\n", plain, "size/kind", "2: big/x"),
             ("big,x\nsmall,y\nbig,y\nsmall,x\n", none, "column 1/column 2", "1: big/x"),
-            // What is a number as people write it is no name.
+            // A formatted number is not a name.
             (
                 "1,5;2,5;a\n3,5;4,5;b\n",
                 "semicolons, no header, decimal commas",
@@ -293,7 +290,7 @@ mod tests {
             ("31.12.2023,x\n30.12.2023,y\n", none, "column 1/column 2", "1: 31.12.2023/x"),
             ("id,2020-01-01,k\n1,2,x\n2,4,y\n", plain, "id/2020-01-01/k", "2: 1/2/x"),
             ("x,y,5\n1,2,0\n3,4,1\n", plain, "x/y/5", "2: 1/2/0"),
-            // Numbers that are names: places, and years.
+            // Numbers that are names: positions and years.
             (
                 "0,1,2,3\n.5,.5,.5,a\n.5,.5,.5,b\n.5,.5,.5,b\n.5,.5,.5,b\n.5,.5,.5,b\n",
                 plain,
@@ -308,7 +305,7 @@ mod tests {
                 "1: 1/2/3/4",
             ),
         ]);
-        // What scikit-learn writes above its tables.
+        // The first line of scikit-learn's tables.
         let iris = "3,4,setosa,versicolor,virginica\n5.1,3.5,1.4,0.2,0\n4.9,3.0,1.4,0.2,0\n7,3.2,4.7,1.4,1\n";
         let names = "column 1/column 2/column 3/column 4/column 5";
         check(&[(iris, "commas, no header, a line above the table", names, "2: 5.1/3.5/1.4/0.2/0")]);
@@ -328,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_known_and_names_of_the_user() {
+    fn known_names_and_names_of_the_user() {
         let read = |text: &str, options: &ReadOptions| {
             let (layout, mut splitter, at) = layout(text, true, Path::new("t.csv"), options).unwrap();
             let mut record = Record::default();
@@ -344,7 +341,7 @@ mod tests {
         let named = ReadOptions { names: list(&["a", "b"]), ..ReadOptions::default() };
         assert_eq!(read("1,x\n2,y\n", &named), ("a/b".to_owned(), 1));
         assert_eq!(read("v,w\nx,y\n", &named), ("a/b".to_owned(), 1));
-        // A header with other names is none of the data.
+        // A header with other names is still not data.
         assert_eq!(read("size,kind\n1,x\n2,y\n", &named), ("a/b".to_owned(), 2));
         assert_eq!(read("b,a\n1,x\n2,y\n", &named), ("a/b".to_owned(), 2));
     }
@@ -352,7 +349,7 @@ mod tests {
     #[test]
     fn what_stands_above_and_beside_a_table() {
         let below = "a,b,c\n1,2,x\n3,4,y\n5,6,y\n";
-        for (above, form) in [
+        for (above, dialect) in [
             ("Report\n\n", "commas, a header, 2 lines above the table"),
             ("Made by Anna, Berlin\n", "commas, a header, a line above the table"),
             ("|1x3 Cross validator\n", "commas, a header, a line above the table"),
@@ -360,24 +357,24 @@ mod tests {
         ] {
             let text = format!("{above}{below}");
             let line = above.lines().count() + 2;
-            check(&[(&text, form, "a/b/c", &format!("{line}: 1/2/x"))]);
+            check(&[(&text, dialect, "a/b/c", &format!("{line}: 1/2/x"))]);
         }
         check(&[
             ("# a b c\n1 2 3\n4 5 6\n", "blanks, a header, comments after #", "a/b/c", "2: 1/2/3"),
             ("# a,b\n1,2\n4,5\n", "commas, a header", "a/b", "2: 1/2"),
-            // The rows' own names, as R writes them.
+            // Row names, as R writes them.
             (
                 "\"a\" \"k\"\n\"x 1\" 2 \"y\"\n\"x 2\" 3 \"z\"\n",
                 "blanks, a header",
                 "column 1/a/k",
                 "2: x 1/2/y",
             ),
-            // A separator behind the last cell: of all lines, of the rows, of the names, and without names.
+            // A trailing separator: in all lines, in the rows only, in the header only, and without a header.
             ("a,b,c,\n1,2,x,\n3,4,y,\n", "commas, a header", "a/b/c", "2: 1/2/x/"),
             ("a,b,c\n1,2,x,\n3,4,y,\n", "commas, a header", "a/b/c", "2: 1/2/x/"),
             ("a,b,c,\n1,2,x\n3,4,y\n", "commas, a header", "a/b/c", "2: 1/2/x"),
             ("1,2,x,\n3,4,y,\n", "commas, no header", "column 1/column 2/column 3", "1: 1/2/x/"),
-            // Names that come twice, and none.
+            // A repeated name and an empty one.
             (
                 "a,a,,a (2)\n1,2,3,x\n3,4,5,y\n",
                 "commas, a header",
@@ -385,7 +382,7 @@ mod tests {
                 "2: 1/2/3/x",
             ),
         ]);
-        let many = Layout::named(Form::plain(), vec!["a".to_owned(); 50_000], 0);
+        let many = Layout::named(Dialect::plain(), vec!["a".to_owned(); 50_000], 0);
         assert_eq!(many.names[49_999], "a (50000)");
     }
 

@@ -1,9 +1,18 @@
-//! Tables as people have them: found out how they are written, read, and made features.
+//! Reads real-world tables and turns their rows into features.
 //!
-//! [`Records`] gives the rows of a file in any of the usual forms. [`Table`] holds one in memory. [`Preparation`] is what
-//! each column was taken for and how its cells become features, fitted on the training rows alone.
+//! A table passes through these files:
 //!
-//! This crate knows nothing of networks, of experiment files or of the terminal.
+//! 1. `input` opens the file or pipe, decompresses, decodes and hashes it; `file_formats` handles ARFF, Excel and Parquet,
+//!    and refuses files that are not tables.
+//! 2. `dialect` and `layout` detect separator, quotes, header and decimal commas from the first rows.
+//! 3. `splitter` splits the text into cells, and `records` gives one [`Record`] per row.
+//! 4. `table` parses the cells (`cell_text`) and keeps them in memory (`blocks`).
+//! 5. `fit` decides what each column is and fits its [`Treatment`] (`column`, `scale`) on the training rows alone; all columns
+//!    together are a [`Preparation`], which is stored with the run.
+//! 6. `preparation` turns the rows of a table into features; `new_rows` does so for rows to predict, and notes which of
+//!    their values are unusual.
+//!
+//! This crate knows nothing about networks, experiment files or the terminal.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
@@ -24,14 +33,15 @@ mod splitter;
 mod table;
 
 pub use blocks::{Blocks, Cell, Value};
-pub use cell_text::{Marks, is_missing, is_missing_label, missing_words, styled_number};
-pub use column::{Column, Given, Kind, Part, Treatment};
-pub use dialect::{Form, Separator};
-pub use error::{Fault, TableError, counted, escaped, listed, quoted};
+pub use cell_text::{DecimalMark, is_missing, is_missing_label, missing_words, styled_number};
+pub use column::{Column, ColumnKind, DatePart, ParsedCell, Treatment};
+pub use column::{ColumnKind as Kind, DatePart as Part};
+pub use dialect::{Dialect, Separator};
+pub use error::{Mismatch as Fault, Mismatch, TableError, counted, escaped, listed, quoted};
 pub use fit::Choices;
 pub use input::{Content, GZIP, is_standard_input, read_error};
 pub use layout::Layout;
-pub use new_rows::{Remarks, RowValue, ValueFault};
+pub use new_rows::{Remarks, RowValue, ValueMismatch as ValueFault, ValueMismatch};
 pub use preparation::Preparation;
 pub use records::{ColumnRef, ReadOptions, Record, Records};
 pub use scale::{Scale, Scaling};

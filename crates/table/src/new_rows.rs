@@ -1,25 +1,25 @@
-//! Rows that were not trained on: how they are read, and what is remarkable about them.
+//! Rows that were not trained on: their raw values, from a file or from a program, and remarks on unusual values.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::{Column, Given, Preparation, Record, Treatment, escaped, is_missing, quoted};
+use crate::{Column, ParsedCell, Preparation, Record, Treatment, escaped, is_missing, quoted};
 
-/// A value of a row.
+/// A value of a row that a program provides.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RowValue<'a> {
     /// A number; NaN stands for a missing value.
     Number(f64),
-    /// A text, as a cell of the table has it.
+    /// A text, as in a cell of the table.
     Text(&'a str),
-    /// Yes or no; of a column that has other words for them, those, and `true` or `false` of any other.
+    /// Yes or no, in the words of the column if it is boolean, otherwise as `true` or `false`.
     Boolean(bool),
-    /// No value.
+    /// A missing value.
     Missing,
 }
 
 impl RowValue<'_> {
-    /// The value as a cell of a table would have it.
+    /// The value as the text of a cell.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         match self {
@@ -31,45 +31,45 @@ impl RowValue<'_> {
     }
 }
 
-/// A value that is not what its column holds.
+/// A value that does not fit its column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ValueFault {
-    /// The number of the column among those that are used.
+pub struct ValueMismatch {
+    /// The index of the column among the used columns.
     pub used: usize,
     /// The name of the column.
     pub column: String,
-    /// What should be there.
+    /// The expected content.
     pub expected: &'static str,
-    /// What is there.
+    /// The actual content.
     pub found: String,
 }
 
-impl fmt::Display for ValueFault {
+impl fmt::Display for ValueMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { column, expected, found, .. } = self;
         write!(f, "column {}: expected {expected}, found {found}", quoted(column))
     }
 }
 
-/// Columns that a sentence names.
+/// At most so many columns are named in a sentence.
 const MOST_NAMED: usize = 8;
 
-/// What is remarkable about rows that were not trained on.
+/// Counts of unusual values in rows that were not trained on, by column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remarks {
-    /// Of each column, how many cells have a value that no training row had.
+    /// Cells with a word that no training row had.
     pub unknown: Vec<usize>,
-    /// Of each column, how many numbers lie outside the range of the training rows.
+    /// Numbers outside the range of the training rows.
     pub outside: Vec<usize>,
-    /// Of each column, how many cells are empty where none was in training.
+    /// Missing values in columns without missing values in training.
     pub missing: Vec<usize>,
 }
 
 impl Preparation {
-    /// What the cells of `record` at `places` are kept as.
+    /// Appends the raw values of the cells of `record` at `places` to `raw`.
     ///
     /// # Errors
-    /// What is wrong with a cell, in words.
+    /// A message about the first cell that does not fit its column.
     pub fn record(
         &self,
         record: &Record,
@@ -87,19 +87,16 @@ impl Preparation {
         Ok(())
     }
 
-    /// Adds what the values of a row are kept as to `raw`, by the rules for the cells of a file ([`Preparation::record`]).
-    /// `value` gives the value of a used column, by its number among them.
-    ///
-    /// # Errors
-    /// The first value that is not what its column holds.
+    /// Appends the raw values of a row to `raw`, by the rules for the cells of a file ([`Preparation::record`]). `value` returns
+    /// the value of a used column by its index among the used columns. Fails for the first value that does not fit its column.
     pub fn row<'a>(
         &self,
         value: impl Fn(usize) -> RowValue<'a>,
         raw: &mut Vec<f64>,
-    ) -> Result<(), ValueFault> {
+    ) -> Result<(), ValueMismatch> {
         for (used, (column, treatment)) in self.used().enumerate() {
             let value = value(used);
-            self.value(column, treatment, value, raw).map_err(|expected| ValueFault {
+            self.value(column, treatment, value, raw).map_err(|expected| ValueMismatch {
                 used,
                 column: column.name.clone(),
                 expected,
@@ -118,11 +115,11 @@ impl Preparation {
     ) -> Result<(), &'static str> {
         let is_exact = matches!(treatment, Treatment::Category { exact: true, .. });
         match value {
-            RowValue::Missing => treatment.raw(Given::Missing, raw),
-            RowValue::Number(number) if number.is_nan() => treatment.raw(Given::Missing, raw),
+            RowValue::Missing => treatment.raw(ParsedCell::Missing, raw),
+            RowValue::Number(number) if number.is_nan() => treatment.raw(ParsedCell::Missing, raw),
             RowValue::Number(number) if number.is_infinite() => Err("a finite number"),
             RowValue::Number(number) if !is_exact && self.missing.is_empty() => {
-                treatment.raw(Given::Number(number), raw)
+                treatment.raw(ParsedCell::Number(number), raw)
             }
             RowValue::Boolean(is_yes) if let Treatment::Boolean { no, yes, .. } = treatment => {
                 self.cell(column, treatment, if is_yes { yes } else { no }, false, raw)
@@ -134,7 +131,7 @@ impl Preparation {
         }
     }
 
-    /// Adds what the cell `text` of a column is kept as to `raw`.
+    /// Appends the raw values of the cell `text` to `raw`.
     pub(crate) fn cell(
         &self,
         column: &Column,
@@ -144,19 +141,19 @@ impl Preparation {
         raw: &mut Vec<f64>,
     ) -> Result<(), &'static str> {
         let is_exact = matches!(treatment, Treatment::Category { exact: true, .. });
-        let given = Given::of(text, is_exact, decimal_comma, &self.missing, is_missing);
-        // Of a row to be predicted, a word where no training row had one is a mistake rather than no value.
+        let given = ParsedCell::parse(text, is_exact, decimal_comma, &self.missing, is_missing);
+        // Words among numbers count as missing only if training rows had some; otherwise a word is a mistake.
         if column.has_words { column.raw(given, raw) } else { treatment.raw(given, raw) }
     }
 
-    /// Adds what is remarkable about a row that is kept as `raw` to `remarks`. Gives what is not known of it, such as
-    /// `embarked: unknown "Z"; age: outside 0.42 to 80; deck: missing`; nothing where all is. `text` is the cell of a used
-    /// column, by its number among them.
+    /// Counts the unusual values of a row with these `raw` values in `remarks`, and describes them:
+    /// `embarked: unknown "Z"; age: outside 0.42 to 80; deck: missing`; empty for a usual row. `text` returns the cell of a
+    /// used column by its index among the used columns.
     pub fn remark<'a>(&self, raw: &[f64], text: impl Fn(usize) -> &'a str, remarks: &mut Remarks) -> String {
         self.notes(raw, |used| Cow::Borrowed(text(used)), remarks).join("; ")
     }
 
-    /// As [`Preparation::remark`], a text for each column.
+    /// As [`Preparation::remark`], one text per column.
     pub fn notes<'a>(
         &self,
         raw: &[f64],
@@ -191,16 +188,16 @@ impl Preparation {
         notes
     }
 
-    /// `remarks` in sentences.
+    /// Describes `remarks` in sentences.
     #[must_use]
     pub fn sentences(&self, remarks: &Remarks) -> Vec<String> {
         let has_rare =
             |column: &Column| matches!(column.treatment, Some(Treatment::Category { rare: 1.., .. }));
         let all = |_: &Column| true;
-        let unknown = "values that no training row had, which count as nothing known";
-        let rare = "values that no training row had, or too few, which count as nothing known";
+        let unknown = "values that no training row had; they count as unknown";
+        let rare = "values that no or too few training rows had; they count as unknown";
         let outside = "values outside the range of the training rows";
-        let missing = "cells without a value, where no training row lacked one";
+        let missing = "missing values in columns that have none in the training rows";
         [
             self.sentence(&remarks.unknown, unknown, |column| !has_rare(column)),
             self.sentence(&remarks.unknown, rare, has_rare),
@@ -212,7 +209,7 @@ impl Preparation {
         .collect()
     }
 
-    /// `what`, and in which of the columns that `is_meant` takes how often by `counts`.
+    /// `what`, followed by the columns that `is_meant` accepts with their `counts`; `None` if all counts are 0.
     fn sentence(&self, counts: &[usize], what: &str, is_meant: impl Fn(&Column) -> bool) -> Option<String> {
         let found = self.columns.iter().zip(counts).filter(|&(column, &count)| count > 0 && is_meant(column));
         let columns: Vec<String> =
@@ -234,7 +231,7 @@ mod tests {
     use crate::{Choices, Records};
 
     #[test]
-    fn values_are_kept_as_the_cells_of_a_file_are() {
+    fn values_have_the_same_raw_values_as_the_cells_of_a_file() {
         let text = "n,yes,c,when,k\n0,no,a,2024-01-01,x\n4,yes,b,2024-01-03,x\n,yes,,2024-01-03,y\n1,,b,,y\n";
         let (preparation, _) = fitted(text, &Choices::default()).unwrap();
         let row = |values: [RowValue<'static>; 5]| {
@@ -252,14 +249,14 @@ mod tests {
         for none in [RowValue::Missing, RowValue::Text(""), RowValue::Text("?"), RowValue::Number(f64::NAN)] {
             assert!(of(none).unwrap()[0].is_nan());
         }
-        let fault = of(RowValue::Text("old")).unwrap_err();
-        assert_eq!(fault.to_string(), "column \"n\": expected a finite number, found \"old\"");
-        let fault = of(RowValue::Number(f64::INFINITY)).unwrap_err();
-        assert_eq!((fault.used, &*fault.found), (0, "\"inf\""));
+        let mismatch = of(RowValue::Text("old")).unwrap_err();
+        assert_eq!(mismatch.to_string(), "column \"n\": expected a finite number, found \"old\"");
+        let mismatch = of(RowValue::Number(f64::INFINITY)).unwrap_err();
+        assert_eq!((mismatch.used, &*mismatch.found), (0, "\"inf\""));
     }
 
     #[test]
-    fn what_no_training_row_had_is_remarked() {
+    fn values_that_no_training_row_had_are_remarked() {
         let preparation = plain("n,b,c\n0,yes,u\n2,no,v\n");
         let later = "n,b,c\n5,yes,w\nunknown,maybe,u\n1e300,no,?\n";
         let wanted = [[2.5, 1.0, 0.0, 0.0], [0.5, 0.5, 1.0, 0.0], [5e299_f64 as f32, 0.0, 0.0, 0.0]];
@@ -291,9 +288,9 @@ mod tests {
         assert_eq!(
             preparation.sentences(&remarks),
             [
-                "values that no training row had, which count as nothing known: \"b\" (1), \"c\" (1)",
+                "values that no training row had; they count as unknown: \"b\" (1), \"c\" (1)",
                 "values outside the range of the training rows: \"n\" (2)",
-                "cells without a value, where no training row lacked one: \"n\" (1), \"c\" (1)",
+                "missing values in columns that have none in the training rows: \"n\" (1), \"c\" (1)",
             ]
         );
         let words: Vec<String> = preparation.words(rows.row(0)).into_iter().map(|(_, words)| words).collect();
@@ -301,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_predicted_are_kept_as_rows_of_a_table_are() {
+    fn rows_to_predict_have_the_same_raw_values_as_the_rows_of_a_table() {
         let preparation = plain(TEXT);
         let options = preparation.read_options();
         let expected = preparation.rows(read(TEXT, &options).unwrap()).unwrap();
@@ -317,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_in_a_number_column_of_a_row_to_be_predicted_is_a_mistake() {
+    fn a_word_in_a_numeric_column_of_a_row_to_predict_is_a_mistake() {
         let preparation = plain("a,b\n0,x\n2,y\n");
         let reader = Box::new(std::io::Cursor::new("a,b\nfree,x\n"));
         let mut records = Records::read(reader, Path::new("t.csv"), &preparation.read_options()).unwrap();

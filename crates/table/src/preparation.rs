@@ -1,4 +1,4 @@
-//! From the columns of a table to the features of a network.
+//! Turns the columns of a table into the features of a network.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,31 +8,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::fit_column;
 use crate::{
-    Blocks, Cell, Choices, Column, Fault, Given, Kind, Layout, ReadOptions, Scale, Scaling, Table,
-    TableError, Treatment, Value, listed, missing_words, quoted,
+    Blocks, Cell, Choices, Column, ColumnKind, Layout, Mismatch, ParsedCell, ReadOptions, Scale, Scaling,
+    Table, TableError, Treatment, Value, listed, missing_words, quoted,
 };
 
-/// How the rows of a table become features, fitted on training rows and kept with a run, so that other rows are treated in
-/// the same way.
+/// How the rows of a table become features. It is fitted on the training rows and stored with the run, so that other rows are
+/// treated in the same way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preparation {
-    /// Every column of the table but the label's, in order.
+    /// All columns of the table except the label, in order.
     pub columns: Vec<Column>,
-    /// What stands for a missing value, besides what always does.
+    /// Additional words for a missing value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// Names of all columns of the table, that of the class among them, in order.
+    /// The names of all columns of the table in order, including the label.
     pub names: Vec<String>,
-    /// Whether they are names, of a header or the user's; else they are places.
+    /// Whether these names come from a header or the user; otherwise they are positions.
     pub is_named: bool,
 }
 
 impl Preparation {
-    /// Fits the treatment of every column of `table` but those of `aside` on its `rows`.
+    /// Fits the treatment of every column of `table`, except the columns `aside`, on its training `rows`.
     ///
     /// # Errors
-    /// Where a column is not what `choices` say, a cell is almost a number, or no column is left.
+    /// If a column does not have the kind that `choices` state, a cell looks like a number but is not one, or no column is left.
     pub fn fit(
         table: &Table,
         rows: &[u32],
@@ -52,15 +52,16 @@ impl Preparation {
                 .take(12)
                 .map(|column| format!("{} ({})", quoted(&column.name), column.kind.name()))
                 .collect();
-            let fault = Fault::new(table.path(), "a column to learn from", found.join(", "));
-            let remedy = "data.columns.category or data.columns.number keeps a column that would be left out";
-            return Err(TableError::unfit("no feature columns", fault.remedy(remedy)));
+            let mismatch = Mismatch::new(table.path(), "a column to learn from", found.join(", "));
+            let remedy =
+                "use data.columns.category or data.columns.number to keep a column that would be left out";
+            return Err(TableError::unfit("no feature columns", mismatch.remedy(remedy)));
         }
         let is_named = table.layout().has_names();
         Ok(Self { columns, missing: missing.to_vec(), names: table.names().to_vec(), is_named })
     }
 
-    /// Takes all of `columns` for plain numbers, which are not scaled and must all be there.
+    /// Treats all `columns` as plain numbers, without scaling and without missing values.
     #[must_use]
     pub fn numbers(columns: &[String]) -> Self {
         let scale = Scale {
@@ -75,7 +76,7 @@ impl Preparation {
         };
         let number = |name: &String| Column {
             name: name.clone(),
-            kind: Kind::Number,
+            kind: ColumnKind::Number,
             why: "every column is a number".to_owned(),
             missing: 0,
             maybe_names: false,
@@ -95,13 +96,13 @@ impl Preparation {
         }
     }
 
-    /// Every word that stands for a missing value in tables like the one that it was fitted on.
+    /// Every word for a missing value in tables like the training table.
     pub fn missing_words(&self) -> impl Iterator<Item = &str> {
         let own = self.missing.iter().map(String::as_str);
         missing_words().map(|word| -> &str { word }).chain(own)
     }
 
-    /// How rows like those that it was fitted on are read.
+    /// The options to read a table like the training table.
     #[must_use]
     pub fn read_options(&self) -> ReadOptions {
         ReadOptions {
@@ -112,7 +113,7 @@ impl Preparation {
         }
     }
 
-    /// Names of the columns whose cells are taken as they are written.
+    /// The names of the columns whose cells are compared as text.
     #[must_use]
     pub fn exact_columns(&self) -> Vec<String> {
         self.used()
@@ -121,7 +122,7 @@ impl Preparation {
             .collect()
     }
 
-    /// The names that a header would have; none where the columns have no names.
+    /// The names that a header would contain; empty if the columns have no names.
     #[must_use]
     pub fn header_names(&self) -> Vec<String> {
         if self.is_named { self.names.clone() } else { Vec::new() }
@@ -132,7 +133,7 @@ impl Preparation {
         self.columns.iter().filter_map(|column| Some((column, column.treatment.as_ref()?)))
     }
 
-    /// The columns that do not.
+    /// The columns that do not become features.
     pub fn left_out(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().filter(|column| column.treatment.is_none())
     }
@@ -149,7 +150,7 @@ impl Preparation {
         self.used().flat_map(|(column, treatment)| treatment.feature_names(&column.name)).collect()
     }
 
-    /// The places of measured numbers among the features: amounts, and the parts of dates.
+    /// The indices of the features that are measured numbers: quantities and the parts of dates.
     #[must_use]
     pub fn numbers_among_features(&self) -> Vec<usize> {
         let mut start = 0;
@@ -161,16 +162,16 @@ impl Preparation {
         places
     }
 
-    /// How many numbers a row is kept as.
+    /// The number of raw values per row.
     #[must_use]
     pub fn raw_width(&self) -> usize {
         self.used().map(|(_, treatment)| treatment.raw_width()).sum()
     }
 
-    /// Writes the features of a row that is kept as `raw`.
+    /// Writes the features of a row from its `raw` values.
     ///
     /// # Panics
-    /// If `raw` is no [`Preparation::raw_width`] numbers long, or `out` no [`Preparation::features`].
+    /// Unless `raw` has [`Preparation::raw_width`] and `out` [`Preparation::features`] values.
     pub fn encode(&self, raw: &[f64], out: &mut [f32]) {
         let (mut raw, mut out) = (raw, out);
         for (_, treatment) in self.used() {
@@ -179,23 +180,21 @@ impl Preparation {
             treatment.encode(own, features);
             (raw, out) = (rest, others);
         }
-        assert!(raw.is_empty() && out.is_empty(), "a row has as many numbers as its treatment");
+        assert!(raw.is_empty() && out.is_empty(), "a row has as many values as its treatment");
     }
 
-    /// All rows of `table`, one after another, each as [`Preparation::raw_width`] numbers.
-    ///
-    /// # Errors
-    /// Where a column is missing, or a cell is not what its column holds.
+    /// Converts all rows of `table` to raw values, [`Preparation::raw_width`] per row. Fails if a column is missing or a cell does
+    /// not fit its column.
     pub fn rows(&self, mut table: Table) -> Result<Blocks<f64>, TableError> {
         let places = self.places(table.layout(), table.path())?;
-        // Of every column, what each of its texts is kept as.
+        // The raw values of each distinct text, by column.
         let mut texts: Vec<Vec<Vec<f64>>> = Vec::new();
         for ((column, _), &place) in self.used().zip(&places) {
             let of_texts = table.texts(place).iter().map(|text| {
                 let mut raw = Vec::new();
-                column.raw(Given::Text(text), &mut raw).map_err(|expected| {
+                column.raw(ParsedCell::Text(text), &mut raw).map_err(|expected| {
                     let line = table.first_line(place, text, 0..table.rows() as u32);
-                    cell_fault(&table, line, &column.name, expected, quoted(text))
+                    cell_mismatch(&table, line, &column.name, expected, quoted(text))
                 })?;
                 Ok(raw)
             });
@@ -210,11 +209,8 @@ impl Preparation {
             .map_err(|(row, odd)| odd_number(&table, row, odd))
     }
 
-    /// Where the used columns stand in a table with this `layout`: by name; by place where the table has no header and all
-    /// the columns of the training table, or all but the class.
-    ///
-    /// # Errors
-    /// Where one is missing.
+    /// The indices of the used columns in a table with this `layout`. Columns are matched by name; by position if the table has
+    /// no header and has all columns of the training table, with or without the label. Fails if a column is missing.
     pub fn places(&self, layout: &Layout, path: &Path) -> Result<Vec<usize>, TableError> {
         let is_used = |at: &usize| self.columns[*at].treatment.is_some();
         let width = layout.names.len();
@@ -234,16 +230,16 @@ impl Preparation {
             let wanted = listed(self.used().map(|(column, _)| column.name.as_str()), 12);
             let expected = format!("the columns of the training data: {wanted}");
             let found = format!(
-                "no {}; the columns there are {}",
+                "no {}; the columns are {}",
                 listed(absent, 12),
                 listed(layout.names.iter().map(String::as_str), 12)
             );
-            return Err(TableError::unfit("columns differ", Fault::new(path, expected, found)));
+            return Err(TableError::unfit("columns differ", Mismatch::new(path, expected, found)));
         }
         Ok(self.used().map(|(column, _)| known[column.name.as_str()]).collect())
     }
 
-    /// The used columns of a row that is kept as `raw`, each with its value in words.
+    /// The names of the used columns with their values in words, from the `raw` values of a row.
     #[must_use]
     pub fn words(&self, raw: &[f64]) -> Vec<(String, String)> {
         let mut rest = raw;
@@ -257,10 +253,10 @@ impl Preparation {
     }
 }
 
-/// The place of a column, a number in it (NaN for none) that is not what it holds, and what should be there.
+/// A cell that does not fit its column: the index of the column, the number (NaN if missing) and the expected content.
 type OddNumber = (usize, f64, &'static str);
 
-/// What the cells of `row` at `places` are kept as. `texts` are what the texts of each of the columns are kept as.
+/// Appends the raw values of the cells of `row` at `places`. `texts` holds the raw values of the texts of each column.
 fn raw_row(
     columns: &[&Column],
     places: &[usize],
@@ -270,8 +266,8 @@ fn raw_row(
 ) -> Result<(), OddNumber> {
     for ((column, &place), texts) in columns.iter().zip(places).zip(texts) {
         let (given, number) = match row[place].value() {
-            Value::Number(number) => (Given::Number(number), number),
-            Value::Missing => (Given::Missing, f64::NAN),
+            Value::Number(number) => (ParsedCell::Number(number), number),
+            Value::Missing => (ParsedCell::Missing, f64::NAN),
             Value::Text(text) => {
                 raw.extend_from_slice(&texts[text as usize]);
                 continue;
@@ -282,17 +278,17 @@ fn raw_row(
     Ok(())
 }
 
-fn cell_fault(table: &Table, line: u32, column: &str, expected: &str, found: String) -> TableError {
-    let fault = Fault::new(table.path(), expected, found);
+fn cell_mismatch(table: &Table, line: u32, column: &str, expected: &str, found: String) -> TableError {
+    let mismatch = Mismatch::new(table.path(), expected, found);
     TableError::unfit(
-        "not what the column holds",
-        fault.place(format!("line {line}, column {}", quoted(column))),
+        "value does not fit its column",
+        mismatch.place(format!("line {line}, column {}", quoted(column))),
     )
 }
 
 fn odd_number(table: &Table, row: usize, (column, number, expected): OddNumber) -> TableError {
-    let found = if number.is_nan() { "nothing".to_owned() } else { number.to_string() };
-    cell_fault(table, table.line(row), &table.names()[column], expected, found)
+    let found = if number.is_nan() { "no value".to_owned() } else { number.to_string() };
+    cell_mismatch(table, table.line(row), &table.names()[column], expected, found)
 }
 
 #[cfg(test)]
@@ -300,7 +296,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::table::tests::read;
 
-    /// The preparation of `text`, fitted on all of its rows, and the table.
+    /// The table `text`, and the preparation fitted on all of its rows.
     pub(crate) fn fitted(text: &str, choices: &Choices) -> Result<(Preparation, Table), String> {
         let table = read(text, &ReadOptions { header: Some(true), ..ReadOptions::default() })?;
         let rows: Vec<u32> = (0..table.rows() as u32).collect();
@@ -313,7 +309,7 @@ pub(crate) mod tests {
         fitted(text, &Choices::default()).unwrap().0
     }
 
-    /// The features of the rows of `text` as whatever is read later.
+    /// The features of the rows of `text`, read like rows to predict.
     pub(crate) fn features(preparation: &Preparation, text: &str) -> Vec<Vec<f32>> {
         let table = read(text, &preparation.read_options()).unwrap();
         let mut features = vec![0.0; preparation.features()];
@@ -330,7 +326,7 @@ pub(crate) mod tests {
         "n,yes,c,when,k\n0,no,a,2024-01-01,x\n4,yes,b,2024-01-03,x\n,yes,,2024-01-03,y\n1,,b,,y\n";
 
     #[test]
-    fn each_kind_has_its_features_and_no_value_is_one_of_them() {
+    fn each_kind_has_its_features_and_one_for_missing_values() {
         let preparation = plain(TEXT);
         let names = [
             "n",
@@ -355,7 +351,7 @@ pub(crate) mod tests {
             [
                 [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0],
                 [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0],
-                // The median stands in for a number, the share of yes for a word.
+                // The median replaces a number, the share of yes a word.
                 [0.25, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0],
                 [0.25, 0.0, third, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0],
             ]
@@ -372,7 +368,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn columns_are_found_by_name_or_by_place() {
+    fn columns_are_found_by_name_or_by_position() {
         let preparation = plain("a,b\n0,x\n2,y\n");
         let wanted = [[0.5, 1.0, 0.0]];
         assert_eq!(features(&preparation, "more,b,a\n7,x,1\n"), wanted);
@@ -386,15 +382,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_cell_that_is_not_what_its_column_holds_is_refused_by_line() {
+    fn a_cell_that_does_not_fit_its_column_is_refused_with_its_line() {
         let preparation = plain(TEXT);
         for (cells, wanted) in [
             ("3x,no,a,2024-01-01,x", "t.csv, line 2, column \"n\": expected a finite number, found \"3x\""),
             (
                 "3,no,a,01/02/2024,x",
-                "column \"when\": expected a date written as the others, found \"01/02/2024\"",
+                "column \"when\": expected a date in the format of the others, found \"01/02/2024\"",
             ),
-            ("3,no,a,20240101,x", "column \"when\": expected a date written as the others, found 20240101"),
+            (
+                "3,no,a,20240101,x",
+                "column \"when\": expected a date in the format of the others, found 20240101",
+            ),
         ] {
             let table = read(&format!("n,yes,c,when,k\n{cells}\n"), &preparation.read_options()).unwrap();
             let message = preparation.rows(table).unwrap_err().to_string();
@@ -410,6 +409,6 @@ pub(crate) mod tests {
             "{message}"
         );
         let numbers = Preparation::numbers(&["a".to_owned()]);
-        assert_eq!((numbers.columns[0].kind, numbers.features()), (Kind::Number, 1));
+        assert_eq!((numbers.columns[0].kind, numbers.features()), (ColumnKind::Number, 1));
     }
 }

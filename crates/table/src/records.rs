@@ -1,4 +1,6 @@
-//! The rows of a table.
+//! Reads a table row by row.
+//!
+//! [`ReadOptions`] is what the user states about a table, [`Records`] opens it, and a [`Record`] is one row of text.
 
 use std::fmt;
 use std::io::Read;
@@ -7,33 +9,33 @@ use std::path::{Path, PathBuf};
 use encoding_rs::Encoding;
 
 use crate::file_formats::{foreign_bytes, foreign_text, is_arff, open_arff, packed, refused};
-use crate::input::{self, Next, Text, read_fully};
+use crate::input::{self, Chunk, TextStream, read_fully};
 use crate::layout::layout;
 use crate::splitter::{Scan, Splitter};
-use crate::{Content, Fault, Layout, Separator, TableError, quoted};
+use crate::{Content, Layout, Mismatch, Separator, TableError, quoted};
 
-/// How to read a table; what is not set is found out.
+/// How to read a table. Everything that is not set is detected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// The column that holds the class.
+    /// The column with the class.
     pub label: Option<ColumnRef>,
     /// Whether the first row names the columns.
     pub header: Option<bool>,
-    /// Names for the columns, from left to right.
+    /// The names of the columns, from left to right.
     pub names: Vec<String>,
-    /// Names that a header would have; without them, what a header is is found out.
+    /// The names that a header would contain, if they are known. They make the detection of a header reliable.
     pub known: Vec<String>,
-    /// What stands between cells.
+    /// The separator between cells.
     pub separator: Option<Separator>,
     /// A label of the WHATWG encoding standard, such as `windows-1252`.
     pub encoding: Option<String>,
-    /// What stands for a missing value, besides what always does.
+    /// Additional words for a missing value; see [`is_missing`](crate::is_missing).
     pub missing: Vec<String>,
-    /// Columns whose cells are kept as they are written, even where they are numbers. `*` means every column.
+    /// Columns whose cells are kept as text, even if they are numbers. `*` means every column.
     pub as_text: Vec<String>,
 }
 
-/// A column, by name or place.
+/// A column, by name or position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnRef {
     /// The name in the header.
@@ -43,7 +45,7 @@ pub enum ColumnRef {
 }
 
 impl ColumnRef {
-    /// Where it is among `names`. A place is taken as a name first where there is such a name.
+    /// The index of the column among `names`. A position first matches a column whose name is that number.
     #[must_use]
     pub fn find(&self, names: &[String]) -> Option<usize> {
         match self {
@@ -63,7 +65,7 @@ impl ColumnRef {
         }
     }
 
-    /// True if one of `cells` is its name.
+    /// True if one of `cells` is the name of this column.
     pub(crate) fn is_named_in<'a>(&self, mut cells: impl Iterator<Item = &'a str>) -> bool {
         match self {
             Self::Name(name) => cells.any(|cell| cell.trim().eq_ignore_ascii_case(name.trim())),
@@ -81,7 +83,7 @@ impl fmt::Display for ColumnRef {
     }
 }
 
-/// The cells of a row, one after another in one buffer that the next row uses again.
+/// One row as text. All cells share one buffer, which the next row reuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     line: u64,
@@ -90,7 +92,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The line of the file on which the row begins, from 1; of a sheet, its row.
+    /// The line of the file on which the row begins, from 1. In a workbook, the row of the sheet.
     #[must_use]
     pub fn line(&self) -> u64 {
         self.line
@@ -102,13 +104,13 @@ impl Record {
         self.ends.len()
     }
 
-    /// True when there is no cell.
+    /// True if there are no cells.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The cell at `column`, from 0; empty where the row has none.
+    /// The cell at `column`, from 0; empty if the row is too short.
     #[must_use]
     pub fn cell(&self, column: usize) -> &str {
         let Some(&end) = self.ends.get(column) else { return "" };
@@ -121,24 +123,24 @@ impl Record {
         (0..self.len()).map(|column| self.cell(column))
     }
 
-    /// The bytes of all cells.
+    /// The length of all cells in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
 
-    /// Empties the row, which begins on `line`.
+    /// Clears the record for a row that begins on `line`.
     pub(crate) fn begin(&mut self, line: u64) {
         self.line = line;
         self.text.clear();
         self.ends.clear();
     }
 
-    /// Adds `text` to the cell that is being put together.
+    /// Appends `text` to the current cell.
     pub(crate) fn push_part(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
-    /// Takes blanks off the end of the cell that is being put together, and ends it.
+    /// Ends the current cell; removes blanks at its end if `trims`.
     pub(crate) fn end_cell(&mut self, trims: bool) {
         if trims {
             let start = self.ends.last().copied().unwrap_or(0);
@@ -148,42 +150,36 @@ impl Record {
         self.ends.push(self.text.len());
     }
 
-    /// Takes cells off the end until `length` are left.
+    /// Removes cells at the end until `length` are left.
     pub(crate) fn truncate(&mut self, length: usize) {
         self.ends.truncate(length);
         self.text.truncate(self.ends.last().copied().unwrap_or(0));
     }
 }
 
-/// Text that is looked at to find out how a table is written.
+/// The length in bytes of the sample from which the layout is detected.
 const SAMPLE: usize = 256 << 10;
-/// Lines that the sample has at least, where the file has as many: rows may be long.
+/// The minimum number of lines in the sample, if the file has as many: rows may be long.
 const SAMPLE_LINES: usize = 10;
-/// The most text that is looked at.
+/// The maximum length of the sample in bytes.
 const LONGEST_SAMPLE: usize = 32 << 20;
 
-/// The rows of data of a table, one after another.
+/// The data rows of a table, read one by one.
 pub struct Records {
     rows: TextRows,
     layout: Layout,
     path: PathBuf,
-    /// Columns whose values the file itself lists: they are words, even where they are numbers.
+    /// Columns whose values the file itself lists; these are categories, even if they are numbers.
     listed: Vec<usize>,
 }
 
 impl Records {
     /// Opens the table at `path`; `-` is standard input.
-    ///
-    /// # Errors
-    /// Where it cannot be read, or is no table.
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self, TableError> {
         Self::read(input::open(path)?, path, options)
     }
 
-    /// The table in the bytes of `reader`, which messages call `path`.
-    ///
-    /// # Errors
-    /// As [`Records::open`].
+    /// Reads the table in the bytes of `reader`. `path` is for messages.
     pub fn read(
         mut reader: Box<dyn Read + Send>,
         path: &Path,
@@ -197,15 +193,15 @@ impl Records {
             return Err(refused(path, kind));
         }
         let encoding = options.encoding.as_deref().map(encoding).transpose()?;
-        let mut text = Text::new(reader, path, encoding)?;
+        let mut text = TextStream::new(reader, path, encoding)?;
         let mut buffer = Buffer::default();
         buffer.fill(&mut text, SAMPLE)?;
         if let Some(kind) = foreign_text(&buffer.text) {
             return Err(refused(path, kind));
         }
-        let guess = text
-            .guessed_encoding
-            .map(|name| format!("the file is no UTF-8: taken for {name} (data.encoding)"));
+        let guess = text.guessed_encoding.map(|name| {
+            format!("the file is not UTF-8; it is read as {name} (data.encoding sets another encoding)")
+        });
         let mut records = if is_arff(&buffer.text) {
             open_arff(text, buffer, path)?
         } else {
@@ -224,7 +220,7 @@ impl Records {
         Self { rows, layout, path: path.to_owned(), listed }
     }
 
-    /// The same rows, whose columns are called `names` where they have no names and are as many.
+    /// Gives the columns these `names`, if they have none and the numbers agree.
     #[must_use]
     pub fn called(mut self, names: &[String]) -> Self {
         if !self.layout.has_names() && self.layout.names.len() == names.len() {
@@ -235,7 +231,7 @@ impl Records {
         self
     }
 
-    /// How the table is written, and its columns.
+    /// Dialect and columns of the table.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -247,16 +243,14 @@ impl Records {
         &self.path
     }
 
-    /// Columns whose values the file itself lists (ARFF's nominal attributes).
+    /// Columns whose values the file itself lists: the nominal attributes of ARFF.
     #[must_use]
     pub fn listed(&self) -> &[usize] {
         &self.listed
     }
 
-    /// Reads the next row into `record`, as many cells as there are columns; false when there is none.
-    ///
-    /// # Errors
-    /// Where the file cannot be read further. A row of another length is none: see [`Records::check`].
+    /// Reads the next row into `record`; false at the end. A row of wrong length is not an error here, but in
+    /// [`Records::check`]. An empty cell after the last column is dropped.
     pub fn next(&mut self, record: &mut Record) -> Result<bool, TableError> {
         if !self.rows.next(record)? {
             return Ok(false);
@@ -268,52 +262,49 @@ impl Records {
         Ok(true)
     }
 
-    /// Nothing, if `record` has a cell for every column.
-    ///
-    /// # Errors
-    /// A message about the row, if not.
+    /// Fails unless `record` has one cell per column.
     pub fn check(&self, record: &Record) -> Result<(), TableError> {
         let width = self.layout.names.len();
         if record.len() == width {
             return Ok(());
         }
         let expected = format!("{width} cells, one for each column");
-        let fault = Fault::new(&self.path, expected, record.len().to_string());
-        Err(TableError::unfit("ragged row", fault.place(format!("line {}", record.line()))))
+        let mismatch = Mismatch::new(&self.path, expected, record.len().to_string());
+        Err(TableError::unfit("ragged row", mismatch.place(format!("line {}", record.line()))))
     }
 
-    /// Bytes of text that have been taken apart so far.
+    /// The number of bytes of text that have been split into rows.
     #[must_use]
     pub fn consumed(&self) -> u64 {
         self.rows.buffer.drained + self.rows.buffer.at as u64
     }
 
-    /// What has been read, once there is no further row.
+    /// Size and hash of the file; complete after the last row.
     #[must_use]
     pub fn content(&self) -> Content {
         self.rows.buffer.content.clone()
     }
 }
 
-/// Text that has been read and not yet taken apart.
+/// Text that has been read but not yet split into rows.
 #[derive(Default)]
 pub(crate) struct Buffer {
     pub(crate) text: String,
     pub(crate) at: usize,
     pub(crate) is_all: bool,
     pub(crate) content: Content,
-    /// Bytes that are no longer in the text.
+    /// The number of bytes that have been removed from the text.
     drained: u64,
 }
 
 impl Buffer {
-    /// Reads until at least `length` bytes are there, or all.
-    pub(crate) fn fill(&mut self, text: &mut Text, length: usize) -> Result<(), TableError> {
+    /// Reads until the text has at least `length` bytes, or to the end of the file.
+    pub(crate) fn fill(&mut self, text: &mut TextStream, length: usize) -> Result<(), TableError> {
         while !self.is_all && self.text.len() < length {
             match text.next()? {
-                Next::Text(more) if self.text.is_empty() => self.text = more,
-                Next::Text(more) => self.text.push_str(&more),
-                Next::End(content) => {
+                Chunk::Text(more) if self.text.is_empty() => self.text = more,
+                Chunk::Text(more) => self.text.push_str(&more),
+                Chunk::End(content) => {
                     self.is_all = true;
                     self.content = content;
                 }
@@ -322,18 +313,18 @@ impl Buffer {
         Ok(())
     }
 
-    /// What follows is read in place of what has been taken apart.
-    pub(crate) fn advance(&mut self, text: &mut Text) -> Result<(), TableError> {
+    /// Drops the text before `at` and reads more.
+    pub(crate) fn advance(&mut self, text: &mut TextStream) -> Result<(), TableError> {
         self.text.drain(..self.at);
         self.drained += self.at as u64;
         self.at = 0;
-        // At least as much again: a long row is not scanned from its beginning for every block.
+        // Doubles the text: otherwise a long row would be scanned from its beginning for every block.
         let length = self.text.len() * 2 + 1;
         self.fill(text, length)
     }
 
-    /// Reads until the sample has enough lines to tell how they are written.
-    fn fill_lines(&mut self, text: &mut Text) -> Result<(), TableError> {
+    /// Reads until the sample has enough lines to detect their layout.
+    fn fill_lines(&mut self, text: &mut TextStream) -> Result<(), TableError> {
         let (mut lines, mut seen) = (0, 0);
         while !self.is_all && self.text.len() < LONGEST_SAMPLE {
             lines += memchr::memchr2_iter(b'\n', b'\r', &self.text.as_bytes()[seen..]).count();
@@ -346,7 +337,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// The text that is looked at: some, and ten lines at least.
+    /// The sample: a fixed length, but at least ten lines.
     fn sample(&self) -> &str {
         let mut ends = memchr::memchr2_iter(b'\n', b'\r', self.text.as_bytes());
         let lines = ends.nth(SAMPLE_LINES - 1).map_or(self.text.len(), |at| at + 1);
@@ -358,15 +349,15 @@ impl Buffer {
     }
 }
 
-/// Rows from text.
+/// Splits a stream of text into rows.
 pub(crate) struct TextRows {
-    pub(crate) text: Text,
+    pub(crate) text: TextStream,
     pub(crate) buffer: Buffer,
     pub(crate) splitter: Splitter,
 }
 
 impl TextRows {
-    /// Reads the next row into `record`; false when there is none.
+    /// Reads the next row into `record`; false at the end.
     fn next(&mut self, record: &mut Record) -> Result<bool, TableError> {
         loop {
             let Buffer { text, at, is_all, .. } = &self.buffer;
@@ -385,7 +376,7 @@ impl TextRows {
 fn encoding(label: &str) -> Result<&'static Encoding, TableError> {
     Encoding::for_label(label.trim().as_bytes()).ok_or_else(|| {
         let expected = "a name such as \"utf-8\", \"utf-16le\", \"windows-1252\" or \"shift_jis\"";
-        TableError::unfit("unknown encoding", Fault::in_key("data.encoding", expected, quoted(label)))
+        TableError::unfit("unknown encoding", Mismatch::in_key("data.encoding", expected, quoted(label)))
     })
 }
 
@@ -396,7 +387,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_found_by_name_and_by_place() {
+    fn columns_are_found_by_name_and_by_position() {
         let names = ["id", "Class", "class", "-1", "Weight"].map(str::to_owned);
         let name = |text: &str| ColumnRef::Name(text.to_owned()).find(&names);
         assert_eq!(
@@ -424,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_known_by_its_bytes() {
+    fn gzip_is_detected_by_its_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.csv");
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -442,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_may_be_longer_than_what_is_looked_at() {
+    fn rows_may_be_longer_than_the_sample() {
         let wide = |first: &str| format!("{first},{}\n", vec!["0.123456789"; 40_000].join(","));
         let text = format!("{}{}", wide("a"), wide("b"));
         let records = read(text.into_bytes()).unwrap();
@@ -456,7 +447,7 @@ mod tests {
         assert_eq!(records.layout().names, ["größe", "k"]);
         assert_eq!(
             records.layout().notices,
-            ["the file is no UTF-8: taken for windows-1252 (data.encoding)"]
+            ["the file is not UTF-8; it is read as windows-1252 (data.encoding sets another encoding)"]
         );
         let options = ReadOptions { encoding: Some("utf-7".to_owned()), ..ReadOptions::default() };
         let message = Records::read(Box::new(Cursor::new(b"a,b\n".to_vec())), Path::new("t"), &options);
@@ -464,18 +455,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_is_called_by_its_name() {
+    fn other_formats_are_refused_by_name() {
         for (bytes, wanted) in [
             (&b"PAR1\x15\x04"[..], "a Parquet file; write it as CSV"),
             (b"PK\x03\x04abcd", "a ZIP archive or a"),
-            (b"<!DOCTYPE html><p>", "a page of HTML"),
+            (b"<!DOCTYPE html><p>", "an HTML page"),
             (b"<?xml version='1.0'?>", "an XML document"),
             (b"{\"a\": 1}\n{\"a\": 2}\n", "JSON; write it as CSV"),
             (b"[{\"a\": 1}]", "JSON; write it as CSV"),
             (b"+1 1:0.5 3:1\n-1 2:1\n", "a LIBSVM file"),
         ] {
             let message = read(bytes.to_vec()).err().unwrap().to_string();
-            assert!(message.starts_with("no table: t: expected") && message.contains(wanted), "{message}");
+            assert!(message.starts_with("not a table: t: expected") && message.contains(wanted), "{message}");
         }
     }
 }

@@ -1,70 +1,71 @@
-//! How numbers are scaled.
+//! Scaling of numeric features, fitted on the training rows.
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How numbers are scaled.
+/// The method of scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scaling {
-    /// From their range to [0, 1].
+    /// The range to [0, 1].
     Unit,
-    /// To mean 0 and standard deviation 1.
+    /// Mean 0 and standard deviation 1.
     Standard,
-    /// To median 0 and a distance of 1 between the quartiles, then smoothly clipped: no value is beyond -3 or 3
-    /// (Holzmueller and others 2024, "Better by default", section 3). Where the quartiles are one value, by place.
+    /// Median 0 and interquartile range 1, then smoothly clipped to (-3, 3) (Holzmueller and others 2024, "Better by default",
+    /// section 3). If both quartiles are equal, as [`Scaling::Quantile`].
     Robust,
-    /// To their place among the training values, from -1 for the least to 1 for the greatest.
+    /// The rank among the training values, from -1 for the least to 1 for the greatest.
     Quantile,
 }
 
-/// How a number is scaled: `(value - offset) / spread`, zero where the spread is zero; of that, where `clipped`, `x` becomes
-/// `x / sqrt(1 + (x / 3)^2)`. Where there are `knots`, a straight line from each to the next, at equal distances between -1
-/// and 1, comes in their place.
+/// A fitted scale: `(value - offset) / spread`, or 0 if the spread is 0. If `clipped`, the result `x` becomes
+/// `x / sqrt(1 + (x / 3)^2)`. If there are `knots`, these replace all that: linear interpolation between the knots, which map
+/// to equidistant numbers from -1 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// Stands in for a missing value: the median of the training rows; NaN, which is null in JSON, where nothing does.
+    /// The median of the training rows, which replaces a missing value. NaN (null in JSON) if missing values are not allowed.
     #[schemars(with = "Option<f64>")]
     pub median: f64,
-    /// What is subtracted.
+    /// The number to subtract.
     pub offset: f64,
-    /// What is divided by.
+    /// The number to divide by.
     pub spread: f64,
-    /// The least value of the training rows.
+    /// The minimum of the training rows.
     pub least: f64,
-    /// The greatest.
+    /// The maximum of the training rows.
     pub greatest: f64,
-    /// Whether one of them is so far from the median that it decides the scale alone: more than 1,000 times as far as the
-    /// quartiles are from each other.
+    /// Whether minimum or maximum is an outlier that alone determines the scale: more than 1,000 interquartile ranges from the
+    /// median.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_far: bool,
-    /// Whether it is smoothly clipped.
+    /// Whether values are smoothly clipped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clipped: bool,
-    /// Values that ascend, two or more; absent where a straight line is enough.
+    /// Two or more ascending values; empty if the scale is linear.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub knots: Vec<f64>,
 }
 
-/// Knots by rows, and again as many by different values, where these are few.
+/// The number of intervals between knots at equal shares of rows; as many again at equal shares of distinct values, if these
+/// are few.
 const KNOTS: usize = 24;
-/// Different values up to which they are few.
+/// At most so many distinct values are few.
 const FEW: usize = 1000;
 
-/// Quartile distances from which on a value is far from the others.
+/// A value is an outlier beyond so many interquartile ranges.
 const FAR: f64 = 1000.0;
 
 impl Scale {
-    /// What smoothly clipped values stay below.
+    /// The bound of smoothly clipped values.
     pub const CLIP: f64 = 3.0;
 
-    /// The scale that `values`, of which there is at least one, ask for.
+    /// Fits a scale to `values`, at least one.
     pub(crate) fn fit(mut values: Vec<f64>, scaling: Scaling) -> Self {
         let count = values.len();
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        // Halves, because the range of finite numbers need not be finite.
+        // Halves, because the range of finite numbers may overflow.
         let half_range = greatest / 2.0 - least / 2.0;
         let sum = values.iter().sum::<f64>();
         let is_bearable = sum.is_finite() && (half_range * 4.0 * count as f64).is_finite();
@@ -74,12 +75,12 @@ impl Scale {
             (least, (half_range * 2.0).min(f64::MAX))
         } else {
             let mean = sum / count as f64;
-            // In units of the range, the squares of no number overflow.
+            // Divided by the range, no square can overflow.
             let squares =
                 values.iter().map(|value| ((value - mean) / (half_range * 2.0)).powi(2)).sum::<f64>();
             (mean, (squares / count as f64).sqrt() * (half_range * 2.0))
         };
-        // Half of the least number there is is nothing, and divides to no number.
+        // With subnormal numbers, half the range rounds to 0 and the quotients above are not finite.
         let spread = if spread.is_finite() { spread } else { 0.0 };
         let (below, &mut upper, _) = values.select_nth_unstable_by(count / 2, f64::total_cmp);
         let lower =
@@ -103,7 +104,7 @@ impl Scale {
         }
     }
 
-    /// `value` scaled; NaN stands for no value. What is too far outside becomes the greatest 32-bit number.
+    /// Scales `value`; NaN stands for a missing value. The result is limited to finite 32-bit numbers.
     pub(crate) fn apply(&self, value: f64) -> f32 {
         let value = if value.is_nan() { self.median } else { value };
         if self.spread == 0.0 {
@@ -120,7 +121,7 @@ impl Scale {
         }
     }
 
-    /// The place of `value` among the knots, from -1 to 1.
+    /// The position of `value` among the knots, from -1 to 1.
     fn place(&self, value: f64) -> f32 {
         let last = self.knots.len() - 1;
         let above = self.knots.partition_point(|knot| *knot <= value);
@@ -131,19 +132,19 @@ impl Scale {
             return 1.0;
         }
         let [from, to] = [self.knots[above - 1], self.knots[above]];
-        // Halves, because the distance between finite numbers need not be finite.
+        // Halves, because the difference of finite numbers may overflow.
         let share = (value / 2.0 - from / 2.0) / (to / 2.0 - from / 2.0);
         (2.0 * ((above - 1) as f64 + share) / last as f64 - 1.0) as f32
     }
 
-    /// True if `value` lies outside the range of the training rows.
+    /// True if `value` is outside the range of the training rows.
     pub(crate) fn excludes(&self, value: f64) -> bool {
         value < self.least || value > self.greatest
     }
 }
 
-/// Values at equal distances in the order of all `values`, and in that of the different ones, where they are few: where most
-/// rows have one value, the order of rows would have hardly another.
+/// Quantiles of `values` at equal distances and, if there are few distinct values, quantiles of these as well: if most rows
+/// share one value, the former would hardly contain another.
 fn knots(mut values: Vec<f64>) -> Vec<f64> {
     let at = |step: usize, count: usize| (count - 1) * step / KNOTS;
     values.par_sort_unstable_by(f64::total_cmp);
@@ -164,7 +165,7 @@ mod tests {
     const ALL: [Scaling; 4] = [Scaling::Unit, Scaling::Standard, Scaling::Robust, Scaling::Quantile];
 
     #[test]
-    fn numbers_are_scaled_to_their_range_or_to_their_spread() {
+    fn numbers_are_scaled_by_range_or_by_deviation() {
         let unit = Scale::fit(vec![4.0, 2.0, 8.0, 2.0], Scaling::Unit);
         assert_eq!(
             (unit.median, unit.offset, unit.spread, unit.least, unit.greatest),
@@ -179,12 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn robust_scaling_goes_by_quartiles_and_clips_smoothly() {
+    fn robust_scaling_uses_quartiles_and_clips_smoothly() {
         let values = |last: f64| (0..100).map(f64::from).chain([last]).collect::<Vec<_>>();
         let [near, far] = [100.0, 1e12].map(|last| Scale::fit(values(last), Scaling::Robust));
         assert_eq!((near.offset, near.spread), (far.offset, far.spread));
         assert_eq!(near.apply(near.median), 0.0);
-        // One quartile distance above: 1 / sqrt(1 + 1 / 9).
+        // One interquartile range above: 1 / sqrt(1 + 1 / 9).
         assert!((near.apply(near.offset + near.spread) - 0.948_683_3).abs() < 1e-6);
         assert!(far.apply(1e12) <= 3.0 && far.apply(1e12) > 2.99 && far.apply(-1e300) >= -3.0);
         let mostly_one = vec![7.0, 7.0, 7.0, 7.0, 7.0, 9.0];
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_among_the_training_values_rises_from_the_least_to_the_greatest() {
+    fn quantile_scaling_rises_from_the_least_to_the_greatest_training_value() {
         for values in [
             (0..1000).map(|value| f64::from(value).powi(3)).collect::<Vec<_>>(),
             (0..1000).map(|value| f64::from(value % 7)).collect(),
@@ -210,7 +211,7 @@ mod tests {
             different.dedup();
             assert!(different.windows(2).all(|pair| scale.apply(pair[0]) < scale.apply(pair[1])));
         }
-        // Of a column that is mostly one value, nearly all of the way is left to the others.
+        // If most rows share one value, the other values still cover nearly the whole range.
         let rare = (0..1000).map(|value| if value < 920 { 0.0 } else { f64::from(value) }).collect();
         assert!(Scale::fit(rare, Scaling::Quantile).apply(960.0).abs() < 0.2);
     }
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn no_finite_numbers_scale_to_none() {
+    fn finite_numbers_scale_to_finite_numbers() {
         let (most, least) = (f64::MAX, f64::from_bits(1));
         for values in [
             vec![most, -most],
@@ -249,10 +250,10 @@ mod tests {
     }
 
     #[test]
-    fn one_value_far_from_all_others_is_noticed() {
+    fn an_outlier_is_noticed() {
         let values = |last: f64| (0..100).map(f64::from).chain([last]).collect::<Vec<_>>();
         assert!(Scale::fit(values(1e9), Scaling::Standard).is_far);
         assert!(!Scale::fit(values(10_000.0), Scaling::Standard).is_far);
-        assert!(!Scale::fit(vec![5.0; 9], Scaling::Standard).is_far, "a constant has no far value");
+        assert!(!Scale::fit(vec![5.0; 9], Scaling::Standard).is_far, "a constant has no outlier");
     }
 }

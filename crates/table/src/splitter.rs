@@ -1,73 +1,71 @@
-//! Text to rows: where cells and rows end.
+//! Splits text into cells and rows.
 
 use std::path::PathBuf;
 
 use memchr::{memchr2, memchr3};
 
-use crate::{Fault, Form, Record, Separator, TableError};
+use crate::{Dialect, Mismatch, Record, Separator, TableError};
 
-/// The most bytes of one row. A quote that is never closed makes one row of all the rest.
+/// The maximum length of a row in bytes. An unclosed quote would turn the rest of the file into one row.
 const LONGEST_ROW: usize = 64 << 20;
-/// What programs for DOS write below the last line.
+/// The end-of-file mark that DOS programs append.
 const DOS_END: u8 = 0x1a;
 
-/// Takes text apart into rows, and counts its lines as an editor does: `\n`, `\r\n` and `\r` each end one.
+/// Splits text into rows. Counts lines like an editor: `\n`, `\r\n` and `\r` each end a line.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     separator: Separator,
     single_quotes: bool,
-    /// Whether a quote behind `\` belongs to its cell.
+    /// Whether `\` escapes a quote.
     escapes: bool,
     comment: Option<u8>,
     path: PathBuf,
     line: u64,
 }
 
-/// What a scan came to.
+/// The result of a scan.
 pub(crate) enum Scan {
-    /// A row; the text goes on at this byte.
+    /// A row was read; the next one begins at this byte.
     Row(usize),
-    /// The row does not end in this text.
+    /// The text ends within the row.
     Unfinished,
-    /// There is no further row.
+    /// There are no more rows.
     End,
 }
 
-/// Where a cell ended.
-enum After {
+/// How a cell ends; a number is the byte after it.
+enum CellEnd {
     Separator(usize),
     Line(usize),
     Text,
-    /// The quote that opened it is not closed at the end of any cell.
+    /// Its opening quote is not closed at the end of a cell.
     Quoted,
 }
 
 impl Splitter {
-    pub(crate) fn new(form: &Form, path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(dialect: &Dialect, path: impl Into<PathBuf>) -> Self {
         Self {
-            separator: form.separator,
-            single_quotes: form.single_quotes,
+            separator: dialect.separator,
+            single_quotes: dialect.single_quotes,
             escapes: false,
-            comment: form.comment.and_then(|comment| u8::try_from(comment).ok()),
+            comment: dialect.comment.and_then(|comment| u8::try_from(comment).ok()),
             path: path.into(),
             line: 1,
         }
     }
 
-    /// The same, for text in which a quote behind `\` belongs to its cell.
+    /// Lets `\` escape quotes.
     pub(crate) fn with_escapes(self) -> Self {
         Self { escapes: true, ..self }
     }
 
-    /// Counts `lines` that stand above what is scanned.
+    /// Counts `lines` that precede the scanned text.
     pub(crate) fn skip_lines(&mut self, lines: u64) {
         self.line += lines;
     }
 
-    /// Reads the row that begins at byte `at` of `text` into `record`. `is_all` says that no more text follows.
-    ///
-    /// # Errors
-    /// Where a row is longer than any should be.
+    /// Reads the row at byte `at` of `text` into `record`. `is_all` says that no more text follows. Fails for an unclosed quote
+    /// and for a row over 64 MiB.
     pub(crate) fn scan(
         &mut self,
         text: &str,
@@ -77,7 +75,7 @@ impl Splitter {
     ) -> Result<Scan, TableError> {
         let bytes = text.as_bytes();
         let (mut at, mut line) = (at, self.line);
-        // Lines that are blank or comments are no rows.
+        // Skip blank lines and comments.
         loop {
             let start = skip_blanks(bytes, at, self.separator);
             match bytes.get(start) {
@@ -109,14 +107,14 @@ impl Splitter {
             let first = line;
             line += lines;
             match after {
-                // The rows below would be part of a cell, and lost.
-                Some(After::Quoted) if lines > 0 => return Err(self.unclosed(first)),
-                Some(After::Separator(next)) => at = next,
-                Some(After::Line(next)) => {
+                // Otherwise the cell would silently swallow the rows below.
+                Some(CellEnd::Quoted) if lines > 0 => return Err(self.unclosed(first)),
+                Some(CellEnd::Separator(next)) => at = next,
+                Some(CellEnd::Line(next)) => {
                     self.line = line + 1;
                     return Ok(Scan::Row(next));
                 }
-                Some(After::Text | After::Quoted) => {
+                Some(CellEnd::Text | CellEnd::Quoted) => {
                     self.line = line;
                     return Ok(Scan::Row(bytes.len()));
                 }
@@ -126,8 +124,8 @@ impl Splitter {
         }
     }
 
-    /// Reads one cell into `record`; none where the text ends within it. Also says how many lines end in it.
-    fn cell(&self, text: &str, at: usize, is_all: bool, record: &mut Record) -> (Option<After>, u64) {
+    /// Reads one cell into `record`. Returns its end, `None` if the text ends first, and the number of line ends in it.
+    fn cell(&self, text: &str, at: usize, is_all: bool, record: &mut Record) -> (Option<CellEnd>, u64) {
         let bytes = text.as_bytes();
         let mut at = skip_blanks(bytes, at, self.separator);
         let mut lines = 0;
@@ -138,7 +136,7 @@ impl Splitter {
                 let Some(length) = memchr3(quote, b'\n', b'\r', &bytes[at..]) else {
                     record.push_part(&text[at..]);
                     record.end_cell(false);
-                    return (is_all.then_some(After::Quoted), lines);
+                    return (is_all.then_some(CellEnd::Quoted), lines);
                 };
                 let found = at + length;
                 if bytes[found] != quote {
@@ -183,28 +181,31 @@ impl Splitter {
                 return (None, lines);
             }
             record.end_cell(!is_quoted || !rest.is_empty());
-            return (Some(if lines > 0 && !rest.is_empty() { After::Quoted } else { After::Text }), lines);
+            return (
+                Some(if lines > 0 && !rest.is_empty() { CellEnd::Quoted } else { CellEnd::Text }),
+                lines,
+            );
         };
         let mut found = at + length;
-        // What follows a closing quote, as in "a"b, belongs to the cell.
+        // Text after a closing quote, as in "a"b, is part of the cell.
         record.push_part(&text[at..found]);
         record.end_cell(!is_quoted || length > 0);
         if lines > 0 && length > 0 {
-            // The quote that closes is another one, which stands within a cell further below.
-            return (Some(After::Quoted), lines);
+            // The closing quote is the opening quote of a cell in a line below.
+            return (Some(CellEnd::Quoted), lines);
         }
         if self.separator == Separator::Blanks {
             found = skip_blanks(bytes, found, self.separator);
             match bytes.get(found) {
-                None if is_all => return (Some(After::Text), lines),
+                None if is_all => return (Some(CellEnd::Text), lines),
                 None => return (None, lines),
                 Some(b'\n' | b'\r') => {}
-                Some(_) => return (Some(After::Separator(found)), lines),
+                Some(_) => return (Some(CellEnd::Separator(found)), lines),
             }
         } else if bytes[found] == self.separator.byte() {
-            return (Some(After::Separator(found + 1)), lines);
+            return (Some(CellEnd::Separator(found + 1)), lines);
         }
-        (line_end(bytes, found, is_all).map(After::Line), lines)
+        (line_end(bytes, found, is_all).map(CellEnd::Line), lines)
     }
 
     fn is_quote(&self, byte: u8) -> bool {
@@ -212,26 +213,27 @@ impl Splitter {
     }
 
     fn unclosed(&self, line: u64) -> TableError {
-        let found = "one that is open beyond the end of its line";
-        let fault = Fault::new(&self.path, "a quote that is closed", found).place(format!("line {line}"));
-        let remedy = "close it, or double it where it belongs to a cell: \"5\"\" disk\"; a file cut short has to be \
-                      downloaded again";
-        TableError::unfit("open quote", fault.remedy(remedy))
+        let found = "one that is still open at the end of its line";
+        let mismatch = Mismatch::new(&self.path, "a closed quote", found).place(format!("line {line}"));
+        let remedy = "close it, or double it if it is part of the cell: \"5\"\" disk\"; download the file again if it is \
+                      truncated";
+        TableError::unfit("open quote", mismatch.remedy(remedy))
     }
 
     fn too_long(&self, line: u64) -> TableError {
-        let found = format!("one of more than {} MB", LONGEST_ROW >> 20);
-        let fault = Fault::new(&self.path, "rows of a bearable length", found).place(format!("line {line}"));
-        TableError::unfit("endless row", fault.remedy("look for a quote that is never closed"))
+        let found = "a longer one";
+        let mismatch = Mismatch::new(&self.path, format!("rows of at most {} MiB", LONGEST_ROW >> 20), found)
+            .place(format!("line {line}"));
+        TableError::unfit("endless row", mismatch.remedy("look for a quote that is never closed"))
     }
 }
 
-/// True if what follows `before` stands behind a `\` that is not itself behind one.
+/// True if the character after `before` is escaped: an odd number of `\` precedes it.
 fn is_escaped(before: &[u8]) -> bool {
     before.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
 }
 
-/// The first byte from `at` on that is no blank; a tab is one unless it separates cells.
+/// The first byte from `at` on that is not a blank. A tab is a blank, unless it separates cells.
 fn skip_blanks(bytes: &[u8], mut at: usize, separator: Separator) -> usize {
     while let Some(b' ' | b'\t') = bytes.get(at) {
         if bytes[at] == b'\t' && separator == Separator::Tab {
@@ -242,7 +244,7 @@ fn skip_blanks(bytes: &[u8], mut at: usize, separator: Separator) -> usize {
     at
 }
 
-/// The byte after the end of line at `at`; none where a `\r` ends the text and a `\n` may follow.
+/// The byte after the line end at `at`; `None` if the text ends in a `\r` that a `\n` may follow.
 fn line_end(bytes: &[u8], at: usize, is_all: bool) -> Option<usize> {
     match (bytes[at], bytes.get(at + 1)) {
         (b'\n', _) => Some(at + 1),
@@ -258,9 +260,9 @@ mod tests {
 
     use super::*;
 
-    /// Rows with the lines on which they begin, the text given in pieces of `piece` bytes.
-    fn rows(form: &Form, text: &str, piece: usize) -> Vec<(u64, Vec<String>)> {
-        let mut splitter = Splitter::new(form, "t.csv");
+    /// Rows and the lines on which they begin, if the text arrives in pieces of `piece` bytes.
+    fn rows(dialect: &Dialect, text: &str, piece: usize) -> Vec<(u64, Vec<String>)> {
+        let mut splitter = Splitter::new(dialect, "t.csv");
         let (mut rows, mut record, mut at, mut known) = (Vec::new(), Record::default(), 0, 0);
         loop {
             let is_all = known == text.len();
@@ -284,8 +286,8 @@ mod tests {
         }
     }
 
-    fn cells(form: &Form, text: &str) -> Vec<(u64, Vec<String>)> {
-        rows(form, text, usize::MAX / 2)
+    fn cells(dialect: &Dialect, text: &str) -> Vec<(u64, Vec<String>)> {
+        rows(dialect, text, usize::MAX / 2)
     }
 
     fn row(line: u64, cells: &[&str]) -> (u64, Vec<String>) {
@@ -296,42 +298,39 @@ mod tests {
     fn lines_are_counted_as_an_editor_counts_them() {
         for end in ["\n", "\r\n", "\r"] {
             let text = "a,b\n\n  \n1,\"two\nlines\"\n3,4".replace('\n', end);
-            let lines: Vec<u64> = cells(&Form::plain(), &text).into_iter().map(|(line, _)| line).collect();
+            let lines: Vec<u64> = cells(&Dialect::plain(), &text).into_iter().map(|(line, _)| line).collect();
             assert_eq!(lines, [1, 4, 6], "{end:?}");
         }
     }
 
     #[test]
     fn quotes_blanks_and_what_follows_them() {
-        let found = cells(&Form::plain(), " a , \"b, \"\"c\"\" \" ,\"d\"e,'f'\n,,\"\",\n");
+        let found = cells(&Dialect::plain(), " a , \"b, \"\"c\"\" \" ,\"d\"e,'f'\n,,\"\",\n");
         assert_eq!(found, [row(1, &["a", "b, \"c\" ", "de", "'f'"]), row(2, &["", "", "", ""])]);
-        let single = Form { single_quotes: true, ..Form::plain() };
+        let single = Dialect { single_quotes: true, ..Dialect::plain() };
         assert_eq!(cells(&single, "'it''s','a,b'"), [row(1, &["it's", "a,b"])]);
-        assert_eq!(cells(&Form::plain(), "a,\"never closed"), [row(1, &["a", "never closed"])]);
-        let blanks = Form { separator: Separator::Blanks, ..Form::plain() };
+        assert_eq!(cells(&Dialect::plain(), "a,\"never closed"), [row(1, &["a", "never closed"])]);
+        let blanks = Dialect { separator: Separator::Blanks, ..Dialect::plain() };
         assert_eq!(cells(&blanks, "\"a b\" \"c\"  d \"\"\n"), [row(1, &["a b", "c", "d", ""])]);
     }
 
     #[test]
     fn a_quote_that_would_swallow_rows_is_an_error() {
-        let found = cells(&Form::plain(), "a,b\n1,\"2\n3,4\n");
+        let found = cells(&Dialect::plain(), "a,b\n1,\"2\n3,4\n");
         assert_eq!(found[0], row(1, &["a", "b"]));
-        assert!(
-            found[1].1[0].starts_with("open quote: t.csv, line 2: expected a quote that is closed"),
-            "{found:?}"
-        );
+        assert!(found[1].1[0].starts_with("open quote: t.csv, line 2: expected a closed quote"), "{found:?}");
     }
 
     #[test]
-    fn the_end_of_a_dos_file_is_no_row() {
-        assert_eq!(cells(&Form::plain(), "a\r\nb\r\n\u{1a}"), [row(1, &["a"]), row(2, &["b"])]);
-        assert_eq!(cells(&Form::plain(), "\u{1a}\nb"), [row(1, &["\u{1a}"]), row(2, &["b"])]);
+    fn the_end_mark_of_a_dos_file_is_not_a_row() {
+        assert_eq!(cells(&Dialect::plain(), "a\r\nb\r\n\u{1a}"), [row(1, &["a"]), row(2, &["b"])]);
+        assert_eq!(cells(&Dialect::plain(), "\u{1a}\nb"), [row(1, &["\u{1a}"]), row(2, &["b"])]);
     }
 
     #[test]
-    fn quotes_behind_a_backslash_where_that_is_the_custom() {
-        let form = Form { single_quotes: true, ..Form::plain() };
-        let mut splitter = Splitter::new(&form, "t.arff").with_escapes();
+    fn a_backslash_escapes_quotes_on_request() {
+        let dialect = Dialect { single_quotes: true, ..Dialect::plain() };
+        let mut splitter = Splitter::new(&dialect, "t.arff").with_escapes();
         let mut record = Record::default();
         splitter.scan(r"'can\'t, won\'t','\\',a\'b", 0, true, &mut record).unwrap();
         assert_eq!(record.cells().collect::<Vec<_>>(), ["can't, won't", r"\\", r"a\'b"]);
@@ -339,9 +338,9 @@ mod tests {
 
     #[test]
     fn blanks_and_comments() {
-        let form = Form { separator: Separator::Blanks, comment: Some('%'), ..Form::plain() };
+        let dialect = Dialect { separator: Separator::Blanks, comment: Some('%'), ..Dialect::plain() };
         assert_eq!(
-            cells(&form, "% title\n  1 \t 2  \n3 \"4 5\"\n% end"),
+            cells(&dialect, "% title\n  1 \t 2  \n3 \"4 5\"\n% end"),
             [row(2, &["1", "2"]), row(3, &["3", "4 5"])]
         );
     }
@@ -349,14 +348,14 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_of_any_size_make_the_same_rows(text in "[a\"', \r\n;é\t]{0,60}", piece in 1_usize..9, kind in 0_usize..5) {
-            let form = Form { separator: Separator::ALL[kind], single_quotes: true, ..Form::plain() };
-            prop_assert_eq!(rows(&form, &text, piece), cells(&form, &text));
+            let dialect = Dialect { separator: Separator::ALL[kind], single_quotes: true, ..Dialect::plain() };
+            prop_assert_eq!(rows(&dialect, &text, piece), cells(&dialect, &text));
         }
 
         #[test]
         fn plain_rows_are_read_as_they_were_written(table in proptest::collection::vec(proptest::collection::vec("[a-z\"\n,']{1,5}", 2..4), 1..6)) {
             let text = String::from_utf8(kiln_files::csv_text(table.clone())).unwrap();
-            let read: Vec<Vec<String>> = cells(&Form::plain(), &text).into_iter().map(|(_, row)| row).collect();
+            let read: Vec<Vec<String>> = cells(&Dialect::plain(), &text).into_iter().map(|(_, row)| row).collect();
             prop_assert_eq!(read, table);
         }
     }

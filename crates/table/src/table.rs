@@ -1,35 +1,34 @@
 //! A table in memory.
+//!
+//! While one thread splits a batch of rows into cells, another parses the cells of the batch before.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Blocks, Cell, ColumnRef, Content, Fault, Given, Layout, ReadOptions, Record, Records, TableError, Value,
-    is_missing, is_missing_label, listed, quoted,
+    Blocks, Cell, ColumnRef, Content, Layout, Mismatch, ParsedCell, ReadOptions, Record, Records, TableError,
+    Value, is_missing, is_missing_label, listed, quoted,
 };
 
-/// A table as it was read: of every cell a number, a text or nothing; before anything is made of it.
+/// A table as read: each cell is a number, a text or missing. What its columns mean is not decided yet.
 #[derive(Debug)]
 pub struct Table {
     path: PathBuf,
     layout: Layout,
     content: Content,
     cells: Blocks<Cell>,
-    /// Of each column, its texts, by the number that its cells have.
+    /// The distinct texts of each column; a cell holds the index of its text.
     texts: Vec<Vec<Box<str>>>,
-    /// Of each row, its line in the file.
+    /// The line of each row in the file.
     lines: Vec<u32>,
-    /// Where the class stands.
+    /// The column with the class.
     label: Option<usize>,
     /// Columns whose values the file itself lists.
     listed: Vec<usize>,
 }
 
 impl Table {
-    /// Reads the table at `path`. `progress` is told now and then how many bytes of text have been read since.
-    ///
-    /// # Errors
-    /// Where it cannot be read, is no table, has no column for the label, rows of different lengths, or none.
+    /// Reads the table at `path`. Calls `progress` from time to time with the number of bytes read since the last call.
     pub fn read(
         path: &Path,
         options: &ReadOptions,
@@ -39,9 +38,6 @@ impl Table {
     }
 
     /// Reads all of `records`.
-    ///
-    /// # Errors
-    /// As [`Table::read`].
     pub fn take(
         mut records: Records,
         options: &ReadOptions,
@@ -49,8 +45,8 @@ impl Table {
     ) -> Result<Self, TableError> {
         let names = &records.layout().names;
         if names.is_empty() {
-            let fault = Fault::new(records.path(), "rows with cells", "no line");
-            return Err(TableError::unfit("empty table", fault));
+            let mismatch = Mismatch::new(records.path(), "rows with cells", "no line");
+            return Err(TableError::unfit("empty table", mismatch));
         }
         let label = options.label.as_ref().map(|label| find_label(&records, label)).transpose()?;
         let as_text = text_columns(&records, label, &options.as_text);
@@ -64,7 +60,7 @@ impl Table {
             label,
             listed: records.listed().to_vec(),
         };
-        let reading = Reading {
+        let parser = CellParser {
             as_text: &as_text,
             label,
             missing: &options.missing,
@@ -74,8 +70,7 @@ impl Table {
         let (mut batch, mut next, mut told) = (Batch::default(), Batch::default(), 0);
         batch.fill(&mut records)?;
         while !batch.rows().is_empty() {
-            // One thread takes text apart while another makes numbers of what came before.
-            let (cells, filled) = rayon::join(|| batch.cells(&reading), || next.fill(&mut records));
+            let (cells, filled) = rayon::join(|| batch.cells(&parser), || next.fill(&mut records));
             table.append(&batch, &cells, &mut numbers);
             filled?;
             std::mem::swap(&mut batch, &mut next);
@@ -83,14 +78,14 @@ impl Table {
             told = records.consumed();
         }
         if table.lines.is_empty() {
-            let fault = Fault::new(&table.path, "at least one row of data", "none");
-            return Err(TableError::unfit("table without rows", fault));
+            let mismatch = Mismatch::new(&table.path, "at least one row of data", "none");
+            return Err(TableError::unfit("table without rows", mismatch));
         }
         table.content = records.content();
         Ok(table)
     }
 
-    /// Adds the rows of `batch`, which have these `cells`, and numbers their texts.
+    /// Adds the rows of `batch` with their parsed `cells`, and gives their texts an index.
     fn append(&mut self, batch: &Batch, cells: &[Cell], numbers: &mut [HashMap<Box<str>, u32>]) {
         let texts = &mut self.texts;
         for (record, row) in batch.rows().iter().zip(cells.chunks_exact(texts.len())) {
@@ -110,7 +105,7 @@ impl Table {
         &self.path
     }
 
-    /// How it is written, and the names of its columns.
+    /// Dialect and columns of the file.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -122,18 +117,18 @@ impl Table {
         &self.content
     }
 
-    /// Names of the columns.
+    /// The names of the columns.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.layout.names
     }
 
-    /// An error that says that there is no column `name`, which `key` asks for.
+    /// The error for a column `name` that the configuration key `key` requires but the table does not have.
     #[must_use]
     pub fn no_column(&self, name: &str, key: &str) -> TableError {
         let expected = format!("a column {} ({key})", quoted(name));
-        let fault = Fault::new(&self.path, expected, columns_in_words(self.names()));
-        TableError::unfit("no such column", fault)
+        let mismatch = Mismatch::new(&self.path, expected, columns_in_words(self.names()));
+        TableError::unfit("no such column", mismatch)
     }
 
     /// The number of rows.
@@ -154,7 +149,7 @@ impl Table {
         &self.lines
     }
 
-    /// The column that holds the class.
+    /// The index of the column with the class.
     #[must_use]
     pub fn label(&self) -> Option<usize> {
         self.label
@@ -166,18 +161,18 @@ impl Table {
         self.cells.row(row)[column]
     }
 
-    /// The texts of `column`, by the number that its cells have.
+    /// The distinct texts of `column`, by the index in its cells.
     #[must_use]
     pub fn texts(&self, column: usize) -> &[Box<str>] {
         &self.texts[column]
     }
 
-    /// True where the file itself lists the values of `column`.
+    /// True if the file itself lists the values of `column`.
     pub(crate) fn is_listed(&self, column: usize) -> bool {
         self.listed.contains(&column)
     }
 
-    /// The line of the first of `rows` that has `text` in `column`; 0 where none has.
+    /// The first line among `rows` with `text` in `column`; 0 if no row has it.
     #[must_use]
     pub fn first_line(&self, column: usize, text: &str, rows: impl Iterator<Item = u32>) -> u32 {
         let number = self.texts[column].iter().position(|other| **other == *text);
@@ -190,7 +185,7 @@ impl Table {
         .unwrap_or(0)
     }
 
-    /// Takes the cells out, and leaves none.
+    /// Moves the cells out.
     pub(crate) fn take_cells(&mut self) -> Blocks<Cell> {
         std::mem::replace(&mut self.cells, Blocks::new(self.texts.len()))
     }
@@ -206,8 +201,8 @@ fn intern(text: &str, numbers: &mut HashMap<Box<str>, u32>, texts: &mut Vec<Box<
     number
 }
 
-/// Of each column, whether its cells are kept as they are written. Names that there are not are passed over: whoever gave
-/// them knows which key they are from.
+/// For each column, whether its cells are kept as text. Ignores unknown names: the caller knows their configuration key and
+/// reports them.
 fn text_columns(records: &Records, label: Option<usize>, named: &[String]) -> Vec<bool> {
     let columns = &records.layout().names;
     let mut as_text = vec![named.iter().any(|name| name == "*"); columns.len()];
@@ -231,25 +226,26 @@ fn find_label(records: &Records, label: &ColumnRef) -> Result<usize, TableError>
     }
     if names.len() < 2 {
         let expected = "at least one column besides the label";
-        let fault = Fault::new(records.path(), expected, columns_in_words(names));
-        let remedy = "set data.separator if something else than a comma, a semicolon, a tab, a pipe or blanks \
-                      stands between the cells";
-        return Err(TableError::unfit("no feature columns", fault.remedy(remedy)));
+        let mismatch = Mismatch::new(records.path(), expected, columns_in_words(names));
+        let remedy = "set data.separator if the cells are not separated by commas, semicolons, tabs, pipes or \
+                      blanks";
+        return Err(TableError::unfit("no feature columns", mismatch.remedy(remedy)));
     }
     let expected = format!("a column {label} (data.label_column)");
     let remedy = if has_names {
         nearest(names, label)
     } else {
-        "the first row is data, so the columns have no names: give the label's place, such as \
-         data.label_column=-1 for the last, or all names with data.names; data.header=true if the first row is a header"
+        "the first row is data, so the columns have no names: set the position of the label, for example \
+         data.label_column=-1 for the last column, or all names with data.names; if the first row is a header, set \
+         data.header=true"
             .to_owned()
     };
     let found =
         if has_names { columns_in_words(names) } else { format!("{} columns without names", names.len()) };
-    Err(TableError::unfit("no label column", Fault::new(records.path(), expected, found).remedy(remedy)))
+    Err(TableError::unfit("no label column", Mismatch::new(records.path(), expected, found).remedy(remedy)))
 }
 
-/// The name that is most like `label`, or a way to name any column.
+/// Suggests the name most similar to `label`, or explains how to name a column.
 fn nearest(names: &[String], label: &ColumnRef) -> String {
     if let ColumnRef::Name(label) = label {
         let likeness = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &label.to_lowercase());
@@ -258,35 +254,35 @@ fn nearest(names: &[String], label: &ColumnRef) -> String {
             return format!("did you mean data.label_column={}?", quoted(name));
         }
     }
-    "set data.label_column to the name of the column that holds the class, or to its place: 1 is the first, -1 the last"
+    "set data.label_column to the name or the position of the column with the class: 1 is the first, -1 the last"
         .to_owned()
 }
 
-/// Rows in a batch, at most.
+/// The maximum number of rows in a batch.
 const ROWS: usize = 1024;
-/// Bytes of text in a batch, but for its last row.
+/// A batch is full when its text has so many bytes.
 const BYTES: usize = 1 << 19;
 
-/// Rows as text. The memory of their cells is used again and again.
+/// Some rows as text. The next batch reuses their memory.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     records: Vec<Record>,
     rows: usize,
 }
 
-/// How cells are read.
-pub(crate) struct Reading<'a> {
-    /// Columns whose cells are kept as they are written.
+/// Parses the cells of a table.
+pub(crate) struct CellParser<'a> {
+    /// For each column, whether its cells are kept as text.
     pub(crate) as_text: &'a [bool],
-    /// The column that holds the class.
+    /// The column with the class.
     pub(crate) label: Option<usize>,
-    /// What stands for a missing value, besides what always does.
+    /// Additional words for a missing value.
     pub(crate) missing: &'a [String],
     pub(crate) decimal_comma: bool,
 }
 
 impl Batch {
-    /// Reads the rows that come next, if any.
+    /// Replaces the rows by the next ones; none are left at the end.
     pub(crate) fn fill(&mut self, records: &mut Records) -> Result<(), TableError> {
         let mut bytes = 0;
         self.rows = 0;
@@ -305,28 +301,27 @@ impl Batch {
         Ok(())
     }
 
-    /// The rows.
     pub(crate) fn rows(&self) -> &[Record] {
         &self.records[..self.rows]
     }
 
-    /// The cells of all rows, one after another; of a text, [`Cell::UNNUMBERED`].
-    pub(crate) fn cells(&self, reading: &Reading<'_>) -> Vec<Cell> {
-        let mut cells = Vec::with_capacity(self.rows * reading.as_text.len());
+    /// The cells of all rows in order. A text becomes [`Cell::UNNUMBERED`].
+    pub(crate) fn cells(&self, parser: &CellParser<'_>) -> Vec<Cell> {
+        let mut cells = Vec::with_capacity(self.rows * parser.as_text.len());
         for record in self.rows() {
-            cells.extend(record.cells().enumerate().map(|(column, text)| reading.cell(column, text)));
+            cells.extend(record.cells().enumerate().map(|(column, text)| parser.cell(column, text)));
         }
         cells
     }
 }
 
-impl Reading<'_> {
+impl CellParser<'_> {
     fn cell(&self, column: usize, text: &str) -> Cell {
         let is_missing = if self.label == Some(column) { is_missing_label } else { is_missing };
-        match Given::of(text, self.as_text[column], self.decimal_comma, self.missing, is_missing) {
-            Given::Number(number) => Cell::number(number),
-            Given::Missing => Cell::MISSING,
-            Given::Text(_) => Cell::UNNUMBERED,
+        match ParsedCell::parse(text, self.as_text[column], self.decimal_comma, self.missing, is_missing) {
+            ParsedCell::Number(number) => Cell::number(number),
+            ParsedCell::Missing => Cell::MISSING,
+            ParsedCell::Text(_) => Cell::UNNUMBERED,
         }
     }
 }
@@ -337,7 +332,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// The table `text`, or what is wrong with it.
+    /// Reads the table `text`.
     pub(crate) fn read(text: &str, options: &ReadOptions) -> Result<Table, String> {
         let reader = Box::new(Cursor::new(text.to_owned()));
         let records =
@@ -362,13 +357,13 @@ pub(crate) mod tests {
         assert_eq!(column(0), [Value::Number(1.5), missing, missing]);
         assert_eq!(column(1), [text(0), text(1), missing]);
         assert_eq!(column(2), [text(0), text(1), text(0)]);
-        // A class may be called so.
+        // `-` may be the name of a class.
         assert_eq!(column(3), [text(0), text(1), text(2)]);
         assert_eq!((table.texts(1).to_vec(), table.lines()), (vec!["01".into(), "1".into()], &[2, 3, 4][..]));
     }
 
     #[test]
-    fn tables_that_are_none_are_refused() {
+    fn unusable_tables_are_refused() {
         let last = || labelled(ColumnRef::Place(-1));
         let named = |name: &str| labelled(ColumnRef::Name(name.to_owned()));
         for (text, options, wanted) in [
@@ -379,7 +374,7 @@ pub(crate) mod tests {
             ("a,b\n1,x\n", named("bb"), "did you mean data.label_column=\"b\"?"),
             ("a,b\n1,x\n", labelled(ColumnRef::Place(3)), "expected a column number 3"),
             ("a,b\n1,x\n2\n", last(), "t.csv, line 3: expected 2 cells, one for each column, found 1"),
-            ("a,b,c\n1,\"x\n2,3\n", last(), "t.csv, line 2: expected a quote that is closed"),
+            ("a,b,c\n1,\"x\n2,3\n", last(), "t.csv, line 2: expected a closed quote"),
         ] {
             let message = read(text, &options).unwrap_err();
             assert!(message.contains(wanted), "{message}");

@@ -1,16 +1,17 @@
-//! Whole tables, as other crates read and prepare them: Excel and Parquet files; what a preparation depends on; and tables
-//! with errors in their bytes.
+//! Reads and prepares whole tables like other crates: workbooks and Parquet files, preparations that must not depend on rows
+//! other than the training rows, and tables with damaged bytes.
 //!
-//! `KILN_FUZZ_COUNT=5000 cargo test -p kiln-table --test integration changed_bytes` tries as many as it says.
+//! `KILN_FUZZ_COUNT=5000 cargo test -p kiln-table --test integration changed_bytes` tries 5000 damaged tables.
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
-#![allow(clippy::print_stderr, reason = "what the numbers of a run are, and which table a panic came of")]
+#![allow(clippy::print_stderr, reason = "the statistics of a fuzz run, and the table of a panic")]
 
 use std::io::{Cursor, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kiln_table::{
-    Choices, ColumnRef, Kind, Preparation, ReadOptions, Record, Records, Remarks, Scaling, Table, TableError,
+    Choices, ColumnKind, ColumnRef, Preparation, ReadOptions, Record, Records, Remarks, Scaling, Table,
+    TableError,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -36,11 +37,11 @@ fn a_workbook_and_a_parquet_file_are_read_like_a_csv() {
     }
 }
 
-/// Rows of the table; every other one is trained on.
+/// The number of rows; every second one is a training row.
 const ROWS: usize = 60;
 const HEADER: &str = "row,amount,price,when,ready,colour,odd,code,note,same,label";
 
-/// A row like those of the training data.
+/// Row `at` of the table.
 fn row(at: usize) -> Vec<String> {
     let cell = |text: &str| text.to_owned();
     vec![
@@ -77,14 +78,23 @@ fn fitted(rows: &[Vec<String>], scaling: Scaling) -> Preparation {
 #[test]
 fn the_columns_are_of_every_kind() {
     let rows: Vec<Vec<String>> = (0..ROWS).map(row).collect();
-    let kinds: Vec<Kind> = fitted(&rows, Scaling::Unit).columns.iter().map(|column| column.kind).collect();
-    let (number, category) = (Kind::Number, Kind::Category);
-    let rest = [Kind::Date, Kind::Boolean, category, number, category, Kind::Text, Kind::Constant];
+    let kinds: Vec<ColumnKind> =
+        fitted(&rows, Scaling::Unit).columns.iter().map(|column| column.kind).collect();
+    let (number, category) = (ColumnKind::Number, ColumnKind::Category);
+    let rest = [
+        ColumnKind::Date,
+        ColumnKind::Boolean,
+        category,
+        number,
+        category,
+        ColumnKind::Text,
+        ColumnKind::Constant,
+    ];
     assert_eq!(kinds[1..3], [number, number]);
     assert_eq!(kinds[3..], rest);
 }
 
-/// What may stand in a row that is not trained on: anything.
+/// A cell of a row that is not a training row: anything.
 fn other_cell() -> impl Strategy<Value = String> {
     let odd = [
         "",
@@ -128,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn nor_does_their_order(order in Just((0..ROWS / 2).collect::<Vec<_>>()).prop_shuffle()) {
+    fn the_order_of_other_rows_changes_nothing(order in Just((0..ROWS / 2).collect::<Vec<_>>()).prop_shuffle()) {
         let rows: Vec<Vec<String>> = (0..ROWS).map(row).collect();
         let mut mixed = rows.clone();
         for (at, from) in order.into_iter().enumerate() {
@@ -140,10 +150,10 @@ proptest! {
     }
 }
 
-/// How many tables are tried where nobody says.
+/// The default number of damaged tables.
 const COUNT: u64 = 300;
 
-/// Tables of all forms, each with its last column as the class.
+/// Tables of all dialects and formats. The last column is the class.
 const SEEDS: &[&str] = &[
     "5.1,3.5,1.4,0.2,Iris-setosa\n4.9,3.0,1.4,0.2,Iris-setosa\n6.2,3.4,5.4,2.3,Iris-virginica\n\n",
     "id,name,age,fare,sex,y\n1,\"Braund, Mr. \"\"O\"\"\",22,7.25,male,0\n2,Cumings,,71.28,female,1\n3,?,26,8,male,1\n",
@@ -168,7 +178,7 @@ const SEEDS: &[&str] = &[
     "text,n,k\n\"two\nlines, \"\"x\"\"\",1,a\nother,2,b\n",
 ];
 
-/// Numbers, one after another, that are different for every start.
+/// A stream of pseudo-random numbers (SplitMix64), different for every start.
 struct Stream(u64);
 
 impl Stream {
@@ -181,7 +191,7 @@ impl Stream {
     }
 }
 
-/// `seed` with more rows, so that half of them are some.
+/// `seed` with up to 200 more rows, so that the half to train on is not tiny.
 fn grown(seed: &str, stream: &mut Stream) -> Vec<u8> {
     let lines: Vec<&str> = seed.split_inclusive(['\n', '\r']).collect();
     let mut text = seed.to_owned();
@@ -209,7 +219,7 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Changes some of `bytes`.
+/// Damages some of `bytes`.
 fn mutate(bytes: &mut Vec<u8>, stream: &mut Stream) {
     const PIECES: &[&[u8]] = &[
         b"\"",
@@ -279,7 +289,7 @@ fn mutate(bytes: &mut Vec<u8>, stream: &mut Stream) {
     }
 }
 
-/// What came of a table.
+/// The numbers of tables by outcome.
 #[derive(Debug, Default)]
 struct Outcomes {
     refused: usize,
@@ -314,7 +324,7 @@ fn try_table(path: &Path, outcomes: &mut Outcomes) -> Result<(), TableError> {
         assert!(encoded.iter().all(|value| value.is_finite()), "{encoded:?}");
         assert_eq!(preparation.words(raw).len(), preparation.used().count());
     };
-    // As rows to be predicted are read.
+    // Read the rows again, as rows to predict.
     let mut records = Records::open(path, &preparation.read_options())?;
     if let Ok(places) = preparation.places(records.layout(), path) {
         let decimal_comma = records.layout().form.decimal_comma;
@@ -339,13 +349,13 @@ fn try_table(path: &Path, outcomes: &mut Outcomes) -> Result<(), TableError> {
     Ok(())
 }
 
-/// Says which table a panic came of.
+/// Prints the number of the table that causes a panic.
 struct Run(u64);
 
 impl Drop for Run {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("this was table {}", self.0);
+            eprintln!("table {} caused the panic", self.0);
         }
     }
 }
