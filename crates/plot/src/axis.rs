@@ -1,39 +1,39 @@
-//! The axes of a chart: what they span, which values they name, and the area between them.
+//! The axes of a chart: an [`Axis`] is the request, a [`Scale`] its range and ticks, and a [`Frame`] the area between two axes.
 
 use plotters::prelude::DrawingBackend;
 
 use crate::PlotError;
-use crate::canvas::{Anchor, Canvas, Drawn, LABEL, Lettering, Pen, SMALL, text_width};
+use crate::canvas::{Anchor, Canvas, DrawResult, LABEL, LabelStyle, Pen, SMALL, text_width};
 
 /// An axis of a chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// What the axis says, with the unit: `epoch`, `loss (nats)`.
+    /// The label, with the unit: `epoch`, `loss (nats)`.
     pub label: String,
-    /// What the axis spans.
+    /// The range.
     pub range: AxisRange,
 }
 
-/// What an axis spans.
+/// The range of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AxisRange {
-    /// All values, with a little room at both ends; only whole numbers are named: epochs, steps.
+    /// All values, with a margin at both ends and ticks at whole numbers only: epochs, steps.
     WholeNumbers,
-    /// All values, with a little room at both ends.
+    /// All values, with a margin at both ends.
     Values,
-    /// All values above 0, each factor of ten as long as the next; others are left out, as those that are not finite.
+    /// All values above 0, on a logarithmic scale with a margin at both ends. Other values are left out, like non-finite ones.
     Logarithmic,
-    /// This much and no more. A point outside is left out, as one that is not finite.
+    /// Exactly this range. Values outside are left out, like non-finite ones.
     Fixed {
-        /// Where the axis begins.
+        /// The start of the axis.
         start: f64,
-        /// Where it ends, above `start`.
+        /// The end of the axis, above `start`.
         end: f64,
     },
 }
 
 impl Axis {
-    /// An axis that names whole numbers alone.
+    /// An axis over all values, with ticks at whole numbers only.
     #[must_use]
     pub fn whole_numbers(label: impl Into<String>) -> Self {
         Self { label: label.into(), range: AxisRange::WholeNumbers }
@@ -45,7 +45,7 @@ impl Axis {
         Self { label: label.into(), range: AxisRange::Values }
     }
 
-    /// An axis over all values above 0, by their logarithm.
+    /// A logarithmic axis over all values above 0.
     #[must_use]
     pub fn logarithmic(label: impl Into<String>) -> Self {
         Self { label: label.into(), range: AxisRange::Logarithmic }
@@ -64,17 +64,17 @@ impl Axis {
     }
 }
 
-/// Room from the outer edge to the axis for what stands there, without the names of the ticks.
+/// Space between the outer edge and an axis for its label; for the y axis, tick labels are additional.
 const Y_LABEL: f64 = 40.0;
 const X_LABELS: f64 = 50.0;
-/// Half the name of the last tick of the x axis stands out over the area.
+/// Half the label of the last tick of the x axis extends beyond the area.
 const RIGHT: f64 = 24.0;
-/// Half the name of the highest tick of the y axis does.
+/// Half the label of the highest tick of the y axis does, too.
 const TOP: f64 = 8.0;
 const TICK: f64 = 5.0;
 const GRID_OPACITY: f64 = 0.22;
 
-/// An area with an axis to its left and one below.
+/// A plot area with an axis on the left and one below.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub(crate) left: f64,
@@ -88,7 +88,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// A frame whose area is `width` by `height` pixels and whose outer edge begins at height `top`.
+    /// A frame with an area of `width` by `height` pixels. Its outer edge is at height `top`.
     pub(crate) fn new(
         top: f64,
         (width, height): (f64, f64),
@@ -109,91 +109,90 @@ impl Frame {
         }
     }
 
-    /// Moves the area so far to the right that it begins at `left`.
+    /// Moves the area horizontally to begin at `left`.
     pub(crate) fn begin_at(&mut self, left: f64) {
         self.right += left - self.left;
         self.left = left;
     }
 
-    /// Where all that belongs to the frame ends at the right.
+    /// The right outer edge.
     pub(crate) fn outer_right(&self) -> f64 {
         self.right + RIGHT
     }
 
-    /// Where it ends below.
+    /// The lower outer edge.
     pub(crate) fn outer_bottom(&self) -> f64 {
         self.bottom + X_LABELS
     }
 
-    /// The place of a value on the axis below; none for one outside.
+    /// The position of a value on the x axis; `None` if it is outside.
     pub(crate) fn across(&self, x: f64) -> Option<f64> {
         self.x.share(x).map(|share| self.left + share * (self.right - self.left))
     }
 
-    /// The place of a point in the area; none for one outside.
+    /// The position of a point in the area; `None` if it is outside.
     pub(crate) fn place(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
         let across = self.across(x)?;
         let up = self.y.share(y)? * (self.bottom - self.top);
         Some((across, self.bottom - up))
     }
 
-    pub(crate) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    pub(crate) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         self.draw_y_axis(canvas)?;
         self.draw_x_axis(canvas)?;
         let corners = [(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)];
         canvas.line(&corners, Pen::new(canvas.ink, 1.0))
     }
 
-    fn draw_x_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw_x_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         for (value, name) in self.x.ticks() {
             let x = self.left + self.x.share(value).unwrap_or(0.0) * (self.right - self.left);
             canvas.line(&[(x, self.bottom), (x, self.bottom + TICK)], Pen::new(canvas.ink, 1.0))?;
-            canvas.text(&name, (x, self.bottom + TICK + 10.0), canvas.lettering(SMALL, Anchor::Middle))?;
+            canvas.text(&name, (x, self.bottom + TICK + 10.0), canvas.label_style(SMALL, Anchor::Middle))?;
         }
         let middle = f64::midpoint(self.left, self.right);
-        canvas.text(&self.x_label, (middle, self.bottom + 36.0), canvas.lettering(LABEL, Anchor::Middle))
+        canvas.text(&self.x_label, (middle, self.bottom + 36.0), canvas.label_style(LABEL, Anchor::Middle))
     }
 
-    fn draw_y_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw_y_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let grid = Pen { opacity: GRID_OPACITY, ..Pen::new(canvas.ink, 1.0) };
         for (value, name) in self.y.ticks() {
             let y = self.bottom - self.y.share(value).unwrap_or(0.0) * (self.bottom - self.top);
             canvas.line(&[(self.left, y), (self.right, y)], grid)?;
             canvas.line(&[(self.left - TICK, y), (self.left, y)], Pen::new(canvas.ink, 1.0))?;
-            canvas.text(&name, (self.left - TICK - 4.0, y), canvas.lettering(SMALL, Anchor::End))?;
+            canvas.text(&name, (self.left - TICK - 4.0, y), canvas.label_style(SMALL, Anchor::End))?;
         }
-        let lettering = Lettering { is_turned: true, ..canvas.lettering(LABEL, Anchor::Middle) };
-        canvas.text(&self.y_label, (18.0, f64::midpoint(self.top, self.bottom)), lettering)
+        let label_style = LabelStyle { is_turned: true, ..canvas.label_style(LABEL, Anchor::Middle) };
+        canvas.text(&self.y_label, (18.0, f64::midpoint(self.top, self.bottom)), label_style)
     }
 }
 
-/// Greater numbers would overflow where ranges are computed; they are left out as infinite ones are.
+/// Ranges of greater numbers would overflow; these are left out like infinite ones.
 const GREATEST: f64 = 1e300;
 
-/// Rounding that a value or a tick may be off an end of an axis, as a share of the axis.
+/// Values and ticks may be beyond an end of an axis by this rounding error, as a share of the axis.
 const TOLERANCE: f64 = 1e-9;
 
-/// An axis that knows its values, with its ticks at round ones.
+/// The range of an axis, with ticks at round values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scale {
-    /// The ends; their logarithms to the base of ten where the axis is logarithmic.
+    /// The ends; on a logarithmic axis, their logarithms to base 10.
     start: f64,
     end: f64,
     ticks: Ticks,
 }
 
-/// Which values are named.
+/// The positions of ticks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Ticks {
-    /// The multiples of a step.
+    /// At the multiples of a step.
     Every(f64),
-    /// Those of a logarithmic axis, at most so many.
+    /// On a logarithmic axis, about so many at most.
     Logarithmic(u32),
 }
 
 impl Scale {
-    /// The scale of `axis` over those of `values` that can be shown, with at most `most_ticks + 1` ticks; none
-    /// where no value can be shown.
+    /// The scale of `axis` for `values`, with at most `most_ticks + 1` ticks; `None` if no value can be shown.
     pub(crate) fn of_axis(
         axis: &Axis,
         values: impl Iterator<Item = f64>,
@@ -211,7 +210,7 @@ impl Scale {
     }
 
     fn of_whole_numbers((low, high): (f64, f64), most_ticks: u32) -> Self {
-        // One epoch alone stands in the middle.
+        // A single epoch is in the middle.
         let margin = if is_flat(low, high) { (high.abs() * 1e-6).max(0.5) } else { (high - low) * 0.03 };
         Self::new(low - margin, high + margin, most_ticks, 1.0)
     }
@@ -241,7 +240,7 @@ impl Scale {
         Self { start, end, ticks: Ticks::Every(step) }
     }
 
-    /// Where `value` lies: 0 at the start, 1 at the end; none for one outside.
+    /// The position of `value`: 0 at the start, 1 at the end; `None` if it is outside.
     pub(crate) fn share(&self, value: f64) -> Option<f64> {
         let place = match self.ticks {
             Ticks::Every(_) => value,
@@ -252,7 +251,7 @@ impl Scale {
         is_within.then(|| share.clamp(0.0, 1.0))
     }
 
-    /// The named values, rising, each with its name.
+    /// The values of the ticks in ascending order, with their labels.
     pub(crate) fn ticks(&self) -> Vec<(f64, String)> {
         let step = match self.ticks {
             Ticks::Every(step) => step,
@@ -264,12 +263,12 @@ impl Scale {
         (first..=last).map(value).map(|value| (value, self.name(value, step))).collect()
     }
 
-    /// The width of all names together, in pixels, without gaps.
+    /// The total width of all tick labels in pixels.
     pub(crate) fn names_width(&self) -> f64 {
         self.ticks().iter().map(|(_, name)| text_width(name, SMALL)).sum()
     }
 
-    /// `value` with as many digits as the ticks need; numbers from a million on in the form `1.5e6`.
+    /// `value` with as many digits as the ticks need. Axes that reach a million or have tiny steps use the form `1.5e6`.
     fn name(&self, value: f64, step: f64) -> String {
         let power = step.log10().floor();
         if self.start.abs().max(self.end.abs()) < 1e6 && power > -6.0 {
@@ -283,7 +282,7 @@ impl Scale {
     }
 }
 
-/// The least and the greatest of the values that can be shown.
+/// Minimum and maximum of the values that can be shown.
 fn ends(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.filter(|value| can_be_shown(*value)).fold(None, |ends, value| {
         let (low, high) = ends.unwrap_or((value, value));
@@ -291,28 +290,28 @@ fn ends(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// Whether a value has a place on an axis.
+/// True for values that an axis can show.
 pub(crate) fn can_be_shown(value: f64) -> bool {
     value.abs() <= GREATEST
 }
 
-/// Whether two values differ by rounding alone, which is nothing to magnify.
+/// True if two values differ only by rounding, which must not be magnified.
 fn is_flat(low: f64, high: f64) -> bool {
     high - low <= 1e-9 * low.abs().max(high.abs()).max(1e-3)
 }
 
-/// The least of 1, 2 and 5 times a power of ten that is not below `step`.
+/// The smallest number of the form 1, 2 or 5 times a power of ten that is at least `step`.
 fn round_step(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
     let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= step);
     factor.unwrap_or(10.0) * power
 }
 
-/// With fewer names than this one cannot read an axis.
+/// An axis with fewer labels is hard to read.
 const FEWEST: usize = 3;
 
-/// The named values from 10^`start` to 10^`end`, rising, at most about `most`, each with its name: powers of ten where there
-/// are enough, else 1, 2 and 5 times those, else, over less than half a power of ten, equal steps.
+/// Ascending ticks between 10^`start` and 10^`end`, about `most` at most, with their labels: powers of ten if there are enough,
+/// otherwise 1, 2 and 5 times these, otherwise (over less than half a power of ten) equal steps.
 fn log_ticks(start: f64, end: f64, most: u32) -> Vec<(f64, String)> {
     let stride = ((end - start) / f64::from(most)).ceil().max(1.0) as i32;
     let candidates = [multiples(start, end, stride, &[1]), multiples(start, end, 1, &[1, 2, 5])];
@@ -325,7 +324,7 @@ fn log_ticks(start: f64, end: f64, most: u32) -> Vec<(f64, String)> {
 fn multiples(start: f64, end: f64, stride: i32, factors: &[i32]) -> Vec<f64> {
     let first = (start.floor() as i32).div_euclid(stride) * stride;
     let powers = (first..=end.ceil() as i32).step_by(stride as usize);
-    // Read from text, 0.001 is the number nearest to it; computed, it need not be.
+    // Parsing gives the float nearest to 0.001; multiplying may not.
     let value = |power: i32, factor: &i32| format!("{factor}e{power}").parse::<f64>().ok();
     let values = powers.flat_map(|power| factors.iter().filter_map(move |factor| value(power, factor)));
     values.filter(|value| (start..=end).contains(&value.log10())).collect()
@@ -360,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_alone_are_named() {
+    fn an_axis_of_whole_numbers_has_ticks_at_whole_numbers_only() {
         let axis = Axis::whole_numbers("epoch");
         assert_eq!(names(&axis, &[1.0]), ["1"]);
         assert_eq!(names(&axis, &[1.0, 3.0]), ["1", "2", "3"]);
@@ -369,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn values_have_as_many_digits_as_they_need() {
+    fn tick_labels_have_as_many_digits_as_they_need() {
         let axis = Axis::values("loss");
         assert_eq!(names(&axis, &[0.981, 0.99]), ["0.982", "0.984", "0.986", "0.988", "0.990"]);
         assert_eq!(names(&axis, &[0.0, 5e9]), ["0", "1e9", "2e9", "3e9", "4e9", "5e9"]);
@@ -378,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_outside_has_no_place() {
+    fn values_outside_have_no_position() {
         let unit = scale(&Axis::unit("recall"), &[]);
         assert_eq!(
             [0.0, 0.5, 1.0, 1.0 + 1e-12].map(|value| unit.share(value)),
@@ -412,7 +411,7 @@ mod tests {
                 return Err(TestCaseError::reject("too great to show"));
             };
             let ticks = scale.ticks();
-            // Whole numbers between which no whole number lies have none.
+            // An axis of whole numbers over a range below 1 may have no tick.
             prop_assert!(ticks.len() <= 9 && (is_whole || !ticks.is_empty()), "{scale:?}");
             for (index, (value, name)) in ticks.iter().enumerate() {
                 prop_assert!((0.0..=1.0).contains(&scale.share(*value).unwrap()));
@@ -430,14 +429,14 @@ mod tests {
     }
 
     #[test]
-    fn powers_of_ten_are_named_where_there_are_enough() {
+    fn powers_of_ten_are_labelled_if_there_are_enough() {
         assert_eq!(log_names(1e-9, 3.0)[..3], ["1e-9", "1e-8", "1e-7"]);
         assert_eq!(log_names(0.009, 2000.0), ["0.01", "0.1", "1", "10", "100", "1000"]);
         assert_eq!(log_names(1e-20, 1e20)[..2], ["1e-20", "1e-16"], "every fourth");
     }
 
     #[test]
-    fn a_short_axis_has_values_between_them() {
+    fn a_short_logarithmic_axis_has_ticks_between_powers_of_ten() {
         assert_eq!(log_names(0.04, 1.2), ["0.05", "0.1", "0.2", "0.5", "1"]);
         assert_eq!(
             log_names(0.55, 1.0),

@@ -1,5 +1,6 @@
-//! What pictures are drawn on, and how that becomes the bytes of an SVG or a PNG: plotters' backend, in the pixels of the
-//! layout.
+//! The canvas on which charts are drawn, with plotters as backend, and the output as SVG or PNG.
+//!
+//! All positions and lengths are in pixels of the layout. Such a pixel is one pixel of the SVG and two by two of the PNG.
 
 use std::fmt::Write as _;
 use std::io::Cursor;
@@ -17,22 +18,21 @@ use plotters::style::{
 use crate::style::{DARK, GREY};
 use crate::{Color, PlotError};
 
-/// How much higher than its middle plotters sets text in a bitmap, as a share of its size.
+/// plotters draws text in a bitmap too high by this share of its size.
 const BITMAP_TEXT_DROP: f64 = 0.2;
 
-/// A drawing area whose places are in pixels of the layout, which it multiplies by a scale: plotters knows
-/// whole pixels alone.
+/// A drawing area in pixels of the layout. It multiplies them by a scale, because plotters has only whole pixels.
 pub(crate) struct Canvas<B: DrawingBackend> {
     area: DrawingArea<B, Shift>,
     scale: f64,
-    /// What text and axes are drawn in.
+    /// The colour of text and axes.
     pub(crate) ink: Color,
-    /// In a bitmap, plotters fills the outline of a wide path, with holes where the path meets itself, and sets
-    /// text too high; both are made up for here.
+    /// In a bitmap, plotters fills the outline of a wide path, which leaves holes where the path crosses itself, and places
+    /// text too high. The canvas corrects both.
     is_bitmap: bool,
 }
 
-/// Where a text's place lies in it.
+/// The point of a text that is at its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Start,
@@ -40,16 +40,16 @@ pub(crate) enum Anchor {
     End,
 }
 
-/// A text's size in pixels, where it stands and in what colour; `is_turned` reads from bottom to top.
+/// Size in pixels, anchor and colour of a text; if `is_turned`, it reads from bottom to top.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lettering {
+pub(crate) struct LabelStyle {
     pub(crate) size: f64,
     pub(crate) anchor: Anchor,
     pub(crate) color: Color,
     pub(crate) is_turned: bool,
 }
 
-/// A line's colour, its opacity in [0, 1], and its width in pixels.
+/// Colour, opacity in [0, 1] and width in pixels of a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pen {
     pub(crate) color: Color,
@@ -57,11 +57,11 @@ pub(crate) struct Pen {
     pub(crate) width: f64,
 }
 
-/// What plotters says when it fails.
+/// An error message of plotters.
 #[derive(Debug)]
-pub(crate) struct DrawProblem(pub(crate) String);
+pub(crate) struct DrawError(pub(crate) String);
 
-pub(crate) type Drawn = Result<(), DrawProblem>;
+pub(crate) type DrawResult = Result<(), DrawError>;
 
 impl Pen {
     pub(crate) fn new(color: Color, width: f64) -> Self {
@@ -74,37 +74,38 @@ impl<B: DrawingBackend> Canvas<B> {
         Self { area, scale, ink, is_bitmap }
     }
 
-    /// Text in the canvas' ink.
-    pub(crate) fn lettering(&self, size: f64, anchor: Anchor) -> Lettering {
-        Lettering { size, anchor, color: self.ink, is_turned: false }
+    /// The style of text in the ink of the canvas.
+    pub(crate) fn label_style(&self, size: f64, anchor: Anchor) -> LabelStyle {
+        LabelStyle { size, anchor, color: self.ink, is_turned: false }
     }
 
-    /// One line of text, its middle at the height of `place`.
-    pub(crate) fn text(&self, text: &str, place: (f64, f64), lettering: Lettering) -> Drawn {
-        let horizontal = match lettering.anchor {
+    /// Draws one line of text, vertically centred at `place`.
+    pub(crate) fn text(&self, text: &str, place: (f64, f64), label_style: LabelStyle) -> DrawResult {
+        let horizontal = match label_style.anchor {
             Anchor::Start => HPos::Left,
             Anchor::Middle => HPos::Center,
             Anchor::End => HPos::Right,
         };
-        let mut style = text_style(lettering.size, self.scale).pos(Pos::new(horizontal, VPos::Center));
-        style.color = lettering.color.rgb().to_backend_color();
-        if lettering.is_turned {
+        let mut style = text_style(label_style.size, self.scale).pos(Pos::new(horizontal, VPos::Center));
+        style.color = label_style.color.rgb().to_backend_color();
+        if label_style.is_turned {
             style = style.transform(FontTransform::Rotate270);
         }
-        let lower = if self.is_bitmap { lettering.size * BITMAP_TEXT_DROP } else { 0.0 };
-        let place = if lettering.is_turned { (place.0 + lower, place.1) } else { (place.0, place.1 + lower) };
+        let lower = if self.is_bitmap { label_style.size * BITMAP_TEXT_DROP } else { 0.0 };
+        let place =
+            if label_style.is_turned { (place.0 + lower, place.1) } else { (place.0, place.1 + lower) };
         self.draw(&Text::new(printable(text), self.at(place), style))
     }
 
-    /// A line through `path`.
-    pub(crate) fn line(&self, path: &[(f64, f64)], pen: Pen) -> Drawn {
+    /// Draws a line through `path`.
+    pub(crate) fn line(&self, path: &[(f64, f64)], pen: Pen) -> DrawResult {
         let style = self.stroke(pen);
         let path: Vec<(i32, i32)> = path.iter().map(|place| self.at(*place)).collect();
         if self.is_bitmap { self.pieces(&path, style) } else { self.draw(&PathElement::new(path, style)) }
     }
 
-    /// A wide line from straight pieces with round corners.
-    fn pieces(&self, path: &[(i32, i32)], style: ShapeStyle) -> Drawn {
+    /// Draws a wide line as straight pieces with round corners.
+    fn pieces(&self, path: &[(i32, i32)], style: ShapeStyle) -> DrawResult {
         for pair in path.windows(2).filter(|pair| pair[0] != pair[1]) {
             self.draw(&PathElement::new(pair.to_vec(), style))?;
         }
@@ -115,26 +116,26 @@ impl<B: DrawingBackend> Canvas<B> {
         Ok(())
     }
 
-    /// A filled rectangle.
-    pub(crate) fn rectangle(&self, from: (f64, f64), to: (f64, f64), color: Color) -> Drawn {
+    /// Draws a filled rectangle.
+    pub(crate) fn rectangle(&self, from: (f64, f64), to: (f64, f64), color: Color) -> DrawResult {
         self.tinted(from, to, color, 1.0)
     }
 
-    /// A filled rectangle of this opacity, in [0, 1].
-    pub(crate) fn tinted(&self, from: (f64, f64), to: (f64, f64), color: Color, opacity: f64) -> Drawn {
+    /// Draws a filled rectangle with an opacity in [0, 1].
+    pub(crate) fn tinted(&self, from: (f64, f64), to: (f64, f64), color: Color, opacity: f64) -> DrawResult {
         let corners = [self.at(from), self.at(to)];
         self.draw(&Rectangle::new(corners, color.rgb().mix(opacity).filled()))
     }
 
-    /// A filled circle.
-    pub(crate) fn disc(&self, center: (f64, f64), radius: f64, color: Color) -> Drawn {
+    /// Draws a filled circle.
+    pub(crate) fn disc(&self, center: (f64, f64), radius: f64, color: Color) -> DrawResult {
         let radius = (radius * self.scale).round() as i32;
         self.draw(&Circle::new(self.at(center), radius, color.rgb().filled()))
     }
 
-    /// Ends the picture.
-    pub(crate) fn finish(&self) -> Drawn {
-        self.area.present().map_err(|problem| DrawProblem(problem.to_string()))
+    /// Completes the drawing.
+    pub(crate) fn finish(&self) -> DrawResult {
+        self.area.present().map_err(|problem| DrawError(problem.to_string()))
     }
 
     fn at(&self, (x, y): (f64, f64)) -> (i32, i32) {
@@ -146,16 +147,16 @@ impl<B: DrawingBackend> Canvas<B> {
         color.stroke_width((pen.width * self.scale).round().max(1.0) as u32)
     }
 
-    fn draw<E>(&self, element: &E) -> Drawn
+    fn draw<E>(&self, element: &E) -> DrawResult
     where
         for<'b> &'b E: PointCollection<'b, (i32, i32)>,
         E: Drawable<B>,
     {
-        self.area.draw(element).map_err(|problem| DrawProblem(problem.to_string()))
+        self.area.draw(element).map_err(|problem| DrawError(problem.to_string()))
     }
 }
 
-/// `text` without what XML cannot hold and no font shows, and with spaces that SVG does not merge.
+/// `text` without characters that XML forbids or fonts cannot show, and with double spaces that SVG does not collapse.
 fn printable(text: &str) -> String {
     let allowed = |letter: &char| !letter.is_control() && !matches!(letter, '\u{fffe}' | '\u{ffff}');
     let text: String =
@@ -163,33 +164,36 @@ fn printable(text: &str) -> String {
     text.replace("  ", "\u{a0} ")
 }
 
-/// What SVG says and PNG draws.
+/// The font family in SVG; PNG draws the embedded font under its name.
 const FAMILY: FontFamily<'static> = FontFamily::SansSerif;
 
-/// Sizes of text, in pixels.
+/// Text sizes in pixels.
 pub(crate) const TITLE: f64 = 17.0;
 pub(crate) const LABEL: f64 = 14.0;
 pub(crate) const SMALL: f64 = 13.0;
 
-/// plotters divides the size of text by this before it writes it into an SVG.
+/// plotters divides text sizes by this before it writes them to an SVG.
 const PLOTTERS_FACTOR: f64 = 1.24;
 
-/// Text is measured this large: plotters rounds widths down to whole pixels.
+/// Text is measured at this large size, because plotters rounds widths down to whole pixels.
 const MEASURED_SIZE: f64 = 200.0;
 
-/// Whether plotters took the font under the name of [`FAMILY`].
+/// Whether plotters accepted the embedded font under the name of [`FAMILY`].
 static HAS_FONT: LazyLock<bool> = LazyLock::new(|| {
     let font = include_bytes!("../fonts/DejaVuSans.ttf");
     register_font(FAMILY.as_str(), FontStyle::Normal, font).is_ok()
 });
 
-/// The style of text of `size` pixels in a picture of `scale` pixels for each pixel of the layout.
+/// plotters' style for text of `size` layout pixels, at `scale` pixels per pixel of the layout.
 fn text_style(size: f64, scale: f64) -> TextStyle<'static> {
-    assert!(*HAS_FONT, "the embedded font is a font");
+    assert!(*HAS_FONT, "the embedded font is valid");
     TextStyle::from((FAMILY, size * scale * PLOTTERS_FACTOR))
 }
 
-/// The width of one line of text of `size` pixels, in pixels.
+/// The width in pixels of one line of text of this `size`.
+///
+/// Measured with the embedded `DejaVu` Sans, which is at least as wide as all common sans-serif fonts, so that the viewer's font
+/// fits as well.
 pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     let style = text_style(MEASURED_SIZE, 1.0);
     let known: String = text.chars().filter(|letter| !is_wide(*letter)).collect();
@@ -198,13 +202,12 @@ pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     size * (width + wide as f64)
 }
 
-/// Whether a letter may be as wide as it is high and is not in the embedded font: from Hangul on, and
-/// pictographs.
+/// True for letters that are not in the embedded font and may be as wide as high: East Asian scripts and pictographs.
 fn is_wide(letter: char) -> bool {
     matches!(u32::from(letter), 0x1100..=0x11ff | 0x2e80..=0xfaff | 0x1_f000..)
 }
 
-/// `text` where it is at most `width` pixels wide; else as much of it as fits, and an ellipsis.
+/// `text` if it is at most `width` pixels wide; otherwise its beginning with an ellipsis.
 pub(crate) fn shortened(text: &str, size: f64, width: f64) -> String {
     if text_width(text, size) <= width {
         return text.to_owned();
@@ -215,9 +218,9 @@ pub(crate) fn shortened(text: &str, size: f64, width: f64) -> String {
     cut(ends[fitting.saturating_sub(1)])
 }
 
-/// A rectangle of a picture, in pixels of the layout, and what it shows there.
+/// A rectangle of a chart, and the text that an SVG shows while the pointer is over it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Hover {
+pub(crate) struct Tooltip {
     pub(crate) left: f64,
     pub(crate) top: f64,
     pub(crate) width: f64,
@@ -225,14 +228,14 @@ pub(crate) struct Hover {
     pub(crate) text: String,
 }
 
-/// The rectangles as one group of an SVG that counts in `scale` parts of a pixel. They are not seen; a page may show the one
-/// under the pointer.
-fn hover_group(hovers: &[Hover], scale: f64) -> String {
-    if hovers.is_empty() {
+/// The tooltips as a group of invisible SVG rectangles, in units of 1 / `scale` pixels. A page may highlight the one under the
+/// pointer by its class.
+fn tooltip_group(tooltips: &[Tooltip], scale: f64) -> String {
+    if tooltips.is_empty() {
         return String::new();
     }
     let mut svg = "<g class=\"hover\" fill=\"none\" pointer-events=\"all\">".to_owned();
-    for Hover { left, top, width, height, text } in hovers {
+    for Tooltip { left, top, width, height, text } in tooltips {
         let [left, top, width, height] = [left, top, width, height].map(|length| (length * scale).round());
         let text = text.split('\n').map(escaped).collect::<Vec<_>>().join("\n");
         let _ = write!(
@@ -243,107 +246,107 @@ fn hover_group(hovers: &[Hover], scale: f64) -> String {
     svg + "</g>\n"
 }
 
-/// A picture whose parts have their places.
-pub(crate) trait Picture {
+/// A chart with a finished layout.
+pub(crate) trait Chart {
     fn title(&self) -> &str;
 
     /// Width and height in pixels.
     fn size(&self) -> (f64, f64);
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn;
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult;
 
-    /// What an SVG says under the pointer.
-    fn hovers(&self) -> Vec<Hover> {
+    /// The tooltips of an SVG.
+    fn tooltips(&self) -> Vec<Tooltip> {
         Vec::new()
     }
 }
 
-/// An SVG counts in tenths of a pixel.
+/// SVG coordinates are tenths of a pixel.
 const SVG_SCALE: u32 = 10;
-/// A PNG has this many pixels for each of the layout.
+/// A PNG has this many pixels per pixel of the layout, in both directions.
 const PNG_SCALE: u32 = 2;
-/// It is drawn so much larger, and shrunk, which makes its edges smooth.
+/// A PNG is drawn larger by this factor and then reduced, which smooths its edges.
 const OVERSAMPLING: u32 = 2;
 
-pub(crate) fn svg(picture: &impl Picture) -> Result<String, PlotError> {
-    let (width, height) = whole_size(picture);
+pub(crate) fn svg(chart: &impl Chart) -> Result<String, PlotError> {
+    let (width, height) = whole_size(chart);
     let size = (width * SVG_SCALE, height * SVG_SCALE);
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         let canvas = Canvas::new(area, f64::from(SVG_SCALE), GREY, false);
-        draw(picture, &canvas)?;
+        draw(chart, &canvas)?;
     }
     let body = svg.split_once('\n').map_or("", |(_, body)| body);
     let body = body.trim_end().strip_suffix("</svg>").unwrap_or(body);
-    let hovers = hover_group(&picture.hovers(), f64::from(SVG_SCALE));
-    let title = escaped(picture.title());
+    let tooltips = tooltip_group(&chart.tooltips(), f64::from(SVG_SCALE));
+    let title = escaped(chart.title());
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {} {}\" role=\"img\" stroke-linejoin=\"round\">\n<title>{title}</title>\n{body}{hovers}</svg>\n",
+         viewBox=\"0 0 {} {}\" role=\"img\" stroke-linejoin=\"round\">\n<title>{title}</title>\n{body}{tooltips}</svg>\n",
         size.0, size.1
     ))
 }
 
-pub(crate) fn png(picture: &impl Picture) -> Result<Vec<u8>, PlotError> {
-    let (width, height) = whole_size(picture);
+pub(crate) fn png(chart: &impl Chart) -> Result<Vec<u8>, PlotError> {
+    let (width, height) = whole_size(chart);
     let scale = PNG_SCALE * OVERSAMPLING;
     let size = (width * scale, height * scale);
     let mut large = RgbImage::from_pixel(size.0, size.1, image::Rgb([255; 3]));
     {
         let area = BitMapBackend::with_buffer(&mut large, size).into_drawing_area();
-        draw(picture, &Canvas::new(area, f64::from(scale), DARK, true))?;
+        draw(chart, &Canvas::new(area, f64::from(scale), DARK, true))?;
     }
     let small = imageops::thumbnail(&large, width * PNG_SCALE, height * PNG_SCALE);
     let mut bytes = Cursor::new(Vec::new());
     small
         .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(|problem| draw_error(picture, DrawProblem(problem.to_string())))?;
+        .map_err(|problem| draw_error(chart, DrawError(problem.to_string())))?;
     Ok(bytes.into_inner())
 }
 
-fn draw<B: DrawingBackend>(picture: &impl Picture, canvas: &Canvas<B>) -> Result<(), PlotError> {
-    let drawn = picture.draw(canvas).and_then(|()| canvas.finish());
-    drawn.map_err(|problem| draw_error(picture, problem))
+fn draw<B: DrawingBackend>(chart: &impl Chart, canvas: &Canvas<B>) -> Result<(), PlotError> {
+    let drawn = chart.draw(canvas).and_then(|()| canvas.finish());
+    drawn.map_err(|problem| draw_error(chart, problem))
 }
 
-fn draw_error(picture: &impl Picture, problem: DrawProblem) -> PlotError {
-    PlotError::Draw { title: picture.title().to_owned(), problem: problem.0 }
+fn draw_error(chart: &impl Chart, problem: DrawError) -> PlotError {
+    PlotError::Draw { title: chart.title().to_owned(), problem: problem.0 }
 }
 
-fn whole_size(picture: &impl Picture) -> (u32, u32) {
-    let (width, height) = picture.size();
+fn whole_size(chart: &impl Chart) -> (u32, u32) {
+    let (width, height) = chart.size();
     (width.ceil() as u32, height.ceil() as u32)
 }
 
-/// Text as XML has it.
+/// Escapes text for XML.
 fn escaped(text: &str) -> String {
     let text: String = text.chars().filter(|letter| !letter.is_control()).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What an SVG shows, for the tests.
+/// Parses SVG for the tests of all charts.
 #[cfg(test)]
 pub(crate) mod svg_parts {
-    /// A text in a picture, in pixels of the layout.
+    /// A text in an SVG, in pixels of the layout.
     #[derive(Clone, Debug, PartialEq)]
     pub(crate) struct Label {
         pub(crate) text: String,
         pub(crate) x: f64,
         pub(crate) y: f64,
-        /// SVG's: `start`, `middle` or `end`.
+        /// The attribute of SVG: `start`, `middle` or `end`.
         pub(crate) anchor: String,
         pub(crate) size: f64,
         pub(crate) is_turned: bool,
     }
 
-    /// The width and the height that the viewer gives a picture.
+    /// Width and height of the SVG in pixels.
     pub(crate) fn size(svg: &str) -> (f64, f64) {
         let head = svg.lines().next().unwrap();
         (number(head, "width"), number(head, "height"))
     }
 
-    /// The texts of a picture, in order.
+    /// All texts of the SVG in order.
     pub(crate) fn labels(svg: &str) -> Vec<Label> {
         let parts = svg.split("<text ").skip(1).map(|part| part.split_once("</text>").unwrap().0);
         parts
@@ -362,12 +365,12 @@ pub(crate) mod svg_parts {
             .collect()
     }
 
-    /// The texts of a picture, without their places.
+    /// All texts of the SVG without positions.
     pub(crate) fn texts(svg: &str) -> Vec<String> {
         labels(svg).into_iter().map(|label| label.text).collect()
     }
 
-    /// The elements of this name.
+    /// All elements of this name.
     pub(crate) fn elements<'a>(svg: &'a str, name: &str) -> Vec<&'a str> {
         let start = format!("<{name} ");
         svg.lines().filter(|line| line.starts_with(&start)).collect()
@@ -380,7 +383,7 @@ pub(crate) mod svg_parts {
         pairs.map(|(x, y)| (x.parse::<f64>().unwrap() / 10.0, y.parse::<f64>().unwrap() / 10.0)).collect()
     }
 
-    /// An attribute that is a number, in the units of the file.
+    /// A numeric attribute, in the units of the file.
     pub(crate) fn number(element: &str, name: &str) -> f64 {
         attribute(element, name).parse().unwrap()
     }
@@ -408,7 +411,7 @@ pub(crate) mod svg_parts {
             }
         }
 
-        /// Fails where a label is cut off by the edge of the picture or two labels overlap.
+        /// Fails if the edge of the chart cuts off a label or two labels overlap.
         pub(crate) fn assert_apart(svg: &str) {
             let (width, height) = size(svg);
             let labels: Vec<(Label, _)> =

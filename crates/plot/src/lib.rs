@@ -1,88 +1,94 @@
-//! Pictures of a classifier's training and evaluation, as SVG and as PNG.
+//! Charts of a classifier's training and evaluation, as SVG and as PNG.
 //!
-//! A picture is plain numbers and strings; [`LineChart`], [`Matrix`], [`Reliability`], [`Intervals`] and [`Parallel`] each
-//! have `to_svg` and `to_png`. Both come from one description, and the same picture gives the same bytes.
+//! A chart is a struct of plain numbers and strings with the methods `to_svg` and `to_png`: [`LineChart`], [`Matrix`],
+//! [`ReliabilityDiagram`], [`ErrorBarChart`] and [`ParallelCoordinates`]. An [`ImageGrid`] has only `to_png`. The same chart always
+//! gives the same bytes.
 //!
-//! An SVG tells the values under the pointer without a script, by its `title` elements. It has no background, scales, leaves text to the viewer's own sans-serif font, and has only colours
-//! that stand out on white and on near-black alike: it is set into pages that may be either. A PNG is white,
-//! has two pixels for each of the SVG's, and brings its own letters (`DejaVu` Sans, `fonts/LICENSE_DEJAVU`).
+//! Each chart has a file. It checks its numbers, computes a layout and draws it on a `canvas`, which writes both formats. `axis`
+//! has scales, ticks and the frame between two axes; `style` has colours, dashes and the legend.
+//!
+//! An SVG shows values in tooltips without a script, by `title` elements. It scales, has a transparent background, leaves the
+//! font to the viewer, and uses only colours that are visible on white and on near-black, because pages may be either. A PNG is
+//! white, has two pixels per pixel of the SVG, and contains its own font (`DejaVu` Sans, `fonts/LICENSE_DEJAVU`).
 
 mod axis;
 mod canvas;
-mod intervals;
+mod error_bars;
+mod image_grid;
 mod line_chart;
 mod matrix;
-mod parallel;
-mod reliability;
-mod sheet;
+mod parallel_coordinates;
+mod reliability_diagram;
 mod style;
 
 pub use axis::{Axis, AxisRange};
-pub use intervals::{IntervalRow, Intervals};
+pub use error_bars::{ErrorBarChart as Intervals, ErrorBarChart, ErrorBarRow as IntervalRow, ErrorBarRow};
+pub use image_grid::{ImageGrid as Sheet, ImageGrid, Tile};
 pub use line_chart::{LineChart, Mark, Series};
 pub use matrix::{CellFormat, Matrix};
-pub use parallel::{Parallel, ParallelAxis, ParallelLine};
-pub use reliability::{Reliability, ReliabilityBin};
-pub use sheet::{Sheet, Tile};
+pub use parallel_coordinates::{
+    ParallelAxis, ParallelCoordinates as Parallel, ParallelCoordinates, ParallelLine,
+};
+pub use reliability_diagram::{ReliabilityBin, ReliabilityDiagram as Reliability, ReliabilityDiagram};
 pub use style::{Color, Dash, Style};
 
-/// Why a picture cannot be drawn.
+/// Why a chart cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
-    /// There is no number to show: no points at all, or none that is finite and within a fixed axis.
+    /// There is nothing to show: no number is finite and within the axes.
     #[error("'{title}' has nothing to show: no value is finite and within the axes")]
     Nothing {
-        /// The title of the picture.
+        /// The title of the chart.
         title: String,
     },
-    /// A fixed axis does not run from a lower to a higher number.
+    /// The start of a fixed axis is not below its end.
     #[error("axis '{label}' must run from a lower to a higher number, not from {start} to {end}")]
     AxisRange {
-        /// What the axis says.
+        /// The label of the axis.
         label: String,
-        /// Where it was to begin.
+        /// The start.
         start: f64,
-        /// Where it was to end.
+        /// The end.
         end: f64,
     },
-    /// A matrix without a row and a column for every name.
+    /// The rows or columns of a matrix do not match the names.
     #[error("'{title}' must have {names} rows of {names} cells, not {found}")]
     MatrixShape {
-        /// The title of the picture.
+        /// The title of the chart.
         title: String,
-        /// How many names there are.
+        /// The number of names.
         names: usize,
-        /// Rows, or the cells of the first row that is of another length.
+        /// The number of rows, or the first row of wrong length and its number of cells.
         found: String,
     },
-    /// More classes than a picture can name legibly.
-    #[error("'{title}' has {found} classes, more than the {most} that a picture has room for")]
+    /// There are more classes than a chart can label legibly.
+    #[error("'{title}' has {found} classes, but at most {most} fit into a chart")]
     TooManyClasses {
-        /// The title of the picture.
+        /// The title of the chart.
         title: String,
-        /// How many there are.
+        /// The number of classes.
         found: usize,
-        /// How many there may be.
+        /// The maximum.
         most: usize,
     },
-    /// A number outside the range that its meaning gives it.
-    #[error("'{title}' has {what} {value}, which is not in {range}")]
+    /// A number is outside its valid range.
+    #[error("'{title}': {what} is {value}, which is not in {range}")]
     OutOfRange {
-        /// The title of the picture.
+        /// The title of the chart.
         title: String,
-        /// What the number is.
+        /// The name of the number.
         what: &'static str,
         /// The number.
         value: f64,
-        /// Where it may lie.
+        /// The valid range.
         range: &'static str,
     },
-    /// The drawing itself failed.
+    /// The drawing library failed.
     #[error("cannot draw '{title}': {problem}")]
     Draw {
-        /// The title of the picture.
+        /// The title of the chart.
         title: String,
-        /// What the drawing library says.
+        /// The message of the drawing library.
         problem: String,
     },
 }

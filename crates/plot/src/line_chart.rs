@@ -1,60 +1,59 @@
-//! Curves on two axes.
+//! Line charts: curves on two axes, with a legend below.
 
 use std::fmt::Write as _;
 
 use plotters::prelude::DrawingBackend;
 
 use crate::axis::{Frame, Scale, can_be_shown};
-use crate::canvas::{self, Anchor, Canvas, Drawn, Hover, Picture, SMALL, TITLE, shortened};
-use crate::style::{DOT_RADIUS, Legend, Sample, draw_guide, draw_line, segments};
+use crate::canvas::{self, Anchor, Canvas, Chart, DrawResult, SMALL, TITLE, Tooltip, shortened};
+use crate::style::{DOT_RADIUS, Legend, LegendKey, draw_line, draw_reference_line, segments};
 use crate::{Axis, AxisRange, PlotError, Style};
 
-/// Curves on two axes, with a legend below.
+/// A line chart.
 ///
-/// A point that is not finite, whose numbers exceed 1e300, or that lies outside a fixed axis, is a gap; a
-/// point between two gaps is a dot. Curves of many points are drawn with as many as the picture can show.
+/// A point is a gap if it is non-finite, beyond 1e300 or outside a fixed axis. A point between two gaps is a dot. Curves are
+/// reduced to the points that the chart can show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineChart {
-    /// What stands above the axes.
+    /// The title above the chart.
     pub title: String,
-    /// The axis below.
+    /// The horizontal axis.
     pub x: Axis,
-    /// The axis at the left.
+    /// The vertical axis.
     pub y: Axis,
     /// The curves; later ones cover earlier ones.
     pub series: Vec<Series>,
-    /// A thin dashed line from the lower left corner to the upper right one, and its name in the legend
-    /// (`chance`); an empty name has no row there.
+    /// The name in the legend (`chance`) of a thin dashed diagonal from the lower left to the upper right corner. An empty name
+    /// has no row in the legend.
     pub diagonal: Option<String>,
-    /// Values of the axis below that matter.
+    /// Marked values of the horizontal axis.
     pub marks: Vec<Mark>,
-    /// Whether the area between the axes is a square, as rates against rates need it.
+    /// Whether the plot area is a square, as for rates against rates.
     pub is_square: bool,
 }
 
 /// A curve.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// What the legend says. Series of one name share one row there, with the style of the first: the seeds of
-    /// a trial. An empty name has no row, and names after the 60th are only counted.
+    /// The name in the legend. Series with the same name, such as the seeds of a trial, share one row with the style of the
+    /// first. An empty name has no row; names after the 60th are only counted.
     pub name: String,
-    /// Colour and dashes; [`Style::nth`] has some that stay apart.
+    /// Colour and dashes; [`Style::nth`] returns distinct ones.
     pub style: Style,
-    /// Whether each point has a dot, as few epochs need it. From 60 points on the dots would melt together, and
-    /// are left out.
+    /// Whether each point has a dot, which suits few epochs. With more than 60 points, dots would merge and are left out.
     pub has_dots: bool,
-    /// Points in the order in which the line joins them, each x and y in the units of the axes.
+    /// The points (x, y) in the order of the line, in the units of the axes.
     pub points: Vec<(f64, f64)>,
 }
 
-/// With more points than this, dots melt into the line.
+/// With more points than this, dots would merge.
 const MOST_DOTS: usize = 60;
 const WIDE: (f64, f64) = (440.0, 270.0);
 const SQUARE: (f64, f64) = (400.0, 400.0);
-/// Room for the title.
+/// The height of the title.
 const HEADER: f64 = 40.0;
 const MARGIN: f64 = 16.0;
-/// How much wider than its area a chart may become for two columns of names: what is wide is shrunk by a page.
+/// A chart may grow by this factor to fit a legend of two columns; pages would shrink a wider one.
 const WIDEST: f64 = 1.15;
 
 impl LineChart {
@@ -64,39 +63,31 @@ impl LineChart {
         Self { title: title.into(), x, y, series, diagonal: None, marks: Vec::new(), is_square: false }
     }
 
-    /// The chart with a square area between its axes.
+    /// Makes the plot area a square.
     #[must_use]
     pub fn square(self) -> Self {
         Self { is_square: true, ..self }
     }
 
-    /// The chart with a diagonal of this name.
+    /// Adds a diagonal with this name.
     #[must_use]
     pub fn with_diagonal(self, name: impl Into<String>) -> Self {
         Self { diagonal: Some(name.into()), ..self }
     }
 
-    /// The chart with a line at this value of the axis below.
+    /// Marks this value of the horizontal axis.
     #[must_use]
     pub fn with_mark(mut self, x: f64, label: impl Into<String>) -> Self {
         self.marks.push(Mark { x, label: label.into() });
         self
     }
 
-    /// The picture as SVG.
-    ///
-    /// # Errors
-    ///
-    /// When no point can be shown, or a fixed axis does not rise.
+    /// The chart as SVG. Fails if no point can be shown or a fixed axis does not rise.
     pub fn to_svg(&self) -> Result<String, PlotError> {
         canvas::svg(&Layout::of(self)?)
     }
 
-    /// The picture as the bytes of a PNG file.
-    ///
-    /// # Errors
-    ///
-    /// As [`LineChart::to_svg`].
+    /// The chart as PNG; fails like [`LineChart::to_svg`].
     pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
         canvas::png(&Layout::of(self)?)
     }
@@ -106,7 +97,7 @@ impl LineChart {
         points.filter(|(x, y)| can_be_shown(*x) && can_be_shown(*y))
     }
 
-    /// The scale of the axis below, with more ticks where their names are short.
+    /// The scale of the horizontal axis; it has more ticks if their labels are short.
     fn x_scale(&self, width: f64) -> Result<Option<Scale>, PlotError> {
         let scale = |most_ticks| Scale::of_axis(&self.x, self.points().map(|(x, _)| x), most_ticks);
         let many = scale(16)?;
@@ -117,21 +108,21 @@ impl LineChart {
     fn legend(&self) -> Legend {
         let mut legend = Legend::default();
         for series in &self.series {
-            legend.add(Sample::Line { style: series.style, has_dot: series.is_dotted() }, &series.name);
+            legend.add(LegendKey::Line { style: series.style, has_dot: series.is_dotted() }, &series.name);
         }
-        legend.add(Sample::Guide, self.diagonal.as_deref().unwrap_or_default());
+        legend.add(LegendKey::ReferenceLine, self.diagonal.as_deref().unwrap_or_default());
         legend
     }
 }
 
 impl Series {
-    /// A line without dots, in the style number `index`, from 0.
+    /// A line without dots, in [`Style::nth`] of `index`.
     #[must_use]
     pub fn new(name: impl Into<String>, index: usize, points: Vec<(f64, f64)>) -> Self {
         Self { name: name.into(), style: Style::nth(index), has_dots: false, points }
     }
 
-    /// The series with a dot at each point.
+    /// Adds a dot at each point.
     #[must_use]
     pub fn with_dots(self) -> Self {
         Self { has_dots: true, ..self }
@@ -141,7 +132,7 @@ impl Series {
         self.has_dots && self.points.len() <= MOST_DOTS
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, frame: &Frame) -> Drawn {
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, frame: &Frame) -> DrawResult {
         for path in segments(&self.points, |point| frame.place(point)) {
             draw_line(canvas, &path, self.style)?;
             if self.is_dotted() || path.len() == 1 {
@@ -152,7 +143,7 @@ impl Series {
     }
 }
 
-/// A chart whose parts have their places.
+/// The layout of a chart.
 struct Layout<'a> {
     chart: &'a LineChart,
     frame: Frame,
@@ -174,7 +165,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-impl Picture for Layout<'_> {
+impl Chart for Layout<'_> {
     fn title(&self) -> &str {
         &self.chart.title
     }
@@ -186,13 +177,13 @@ impl Picture for Layout<'_> {
         (width, self.frame.outer_bottom() + self.legend.height(width - 2.0 * MARGIN) + MARGIN)
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let title = shortened(self.title(), TITLE, self.size().0 - 2.0 * MARGIN);
-        canvas.text(&title, (MARGIN, HEADER / 2.0), canvas.lettering(TITLE, Anchor::Start))?;
+        canvas.text(&title, (MARGIN, HEADER / 2.0), canvas.label_style(TITLE, Anchor::Start))?;
         self.frame.draw(canvas)?;
         if self.chart.diagonal.is_some() {
             let Frame { left, top, right, bottom, .. } = self.frame;
-            draw_guide(canvas, &[(left, bottom), (right, top)])?;
+            draw_reference_line(canvas, &[(left, bottom), (right, top)])?;
         }
         for series in &self.chart.series {
             series.draw(canvas, &self.frame)?;
@@ -202,44 +193,44 @@ impl Picture for Layout<'_> {
         self.legend.draw(canvas, place, self.size().0 - 2.0 * MARGIN)
     }
 
-    fn hovers(&self) -> Vec<Hover> {
-        columns(self.chart, &self.frame)
+    fn tooltips(&self) -> Vec<Tooltip> {
+        tooltips(self.chart, &self.frame)
     }
 }
 
-/// A value of the axis below that matters, such as the best epoch.
+/// A marked value of the horizontal axis, such as the best epoch: a vertical line with a label above.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mark {
-    /// Where it stands on the axis below; outside of the axis it is left out.
+    /// The value; the mark is left out if it is outside the axis.
     pub x: f64,
-    /// What stands above it.
+    /// The label.
     pub label: String,
 }
 
-/// Room for the label above the area.
+/// The height of the labels above the plot area.
 const LABEL_ROOM: f64 = 18.0;
 
 impl Mark {
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, frame: &Frame) -> Drawn {
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, frame: &Frame) -> DrawResult {
         let Some(x) = frame.across(self.x) else { return Ok(()) };
-        draw_guide(canvas, &[(x, frame.bottom), (x, frame.top)])?;
-        // Near an end of the axis the label reaches inwards.
+        draw_reference_line(canvas, &[(x, frame.bottom), (x, frame.top)])?;
+        // Near an end of the axis, the label extends inwards.
         let anchor = match (x - frame.left) / (frame.right - frame.left) {
             share if share < 0.25 => Anchor::Start,
             share if share > 0.75 => Anchor::End,
             _ => Anchor::Middle,
         };
-        canvas.text(&self.label, (x, frame.top - 10.0), canvas.lettering(SMALL, anchor))
+        canvas.text(&self.label, (x, frame.top - 10.0), canvas.label_style(SMALL, anchor))
     }
 }
 
-/// Columns of a chart that say something; more would make a large file of a long curve.
+/// At most so many columns of a chart have a tooltip, to keep the file of a long curve small.
 const MOST_COLUMNS: usize = 60;
-/// Series that a column names.
+/// At most so many series are in a tooltip.
 const MOST_LINES: usize = 12;
 
-/// Columns over the area of `chart`, each with the values of the curves there.
-fn columns(chart: &LineChart, frame: &Frame) -> Vec<Hover> {
+/// Tooltips in columns over the plot area, each with the values of the curves there.
+fn tooltips(chart: &LineChart, frame: &Frame) -> Vec<Tooltip> {
     let places = chart.series.iter().flat_map(|series| &series.points);
     let mut places: Vec<f64> =
         places.filter(|point| frame.place(**point).is_some()).map(|(x, _)| *x).collect();
@@ -249,17 +240,17 @@ fn columns(chart: &LineChart, frame: &Frame) -> Vec<Hover> {
     let columns: Vec<&[f64]> = places.chunks(chunk).collect();
     let at = |x: f64| frame.across(x).unwrap_or(frame.left);
     let border = |left: &[f64], right: &[f64]| f64::midpoint(at(left[left.len() - 1]), at(right[0]));
-    let hover = |(index, column): (usize, &&[f64])| {
+    let tooltip = |(index, column): (usize, &&[f64])| {
         let left = if index == 0 { frame.left } else { border(columns[index - 1], column) };
         let right = columns.get(index + 1).map_or(frame.right, |next| border(column, next));
         let (top, height) = (frame.top, frame.bottom - frame.top);
-        Hover { left, top, width: right - left, height, text: text(chart, frame, column) }
+        Tooltip { left, top, width: right - left, height, text: tooltip_text(chart, frame, column) }
     };
-    columns.iter().enumerate().map(hover).collect()
+    columns.iter().enumerate().map(tooltip).collect()
 }
 
-/// The first x of a column, and a line for each curve that has a point in it.
-fn text(chart: &LineChart, frame: &Frame, column: &[f64]) -> String {
+/// The text of a tooltip: the first x of its column, and a line for each curve with a point in it.
+fn tooltip_text(chart: &LineChart, frame: &Frame, column: &[f64]) -> String {
     let (first, last) = (column[0], column[column.len() - 1]);
     let x = match chart.x.range {
         AxisRange::WholeNumbers => format!("{first:.0}"),
@@ -279,7 +270,7 @@ fn text(chart: &LineChart, frame: &Frame, column: &[f64]) -> String {
     text
 }
 
-/// Four digits that mean something.
+/// Formats `value` with up to four significant digits.
 fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -351,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_grows_with_the_legend() {
+    fn the_chart_grows_with_the_legend() {
         let many =
             (0..30).map(|index| Series::new(format!("series {index}"), index, vec![(1.0, 0.0)])).collect();
         let svg = chart(many).to_svg().unwrap();
@@ -383,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_area_is_square_where_it_shall_be() {
+    fn the_plot_area_is_square_on_request() {
         let (chart, wide) = (roc(), chart(vec![series("train", &[1.0])]));
         let side = |frame: Frame| (frame.right - frame.left, frame.bottom - frame.top);
         assert_eq!(side(Layout::of(&chart).unwrap().frame), SQUARE);
@@ -395,11 +386,11 @@ mod tests {
         let svg = chart(vec![series("train", &[1.0])]).to_svg().unwrap();
         assert_eq!(elements(&svg, "circle").len(), 2, "the point, and the legend's");
         let svg = chart(vec![Series { has_dots: false, ..series("train", &[1.0]) }]).to_svg().unwrap();
-        assert_eq!(elements(&svg, "circle").len(), 1, "it would not be seen without");
+        assert_eq!(elements(&svg, "circle").len(), 1, "it would be invisible without");
     }
 
     #[test]
-    fn what_is_not_finite_is_a_gap() {
+    fn a_non_finite_point_is_a_gap() {
         let svg = chart(vec![series("train", &[1.0, 0.9, f64::NAN, 0.8, 0.7])]).to_svg().unwrap();
         let lines =
             elements(&svg, "polyline").into_iter().filter(|line| attribute(line, "stroke") == "#0072B2");
@@ -407,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn points_stand_where_the_axes_say() {
+    fn points_are_at_their_positions_on_the_axes() {
         let points = vec![(0.0, 0.0), (0.5, 0.25), (1.0, 1.0), (1.0, 2.0)];
         let unit = LineChart { series: vec![Series::new("a", 0, points)], diagonal: None, ..roc() };
         let svg = unit.to_svg().unwrap();
@@ -428,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_curve_is_no_large_file() {
+    fn a_long_curve_makes_a_small_file() {
         let noise =
             (0..100_000_u32).map(|index| (f64::from(index), f64::from(index * 7919 % 1000))).collect();
         let dashed = chart(vec![Series {
@@ -457,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logarithmic_axis_leaves_out_what_has_no_logarithm() {
+    fn a_logarithmic_axis_leaves_out_values_without_a_logarithm() {
         let chart = LineChart {
             y: Axis::logarithmic("loss"),
             ..chart(vec![series("train", &[10.0, 0.0, 1.0, 0.1])])
@@ -511,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn every_epoch_tells_the_values_of_all_curves() {
+    fn every_epoch_has_a_tooltip_with_the_values_of_all_curves() {
         let series = vec![
             Series::new("train", 0, vec![(1.0, 0.5), (2.0, 0.000_25)]),
             Series::new("a < b", 1, vec![(1.0, 123_456.0), (2.0, f64::NAN)]),
@@ -522,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_curve_has_no_more_columns_than_a_pointer_can_tell_apart() {
+    fn a_long_curve_has_a_limited_number_of_tooltips() {
         let points = (0..10_000).map(|step| (f64::from(step), 1.0)).collect();
         let series = vec![Series::new("loss", 0, points)];
         let chart = LineChart::new("Loss", Axis::whole_numbers("step"), Axis::values("loss"), series);

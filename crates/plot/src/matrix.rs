@@ -1,60 +1,52 @@
-//! A square of numbers by class and class: a confusion matrix.
+//! Confusion matrices.
 
 use plotters::prelude::DrawingBackend;
 
 use crate::axis::Scale;
 use crate::canvas::{
-    self, Anchor, Canvas, Drawn, LABEL, Lettering, Pen, Picture, SMALL, TITLE, shortened, text_width,
+    self, Anchor, Canvas, Chart, DrawResult, LABEL, LabelStyle, Pen, SMALL, TITLE, shortened, text_width,
 };
 use crate::{Axis, Color, PlotError};
 
-/// Numbers by true and predicted class, as colours, and up to 20 classes as figures, too.
+/// A confusion matrix: numbers by true and predicted class, shown as colours and, for up to 20 classes, also as text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
-    /// What stands above the matrix.
+    /// The title above the matrix.
     pub title: String,
-    /// What the rows are: `true class`.
+    /// The label of the rows: `true class`.
     pub row_label: String,
-    /// What the columns are: `predicted class`.
+    /// The label of the columns: `predicted class`.
     pub column_label: String,
-    /// The names of the classes, at most 100; long ones are shortened.
+    /// The names of the classes, at most 100. Long ones are shortened.
     pub names: Vec<String>,
-    /// Numbers from 0 on, by row and then by column, both in the order of the names. One that is not finite, as
-    /// a rate of a class without examples, leaves its cell without colour.
+    /// Numbers of at least 0, in rows and columns in the order of the names. A cell with a non-finite number, such as the rate of
+    /// a class without examples, has no colour.
     pub cells: Vec<Vec<f64>>,
-    /// What the numbers are.
+    /// The format of the numbers.
     pub format: CellFormat,
 }
 
-/// What the numbers of a matrix are.
+/// The format of the numbers of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellFormat {
-    /// Whole numbers up to 1e15; the darkest colour is that of the greatest.
+    /// Whole numbers up to 1e15. The greatest number has the darkest colour.
     Count,
-    /// Shares in [0, 1], shown with two decimals but for `0`; the darkest colour is that of 1.
+    /// Shares in [0, 1], with two decimals except for `0`. A share of 1 has the darkest colour.
     Rate,
 }
 
-/// More classes than this have rows too low for a name.
+/// With more classes than this, rows are too low for names.
 const MOST_CLASSES: usize = 100;
 
 impl Matrix {
-    /// The picture as SVG.
-    ///
-    /// # Errors
-    ///
-    /// When there is no finite number, there are more than 100 classes, the rows and columns are not as many as
-    /// the names, or a number is negative or too great.
+    /// The chart as SVG. Fails if no number is finite, a number is negative or too great, the numbers of rows and columns do not
+    /// match the names, or there are more than 100 classes.
     pub fn to_svg(&self) -> Result<String, PlotError> {
         self.check()?;
         canvas::svg(&Layout::of(self))
     }
 
-    /// The picture as the bytes of a PNG file.
-    ///
-    /// # Errors
-    ///
-    /// As [`Matrix::to_svg`].
+    /// The chart as PNG; fails like [`Matrix::to_svg`].
     pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
         self.check()?;
         canvas::png(&Layout::of(self))
@@ -81,9 +73,9 @@ impl Matrix {
 
     fn wrong_value(&self) -> Option<PlotError> {
         let (most, range) = match self.format {
-            // Greater counts are not exact as floats.
+            // Floats do not represent greater counts exactly.
             CellFormat::Count => (1e15, "[0, 1e15]"),
-            // Rates are sums of floats.
+            // Rates have rounding errors.
             CellFormat::Rate => (1.0 + 1e-6, "[0, 1]"),
         };
         let value = self.finite_cells().find(|value| *value < 0.0 || *value > most)?;
@@ -107,29 +99,29 @@ impl CellFormat {
 
 const HEADER: f64 = 44.0;
 const MARGIN: f64 = 16.0;
-/// Room for the label of an axis.
+/// The height of an axis label.
 const AXIS_LABEL: f64 = 24.0;
 const GAP: f64 = 6.0;
 /// A longer class name is shortened.
 const WIDEST_NAME: f64 = 130.0;
 /// A longer title is shortened, unless the matrix is wider.
 const WIDEST_TITLE: f64 = 640.0;
-/// More classes than this have cells too small for a number.
+/// With more classes than this, cells are too small for numbers.
 const MOST_NUMBERED: usize = 20;
-/// The scale of colours.
+/// The width of the colour bar.
 const BAR_WIDTH: f64 = 14.0;
 const BAR_STEPS: u32 = 64;
 const LEAST_BAR: f64 = 120.0;
 
-/// A matrix whose parts have their places.
+/// The layout of a matrix.
 struct Layout<'a> {
     matrix: &'a Matrix,
-    heat: Heat,
-    /// The side of a cell.
+    color_map: ColorMap,
+    /// The width and height of a cell.
     cell: f64,
-    /// The size of the class names.
+    /// The text size of the class names.
     name_size: f64,
-    /// The size of the numbers, at which the widest fits into a cell.
+    /// The text size of the numbers; the widest fits into a cell.
     number_size: f64,
     names: Vec<String>,
     /// The width of the widest name.
@@ -138,7 +130,7 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    /// `matrix` has passed its check.
+    /// The layout of a valid `matrix`.
     fn of(matrix: &'a Matrix) -> Self {
         let cell = cell_side(matrix);
         let name_size = (cell - 1.0).clamp(9.0, SMALL + 1.0);
@@ -152,7 +144,16 @@ impl<'a> Layout<'a> {
         let fitting = (cell - 5.0) / widest_number(matrix, 1.0);
         let number_size = fitting.min((cell * 0.3).clamp(SMALL, LABEL));
         let left = MARGIN + AXIS_LABEL + names_width + GAP;
-        Self { matrix, heat: Heat { greatest }, cell, name_size, number_size, names, names_width, left }
+        Self {
+            matrix,
+            color_map: ColorMap { greatest },
+            cell,
+            name_size,
+            number_size,
+            names,
+            names_width,
+            left,
+        }
     }
 
     fn side(&self) -> f64 {
@@ -167,7 +168,7 @@ impl<'a> Layout<'a> {
         HEADER + self.side()
     }
 
-    /// Whether the names of the columns are wider than the columns, and read from bottom to top.
+    /// Whether the column names are wider than the columns and therefore read from bottom to top.
     fn has_turned_names(&self) -> bool {
         self.names_width > self.cell - 4.0
     }
@@ -180,31 +181,31 @@ impl<'a> Layout<'a> {
         self.side().max(LEAST_BAR)
     }
 
-    /// The values that the scale of colours names.
+    /// The ticks of the colour bar.
     fn bar_ticks(&self) -> Vec<(f64, String)> {
-        let axis = Axis::fixed("", 0.0, self.heat.greatest);
+        let axis = Axis::fixed("", 0.0, self.color_map.greatest);
         let room = (self.bar_height() / 40.0).min(7.0);
         let is_count = self.matrix.format == CellFormat::Count;
-        let most_ticks = if is_count { room.min(self.heat.greatest) } else { room };
+        let most_ticks = if is_count { room.min(self.color_map.greatest) } else { room };
         let scale = Scale::of_axis(&axis, std::iter::empty(), most_ticks as u32);
         scale.ok().flatten().map(|scale| scale.ticks()).unwrap_or_default()
     }
 
-    fn draw_cells<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
-        // Lines between small cells would hide them.
+    fn draw_cells<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
+        // Gaps between small cells would hide them.
         let is_gapped = self.matrix.names.len() <= MOST_NUMBERED;
         for (index, row) in self.matrix.cells.iter().enumerate() {
             let top = HEADER + index as f64 * self.cell;
             let shares: Vec<Option<f64>> =
-                row.iter().map(|value| value.is_finite().then(|| self.heat.share(*value))).collect();
+                row.iter().map(|value| value.is_finite().then(|| self.color_map.share(*value))).collect();
             let mut start = 0;
-            // Neighbours of one colour are one rectangle, which keeps large matrices in small files.
+            // Neighbours of the same colour share a rectangle, to keep the files of large matrices small.
             for same in shares.chunk_by(|one, other| !is_gapped && one == other) {
                 let gap = if is_gapped { 1.0 } else { 0.0 };
                 let left = self.left + start as f64 * self.cell;
                 let right = left + same.len() as f64 * self.cell - gap;
                 if let Some(share) = same[0] {
-                    canvas.rectangle((left, top), (right, top + self.cell - gap), Heat::color(share))?;
+                    canvas.rectangle((left, top), (right, top + self.cell - gap), ColorMap::color(share))?;
                 }
                 start += same.len();
             }
@@ -212,14 +213,18 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    fn draw_numbers<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw_numbers<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         for (row, values) in self.matrix.cells.iter().enumerate() {
             for (column, value) in values.iter().enumerate() {
                 let text = self.matrix.format.text(*value);
-                let color =
-                    if value.is_finite() { Heat::color(self.heat.share(*value)).ink() } else { canvas.ink };
-                let lettering = Lettering { color, ..canvas.lettering(self.number_size, Anchor::Middle) };
-                canvas.text(&text, self.center(row, column), lettering)?;
+                let color = if value.is_finite() {
+                    ColorMap::color(self.color_map.share(*value)).ink()
+                } else {
+                    canvas.ink
+                };
+                let label_style =
+                    LabelStyle { color, ..canvas.label_style(self.number_size, Anchor::Middle) };
+                canvas.text(&text, self.center(row, column), label_style)?;
             }
         }
         Ok(())
@@ -230,47 +235,47 @@ impl<'a> Layout<'a> {
         (self.left + middle(column), HEADER + middle(row))
     }
 
-    fn draw_names<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw_names<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let is_turned = self.has_turned_names();
         for (index, name) in self.names.iter().enumerate() {
             let (x, y) = self.center(index, index);
-            canvas.text(name, (self.left - GAP, y), canvas.lettering(self.name_size, Anchor::End))?;
+            canvas.text(name, (self.left - GAP, y), canvas.label_style(self.name_size, Anchor::End))?;
             let anchor = if is_turned { Anchor::End } else { Anchor::Middle };
-            let lettering = Lettering { is_turned, ..canvas.lettering(self.name_size, anchor) };
+            let label_style = LabelStyle { is_turned, ..canvas.label_style(self.name_size, anchor) };
             let drop = if is_turned { GAP } else { GAP + self.name_size / 2.0 };
-            canvas.text(name, (x, self.bottom() + drop), lettering)?;
+            canvas.text(name, (x, self.bottom() + drop), label_style)?;
         }
         self.draw_axis_labels(canvas)
     }
 
-    fn draw_axis_labels<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw_axis_labels<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let half = self.side() / 2.0;
         let below = self.bottom() + GAP + self.column_names_height() + AXIS_LABEL / 2.0;
-        let lettering = canvas.lettering(LABEL, Anchor::Middle);
-        canvas.text(&self.matrix.column_label, (self.left + half, below), lettering)?;
+        let label_style = canvas.label_style(LABEL, Anchor::Middle);
+        canvas.text(&self.matrix.column_label, (self.left + half, below), label_style)?;
         let place = (MARGIN + LABEL / 2.0, HEADER + half);
-        canvas.text(&self.matrix.row_label, place, Lettering { is_turned: true, ..lettering })
+        canvas.text(&self.matrix.row_label, place, LabelStyle { is_turned: true, ..label_style })
     }
 
-    fn draw_bar<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw_bar<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let (left, height) = (self.right() + 20.0, self.bar_height());
         let place = |share: f64| HEADER + (1.0 - share) * height;
-        // Each step covers the lower end of those above it: side by side they would have seams.
+        // Each step covers the lower part of the step above; adjacent rectangles would have visible seams.
         for step in (1..=BAR_STEPS).rev() {
             let share = f64::from(step) / f64::from(BAR_STEPS);
-            let color = Heat::color(share - 0.5 / f64::from(BAR_STEPS));
+            let color = ColorMap::color(share - 0.5 / f64::from(BAR_STEPS));
             canvas.rectangle((left, place(share)), (left + BAR_WIDTH, place(0.0)), color)?;
         }
         for (value, name) in self.bar_ticks() {
-            let (x, y) = (left + BAR_WIDTH, place(self.heat.share(value)));
+            let (x, y) = (left + BAR_WIDTH, place(self.color_map.share(value)));
             canvas.line(&[(x, y), (x + 4.0, y)], Pen::new(canvas.ink, 1.0))?;
-            canvas.text(&name, (x + 8.0, y), canvas.lettering(SMALL, Anchor::Start))?;
+            canvas.text(&name, (x + 8.0, y), canvas.label_style(SMALL, Anchor::Start))?;
         }
         Ok(())
     }
 }
 
-impl Picture for Layout<'_> {
+impl Chart for Layout<'_> {
     fn title(&self) -> &str {
         &self.matrix.title
     }
@@ -284,9 +289,9 @@ impl Picture for Layout<'_> {
         (width.max(title).ceil(), height.ceil())
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let title = shortened(self.title(), TITLE, self.size().0 - 2.0 * MARGIN);
-        canvas.text(&title, (MARGIN, 20.0), canvas.lettering(TITLE, Anchor::Start))?;
+        canvas.text(&title, (MARGIN, 20.0), canvas.label_style(TITLE, Anchor::Start))?;
         self.draw_cells(canvas)?;
         if self.names.len() <= MOST_NUMBERED {
             self.draw_numbers(canvas)?;
@@ -296,7 +301,7 @@ impl Picture for Layout<'_> {
     }
 }
 
-/// The side of a cell: room for the widest number where there are numbers.
+/// The width and height of a cell: enough for the widest number if there are numbers.
 fn cell_side(matrix: &Matrix) -> f64 {
     let classes = matrix.names.len() as f64;
     if matrix.names.len() <= MOST_NUMBERED {
@@ -316,16 +321,16 @@ const LOW: Color = Color(0xf1, 0xf5, 0xfa);
 const MIDDLE: Color = Color(0x6b, 0xae, 0xd6);
 const HIGH: Color = Color(0x08, 0x30, 0x6b);
 
-/// Light for 0, dark blue for the greatest value.
+/// Maps numbers to colours: light for 0, dark blue for the greatest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Heat {
+struct ColorMap {
     /// The greatest value, above 0.
     greatest: f64,
 }
 
-impl Heat {
-    /// How far `value` is from 0 to the greatest, in [0, 1], as the square root has it: the few mistakes beside
-    /// many hits would not be seen otherwise.
+impl ColorMap {
+    /// The square root of `value` as a share of the greatest, in [0, 1]. Without the root, few errors would be invisible next to
+    /// many correct predictions.
     fn share(self, value: f64) -> f64 {
         (value / self.greatest).clamp(0.0, 1.0).sqrt()
     }
@@ -399,13 +404,13 @@ mod tests {
             x <= left && y <= top && right <= x + width && bottom <= y + height
         };
         let cell = elements(&svg, "rect").into_iter().find(is_around).unwrap();
-        assert_eq!(attribute(cell, "fill"), "#08306B", "the darkest, but for rounding");
+        assert_eq!(attribute(cell, "fill"), "#08306B", "the darkest colour, up to rounding");
         let text = svg.lines().zip(svg.lines().skip(1)).find(|(_, line)| *line == "1129").unwrap().0;
         assert_eq!(attribute(text, "fill"), "#FFFFFF");
     }
 
     #[test]
-    fn rates_have_two_decimals_and_no_rate_is_a_blank() {
+    fn rates_have_two_decimals_and_an_undefined_rate_has_no_colour() {
         let svg = rates().to_svg().unwrap();
         let texts = texts(&svg);
         assert!(["0.97", "0.03"].iter().all(|text| texts.contains(&(*text).to_owned())), "{texts:?}");
@@ -426,13 +431,13 @@ mod tests {
     }
 
     #[test]
-    fn all_zero_is_a_picture() {
+    fn a_matrix_of_zeros_can_be_drawn() {
         let svg = Matrix { cells: vec![vec![0.0; 3]; 3], ..matrix(3) }.to_svg().unwrap();
         assert!(texts(&svg).iter().filter(|text| *text == "0").count() >= 9);
     }
 
     #[test]
-    fn what_is_no_matrix_is_an_error() {
+    fn invalid_matrices_are_errors() {
         let message = |matrix: Matrix| matrix.to_svg().unwrap_err().to_string();
         assert!(message(matrix(0)).contains("nothing to show"));
         assert!(
@@ -445,9 +450,9 @@ mod tests {
         );
         assert!(message(Matrix { names: vec![], ..matrix(2) }).contains("not 2 cells in row 1"));
         assert!(message(Matrix { cells: vec![], ..matrix(2) }).contains("not 0 rows"));
-        assert!(message(matrix(101)).contains("101 classes, more than the 100"));
+        assert!(message(matrix(101)).contains("101 classes, but at most 100"));
         assert!(message(Matrix { cells: vec![vec![1e16]], ..matrix(1) }).contains("not in [0, 1e15]"));
-        assert!(message(Matrix { cells: vec![vec![-1.0]], ..matrix(1) }).contains("the cell -1"));
+        assert!(message(Matrix { cells: vec![vec![-1.0]], ..matrix(1) }).contains("the cell is -1"));
         assert!(message(Matrix { format: CellFormat::Rate, ..matrix(2) }).contains("not in [0, 1]"));
         assert!(matrix(0).to_png().is_err());
     }
@@ -459,14 +464,14 @@ mod tests {
         let (width, height) = size(&rates().to_svg().unwrap());
         assert_eq!((f64::from(image.width()), f64::from(image.height())), (2.0 * width, 2.0 * height));
         for rate in [0.975_f64, 0.025] {
-            let Color(red, green, blue) = Heat::color(rate.sqrt());
+            let Color(red, green, blue) = ColorMap::color(rate.sqrt());
             assert!(image.pixels().filter(|pixel| pixel.0 == [red, green, blue]).count() > 1000, "{rate}");
         }
         assert_eq!(png, rates().to_png().unwrap());
     }
 
     #[test]
-    fn a_hundred_classes_are_no_large_file() {
+    fn a_hundred_classes_make_a_small_file() {
         let svg = matrix(100).to_svg().unwrap();
         assert!(svg.len() < 1_200_000, "{}", svg.len());
         assert_eq!(svg, matrix(100).to_svg().unwrap());
@@ -475,16 +480,16 @@ mod tests {
     #[test]
     fn numbers_are_legible_on_every_color() {
         for part in 0..=1000 {
-            let color = Heat::color(f64::from(part) / 1000.0);
+            let color = ColorMap::color(f64::from(part) / 1000.0);
             assert!(color.contrast(color.ink()) >= 4.5, "{color:?}");
         }
     }
 
     #[test]
     fn greater_values_are_darker() {
-        let heat = Heat { greatest: 1130.0 };
-        assert_eq!([0.0, 282.5, 1130.0].map(|value| heat.share(value)), [0.0, 0.5, 1.0]);
-        let colors: Vec<Color> = (0..=10).map(|part| Heat::color(f64::from(part) / 10.0)).collect();
+        let color_map = ColorMap { greatest: 1130.0 };
+        assert_eq!([0.0, 282.5, 1130.0].map(|value| color_map.share(value)), [0.0, 0.5, 1.0]);
+        let colors: Vec<Color> = (0..=10).map(|part| ColorMap::color(f64::from(part) / 10.0)).collect();
         let from_white = |color: &Color| color.contrast(Color(255, 255, 255));
         assert!(colors.windows(2).all(|pair| from_white(&pair[0]) < from_white(&pair[1])));
         assert_eq!((colors[0], colors[10]), (LOW, HIGH));

@@ -1,17 +1,18 @@
-//! How a series is drawn: its colour, its dashes, its points, and its row in the legend.
+//! The style of a series: colour and dashes, the line through its points, and its row in the legend.
+//!
+//! Colours are distinct on white, on near-black, and for colour-blind readers.
 
 use plotters::prelude::DrawingBackend;
 use plotters::style::RGBColor;
 
-use crate::canvas::{Anchor, Canvas, Drawn, Pen, SMALL, shortened, text_width};
+use crate::canvas::{Anchor, Canvas, DrawResult, Pen, SMALL, shortened, text_width};
 
-/// A colour: red, green and blue, each in 0 to 255 (sRGB).
+/// An sRGB colour: red, green and blue, each 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Color(pub u8, pub u8, pub u8);
 
-/// What series are drawn in, in turn. The first four are Okabe and Ito's (2008, "Color universal design")
-/// without those that are too bright for white; violet and brown are the two furthest from them as both
-/// kinds of red-green blindness see them.
+/// The colours of series, in turn. The first four are from Okabe and Ito (2008, "Color universal design"), without those that
+/// are too bright on white. Violet and brown are the most distant from these for both kinds of red-green blindness.
 pub(crate) const PALETTE: [Color; 6] = [
     Color(0x00, 0x72, 0xb2),
     Color(0xd5, 0x5e, 0x00),
@@ -21,7 +22,7 @@ pub(crate) const PALETTE: [Color; 6] = [
     Color(0x99, 0x66, 0x44),
 ];
 
-/// Text on no background: a contrast of at least 3.9 with white and with near-black.
+/// Text on a transparent background: a contrast of at least 3.9 with white and with near-black.
 pub(crate) const GREY: Color = Color(0x76, 0x76, 0x76);
 /// Text on white.
 pub(crate) const DARK: Color = Color(0x3c, 0x3c, 0x3c);
@@ -29,7 +30,7 @@ pub(crate) const WHITE: Color = Color(0xff, 0xff, 0xff);
 pub(crate) const BLACK: Color = Color(0, 0, 0);
 
 impl Color {
-    /// The share `part`, in [0, 1], of the way from this colour to `other`.
+    /// Interpolates to `other` by the share `part`, in [0, 1].
     pub(crate) fn toward(self, other: Self, part: f64) -> Self {
         let mix =
             |from: u8, to: u8| (f64::from(from) + (f64::from(to) - f64::from(from)) * part).round() as u8;
@@ -42,7 +43,7 @@ impl Color {
         (mine.max(its) + 0.05) / (mine.min(its) + 0.05)
     }
 
-    /// Black or white, whichever reads better on this colour.
+    /// Black or white: the one that is more legible on this colour.
     pub(crate) fn ink(self) -> Self {
         if self.contrast(BLACK) > self.contrast(WHITE) { BLACK } else { WHITE }
     }
@@ -57,7 +58,7 @@ impl Color {
         0.2126 * red + 0.7152 * green + 0.0722 * blue
     }
 
-    /// Red, green and blue as light, in [0, 1]: without sRGB's gamma.
+    /// Linear red, green and blue, in [0, 1]: without the gamma of sRGB.
     fn linear(self) -> [f64; 3] {
         [self.0, self.1, self.2].map(|part| {
             let part = f64::from(part) / 255.0;
@@ -69,14 +70,14 @@ impl Color {
 /// The pattern of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dash {
-    /// Without gaps.
+    /// A continuous line.
     #[default]
     Solid,
     /// Strokes.
     Dashed,
     /// Dots.
     Dotted,
-    /// Strokes and dots in turn.
+    /// Alternating strokes and dots.
     DashDotted,
 }
 
@@ -89,17 +90,17 @@ pub struct Style {
     pub dash: Dash,
 }
 
-/// Points of a path, in pixels.
+/// The points of a path, in pixels.
 type Path = Vec<(f64, f64)>;
 
 const DASHES: [Dash; 4] = [Dash::Solid, Dash::Dashed, Dash::Dotted, Dash::DashDotted];
 
-/// A curve longer than this many pixels winds so closely that its dashes would melt together.
+/// A curve longer than this many pixels is so dense that its dashes would merge.
 const LONGEST_DASHED: f64 = 12_000.0;
 
 impl Style {
-    /// The style of the series number `index`, from 0: six colours that the colour-blind tell apart, then the
-    /// same ones dashed, dotted and dash-dotted, 24 in all, and from the start again.
+    /// The style of series `index`, from 0: six colours, then the same ones dashed, dotted and dash-dotted; after these 24 styles,
+    /// they repeat.
     #[must_use]
     pub fn nth(index: usize) -> Self {
         Self { color: PALETTE[index % PALETTE.len()], dash: DASHES[index / PALETTE.len() % DASHES.len()] }
@@ -107,7 +108,7 @@ impl Style {
 }
 
 impl Dash {
-    /// Stroke, gap and so on in turn, in pixels.
+    /// Alternating lengths of strokes and gaps, in pixels.
     fn lengths(self) -> &'static [f64] {
         match self {
             Self::Solid => &[],
@@ -122,7 +123,8 @@ impl Dash {
         if self == Self::Solid || length(path) > LONGEST_DASHED {
             return vec![path.to_vec()];
         }
-        let mut walk = Walk { lengths: self.lengths(), index: 0, left: self.lengths()[0], strokes: vec![] };
+        let mut walk =
+            DashWalk { lengths: self.lengths(), index: 0, left: self.lengths()[0], strokes: vec![] };
         walk.strokes.extend(path.first().map(|start| vec![*start]));
         for pair in path.windows(2) {
             walk.along(pair[0], pair[1]);
@@ -132,17 +134,17 @@ impl Dash {
     }
 }
 
-/// A pattern half laid along a path.
-struct Walk {
+/// The state while a pattern is laid along a path.
+struct DashWalk {
     lengths: &'static [f64],
-    /// Which length is being laid; even ones are strokes.
+    /// The index of the current length; even ones are strokes.
     index: usize,
-    /// How much of it is left.
+    /// The rest of the current length.
     left: f64,
     strokes: Vec<Path>,
 }
 
-impl Walk {
+impl DashWalk {
     fn along(&mut self, from: (f64, f64), to: (f64, f64)) {
         let whole = distance(from, to);
         let mut done = 0.0;
@@ -155,7 +157,7 @@ impl Walk {
         self.extend(to);
     }
 
-    /// Ends the stroke or the gap at `place` and begins the next.
+    /// Ends the stroke or gap at `place` and begins the next.
     fn turn(&mut self, place: (f64, f64)) {
         self.extend(place);
         self.index = (self.index + 1) % self.lengths.len();
@@ -182,16 +184,16 @@ fn distance(from: (f64, f64), to: (f64, f64)) -> f64 {
     (to.0 - from.0).hypot(to.1 - from.1)
 }
 
-/// The stretches of `points` without a gap, in pixels, with no more points than a picture can show. `place`
-/// gives the pixels of a point, or none where it has no place in the picture.
+/// Splits `points` at gaps and reduces each segment to the points that a chart can show, in pixels. `place` returns the pixels
+/// of a point, or `None` for a gap.
 pub(crate) fn segments(points: &[(f64, f64)], place: impl Fn((f64, f64)) -> Option<(f64, f64)>) -> Vec<Path> {
     let places: Vec<Option<(f64, f64)>> = points.iter().map(|point| place(*point)).collect();
     let stretches = places.split(Option::is_none).filter(|stretch| !stretch.is_empty());
     stretches.map(|stretch| thinned(stretch.iter().flatten().copied())).collect()
 }
 
-/// Of the points one after another in one column of pixels, the first, the last, the highest and the lowest:
-/// the line through them covers the same pixels as the line through all.
+/// Reduces consecutive points in the same column of pixels to the first, last, highest and lowest: the line through them covers
+/// the same pixels.
 fn thinned(path: impl Iterator<Item = (f64, f64)>) -> Path {
     let mut kept = Path::new();
     let mut column: Option<Column> = None;
@@ -208,7 +210,7 @@ fn thinned(path: impl Iterator<Item = (f64, f64)>) -> Path {
     kept
 }
 
-/// Points in one column of pixels, each with its number in the path.
+/// The points to keep in one column of pixels, with their indices in the path.
 struct Column {
     number: f64,
     first: (usize, (f64, f64)),
@@ -246,72 +248,77 @@ impl Column {
 const LINE_WIDTH: f64 = 2.0;
 pub(crate) const DOT_RADIUS: f64 = 3.0;
 const ROW: f64 = 20.0;
-/// Long enough for every dash to be known, with a dot on it, too.
+/// Long enough to recognize every dash pattern, even with a dot on it.
 const SAMPLE: f64 = 30.0;
 const GAP: f64 = 8.0;
-/// More names would make a picture of several pages.
+/// More names would make the chart several pages long.
 const MOST_ROWS: usize = 60;
 /// A longer name is shortened.
 const WIDEST_NAME: f64 = 300.0;
-/// More rows are better in two columns.
+/// More rows look better in two columns.
 const FEW_ROWS: usize = 6;
-/// Between two columns.
+/// The space between two columns.
 const COLUMN_GAP: f64 = 20.0;
 
-/// What a name stands for.
+/// The symbol before a name in the legend.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Sample {
-    /// A line, with a dot where its points have dots.
+pub(crate) enum LegendKey {
+    /// A line, with a dot if its points have dots.
     Line { style: Style, has_dot: bool },
-    /// A line in the ink of the axes.
-    Guide,
+    /// A dashed line in the ink of the axes.
+    ReferenceLine,
     /// A bar.
     Bar(Color),
-    /// A dot with a line up and down.
+    /// A dot with an error bar.
     Whisker(Color),
 }
 
-/// Samples and their names, and how many have no room.
+/// Symbols and their names in columns, and the number of names that do not fit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Legend {
-    rows: Vec<(Sample, String)>,
+    rows: Vec<(LegendKey, String)>,
     left_out: usize,
 }
 
 impl Legend {
-    /// Adds a row, unless the name is empty or is there already.
-    pub(crate) fn add(&mut self, sample: Sample, name: &str) {
+    /// Adds a row, unless the name is empty or already present.
+    pub(crate) fn add(&mut self, key: LegendKey, name: &str) {
         let name = shortened(name, SMALL, WIDEST_NAME);
         if name.is_empty() || self.rows.iter().any(|(_, present)| *present == name) {
             return;
         }
         if self.rows.len() < MOST_ROWS {
-            self.rows.push((sample, name));
+            self.rows.push((key, name));
         } else {
             self.left_out += 1;
         }
     }
 
-    /// The width in pixels to wish for: that of one column, or of two where there are many rows.
+    /// The preferred width in pixels: one column, or two for many rows.
     pub(crate) fn best_width(&self) -> f64 {
         let columns = if self.rows.len() > FEW_ROWS { 2.0 } else { 1.0 };
         columns * (self.width() + COLUMN_GAP) - COLUMN_GAP
     }
 
-    /// Width of one column in pixels: 0 without rows.
+    /// The width of one column in pixels; 0 without rows.
     pub(crate) fn width(&self) -> f64 {
         let widest = self.rows.iter().map(|(_, name)| text_width(name, SMALL)).reduce(f64::max);
         widest.map_or(0.0, |widest| (SAMPLE + GAP + widest).ceil())
     }
 
-    /// Height in pixels, over this width.
+    /// The height in pixels at this width.
     pub(crate) fn height(&self, width: f64) -> f64 {
         let entries = self.rows.len() + usize::from(self.left_out > 0);
         entries.div_ceil(self.columns(width)) as f64 * ROW
     }
 
-    /// Draws the legend with its upper left corner at `place`, over this width.
-    pub(crate) fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, place: (f64, f64), width: f64) -> Drawn {
+    /// Draws the legend with its upper left corner at `place`, at this width.
+    pub(crate) fn draw<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<B>,
+        place: (f64, f64),
+        width: f64,
+    ) -> DrawResult {
         let columns = self.columns(width);
         let at = |index: usize| {
             let (row, column) = (index / columns, index % columns);
@@ -319,60 +326,64 @@ impl Legend {
             (left, place.1 + (row as f64 + 0.5) * ROW)
         };
         let name = |text: &str, (left, y): (f64, f64)| {
-            canvas.text(text, (left + SAMPLE + GAP, y), canvas.lettering(SMALL, Anchor::Start))
+            canvas.text(text, (left + SAMPLE + GAP, y), canvas.label_style(SMALL, Anchor::Start))
         };
-        for (index, (sample, text)) in self.rows.iter().enumerate() {
+        for (index, (key, text)) in self.rows.iter().enumerate() {
             let (left, y) = at(index);
-            sample.draw(canvas, left, y)?;
+            key.draw(canvas, left, y)?;
             name(text, (left, y))?;
         }
         if self.left_out == 0 { Ok(()) } else { name(&format!("+ {}", self.left_out), at(self.rows.len())) }
     }
 
-    /// How many columns have room side by side: at least one.
+    /// The number of columns that fit side by side, at least one.
     fn columns(&self, width: f64) -> usize {
         ((width + COLUMN_GAP) / (self.width() + COLUMN_GAP)).floor().max(1.0) as usize
     }
 }
 
-impl Sample {
-    fn draw<B: DrawingBackend>(self, canvas: &Canvas<B>, left: f64, y: f64) -> Drawn {
+impl LegendKey {
+    fn draw<B: DrawingBackend>(self, canvas: &Canvas<B>, left: f64, y: f64) -> DrawResult {
         let (line, middle) = ([(left, y), (left + SAMPLE, y)], left + SAMPLE / 2.0);
         match self {
             Self::Line { style, has_dot } => {
                 draw_line(canvas, &line, style)?;
                 if has_dot { canvas.disc((middle, y), DOT_RADIUS, style.color) } else { Ok(()) }
             }
-            Self::Guide => draw_guide(canvas, &line),
+            Self::ReferenceLine => draw_reference_line(canvas, &line),
             Self::Bar(color) => canvas.rectangle((middle - 10.0, y - 6.0), (middle + 10.0, y + 6.0), color),
             Self::Whisker(color) => draw_whisker(canvas, middle, [y - 8.0, y, y + 8.0], color),
         }
     }
 }
 
-/// A curve of a series.
-pub(crate) fn draw_line<B: DrawingBackend>(canvas: &Canvas<B>, path: &[(f64, f64)], style: Style) -> Drawn {
+/// Draws the curve of a series.
+pub(crate) fn draw_line<B: DrawingBackend>(
+    canvas: &Canvas<B>,
+    path: &[(f64, f64)],
+    style: Style,
+) -> DrawResult {
     for stroke in style.dash.strokes(path) {
         canvas.line(&stroke, Pen::new(style.color, LINE_WIDTH))?;
     }
     Ok(())
 }
 
-/// A thin dashed line in the ink of the axes.
-pub(crate) fn draw_guide<B: DrawingBackend>(canvas: &Canvas<B>, path: &[(f64, f64)]) -> Drawn {
+/// Draws a thin dashed line in the ink of the axes.
+pub(crate) fn draw_reference_line<B: DrawingBackend>(canvas: &Canvas<B>, path: &[(f64, f64)]) -> DrawResult {
     for stroke in Dash::Dashed.strokes(path) {
         canvas.line(&stroke, Pen::new(canvas.ink, 1.2))?;
     }
     Ok(())
 }
 
-/// A dot at the middle one of three heights, with a line from the first to the last.
+/// Draws a dot at the middle height, with a line from the high to the low one.
 pub(crate) fn draw_whisker<B: DrawingBackend>(
     canvas: &Canvas<B>,
     x: f64,
     [high, middle, low]: [f64; 3],
     color: Color,
-) -> Drawn {
+) -> DrawResult {
     canvas.line(&[(x, high), (x, low)], Pen::new(color, LINE_WIDTH))?;
     canvas.disc((x, middle), DOT_RADIUS + 1.0, color)
 }
@@ -386,7 +397,7 @@ mod tests {
     type Matrix = [[f64; 3]; 3];
 
     const NORMAL: Matrix = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-    /// How protanopes and deuteranopes see linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
+    /// Linear RGB as seen with protanopia and deuteranopia (Machado, Oliveira and Fernandes 2009, severity 1).
     const PROTANOPIA: Matrix = [
         [0.152_286, 1.052_583, -0.204_868],
         [0.114_503, 0.786_281, 0.099_216],
@@ -422,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn the_color_blind_tell_the_palette_apart() {
+    fn the_palette_is_distinct_with_color_blindness() {
         for (index, first) in PALETTE.into_iter().enumerate() {
             for second in PALETTE[index + 1..].iter().copied() {
                 for eye in [NORMAL, PROTANOPIA, DEUTERANOPIA] {
@@ -436,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn ink_is_what_contrasts_more() {
+    fn ink_has_the_higher_contrast() {
         assert_eq!([WHITE.ink(), BLACK.ink(), Color(255, 255, 0).ink()], [BLACK, WHITE, BLACK]);
         assert_eq!(BLACK.toward(WHITE, 0.5), Color(128, 128, 128));
     }
@@ -462,13 +473,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_winding_curve_is_solid() {
+    fn a_very_long_curve_is_solid() {
         let path: Path = (0..1000).map(|index| (f64::from(index), f64::from(index % 2) * 300.0)).collect();
         assert_eq!(Dash::Dotted.strokes(&path), [path]);
     }
 
     #[test]
-    fn what_has_no_place_is_a_gap() {
+    fn a_point_without_a_position_is_a_gap() {
         let place = |(x, y): (f64, f64)| y.is_finite().then_some((x, y));
         let points =
             [(0.0, f64::NAN), (1.0, 5.0), (2.0, 6.0), (3.0, f64::NAN), (4.0, f64::INFINITY), (5.0, 7.0)];

@@ -1,39 +1,39 @@
-//! Settings of many trials beside each other: a line for each trial, an axis for each setting.
+//! Parallel coordinates: the settings of many trials, with an axis for each setting and a line for each trial.
 
 use plotters::prelude::DrawingBackend;
 
 use crate::PlotError;
 use crate::canvas::{
-    self, Anchor, Canvas, Drawn, Hover, LABEL, Pen, Picture, SMALL, TITLE, shortened, text_width,
+    self, Anchor, Canvas, Chart, DrawResult, LABEL, Pen, SMALL, TITLE, Tooltip, shortened, text_width,
 };
 use crate::style::PALETTE;
 
-/// Parallel coordinates (Inselberg 1985): an axis for each setting, a line for each trial through its values.
+/// Parallel coordinates (Inselberg 1985): an axis for each setting, and a line for each trial through its values.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parallel {
-    /// What stands above the axes.
+pub struct ParallelCoordinates {
+    /// The title above the axes.
     pub title: String,
     /// The axes, from left to right.
     pub axes: Vec<ParallelAxis>,
-    /// The trials, the best first. The first is drawn thick, the best quarter in colour, the others faint.
+    /// The trials, best first; at most 2000 are drawn. The best is thick, the best quarter coloured, the others faint.
     pub lines: Vec<ParallelLine>,
 }
 
-/// An axis from bottom to top.
+/// A vertical axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParallelAxis {
-    /// What stands below it.
+    /// The label below the axis.
     pub label: String,
-    /// What stands beside it: places from 0 at the bottom to 1 at the top, and their names.
+    /// The ticks: positions from 0 at the bottom to 1 at the top, with their labels.
     pub ticks: Vec<(f64, String)>,
 }
 
-/// A trial.
+/// A trial as a line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParallelLine {
-    /// What is said under the pointer.
+    /// The text of the tooltip.
     pub label: String,
-    /// Its place on each axis, from 0 to 1; none where it has no value there, which interrupts the line.
+    /// The position on each axis, from 0 to 1. A missing value interrupts the line.
     pub places: Vec<Option<f64>>,
 }
 
@@ -47,69 +47,61 @@ const TICK: f64 = 5.0;
 const MOST_LINES: usize = 2000;
 const KEY: &str = "a line for each trial: the best thick, the best quarter in colour";
 
-impl Parallel {
-    /// The picture as SVG.
-    ///
-    /// # Errors
-    ///
-    /// With fewer than two axes, or no line.
+impl ParallelCoordinates {
+    /// The chart as SVG. Fails with fewer than two axes or without a line.
     pub fn to_svg(&self) -> Result<String, PlotError> {
         canvas::svg(&Layout::of(self)?)
     }
 
-    /// The picture as the bytes of a PNG file.
-    ///
-    /// # Errors
-    ///
-    /// As [`Parallel::to_svg`].
+    /// The chart as PNG; fails like [`ParallelCoordinates::to_svg`].
     pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
         canvas::png(&Layout::of(self)?)
     }
 }
 
-/// Axes that have their places.
+/// The layout of a chart.
 struct Layout<'a> {
-    parallel: &'a Parallel,
+    chart: &'a ParallelCoordinates,
     lines: &'a [ParallelLine],
     axes: Vec<f64>,
     width: f64,
 }
 
 impl<'a> Layout<'a> {
-    fn of(parallel: &'a Parallel) -> Result<Self, PlotError> {
-        let lines = &parallel.lines[..parallel.lines.len().min(MOST_LINES)];
-        if parallel.axes.len() < 2 || lines.is_empty() {
-            return Err(PlotError::Nothing { title: parallel.title.clone() });
+    fn of(chart: &'a ParallelCoordinates) -> Result<Self, PlotError> {
+        let lines = &chart.lines[..chart.lines.len().min(MOST_LINES)];
+        if chart.axes.len() < 2 || lines.is_empty() {
+            return Err(PlotError::Nothing { title: chart.title.clone() });
         }
         let half = |axis: &ParallelAxis| text_width(&axis.label, LABEL) / 2.0;
         let mut axes = Vec::new();
-        let mut x = MARGIN + half(&parallel.axes[0]);
-        for (index, axis) in parallel.axes.iter().enumerate() {
+        let mut x = MARGIN + half(&chart.axes[0]);
+        for (index, axis) in chart.axes.iter().enumerate() {
             axes.push(x.ceil());
             let ticks = axis.ticks.iter().map(|(_, name)| text_width(name, SMALL)).fold(0.0, f64::max);
-            let labels = half(axis) + parallel.axes.get(index + 1).map_or(0.0, half);
+            let labels = half(axis) + chart.axes.get(index + 1).map_or(0.0, half);
             x += (ticks + 4.0 * TICK + 8.0).max(labels + 16.0).max(GAP);
         }
-        Ok(Self { parallel, lines, axes, width: x.ceil() + MARGIN })
+        Ok(Self { chart, lines, axes, width: x.ceil() + MARGIN })
     }
 
     fn y(place: f64) -> f64 {
         TOP + (1.0 - place.clamp(0.0, 1.0)) * HEIGHT
     }
 
-    fn draw_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>, index: usize) -> Drawn {
-        let (axis, x) = (&self.parallel.axes[index], self.axes[index]);
+    fn draw_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>, index: usize) -> DrawResult {
+        let (axis, x) = (&self.chart.axes[index], self.axes[index]);
         canvas.line(&[(x, TOP), (x, TOP + HEIGHT)], Pen::new(canvas.ink, 1.0))?;
-        canvas.text(&axis.label, (x, TOP + HEIGHT + 20.0), canvas.lettering(LABEL, Anchor::Middle))?;
+        canvas.text(&axis.label, (x, TOP + HEIGHT + 20.0), canvas.label_style(LABEL, Anchor::Middle))?;
         for (place, name) in &axis.ticks {
             let y = Self::y(*place);
             canvas.line(&[(x, y), (x + TICK, y)], Pen::new(canvas.ink, 1.0))?;
-            canvas.text(name, (x + 2.0 * TICK, y), canvas.lettering(SMALL, Anchor::Start))?;
+            canvas.text(name, (x + 2.0 * TICK, y), canvas.label_style(SMALL, Anchor::Start))?;
         }
         Ok(())
     }
 
-    fn draw_line<B: DrawingBackend>(&self, canvas: &Canvas<B>, index: usize) -> Drawn {
+    fn draw_line<B: DrawingBackend>(&self, canvas: &Canvas<B>, index: usize) -> DrawResult {
         let pen = match index {
             0 => Pen::new(PALETTE[1], 3.0),
             index if index < self.lines.len().div_ceil(4) => {
@@ -135,9 +127,9 @@ impl<'a> Layout<'a> {
     }
 }
 
-impl Picture for Layout<'_> {
+impl Chart for Layout<'_> {
     fn title(&self) -> &str {
-        &self.parallel.title
+        &self.chart.title
     }
 
     fn size(&self) -> (f64, f64) {
@@ -145,17 +137,17 @@ impl Picture for Layout<'_> {
         (self.width.max(head), TOP + HEIGHT + BELOW)
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let title = shortened(self.title(), TITLE, self.size().0 - 2.0 * MARGIN);
-        canvas.text(&title, (MARGIN, 20.0), canvas.lettering(TITLE, Anchor::Start))?;
-        canvas.text(KEY, (MARGIN, 42.0), canvas.lettering(SMALL, Anchor::Start))?;
-        // The best last, where nothing covers it.
+        canvas.text(&title, (MARGIN, 20.0), canvas.label_style(TITLE, Anchor::Start))?;
+        canvas.text(KEY, (MARGIN, 42.0), canvas.label_style(SMALL, Anchor::Start))?;
+        // The best line comes last, so that no other line covers it.
         (0..self.lines.len()).rev().try_for_each(|index| self.draw_line(canvas, index))?;
         (0..self.axes.len()).try_for_each(|index| self.draw_axis(canvas, index))
     }
 
-    /// What the best trials are, at their places on each axis.
-    fn hovers(&self) -> Vec<Hover> {
+    /// Tooltips for the best trials, at their positions on each axis.
+    fn tooltips(&self) -> Vec<Tooltip> {
         let best = self.lines.iter().take(self.lines.len().div_ceil(4).min(40)).rev();
         let at = |line: &ParallelLine| {
             let places: Vec<(f64, f64)> = self
@@ -165,7 +157,7 @@ impl Picture for Layout<'_> {
                 .filter_map(|(x, place)| Some((*x, Self::y((*place)?))))
                 .collect();
             let text = line.label.clone();
-            places.into_iter().map(move |(x, y)| Hover {
+            places.into_iter().map(move |(x, y)| Tooltip {
                 left: x - 6.0,
                 top: y - 4.0,
                 width: 12.0,
@@ -182,7 +174,7 @@ mod tests {
     use super::*;
     use crate::canvas::svg_parts::{Label, texts};
 
-    fn parallel() -> Parallel {
+    fn chart() -> ParallelCoordinates {
         let axis = |label: &str, names: [&str; 2]| ParallelAxis {
             label: label.to_owned(),
             ticks: vec![(0.0, names[0].to_owned()), (1.0, names[1].to_owned())],
@@ -191,7 +183,7 @@ mod tests {
             label: label.to_owned(),
             places: places.to_vec(),
         };
-        Parallel {
+        ParallelCoordinates {
             title: "What was tried".to_owned(),
             axes: vec![
                 axis("optimizer.lr", ["1e-4", "0.1"]),
@@ -207,7 +199,7 @@ mod tests {
 
     #[test]
     fn every_axis_has_its_name_and_its_ends() {
-        let svg = parallel().to_svg().unwrap();
+        let svg = chart().to_svg().unwrap();
         let texts = texts(&svg);
         for text in [
             "What was tried",
@@ -221,23 +213,23 @@ mod tests {
             assert!(texts.iter().any(|found| found == text), "{text} in {texts:?}");
         }
         Label::assert_apart(&svg);
-        assert!(svg.contains("trial-0007"), "said under the pointer");
-        assert!(parallel().to_png().unwrap().starts_with(b"\x89PNG"));
+        assert!(svg.contains("trial-0007"), "in a tooltip");
+        assert!(chart().to_png().unwrap().starts_with(b"\x89PNG"));
     }
 
     #[test]
     fn a_line_without_a_value_is_interrupted_there() {
-        let paths = |parallel: &Parallel| parallel.to_svg().unwrap().matches("<polyline").count();
-        let whole = paths(&parallel());
-        let mut cut = parallel();
+        let paths = |chart: &ParallelCoordinates| chart.to_svg().unwrap().matches("<polyline").count();
+        let whole = paths(&chart());
+        let mut cut = chart();
         cut.lines[0].places[1] = None;
         // The two ends of an interrupted line are dots.
         assert_eq!(paths(&cut), whole - 1);
     }
 
     #[test]
-    fn nothing_to_draw_is_said() {
-        let error = Parallel { lines: Vec::new(), ..parallel() }.to_svg().unwrap_err();
+    fn nothing_to_draw_is_an_error() {
+        let error = ParallelCoordinates { lines: Vec::new(), ..chart() }.to_svg().unwrap_err();
         assert!(matches!(error, PlotError::Nothing { .. }));
     }
 }

@@ -1,34 +1,36 @@
-//! Means of repeated measurements, one row each.
+//! Error bars: means of repeated measurements, one row per trial.
 
 use plotters::prelude::DrawingBackend;
 
 use crate::axis::{Scale, can_be_shown};
-use crate::canvas::{self, Anchor, Canvas, Drawn, LABEL, Pen, Picture, SMALL, TITLE, shortened, text_width};
+use crate::canvas::{
+    self, Anchor, Canvas, Chart, DrawResult, LABEL, Pen, SMALL, TITLE, shortened, text_width,
+};
 use crate::style::PALETTE;
 use crate::{Axis, PlotError};
 
-/// A row for each trial, the first on top: the mean over its seeds, one standard deviation to each side, the
-/// seeds, and the mean as a number.
+/// A chart with a row per trial, the first at the top: the mean over its seeds, one standard deviation to each side, the seeds,
+/// and the mean as text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Intervals {
-    /// What stands above the rows.
+pub struct ErrorBarChart {
+    /// The title above the rows.
     pub title: String,
-    /// What was measured, with the unit: `test accuracy`.
+    /// The label of the measured value, with its unit: `test accuracy`.
     pub value_label: String,
-    /// How many decimals the means have.
+    /// The number of decimals of the means.
     pub decimals: usize,
-    /// The rows; those after the first 200 are left out, which the picture then says.
-    pub rows: Vec<IntervalRow>,
+    /// The rows. Only the first 200 are drawn; the chart then shows the total number.
+    pub rows: Vec<ErrorBarRow>,
 }
 
-/// What was measured of one trial. What is not finite is not drawn.
+/// The measurements of one trial. Non-finite numbers are not drawn.
 #[derive(Clone, Debug, PartialEq)]
-pub struct IntervalRow {
-    /// What stands at the left; a long label is shortened.
+pub struct ErrorBarRow {
+    /// The label on the left; a long one is shortened.
     pub label: String,
     /// The mean.
     pub mean: f64,
-    /// The standard deviation, at least 0; none of one seed alone.
+    /// The standard deviation, at least 0; absent with a single seed.
     pub deviation: Option<f64>,
     /// The value of each seed.
     pub seeds: Vec<f64>,
@@ -40,50 +42,42 @@ const ROW: f64 = 28.0;
 const WIDTH: f64 = 480.0;
 const WIDEST_LABEL: f64 = 300.0;
 const GAP: f64 = 12.0;
-/// The seeds stand below the mean, where it does not hide them.
+/// Seeds are drawn below the mean, which would hide them.
 const SEEDS_DROP: f64 = 9.0;
 const MOST_ROWS: usize = 200;
 const KEY: &str = "disc: mean, line: one standard deviation to each side, small points: seeds";
 
-impl Intervals {
-    /// The picture as SVG.
-    ///
-    /// # Errors
-    ///
-    /// When no row has a finite mean or a finite seed.
+impl ErrorBarChart {
+    /// The chart as SVG. Fails if no row has a finite mean or a finite seed.
     pub fn to_svg(&self) -> Result<String, PlotError> {
         canvas::svg(&Layout::of(self)?)
     }
 
-    /// The picture as the bytes of a PNG file.
-    ///
-    /// # Errors
-    ///
-    /// As [`Intervals::to_svg`].
+    /// The chart as PNG; fails like [`ErrorBarChart::to_svg`].
     pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
         canvas::png(&Layout::of(self)?)
     }
 }
 
-impl IntervalRow {
-    /// The mean less and plus one standard deviation.
+impl ErrorBarRow {
+    /// The mean minus and plus one standard deviation.
     fn ends(&self) -> Option<[f64; 2]> {
         let ends = self.deviation.map(|deviation| [self.mean - deviation, self.mean + deviation]);
         ends.filter(|ends| ends.iter().all(|end| can_be_shown(*end)))
     }
 
-    /// All that the axis must reach.
+    /// All values that the axis must include.
     fn values(&self) -> impl Iterator<Item = f64> {
         let ends = self.ends().into_iter().flatten();
         self.seeds.iter().copied().chain([self.mean]).chain(ends)
     }
 }
 
-/// Rows whose parts have their places.
+/// The layout of a chart.
 struct Layout<'a> {
-    intervals: &'a Intervals,
-    /// Those that are shown.
-    rows: &'a [IntervalRow],
+    chart: &'a ErrorBarChart,
+    /// The rows that are shown.
+    rows: &'a [ErrorBarRow],
     x: Scale,
     labels: Vec<String>,
     means: Vec<String>,
@@ -91,25 +85,25 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn of(intervals: &'a Intervals) -> Result<Self, PlotError> {
-        let rows = &intervals.rows[..intervals.rows.len().min(MOST_ROWS)];
-        let values = rows.iter().flat_map(IntervalRow::values);
-        let x = Scale::of_axis(&Axis::values(&intervals.value_label), values, 8)?
-            .ok_or_else(|| PlotError::Nothing { title: intervals.title.clone() })?;
-        let label = |row: &IntervalRow| shortened(&row.label, LABEL, WIDEST_LABEL);
+    fn of(chart: &'a ErrorBarChart) -> Result<Self, PlotError> {
+        let rows = &chart.rows[..chart.rows.len().min(MOST_ROWS)];
+        let values = rows.iter().flat_map(ErrorBarRow::values);
+        let x = Scale::of_axis(&Axis::values(&chart.value_label), values, 8)?
+            .ok_or_else(|| PlotError::Nothing { title: chart.title.clone() })?;
+        let label = |row: &ErrorBarRow| shortened(&row.label, LABEL, WIDEST_LABEL);
         let labels: Vec<String> = rows.iter().map(label).collect();
-        let means = rows.iter().map(|row| mean_text(row, intervals.decimals)).collect();
+        let means = rows.iter().map(|row| mean_text(row, chart.decimals)).collect();
         let left = (MARGIN + widest(&labels) + GAP).ceil();
-        Ok(Self { intervals, rows, x, labels, means, left })
+        Ok(Self { chart, rows, x, labels, means, left })
     }
 
     fn bottom(&self) -> f64 {
         TOP + self.labels.len() as f64 * ROW
     }
 
-    /// What is what.
+    /// The explanation below the title.
     fn key(&self) -> String {
-        let (shown, all) = (self.rows.len(), self.intervals.rows.len());
+        let (shown, all) = (self.rows.len(), self.chart.rows.len());
         if shown < all { format!("{KEY}; the first {shown} of {all} rows") } else { KEY.to_owned() }
     }
 
@@ -117,26 +111,26 @@ impl<'a> Layout<'a> {
         self.x.share(value).map(|share| self.left + share * WIDTH)
     }
 
-    fn draw_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw_axis<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let (bottom, right) = (self.bottom(), self.left + WIDTH);
         let grid = Pen { opacity: 0.22, ..Pen::new(canvas.ink, 1.0) };
         for (value, name) in self.x.ticks() {
             let x = self.place(value).unwrap_or(self.left);
             canvas.line(&[(x, TOP), (x, bottom)], grid)?;
             canvas.line(&[(x, bottom), (x, bottom + 5.0)], Pen::new(canvas.ink, 1.0))?;
-            canvas.text(&name, (x, bottom + 14.0), canvas.lettering(SMALL, Anchor::Middle))?;
+            canvas.text(&name, (x, bottom + 14.0), canvas.label_style(SMALL, Anchor::Middle))?;
         }
         canvas.line(&[(self.left, bottom), (right, bottom)], Pen::new(canvas.ink, 1.0))?;
         let middle = f64::midpoint(self.left, right);
-        let lettering = canvas.lettering(LABEL, Anchor::Middle);
-        canvas.text(&self.intervals.value_label, (middle, bottom + 34.0), lettering)
+        let label_style = canvas.label_style(LABEL, Anchor::Middle);
+        canvas.text(&self.chart.value_label, (middle, bottom + 34.0), label_style)
     }
 
-    fn draw_row<B: DrawingBackend>(&self, canvas: &Canvas<B>, index: usize) -> Drawn {
+    fn draw_row<B: DrawingBackend>(&self, canvas: &Canvas<B>, index: usize) -> DrawResult {
         let (row, y) = (&self.rows[index], TOP + (index as f64 + 0.5) * ROW - 2.0);
-        canvas.text(&self.labels[index], (self.left - GAP, y), canvas.lettering(LABEL, Anchor::End))?;
+        canvas.text(&self.labels[index], (self.left - GAP, y), canvas.label_style(LABEL, Anchor::End))?;
         let right = (self.left + WIDTH + GAP, y);
-        canvas.text(&self.means[index], right, canvas.lettering(LABEL, Anchor::Start))?;
+        canvas.text(&self.means[index], right, canvas.label_style(LABEL, Anchor::Start))?;
         if let Some([Some(low), Some(high)]) = row.ends().map(|ends| ends.map(|end| self.place(end))) {
             canvas.line(&[(low, y), (high, y)], Pen::new(PALETTE[0], 3.0))?;
         }
@@ -148,9 +142,9 @@ impl<'a> Layout<'a> {
     }
 }
 
-impl Picture for Layout<'_> {
+impl Chart for Layout<'_> {
     fn title(&self) -> &str {
-        &self.intervals.title
+        &self.chart.title
     }
 
     fn size(&self) -> (f64, f64) {
@@ -158,16 +152,16 @@ impl Picture for Layout<'_> {
         (right.ceil(), self.bottom() + 48.0)
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let title = shortened(self.title(), TITLE, self.size().0 - 2.0 * MARGIN);
-        canvas.text(&title, (MARGIN, 20.0), canvas.lettering(TITLE, Anchor::Start))?;
-        canvas.text(&self.key(), (MARGIN, 42.0), canvas.lettering(SMALL, Anchor::Start))?;
+        canvas.text(&title, (MARGIN, 20.0), canvas.label_style(TITLE, Anchor::Start))?;
+        canvas.text(&self.key(), (MARGIN, 42.0), canvas.label_style(SMALL, Anchor::Start))?;
         self.draw_axis(canvas)?;
         (0..self.labels.len()).try_for_each(|index| self.draw_row(canvas, index))
     }
 }
 
-fn mean_text(row: &IntervalRow, decimals: usize) -> String {
+fn mean_text(row: &ErrorBarRow, decimals: usize) -> String {
     if row.mean.is_finite() { format!("{:.decimals$}", row.mean) } else { "–".to_owned() }
 }
 
@@ -180,12 +174,12 @@ mod tests {
     use super::*;
     use crate::canvas::svg_parts::{self, Label, attribute, elements, labels, number, size, texts};
 
-    fn row(label: &str, mean: f64, deviation: Option<f64>, seeds: &[f64]) -> IntervalRow {
-        IntervalRow { label: label.to_owned(), mean, deviation, seeds: seeds.to_vec() }
+    fn row(label: &str, mean: f64, deviation: Option<f64>, seeds: &[f64]) -> ErrorBarRow {
+        ErrorBarRow { label: label.to_owned(), mean, deviation, seeds: seeds.to_vec() }
     }
 
-    fn intervals() -> Intervals {
-        Intervals {
+    fn chart() -> ErrorBarChart {
+        ErrorBarChart {
             title: "Test accuracy by trial".to_owned(),
             value_label: "test accuracy".to_owned(),
             decimals: 4,
@@ -199,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_row_has_its_label_and_its_mean() {
-        let svg = intervals().to_svg().unwrap();
+        let svg = chart().to_svg().unwrap();
         let texts = texts(&svg);
         for text in [
             "Test accuracy by trial",
@@ -216,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn means_seeds_and_deviations_are_drawn_where_there_are_some() {
-        let svg = intervals().to_svg().unwrap();
+    fn means_seeds_and_deviations_are_drawn_if_present() {
+        let svg = chart().to_svg().unwrap();
         let discs = |radius: &str| {
             elements(&svg, "circle").iter().filter(|disc| attribute(disc, "r") == radius).count()
         };
@@ -237,25 +231,25 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_grows_with_rows_and_long_labels_are_shortened() {
-        let many = Intervals { rows: vec![row(&"label ".repeat(30), 0.5, None, &[]); 40], ..intervals() };
+    fn the_chart_grows_with_rows_and_long_labels_are_shortened() {
+        let many = ErrorBarChart { rows: vec![row(&"label ".repeat(30), 0.5, None, &[]); 40], ..chart() };
         let svg = many.to_svg().unwrap();
-        assert_eq!(size(&svg).1 - size(&intervals().to_svg().unwrap()).1, 37.0 * ROW);
+        assert_eq!(size(&svg).1 - size(&chart().to_svg().unwrap()).1, 37.0 * ROW);
         assert_eq!(labels(&svg).iter().filter(|label| label.text.ends_with('…')).count(), 40);
         Label::assert_apart(&svg);
     }
 
     #[test]
     fn rows_without_room_are_counted() {
-        let svg = Intervals { rows: vec![row("a", 0.5, None, &[]); 1000], ..intervals() }.to_svg().unwrap();
+        let svg = ErrorBarChart { rows: vec![row("a", 0.5, None, &[]); 1000], ..chart() }.to_svg().unwrap();
         assert_eq!(texts(&svg).iter().filter(|text| *text == "a").count(), 200);
         assert!(svg.contains("the first 200 of 1000 rows"));
     }
 
     #[test]
     fn nothing_to_show_is_an_error() {
-        for rows in [vec![], vec![intervals().rows[2].clone()]] {
-            let empty = Intervals { rows, ..intervals() };
+        for rows in [vec![], vec![chart().rows[2].clone()]] {
+            let empty = ErrorBarChart { rows, ..chart() };
             assert!(matches!(empty.to_svg().unwrap_err(), PlotError::Nothing { .. }));
             assert!(empty.to_png().is_err());
         }
@@ -263,12 +257,12 @@ mod tests {
 
     #[test]
     fn a_png_has_twice_the_pixels_and_the_means() {
-        let png = intervals().to_png().unwrap();
+        let png = chart().to_png().unwrap();
         let image = image::load_from_memory(&png).unwrap().into_rgb8();
-        let (width, height) = size(&intervals().to_svg().unwrap());
+        let (width, height) = size(&chart().to_svg().unwrap());
         assert_eq!((f64::from(image.width()), f64::from(image.height())), (2.0 * width, 2.0 * height));
         let crate::Color(red, green, blue) = PALETTE[0];
         assert!(image.pixels().filter(|pixel| pixel.0 == [red, green, blue]).count() > 500);
-        assert_eq!(png, intervals().to_png().unwrap());
+        assert_eq!(png, chart().to_png().unwrap());
     }
 }

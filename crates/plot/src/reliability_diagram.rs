@@ -1,36 +1,37 @@
-//! Accuracy by confidence, and how many examples have which confidence.
+//! Reliability diagrams: accuracy by confidence, and the number of examples by confidence.
 
 use plotters::prelude::DrawingBackend;
 
 use crate::axis::{Frame, Scale};
-use crate::canvas::{self, Anchor, Canvas, Drawn, Hover, Pen, Picture, TITLE, shortened};
-use crate::style::{Legend, PALETTE, Sample, draw_guide, draw_whisker};
+use crate::canvas::{self, Anchor, Canvas, Chart, DrawResult, Pen, TITLE, Tooltip, shortened};
+use crate::style::{Legend, LegendKey, PALETTE, draw_reference_line, draw_whisker};
 use crate::{Axis, PlotError};
 
-/// A reliability diagram: above, bars of accuracy by confidence, each with its 95 % interval at the mean confidence of
-/// its examples, and the diagonal, on which confidence is accuracy; below, how many examples each bin has.
+/// A reliability diagram. The upper panel shows a bar of accuracy per bin of confidence, with a 95 % confidence interval at the
+/// mean confidence of its examples, and the diagonal on which confidence equals accuracy. The lower panel shows the numbers of
+/// examples.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reliability {
-    /// What stands above the diagram.
+pub struct ReliabilityDiagram {
+    /// The title above the diagram.
     pub title: String,
-    /// Ranges of confidence that do not overlap.
+    /// Disjoint ranges of confidence.
     pub bins: Vec<ReliabilityBin>,
 }
 
-/// The examples whose confidence lies in a range.
+/// The examples with a confidence in one range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReliabilityBin {
-    /// Where the range begins, in [0, 1].
+    /// The lower end of the range, in [0, 1].
     pub lower: f64,
-    /// Where it ends, in [0, 1], above `lower`.
+    /// The upper end of the range, in [0, 1], above `lower`.
     pub upper: f64,
-    /// How many examples there are.
+    /// The number of examples.
     pub examples: u64,
-    /// Their mean confidence, in [0, 1]; none in an empty bin.
+    /// The mean confidence, in [0, 1]; absent in an empty bin.
     pub confidence: Option<f64>,
-    /// The share of them that are predicted right, in [0, 1]; none in an empty bin.
+    /// The share of correct predictions, in [0, 1]; absent in an empty bin.
     pub accuracy: Option<f64>,
-    /// The ends of the 95 % interval of that share, each in [0, 1]; none in an empty bin.
+    /// The 95 % confidence interval of the accuracy, both ends in [0, 1]; absent in an empty bin.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -38,27 +39,19 @@ const HEADER: f64 = 40.0;
 const MARGIN: f64 = 16.0;
 const SIDE: f64 = 420.0;
 const LOWER_HEIGHT: f64 = 120.0;
-/// Room above the highest bar for its number, as a share of the axis.
+/// The axis of counts extends beyond the highest bar by this factor, for the count above it.
 const COUNT_ROOM: f64 = 1.18;
 const COUNT: f64 = 10.0;
-/// The diagonal and the intervals stand out on the bars.
+/// Bars are translucent, so that the diagonal and the intervals remain visible.
 const FILL_OPACITY: f64 = 0.3;
 
-impl Reliability {
-    /// The picture as SVG.
-    ///
-    /// # Errors
-    ///
-    /// When there are no examples, or a number lies outside [0, 1] or is not one.
+impl ReliabilityDiagram {
+    /// The chart as SVG. Fails if there are no examples, or if a number is NaN or outside [0, 1].
     pub fn to_svg(&self) -> Result<String, PlotError> {
         canvas::svg(&Layout::of(self)?)
     }
 
-    /// The picture as the bytes of a PNG file.
-    ///
-    /// # Errors
-    ///
-    /// As [`Reliability::to_svg`].
+    /// The chart as PNG; fails like [`ReliabilityDiagram::to_svg`].
     pub fn to_png(&self) -> Result<Vec<u8>, PlotError> {
         canvas::png(&Layout::of(self)?)
     }
@@ -83,22 +76,22 @@ impl Reliability {
     }
 }
 
-/// A diagram whose parts have their places.
+/// The layout of a diagram.
 struct Layout<'a> {
-    reliability: &'a Reliability,
+    diagram: &'a ReliabilityDiagram,
     upper: Frame,
     lower: Frame,
     legend: Legend,
 }
 
 impl<'a> Layout<'a> {
-    fn of(reliability: &'a Reliability) -> Result<Self, PlotError> {
-        reliability.check()?;
+    fn of(diagram: &'a ReliabilityDiagram) -> Result<Self, PlotError> {
+        diagram.check()?;
         let unit = |label: &str, end: f64, most_ticks| {
             let scale = Scale::of_axis(&Axis::fixed(label, 0.0, end), std::iter::empty(), most_ticks);
-            scale?.ok_or_else(|| PlotError::Nothing { title: reliability.title.clone() })
+            scale?.ok_or_else(|| PlotError::Nothing { title: diagram.title.clone() })
         };
-        let greatest = reliability.bins.iter().map(|bin| bin.examples).max().unwrap_or(0) as f64;
+        let greatest = diagram.bins.iter().map(|bin| bin.examples).max().unwrap_or(0) as f64;
         let x = (unit("confidence", 1.0, 10)?, "confidence");
         let mut upper = Frame::new(HEADER, (SIDE, SIDE), x, (unit("accuracy", 1.0, 10)?, "accuracy"));
         let counts = (unit("examples", greatest * COUNT_ROOM, 4)?, "examples");
@@ -106,21 +99,21 @@ impl<'a> Layout<'a> {
         let left = upper.left.max(lower.left);
         upper.begin_at(left);
         lower.begin_at(left);
-        Ok(Self { reliability, upper, lower, legend: legend() })
+        Ok(Self { diagram, upper, lower, legend: legend() })
     }
 }
 
 fn legend() -> Legend {
     let mut legend = Legend::default();
-    legend.add(Sample::Bar(PALETTE[0]), "accuracy");
-    legend.add(Sample::Whisker(PALETTE[1]), "95 % interval");
-    legend.add(Sample::Guide, "calibrated");
+    legend.add(LegendKey::Bar(PALETTE[0]), "accuracy");
+    legend.add(LegendKey::Whisker(PALETTE[1]), "95 % interval");
+    legend.add(LegendKey::ReferenceLine, "calibrated");
     legend
 }
 
-impl Picture for Layout<'_> {
+impl Chart for Layout<'_> {
     fn title(&self) -> &str {
-        &self.reliability.title
+        &self.diagram.title
     }
 
     fn size(&self) -> (f64, f64) {
@@ -128,31 +121,31 @@ impl Picture for Layout<'_> {
         (width, self.lower.outer_bottom() + self.legend.height(width - 2.0 * MARGIN) + MARGIN)
     }
 
-    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> Drawn {
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>) -> DrawResult {
         let title = shortened(self.title(), TITLE, self.size().0 - 2.0 * MARGIN);
-        canvas.text(&title, (MARGIN, HEADER / 2.0), canvas.lettering(TITLE, Anchor::Start))?;
+        canvas.text(&title, (MARGIN, HEADER / 2.0), canvas.label_style(TITLE, Anchor::Start))?;
         self.upper.draw(canvas)?;
         self.lower.draw(canvas)?;
-        let bins = &self.reliability.bins;
+        let bins = &self.diagram.bins;
         for bin in bins {
             draw_bar(canvas, &self.upper, bin, bin.accuracy.unwrap_or(0.0))?;
             draw_bar(canvas, &self.lower, bin, bin.examples as f64)?;
             draw_count(canvas, &self.lower, bin)?;
         }
         let Frame { left, top, right, bottom, .. } = self.upper;
-        draw_guide(canvas, &[(left, bottom), (right, top)])?;
+        draw_reference_line(canvas, &[(left, bottom), (right, top)])?;
         bins.iter().try_for_each(|bin| draw_interval(canvas, &self.upper, bin))?;
         self.legend.draw(canvas, (MARGIN, self.lower.outer_bottom()), self.size().0 - 2.0 * MARGIN)
     }
 
-    fn hovers(&self) -> Vec<Hover> {
-        let filled = self.reliability.bins.iter().filter(|bin| bin.examples > 0);
-        filled.filter_map(|bin| hover(&self.upper, self.lower.bottom, bin)).collect()
+    fn tooltips(&self) -> Vec<Tooltip> {
+        let filled = self.diagram.bins.iter().filter(|bin| bin.examples > 0);
+        filled.filter_map(|bin| tooltip(&self.upper, self.lower.bottom, bin)).collect()
     }
 }
 
-/// The column of `bin` through both panels.
-fn hover(upper: &Frame, bottom: f64, bin: &ReliabilityBin) -> Option<Hover> {
+/// The tooltip of `bin`, a column through both panels.
+fn tooltip(upper: &Frame, bottom: f64, bin: &ReliabilityBin) -> Option<Tooltip> {
     let (left, right) = (upper.across(bin.lower)?, upper.across(bin.upper)?);
     let (confidence, accuracy) = bin.confidence.zip(bin.accuracy)?;
     let (low, high) = bin.interval?;
@@ -160,12 +153,12 @@ fn hover(upper: &Frame, bottom: f64, bin: &ReliabilityBin) -> Option<Hover> {
         "{} examples\nconfidence {confidence:.3}\naccuracy {accuracy:.3} ({low:.3} to {high:.3})",
         bin.examples
     );
-    Some(Hover { left, top: upper.top, width: right - left, height: bottom - upper.top, text })
+    Some(Tooltip { left, top: upper.top, width: right - left, height: bottom - upper.top, text })
 }
 
-/// The interval of a bin's accuracy, at its mean confidence: where it does not cross the diagonal, chance does not explain
-/// that the two differ.
-fn draw_interval<B: DrawingBackend>(canvas: &Canvas<B>, frame: &Frame, bin: &ReliabilityBin) -> Drawn {
+/// Draws the confidence interval of a bin's accuracy at its mean confidence. If it does not cross the diagonal, chance does not
+/// explain the difference.
+fn draw_interval<B: DrawingBackend>(canvas: &Canvas<B>, frame: &Frame, bin: &ReliabilityBin) -> DrawResult {
     let measured = bin.confidence.zip(bin.accuracy).zip(bin.interval);
     let Some(((confidence, accuracy), (low, high))) = measured else { return Ok(()) };
     let places = [high, accuracy, low].map(|height| frame.place((confidence, height)));
@@ -173,14 +166,14 @@ fn draw_interval<B: DrawingBackend>(canvas: &Canvas<B>, frame: &Frame, bin: &Rel
     draw_whisker(canvas, x, [high, middle, low], PALETTE[1])
 }
 
-/// The number of examples above their bar.
-fn draw_count<B: DrawingBackend>(canvas: &Canvas<B>, frame: &Frame, bin: &ReliabilityBin) -> Drawn {
+/// Draws the number of examples above their bar.
+fn draw_count<B: DrawingBackend>(canvas: &Canvas<B>, frame: &Frame, bin: &ReliabilityBin) -> DrawResult {
     let middle = f64::midpoint(bin.lower, bin.upper);
     let Some((x, y)) = frame.place((middle, bin.examples as f64)) else { return Ok(()) };
-    canvas.text(&short_count(bin.examples), (x, y - COUNT * 0.8), canvas.lettering(COUNT, Anchor::Middle))
+    canvas.text(&short_count(bin.examples), (x, y - COUNT * 0.8), canvas.label_style(COUNT, Anchor::Middle))
 }
 
-/// `999`, `1.2k`, `12k`: no wider than a bar.
+/// Formats a count as `999`, `1.2k` or `12k`, which is not wider than a bar.
 fn short_count(count: u64) -> String {
     match count {
         0 => String::new(),
@@ -191,13 +184,13 @@ fn short_count(count: u64) -> String {
     }
 }
 
-/// A bar over the range of `bin`, up to `height` in the units of the axis.
+/// Draws a bar over the range of `bin`, up to `height` in the units of the axis.
 fn draw_bar<B: DrawingBackend>(
     canvas: &Canvas<B>,
     frame: &Frame,
     bin: &ReliabilityBin,
     height: f64,
-) -> Drawn {
+) -> DrawResult {
     let corners = frame.place((bin.lower, height)).zip(frame.place((bin.upper, 0.0)));
     let Some(((left, top), (right, bottom))) = corners.filter(|_| height > 0.0) else { return Ok(()) };
     let (left, right) = (left + 0.5, right - 0.5);
@@ -224,9 +217,9 @@ mod tests {
         }
     }
 
-    fn reliability() -> Reliability {
+    fn diagram() -> ReliabilityDiagram {
         let empty = ReliabilityBin { confidence: None, accuracy: None, ..bin(0.0, 0.5, 0, 0.0, 0.0) };
-        Reliability {
+        ReliabilityDiagram {
             title: "Reliability".to_owned(),
             bins: vec![empty, bin(0.5, 0.75, 25, 0.6, 0.5), bin(0.75, 1.0, 75, 0.9, 1.0)],
         }
@@ -234,7 +227,7 @@ mod tests {
 
     #[test]
     fn both_panels_and_the_legend_are_named() {
-        let svg = reliability().to_svg().unwrap();
+        let svg = diagram().to_svg().unwrap();
         let texts = texts(&svg);
         for (text, count) in
             [("Reliability", 1), ("confidence", 2), ("accuracy", 2), ("25", 1), ("75", 1), ("examples", 1)]
@@ -247,20 +240,20 @@ mod tests {
 
     #[test]
     fn bars_are_as_high_as_accuracy_and_count() {
-        let svg = reliability().to_svg().unwrap();
+        let svg = diagram().to_svg().unwrap();
         let heights: Vec<f64> =
             elements(&svg, "rect").iter().map(|bar| number(bar, "height") / 10.0).collect();
         let count = |count: f64| ((count / (75.0 * COUNT_ROOM)) * LOWER_HEIGHT * 10.0).round() / 10.0;
         let legend = 12.0;
-        assert_eq!(heights, [SIDE / 2.0, count(25.0), SIDE, count(75.0), legend], "none for the empty bin");
+        assert_eq!(heights, [SIDE / 2.0, count(25.0), SIDE, count(75.0), legend], "the empty bin has no bar");
     }
 
     #[test]
-    fn intervals_stand_at_mean_confidence_and_accuracy() {
-        let svg = reliability().to_svg().unwrap();
+    fn intervals_are_at_mean_confidence_and_accuracy() {
+        let svg = diagram().to_svg().unwrap();
         let dots = elements(&svg, "circle");
-        assert_eq!(dots.len(), 2 + 1, "of two bins, and the legend's");
-        let frame = Layout::of(&reliability()).unwrap().upper;
+        assert_eq!(dots.len(), 2 + 1, "of two bins and the legend");
+        let frame = Layout::of(&diagram()).unwrap().upper;
         let expected = ((frame.left + 0.6 * SIDE) * 10.0, (frame.top + 0.5 * SIDE) * 10.0);
         assert_eq!((number(dots[0], "cx"), number(dots[0], "cy")), expected);
         assert!(
@@ -277,21 +270,21 @@ mod tests {
     #[test]
     fn no_examples_and_wrong_numbers_are_errors() {
         let message = |bins: Vec<ReliabilityBin>| {
-            Reliability { bins, ..reliability() }.to_svg().unwrap_err().to_string()
+            ReliabilityDiagram { bins, ..diagram() }.to_svg().unwrap_err().to_string()
         };
         assert!(message(vec![]).contains("nothing to show"));
-        assert!(message(vec![reliability().bins[0]]).contains("nothing to show"));
-        assert!(message(vec![bin(0.0, 0.5, 1, f64::NAN, 0.5)]).contains("the mean confidence NaN"));
-        assert!(message(vec![bin(0.0, 0.5, 1, 0.5, 1.5)]).contains("the accuracy 1.5"));
-        assert!(message(vec![bin(0.5, 0.2, 1, 0.5, 0.5)]).contains("the upper end of a bin 0.2"));
-        assert!(Reliability { bins: vec![], ..reliability() }.to_png().is_err());
+        assert!(message(vec![diagram().bins[0]]).contains("nothing to show"));
+        assert!(message(vec![bin(0.0, 0.5, 1, f64::NAN, 0.5)]).contains("the mean confidence is NaN"));
+        assert!(message(vec![bin(0.0, 0.5, 1, 0.5, 1.5)]).contains("the accuracy is 1.5"));
+        assert!(message(vec![bin(0.5, 0.2, 1, 0.5, 0.5)]).contains("the upper end of a bin is 0.2"));
+        assert!(ReliabilityDiagram { bins: vec![], ..diagram() }.to_png().is_err());
     }
 
     #[test]
     fn a_png_has_twice_the_pixels_and_the_bars() {
-        let png = reliability().to_png().unwrap();
+        let png = diagram().to_png().unwrap();
         let image = image::load_from_memory(&png).unwrap().into_rgb8();
-        let (width, height) = size(&reliability().to_svg().unwrap());
+        let (width, height) = size(&diagram().to_svg().unwrap());
         assert_eq!((f64::from(image.width()), f64::from(image.height())), (2.0 * width, 2.0 * height));
         let filled = WHITE.toward(PALETTE[0], FILL_OPACITY);
         let is_filled = |pixel: &image::Rgb<u8>| {
@@ -306,6 +299,6 @@ mod tests {
             (0.9..=1.0).contains(&(bars / area)),
             "{bars} of {area}: outlines, diagonal and intervals hide some"
         );
-        assert_eq!(png, reliability().to_png().unwrap());
+        assert_eq!(png, diagram().to_png().unwrap());
     }
 }
