@@ -343,13 +343,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_of_the_list_is_one() {
+    fn every_listed_word_is_a_missing_value() {
         assert!(missing_words().all(|word| is_missing(word, &[])));
         assert_eq!(missing_words().filter(|word| is_missing_label(word, &[])).count(), NOTHING.len());
     }
 
     #[test]
-    fn words_for_a_missing_value() {
+    fn words_for_missing_values_are_recognized() {
         for cell in ["", "?", "NA", "n/a", "NaN", "null", "None", r"\N", "#NV", "#DIV/0!", "#NULL!"] {
             assert!(is_missing(cell, &[]) && is_missing_label(cell, &[]), "{cell}");
         }
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_of_tables_with_decimal_commas() {
+    fn numbers_with_decimal_commas_are_parsed() {
         for (text, number) in [
             ("1,5", Some(1.5)),
             ("-0,25", Some(-0.25)),
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn styled_numbers_in_both_notations() {
+    fn styled_numbers_are_parsed_in_both_notations() {
         for (text, number) in [
             ("1,234", 1234.0),
             ("$1,234.50", 1234.5),

@@ -10,11 +10,11 @@ use crate::splitter::Splitter;
 use crate::{Dialect, Layout, Mismatch, Records, TableError, quoted};
 
 /// The first bytes of ZIP archives, which include Excel workbooks.
-pub(crate) const ZIP: &[u8] = b"PK\x03\x04";
+const ZIP: &[u8] = b"PK\x03\x04";
 /// The first bytes of old Excel workbooks (`.xls`).
-pub(crate) const OLD_OFFICE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0];
+const OLD_OFFICE: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0];
 /// The first bytes of Parquet files.
-pub(crate) const PARQUET: &[u8] = b"PAR1";
+const PARQUET: &[u8] = b"PAR1";
 
 /// The bytes of a table as text. Converts a workbook or a Parquet file to CSV, if this build can. `start` holds the bytes
 /// already read from `rest`; a conversion empties it, because it no longer is the beginning of the text.
@@ -27,7 +27,7 @@ pub(crate) const PARQUET: &[u8] = b"PAR1";
         reason = "this build converts no formats"
     )
 )]
-pub(crate) fn packed(
+pub(crate) fn to_text(
     start: &mut Vec<u8>,
     rest: Box<dyn Read + Send>,
     path: &Path,
@@ -104,7 +104,7 @@ pub(crate) fn foreign_text(text: &str) -> Option<&'static str> {
     None
 }
 
-pub(crate) fn refused(path: &Path, kind: &'static str) -> TableError {
+pub(crate) fn not_a_table(path: &Path, kind: &'static str) -> TableError {
     let (found, remedy) = kind.split_once("; ").unwrap_or((kind, ""));
     TableError::unfit("not a table", Mismatch::new(path, "the rows of a table as text", found).remedy(remedy))
 }
@@ -125,7 +125,7 @@ pub(crate) fn open_arff(
     let mut line = 0;
     loop {
         let Some((declaration, next)) = take_line(&mut text, &mut buffer)? else {
-            return Err(fault(path, line, "@data", "the end of the file"));
+            return Err(broken_arff(path, line, "@data", "the end of the file"));
         };
         line += 1;
         buffer.at = next;
@@ -135,7 +135,7 @@ pub(crate) fn open_arff(
         }
         if has_keyword(declaration, "@attribute") {
             let (name, kind) = attribute(&declaration["@attribute".len()..])
-                .ok_or_else(|| fault(path, line, "@attribute NAME TYPE", &quoted(declaration)))?;
+                .ok_or_else(|| broken_arff(path, line, "@attribute NAME TYPE", &quoted(declaration)))?;
             if kind.starts_with('{') {
                 listed.push(names.len());
             }
@@ -143,14 +143,14 @@ pub(crate) fn open_arff(
         }
     }
     if names.is_empty() {
-        return Err(fault(path, line, "an @attribute above @data", "none"));
+        return Err(broken_arff(path, line, "an @attribute above @data", "none"));
     }
     buffer.text.drain(..buffer.at);
     buffer.at = 0;
     buffer.fill(&mut text, 1 << 12)?;
     if buffer.text.trim_start().starts_with('{') {
         let found = "sparse rows in braces, which list only the non-zero values";
-        return Err(fault(path, line + 1, "dense rows with a value for every attribute", found));
+        return Err(broken_arff(path, line + 1, "dense rows with a value for every attribute", found));
     }
     let dialect = Dialect { single_quotes: true, comment: Some('%'), header: false, ..Dialect::plain() };
     let mut splitter = Splitter::new(&dialect, path).with_escapes();
@@ -217,7 +217,7 @@ fn quoted_name(text: &str, quote: char) -> Option<(String, &str)> {
     None
 }
 
-fn fault(path: &Path, line: u64, expected: &str, found: &str) -> TableError {
+fn broken_arff(path: &Path, line: u64, expected: &str, found: &str) -> TableError {
     TableError::unfit("broken ARFF file", Mismatch::new(path, expected, found).place(format!("line {line}")))
 }
 
@@ -237,7 +237,10 @@ mod excel {
             TableError::unfit("broken Excel file", mismatch.remedy("save the sheet as CSV"))
         };
         let mut workbook = open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(|_| {
-            super::refused(path, "a ZIP archive or a damaged Excel file; unpack it, or save its sheet as CSV")
+            super::not_a_table(
+                path,
+                "a ZIP archive or a damaged Excel file; unpack it, or save its sheet as CSV",
+            )
         })?;
         for name in workbook.sheet_names() {
             let range = workbook.worksheet_range(&name).map_err(|error| broken(error.to_string()))?;
@@ -336,9 +339,8 @@ mod parquet_file {
 mod tests {
     use std::io::Cursor;
 
-    use crate::{ReadOptions, Record, Table, Value};
-
     use super::*;
+    use crate::{ReadOptions, Record, Table, Value};
 
     fn records(text: &str) -> Result<Records, TableError> {
         let reader = Box::new(Cursor::new(text.to_owned()));
@@ -346,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_of_every_spelling() {
+    fn attributes_may_be_spelled_in_many_ways() {
         let text = "% by x\n@RELATION 'a b'\n\n@ATTRIBUTE 'it\\'s' {'x, y','can\\'t'}\n@attribute \"n m\"\treal\n\
                     @attribute n{1,2}\n@attribute n string\r\n@Data\n% rows\n'x, y', 1.5,1,'a b'\n\n'can\\'t',?,2,c\n";
         let mut records = records(text).unwrap();
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_values_are_words_even_where_they_are_numbers() {
+    fn listed_values_are_texts_even_if_they_are_numbers() {
         let options = ReadOptions::default();
         let text = "@relation r\n@attribute a {1,2}\n@attribute b real\n@data\n1,1\n2,?\n?,3\n";
         let table = Table::take(records(text).unwrap(), &options, &mut |_| {}).unwrap();
@@ -372,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_files_are_refused_by_line() {
+    fn broken_files_are_refused_with_their_line() {
         for (text, wanted) in [
             ("@relation r\n@attribute a real\n", "line 2: expected @data, found the end"),
             ("@relation r\n@attribute a\n@data\n", "line 2: expected @attribute NAME TYPE"),

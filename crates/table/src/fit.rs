@@ -63,22 +63,22 @@ pub(crate) fn fit_column(
         return left_out(ColumnKind::Empty, "no training row has a value".to_owned());
     }
     if let Some(kind) = choice {
-        return as_chosen(&mut values, kind, scaling);
+        return fit_stated_kind(&mut values, kind, scaling);
     }
     let distinct = values.distinct_numbers + values.texts.len();
     if distinct == 1 && values.missing == 0 {
         return left_out(ColumnKind::Constant, "every training row has the same value".to_owned());
     }
     if values.texts.is_empty()
-        && let Some(why) = values.is_id()
+        && let Some(why) = values.id_reason()
     {
         return left_out(ColumnKind::Id, why);
     }
-    if let Some(column) = as_number(&mut values, scaling)? {
+    if let Some(column) = fit_number(&mut values, scaling)? {
         return Ok(column);
     }
     if values.numbers.is_empty()
-        && let Some(column) = as_boolean_or_date(&values, scaling)
+        && let Some(column) = fit_boolean_or_date(&values, scaling)
     {
         return Ok(column);
     }
@@ -86,56 +86,56 @@ pub(crate) fn fit_column(
     if filled >= ROWS_FOR_IDS && distinct * 2 > filled {
         let has_words = values.words().filter(|text| text.contains(' ')).count() * 2 > values.texts.len();
         let kind = if distinct == filled && !has_words { ColumnKind::Id } else { ColumnKind::Text };
-        return left_out(kind, format!("{distinct} different values in {filled} rows"));
+        return left_out(kind, format!("{distinct} distinct values in {filled} rows"));
     }
     // If the file lists the values, they are text: 01 is not 1.
     let is_exact = table.is_listed(column);
-    let why = format!("{distinct} different values");
-    Ok(values.column(ColumnKind::Category, why, values.category(is_exact)))
+    let why = format!("{distinct} distinct values");
+    Ok(values.column(ColumnKind::Category, why, values.category_treatment(is_exact)))
 }
 
 /// Fits a column with the `kind` that the user states.
-fn as_chosen(
+fn fit_stated_kind(
     values: &mut ColumnValues<'_>,
     kind: ColumnKind,
     scaling: Scaling,
 ) -> Result<Column, TableError> {
     let why = format!("listed in data.columns.{}", kind.name());
     match kind {
-        ColumnKind::Category => Ok(values.column(kind, why, values.category(true))),
+        ColumnKind::Category => Ok(values.column(kind, why, values.category_treatment(true))),
         ColumnKind::Date => {
             let format = format_of(&values.words()).filter(|_| values.numbers.is_empty());
-            let format = format.ok_or_else(|| not_all(values, "dates in one common format", kind))?;
-            Ok(values.column(kind, format!("{why}; format {format}"), values.date(format, scaling)))
+            let format = format.ok_or_else(|| kind_mismatch(values, "dates in one common format", kind))?;
+            Ok(values.column(kind, format!("{why}; format {format}"), values.date_treatment(format, scaling)))
         }
         _ => {
-            let written = values.written();
-            if written.is_none() && !values.texts.is_empty() {
-                return Err(not_all(values, "numbers", kind));
+            let notation = values.notation();
+            if notation.is_none() && !values.texts.is_empty() {
+                return Err(kind_mismatch(values, "numbers", kind));
             }
-            let treatment = values.number(written, scaling);
+            let treatment = values.number_treatment(notation, scaling);
             Ok(values.column(ColumnKind::Number, why, treatment))
         }
     }
 }
 
 /// Fits a column of numbers, if it is one: all values are numbers, or many are and a few words stand for missing values.
-fn as_number(values: &mut ColumnValues<'_>, scaling: Scaling) -> Result<Option<Column>, TableError> {
+fn fit_number(values: &mut ColumnValues<'_>, scaling: Scaling) -> Result<Option<Column>, TableError> {
     let Some(&(example, _)) = values.texts.first() else {
-        let (why, maybe_names) = (values.why_number(), values.are_few_whole());
-        let treatment = values.number(None, scaling);
+        let (why, maybe_names) = (values.number_reason(), values.has_few_whole_numbers());
+        let treatment = values.number_treatment(None, scaling);
         let column = values.column(ColumnKind::Number, why, treatment);
         return Ok(Some(Column { maybe_names, ..column }));
     };
     if values.is_listed() {
         return Ok(None);
     }
-    if let Some(written) = values.written() {
-        let why = match written {
+    if let Some(notation) = values.notation() {
+        let why = match notation {
             (_, Some(unit)) => format!("numbers, all with the unit {}", quoted(unit)),
-            (_, None) => format!("numbers, some written as {}", quoted(example)),
+            (_, None) => format!("numbers, some formatted like {}", quoted(example)),
         };
-        let treatment = values.number(Some(written), scaling);
+        let treatment = values.number_treatment(Some(notation), scaling);
         return Ok(Some(values.column(ColumnKind::Number, why, treatment)));
     }
     if values.words().any(is_code) {
@@ -155,7 +155,7 @@ fn as_number(values: &mut ColumnValues<'_>, scaling: Scaling) -> Result<Option<C
     let strays = listed(values.words(), 3);
     let line = values.first_line(example);
     let why = format!("numbers except {strays}, first in line {line}, which counts as missing");
-    let treatment = values.number(None, scaling);
+    let treatment = values.number_treatment(None, scaling);
     let column = values.column(ColumnKind::Number, why, treatment);
     Ok(Some(Column { has_words: true, ..column }))
 }
@@ -165,8 +165,8 @@ fn is_code(text: &str) -> bool {
     text.len() > 1 && text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn as_boolean_or_date(values: &ColumnValues<'_>, scaling: Scaling) -> Option<Column> {
-    if let Some(treatment) = values.boolean() {
+fn fit_boolean_or_date(values: &ColumnValues<'_>, scaling: Scaling) -> Option<Column> {
+    if let Some(treatment) = values.boolean_treatment() {
         let why = match &treatment {
             Treatment::Boolean { no, yes, .. } => format!("two words, {} and {}", quoted(no), quoted(yes)),
             _ => String::new(),
@@ -175,7 +175,7 @@ fn as_boolean_or_date(values: &ColumnValues<'_>, scaling: Scaling) -> Option<Col
     }
     let format = format_of(&values.words()).filter(|_| !values.is_listed())?;
     let why = format!("every value is a date in the format {format}");
-    Some(values.column(ColumnKind::Date, why, values.date(format, scaling)))
+    Some(values.column(ColumnKind::Date, why, values.date_treatment(format, scaling)))
 }
 
 /// Fails if a text in a column of numbers looks like a number but is unusable: `inf`, `1e400`, `0x10`, digits of other
@@ -200,7 +200,7 @@ fn check_broken_numbers(values: &ColumnValues<'_>, are_mostly_numbers: bool) -> 
 }
 
 /// The error for a column whose values do not all have the `kind` that the user states.
-fn not_all(values: &ColumnValues<'_>, what: &str, kind: ColumnKind) -> TableError {
+fn kind_mismatch(values: &ColumnValues<'_>, what: &str, kind: ColumnKind) -> TableError {
     let is_good = |text: &str| match kind {
         ColumnKind::Date => format_of(&std::iter::once(text)).is_some(),
         _ => marks_of(&std::iter::once(text)).is_some(),
@@ -225,20 +225,20 @@ const MOST_VALUES: usize = 100;
 const ROWS_FOR_COUNTS: usize = 100;
 
 /// The values of the training rows in one column.
-pub(crate) struct ColumnValues<'a> {
-    pub(crate) table: &'a Table,
+struct ColumnValues<'a> {
+    table: &'a Table,
     column: usize,
     rows: &'a [u32],
-    pub(crate) numbers: Vec<f64>,
-    pub(crate) distinct_numbers: usize,
+    numbers: Vec<f64>,
+    distinct_numbers: usize,
     /// The distinct texts with their counts, most frequent first.
-    pub(crate) texts: Vec<(&'a str, usize)>,
+    texts: Vec<(&'a str, usize)>,
     /// The number of rows without a value.
-    pub(crate) missing: usize,
+    missing: usize,
 }
 
 impl<'a> ColumnValues<'a> {
-    pub(crate) fn new(table: &'a Table, column: usize, rows: &'a [u32]) -> Self {
+    fn new(table: &'a Table, column: usize, rows: &'a [u32]) -> Self {
         let texts = table.texts(column);
         let mut counts = vec![0_usize; texts.len()];
         let (mut numbers, mut missing) = (Vec::with_capacity(rows.len()), 0);
@@ -261,38 +261,38 @@ impl<'a> ColumnValues<'a> {
     }
 
     /// The name of the column.
-    pub(crate) fn name(&self) -> &'a str {
+    fn name(&self) -> &'a str {
         &self.table.names()[self.column]
     }
 
     /// The distinct texts, most frequent first.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &'a str> + Clone {
+    fn words(&self) -> impl Iterator<Item = &'a str> + Clone {
         self.texts.iter().map(|&(text, _)| text)
     }
 
     /// True if the file lists the values; these are categories, even if they are numbers.
-    pub(crate) fn is_listed(&self) -> bool {
+    fn is_listed(&self) -> bool {
         self.table.is_listed(self.column)
     }
 
     /// The line of the first training row with `text`.
-    pub(crate) fn first_line(&self, text: &str) -> u32 {
+    fn first_line(&self, text: &str) -> u32 {
         self.table.first_line(self.column, text, self.rows.iter().copied())
     }
 
     /// That line and the column, for messages.
-    pub(crate) fn place(&self, text: &str) -> String {
+    fn place(&self, text: &str) -> String {
         format!("line {}, column {}", self.first_line(text), quoted(self.name()))
     }
 
     /// The column as one of this `kind`.
-    pub(crate) fn column(&self, kind: ColumnKind, why: String, treatment: Treatment) -> Column {
+    fn column(&self, kind: ColumnKind, why: String, treatment: Treatment) -> Column {
         let (name, missing) = (self.name().to_owned(), self.missing);
         Column { name, kind, why, missing, maybe_names: false, has_words: false, treatment: Some(treatment) }
     }
 
-    pub(crate) fn why_number(&self) -> String {
-        if self.are_few_whole() {
+    fn number_reason(&self) -> String {
+        if self.has_few_whole_numbers() {
             format!("whole numbers, {} distinct values", self.distinct_numbers)
         } else {
             "every value is a number".to_owned()
@@ -300,12 +300,12 @@ impl<'a> ColumnValues<'a> {
     }
 
     /// True if there are few distinct whole numbers, which may be codes.
-    pub(crate) fn are_few_whole(&self) -> bool {
+    fn has_few_whole_numbers(&self) -> bool {
         (3..=20).contains(&self.distinct_numbers) && self.numbers.iter().all(|number| number.fract() == 0.0)
     }
 
     /// The reason why the column is an id, if it is one.
-    pub(crate) fn is_id(&self) -> Option<String> {
+    fn id_reason(&self) -> Option<String> {
         let is_whole = self.numbers.iter().all(|number| number.fract() == 0.0);
         let count = self.rows.len();
         if !is_whole || self.missing > 0 || self.distinct_numbers < count || count < 10 {
@@ -335,7 +335,7 @@ impl<'a> ColumnValues<'a> {
     }
 
     /// Notation and unit, if there is one, of the texts; `None` unless all are numbers.
-    pub(crate) fn written(&self) -> Option<(DecimalMark, Option<&'a str>)> {
+    fn notation(&self) -> Option<(DecimalMark, Option<&'a str>)> {
         let plain = marks_of(&self.words()).map(|marks| (marks, None));
         plain.or_else(|| {
             let (unit, marks) = unit_of(&self.words()).filter(|_| self.numbers.is_empty())?;
@@ -343,13 +343,13 @@ impl<'a> ColumnValues<'a> {
         })
     }
 
-    /// Fits a numeric treatment and moves the numbers out. Texts are parsed as `written`; other texts are missing values.
-    pub(crate) fn number(
+    /// Fits a numeric treatment and moves the numbers out. Texts are parsed in this `notation`; other texts are missing values.
+    fn number_treatment(
         &mut self,
-        written: Option<(DecimalMark, Option<&str>)>,
+        notation: Option<(DecimalMark, Option<&str>)>,
         scaling: Scaling,
     ) -> Treatment {
-        let (marks, unit) = written.map_or((None, None), |(marks, unit)| (Some(marks), unit));
+        let (marks, unit) = notation.map_or((None, None), |(marks, unit)| (Some(marks), unit));
         let mut values = std::mem::take(&mut self.numbers);
         let mut missing = self.missing;
         for &(text, count) in &self.texts {
@@ -363,7 +363,7 @@ impl<'a> ColumnValues<'a> {
         Treatment::Number { marks, unit, scale: Scale::fit(values, scaling), indicator: missing > 0 }
     }
 
-    pub(crate) fn boolean(&self) -> Option<Treatment> {
+    fn boolean_treatment(&self) -> Option<Treatment> {
         const PAIRS: [(&str, &str); 6] =
             [("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("off", "on"), ("absent", "present")];
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -377,7 +377,7 @@ impl<'a> ColumnValues<'a> {
         Some(Treatment::Boolean { no: no.to_owned(), yes: yes.to_owned(), fill, indicator: self.missing > 0 })
     }
 
-    pub(crate) fn category(&self, exact: bool) -> Treatment {
+    fn category_treatment(&self, exact: bool) -> Treatment {
         let mut counts: Vec<(String, usize)> =
             self.texts.iter().map(|&(text, count)| (text.to_owned(), count)).collect();
         let mut numbers: BTreeMap<u64, usize> = BTreeMap::new();
@@ -392,7 +392,7 @@ impl<'a> ColumnValues<'a> {
         Treatment::Category { values, rare, exact, indicator: self.missing > 0 }
     }
 
-    pub(crate) fn date(&self, format: &str, scaling: Scaling) -> Treatment {
+    fn date_treatment(&self, format: &str, scaling: Scaling) -> Treatment {
         let mut moments = Vec::new();
         for &(text, count) in &self.texts {
             if let Some(days) = days(text, format) {

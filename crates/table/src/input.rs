@@ -101,12 +101,12 @@ impl TextStream {
         let mut first = vec![0; BLOCK];
         let length = read_fully(&mut *reader, &mut first).map_err(|error| read_error(path, error))?;
         first.truncate(length);
-        let (found, is_guess) = detect(&first, length < BLOCK);
+        let (found, is_guess) = detect_encoding(&first, length < BLOCK);
         let guessed_encoding = (encoding.is_none() && is_guess).then(|| found.name());
         let (sender, chunks) = sync_channel(4);
-        let reading = BlockReader { reader, path: path.to_owned(), encoding: encoding.unwrap_or(found) };
+        let block_reader = BlockReader { reader, path: path.to_owned(), encoding: encoding.unwrap_or(found) };
         thread::spawn(move || {
-            if let Err(error) = reading.run(first, &sender) {
+            if let Err(error) = block_reader.run(first, &sender) {
                 // The receiver is gone only if the caller gave up reading.
                 let _ = sender.send(Err(error));
             }
@@ -122,6 +122,7 @@ impl TextStream {
     }
 }
 
+/// Reads, decodes and hashes the blocks of a file in a thread, and sends their text.
 struct BlockReader {
     reader: Box<dyn Read + Send>,
     path: PathBuf,
@@ -187,7 +188,7 @@ pub fn read_error(path: &Path, error: io::Error) -> TableError {
 
 /// The encoding of a file that begins with `sample`, and whether it is a guess. Without a byte-order mark, bytes that are not
 /// UTF-8 count as Windows-1252, a superset of printable Latin-1.
-pub(crate) fn detect(sample: &[u8], is_whole: bool) -> (&'static Encoding, bool) {
+fn detect_encoding(sample: &[u8], is_whole: bool) -> (&'static Encoding, bool) {
     if let Some((encoding, _)) = Encoding::for_bom(sample) {
         return (encoding, false);
     }
@@ -220,14 +221,14 @@ fn utf_16_without_mark(sample: &[u8]) -> Option<&'static Encoding> {
 }
 
 /// Decodes bytes block by block.
-pub(crate) enum TextDecoder {
+enum TextDecoder {
     /// Only validates. Holds the first bytes of a character that a block boundary splits.
     Utf8(Vec<u8>),
     Other(Decoder),
 }
 
 impl TextDecoder {
-    pub(crate) fn new(encoding: &'static Encoding) -> Self {
+    fn new(encoding: &'static Encoding) -> Self {
         if encoding == UTF_8 {
             Self::Utf8(Vec::new())
         } else {
@@ -236,7 +237,7 @@ impl TextDecoder {
     }
 
     /// Appends the text of `bytes` to `text`; false if they are invalid in this encoding.
-    pub(crate) fn decode(&mut self, bytes: Vec<u8>, is_last: bool, text: &mut String) -> bool {
+    fn decode(&mut self, bytes: Vec<u8>, is_last: bool, text: &mut String) -> bool {
         match self {
             Self::Utf8(carry) => {
                 let mut bytes = bytes;
@@ -276,7 +277,7 @@ mod tests {
 
     /// The text of `bytes` in blocks of `size`; `None` if they are invalid in the detected encoding.
     fn text(bytes: &[u8], size: usize) -> Option<String> {
-        let mut decoder = TextDecoder::new(detect(bytes, true).0);
+        let mut decoder = TextDecoder::new(detect_encoding(bytes, true).0);
         let mut text = String::new();
         let blocks: Vec<&[u8]> = bytes.chunks(size).collect();
         for (at, block) in blocks.iter().enumerate() {
@@ -305,7 +306,7 @@ mod tests {
             (big, UTF_16BE, true),
             (windows, WINDOWS_1252, true),
         ] {
-            assert_eq!(detect(&bytes, true), (encoding, is_guess));
+            assert_eq!(detect_encoding(&bytes, true), (encoding, is_guess));
             for size in [1, 2, 3, 1000] {
                 let found = text(&bytes, size).unwrap();
                 assert_eq!(found.trim_start_matches('\u{feff}'), wanted, "{}, {size}", encoding.name());
@@ -316,8 +317,8 @@ mod tests {
     #[test]
     fn the_end_of_the_sample_may_split_a_character_but_the_end_of_the_file_may_not() {
         let cut = &"1,ö".as_bytes()[..3];
-        assert_eq!(detect(cut, false), (UTF_8, false));
-        assert_eq!(detect(cut, true), (WINDOWS_1252, true));
+        assert_eq!(detect_encoding(cut, false), (UTF_8, false));
+        assert_eq!(detect_encoding(cut, true), (WINDOWS_1252, true));
         assert!(!TextDecoder::new(UTF_8).decode(cut.to_vec(), true, &mut String::new()));
         assert_eq!(text(&[], 1).as_deref(), Some(""));
     }

@@ -70,7 +70,7 @@ impl Layout {
 }
 
 /// Detects the layout of a text that begins with `sample`. Also returns a splitter at the first row of data, and its byte.
-pub(crate) fn layout(
+pub(crate) fn detect_layout(
     sample: &str,
     is_all: bool,
     path: &Path,
@@ -219,12 +219,18 @@ fn start_of_data(
 mod tests {
     use super::*;
 
+    /// The layout and the first row of data of the table `text`.
+    fn layout_and_row(text: &str, options: &ReadOptions) -> (Layout, Record) {
+        let (layout, mut splitter, at) = detect_layout(text, true, Path::new("t.csv"), options).unwrap();
+        let mut record = Record::default();
+        splitter.scan(text, at, true, &mut record).unwrap();
+        (layout, record)
+    }
+
     /// Dialect, names and first row of data of the table `text` with this label.
     fn read(text: &str, label: ColumnRef) -> (String, String, String) {
         let options = ReadOptions { label: Some(label), ..ReadOptions::default() };
-        let (layout, mut splitter, at) = layout(text, true, Path::new("t.csv"), &options).unwrap();
-        let mut record = Record::default();
-        splitter.scan(text, at, true, &mut record).unwrap();
+        let (layout, record) = layout_and_row(text, &options);
         let row: Vec<&str> = record.cells().collect();
         (layout.form.to_string(), layout.names.join("/"), format!("{}: {}", record.line(), row.join("/")))
     }
@@ -239,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn separators() {
+    fn separators_are_detected() {
         check(&[
             ("a,b,c\n1,2,x\n", "commas, a header", "a/b/c", "2: 1/2/x"),
             ("a;b\n1,5;x, y\n2,5;z\n", "semicolons, a header, decimal commas", "a/b", "2: 1,5/x, y"),
@@ -272,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_or_none() {
+    fn a_header_is_detected() {
         let (plain, none) = ("commas, a header", "commas, no header");
         check(&[
             ("5.1,3.5,a\n4.9,3.0,b\n\n", none, "column 1/column 2/column 3", "1: 5.1/3.5/a"),
@@ -312,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn two_lines_of_names() {
+    fn a_header_may_have_two_lines() {
         let text = ",X1,X2,Y\nID,AGE,PAY,next\n1,20,5,0\n2,30,6,1\n3,40,6,1\n";
         check(&[
             (text, "commas, a header", "ID/AGE/PAY/next", "3: 1/20/5/0"),
@@ -325,11 +331,9 @@ mod tests {
     }
 
     #[test]
-    fn known_names_and_names_of_the_user() {
+    fn known_names_and_names_of_the_user_decide_what_is_a_header() {
         let read = |text: &str, options: &ReadOptions| {
-            let (layout, mut splitter, at) = layout(text, true, Path::new("t.csv"), options).unwrap();
-            let mut record = Record::default();
-            splitter.scan(text, at, true, &mut record).unwrap();
+            let (layout, record) = layout_and_row(text, options);
             (layout.names.join("/"), record.line())
         };
         let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
@@ -347,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_above_and_beside_a_table() {
+    fn lines_above_a_table_and_trailing_separators_are_not_data() {
         let below = "a,b,c\n1,2,x\n3,4,y\n5,6,y\n";
         for (above, dialect) in [
             ("Report\n\n", "commas, a header, 2 lines above the table"),
@@ -387,9 +391,10 @@ mod tests {
     }
 
     #[test]
-    fn decimal_commas() {
+    fn decimal_commas_are_detected() {
         let marks = |text: &str| {
-            let (layout, ..) = layout(text, true, Path::new("t.csv"), &ReadOptions::default()).unwrap();
+            let (layout, ..) =
+                detect_layout(text, true, Path::new("t.csv"), &ReadOptions::default()).unwrap();
             layout.form.decimal_comma
         };
         assert!(marks("a;b\n1,5;1.234\n2,5;12.345\n"));

@@ -230,6 +230,18 @@ mod tests {
     use crate::table::tests::read;
     use crate::{Choices, Records};
 
+    /// The raw values of all rows of `text`, read like rows to predict.
+    fn raw_records(preparation: &Preparation, text: &'static str) -> Result<Vec<f64>, String> {
+        let reader = Box::new(std::io::Cursor::new(text));
+        let mut records = Records::read(reader, Path::new("t.csv"), &preparation.read_options()).unwrap();
+        let places = preparation.places(records.layout(), Path::new("t.csv")).unwrap();
+        let (mut record, mut raw) = (Record::default(), Vec::new());
+        while records.next(&mut record).unwrap() {
+            preparation.record(&record, &places, false, &mut raw)?;
+        }
+        Ok(raw)
+    }
+
     #[test]
     fn values_have_the_same_raw_values_as_the_cells_of_a_file() {
         let text = "n,yes,c,when,k\n0,no,a,2024-01-01,x\n4,yes,b,2024-01-03,x\n,yes,,2024-01-03,y\n1,,b,,y\n";
@@ -300,15 +312,8 @@ mod tests {
     #[test]
     fn rows_to_predict_have_the_same_raw_values_as_the_rows_of_a_table() {
         let preparation = plain(TEXT);
-        let options = preparation.read_options();
-        let expected = preparation.rows(read(TEXT, &options).unwrap()).unwrap();
-        let reader = Box::new(std::io::Cursor::new(TEXT));
-        let mut records = Records::read(reader, Path::new("t.csv"), &options).unwrap();
-        let places = preparation.places(records.layout(), Path::new("t.csv")).unwrap();
-        let (mut record, mut raw) = (Record::default(), Vec::new());
-        while records.next(&mut record).unwrap() {
-            preparation.record(&record, &places, false, &mut raw).unwrap();
-        }
+        let expected = preparation.rows(read(TEXT, &preparation.read_options()).unwrap()).unwrap();
+        let raw = raw_records(&preparation, TEXT).unwrap();
         let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&raw), bits(&expected.iter().flatten().copied().collect::<Vec<_>>()));
     }
@@ -316,12 +321,7 @@ mod tests {
     #[test]
     fn a_word_in_a_numeric_column_of_a_row_to_predict_is_a_mistake() {
         let preparation = plain("a,b\n0,x\n2,y\n");
-        let reader = Box::new(std::io::Cursor::new("a,b\nfree,x\n"));
-        let mut records = Records::read(reader, Path::new("t.csv"), &preparation.read_options()).unwrap();
-        let places = preparation.places(records.layout(), Path::new("t.csv")).unwrap();
-        let mut record = Record::default();
-        assert!(records.next(&mut record).unwrap());
-        let message = preparation.record(&record, &places, false, &mut Vec::new()).unwrap_err();
+        let message = raw_records(&preparation, "a,b\nfree,x\n").unwrap_err();
         assert_eq!(message, "column \"a\": expected a finite number, found \"free\"");
     }
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use encoding_rs::Encoding;
 
-use crate::file_formats::{foreign_bytes, foreign_text, is_arff, open_arff, packed, refused};
+use crate::file_formats::{foreign_bytes, foreign_text, is_arff, not_a_table, open_arff, to_text};
 use crate::input::{self, Chunk, TextStream, read_fully};
-use crate::layout::layout;
+use crate::layout::detect_layout;
 use crate::splitter::{Scan, Splitter};
 use crate::{Content, Layout, Mismatch, Separator, TableError, quoted};
 
@@ -188,16 +188,16 @@ impl Records {
         let mut start = vec![0; 8];
         let length = read_fully(&mut *reader, &mut start).map_err(|error| input::read_error(path, error))?;
         start.truncate(length);
-        let reader = packed(&mut start, reader, path)?;
+        let reader = to_text(&mut start, reader, path)?;
         if let Some(kind) = foreign_bytes(&start) {
-            return Err(refused(path, kind));
+            return Err(not_a_table(path, kind));
         }
         let encoding = options.encoding.as_deref().map(encoding).transpose()?;
         let mut text = TextStream::new(reader, path, encoding)?;
         let mut buffer = Buffer::default();
         buffer.fill(&mut text, SAMPLE)?;
         if let Some(kind) = foreign_text(&buffer.text) {
-            return Err(refused(path, kind));
+            return Err(not_a_table(path, kind));
         }
         let guess = text.guessed_encoding.map(|name| {
             format!("the file is not UTF-8; it is read as {name} (data.encoding sets another encoding)")
@@ -208,7 +208,7 @@ impl Records {
             buffer.fill_lines(&mut text)?;
             let sample = buffer.sample();
             let is_all = buffer.is_all && sample.len() == buffer.text.len();
-            let (layout, splitter, at) = layout(sample, is_all, path, options)?;
+            let (layout, splitter, at) = detect_layout(sample, is_all, path, options)?;
             buffer.at = at;
             Self::new(TextRows { text, buffer, splitter }, layout, path, Vec::new())
         };

@@ -224,7 +224,7 @@ impl Splitter {
         let found = "a longer one";
         let mismatch = Mismatch::new(&self.path, format!("rows of at most {} MiB", LONGEST_ROW >> 20), found)
             .place(format!("line {line}"));
-        TableError::unfit("endless row", mismatch.remedy("look for a quote that is never closed"))
+        TableError::unfit("row too long", mismatch.remedy("look for a quote that is never closed"))
     }
 }
 
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_blanks_and_what_follows_them() {
+    fn quotes_and_blanks_around_cells_are_removed() {
         let found = cells(&Dialect::plain(), " a , \"b, \"\"c\"\" \" ,\"d\"e,'f'\n,,\"\",\n");
         assert_eq!(found, [row(1, &["a", "b, \"c\" ", "de", "'f'"]), row(2, &["", "", "", ""])]);
         let single = Dialect { single_quotes: true, ..Dialect::plain() };
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_and_comments() {
+    fn blanks_separate_cells_and_comments_are_skipped() {
         let dialect = Dialect { separator: Separator::Blanks, comment: Some('%'), ..Dialect::plain() };
         assert_eq!(
             cells(&dialect, "% title\n  1 \t 2  \n3 \"4 5\"\n% end"),
