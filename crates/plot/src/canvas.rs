@@ -346,6 +346,14 @@ pub(crate) mod svg_parts {
         (number(head, "width"), number(head, "height"))
     }
 
+    /// Decodes a PNG, which must have twice the width and height of the SVG of the same chart.
+    pub(crate) fn decoded_png(png: &[u8], svg: &str) -> image::RgbImage {
+        let image = image::load_from_memory(png).unwrap().into_rgb8();
+        let (width, height) = size(svg);
+        assert_eq!((f64::from(image.width()), f64::from(image.height())), (2.0 * width, 2.0 * height));
+        image
+    }
+
     /// All texts of the SVG in order.
     pub(crate) fn labels(svg: &str) -> Vec<Label> {
         let parts = svg.split("<text ").skip(1).map(|part| part.split_once("</text>").unwrap().0);

@@ -348,7 +348,7 @@ impl ColorMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canvas::svg_parts::{Label, attribute, elements, labels, size, texts};
+    use crate::canvas::svg_parts::{Label, attribute, decoded_png, elements, labels, texts};
 
     fn matrix(classes: usize) -> Matrix {
         let cell = |row: usize, column: usize| {
@@ -460,9 +460,7 @@ mod tests {
     #[test]
     fn a_png_has_twice_the_pixels_and_every_color() {
         let png = rates().to_png().unwrap();
-        let image = image::load_from_memory(&png).unwrap().into_rgb8();
-        let (width, height) = size(&rates().to_svg().unwrap());
-        assert_eq!((f64::from(image.width()), f64::from(image.height())), (2.0 * width, 2.0 * height));
+        let image = decoded_png(&png, &rates().to_svg().unwrap());
         for rate in [0.975_f64, 0.025] {
             let Color(red, green, blue) = ColorMap::color(rate.sqrt());
             assert!(image.pixels().filter(|pixel| pixel.0 == [red, green, blue]).count() > 1000, "{rate}");
