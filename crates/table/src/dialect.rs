@@ -324,7 +324,7 @@ impl Header {
         if !has_second_line(rows, decimal_comma) {
             return Self { rows: 1, names: Some(0) };
         }
-        // The second row has the names if the first has none that is expected; else it may have the units.
+        // The second row has the names, unless the first contains an expected name or the second repeats cells, as units do.
         let wanted = |row: &Record| {
             if options.known.is_empty() {
                 options.label.as_ref().is_some_and(|label| label.is_named_in(row.cells()))

@@ -88,25 +88,26 @@ pub(crate) fn detect_layout(
     let (table, width) = (candidate.table(), candidate.width);
     let mut dialect = candidate.dialect.clone();
     dialect.decimal_comma = has_decimal_commas(&dialect, table);
-    let head = Header::of(table, width, dialect.decimal_comma, options);
+    let header = Header::of(table, width, dialect.decimal_comma, options);
     let first_line = table[0].line();
-    let commented = if head.names.is_none() && options.header.is_none() {
+    let commented = if header.names.is_none() && options.header.is_none() {
         names_in_comment(&dialect, rest, first_line, width, options)
     } else {
         None
     };
-    let names = head.names.map(|row| &table[row]).or(commented.as_ref());
+    let names = header.names.map(|row| &table[row]).or(commented.as_ref());
     dialect.header = names.is_some();
-    let lines_above = first_line.saturating_sub(1) as usize + usize::from(head.names.is_none()) * head.rows;
+    let lines_above =
+        first_line.saturating_sub(1) as usize + usize::from(header.names.is_none()) * header.rows;
     // The splitter skips comments anyway.
     dialect.preamble = preamble + if dialect.comment.is_some() { 0 } else { lines_above };
     let mut layout = Layout::named(dialect, names_of_columns(names, width, options), width);
-    if head.rows > 1 {
-        let line = table[1 - head.names.unwrap_or(0)].line() + preamble as u64;
+    if header.rows > 1 {
+        let line = table[1 - header.names.unwrap_or(0)].line() + preamble as u64;
         layout.notices.push(format!("line {line} is skipped: it contains neither data nor column names"));
     }
     let (splitter, at) =
-        start_of_data(&layout.form, rest, is_all, path, preamble as u64, first_line, head.rows)?;
+        start_of_data(&layout.form, rest, is_all, path, preamble as u64, first_line, header.rows)?;
     Ok((layout, splitter, skipped + at))
 }
 
