@@ -1,58 +1,56 @@
-//! What a run's figures say of how it went, in words, and what to try.
+//! Findings about a training run: what went wrong, in words, and what to try.
 //!
-//! The metric log decides; nothing is read and nothing is measured here. Each kind of finding has its
-//! thresholds beside it, with why they are where they are. A run that went well has no findings. This crate knows neither
-//! Burn nor how a report looks.
+//! [`findings`] judges the record of a run: its metric log, its test and its experiment. It reads no files and measures
+//! nothing, and a run that went well has no findings.
+//!
+//! - `instability.rs`: non-finite values, exploding gradients, jumps of the loss, divergence
+//! - `layer_signals.rs`: vanishing gradients, dead and saturated units
+//! - `fit.rs`: overfitting and underfitting
+//! - `baselines.rs`: no better than the majority class, or than a linear model
+//! - `record.rs` has the data that they judge, `series.rs` the statistics, `remedies.rs` the advice
+//!
+//! To add a finding, write a function that returns `Option<Finding>` in the file that it belongs to, with its thresholds
+//! and the reason for each; then add its kind to [`FindingKind`] and its call to [`findings`] in this file.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic"))]
 
-mod case;
-mod diverging;
-mod exploding;
-mod inactive;
-mod layers;
-mod linear;
-mod loss_jumps;
-mod no_skill;
-mod non_finite;
-mod overfit;
+mod baselines;
+mod fit;
+mod instability;
+mod layer_signals;
+mod record;
 mod remedies;
 mod series;
-#[cfg(test)]
-mod test_log;
-mod underfit;
-mod vanishing;
 
 use std::fmt;
 
-use kiln_artifacts::{MetricRow, RunFailure};
-use kiln_config::Experiment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr};
 
-pub use layers::{Layer, layers};
+pub use record::{BaselineFigures, Difference, Layer, RunRecord, TestFigures, layers};
 pub use remedies::Remedy;
 
-use case::Case;
+pub use record::RunRecord as Record;
 
-/// Something that a run's figures say of how it went.
+use record::RunHistory;
+
+/// Something that went wrong in a run, or is worth knowing about it.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// What it is.
+    /// Its kind.
     pub kind: FindingKind,
     /// How much it matters.
     pub severity: Severity,
-    /// What was found, with the figures: whole sentences.
+    /// What was found, with figures, in whole sentences.
     pub statement: String,
-    /// What to try, the most promising first; what the experiment has set already is left out. Empty where there is
-    /// nothing to try.
+    /// What to try, the most promising first, without settings that the experiment already has. May be empty.
     pub remedies: Vec<Remedy>,
-    /// The figures that decided, by name; all are finite.
+    /// The figures behind it, by name; all are finite.
     pub evidence: Vec<(String, f64)>,
 }
 
-/// What can be found in a run.
+/// The kinds of findings.
 #[derive(
     Serialize,
     Deserialize,
@@ -75,28 +73,28 @@ pub enum FindingKind {
     NonFinite,
     /// Gradients or weights grew by orders of magnitude.
     Exploding,
-    /// The first layer's gradient is tiny beside the last layer's.
+    /// The first layer's gradient is tiny compared with the last layer's.
     Vanishing,
     /// Units are zero for every example.
     DeadUnits,
-    /// Units are at the flat ends of their activation.
+    /// Units are in the flat parts of their activation.
     SaturatedUnits,
-    /// The loss leapt up between two intervals.
+    /// The training loss jumped up between two intervals.
     LossJumps,
-    /// The loss lost what it had gained.
+    /// The training loss rose far above its lowest value.
     Diverging,
-    /// Nothing that was tried is better than always naming the most frequent class.
+    /// Neither the network nor a linear model beats the majority-class baseline.
     NoSkill,
-    /// A longer or a larger training would gain.
+    /// Longer training or a larger network would help.
     Underfit,
-    /// Validation became worse while the network went on learning.
+    /// The validation loss rose while the training loss kept falling.
     Overfit,
-    /// A linear model of the same features is better.
+    /// A linear model on the same features is better.
     NoBetterThanLinear,
 }
 
 impl FindingKind {
-    /// The word, as files have it.
+    /// Its name in files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -107,91 +105,33 @@ impl FindingKind {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Good to know; the run is of use.
+    /// Good to know; the run is usable.
     Info,
     /// The run would be better without it.
     Warning,
-    /// The run ended, or learned next to nothing.
+    /// The run failed, or learned almost nothing.
     Failure,
 }
 
-/// All of a run that is judged.
-#[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
-    /// The metric log.
-    pub rows: &'a [MetricRow],
-    /// What its test found, where there was one.
-    pub tested: Option<&'a Tested>,
-    /// Its experiment.
-    pub experiment: &'a Experiment,
-    /// Why it failed, where it did.
-    pub failure: Option<&'a RunFailure>,
-}
-
-/// What a test of the network found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tested {
-    /// The share of examples predicted right, in [0, 1].
-    pub accuracy: f64,
-    /// Examples of each class.
-    pub supports: Vec<u64>,
-    /// The step whose network was tested, where that is known.
-    pub step: Option<u64>,
-    /// What comes of always naming the most frequent class, where that was asked.
-    pub guess: Option<SimpleModel>,
-    /// What a linear model makes of the same examples, where one was fitted.
-    pub linear: Option<SimpleModel>,
-}
-
-/// What a model that needs no network makes of the test.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SimpleModel {
-    /// The share of examples that it predicts right, in [0, 1].
-    pub accuracy: f64,
-    /// Its log-loss.
-    pub log_loss: f64,
-    /// How far the network's accuracy is above its own: below 0 where it is behind.
-    pub accuracy_gain: Difference,
-    /// How far the network's log-loss is below its own.
-    pub log_loss_gain: Difference,
-}
-
-/// The mean over examples of a difference between two models.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Difference {
-    /// The mean.
-    pub mean: f64,
-    /// The lower end of its interval of 95 %, which is the mean and 1.96 standard errors.
-    pub lower: f64,
-    /// The upper end.
-    pub upper: f64,
-}
-
-impl Tested {
-    fn examples(&self) -> u64 {
-        self.supports.iter().sum()
-    }
-}
-
-/// Everything that the figures of a run say against it, causes before effects; that there is nothing to learn comes first.
+/// The findings of a run, causes before effects. If there is nothing to learn in the data, that comes first.
 ///
-/// Underfitting and overfitting are not looked for in a run that failed: it was not trained to its end.
+/// A failed run is not judged by its fit, because its training did not finish.
 #[must_use]
-pub fn findings(record: &Record<'_>) -> Vec<Finding> {
-    let case = Case::new(record);
+pub fn findings(record: &RunRecord<'_>) -> Vec<Finding> {
+    let history = RunHistory::new(record);
     let mut findings = Vec::new();
-    findings.extend(non_finite::find(&case));
+    findings.extend(instability::non_finite(&history));
     let is_non_finite = !findings.is_empty();
-    findings.extend(exploding::find(&case, is_non_finite));
-    findings.extend(inactive::dead(&case));
-    findings.extend(small_gradients(&case));
-    findings.extend(loss_jumps::find(&case));
+    findings.extend(instability::exploding(&history, is_non_finite));
+    findings.extend(layer_signals::dead_units(&history));
+    findings.extend(small_gradients(&history));
+    findings.extend(instability::loss_jumps(&history));
     if !is_non_finite {
-        findings.extend(diverging::find(&case));
+        findings.extend(instability::diverging(&history));
     }
     if record.failure.is_none() {
-        match fit(&case, &findings) {
-            // Where there is nothing to learn, whatever else is found comes of it.
+        match fit(&history, &findings) {
+            // If there is nothing to learn, the other findings follow from it.
             Some(finding) if finding.kind == FindingKind::NoSkill => findings.insert(0, finding),
             finding => findings.extend(finding),
         }
@@ -199,11 +139,11 @@ pub fn findings(record: &Record<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Saturated units and vanishing gradients, the one that was there first before the other, which it explains.
-fn small_gradients(case: &Case<'_>) -> Vec<Finding> {
-    let (saturated, vanishing) = (inactive::saturated(case), vanishing::find(case));
+/// Saturated units and vanishing gradients. The one that came first explains the other.
+fn small_gradients(history: &RunHistory<'_>) -> Vec<Finding> {
+    let (saturated, vanishing) = (layer_signals::saturated_units(history), layer_signals::vanishing(history));
     match (saturated, vanishing) {
-        (Some(saturated), Some(vanishing)) if inactive::began_saturated(case) => {
+        (Some(saturated), Some(vanishing)) if layer_signals::began_saturated(history) => {
             vec![saturated, vanishing.explained_by(FindingKind::SaturatedUnits)]
         }
         (Some(saturated), Some(vanishing)) => vec![vanishing, saturated.explained_by(FindingKind::Vanishing)],
@@ -211,13 +151,13 @@ fn small_gradients(case: &Case<'_>) -> Vec<Finding> {
     }
 }
 
-/// How well the network fits; `causes` are the findings that may explain it. At most one of these: where there is nothing to
-/// learn, or learning went wrong, the rest follows; and who gets worse on new examples has learned enough.
-fn fit(case: &Case<'_>, causes: &[Finding]) -> Option<Finding> {
-    no_skill::find(case, causes)
-        .or_else(|| overfit::find(case, causes))
-        .or_else(|| underfit::find(case, causes))
-        .or_else(|| linear::find(case, causes))
+/// At most one finding about the fit. `causes` are the findings so far, which may explain a bad fit. The first that applies
+/// excludes the rest: for example, a network that overfits does not also underfit.
+fn fit(history: &RunHistory<'_>, causes: &[Finding]) -> Option<Finding> {
+    baselines::no_skill(history, causes)
+        .or_else(|| fit::overfit(history, causes))
+        .or_else(|| fit::underfit(history, causes))
+        .or_else(|| baselines::no_better_than_linear(history, causes))
 }
 
 impl Finding {
@@ -237,7 +177,7 @@ impl Finding {
         Self { remedies: remedies::explained_by(cause), ..self }
     }
 
-    /// What to try, in words: `a, b or c`; empty where there is nothing to try.
+    /// The remedies in words: `a, b or c`; empty if there are none.
     #[must_use]
     pub fn advice(&self) -> String {
         remedies::words(&self.remedies)
@@ -253,8 +193,11 @@ impl fmt::Display for Finding {
 
 #[cfg(test)]
 mod tests {
+    use kiln_artifacts::RunFailure;
+    use kiln_config::Experiment;
+
     use super::*;
-    use crate::test_log::{TestLog, record};
+    use crate::record::tests::{TestLog, record};
 
     #[test]
     fn a_run_that_went_well_has_no_findings() {
@@ -264,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_its_kind_what_was_found_and_what_to_try() {
+    fn a_finding_is_shown_as_kind_statement_and_remedies() {
         let evidence = [("validation_accuracy", 0.8), ("lost", f64::NAN)];
         let remedy = Remedy { settings: vec!["model.dropout=0.2".into()], words: "model.dropout=0.2".into() };
         let statement = "A gap of 0.2.".to_owned();
@@ -281,7 +224,7 @@ mod tests {
     fn a_failed_run_is_not_judged_by_its_fit() {
         let log = TestLog::default().epochs(&[(2.3, 0.1), (2.3, 0.1), (2.3, 0.1)]);
         let kinds = |failure| -> Vec<FindingKind> {
-            let found = findings(&Record { failure, ..record(&log, &Experiment::default()) });
+            let found = findings(&RunRecord { failure, ..record(&log, &Experiment::default()) });
             found.into_iter().map(|finding| finding.kind).collect()
         };
         assert_eq!(kinds(None), [FindingKind::Underfit]);

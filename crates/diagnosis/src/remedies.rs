@@ -1,4 +1,6 @@
-//! What to try, as far as the experiment does not do it already.
+//! Remedies: changes of settings to try, without those that the experiment already has.
+//!
+//! A new remedy is a method of [`Remedies`]; the function of a finding calls it in the order of promise.
 
 use std::fmt;
 
@@ -11,7 +13,7 @@ use crate::FindingKind;
 /// One thing to try.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 pub struct Remedy {
-    /// Settings of an experiment, as `kiln train` takes them: `optimizer.lr=0.001`. Empty where no setting does it.
+    /// Settings as `kiln train` takes them: `optimizer.lr=0.001`. Empty if the remedy is not a setting.
     pub settings: Vec<String>,
     /// The same in words, as part of a sentence.
     pub words: String,
@@ -23,13 +25,13 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// Steps to try, in the order in which they are worth trying.
+/// A list of remedies in the making, the most promising first. Each method appends one if it applies.
 pub(crate) struct Remedies<'a> {
     experiment: &'a Experiment,
     steps: Vec<Remedy>,
 }
 
-/// Units of a hidden layer that is worth the name: what a layer that is too small is made at least.
+/// A layer that is too small gets at least this many units.
 const USUAL_UNITS: usize = 64;
 
 impl<'a> Remedies<'a> {
@@ -45,18 +47,18 @@ impl<'a> Remedies<'a> {
         self.steps
     }
 
-    /// What no setting does.
+    /// Appends a remedy that is not a setting.
     pub(crate) fn say(mut self, words: impl Into<String>) -> Self {
         self.steps.push(Remedy { settings: Vec::new(), words: words.into() });
         self
     }
 
-    /// Settings, and what they are now. Keys of the perceptron are none of another network.
+    /// Appends settings, and the current value in words. Keys of the perceptron do not apply to another network.
     fn set<const N: usize>(mut self, settings: [String; N], now: Option<String>) -> Self {
         let is_of_mlp = settings.iter().any(|setting| setting.starts_with("model."));
         if self.experiment.model.is_mlp() || !is_of_mlp {
             let now = now.map_or_else(String::new, |now| format!(" (now {now})"));
-            // Shells take brackets for a pattern.
+            // A shell treats brackets as a pattern.
             let quoted = |setting: &String| {
                 if setting.contains('[') { format!("'{setting}'") } else { setting.clone() }
             };
@@ -70,14 +72,14 @@ impl<'a> Remedies<'a> {
         if applies { self.set(settings, now) } else { self }
     }
 
-    /// A tenth of the rate, or the usual one where it is far above.
+    /// A tenth of the learning rate, or the usual one if the rate is far above it.
     pub(crate) fn lower_rate(self) -> Self {
         let (lr, usual) = (self.experiment.optimizer.lr, usual_rate(self.experiment));
         let lower = if lr >= 10.0 * usual { usual } else { rounded(lr / 10.0) };
         self.set([format!("optimizer.lr={lower}")], Some(lr.to_string()))
     }
 
-    /// The usual rate, or three times as much where it is that already.
+    /// The usual learning rate, or three times the current one if that is not below it.
     pub(crate) fn higher_rate(self) -> Self {
         let (lr, usual) = (self.experiment.optimizer.lr, usual_rate(self.experiment));
         let higher = if lr < usual { usual } else { rounded(lr * 3.0) };
@@ -93,8 +95,8 @@ impl<'a> Remedies<'a> {
         }
     }
 
-    /// The usual gain and the start that fits the activation, where the one in use makes all units alike, or signals far too
-    /// small or too large on their way through the layers: each multiplies them by the gain once more.
+    /// The initialization that suits the activation, if the current one makes all units equal or scales the signals far too
+    /// much: each layer multiplies them by the gain again.
     pub(crate) fn bad_start(self) -> Self {
         let model = &self.experiment.model;
         let is_constant = model.initialization == Initialization::Constant;
@@ -103,8 +105,8 @@ impl<'a> Remedies<'a> {
         if is_constant || is_off { self.initialization() } else { self }
     }
 
-    /// The start that keeps the size of signals and gradients for the activation (Glorot and Bengio 2010; He et
-    /// al. 2015), and no gain that undoes it.
+    /// A gain of 1 and the initialization that preserves the scale of signals and gradients for the activation (Glorot and
+    /// Bengio 2010; He et al. 2015).
     pub(crate) fn initialization(self) -> Self {
         let model = &self.experiment.model;
         let (drawn, name) = match model.activation {
@@ -139,7 +141,7 @@ impl<'a> Remedies<'a> {
         self.set([format!("model.activation={name}")], None)
     }
 
-    /// An activation with the start that goes with it.
+    /// An activation with the initialization that suits it.
     pub(crate) fn activation_and_start(self, activation: &str, start: &str) -> Self {
         self.set([format!("model.activation={activation}"), format!("model.initialization={start}")], None)
     }
@@ -159,7 +161,7 @@ impl<'a> Remedies<'a> {
         self.set([format!("training.batch_size={}", size * 4)], Some(size.to_string()))
     }
 
-    /// A training of three times the length, by whatever ended it after `done` epochs and `steps` steps.
+    /// Three times the limit that ended the training after `done` epochs and `steps` steps.
     pub(crate) fn more_epochs(self, done: u64, steps: u64) -> Self {
         let Experiment { training, early_stopping, .. } = self.experiment;
         let (epochs, patience) = (training.epochs, early_stopping.patience);
@@ -173,11 +175,11 @@ impl<'a> Remedies<'a> {
             _ if early_stopping.enabled => {
                 self.set([format!("early_stopping.patience={}", patience * 3)], Some(patience.to_string()))
             }
-            _ => self.say(format!("going on with the run: it ended after {done} of {epochs} epochs")),
+            _ => self.say(format!("resuming the run: it ended after {done} of {epochs} epochs")),
         }
     }
 
-    /// What makes plain gradient descent faster; the other rules have it.
+    /// Momentum makes plain gradient descent faster; the other optimizers already have it.
     pub(crate) fn momentum(self) -> Self {
         let optimizer = &self.experiment.optimizer;
         let applies = optimizer.name == OptimizerName::Sgd && optimizer.momentum == 0.0;
@@ -199,11 +201,11 @@ impl<'a> Remedies<'a> {
         self.set_if(!is_decayed, ["loss.l2=1e-4".to_owned()], None)
     }
 
-    /// Less of each penalty that is set.
+    /// A weaker version of each penalty that is set.
     pub(crate) fn less_regularization(self) -> Self {
         let Experiment { loss, model, optimizer, .. } = self.experiment;
         let decay = optimizer.effective_weight_decay();
-        // Adamw's default decay times a usual rate is too little to hold a network back.
+        // AdamW's default decay, times a usual learning rate, is too weak to prevent learning.
         let is_decayed = decay > 0.0 && optimizer.weight_decay.is_some();
         let less = |key: &str, value: f64| [format!("{key}={}", rounded(value / 10.0))];
         let dropout = model.dropout;
@@ -217,8 +219,8 @@ impl<'a> Remedies<'a> {
             )
     }
 
-    /// Several networks that each drop units, and that are asked together: of all that was tried on networks that overfit, in
-    /// `benchmarks/diagnosis.py`, this lowered the validation loss most often.
+    /// An ensemble of networks with dropout. Of everything that `benchmarks/diagnosis.py` tried on networks that overfit, this
+    /// lowered the validation loss most often.
     pub(crate) fn average(self) -> Self {
         let model = &self.experiment.model;
         let members = "model.members=4".to_owned();
@@ -241,7 +243,7 @@ impl<'a> Remedies<'a> {
         self.set_if(!hidden.is_empty(), [setting_of(&smaller)], Some(shown(hidden)))
     }
 
-    /// Room to learn more: hidden layers, an activation that bends, more units.
+    /// More capacity: a nonlinear activation, hidden layers, or more units.
     pub(crate) fn larger_network(self) -> Self {
         let model = &self.experiment.model;
         if !model.hidden.is_empty() && model.activation == Activation::Identity {
@@ -271,8 +273,8 @@ impl<'a> Remedies<'a> {
     }
 }
 
-/// The rate that the rule is usually begun with: PyTorch's default for those that scale each step, 0.1 for plain descent,
-/// 0.01 with momentum, which multiplies it by ten.
+/// The usual learning rate of the optimizer: PyTorch's default for adaptive ones, 0.1 for plain gradient descent, and 0.01
+/// with momentum, which makes steps about ten times larger.
 pub(crate) fn usual_rate(experiment: &Experiment) -> f64 {
     let optimizer = &experiment.optimizer;
     match optimizer.name {
@@ -282,7 +284,7 @@ pub(crate) fn usual_rate(experiment: &Experiment) -> f64 {
     }
 }
 
-/// Whether the experiment asks for a penalty on its weights.
+/// Whether the experiment sets a penalty on the weights.
 pub(crate) fn is_penalized(experiment: &Experiment) -> bool {
     let Experiment { loss, optimizer, .. } = experiment;
     loss.l1 > 0.0 || loss.l2 > 0.0 || optimizer.weight_decay.is_some_and(|decay| decay > 0.0)
@@ -297,14 +299,14 @@ fn setting_of(hidden: &[usize]) -> String {
     format!("model.hidden={hidden:?}").replace(' ', "")
 }
 
-/// A list of layers, or the length of a long one.
+/// A list of layers in words; a long list by its length.
 fn shown(hidden: &[usize]) -> String {
     if hidden.len() > 3 { format!("{} layers", hidden.len()) } else { format!("{hidden:?}") }
 }
 
-/// The remedy for what another finding explains.
+/// The remedy if those of another finding also apply to this one.
 pub(crate) fn explained_by(cause: FindingKind) -> Vec<Remedy> {
-    let words = format!("first what is said of \"{cause}\", which explains it");
+    let words = format!("the remedies for \"{cause}\" first");
     vec![Remedy { settings: Vec::new(), words }]
 }
 
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_already_is_not_advised() {
+    fn settings_that_the_experiment_has_are_not_advised() {
         let mut experiment = Experiment::default();
         let regular = |experiment: &Experiment| advice(experiment, |it| it.average().penalty().stop_early());
         assert_eq!(
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_is_far_off_becomes_the_usual_one() {
+    fn a_learning_rate_that_is_far_off_becomes_the_usual_one() {
         let mut experiment = Experiment::default();
         let mut rates = |name: OptimizerName, momentum: f64, lr: f64| {
             experiment.optimizer.name = name;
@@ -358,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn the_start_fits_the_activation() {
+    fn the_initialization_suits_the_activation() {
         let mut experiment = Experiment::default();
         let start = |experiment: &Experiment| advice(experiment, Remedies::initialization);
         assert_eq!(start(&experiment), "model.initialization=he-uniform");
@@ -374,12 +376,12 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_a_run_is_what_to_change() {
+    fn the_limit_that_ended_a_run_is_raised() {
         let mut experiment = Experiment::default();
         let longer =
             |experiment: &Experiment, done, steps| advice(experiment, |it| it.more_epochs(done, steps));
         assert_eq!(longer(&experiment, 10, 400), "training.epochs=30 (now 10)");
-        assert_eq!(longer(&experiment, 4, 160), "going on with the run: it ended after 4 of 10 epochs");
+        assert_eq!(longer(&experiment, 4, 160), "resuming the run: it ended after 4 of 10 epochs");
         experiment.early_stopping.enabled = true;
         assert_eq!(longer(&experiment, 4, 160), "early_stopping.patience=15 (now 5)");
         experiment.training.max_steps = Some(20);

@@ -1,9 +1,9 @@
-//! Series of figures, and numbers in words.
+//! Robust statistics of a series of figures, and numbers as text.
 
-/// Values that a rolling median looks at: a single one that is off does not move it.
+/// Width of the rolling median: a single outlier does not change it.
 const SMOOTHING: usize = 3;
 
-/// The median; of an even number of values the mean of the middle two. None of no values.
+/// The median; of an even number of values, the mean of the middle two. `None` without values.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -15,18 +15,18 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// The median distance from the median: a spread that a few outliers do not widen.
+/// The median absolute deviation: a spread that a few outliers do not widen.
 pub(crate) fn median_deviation(values: &[f64]) -> Option<f64> {
     let center = median(values)?;
     median(&values.iter().map(|value| (value - center).abs()).collect::<Vec<_>>())
 }
 
-/// The median distance of a change from one value to the next from the median change: how far a series goes up and down.
+/// The median absolute deviation of the changes from one value to the next: the noise of a series.
 pub(crate) fn usual_change(values: &[f64]) -> Option<f64> {
     median_deviation(&values.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>())
 }
 
-/// Rolling medians of three values, without the first and the last place; none of fewer values.
+/// Rolling medians of three values, so two fewer than `values`.
 pub(crate) fn smoothed(values: &[f64]) -> Vec<f64> {
     values.windows(SMOOTHING).filter_map(median).collect()
 }
@@ -36,13 +36,13 @@ pub(crate) fn latest(values: &[f64], count: usize) -> &[f64] {
     &values[values.len().saturating_sub(count)..]
 }
 
-/// The smallest and the greatest, as long as there are values.
+/// The smallest and the largest value.
 pub(crate) fn extremes(values: &[f64]) -> Option<(f64, f64)> {
     let first = *values.first()?;
     Some(values.iter().fold((first, first), |(low, high), value| (low.min(*value), high.max(*value))))
 }
 
-/// Three significant digits; a power of ten where zeros would hide them.
+/// A number with three significant digits; in scientific notation if it is very small or very large.
 pub(crate) fn short(value: f64) -> String {
     let magnitude = value.abs();
     if value == 0.0 {
@@ -55,7 +55,7 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
-/// A share in [0, 1] as a percentage; 100 % is all and no less.
+/// A share in [0, 1] as a percentage. A share slightly below 1 is not rounded to 100 %.
 pub(crate) fn percent(share: f64) -> String {
     let digits = usize::from((0.995..1.0).contains(&share));
     format!("{:.digits$} %", share * 100.0)
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_do_not_mind_an_outlier() {
+    fn medians_ignore_an_outlier() {
         assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
         assert_eq!(median(&[]), None);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_more_than_nearly_all() {
+    fn only_a_share_of_one_is_100_percent() {
         assert_eq!([0.634, 0.996, 1.0].map(percent), ["63 %", "99.6 %", "100 %"]);
     }
 }

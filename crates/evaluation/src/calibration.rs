@@ -1,11 +1,176 @@
+//! Probabilities that mean what they say: temperature scaling, fitted on examples that no weight was learned from.
+//! ---
 //! Whether a confidence of 80 % is right in 80 % of cases.
+//! ---
+//! How good the probabilities are, right or wrong class aside.
+//! ---
 
+use kiln_artifacts::{Run, replace_file};
+use kiln_files::json_text;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Predictions;
-use crate::sum::{Sum, sum};
-use crate::undefined::{Defined, Reason};
+use crate::evaluator::read_json;
+use crate::figures::{Defined, Reason, Sum, finite, sum};
+use crate::{EvaluationError, Predictions};
+
+/// How the probabilities of a network are made to fit the examples of a validation split: its logits are divided by
+/// `temperature` (Guo and others 2017, "On calibration of modern neural networks"), and `share` of the probability is
+/// spread over all classes, so that no certainty is greater than that many examples can give.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Above 1, the network was too sure.
+    pub temperature: f64,
+    /// 1 in as many as the examples and one more.
+    pub share: f64,
+    /// The examples that it was fitted on.
+    pub examples: u64,
+    /// Their log-loss before.
+    pub log_loss_before: f64,
+    /// Their log-loss after.
+    pub log_loss_after: f64,
+    /// Step of the checkpoint whose probabilities they are.
+    pub step: Option<u64>,
+}
+
+/// Standard deviation, around 0, of what is known of the logarithm of a temperature before any example: few examples
+/// cannot move it far.
+const PRIOR: f64 = 0.5;
+/// The range of that logarithm.
+const RANGE: [f64; 2] = [-3.0, 3.0];
+/// Steps of the search in it, each of which leaves 0.618 of the range: to 1e-6.
+const STEPS: usize = 32;
+/// The least probability whose logarithm is taken: the least normal number of single precision.
+const LEAST: f64 = f32::MIN_POSITIVE as f64;
+
+impl Calibration {
+    /// Fits the calibration of the network whose weights are those of `step` on what it predicts for examples that it has
+    /// not learned from; none where some probability is not a number, or there is no example.
+    #[must_use]
+    pub fn fit(predictions: &Predictions, step: Option<u64>) -> Option<Self> {
+        if predictions.is_empty() || !predictions.has_all_probabilities() {
+            return None;
+        }
+        let (count, classes) = (predictions.len() as f64, predictions.class_count());
+        let share = 1.0 / (count + 1.0);
+        // Once for all temperatures that are tried.
+        let logits: Vec<f64> = predictions.rows().flatten().copied().map(logit).collect();
+        let rows = || logits.chunks_exact(classes).zip(predictions.truth());
+        let loss = |temperature: f64, share: f64| {
+            let of = |(row, &truth): (&[f64], &u32)| {
+                -Softmax::new(row, temperature, share).of(row[truth as usize]).ln()
+            };
+            rows().map(of).sum::<f64>()
+        };
+        let objective = |logarithm: f64| loss(logarithm.exp(), share) + (logarithm / PRIOR).powi(2) / 2.0;
+        let temperature = least(objective, RANGE).exp();
+        Some(Self {
+            temperature,
+            share,
+            examples: predictions.len() as u64,
+            log_loss_before: loss(1.0, 0.0) / count,
+            log_loss_after: loss(temperature, share) / count,
+            step,
+        })
+    }
+
+    /// The calibrated probabilities of an example from those that the network gives it.
+    fn of(&self, row: &[f32]) -> Vec<f64> {
+        let logits: Vec<f64> = row.iter().copied().map(logit).collect();
+        let softmax = Softmax::new(&logits, self.temperature, self.share);
+        logits.iter().map(|&logit| softmax.of(logit)).collect()
+    }
+
+    /// Makes what it does of the probabilities of one example; leaves them as they are where one is not finite.
+    pub(crate) fn apply(&self, row: &mut [f32]) {
+        if row.iter().all(|value| value.is_finite()) {
+            let calibrated = self.of(row);
+            row.iter_mut().zip(calibrated).for_each(|(out, value)| *out = value as f32);
+        }
+    }
+
+    /// Keeps it in the run's folder.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write(&self, run: &Run) -> Result<(), EvaluationError> {
+        Ok(replace_file(&run.calibration_json(), &json_text(self))?)
+    }
+
+    /// The one that `run` keeps for the weights of `step`; none where it keeps none for them.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is not one.
+    pub fn read(run: &Run, step: Option<u64>) -> Result<Option<Self>, EvaluationError> {
+        let path = run.calibration_json();
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let kept: Self = read_json(&path, "how the run's probabilities are calibrated")?;
+        Ok(Some(kept).filter(|kept| step.is_some() && kept.step == step))
+    }
+}
+
+impl Predictions {
+    /// The same with the probabilities that `calibration` makes of them; a row with one that is not a number stays. The
+    /// predicted classes stay too, and so do the losses, which are what training minimizes.
+    #[must_use]
+    pub fn calibrated(self, calibration: Option<&Calibration>) -> Self {
+        let Some(calibration) = calibration else { return self };
+        let mut probabilities = self.rows().flatten().copied().collect::<Vec<f32>>();
+        probabilities.chunks_exact_mut(self.class_count()).for_each(|row| calibration.apply(row));
+        self.with_probabilities(probabilities)
+    }
+}
+
+/// A logit that gives `probability`, as far as the others of its row give theirs.
+fn logit(probability: f32) -> f64 {
+    f64::from(probability).max(LEAST).ln()
+}
+
+/// What makes calibrated probabilities of the logits of one example.
+struct Softmax {
+    temperature: f64,
+    greatest: f64,
+    total: f64,
+    /// What becomes of the softmax, and what each class has besides.
+    kept: f64,
+    even: f64,
+}
+
+impl Softmax {
+    fn new(logits: &[f64], temperature: f64, share: f64) -> Self {
+        let scaled = || logits.iter().map(|logit| logit / temperature);
+        let greatest = scaled().fold(f64::NEG_INFINITY, f64::max);
+        let total = scaled().map(|logit| (logit - greatest).exp()).sum();
+        Self { temperature, greatest, total, kept: 1.0 - share, even: share / logits.len() as f64 }
+    }
+
+    fn of(&self, logit: f64) -> f64 {
+        self.kept * (logit / self.temperature - self.greatest).exp() / self.total + self.even
+    }
+}
+
+/// Where `function`, which falls and then rises between the `ends`, is least, by golden sections (Kiefer 1953).
+fn least(function: impl Fn(f64) -> f64, [mut low, mut high]: [f64; 2]) -> f64 {
+    let section = (5.0_f64.sqrt() - 1.0) / 2.0;
+    let inner = |low: f64, high: f64| [high - section * (high - low), low + section * (high - low)];
+    let [mut left, mut right] = inner(low, high);
+    let (mut at_left, mut at_right) = (function(left), function(right));
+    for _ in 0..STEPS {
+        if at_left < at_right {
+            (high, right, at_right) = (right, left, at_left);
+            [left, _] = inner(low, high);
+            at_left = function(left);
+        } else {
+            (low, left, at_left) = (left, right, at_right);
+            [_, right] = inner(low, high);
+            at_right = function(right);
+        }
+    }
+    f64::midpoint(low, high)
+}
 
 /// Bins of equal width (Guo et al. 2017, "On calibration of modern neural networks").
 const BINS: usize = 15;
@@ -65,9 +230,114 @@ fn bin(confidence: f64) -> usize {
     ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1
 }
 
+/// The mean over examples of -ln of the true class's probability, at least 0.
+///
+/// As `sklearn.metrics.log_loss` does in double precision, probabilities are first clipped to [eps, 1 - eps]
+/// with eps = 2^-52: one that is 0 costs 36.04.
+pub(crate) fn log_loss(predictions: &Predictions) -> Defined {
+    mean_score(predictions, log_loss_of)
+}
+
+fn log_loss_of(truth: usize, row: &[f32]) -> f64 {
+    -f64::from(row[truth]).clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
+}
+
+impl Predictions {
+    /// The log-loss of each example; none where a probability is not a number.
+    pub(crate) fn log_losses(&self) -> Option<Vec<f64>> {
+        let of = |(truth, _, row): (usize, usize, &[f32])| log_loss_of(truth, row);
+        self.has_all_probabilities().then(|| self.examples().map(of).collect())
+    }
+}
+
+/// The mean over examples of the squared distance between the probabilities and the one-hot truth (Brier
+/// 1950): the sum over all classes, in [0, 2]; for fewer than three classes half of that, in [0, 1], as
+/// `sklearn.metrics.brier_score_loss` has it.
+pub(crate) fn brier_score(predictions: &Predictions) -> Defined {
+    let scale = if predictions.class_count() < 3 { 0.5 } else { 1.0 };
+    let distance = |truth: usize, row: &[f32]| {
+        let differences = row
+            .iter()
+            .enumerate()
+            .map(|(class, &probability)| f64::from(probability) - f64::from(u8::from(class == truth)));
+        differences.map(|difference| difference * difference).sum::<f64>()
+    };
+    Ok(scale * mean_score(predictions, distance)?)
+}
+
+fn mean_score(predictions: &Predictions, score: impl Fn(usize, &[f32]) -> f64) -> Defined {
+    if !predictions.has_all_probabilities() {
+        return Err(Reason::NotFinite);
+    }
+    let total = sum(predictions.examples().map(|(truth, _, row)| score(truth, row)));
+    finite(total / predictions.len() as f64)
+}
+
+/// The mean of the stored losses, each weighted as it was in training.
+pub(crate) fn mean_loss(predictions: &Predictions) -> Defined {
+    let total = sum(predictions.loss().iter().copied());
+    let weight =
+        predictions.weights().map_or(predictions.len() as f64, |weights| sum(weights.iter().copied()));
+    finite(total / weight)
+}
+
 #[cfg(test)]
 mod tests {
+    use kiln_config::random::{Purpose, Stream};
+
     use super::*;
+
+    /// Predictions of a network whose logits are `sharpness` times those that the classes are drawn by.
+    fn predictions(sharpness: f64, examples: usize) -> Predictions {
+        let mut stream = Stream::new(3, Purpose::Sampling, &[]);
+        let (mut truth, mut predicted, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..examples {
+            let logits = [stream.normal() * 2.0, 0.0, stream.normal()];
+            let softmax = |factor: f64| {
+                let powers = logits.map(|logit| (logit * factor).exp());
+                powers.map(|power| power / powers.iter().sum::<f64>())
+            };
+            let drawn = stream.uniform();
+            let [first, second, _] = softmax(1.0);
+            truth.push(u32::from(drawn > first) + u32::from(drawn > first + second));
+            let row = softmax(sharpness);
+            predicted.push((0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32);
+            probabilities.extend(row.map(|value| value as f32));
+        }
+        let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
+        Predictions::new(classes, truth, predicted, probabilities, vec![1.0; examples]).unwrap()
+    }
+
+    #[test]
+    fn a_network_that_is_too_sure_is_cooled_by_as_much_as_it_is() {
+        for sharpness in [0.5, 1.0, 3.0] {
+            let found = Calibration::fit(&predictions(sharpness, 20_000), Some(7)).unwrap();
+            assert!((found.temperature / sharpness - 1.0).abs() < 0.05, "{sharpness}: {found:?}");
+            assert!(found.log_loss_after <= found.log_loss_before + 1e-3, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn few_examples_move_it_less_and_no_class_is_ever_certain() {
+        let few = Calibration::fit(&predictions(3.0, 5), None).unwrap();
+        let many = Calibration::fit(&predictions(3.0, 2000), None).unwrap();
+        assert!(few.temperature < many.temperature, "{few:?} {many:?}");
+        let certain = few.of(&[1.0, 0.0, 0.0]);
+        assert!(certain[0] < 0.95 && certain[1] > 0.05, "{certain:?}");
+    }
+
+    #[test]
+    fn classes_and_their_order_stay_and_probabilities_sum_to_one() {
+        let before = predictions(3.0, 300);
+        let calibration = Calibration::fit(&before, None).unwrap();
+        let after = before.clone().calibrated(Some(&calibration));
+        assert_eq!((after.predicted(), after.loss()), (before.predicted(), before.loss()));
+        for at in 0..before.len() {
+            let [before, after] = [&before, &after].map(|it| it.probabilities(at));
+            assert!((after.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            assert!((0..2).all(|k| (before[k] < before[k + 1]) == (after[k] < after[k + 1])));
+        }
+    }
 
     #[test]
     fn a_bin_holds_its_upper_edge() {
@@ -85,5 +355,33 @@ mod tests {
         // Two examples off by 0.25, one by 0, one by 0.5.
         assert_eq!(expected_calibration_error(Some(&bins)), Ok((2.0 * 0.25 + 0.5) / 4.0));
         assert_eq!(expected_calibration_error(None), Err(Reason::NotFinite));
+    }
+
+    fn scored(probabilities: Vec<f32>, loss: Vec<f64>) -> Predictions {
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        let examples = loss.len();
+        Predictions::new(names, vec![0; examples], vec![0; examples], probabilities, loss).unwrap()
+    }
+
+    #[test]
+    fn certainty_that_is_wrong_costs_a_finite_amount() {
+        let wrong = scored(vec![0.0, 1.0], vec![f64::INFINITY]);
+        assert!((log_loss(&wrong).unwrap() - 36.043_653_389_117_15).abs() < 1e-13);
+        assert_eq!(brier_score(&wrong), Ok(1.0));
+        assert_eq!(mean_loss(&wrong), Err(Reason::NotFinite));
+    }
+
+    #[test]
+    fn a_diverged_model_has_no_score() {
+        let diverged = scored(vec![0.5, 0.5, f32::NAN, f32::NAN], vec![0.7, f64::NAN]);
+        for score in [log_loss(&diverged), brier_score(&diverged), mean_loss(&diverged)] {
+            assert_eq!(score, Err(Reason::NotFinite));
+        }
+    }
+
+    #[test]
+    fn weights_count_in_the_mean_loss() {
+        let weighted = scored(vec![0.5; 4], vec![1.0, 6.0]).with_weights(vec![1.0, 3.0]).unwrap();
+        assert_eq!(mean_loss(&weighted), Ok(1.75));
     }
 }

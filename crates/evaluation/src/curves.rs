@@ -1,15 +1,21 @@
 //! The curves of all classes and their averages.
+//! ---
+//! The ROC curve: what is caught against what is falsely called, over all thresholds.
+//! ---
+//! One ROC curve for all classes: the mean height of theirs.
+//! ---
+//! The precision-recall curve: how pure what is caught is, over all thresholds.
+//! ---
+//! Curves of so many points that no eye and no file needs them all.
+//! ---
 
 use kiln_files::csv_cell;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::Predictions;
-use crate::average_roc::average_roc;
-use crate::precision_recall::PrecisionRecallCurve;
-use crate::ranking::Ranking;
-use crate::roc::RocCurve;
-use crate::undefined::{Defined, Reason};
+use crate::figures::{Defined, Reason, Sum, sum};
+use crate::ranking::{OperatingPoint, Ranking};
 
 /// The ROC curves: each class against the rest, and two averages. None where a curve is undefined.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -143,6 +149,238 @@ fn append_rows(curve: &RocCurve, name: &[u8], text: &mut Vec<u8>) {
     }
 }
 
+/// A receiver operating characteristic, as `sklearn.metrics.roc_curve` gives it with its default
+/// `drop_intermediate=True`: points on a straight line between others are left out.
+///
+/// A curve of more than 10,000 points is thinned to points at most 1/4000 apart; its area is not.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RocCurve {
+    /// False positive rates in [0, 1], rising: the share of the negatives called positive.
+    pub fpr: Vec<f64>,
+    /// True positive rates in [0, 1], rising: the share of the positives called positive.
+    pub tpr: Vec<f64>,
+    /// The score from which on examples are called positive, falling; infinite (null in JSON) at the first
+    /// point, where none is. Empty for a curve averaged over classes.
+    pub thresholds: Vec<f64>,
+    /// The area under the whole curve, in [0, 1].
+    pub auc: f64,
+}
+
+impl RocCurve {
+    pub(crate) fn new(ranking: &Ranking) -> Result<Self, Reason> {
+        ranking.check()?;
+        let corners = corners(ranking.cuts());
+        let rates = |cut: &OperatingPoint| rates(ranking, cut);
+        Self::through(ranking, &thin(|| corners.iter().copied(), rates))
+    }
+
+    /// The curve through (0, 0) and these points.
+    fn through(ranking: &Ranking, cuts: &[OperatingPoint]) -> Result<Self, Reason> {
+        let mut curve =
+            Self { fpr: vec![0.0], tpr: vec![0.0], thresholds: vec![f64::INFINITY], auc: ranking.area()? };
+        for cut in cuts {
+            let [fpr, tpr] = rates(ranking, cut);
+            curve.fpr.push(fpr);
+            curve.tpr.push(tpr);
+            curve.thresholds.push(f64::from(cut.threshold));
+        }
+        Ok(curve)
+    }
+
+    /// The curve with every threshold (`drop_intermediate=False`).
+    #[cfg(test)]
+    pub(crate) fn whole(ranking: &Ranking) -> Result<Self, Reason> {
+        ranking.check()?;
+        Self::through(ranking, &ranking.cuts().collect::<Vec<_>>())
+    }
+}
+
+/// False and true positive rate.
+pub(crate) fn rates(ranking: &Ranking, cut: &OperatingPoint) -> [f64; 2] {
+    let fpr = f64::from(cut.false_positives) / ranking.negatives() as f64;
+    let tpr = f64::from(cut.true_positives) / ranking.positives() as f64;
+    [fpr, tpr]
+}
+
+/// The cuts without those where the curve goes straight on: the same step again in both directions.
+pub(crate) fn corners(cuts: impl Iterator<Item = OperatingPoint>) -> Vec<OperatingPoint> {
+    let mut kept = Vec::new();
+    let (mut before, mut here): (Option<OperatingPoint>, Option<OperatingPoint>) = (None, None);
+    for next in cuts {
+        kept.extend(here.filter(|here| before.is_none_or(|before| bends(&before, here, &next))));
+        (before, here) = (here, Some(next));
+    }
+    kept.extend(here);
+    kept
+}
+
+fn bends(before: &OperatingPoint, here: &OperatingPoint, next: &OperatingPoint) -> bool {
+    let step = |of: fn(&OperatingPoint) -> u32| (of(here) - of(before), of(next) - of(here));
+    let (first, second) = step(|cut| cut.false_positives);
+    let (first_up, second_up) = step(|cut| cut.true_positives);
+    first != second || first_up != second_up
+}
+
+/// The macro average of the classes' curves: at each false positive rate that one of them has, the mean of
+/// their true positive rates, interpolated linearly (scikit-learn's example "Multiclass receiver operating
+/// characteristic", with `numpy.interp`). A point (0, 0) is put first.
+///
+/// Where a curve goes straight up, interpolation takes the upper end, so that the area is a little above the
+/// mean of the classes' areas.
+pub(crate) fn average_roc(rankings: &[Ranking]) -> Result<RocCurve, Reason> {
+    let curves: Vec<Points> =
+        rankings.par_iter().filter(|ranking| ranking.check().is_ok()).map(Points::new).collect();
+    if curves.is_empty() {
+        return Err(Reason::NoClassDefined);
+    }
+    let grid = merged(&curves);
+    let mut heights = vec![0.0; grid.len()];
+    for curve in &curves {
+        curve.add_heights(&grid, &mut heights);
+    }
+    for height in &mut heights {
+        *height /= curves.len() as f64;
+    }
+    let auc = trapezoids(&grid, &heights);
+    let points = || grid.iter().copied().zip(heights.iter().copied());
+    let kept = thin(|| std::iter::once((0.0, 0.0)).chain(points()), |(fpr, tpr)| [*fpr, *tpr]);
+    let (fpr, tpr) = kept.into_iter().unzip();
+    Ok(RocCurve { fpr, tpr, thresholds: Vec::new(), auc })
+}
+
+/// The corners of a class's curve, (0, 0) first.
+struct Points(Vec<[f64; 2]>);
+
+impl Points {
+    fn new(ranking: &Ranking) -> Self {
+        let corners = corners(ranking.cuts());
+        let points = corners.iter().map(|cut| rates(ranking, cut));
+        Self(std::iter::once([0.0, 0.0]).chain(points).collect())
+    }
+
+    /// Adds the curve's height at each point of a rising `grid` to `heights`.
+    fn add_heights(&self, grid: &[f64], heights: &mut [f64]) {
+        let Self(points) = self;
+        let mut at = 0;
+        for (&x, height) in grid.iter().zip(heights) {
+            while points.get(at + 1).is_some_and(|next| next[0] <= x) {
+                at += 1;
+            }
+            let [left, low] = points[at];
+            *height += match points.get(at + 1) {
+                Some([right, high]) if x > left => (high - low) / (right - left) * (x - left) + low,
+                _ => low,
+            };
+        }
+    }
+}
+
+/// The false positive rates of all curves, each once, rising.
+fn merged(curves: &[Points]) -> Vec<f64> {
+    let mut grid: Vec<f64> = curves.iter().flat_map(|Points(points)| points).map(|point| point[0]).collect();
+    grid.par_sort_unstable_by(f64::total_cmp);
+    grid.dedup();
+    grid
+}
+
+/// The area by trapezoids.
+fn trapezoids(x: &[f64], y: &[f64]) -> f64 {
+    sum(x.windows(2).zip(y.windows(2)).map(|(x, y)| (x[1] - x[0]) * (y[0] + y[1]) / 2.0))
+}
+
+/// A precision-recall curve with the points of `sklearn.metrics.precision_recall_curve`, in the other order:
+/// recall rises, thresholds fall.
+///
+/// A curve of more than 10,000 points is thinned to points at most 1/4000 apart; its average precision is not.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PrecisionRecallCurve {
+    /// Precision in [0, 1]: the share of those called positive that are; 1 at the first point.
+    pub precision: Vec<f64>,
+    /// Recall in [0, 1], rising: the share of the positives called positive; 0 at the first point.
+    pub recall: Vec<f64>,
+    /// The score from which on examples are called positive, falling; infinite (null in JSON) at the first
+    /// point.
+    pub thresholds: Vec<f64>,
+    /// The mean of the precisions, each weighted by the rise of recall to it, in [0, 1]
+    /// (`sklearn.metrics.average_precision_score`).
+    pub average_precision: f64,
+}
+
+impl PrecisionRecallCurve {
+    pub(crate) fn new(ranking: &Ranking) -> Result<Self, Reason> {
+        let mut curve = Self {
+            precision: vec![1.0],
+            recall: vec![0.0],
+            thresholds: vec![f64::INFINITY],
+            average_precision: ranking_average_precision(ranking)?,
+        };
+        for cut in thin(|| ranking.cuts(), |cut| [recall(ranking, cut), precision(cut)]) {
+            curve.precision.push(precision(&cut));
+            curve.recall.push(recall(ranking, &cut));
+            curve.thresholds.push(f64::from(cut.threshold));
+        }
+        Ok(curve)
+    }
+}
+
+fn ranking_average_precision(ranking: &Ranking) -> Defined {
+    if ranking.positives() == 0 {
+        return Err(Reason::NoExamples);
+    }
+    let (mut total, mut before) = (Sum::default(), 0);
+    for cut in ranking.cuts() {
+        total.add(f64::from(cut.true_positives - before) * precision(&cut));
+        before = cut.true_positives;
+    }
+    Ok(total.value() / ranking.positives() as f64)
+}
+
+fn precision(cut: &OperatingPoint) -> f64 {
+    let called = f64::from(cut.true_positives) + f64::from(cut.false_positives);
+    f64::from(cut.true_positives) / called
+}
+
+fn recall(ranking: &Ranking, cut: &OperatingPoint) -> f64 {
+    f64::from(cut.true_positives) / ranking.positives() as f64
+}
+
+/// Curves of at most this many points keep them all.
+pub(crate) const MAX_EXACT_POINTS: usize = 10_000;
+
+/// How far a curve of more points may go, along either axis in [0, 1], before a point of it is kept.
+pub(crate) const RESOLUTION: f64 = 1.0 / 4000.0;
+
+/// The points of a curve: all of them up to [`MAX_EXACT_POINTS`]; of more, the first, the last, and enough
+/// of those between that whatever is left out lies within [`RESOLUTION`] of one that is kept.
+///
+/// The points come twice, once to be counted, so that they need not all be held.
+pub(crate) fn thin<T: Copy, I: Iterator<Item = T>>(
+    points: impl Fn() -> I,
+    position: impl Fn(&T) -> [f64; 2],
+) -> Vec<T> {
+    if points().count() <= MAX_EXACT_POINTS {
+        return points().collect();
+    }
+    let mut points = points();
+    let mut kept: Vec<T> = points.next().into_iter().collect();
+    let mut passed: Option<T> = None;
+    for point in points {
+        let last = kept.last().expect("a first point was kept");
+        if let Some(before) = passed
+            && is_far(position(last), position(&point))
+        {
+            kept.push(before);
+        }
+        passed = Some(point);
+    }
+    kept.extend(passed);
+    kept
+}
+
+fn is_far(left: [f64; 2], right: [f64; 2]) -> bool {
+    left.iter().zip(right).any(|(left, right)| (left - right).abs() > RESOLUTION)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,5 +400,83 @@ mod tests {
         assert!(text.starts_with(starts), "{text}");
         assert!(text.ends_with("macro avg,0.0,0.0,\nmacro avg,0.0,1.0,\nmacro avg,1.0,1.0,\n"), "{text}");
         assert!(!text.contains("absent") && text.contains("micro avg,0.0,1.0,0.8\n"), "{text}");
+    }
+
+    fn cuts(points: &[(u32, u32)]) -> Vec<OperatingPoint> {
+        let cut = |&(false_positives, true_positives)| OperatingPoint {
+            threshold: 0.5,
+            true_positives,
+            false_positives,
+        };
+        points.iter().map(cut).collect()
+    }
+
+    #[test]
+    fn straight_stretches_are_left_out() {
+        let points = [(0, 1), (0, 2), (0, 3), (1, 3), (2, 3), (3, 4), (5, 6)];
+        let expected = [(0, 1), (0, 3), (2, 3), (3, 4), (5, 6)];
+        assert_eq!(corners(cuts(&points).into_iter()), cuts(&expected));
+        for short in [&points[..0], &points[..1], &points[..2]] {
+            assert_eq!(corners(cuts(short).into_iter()), cuts(short));
+        }
+    }
+
+    #[test]
+    fn heights_are_interpolated_and_a_rise_counts_with_its_upper_end() {
+        let curve = Points(vec![[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [0.5, 0.75], [1.0, 1.0]]);
+        let mut heights = [0.0; 5];
+        curve.add_heights(&[0.0, 0.25, 0.5, 0.75, 1.0], &mut heights);
+        assert_eq!(heights, [0.5, 0.5, 0.75, 0.875, 1.0]);
+    }
+
+    #[test]
+    fn no_curve_no_average() {
+        assert_eq!(average_roc(&[]), Err(Reason::NoClassDefined));
+    }
+
+    fn curve(truth: Vec<u32>, scores: &[f32]) -> Result<PrecisionRecallCurve, Reason> {
+        let names = vec!["no".to_owned(), "yes".to_owned()];
+        let rows = scores.iter().flat_map(|score| [1.0 - score, *score]).collect();
+        let loss = vec![0.0; scores.len()];
+        let predictions = Predictions::new(names, truth.clone(), truth, rows, loss).unwrap();
+        PrecisionRecallCurve::new(&Ranking::of_class(&predictions, 1))
+    }
+
+    #[test]
+    fn scikit_learns_own_example() {
+        let curve = curve(vec![0, 0, 1, 1], &[0.1, 0.4, 0.35, 0.8]).unwrap();
+        assert_eq!(curve.recall, [0.0, 0.5, 0.5, 1.0, 1.0]);
+        assert_eq!(curve.precision, [1.0, 1.0, 0.5, 2.0 / 3.0, 0.5]);
+        assert!((curve.average_precision - 0.833_333_333_333_333_4).abs() < 1e-15);
+    }
+
+    #[test]
+    fn without_positives_there_is_none() {
+        assert_eq!(curve(vec![0, 0], &[0.1, 0.4]), Err(Reason::NoExamples));
+        assert_eq!(curve(vec![1, 1], &[0.1, 0.4]).unwrap().average_precision, 1.0);
+    }
+
+    /// A quarter of a circle, up and to the right.
+    fn arc(points: usize) -> Vec<[f64; 2]> {
+        let angle = |index: usize| std::f64::consts::FRAC_PI_2 * index as f64 / (points - 1) as f64;
+        (0..points).map(|index| [1.0 - angle(index).cos(), angle(index).sin()]).collect()
+    }
+
+    #[test]
+    fn short_curves_are_left_alone() {
+        let arc = arc(MAX_EXACT_POINTS);
+        assert_eq!(thin(|| arc.iter().copied(), |point| *point), arc);
+        assert!(thin(std::iter::empty::<[f64; 2]>, |point| *point).is_empty());
+    }
+
+    #[test]
+    fn long_curves_stay_near_themselves() {
+        let arc = arc(300_000);
+        let kept = thin(|| arc.iter().copied(), |point| *point);
+        assert!(kept.len() < MAX_EXACT_POINTS, "{}", kept.len());
+        assert_eq!((kept[0], kept.last()), (arc[0], arc.last().copied().as_ref()));
+        for pair in kept.windows(2) {
+            assert!(!is_far(pair[0], pair[1]), "{pair:?}");
+        }
     }
 }

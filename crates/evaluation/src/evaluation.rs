@@ -1,21 +1,28 @@
 //! Everything that predictions say.
+//! ---
+//! `metrics.json`: every figure of an evaluation that is a number.
+//! ---
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use kiln_diagnosis::{BaselineFigures, TestFigures};
 use rayon::prelude::*;
-use serde::Serialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
 
-use crate::bootstrap::{Bootstrap, intervals};
-use crate::calibration::reliability;
-use crate::class_scores::ClassScores;
-use crate::confusion::ClassCounts;
+use crate::calibration::{ReliabilityBin, reliability};
+use crate::confidence_intervals::{Bootstrap, ConfidenceIntervals, intervals};
+use crate::confusion::{ClassCounts, ClassScores};
 use crate::curves::Curves;
-use crate::figures::{FIGURES, Tables};
-use crate::metrics::{ClassFigures, DropoutActive, Metrics};
-use crate::ranking::Ranking;
-use crate::top_k::top_k_accuracy;
-use crate::undefined::{Ledger, Reason, finite};
+use crate::figures::{
+    FIGURES, Figure, FigureInputs, FigureNotes, PartialMean, Reason, UndefinedFigure, finite,
+};
+use crate::ranking::{Ranking, top_k_accuracy};
 use crate::{
-    Baseline, Calibration, ClassificationReport, Confusion, EvaluationError, PassFigures,
-    PrecisionRecallCurves, Predictions, RocCurves, Threshold,
+    Baseline, BaselineModel, Calibration, ClassificationReport, ConfusionMatrix, EvaluationError,
+    PassFigures, PrecisionRecallCurves, Predictions, RocCurves, Threshold,
 };
 
 /// An evaluation of a split: its figures, tables and curves. They follow from the predictions alone, and are
@@ -25,7 +32,7 @@ pub struct Evaluation {
     /// Every figure that is a number.
     pub metrics: Metrics,
     /// Which classes are taken for which.
-    pub confusion: Confusion,
+    pub confusion: ConfusionMatrix,
     /// The report in scikit-learn's layout.
     pub report: ClassificationReport,
     /// The ROC curves.
@@ -83,7 +90,7 @@ impl Evaluation {
         let rankings = predictions.has_all_probabilities().then(|| rankings(predictions));
         let curves = Curves::new(predictions, rankings.as_deref());
         let bootstrap = Bootstrap::new(predictions, &rankings.unwrap_or_default());
-        let confusion = Confusion::new(predictions);
+        let confusion = ConfusionMatrix::new(predictions);
         let metrics = metrics(predictions, &confusion, &curves, &bootstrap, settings);
         let report = ClassificationReport::new(&confusion);
         let (roc, precision_recall) = curves.into_defined();
@@ -98,18 +105,18 @@ fn rankings(predictions: &Predictions) -> Vec<Ranking> {
 
 fn metrics(
     predictions: &Predictions,
-    confusion: &Confusion,
+    confusion: &ConfusionMatrix,
     curves: &Curves,
     bootstrap: &Bootstrap<'_>,
     settings: &EvaluationSettings,
 ) -> Metrics {
-    let mut ledger = Ledger::default();
+    let mut notes = FigureNotes::default();
     let counts = confusion.class_counts();
     let scores: Vec<ClassScores> = counts.iter().map(ClassScores::new).collect();
     let support: Vec<u64> = counts.iter().map(|counts| counts.support).collect();
     let draws = bootstrap.draw(settings.seed, settings.resamples);
     let reliability = reliability(predictions);
-    let tables = Tables {
+    let tables = FigureInputs {
         predictions,
         confusion,
         counts: &counts,
@@ -118,51 +125,54 @@ fn metrics(
         curves,
         reliability: reliability.as_deref(),
     };
-    let figures = FIGURES.iter().map(|row| (row.key.to_owned(), ledger.whole(row.key, (row.of)(&tables))));
+    let figures = FIGURES.iter().map(|row| (row.key.to_owned(), notes.whole(row.key, (row.of)(&tables))));
     Metrics {
         examples: predictions.len() as u64,
         checkpoint_step: settings.checkpoint_step,
         calibration: settings.calibration,
         figures: figures.collect(),
-        top_k_accuracy: top_k(predictions, &mut ledger),
+        top_k_accuracy: top_k(predictions, &mut notes),
         dropout_active: settings.dropout_active.map(|figures| DropoutActive {
-            loss: ledger.whole("dropout_active.loss", finite(figures.loss).into()),
+            loss: notes.whole("dropout_active.loss", finite(figures.loss).into()),
             accuracy: figures.accuracy,
         }),
         intervals: (settings.resamples != 0).then(|| intervals(predictions, &draws, settings.seed)),
-        classes: class_figures(confusion, curves, &counts, &scores, &mut ledger),
+        classes: class_figures(confusion, curves, &counts, &scores, &mut notes),
         reliability,
         threshold: settings.threshold.clone(),
         accuracy_of_probable: settings.accuracy_of_probable,
         baselines: settings.baselines.clone(),
         non_finite_examples: predictions.non_finite() as u64,
-        undefined: ledger.undefined,
-        by_convention: ledger.by_convention,
-        partial_means: ledger.partial_means,
+        undefined: notes.undefined,
+        by_convention: notes.by_convention,
+        partial_means: notes.partial_means,
     }
 }
 
-fn top_k(predictions: &Predictions, ledger: &mut Ledger) -> Option<std::collections::BTreeMap<usize, f64>> {
+fn top_k(
+    predictions: &Predictions,
+    notes: &mut FigureNotes,
+) -> Option<std::collections::BTreeMap<usize, f64>> {
     if predictions.has_all_probabilities() {
         return Some(top_k_accuracy(predictions));
     }
-    ledger.whole("top_k_accuracy", Err(Reason::NotFinite).into());
+    notes.whole("top_k_accuracy", Err(Reason::NotFinite).into());
     None
 }
 
 fn class_figures(
-    confusion: &Confusion,
+    confusion: &ConfusionMatrix,
     curves: &Curves,
     counts: &[ClassCounts],
     scores: &[ClassScores],
-    ledger: &mut Ledger,
+    notes: &mut FigureNotes,
 ) -> Vec<ClassFigures> {
     let (areas, precisions) = (curves.areas(), curves.average_precisions());
     let figures = |(number, class): (usize, &String)| {
         if let Some((figure, reason)) = ClassScores::by_convention(&counts[number]) {
-            ledger.convention(figure, class, reason);
+            notes.convention(figure, class, reason);
         }
-        let mut take = |figure, value| ledger.of_class(figure, class, value);
+        let mut take = |figure, value| notes.of_class(figure, class, value);
         ClassFigures {
             class: class.clone(),
             support: counts[number].support,
@@ -175,6 +185,186 @@ fn class_figures(
         }
     };
     confusion.classes.iter().enumerate().map(figures).collect()
+}
+
+/// The figures of a whole split. A figure that is undefined is null, and `undefined` says why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Metrics {
+    /// The number of examples.
+    pub examples: u64,
+    /// Step of the checkpoint that predicted; null where that is not known.
+    pub checkpoint_step: Option<u64>,
+    /// How the probabilities were calibrated; absent where they are the network's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+    /// The figures of [`FIGURES`](crate::FIGURES), by key.
+    #[serde(flatten, serialize_with = "in_order")]
+    #[schemars(with = "FigureFields")]
+    pub figures: BTreeMap<String, Option<f64>>,
+    /// The share of examples whose true class is among the k most probable, by k: 1, 3 and 5 as far as there
+    /// are more classes (`sklearn.metrics.top_k_accuracy_score`). The predicted class comes first, the lower
+    /// number first where two are equally probable. Null where some probabilities are not numbers.
+    pub top_k_accuracy: Option<BTreeMap<usize, f64>>,
+    /// Loss and accuracy with dropout left on; null where that was not measured.
+    pub dropout_active: Option<DropoutActive>,
+    /// 95 % intervals; null where no resamples were asked for.
+    pub intervals: Option<ConfidenceIntervals>,
+    /// The figures of each class, by number.
+    pub classes: Vec<ClassFigures>,
+    /// The reliability diagram: accuracy by confidence; null where some confidence is not a number.
+    pub reliability: Option<Vec<ReliabilityBin>>,
+    /// From which probability on a class is named; absent where the most probable one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
+    /// The accuracy of naming the most probable class; absent where `accuracy` is it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_of_probable: Option<f64>,
+    /// What simple models make of the same examples, and how far the network is ahead of each; absent where none was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baselines: Vec<Baseline>,
+    /// Examples with a loss or a probability that is not a finite number.
+    pub non_finite_examples: u64,
+    /// Figures that have no value, with the reason.
+    pub undefined: Vec<UndefinedFigure>,
+    /// Figures that are 0 because they are 0 / 0, as scikit-learn has it by default, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_convention: Vec<UndefinedFigure>,
+    /// Means over classes in which some classes do not count, because they are undefined.
+    pub partial_means: Vec<PartialMean>,
+}
+
+impl Metrics {
+    /// What a diagnosis asks of a test.
+    #[must_use]
+    pub fn tested(&self) -> TestFigures {
+        TestFigures {
+            accuracy: self.accuracy_of_probable(),
+            supports: self.classes.iter().map(|class| class.support).collect(),
+            step: self.checkpoint_step,
+            guess: self.simple(|model| model == BaselineModel::MostFrequentClass),
+            linear: self.simple(|model| model != BaselineModel::MostFrequentClass),
+        }
+    }
+
+    /// The share of examples whose most probable class is the true one, whatever a threshold decides: what training and
+    /// validation figures measure.
+    pub(crate) fn accuracy_of_probable(&self) -> f64 {
+        self.accuracy_of_probable.unwrap_or_else(|| self.accuracy())
+    }
+
+    fn simple(&self, is_it: impl Fn(BaselineModel) -> bool) -> Option<BaselineFigures> {
+        let found = self.baselines.iter().find(|baseline| is_it(baseline.model))?;
+        Some(BaselineFigures {
+            accuracy: found.accuracy,
+            log_loss: found.log_loss?,
+            accuracy_gain: found.accuracy_gain?,
+            log_loss_gain: found.log_loss_gain?,
+        })
+    }
+
+    /// What a reader wants to know beside loss and accuracy, a line each: the threshold, if one decides, and the accuracies of
+    /// the simple models.
+    #[must_use]
+    pub fn beside(&self) -> Vec<String> {
+        let one = |baseline: &Baseline| format!("{} {:.4}", baseline.model, baseline.accuracy);
+        let all: Vec<String> = self.baselines.iter().map(one).collect();
+        let own = self
+            .accuracy_of_probable
+            .map(|own| format!(" (the network's, where it names the more probable class: {own:.4})"));
+        let own = own.unwrap_or_default();
+        let simple =
+            (!all.is_empty()).then(|| format!("accuracy without a network: {}{own}", all.join(", ")));
+        self.threshold.as_ref().map(Threshold::words).into_iter().chain(simple).collect()
+    }
+
+    /// A figure by key; none where it is undefined or there is no such figure.
+    #[must_use]
+    pub fn figure(&self, key: &str) -> Option<f64> {
+        self.figures.get(key).copied().flatten()
+    }
+
+    /// The share of examples predicted right, in [0, 1].
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        self.figure("accuracy").unwrap_or(f64::NAN)
+    }
+}
+
+/// The figures in the order of the registry.
+fn in_order<S: Serializer>(
+    figures: &BTreeMap<String, Option<f64>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer
+        .collect_map(FIGURES.iter().map(|figure| (figure.key, figures.get(figure.key).copied().flatten())))
+}
+
+/// The fields that [`in_order`] writes, for the schema.
+struct FigureFields;
+
+impl JsonSchema for FigureFields {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "FigureFields".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let field = |figure: &Figure| {
+            let [least, greatest] = figure.range;
+            let mut field = json!({ "description": sentence(figure.words), "type": ["number", "null"] });
+            for (bound, value) in [("minimum", least), ("maximum", greatest)] {
+                if value.is_finite() {
+                    field[bound] = json!(value);
+                }
+            }
+            (figure.key.to_owned(), field)
+        };
+        let fields: serde_json::Map<_, _> = FIGURES.iter().map(field).collect();
+        let names: Vec<&str> = FIGURES.iter().map(|figure| figure.key).collect();
+        json_schema!({ "type": "object", "properties": fields, "required": names })
+    }
+}
+
+/// The words with a capital and a full stop; null needs a word of its own.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first: String = letters.next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
+    format!("{first}{}; null where it is undefined.", letters.as_str())
+}
+
+/// The figures of one class, all in [0, 1]. A precision or a recall that is 0 / 0 is 0; null are those of a class that is
+/// neither among the examples nor ever predicted, and an area or average precision without examples of both sides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClassFigures {
+    /// Its name.
+    pub class: String,
+    /// Examples of it.
+    pub support: u64,
+    /// Examples that are predicted to be of it.
+    pub predicted: u64,
+    /// The share of those predicted to be of it that are.
+    pub precision: Option<f64>,
+    /// The share of it that is predicted to be of it.
+    pub recall: Option<f64>,
+    /// The harmonic mean of precision and recall.
+    pub f1: Option<f64>,
+    /// The area under its ROC curve, against all other classes.
+    pub auc: Option<f64>,
+    /// Its average precision.
+    pub average_precision: Option<f64>,
+}
+
+/// Loss and accuracy of a pass in which units are dropped as in training. Not the way to test a network; it
+/// is there to hold against figures that were measured so.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DropoutActive {
+    /// The mean loss; null where it is not finite.
+    pub loss: Option<f64>,
+    /// The share of examples predicted right, in [0, 1].
+    pub accuracy: f64,
 }
 
 #[cfg(test)]
@@ -191,8 +381,9 @@ mod tests {
         Evaluation::new(predictions, &EvaluationSettings::default()).unwrap()
     }
 
-    fn find(entries: &[crate::Undefined], figure: &str, class: Option<&str>) -> String {
-        let is_it = |entry: &&crate::Undefined| entry.figure == figure && entry.class.as_deref() == class;
+    fn find(entries: &[crate::UndefinedFigure], figure: &str, class: Option<&str>) -> String {
+        let is_it =
+            |entry: &&crate::UndefinedFigure| entry.figure == figure && entry.class.as_deref() == class;
         entries.iter().find(is_it).unwrap().reason.clone()
     }
 

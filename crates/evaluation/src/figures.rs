@@ -1,15 +1,20 @@
 //! The registry of figures: a row is all that a figure of a whole split takes. `metrics.json`, the report, intervals, what
 //! a study may expect, and the property tests follow from it.
+//! ---
+//! Figures that have no value, and why.
+//! ---
+//! A sum that loses no digits on the way.
+//! ---
 
-use crate::agreement::{cohen_kappa, matthews_correlation};
-use crate::calibration::{ReliabilityBin, expected_calibration_error};
-use crate::class_scores::ClassScores;
-use crate::confusion::ClassCounts;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::Display;
+
+use crate::calibration::{ReliabilityBin, brier_score, expected_calibration_error, log_loss, mean_loss};
+use crate::confidence_intervals::Resample;
+use crate::confusion::{ClassCounts, ClassScores, cohen_kappa, matthews_correlation};
 use crate::curves::Curves;
-use crate::probability_scores::{brier_score, log_loss, mean_loss};
-use crate::resample::Resample;
-use crate::undefined::{Defined, Reason, macro_mean, weighted_mean};
-use crate::{Confusion, Predictions};
+use crate::{ConfusionMatrix, Predictions};
 
 /// A figure of a whole split.
 #[derive(Debug)]
@@ -23,16 +28,16 @@ pub struct Figure {
     /// Whether higher is better; else lower is.
     pub is_higher_better: bool,
     /// Where the report shows it.
-    pub(crate) place: Place,
+    pub(crate) place: FigurePlace,
     /// Its value, or why it has none.
-    pub(crate) of: fn(&Tables<'_>) -> Value,
+    pub(crate) of: fn(&FigureInputs<'_>) -> FigureValue,
     /// Its value over a resample, for an interval; NaN where it has none.
     pub(crate) of_resample: Option<fn(&Resample<'_>) -> f64>,
 }
 
 /// Where the report shows a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum FigurePlace {
     /// At the top.
     Card,
     /// In the list of other figures.
@@ -42,9 +47,9 @@ pub(crate) enum Place {
 }
 
 /// What figures are computed from.
-pub(crate) struct Tables<'a> {
+pub(crate) struct FigureInputs<'a> {
     pub(crate) predictions: &'a Predictions,
-    pub(crate) confusion: &'a Confusion,
+    pub(crate) confusion: &'a ConfusionMatrix,
     pub(crate) counts: &'a [ClassCounts],
     pub(crate) scores: &'a [ClassScores],
     /// Examples of each class.
@@ -55,7 +60,7 @@ pub(crate) struct Tables<'a> {
 
 /// A figure's value, or why there is none.
 #[derive(Clone, Copy)]
-pub(crate) struct Value {
+pub(crate) struct FigureValue {
     pub(crate) found: Defined,
     /// For a mean over classes: how many count, of how many.
     pub(crate) classes: Option<[usize; 2]>,
@@ -63,24 +68,24 @@ pub(crate) struct Value {
     pub(crate) convention: Option<Reason>,
 }
 
-impl From<Defined> for Value {
+impl From<Defined> for FigureValue {
     fn from(value: Defined) -> Self {
         Self { found: value, classes: None, convention: None }
     }
 }
 
 /// The mean over the classes whose figure is defined.
-fn mean(values: &[Defined]) -> Value {
+fn mean(values: &[Defined]) -> FigureValue {
     let classes = Some([values.iter().flatten().count(), values.len()]);
-    Value { found: macro_mean(values), classes, convention: None }
+    FigureValue { found: macro_mean(values), classes, convention: None }
 }
 
 /// The same, each class weighted by its examples.
-fn weighted(values: &[Defined], tables: &Tables<'_>) -> Value {
-    Value { found: weighted_mean(values, tables.support), ..mean(values) }
+fn weighted(values: &[Defined], tables: &FigureInputs<'_>) -> FigureValue {
+    FigureValue { found: weighted_mean(values, tables.support), ..mean(values) }
 }
 
-impl Tables<'_> {
+impl FigureInputs<'_> {
     fn precisions(&self) -> Vec<Defined> {
         self.scores.iter().map(|scores| scores.precision).collect()
     }
@@ -95,8 +100,8 @@ impl Tables<'_> {
 }
 
 /// A share in [0, 1] of which more is better, at the foot of the table of classes.
-const fn row(key: &'static str, words: &'static str, of: fn(&Tables<'_>) -> Value) -> Figure {
-    let place = Place::ClassTable;
+const fn row(key: &'static str, words: &'static str, of: fn(&FigureInputs<'_>) -> FigureValue) -> Figure {
+    let place = FigurePlace::ClassTable;
     Figure { key, words, range: [0.0, 1.0], is_higher_better: true, place, of, of_resample: None }
 }
 
@@ -112,12 +117,12 @@ impl Figure {
     }
 
     const fn on_a_card(mut self) -> Self {
-        self.place = Place::Card;
+        self.place = FigurePlace::Card;
         self
     }
 
     const fn in_the_list(mut self) -> Self {
-        self.place = Place::List;
+        self.place = FigurePlace::List;
         self
     }
 
@@ -160,7 +165,7 @@ pub const FIGURES: &[Figure] = &[
     // Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`: 0 where all examples or all predictions are of one class.
     row("mcc", "Matthews correlation", |tables| {
         let value = matthews_correlation(tables.counts);
-        Value { found: Ok(value.unwrap_or(0.0)), classes: None, convention: value.err() }
+        FigureValue { found: Ok(value.unwrap_or(0.0)), classes: None, convention: value.err() }
     })
     .within(-1.0, 1.0)
     .on_a_card(),
@@ -217,3 +222,194 @@ pub const FIGURES: &[Figure] = &[
         weighted(&tables.curves.average_precisions(), tables)
     }),
 ];
+
+/// A figure that these predictions do not define: it is null wherever it would stand, or 0 by convention.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "UndefinedFigure")]
+pub struct UndefinedFigure {
+    /// The key of the figure in `metrics.json`.
+    pub figure: String,
+    /// The class, for a figure of one class.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub class: Option<String>,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// A mean over classes in which some classes do not count, because their figure is undefined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PartialMean {
+    /// The key of the mean in `metrics.json`.
+    pub figure: String,
+    /// Classes that count.
+    pub classes: usize,
+    /// Classes in all.
+    pub of: usize,
+}
+
+/// Why a figure has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display)]
+pub(crate) enum Reason {
+    #[strum(serialize = "no examples of this class")]
+    NoExamples,
+    #[strum(serialize = "no examples of any other class")]
+    NoOtherExamples,
+    #[strum(serialize = "this class is never predicted")]
+    NeverPredicted,
+    #[strum(serialize = "this class is neither among the examples nor ever predicted")]
+    NeitherTrueNorPredicted,
+    #[strum(serialize = "all examples are of one class")]
+    AllTrueAlike,
+    #[strum(serialize = "all examples are predicted to be of one class")]
+    AllPredictedAlike,
+    #[strum(serialize = "some probabilities or losses are not finite numbers")]
+    NotFinite,
+    #[strum(serialize = "it is undefined for every class")]
+    NoClassDefined,
+}
+
+/// A figure, or why there is none.
+pub(crate) type Defined = Result<f64, Reason>;
+
+/// The value if it is finite.
+pub(crate) fn finite(value: f64) -> Defined {
+    if value.is_finite() { Ok(value) } else { Err(Reason::NotFinite) }
+}
+
+/// Notes, while figures are gathered, which have no value.
+#[derive(Debug, Default)]
+pub(crate) struct FigureNotes {
+    pub(crate) undefined: Vec<UndefinedFigure>,
+    pub(crate) by_convention: Vec<UndefinedFigure>,
+    pub(crate) partial_means: Vec<PartialMean>,
+}
+
+impl FigureNotes {
+    /// The value of a figure of the whole split.
+    pub(crate) fn whole(&mut self, figure: &str, value: FigureValue) -> Option<f64> {
+        if let Some([classes, of]) = value.classes.filter(|[classes, of]| *classes != 0 && classes != of) {
+            self.partial_means.push(PartialMean { figure: figure.to_owned(), classes, of });
+        }
+        if let Some(reason) = value.convention {
+            self.by_convention.push(UndefinedFigure::new(figure, None, reason));
+        }
+        value.found.map_err(|reason| self.undefined.push(UndefinedFigure::new(figure, None, reason))).ok()
+    }
+
+    /// The value of a figure of one class.
+    pub(crate) fn of_class(&mut self, figure: &str, class: &str, value: Defined) -> Option<f64> {
+        value.map_err(|reason| self.undefined.push(UndefinedFigure::new(figure, Some(class), reason))).ok()
+    }
+
+    /// That a figure of one class is 0 because it is 0 / 0.
+    pub(crate) fn convention(&mut self, figure: &str, class: &str, reason: Reason) {
+        self.by_convention.push(UndefinedFigure::new(figure, Some(class), reason));
+    }
+}
+
+impl UndefinedFigure {
+    fn new(figure: &str, class: Option<&str>, reason: Reason) -> Self {
+        Self { figure: figure.to_owned(), class: class.map(str::to_owned), reason: reason.to_string() }
+    }
+}
+
+/// The mean over the classes whose figure is defined.
+pub(crate) fn macro_mean(values: &[Defined]) -> Defined {
+    weighted_mean(values, &vec![1; values.len()])
+}
+
+/// The mean over the classes whose figure is defined, each counting `support` times.
+pub(crate) fn weighted_mean(values: &[Defined], support: &[u64]) -> Defined {
+    let defined = || values.iter().zip(support).filter_map(|(value, &weight)| Some((value.ok()?, weight)));
+    let total: u64 = defined().map(|(_, weight)| weight).sum();
+    if total == 0 {
+        return Err(common_reason(values));
+    }
+    finite(defined().map(|(value, weight)| value * weight as f64).sum::<f64>() / total as f64)
+}
+
+/// What keeps every class from having a value, where that is one thing.
+fn common_reason(values: &[Defined]) -> Reason {
+    if values.contains(&Err(Reason::NotFinite)) { Reason::NotFinite } else { Reason::NoClassDefined }
+}
+
+/// A running sum with the rounding errors of its additions kept aside (Neumaier 1974): accurate to the last
+/// bit or two for any number of terms, so that their order does not matter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sum {
+    total: f64,
+    lost: f64,
+}
+
+impl Sum {
+    pub(crate) fn add(&mut self, term: f64) {
+        let total = self.total + term;
+        let (greater, smaller) =
+            if self.total.abs() >= term.abs() { (self.total, term) } else { (term, self.total) };
+        self.lost += (greater - total) + smaller;
+        self.total = total;
+    }
+
+    /// The sum; infinite or NaN where a term was.
+    pub(crate) fn value(self) -> f64 {
+        if self.total.is_finite() { self.total + self.lost } else { self.total }
+    }
+}
+
+impl FromIterator<f64> for Sum {
+    fn from_iter<I: IntoIterator<Item = f64>>(terms: I) -> Self {
+        let mut sum = Self::default();
+        for term in terms {
+            sum.add(term);
+        }
+        sum
+    }
+}
+
+/// The sum of `terms`.
+pub(crate) fn sum(terms: impl IntoIterator<Item = f64>) -> f64 {
+    terms.into_iter().collect::<Sum>().value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_leave_out_what_is_undefined_and_say_so() {
+        let mut notes = FigureNotes::default();
+        let values = [Ok(0.5), Err(Reason::NoExamples), Ok(1.0)];
+        assert_eq!(macro_mean(&values), Ok(0.75));
+        assert_eq!(weighted_mean(&values, &[3, 0, 1]), Ok(0.625));
+        let counted = |value| FigureValue { found: value, classes: Some([2, 3]), convention: None };
+        assert_eq!(notes.whole("macro_auc", counted(Ok(0.75))), Some(0.75));
+        let partial = PartialMean { figure: "macro_auc".to_owned(), classes: 2, of: 3 };
+        assert_eq!(notes.partial_means, [partial]);
+        assert!(notes.undefined.is_empty());
+    }
+
+    #[test]
+    fn a_mean_of_nothing_is_undefined() {
+        let mut notes = FigureNotes::default();
+        assert_eq!(notes.whole("macro_auc", macro_mean(&[Err(Reason::NoExamples)]).into()), None);
+        assert_eq!(notes.whole("loss", finite(f64::NAN).into()), None);
+        let reasons: Vec<&str> = notes.undefined.iter().map(|entry| entry.reason.as_str()).collect();
+        let expected =
+            ["it is undefined for every class", "some probabilities or losses are not finite numbers"];
+        assert_eq!(reasons, expected);
+    }
+
+    #[test]
+    fn small_terms_survive_great_ones() {
+        let terms = [1e100, 1.0, 1e-30, -1e100, 1.0];
+        assert_eq!(sum(terms), 2.0);
+        assert_eq!(terms.iter().sum::<f64>(), 1.0);
+        assert_eq!(sum(std::iter::repeat_n(0.1, 1_000_000)), 100_000.0);
+    }
+
+    #[test]
+    fn what_is_not_finite_stays_so() {
+        assert!(sum([1.0, f64::INFINITY, 2.0]).is_infinite());
+        assert!(sum([1.0, f64::NAN]).is_nan());
+    }
+}

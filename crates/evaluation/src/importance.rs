@@ -10,8 +10,8 @@ use kiln_diagnosis::Difference;
 use kiln_files::json_text;
 use serde::{Deserialize, Serialize};
 
-use crate::baselines::{FEWEST_EXAMPLES, difference};
-use crate::json_file::read_json;
+use crate::confidence_intervals::{FEWEST_EXAMPLES, difference};
+use crate::evaluator::read_json;
 use crate::{EvaluationError, Predictions};
 
 /// The file in the folder of its evaluation.

@@ -1,81 +1,134 @@
-//! One prediction pass over a split, and the figures that follow from it.
+//! Evaluates a trained network on one split of the data: predictions, figures, plots and the report.
 //!
-//! [`predict`] runs a network over a split once; [`Evaluation::new`] computes everything else from the
-//! [`Predictions`], in double precision and over the whole split. [`write_evaluation`] also keeps both in the
-//! run's folder, from which [`Predictions::read`] gets them back without a model.
+//! - [`load_model`] reads the weights of a checkpoint and [`predict`] runs the network over a split once (`pass.rs`).
+//!   `calibration.rs` and `threshold.rs` adjust the probabilities and the decision.
+//! - [`Evaluation::new`] computes everything else from the [`Predictions`], in double precision and over the whole split:
+//!   the table of figures (`figures.rs`), the confusion matrix, curves and confidence intervals.
+//! - [`Evaluator`] does both for a run, and [`write_evaluation`] stores the files (`evaluator.rs`). [`read_evaluation`]
+//!   reads them again without a model.
+//! - [`write_report`] makes the plots and `report.html` from these files (`plots.rs`, `gallery.rs`, `report/`).
+//!
+//! A new figure goes to `figures.rs`, a new section of the report to `report/`; the head of each file says how to add one.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
 
-mod agreement;
-mod answers;
-mod average_roc;
-mod baselines;
-mod bootstrap;
 mod calibration;
-mod class_scores;
-mod classification_report;
+mod confidence_intervals;
 mod confusion;
 mod curves;
-mod error;
 mod evaluation;
-mod evaluation_files;
-mod examination;
+mod evaluator;
 mod figures;
 mod gallery;
-#[cfg(test)]
-mod golden;
-mod html_page;
 mod importance;
-mod json_file;
-mod metrics;
 mod pass;
-mod pictures;
-mod precision_recall;
+mod plots;
 mod predictions;
-mod predictions_reader;
-mod predictions_writer;
-mod probability_scores;
-#[cfg(test)]
-mod properties;
+mod predictions_csv;
 mod ranking;
 mod report;
-mod resample;
-mod roc;
-mod sheets;
-mod stored_model;
-mod sum;
-mod temperature;
-mod thinning;
+#[cfg(test)]
+mod tests;
 mod threshold;
-mod top_k;
-mod undefined;
-mod weight_count;
 
-pub use answers::Answers;
-pub use baselines::{Baseline, BaselineModel};
-pub use bootstrap::{Interval, Intervals};
-pub use calibration::ReliabilityBin;
-pub use classification_report::{ClassificationReport, ReportRow};
-pub use confusion::Confusion;
-pub use curves::{PrecisionRecallCurves, RocCurves};
-pub use error::EvaluationError;
-pub use evaluation::{Evaluation, EvaluationSettings};
-pub use evaluation_files::{METRICS_FILE, PREDICTIONS_FILE, write_evaluation};
-pub use examination::{Examination, read_profile, write_profile};
-pub use figures::{FIGURES, Figure};
-pub use gallery::picture_seen;
-pub use gallery::{GALLERY_FILE, Gallery, GalleryCell, GalleryExample};
-pub use html_page::{chart, html_page, html_page_with, scrolled};
+use std::io;
+use std::path::PathBuf;
+
+use kiln_artifacts::ArtifactError;
+use kiln_model::ModelError;
+
+pub use calibration::{Calibration, ReliabilityBin};
+pub use confidence_intervals::{Baseline, BaselineModel, ConfidenceInterval, ConfidenceIntervals};
+pub use confusion::{ClassificationReport, ConfusionMatrix, ReportRow};
+pub use curves::{PrecisionRecallCurve, PrecisionRecallCurves, RocCurve, RocCurves};
+pub use evaluation::{ClassFigures, DropoutActive, Evaluation, EvaluationSettings, Metrics};
+pub use evaluator::{
+    Evaluator, METRICS_FILE, PREDICTIONS_FILE, read_json, read_profile, write_evaluation, write_profile,
+};
+pub use figures::{FIGURES, Figure, PartialMean, UndefinedFigure};
+pub use gallery::{GALLERY_FILE, Gallery, GalleryCell, GalleryExample, picture_seen};
 pub use importance::{ColumnImportance, Dependence, DependenceValue, IMPORTANCE_FILE, Importance};
-pub use json_file::read_json;
-pub use metrics::{ClassFigures, DropoutActive, Metrics};
-pub use pass::{PassFigures, evaluate_with_dropout, predict};
-pub use precision_recall::PrecisionRecallCurve;
+pub use pass::{
+    PassFigures, StoredModel, UnlabeledPredictions, Weights, evaluate_with_dropout, load_model, predict,
+    read_weights, weight_count,
+};
 pub use predictions::Predictions;
-pub use report::{findings_of_run, read_evaluation, write_report, write_training_report};
-pub use roc::RocCurve;
-pub use stored_model::{StoredModel, Weights, load_model, read_weights};
-pub use temperature::Calibration;
-pub use threshold::{HeldOut, Threshold};
-pub use undefined::{PartialMean, Undefined};
-pub use weight_count::weight_count;
+pub use report::{
+    chart, findings_of_run, html_page, html_page_with, read_evaluation, scrolled, write_report,
+    write_training_report,
+};
+pub use threshold::{HeldOutFigures, Threshold};
+
+pub use confidence_intervals::{ConfidenceInterval as Interval, ConfidenceIntervals as Intervals};
+pub use confusion::ConfusionMatrix as Confusion;
+pub use evaluator::Evaluator as Examination;
+pub use figures::UndefinedFigure as Undefined;
+pub use pass::UnlabeledPredictions as Answers;
+pub use threshold::HeldOutFigures as HeldOut;
+
+/// A run that cannot be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    /// The run folder could not be read or written.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// Stored weights do not fit the config.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The run has saved nothing yet.
+    #[error("{run} has no checkpoint to evaluate")]
+    NoCheckpoint {
+        /// The run folder.
+        run: String,
+    },
+    /// A checkpoint without weights.
+    #[error("checkpoint step-{step} holds no {file}")]
+    NoWeights {
+        /// Step of the checkpoint.
+        step: u64,
+        /// The file that is missing.
+        file: &'static str,
+    },
+    /// No figure is defined without an example.
+    #[error("there is no example to evaluate")]
+    NoExamples,
+    /// Predictions that contradict themselves.
+    #[error("predictions that cannot be: expected {expected}, found {found}")]
+    Inconsistent {
+        /// What predictions must be.
+        expected: String,
+        /// What these are.
+        found: String,
+    },
+    /// A file or folder that the system refuses.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, as a verb phrase.
+        action: &'static str,
+        /// The file or folder it was tried on.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// A picture that could not be drawn.
+    #[error("cannot draw {}: {problem}", path.display())]
+    Plot {
+        /// The picture's file, without its ending.
+        path: PathBuf,
+        /// What went wrong.
+        problem: String,
+    },
+    /// A file of predictions whose content is not what it must be.
+    #[error("{}, line {line}: expected {expected}, found {found}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What must stand there.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+}

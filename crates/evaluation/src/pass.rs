@@ -1,15 +1,117 @@
+//! The model of a checkpoint.
+//! ---
 //! One pass over a split.
+//! ---
+//! What a network says of examples, and no more: the pass of a server.
+//! ---
+//! How many weights a run's network has.
+//! ---
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use burn::train::InferenceStep;
-use kiln_data::{Batching, Epoch, Profile, Split};
-use kiln_model::{Model, StepOutput, Tally};
+use kiln_artifacts::{Checkpoint, Run};
+use kiln_config::{Ckpt, DecisionName, Evaluation};
+use kiln_data::{Batching, Epoch, Normalizer, Profile, Split};
+use kiln_model::{MODEL_FILE, Model, StepOutput, Tally, parameters_from_safetensors, with_parameters};
+use safetensors::SafeTensors;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::Predictions;
+use crate::threshold::ThresholdCurve;
+use crate::{Calibration, EvaluationError, Predictions, Threshold};
+
+/// A model with the weights of a checkpoint.
+#[derive(Clone, Debug)]
+pub struct StoredModel<M> {
+    /// The model, without autodiff.
+    pub model: M,
+    /// Step of the checkpoint that its weights came from; none for weights from elsewhere.
+    pub step: Option<u64>,
+    /// What is made of its probabilities.
+    pub calibration: Option<Calibration>,
+    /// From which probability on a class is named.
+    pub threshold: Option<Threshold>,
+}
+
+impl<M> StoredModel<M> {
+    /// Takes the threshold of costs for weights that none is kept for: it follows from the costs alone.
+    pub fn decide_by_cost(&mut self, config: &Evaluation, classes: &[String]) {
+        if self.threshold.is_none() && config.decision == DecisionName::Cost {
+            let curve = ThresholdCurve::choose(config, classes, None, self.step);
+            self.threshold = curve.map(|curve| curve.chosen);
+        }
+    }
+
+    /// What it says, given what its network does: with calibrated probabilities and the class that the threshold decides.
+    #[must_use]
+    pub fn says(&self, predictions: Predictions) -> Predictions {
+        predictions.calibrated(self.calibration.as_ref()).decided(self.threshold.as_ref())
+    }
+}
+
+/// Which weights to evaluate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// The checkpoint that is marked so; `best` is the last one where none is marked.
+    Marked(Ckpt),
+    /// The checkpoint of this step.
+    Step(u64),
+    /// A checkpoint folder, or a file of weights, anywhere.
+    Path(PathBuf),
+}
+
+/// Gives `model` the weights of a checkpoint of `run`.
+///
+/// # Errors
+/// Where there is no such checkpoint, it is damaged, or its weights do not fit `model`.
+pub fn load_model<M: Model>(
+    model: M,
+    run: &Run,
+    weights: &Weights,
+) -> Result<StoredModel<M>, EvaluationError> {
+    let (step, bytes) = read_weights(run, weights)?;
+    let model = with_parameters(model, &parameters_from_safetensors(&bytes)?)?;
+    let threshold = ThresholdCurve::read(run, step)?.map(|curve| curve.chosen);
+    Ok(StoredModel { model, step, calibration: Calibration::read(run, step)?, threshold })
+}
+
+/// The weights of a checkpoint of `run`, in the format of safetensors, with its step where it is one of its own.
+///
+/// # Errors
+/// Where there is no such checkpoint, or it is damaged.
+pub fn read_weights(run: &Run, weights: &Weights) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {
+    match weights {
+        Weights::Marked(ckpt) => of_checkpoint(marked(run, *ckpt)?),
+        Weights::Step(step) => of_checkpoint(run.checkpoint_store().load(*step)?),
+        Weights::Path(path) => Ok((None, of_path(path)?)),
+    }
+}
+
+fn of_checkpoint(mut checkpoint: Checkpoint) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {
+    let step = checkpoint.step;
+    let bytes = checkpoint.files.remove(MODEL_FILE);
+    Ok((Some(step), bytes.ok_or(EvaluationError::NoWeights { step, file: MODEL_FILE })?))
+}
+
+fn of_path(path: &Path) -> Result<Vec<u8>, EvaluationError> {
+    let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
+    fs::read(&file).map_err(|cause| EvaluationError::Io { action: "read", path: file.clone(), cause })
+}
+
+fn marked(run: &Run, ckpt: Ckpt) -> Result<Checkpoint, EvaluationError> {
+    let store = run.checkpoint_store();
+    let marked = match ckpt {
+        Ckpt::Best => store.best()?.or(store.last()?),
+        Ckpt::Last => store.last()?,
+    };
+    let step =
+        marked.ok_or_else(|| EvaluationError::NoCheckpoint { run: run.folder().display().to_string() })?;
+    Ok(store.load(step)?)
+}
 
 /// Whole-split figures; they do not depend on the batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
@@ -106,13 +208,80 @@ fn example_weights(class_weights: &[f64], truth: &[u32]) -> Option<Vec<f64>> {
     differ.then(|| truth.iter().map(|&class| weight(class)).collect())
 }
 
+/// What a model says of some examples.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UnlabeledPredictions {
+    /// The class of each example, by number.
+    pub classes: Vec<u32>,
+    /// The probability of every class, example after example; NaN where a model diverged.
+    pub probabilities: Vec<f32>,
+}
+
+impl<M: Model> StoredModel<M> {
+    /// What it says of every example of `split`, to the bit what [`predict`](crate::predict) and [`StoredModel::says`] give,
+    /// without losses and without handing the work to another thread: of one example, the answer takes microseconds.
+    ///
+    /// `normalizer` and `classes` are those of the training data.
+    #[must_use]
+    pub fn answer(
+        &self,
+        normalizer: &Arc<Normalizer>,
+        classes: &[String],
+        split: &Split,
+        batch_size: usize,
+        device: &Device,
+    ) -> UnlabeledPredictions {
+        let mut answers = UnlabeledPredictions::default();
+        for batch in Epoch::new(split, normalizer, &Batching::in_order(batch_size), 0, 0, device) {
+            let found = InferenceStep::step(&self.model, batch.into()).predicted();
+            answers.classes.extend(found.classes);
+            // A GPU's exponential function can be a little above 1.
+            answers.probabilities.extend(found.probabilities.into_iter().map(|value| value.clamp(0.0, 1.0)));
+        }
+        self.settle(&mut answers, classes);
+        answers
+    }
+
+    /// Calibrates the probabilities and lets the threshold decide.
+    fn settle(&self, answers: &mut UnlabeledPredictions, classes: &[String]) {
+        let positive = self.threshold.as_ref().and_then(|threshold| {
+            let positive = classes.iter().position(|class| *class == threshold.positive)?;
+            Some((threshold, positive))
+        });
+        let rows = answers.probabilities.chunks_exact_mut(classes.len());
+        for (row, class) in rows.zip(&mut answers.classes) {
+            if let Some(calibration) = &self.calibration {
+                calibration.apply(row);
+            }
+            if let Some((threshold, positive)) = positive
+                && row.iter().all(|value| value.is_finite())
+            {
+                *class = threshold.decides(positive as u32, row[positive]);
+            }
+        }
+    }
+}
+
+/// The number of weights and biases in the checkpoint of this step, or in the last one; none where it cannot be read.
+#[must_use]
+pub fn weight_count(run: &Run, step: Option<u64>) -> Option<u64> {
+    let step = step.or_else(|| run.checkpoint_store().last().ok().flatten())?;
+    count_in_file(&run.checkpoints().join(format!("step-{step}")).join(kiln_model::MODEL_FILE))
+}
+
+fn count_in_file(path: &Path) -> Option<u64> {
+    let (_, tensors) = SafeTensors::read_metadata(&fs::read(path).ok()?).ok()?;
+    let sizes = tensors.tensors().into_values().map(|tensor| tensor.shape.iter().product::<usize>() as u64);
+    Some(sizes.sum())
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
     use kiln_config::{ClassWeights, Data, DataSource, Experiment, LossName, Output};
     use kiln_data::{DataSet, Folders, NoProgress};
-    use kiln_model::{Fused, Mlp};
+    use kiln_model::{Fused, Mlp, Parameter, parameters_to_safetensors};
 
     use super::*;
     use crate::{Evaluation, EvaluationSettings, Metrics};
@@ -212,5 +381,20 @@ mod tests {
         let with = Setup::new(Fused::On, |experiment| experiment.model.dropout = 0.5);
         assert_eq!(with.with_dropout(), with.with_dropout());
         assert_ne!(Some(with.with_dropout().loss), with.figures().figure("loss"));
+    }
+
+    #[test]
+    fn weights_and_biases_are_counted() {
+        let parameter = |name: &str, shape: Vec<usize>| {
+            let values = vec![0.0; shape.iter().product()];
+            Parameter { name: name.to_owned(), shape, values }
+        };
+        let parameters = [parameter("layers.0.weight", vec![3, 4]), parameter("layers.0.bias", vec![4])];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        std::fs::write(&path, parameters_to_safetensors(&parameters).unwrap()).unwrap();
+        assert_eq!(count_in_file(&path), Some(16));
+        std::fs::write(&path, b"\xff\xff").unwrap();
+        assert_eq!(count_in_file(&path), None);
     }
 }

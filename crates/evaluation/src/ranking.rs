@@ -1,9 +1,14 @@
 //! Examples in the order of a score, and what each threshold on it gives.
+//! ---
+//! How often the true class is among the first few.
+//! ---
+
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
 use crate::Predictions;
-use crate::undefined::{Defined, Reason};
+use crate::figures::{Defined, Reason};
 
 /// Scores from the greatest down, each with whether it belongs to a positive.
 ///
@@ -17,7 +22,7 @@ pub(crate) struct Ranking {
 
 /// What calling everything positive that scores at least `threshold` gives.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Cut {
+pub(crate) struct OperatingPoint {
     pub(crate) threshold: f32,
     pub(crate) true_positives: u32,
     pub(crate) false_positives: u32,
@@ -65,14 +70,18 @@ impl Ranking {
     }
 
     /// Each distinct score as a threshold, from the greatest down; equal scores are one step.
-    pub(crate) fn cuts(&self) -> impl Iterator<Item = Cut> {
+    pub(crate) fn cuts(&self) -> impl Iterator<Item = OperatingPoint> {
         let ties = self.entries.chunk_by(|left, right| left >> 32 == right >> 32);
         ties.scan((0, 0), |(true_positives, false_positives), tie| {
             let positives = tie.iter().map(|entry| (entry & 1) as u32).sum::<u32>();
             *true_positives += positives;
             *false_positives += tie.len() as u32 - positives;
             let threshold = f32::from_bits(!((tie[0] >> 32) as u32));
-            Some(Cut { threshold, true_positives: *true_positives, false_positives: *false_positives })
+            Some(OperatingPoint {
+                threshold,
+                true_positives: *true_positives,
+                false_positives: *false_positives,
+            })
         })
     }
 
@@ -82,7 +91,7 @@ impl Ranking {
     pub(crate) fn area(&self) -> Defined {
         self.check()?;
         let (mut twice_area, mut before) = (0_u128, (0_u64, 0_u64));
-        for Cut { true_positives, false_positives, .. } in self.cuts() {
+        for OperatingPoint { true_positives, false_positives, .. } in self.cuts() {
             let (true_positives, false_positives) = (u64::from(true_positives), u64::from(false_positives));
             let width = false_positives - before.1;
             twice_area += u128::from(width) * u128::from(before.0 + true_positives);
@@ -138,6 +147,33 @@ fn pack(score: f32, example: u64, positive: bool) -> u64 {
     u64::from(!(score + 0.0).to_bits()) << 32 | example << 1 | u64::from(positive)
 }
 
+/// The numbers of first classes that are looked at, as far as there are more classes than that.
+const TOP_K: [usize; 3] = [1, 3, 5];
+
+/// The share of examples whose true class is among the k first, by k (`sklearn.metrics.top_k_accuracy_score`).
+///
+/// The predicted class comes first, so that k = 1 is the accuracy; the others follow by probability, the
+/// lower number first where two are equal (scikit-learn puts the higher one first).
+pub(crate) fn top_k_accuracy(predictions: &Predictions) -> BTreeMap<usize, f64> {
+    let examples: Vec<_> = predictions.examples().collect();
+    let ranks: Vec<usize> =
+        examples.par_iter().map(|&(truth, predicted, row)| rank(truth, predicted, row)).collect();
+    let share = |k: usize| ranks.iter().filter(|rank| **rank < k).count() as f64 / ranks.len() as f64;
+    TOP_K.into_iter().filter(|&k| k < predictions.class_count()).map(|k| (k, share(k))).collect()
+}
+
+/// How many classes come before the true one.
+fn rank(truth: usize, predicted: usize, row: &[f32]) -> usize {
+    if truth == predicted {
+        return 0;
+    }
+    let is_before = |class: usize, probability: f32| {
+        probability > row[truth] || (probability == row[truth] && class < truth)
+    };
+    let others = row.iter().enumerate().filter(|(class, _)| *class != predicted);
+    1 + others.filter(|(class, probability)| is_before(*class, **probability)).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,5 +210,19 @@ mod tests {
     fn one_kind_alone_has_no_area() {
         assert_eq!(ranking(&[(0.5, true)]).area(), Err(Reason::NoOtherExamples));
         assert_eq!(ranking(&[(0.5, false)]).area(), Err(Reason::NoExamples));
+    }
+
+    #[test]
+    fn the_predicted_class_comes_first_and_ties_go_by_number() {
+        let row = [0.2, 0.3, 0.3, 0.2];
+        assert_eq!([0, 1, 2, 3].map(|truth| rank(truth, 2, &row)), [2, 1, 0, 3]);
+    }
+
+    #[test]
+    fn only_fewer_than_all_classes_say_something() {
+        let names = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let predictions =
+            Predictions::new(names, vec![0, 1], vec![0, 0], vec![0.5; 6], vec![0.0; 2]).unwrap();
+        assert_eq!(top_k_accuracy(&predictions), BTreeMap::from([(1, 0.5)]));
     }
 }

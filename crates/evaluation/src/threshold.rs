@@ -6,7 +6,7 @@ use kiln_files::json_text;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::json_file::read_json;
+use crate::evaluator::read_json;
 use crate::{EvaluationError, Predictions};
 
 /// Points of the curve that are kept.
@@ -27,7 +27,7 @@ pub struct Threshold {
     /// What a false positive costs, and a miss. Null where a precision or a recall decides.
     pub costs: Option<[f64; 2]>,
     /// What it comes to on examples that were held out; null where there are none.
-    pub held_out: Option<HeldOut>,
+    pub held_out: Option<HeldOutFigures>,
     /// Step of the checkpoint whose probabilities it is for.
     pub step: Option<u64>,
 }
@@ -35,7 +35,8 @@ pub struct Threshold {
 /// What a threshold comes to on examples that no weight was learned from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct HeldOut {
+#[schemars(rename = "HeldOut")]
+pub struct HeldOutFigures {
     /// How many.
     pub examples: u64,
     /// The precision for the class; null where no answer is the class.
@@ -84,7 +85,7 @@ impl Threshold {
             (_, Some(wished)) => format!("no threshold has a {named} of {wished}; this comes nearest"),
             (None, None) => String::new(),
         };
-        if let Some(HeldOut { examples, precision, recall, cost }) = self.held_out {
+        if let Some(HeldOutFigures { examples, precision, recall, cost }) = self.held_out {
             let precision =
                 precision.map_or("no precision".to_owned(), |value| format!("precision {value:.4}"));
             let chosen_by = if self.costs.is_none() { " that it was chosen by" } else { "" };
@@ -136,7 +137,7 @@ impl ThresholdCurve {
             let point = best(&points, decision, config.wished)?;
             (point.threshold, Some(point))
         };
-        let found = point.zip(held_out).map(|(point, predictions)| HeldOut {
+        let found = point.zip(held_out).map(|(point, predictions)| HeldOutFigures {
             examples: predictions.len() as u64,
             precision: point.precision,
             recall: point.recall,

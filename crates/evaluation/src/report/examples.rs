@@ -1,13 +1,16 @@
 //! Examples to look at, folded.
+//! ---
+//! What the columns of a table are worth to the network, and how its answers follow their values.
+//! ---
 
 use std::collections::BTreeMap;
 
+use kiln_diagnosis::Difference;
+use kiln_plot::{Axis, LineChart, Series};
 use maud::{Markup, html};
 
-use super::Tested;
-use super::page::Section;
-use super::summary::count;
-use crate::{Gallery, GalleryCell, GalleryExample, scrolled};
+use crate::report::{ReportSection, ReportedEvaluation, summary::count};
+use crate::{Dependence, Gallery, GalleryCell, GalleryExample, Importance, chart, scrolled};
 
 /// The pictures by cell take no more of a report than this; colour pictures are large.
 const MOST_BYTES: usize = 400_000;
@@ -17,7 +20,7 @@ pub(super) fn anchor(truth: usize, predicted: usize) -> String {
     format!("cell-{truth}-{predicted}")
 }
 
-pub(super) fn section(tested: &Tested<'_>) -> Option<Section> {
+pub(super) fn examples_section(tested: &ReportedEvaluation<'_>) -> Option<ReportSection> {
     let gallery = tested.gallery?;
     let rows = [
         ("Most confident mistakes", &gallery.most_confident_mistakes),
@@ -32,7 +35,7 @@ pub(super) fn section(tested: &Tested<'_>) -> Option<Section> {
                 details {
                     summary { (heading) " (" (examples.len()) ")" }
                     @if is_of_images { (pictures(tested, gallery, examples)) }
-                    @else { (scrolled(heading, &table(tested, gallery, examples))) }
+                    @else { (scrolled(heading, &example_table(tested, gallery, examples))) }
                 }
             }
         }
@@ -41,7 +44,7 @@ pub(super) fn section(tested: &Tested<'_>) -> Option<Section> {
             (by_class(tested, gallery))
         }
     };
-    Some(Section { anchor: "examples", heading: "Examples", content })
+    Some(ReportSection { anchor: "examples", heading: "Examples", content })
 }
 
 fn legend(gallery: &Gallery) -> Markup {
@@ -59,7 +62,7 @@ fn legend(gallery: &Gallery) -> Markup {
 }
 
 /// The cells of the confusion matrix, those of a true class together: the mistakes, then the hits.
-fn by_class(tested: &Tested<'_>, gallery: &Gallery) -> Markup {
+fn by_class(tested: &ReportedEvaluation<'_>, gallery: &Gallery) -> Markup {
     let mut classes: BTreeMap<u32, Vec<&GalleryCell>> = BTreeMap::new();
     for cell in &gallery.cells {
         classes.entry(cell.truth).or_default().push(cell);
@@ -101,7 +104,7 @@ fn affordable(gallery: &Gallery, most_bytes: usize) -> usize {
     deepest.max(1)
 }
 
-fn of_cell(tested: &Tested<'_>, gallery: &Gallery, cell: &GalleryCell, depth: usize) -> Markup {
+fn of_cell(tested: &ReportedEvaluation<'_>, gallery: &Gallery, cell: &GalleryCell, depth: usize) -> Markup {
     let [truth, predicted] = [cell.truth as usize, cell.predicted as usize];
     let count = tested.evaluation.confusion.counts[truth][predicted];
     let classes = tested.classes();
@@ -122,7 +125,7 @@ fn of_cell(tested: &Tested<'_>, gallery: &Gallery, cell: &GalleryCell, depth: us
     }
 }
 
-fn pictures(tested: &Tested<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
+fn pictures(tested: &ReportedEvaluation<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
     html! {
         div.gallery {
             @for position in positions {
@@ -135,7 +138,7 @@ fn pictures(tested: &Tested<'_>, gallery: &Gallery, positions: &[u32]) -> Markup
 }
 
 fn picture(
-    tested: &Tested<'_>,
+    tested: &ReportedEvaluation<'_>,
     position: u32,
     example: &GalleryExample,
     [height, width]: [usize; 2],
@@ -157,7 +160,7 @@ fn picture(
     }
 }
 
-fn table(tested: &Tested<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
+fn example_table(tested: &ReportedEvaluation<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
     let (classes, has_lines) = (tested.classes(), has_lines(gallery));
     html! {
         table.rows {
@@ -192,6 +195,122 @@ fn has_lines(gallery: &Gallery) -> bool {
 
 fn percent(probability: Option<f32>) -> String {
     probability.map_or_else(|| "not a number".to_owned(), |value| format!("{:.0}\u{a0}%", value * 100.0))
+}
+
+/// Columns that are listed; a table may have thousands.
+const LISTED: usize = 40;
+/// With more classes than this, no curve can be told from another.
+const CURVES: usize = 8;
+
+pub(super) fn columns_section(tested: &ReportedEvaluation<'_>) -> Option<ReportSection> {
+    let importance = tested.importance.as_ref()?;
+    let content = html! {
+        p.note {
+            "By how much the log-loss rises and the accuracy falls where the values of a column are exchanged between "
+            (importance.examples) " examples"
+            @if importance.shuffles > 1 { " (the mean of " (importance.shuffles) " exchanges)" }
+            ", so that they tell the network nothing; with 95 % intervals over the examples. What two columns both tell, the \
+             network may still learn from the other, and both look less important than they are together. It is what this \
+             network uses, not what causes the class."
+        }
+        (column_table(importance))
+        @if !importance.dependence.is_empty() {
+            h3 { "How the answers follow the values" }
+            p.note {
+                "The mean probability where all of " (importance.dependence[0].examples) " examples are given the same value, and \
+                 keep their other ones."
+            }
+            div.charts { @for dependence in &importance.dependence { (curve(tested, dependence)) } }
+        }
+    };
+    Some(ReportSection { anchor: "columns", heading: "What the columns are worth", content })
+}
+
+fn column_table(importance: &Importance) -> Markup {
+    let greatest = importance.columns.first().map_or(0.0, |column| column.log_loss.mean);
+    let share = |mean: f64| if greatest > 0.0 { (mean / greatest).clamp(0.0, 1.0) * 100.0 } else { 0.0 };
+    html! {
+        (scrolled("What the columns are worth", &html! { table.worth {
+            thead { tr {
+                @for head in ["column", "share of the greatest", "log-loss", "95 % interval", "accuracy", "95 % interval"] {
+                    th scope="col" { (head) }
+                }
+            } }
+            tbody {
+                @for column in importance.columns.iter().take(LISTED) {
+                    tr {
+                        th scope="row" { (column.column) }
+                        td.bar { div style={ "width:" (format!("{:.1}", share(column.log_loss.mean))) "%" } {} }
+                        (cells(column.log_loss)) (cells(column.accuracy))
+                    }
+                }
+            }
+        } }))
+        @if importance.columns.len() > LISTED {
+            p.note { (importance.columns.len() - LISTED) " more columns are in importance.json." }
+        }
+    }
+}
+
+fn cells(Difference { mean, lower, upper }: Difference) -> Markup {
+    // Without the sign of what is rounded to 0.
+    let [mean, lower, upper] = [mean, lower, upper].map(|value| (value * 1e4).round() / 1e4 + 0.0);
+    html! { td { (format!("{mean:.4}")) } td.note { (format!("{lower:.4} to {upper:.4}")) } }
+}
+
+fn probability(shown: &[(usize, &String)]) -> String {
+    match shown {
+        [(_, name)] => format!("mean probability of {name}"),
+        _ => "mean probability".to_owned(),
+    }
+}
+
+/// A curve for each class over numbers, a table of words; of two classes the second alone.
+fn curve(tested: &ReportedEvaluation<'_>, dependence: &Dependence) -> Markup {
+    let classes: Vec<(usize, &String)> = tested.classes().iter().enumerate().collect();
+    let shown = match classes.len() {
+        2 => &classes[1..],
+        count if count <= CURVES => &classes[..],
+        _ => &classes[..CURVES],
+    };
+    let numbers: Option<Vec<f64>> = dependence.values.iter().map(|value| value.number).collect();
+    let drawn = numbers.and_then(|numbers| {
+        let of_class = |(order, (class, name)): (usize, &(usize, &String))| {
+            let probabilities = dependence.values.iter().map(|value| value.probabilities[*class]);
+            let series =
+                Series::new(name.as_str(), order, numbers.iter().copied().zip(probabilities).collect());
+            Series { has_dots: true, ..series }
+        };
+        let series = shown.iter().enumerate().map(of_class).collect();
+        let (x, y) = (Axis::values(dependence.column.as_str()), Axis::values(probability(shown)));
+        LineChart::new(dependence.column.as_str(), x, y, series).to_svg().ok()
+    });
+    if let Some(svg) = drawn {
+        return chart(&svg, "");
+    }
+    let table = html! {
+        table {
+            thead { tr {
+                th scope="col" { "value" }
+                @if shown.len() == 1 { th scope="col" { (probability(shown)) } }
+                @else { @for (_, name) in shown { th scope="col" { (name) } } }
+            } }
+            tbody {
+                @for value in &dependence.values {
+                    tr {
+                        th scope="row" { (value.value) }
+                        @for (class, _) in shown { td { (format!("{:.3}", value.probabilities[*class])) } }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        div.chart {
+            h4 { (dependence.column) }
+            (scrolled(&format!("Answers by {}", dependence.column), &table))
+        }
+    }
 }
 
 #[cfg(test)]

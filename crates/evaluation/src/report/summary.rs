@@ -1,15 +1,23 @@
 //! The run in one sentence or two: what was trained, on what, how good it is beside what needs no network, and which
 //! checkpoint says so. What the run's folder does not tell is left out.
+//! ---
+//! What a reader wants to know first.
+//! ---
+//! What the figures say of how the run went.
+//! ---
 
 use kiln_artifacts::{Dataset, RunState, Status};
+use kiln_diagnosis::{Difference, Severity};
+use maud::{Markup, html};
 
-use super::{Story, Tested};
-use crate::{BaselineModel, Metrics};
+use crate::figures::{FIGURES, FigurePlace};
+use crate::report::{ReportContext, ReportSection, ReportedEvaluation, figure};
+use crate::{BaselineModel, ConfidenceInterval, Metrics, scrolled};
 
-pub(super) fn summary(story: &Story<'_>) -> String {
-    let (network, training) = (network(story), training(story));
-    let Some(tested) = &story.tested else {
-        return format!("{network} was trained{training}. {}", end(&story.status));
+pub(super) fn summary(report: &ReportContext<'_>) -> String {
+    let (network, training) = (network(report), training(report));
+    let Some(tested) = &report.tested else {
+        return format!("{network} was trained{training}. {}", end(&report.status));
     };
     let metrics = &tested.evaluation.metrics;
     let training = if training.is_empty() { training } else { format!(", trained{training},") };
@@ -19,19 +27,19 @@ pub(super) fn summary(story: &Story<'_>) -> String {
         examples(metrics.examples, tested),
         interval(metrics),
     );
-    let parts = [Some(result), beside(metrics), checkpoint(metrics, &story.status)];
+    let parts = [Some(result), beside_simple_models(metrics), checkpoint(metrics, &report.status)];
     let words: Vec<String> = parts.into_iter().flatten().collect();
-    let end = match story.status.state {
-        RunState::Failed | RunState::Interrupted => format!(" {}", end(&story.status)),
+    let end = match report.status.state {
+        RunState::Failed | RunState::Interrupted => format!(" {}", end(&report.status)),
         RunState::Running | RunState::Finished => String::new(),
     };
     format!("{}.{end}", words.join(". "))
 }
 
 /// "A multilayer perceptron 64-256-128-10 (51,338 weights)".
-fn network(story: &Story<'_>) -> String {
-    let model = &story.experiment.model;
-    let layers = story.profile.as_ref().filter(|_| model.is_mlp()).map_or(String::new(), |profile| {
+fn network(report: &ReportContext<'_>) -> String {
+    let model = &report.experiment.model;
+    let layers = report.profile.as_ref().filter(|_| model.is_mlp()).map_or(String::new(), |profile| {
         format!(" {}", model.sizes(profile.shape.features(), profile.classes.len()))
     });
     let kind = match (model.is_mlp(), model.members, model.hidden.is_empty()) {
@@ -40,23 +48,23 @@ fn network(story: &Story<'_>) -> String {
         (true, 1, false) => "A multilayer perceptron".to_owned(),
         (true, members, _) => format!("An ensemble of {members} multilayer perceptrons"),
     };
-    let weights = story.weights.map_or(String::new(), |count| format!(" ({} weights)", grouped(count)));
+    let weights = report.weights.map_or(String::new(), |count| format!(" ({} weights)", grouped(count)));
     kind + &layers + &weights
 }
 
 /// " on 1,293 examples of digits for 40 epochs".
-fn training(story: &Story<'_>) -> String {
-    let counts = story.profile.as_ref().and_then(|profile| profile.examples);
+fn training(report: &ReportContext<'_>) -> String {
+    let counts = report.profile.as_ref().and_then(|profile| profile.examples);
     let counted = counts.map(|counts| format!(" {} examples of", grouped(counts.train as u64)));
-    let data = story.provenance.as_ref().map(|provenance| data_name(&provenance.dataset));
-    let data = data.or(story.profile.as_ref().map(|profile| profile.source.as_str()));
+    let data = report.provenance.as_ref().map(|provenance| data_name(&provenance.dataset));
+    let data = data.or(report.profile.as_ref().map(|profile| profile.source.as_str()));
     let data = data.map_or(String::new(), |name| format!(" on{} {name}", counted.unwrap_or_default()));
     // A run is tested before its state says that it is finished.
-    let is_over = story.tested.is_some() || story.status.state == RunState::Finished;
-    let epochs = match (story.status.epoch, is_over) {
+    let is_over = report.tested.is_some() || report.status.state == RunState::Finished;
+    let epochs = match (report.status.epoch, is_over) {
         (0, _) => String::new(),
         (epochs, true) => format!(" for {}", count(epochs, "epoch")),
-        (epoch, _) => format!(" up to epoch {epoch} of {}", story.status.epochs),
+        (epoch, _) => format!(" up to epoch {epoch} of {}", report.status.epochs),
     };
     data + &epochs
 }
@@ -69,7 +77,7 @@ fn data_name(data: &Dataset) -> &str {
     }
 }
 
-fn examples(number: u64, tested: &Tested<'_>) -> String {
+fn examples(number: u64, tested: &ReportedEvaluation<'_>) -> String {
     let split = tested.name.split('-').next().unwrap_or_default();
     let kind = if ["train", "validation", "test"].contains(&split) { split } else { "" };
     let kind = if kind == "train" { "training" } else { kind };
@@ -85,7 +93,7 @@ fn interval(metrics: &Metrics) -> String {
 }
 
 /// "Naming the most frequent class every time gets 10.3 % right, a linear model 95.8 %".
-fn beside(metrics: &Metrics) -> Option<String> {
+fn beside_simple_models(metrics: &Metrics) -> Option<String> {
     let mut words: Vec<String> = Vec::new();
     for baseline in &metrics.baselines {
         let name = match baseline.model {
@@ -157,6 +165,122 @@ pub(super) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+pub(super) fn headline(report: &ReportContext<'_>, tested: &ReportedEvaluation<'_>) -> Markup {
+    let metrics = &tested.evaluation.metrics;
+    let intervals = metrics.intervals.as_ref();
+    let cards = FIGURES.iter().filter(|row| row.place == FigurePlace::Card).map(|row| {
+        let interval = intervals.and_then(|all| all.of(row.key)).map(words);
+        let name = if row.key == "macro_auc" && tested.is_binary() { "AUC" } else { row.words };
+        (figure(metrics.figure(row.key)), name, interval)
+    });
+    html! {
+        div.cards {
+            @for (value, name, interval) in cards {
+                div.card { b { (value) } (name) @if let Some(interval) = interval { br; span { (interval) } } }
+            }
+        }
+        @if let Some(intervals) = intervals {
+            p.note {
+                "Intervals: of the accuracy Wilson's, of the others by stratified percentile bootstrap, " (intervals.resamples) " resamples of the examples. \
+                 The calibration error is over 15 bins of equal width."
+            }
+        }
+        @if !metrics.baselines.is_empty() { (beside(metrics)) }
+        @if let Some(threshold) = &metrics.threshold { p.note { (threshold.words()) "." } }
+        @if let Some(calibration) = &metrics.calibration {
+            p.note {
+                "The probabilities are calibrated on " (calibration.examples) " examples that were held out: temperature "
+                (format!("{:.2}", calibration.temperature)) ", by which their log-loss goes from "
+                (figure(Some(calibration.log_loss_before))) " to " (figure(Some(calibration.log_loss_after)))
+                ". The loss is the network's own."
+            }
+        }
+        @if let Some(active) = &metrics.dropout_active {
+            @if report.experiment.model.is_mlp() && report.experiment.model.dropout > 0.0 {
+                p.note {
+                    "With dropout left on, as some published figures were measured: accuracy "
+                    (figure(Some(active.accuracy))) ", loss " (figure(active.loss)) "."
+                }
+            }
+        }
+        @if metrics.non_finite_examples > 0 {
+            p { b { (metrics.non_finite_examples) " examples have a loss or a probability that is no finite number." } }
+        }
+    }
+}
+
+/// The network beside what needs no network.
+fn beside(metrics: &Metrics) -> Markup {
+    let ahead = |gain: Option<Difference>| {
+        gain.map(|Difference { mean, lower, upper }| format!("{mean:+.4} ({lower:+.4} to {upper:+.4})"))
+    };
+    html! {
+        (scrolled("Beside simple models", &html! { table {
+            thead { tr {
+                @for head in ["model", "accuracy", "the network's is higher by", "log-loss", "the network's is lower by"] {
+                    th scope="col" { (head) }
+                }
+            } }
+            tbody {
+                tr {
+                    th scope="row" { "this network" }
+                    td { b { (figure(Some(metrics.accuracy_of_probable()))) } } td {}
+                    td { b { (figure(metrics.figure("log_loss"))) } } td {}
+                }
+                @for baseline in &metrics.baselines {
+                    tr {
+                        th scope="row" { (baseline.model) }
+                        td { (figure(Some(baseline.accuracy))) }
+                        td { @if let Some(gain) = ahead(baseline.accuracy_gain) { (gain) } }
+                        td { (figure(baseline.log_loss)) }
+                        td { @if let Some(gain) = ahead(baseline.log_loss_gain) { (gain) } }
+                    }
+                }
+            }
+        } }))
+        p.note {
+            @if metrics.threshold.is_some() { "The accuracies here are those of the more probable class. " }
+            "Differences are means over the same examples, with 95 % intervals from their standard errors."
+            @if metrics.baselines.len() > 1 { " The linear model is a logistic regression on the same features." }
+            @else {
+                " There is no linear model: it would have taken more than a small part of the run's time, or it has learned \
+                 from these examples."
+            }
+        }
+    }
+}
+
+fn words(interval: ConfidenceInterval) -> String {
+    format!("95 % interval {:.4} to {:.4}", interval.lower, interval.upper)
+}
+
+pub(super) fn findings_section(report: &ReportContext<'_>) -> ReportSection {
+    let class = |severity| match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Failure => "failure",
+    };
+    let has_log = report.rows.iter().any(|row| row.split == "train");
+    let content = html! {
+        @if report.findings.is_empty() && !has_log {
+            p { "Nothing was logged that could speak for or against this run." }
+        } @else if report.findings.is_empty() {
+            p { "Nothing speaks against this run: gradients, weights and losses stayed in their usual ranges, and it \
+                 neither underfits nor overfits by the figures it logged." }
+        } @else {
+            ul.findings {
+                @for finding in &report.findings {
+                    li class=(class(finding.severity)) {
+                        b { (finding.kind.as_str()) ": " } (finding.statement)
+                        @if !finding.remedies.is_empty() { br; b { "Try: " } (finding.advice()) "." }
+                    }
+                }
+            }
+        }
+    };
+    ReportSection { anchor: "findings", heading: "Run health", content }
 }
 
 #[cfg(test)]

@@ -1,12 +1,23 @@
 //! How training went.
+//! ---
+//! What the data are like, and what is remarkable about them.
+//! ---
+//! The settings that have an effect, each with where it came from.
+//! ---
+//! What the run came from.
+//! ---
 
-use kiln_artifacts::{MetricRow, Scope};
+use std::collections::BTreeMap;
+use std::fs;
+
+use kiln_artifacts::{MetricRow, Run, Scope};
+use kiln_config::{Experiment, Explanation, Origin, Request, Source, explain, resolve};
+use kiln_data::{Column, Preparation, Profile};
 use kiln_diagnosis::layers;
 use maud::{Markup, html};
 
-use super::Story;
-use super::page::Section;
-use crate::pictures::step_charts;
+use crate::plots::step_charts;
+use crate::report::{ReportContext, ReportSection, summary::grouped};
 use crate::{chart, scrolled};
 
 /// Figures of a layer as the metric log names them, and as people do.
@@ -18,15 +29,16 @@ const LAYER_FIGURES: [(&str, &str); 5] = [
     ("saturated_share", "saturated units"),
 ];
 
-pub(super) fn section(story: &Story<'_>) -> Option<Section> {
-    let best = story.status.best.as_ref();
-    let charts: Vec<&str> = ["loss", "accuracy"].into_iter().filter_map(|name| story.picture(name)).collect();
-    let steps = step_charts(&story.rows, best);
+pub(super) fn training_section(report: &ReportContext<'_>) -> Option<ReportSection> {
+    let best = report.status.best.as_ref();
+    let charts: Vec<&str> =
+        ["loss", "accuracy"].into_iter().filter_map(|name| report.picture(name)).collect();
+    let steps = step_charts(&report.rows, best);
     let steps: Vec<String> = steps.iter().filter_map(|chart| chart.to_svg().ok()).collect();
     if charts.is_empty() && steps.is_empty() {
         return None;
     }
-    let has_dropout = story.experiment.model.is_mlp() && story.experiment.model.dropout > 0.0;
+    let has_dropout = report.experiment.model.is_mlp() && report.experiment.model.dropout > 0.0;
     let content = html! {
         div.charts {
             @for svg in charts { (chart(svg, "")) }
@@ -36,14 +48,14 @@ pub(super) fn section(story: &Story<'_>) -> Option<Section> {
             "Training figures are measured while the weights move"
             @if has_dropout { " and with dropout on" }
             "; validation figures after the epoch, in inference mode. The values of a curve are under the pointer."
-            @if let Some(rate) = constant_rate(&story.rows) { " The learning rate is " (rate) " throughout." }
-            @if story.experiment.loss.label_smoothing > 0.0 {
+            @if let Some(rate) = constant_rate(&report.rows) { " The learning rate is " (rate) " throughout." }
+            @if report.experiment.loss.label_smoothing > 0.0 {
                 " Labels are smoothed, so that the loss does not fall to 0 even where every answer is right."
             }
         }
-        (layer_table(&story.rows))
+        (layer_table(&report.rows))
     };
-    Some(Section { anchor: "training", heading: "Training", content })
+    Some(ReportSection { anchor: "training", heading: "Training", content })
 }
 
 /// The learning rate where it never changes.
@@ -83,5 +95,251 @@ fn cell(figure: &str, value: Option<f64>) -> String {
         Some(value) if figure.ends_with("share") => format!("{:.1} %", value * 100.0),
         Some(value) if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e5) => format!("{value:.2e}"),
         Some(value) => format!("{value:.4}"),
+    }
+}
+
+pub(super) fn data_section(report: &ReportContext<'_>) -> Option<ReportSection> {
+    let profile = report.profile.as_ref()?;
+    let preparation = profile.preparation();
+    if profile.notices.is_empty() && preparation.is_none() && profile.examples.is_none() {
+        return None;
+    }
+    let content = html! {
+        @if let Some(counts) = profile.examples {
+            p {
+                (grouped(counts.train as u64)) " examples to train on, " (grouped(counts.validation as u64))
+                " to validate on and " (grouped(counts.test as u64)) " to test on; "
+                (grouped(profile.shape.features() as u64)) " features, " (profile.classes.len()) " classes."
+            }
+        }
+        @if !profile.notices.is_empty() {
+            ul.findings { @for notice in &profile.notices { li.info { (notice) } } }
+        }
+        @if let Some(preparation) = preparation { (columns(profile, preparation)) }
+    };
+    Some(ReportSection { anchor: "data", heading: "Data", content })
+}
+
+fn columns(profile: &Profile, preparation: &Preparation) -> Markup {
+    let used = preparation.used().count();
+    let features = |column: &Column| {
+        column.treatment.as_ref().map_or("left out".to_owned(), |treatment| treatment.features().to_string())
+    };
+    html! {
+        p.note {
+            (used) " of " (preparation.columns.len()) " columns become " (profile.shape.features())
+            " features. What each was taken for, by the training rows; missing values of numbers are filled with the \
+             median, and a feature says that they were."
+        }
+        (scrolled("Columns of the data", &html! {
+            table.words {
+                thead { tr {
+                    @for head in ["column", "kind", "features", "missing in training", "why"] { th scope="col" { (head) } }
+                } }
+                tbody {
+                    @for column in &preparation.columns {
+                        tr {
+                            th scope="row" { (column.name) }
+                            td { (column.kind.name()) }
+                            td { (features(column)) }
+                            td { (column.missing) }
+                            td { (column.why) }
+                        }
+                    }
+                }
+            }
+        }))
+    }
+}
+
+/// A longer value, such as weights by hand, is in `config.toml`.
+const LONGEST: usize = 200;
+
+/// A setting that has an effect.
+struct Setting {
+    key: String,
+    /// Its value as TOML.
+    value: String,
+    /// Where it came from; none of a built-in default.
+    origin: Option<String>,
+}
+
+pub(super) fn settings_section(report: &ReportContext<'_>) -> ReportSection {
+    let settings = settings(report.run, report.experiment);
+    let (given, defaults): (Vec<&Setting>, Vec<&Setting>) =
+        settings.iter().partition(|setting| setting.origin.is_some());
+    let content = html! {
+        @if given.is_empty() { p { "Every setting has its default." } }
+        @else { (scrolled("Settings that were given", &table(&given))) }
+        details {
+            summary { (defaults.len()) " settings at their defaults" }
+            (scrolled("Settings at their defaults", &table(&defaults)))
+        }
+        p.note { "Settings without effect beside these are left out; config.toml has them all." }
+    };
+    ReportSection { anchor: "experiment", heading: "Settings", content }
+}
+
+fn table(settings: &[&Setting]) -> Markup {
+    let has_origins = settings.iter().any(|setting| setting.origin.is_some());
+    html! {
+        table.words {
+            thead {
+                tr { th scope="col" { "setting" } th scope="col" { "value" } @if has_origins { th scope="col" { "from" } } }
+            }
+            tbody {
+                @for Setting { key, value, origin } in settings {
+                    tr {
+                        th scope="row" { code { (key) } }
+                        td { code { (shortened(value)) } }
+                        @if let Some(origin) = origin { td { (origin) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn shortened(value: &str) -> String {
+    let short = kiln_files::shortened(value, LONGEST);
+    if short == value { short } else { short + " (whole in config.toml)" }
+}
+
+fn settings(run: &Run, experiment: &Experiment) -> Vec<Setting> {
+    let text = experiment.to_toml();
+    let values = assignments(&text);
+    let without_effect = experiment.without_effect();
+    let origins = origins(run);
+    let settings = values.iter().filter_map(|(key, value)| {
+        let Ok(Explanation::Key(about)) = explain(key) else { return None };
+        if without_effect.contains(&key.as_str()) {
+            return None;
+        }
+        let origin = match origins.get(key) {
+            Some(origin) if origin.is_given() => Some(words(origin)),
+            _ if about.default.as_deref() == Some(*value) => None,
+            // It is not in the files of the run, and not the default either.
+            _ => Some("a base, the environment, a study or a resume".to_owned()),
+        };
+        Some(Setting { key: key.clone(), value: (*value).to_owned(), origin })
+    });
+    settings.collect()
+}
+
+/// The keys of an experiment file as Kiln writes it, one to a line, with their values. A key that is commented out has no
+/// effect.
+fn assignments(text: &str) -> Vec<(String, &str)> {
+    let mut section = "";
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            found.push((if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }, value));
+        }
+    }
+    found
+}
+
+/// Where the settings came from, as far as the run's copies of its file and its arguments tell: nothing where the file needs
+/// a base that lies elsewhere.
+fn origins(run: &Run) -> BTreeMap<String, Origin> {
+    let overrides = fs::read_to_string(run.overrides_txt()).unwrap_or_default();
+    let request = Request {
+        source: Source::File(run.input_config_toml()),
+        environment: Vec::new(),
+        overrides: overrides.lines().map(str::to_owned).collect(),
+    };
+    resolve(&request).map(|resolved| resolved.origins).unwrap_or_default()
+}
+
+/// The place without the run's folder, so that a report does not change with where it is made.
+fn words(origin: &Origin) -> String {
+    match origin {
+        Origin::File { name, .. } if name.starts_with("preset ") => name.clone(),
+        Origin::File { line, .. } => format!("file, line {line}"),
+        Origin::CommandLine { .. } => "command line".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Versions, machine, data.
+pub(super) fn origin_section(report: &ReportContext<'_>) -> Option<ReportSection> {
+    let provenance = report.provenance.as_ref()?;
+    let machine = &provenance.machine;
+    let unknown = || "unknown".to_owned();
+    let cores = machine.cores.map_or_else(unknown, |cores| cores.to_string());
+    let git = provenance.git.as_ref().map_or_else(
+        || "not in a git checkout".to_owned(),
+        |git| format!("{}{}", git.commit, if git.dirty { " with changes (git.diff)" } else { "" }),
+    );
+    let adapter = provenance.adapter.as_deref().unwrap_or_default();
+    let facts = [
+        ("run", format!("{}/{}", report.run.name(), report.run.id())),
+        ("started", report.status.started.to_string()),
+        ("training time", format!("{:.1} s", report.status.elapsed_seconds)),
+        ("epochs and steps", format!("{} and {}", report.status.epoch, report.status.step)),
+        ("backend", format!("{} on {adapter}, {} threads", provenance.backend, provenance.threads)),
+        (
+            "machine",
+            format!("{}, {cores} cores, {}", machine.cpu.clone().unwrap_or_else(unknown), machine.os),
+        ),
+        ("trained on", format!("{}, SHA-256 {}", provenance.dataset.name, provenance.dataset.sha256)),
+        ("seed", provenance.seed.to_string()),
+        ("Kiln, Burn, compiler", {
+            let build = &provenance.build;
+            format!("{}, {}, {}", build.kiln, build.burn, build.rustc)
+        }),
+        ("source", git),
+    ];
+    let content = html! {
+        table.words { @for (name, value) in facts { tr { th scope="row" { (name) } td { (value) } } } }
+        p.note {
+            "More in run.json, metrics.jsonl"
+            @if let Some(tested) = &report.tested { " and the folder evaluation/" (tested.name) }
+            "."
+        }
+    };
+    Some(ReportSection { anchor: "provenance", heading: "Provenance", content })
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_artifacts::RunInputs;
+
+    use super::*;
+
+    #[test]
+    fn settings_with_an_effect_have_their_origins() {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = ["optimizer.lr=0.5".to_owned()];
+        let input = "[optimizer]\nname = \"sgd\"\n";
+        let run = Run::create(
+            folder.path(),
+            "a",
+            &RunInputs { resolved_toml: "", input_toml: input, overrides: &overrides, start: None },
+        )
+        .unwrap();
+        let mut experiment = Experiment::from_toml_str("a", input).unwrap();
+        experiment.optimizer.lr = 0.5;
+        experiment.training.epochs = 3;
+        let settings = settings(&run, &experiment);
+        let origin = |key: &str| {
+            let setting = settings.iter().find(|setting| setting.key == key);
+            setting.map(|setting| (setting.value.as_str(), setting.origin.as_deref()))
+        };
+        assert_eq!(origin("optimizer.name"), Some(("\"sgd\"", Some("file, line 2"))));
+        assert_eq!(origin("optimizer.lr"), Some(("0.5", Some("command line"))));
+        assert_eq!(origin("optimizer.momentum"), Some(("0.0", None)));
+        assert_eq!(origin("optimizer.betas"), None, "for adam");
+        assert_eq!(origin("early_stopping.patience"), None, "switched off");
+        let epochs = origin("training.epochs").unwrap();
+        assert_eq!(epochs, ("3", Some("a base, the environment, a study or a resume")));
+    }
+
+    #[test]
+    fn a_long_value_is_shortened() {
+        assert_eq!(shortened("[1, 2]"), "[1, 2]");
+        assert!(shortened(&"9".repeat(300)).ends_with("… (whole in config.toml)"));
     }
 }

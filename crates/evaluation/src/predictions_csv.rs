@@ -1,16 +1,96 @@
+//! `predictions.csv`, written.
+//! ---
 //! `predictions.csv`, read. The file may be anyone's: nothing in it is trusted.
+//! ---
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
+use kiln_files::{csv_cell, csv_text};
+use rayon::prelude::*;
 
 use crate::predictions::is_probability;
-use crate::predictions_writer::{FIRST_COLUMNS, LINE, LOSS, PROBABILITY_PREFIX, WEIGHT};
 use crate::{EvaluationError, Predictions};
+
+/// What the column of a class's probability is called before its name.
+pub(crate) const PROBABILITY_PREFIX: &str = "p_";
+/// The columns before the probabilities.
+pub(crate) const FIRST_COLUMNS: [&str; 3] = ["index", "true", "predicted"];
+/// The column after the probabilities.
+pub(crate) const LOSS: &str = "loss";
+/// The column after it, where examples have weights.
+pub(crate) const WEIGHT: &str = "weight";
+/// The last column, where examples are rows of a file: the line on which each begins.
+pub(crate) const LINE: &str = "line";
+
+/// Rows that one thread writes at a time.
+const ROWS: usize = 4096;
+/// Pieces that are held at once beside the whole text.
+const PIECES: usize = 16;
+
+impl Predictions {
+    /// The predictions as CSV: a line for each example with its `index` in the split (from 0), the names of
+    /// its `true` and `predicted` class, a probability `p_<class>` for each class, its `loss`, its
+    /// `weight` if examples have one, and the `line` of the user's file if they are its rows.
+    ///
+    /// Numbers have the fewest digits that read back to the same bits: of single precision for a
+    /// probability, of double precision for a loss. A number that is none is `NaN`.
+    #[must_use]
+    pub fn to_csv(&self) -> Vec<u8> {
+        let names: Vec<Vec<u8>> = self.classes().iter().map(|name| csv_cell(name)).collect();
+        let mut text = self.header();
+        let starts: Vec<usize> = (0..self.len()).step_by(ROWS).collect();
+        for starts in starts.chunks(PIECES) {
+            let pieces: Vec<Vec<u8>> = starts.par_iter().map(|&start| self.csv_rows(start, &names)).collect();
+            text.reserve(pieces.iter().map(Vec::len).sum());
+            for piece in &pieces {
+                text.extend_from_slice(piece);
+            }
+        }
+        text
+    }
+
+    fn header(&self) -> Vec<u8> {
+        let first = FIRST_COLUMNS.map(str::to_owned).into_iter();
+        let probabilities = self.classes().iter().map(|name| format!("{PROBABILITY_PREFIX}{name}"));
+        let weight = self.weights().map(|_| WEIGHT.to_owned());
+        let line = self.lines().map(|_| LINE.to_owned());
+        csv_text([first.chain(probabilities).chain([LOSS.to_owned()]).chain(weight).chain(line).collect()])
+    }
+
+    fn csv_rows(&self, start: usize, names: &[Vec<u8>]) -> Vec<u8> {
+        let end = self.len().min(start + ROWS);
+        let mut text = Vec::with_capacity((end - start) * (40 + 16 * self.class_count()));
+        for example in start..end {
+            self.csv_row(example, names, &mut text);
+        }
+        text
+    }
+
+    fn csv_row(&self, example: usize, names: &[Vec<u8>], text: &mut Vec<u8>) {
+        const INFALLIBLE: &str = "a vector takes all that is written to it";
+        write!(text, "{example},").expect(INFALLIBLE);
+        text.extend_from_slice(&names[self.truth()[example] as usize]);
+        text.push(b',');
+        text.extend_from_slice(&names[self.predicted()[example] as usize]);
+        // The debug form is the shortest that reads back, with an exponent where that is shorter by far.
+        for probability in self.probabilities(example) {
+            write!(text, ",{probability:?}").expect(INFALLIBLE);
+        }
+        write!(text, ",{:?}", self.loss()[example]).expect(INFALLIBLE);
+        if let Some(weights) = self.weights() {
+            write!(text, ",{:?}", weights[example]).expect(INFALLIBLE);
+        }
+        if let Some(lines) = self.lines() {
+            write!(text, ",{}", lines[example]).expect(INFALLIBLE);
+        }
+        text.push(b'\n');
+    }
+}
 
 impl Predictions {
     /// Reads a `predictions.csv` as [`Predictions::to_csv`] writes it; every value is the same to the bit.
@@ -48,7 +128,7 @@ struct Columns {
 }
 
 /// What was expected in a row, and what was found.
-type Fault = (String, String);
+type Mismatch = (String, String);
 
 impl<R: Read> PredictionsReader<R> {
     fn new(path: &Path, source: R) -> Result<Self, EvaluationError> {
@@ -81,7 +161,7 @@ impl<R: Read> PredictionsReader<R> {
     }
 
     /// Adds a row. The CSV reader has seen to it that it is as long as the header.
-    fn take(&mut self, row: &ByteRecord) -> Result<(), Fault> {
+    fn take(&mut self, row: &ByteRecord) -> Result<(), Mismatch> {
         let index: usize = number(&row[0], "an index", |_| true)?;
         let expected = self.columns.truth.len();
         if index != expected {
@@ -110,7 +190,7 @@ impl<R: Read> PredictionsReader<R> {
 }
 
 /// The names of the classes, and whether there are columns of weights and of lines.
-fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool, bool), Fault> {
+fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool, bool), Mismatch> {
     let names: Vec<&str> = header.iter().collect();
     let has_lines = names.last() == Some(&LINE) && names.len() > FIRST_COLUMNS.len();
     let names = if has_lines { &names[..names.len() - 1] } else { &names[..] };
@@ -134,7 +214,7 @@ fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool, bool), Fa
     Ok((probabilities.iter().map(class).collect::<Result<_, _>>()?, has_weights, has_lines))
 }
 
-fn number<T: FromStr>(cell: &[u8], what: &str, is_allowed: impl Fn(&T) -> bool) -> Result<T, Fault> {
+fn number<T: FromStr>(cell: &[u8], what: &str, is_allowed: impl Fn(&T) -> bool) -> Result<T, Mismatch> {
     let value = std::str::from_utf8(cell).ok().and_then(|text| text.parse().ok());
     value.filter(is_allowed).ok_or_else(|| (what.to_owned(), quoted(cell)))
 }
@@ -147,7 +227,7 @@ fn quoted(cell: &[u8]) -> String {
     if start.len() < text.len() { format!("{start:?}...") } else { format!("{start:?}") }
 }
 
-fn malformed(path: &Path, line: u64, (expected, found): Fault) -> EvaluationError {
+fn malformed(path: &Path, line: u64, (expected, found): Mismatch) -> EvaluationError {
     EvaluationError::Malformed { path: path.to_owned(), line, expected, found }
 }
 
