@@ -1,11 +1,4 @@
 //! The plots of a run and of its evaluation, as SVG and PNG.
-//! ---
-//! Loss and accuracy by epoch.
-//! ---
-//! What was measured between epochs: the learning rate and, of each layer, gradients and idle units.
-//! ---
-//! Confusion matrix, ROC, precision-recall and reliability.
-//! ---
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,44 +14,39 @@ use crate::{
     ConfidenceInterval, ConfusionMatrix, Evaluation, EvaluationError, PrecisionRecallCurves, RocCurves,
 };
 
-/// A plot in both forms.
+/// A plot in both formats.
 #[derive(Clone, Debug)]
 pub(crate) struct Plot {
-    /// File name without its ending.
+    /// File name without extension.
     pub(crate) name: &'static str,
     pub(crate) svg: String,
     pub(crate) png: Vec<u8>,
 }
 
-/// A plot that is not drawn yet.
-enum Sketch {
+/// What a plot shows, before it is drawn.
+enum PlotData {
     Lines(kiln_plot::LineChart),
     Matrix(kiln_plot::Matrix),
     Reliability(Reliability),
 }
 
-/// Loss and accuracy by epoch, with the best one marked.
-pub(crate) fn epoch_pictures(
+/// Loss and accuracy by epoch, with the best epoch marked.
+pub(crate) fn epoch_plots(
     rows: &[MetricRow],
     best: Option<&Best>,
-    place: &Path,
+    folder: &Path,
 ) -> Result<Vec<Plot>, EvaluationError> {
-    draw(epoch_sketches(rows, best), place)
+    draw(epoch_plot_data(rows, best), folder)
 }
 
-/// Confusion matrix, ROC, precision-recall and reliability, as far as they are defined.
-pub(crate) fn evaluation_pictures(
-    evaluation: &Evaluation,
-    place: &Path,
-) -> Result<Vec<Plot>, EvaluationError> {
-    draw(score_sketches(evaluation), place)
+/// Confusion matrix, ROC, precision-recall and reliability; those that are undefined are left out.
+pub(crate) fn evaluation_plots(evaluation: &Evaluation, folder: &Path) -> Result<Vec<Plot>, EvaluationError> {
+    draw(evaluation_plot_data(evaluation), folder)
 }
 
-/// Removes those of the pictures of an evaluation from `folder` that `pictures` has not.
-pub(crate) fn remove_others(pictures: &[Plot], folder: &Path) -> Result<(), EvaluationError> {
-    for name in
-        EVALUATION_PLOTS.into_iter().filter(|name| pictures.iter().all(|picture| picture.name != *name))
-    {
+/// Removes the plots of an earlier evaluation from `folder` that are not in `plots`.
+pub(crate) fn remove_others(plots: &[Plot], folder: &Path) -> Result<(), EvaluationError> {
+    for name in EVALUATION_PLOTS.into_iter().filter(|name| plots.iter().all(|plot| plot.name != *name)) {
         for ending in ["svg", "png"] {
             remove_if_there(&folder.join(name).with_extension(ending))?;
         }
@@ -66,9 +54,9 @@ pub(crate) fn remove_others(pictures: &[Plot], folder: &Path) -> Result<(), Eval
     Ok(())
 }
 
-/// Writes `pictures` into `folder` and returns the files.
-pub(crate) fn write(pictures: &[Plot], folder: &Path) -> Result<Vec<PathBuf>, EvaluationError> {
-    if pictures.is_empty() {
+/// Writes `plots` into `folder` and returns the files.
+pub(crate) fn write(plots: &[Plot], folder: &Path) -> Result<Vec<PathBuf>, EvaluationError> {
+    if plots.is_empty() {
         return Ok(Vec::new());
     }
     fs::create_dir_all(folder).map_err(|cause| EvaluationError::Io {
@@ -77,9 +65,9 @@ pub(crate) fn write(pictures: &[Plot], folder: &Path) -> Result<Vec<PathBuf>, Ev
         cause,
     })?;
     let mut written = Vec::new();
-    for picture in pictures {
-        for (ending, bytes) in [("svg", picture.svg.as_bytes()), ("png", &picture.png)] {
-            let path = folder.join(picture.name).with_extension(ending);
+    for plot in plots {
+        for (ending, bytes) in [("svg", plot.svg.as_bytes()), ("png", &plot.png)] {
+            let path = folder.join(plot.name).with_extension(ending);
             replace_file(&path, bytes)?;
             written.push(path);
         }
@@ -87,16 +75,17 @@ pub(crate) fn write(pictures: &[Plot], folder: &Path) -> Result<Vec<PathBuf>, Ev
     Ok(written)
 }
 
-fn draw(sketches: Vec<(&'static str, Sketch)>, place: &Path) -> Result<Vec<Plot>, EvaluationError> {
-    let draw = |(name, sketch): (&'static str, Sketch)| {
-        sketch
-            .draw(name)
-            .map_err(|problem| EvaluationError::Plot { path: place.join(name), problem: problem.to_string() })
+fn draw(plots: Vec<(&'static str, PlotData)>, folder: &Path) -> Result<Vec<Plot>, EvaluationError> {
+    let draw = |(name, data): (&'static str, PlotData)| {
+        data.draw(name).map_err(|problem| EvaluationError::Plot {
+            path: folder.join(name),
+            problem: problem.to_string(),
+        })
     };
-    sketches.into_par_iter().map(draw).collect()
+    plots.into_par_iter().map(draw).collect()
 }
 
-impl Sketch {
+impl PlotData {
     fn draw(&self, name: &'static str) -> Result<Plot, PlotError> {
         let (svg, png) = match self {
             Self::Lines(chart) => (chart.to_svg()?, chart.to_png()?),
@@ -107,16 +96,16 @@ impl Sketch {
     }
 }
 
-/// File name, title, figure, and the y axis. A loss falls by factors: on an even axis only its first epochs would be seen.
-fn plots() -> [(&'static str, &'static str, &'static str, Axis); 2] {
+/// File name, title, figure and y axis. A loss falls by factors: on a linear axis, only the first epochs would be visible.
+fn epoch_charts() -> [(&'static str, &'static str, &'static str, Axis); 2] {
     [
         ("loss", "Loss by epoch", "loss", Axis::logarithmic("loss")),
-        ("accuracy", "Accuracy by epoch", "accuracy", Axis::values("accuracy (share right)")),
+        ("accuracy", "Accuracy by epoch", "accuracy", Axis::values("accuracy")),
     ]
 }
 
 /// The curves of `rows`, with the `best` epoch marked.
-fn epoch_sketches(rows: &[MetricRow], best: Option<&Best>) -> Vec<(&'static str, Sketch)> {
+fn epoch_plot_data(rows: &[MetricRow], best: Option<&Best>) -> Vec<(&'static str, PlotData)> {
     let plot = |(name, title, figure, y): (&'static str, &str, &str, Axis)| {
         let splits = ["train", "validation"].into_iter().enumerate();
         let series: Vec<Series> =
@@ -126,12 +115,12 @@ fn epoch_sketches(rows: &[MetricRow], best: Option<&Best>) -> Vec<(&'static str,
             Some(Best { epoch, .. }) => chart.with_mark(*epoch as f64, format!("best: epoch {epoch}")),
             None => chart,
         };
-        (!chart.series.is_empty()).then_some((name, Sketch::Lines(chart)))
+        (!chart.series.is_empty()).then_some((name, PlotData::Lines(chart)))
     };
-    plots().into_iter().filter_map(plot).collect()
+    epoch_charts().into_iter().filter_map(plot).collect()
 }
 
-/// A split's figure by epoch, if any epoch has a finite one.
+/// A figure of a split by epoch, if it is finite in some epoch.
 fn series(rows: &[MetricRow], figure: &str, split: &str, index: usize) -> Option<Series> {
     let epochs = rows.iter().filter(|row| row.scope == Scope::Epoch && row.split == split);
     let points: BTreeMap<u64, f64> =
@@ -141,26 +130,26 @@ fn series(rows: &[MetricRow], figure: &str, split: &str, index: usize) -> Option
     any_finite.then(|| Series::new(split, index, points).with_dots())
 }
 
-/// A figure of the layers: its name in the metric log, the chart's title, and the y axis.
+/// A chart over layers: the figure's name in the metric log, the title, and the y axis with its label.
 type LayerPlot = (&'static str, &'static str, fn(&'static str) -> Axis, &'static str);
 
 const LAYER_PLOTS: [LayerPlot; 4] = [
     ("gradient_norm", "Gradient norm by layer", Axis::logarithmic, "gradient norm"),
-    ("update_ratio", "Update over weight by layer", Axis::logarithmic, "norm of the update / of the weights"),
+    ("update_ratio", "Update ratio by layer", Axis::logarithmic, "update norm / weight norm"),
     ("dead_share", "Dead units by layer", Axis::values, "share of units that are always 0"),
-    ("saturated_share", "Saturated units by layer", Axis::values, "share of outputs at a flat end"),
+    ("saturated_share", "Saturated units by layer", Axis::values, "share of saturated outputs"),
 ];
 
-/// With more layers than this their curves cannot be told apart: then some of them stand for all.
+/// More curves than this cannot be distinguished, so a deep network is shown by a selection of its layers.
 const MOST_LAYERS: usize = 12;
 
-/// Charts over steps, only of what the log has and what changes.
+/// Charts over steps: learning rate, gradients, updates and inactive units. A chart without data or change is left out.
 pub(crate) fn step_charts(rows: &[MetricRow], best: Option<&Best>) -> Vec<LineChart> {
     let measured: Vec<&MetricRow> =
         rows.iter().filter(|row| row.scope == Scope::Interval && row.split == "train").collect();
     let rate = Series::new("learning rate", 0, points(&measured, "lr"));
     let rate = LineChart::new("Learning rate", Axis::whole_numbers("step"), Axis::values("lr"), vec![rate]);
-    let layers = LAYER_PLOTS.iter().map(|plot| of_layers(plot, &measured));
+    let layers = LAYER_PLOTS.iter().map(|plot| layer_chart(plot, &measured));
     let marked = |chart: LineChart| match best {
         Some(Best { step, epoch, .. }) => chart.with_mark(*step as f64, format!("best: epoch {epoch}")),
         None => chart,
@@ -168,7 +157,7 @@ pub(crate) fn step_charts(rows: &[MetricRow], best: Option<&Best>) -> Vec<LineCh
     std::iter::once(rate).chain(layers).filter(changes).map(marked).collect()
 }
 
-fn of_layers((figure, title, axis, label): &LayerPlot, measured: &[&MetricRow]) -> LineChart {
+fn layer_chart((figure, title, axis, label): &LayerPlot, measured: &[&MetricRow]) -> LineChart {
     let names: Vec<&str> =
         measured.first().map_or(Vec::new(), |row| layers(row).iter().map(|layer| layer.name).collect());
     let series = chosen(&names).enumerate();
@@ -178,7 +167,7 @@ fn of_layers((figure, title, axis, label): &LayerPlot, measured: &[&MetricRow]) 
     LineChart::new(*title, Axis::whole_numbers("step"), axis(label), series)
 }
 
-/// The first and the last of `names`, and evenly many between them.
+/// The first and the last of `names`, and evenly spaced ones between them.
 fn chosen<'a>(names: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     let count = names.len().min(MOST_LAYERS);
     (0..count).map(move |index| names[index * (names.len() - 1) / (count - 1).max(1)])
@@ -188,7 +177,7 @@ fn points(measured: &[&MetricRow], figure: &str) -> Vec<(f64, f64)> {
     measured.iter().filter_map(|row| Some((row.step as f64, row.figure(figure)?))).collect()
 }
 
-/// Whether some curve has two different values: else a sentence or the table of layers says it all.
+/// Whether some curve has two different values. If not, the text or the table of layers is enough.
 fn changes(chart: &LineChart) -> bool {
     chart.series.iter().any(|series| {
         let mut finite = series.points.iter().map(|point| point.1).filter(|value| value.is_finite());
@@ -196,21 +185,21 @@ fn changes(chart: &LineChart) -> bool {
     })
 }
 
-/// Every picture that an evaluation can have.
+/// The names of all plots that an evaluation can have.
 const EVALUATION_PLOTS: [&str; 5] =
     ["confusion_matrix", "confusion_rates", "roc", "precision_recall", "reliability"];
 
-/// A matrix of more classes is no picture any more.
+/// With more classes than this, the confusion matrix is not drawn.
 const MOST_CLASSES: usize = 100;
-/// With more curves than this none can be told from another: the averages then stand alone.
+/// With more curves than this, only the averages are drawn, because the curves could not be distinguished.
 const MOST_CURVES: usize = 20;
 
-fn score_sketches(evaluation: &Evaluation) -> Vec<(&'static str, Sketch)> {
-    let mut sketches = Vec::new();
+fn evaluation_plot_data(evaluation: &Evaluation) -> Vec<(&'static str, PlotData)> {
+    let mut plots = Vec::new();
     if evaluation.confusion.classes.len() <= MOST_CLASSES {
         let [counts, rates] = matrices(&evaluation.confusion);
-        sketches.push(("confusion_matrix", Sketch::Matrix(counts)));
-        sketches.push(("confusion_rates", Sketch::Matrix(rates)));
+        plots.push(("confusion_matrix", PlotData::Matrix(counts)));
+        plots.push(("confusion_rates", PlotData::Matrix(rates)));
     }
     let names = &evaluation.confusion.classes;
     let charts = [
@@ -218,7 +207,7 @@ fn score_sketches(evaluation: &Evaluation) -> Vec<(&'static str, Sketch)> {
         ("precision_recall", precision_recall(&evaluation.precision_recall, names)),
     ];
     let defined = charts.into_iter().filter(|(_, chart)| !chart.series.is_empty());
-    sketches.extend(defined.map(|(name, chart)| (name, Sketch::Lines(chart))));
+    plots.extend(defined.map(|(name, chart)| (name, PlotData::Lines(chart))));
     if let Some(bins) = &evaluation.metrics.reliability {
         let bins = bins.iter().map(|bin| ReliabilityBin {
             lower: bin.lower,
@@ -233,12 +222,12 @@ fn score_sketches(evaluation: &Evaluation) -> Vec<(&'static str, Sketch)> {
             }),
         });
         let diagram = Reliability { title: "Reliability".to_owned(), bins: bins.collect() };
-        sketches.push(("reliability", Sketch::Reliability(diagram)));
+        plots.push(("reliability", PlotData::Reliability(diagram)));
     }
-    sketches
+    plots
 }
 
-/// Counts, and shares of the row.
+/// The confusion matrix as counts, and as shares of each row.
 fn matrices(confusion: &ConfusionMatrix) -> [Matrix; 2] {
     let matrix = |title: &str, format, cell: fn(u64, u64) -> f64| Matrix {
         title: title.to_owned(),
@@ -254,7 +243,7 @@ fn matrices(confusion: &ConfusionMatrix) -> [Matrix; 2] {
     };
     [
         matrix("Confusion matrix", CellFormat::Count, |count, _| count as f64),
-        // A class without examples has no shares: 0 / 0 leaves its row without colour.
+        // For a class without examples, 0 / 0 is NaN and leaves its row without colour.
         matrix("Confusion matrix, shares of the true class", CellFormat::Rate, |count, total| {
             count as f64 / total as f64
         }),
@@ -294,8 +283,8 @@ fn curve_chart(title: &str, [x, y]: [Axis; 2], series: Vec<Series>) -> LineChart
     LineChart::new(title, x, y, series).square()
 }
 
-/// The curves that are defined, the classes' first, each with a number for its style and a name. Of two classes the second
-/// alone: the first one's says the same, and so would their averages.
+/// The defined curves, first those of the classes, each with a number for its style and a name. With two classes, only the
+/// curve of the second: that of the first and the averages would say the same.
 fn all<'a, T, const N: usize>(
     names: &'a [String],
     classes: &'a [Option<T>],
@@ -323,8 +312,8 @@ mod tests {
 
     fn charts(rows: &[MetricRow]) -> Vec<(&'static str, LineChart)> {
         let best = Best { monitor: Monitor::ValidationLoss, value: 1.0, epoch: 2, step: 20 };
-        let charts = epoch_sketches(rows, Some(&best)).into_iter().map(|(name, sketch)| match sketch {
-            Sketch::Lines(chart) => (name, chart),
+        let charts = epoch_plot_data(rows, Some(&best)).into_iter().map(|(name, data)| match data {
+            PlotData::Lines(chart) => (name, chart),
             _ => panic!("curves are lines"),
         });
         charts.collect()
@@ -372,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_logged_and_changes_has_a_chart() {
+    fn only_figures_that_were_logged_and_change_have_a_chart() {
         assert_eq!(
             titles(&[interval_row(1, 0.1, 1.0), interval_row(2, 0.1, 2.0)]),
             ["Gradient norm by layer"]
@@ -386,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_layers_some_stand_for_all() {
+    fn of_many_layers_a_selection_is_shown() {
         let names: Vec<String> = (0..40).map(|index| index.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let chosen: Vec<&str> = chosen(&names).collect();
@@ -402,16 +391,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_undefined_is_left_out() {
-        let sketches = score_sketches(&evaluation(vec![0.8, 0.2, 0.0, 0.6, 0.4, 0.0]));
-        let names: Vec<&str> = sketches.iter().map(|(name, _)| *name).collect();
+    fn undefined_curves_are_left_out() {
+        let plots = evaluation_plot_data(&evaluation(vec![0.8, 0.2, 0.0, 0.6, 0.4, 0.0]));
+        let names: Vec<&str> = plots.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, EVALUATION_PLOTS);
-        let Sketch::Lines(roc) = &sketches[2].1 else { panic!("curves are lines") };
+        let PlotData::Lines(roc) = &plots[2].1 else { panic!("curves are lines") };
         let legend: Vec<&str> = roc.series.iter().map(|series| series.name.as_str()).collect();
         assert_eq!(legend.len(), 4, "{legend:?}");
         assert!(!legend.iter().any(|name| name.contains("absent")));
-        for (name, sketch) in sketches {
-            assert!(sketch.draw(name).is_ok(), "{name}");
+        for (name, data) in plots {
+            assert!(data.draw(name).is_ok(), "{name}");
         }
     }
 
@@ -421,17 +410,17 @@ mod tests {
         let predictions =
             Predictions::new(names, vec![0, 1], vec![0, 0], vec![0.8, 0.2, 0.6, 0.4], vec![0.5; 2]).unwrap();
         let settings = EvaluationSettings { resamples: 0, ..Default::default() };
-        let sketches = score_sketches(&Evaluation::new(&predictions, &settings).unwrap());
-        let charts = sketches.iter().filter_map(|(_, sketch)| match sketch {
-            Sketch::Lines(chart) => Some((chart.title.as_str(), chart.series.len())),
+        let plots = evaluation_plot_data(&Evaluation::new(&predictions, &settings).unwrap());
+        let charts = plots.iter().filter_map(|(_, data)| match data {
+            PlotData::Lines(chart) => Some((chart.title.as_str(), chart.series.len())),
             _ => None,
         });
         assert_eq!(charts.collect::<Vec<_>>(), [("ROC of yes", 1), ("Precision and recall of yes", 1)]);
     }
 
     #[test]
-    fn a_model_that_diverged_has_a_confusion_matrix_alone() {
-        let sketches = score_sketches(&evaluation(vec![f32::NAN; 6]));
-        assert_eq!(sketches.len(), 2);
+    fn a_model_that_diverged_has_only_a_confusion_matrix() {
+        let plots = evaluation_plot_data(&evaluation(vec![f32::NAN; 6]));
+        assert_eq!(plots.len(), 2);
     }
 }

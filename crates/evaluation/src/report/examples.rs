@@ -1,7 +1,4 @@
-//! Examples to look at, folded.
-//! ---
-//! What the columns of a table are worth to the network, and how its answers follow their values.
-//! ---
+//! Sections of the report for a closer look: the importance of columns, and single examples.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +9,10 @@ use maud::{Markup, html};
 use crate::report::{ReportSection, ReportedEvaluation, summary::count};
 use crate::{Dependence, Gallery, GalleryCell, GalleryExample, Importance, chart, scrolled};
 
-/// The pictures by cell take no more of a report than this; colour pictures are large.
+/// Limit for the images by cell of the confusion matrix, because colour images are large.
 const MOST_BYTES: usize = 400_000;
 
-/// Where the examples of a cell of the confusion matrix stand.
+/// The anchor of the examples of a cell of the confusion matrix.
 pub(super) fn anchor(truth: usize, predicted: usize) -> String {
     format!("cell-{truth}-{predicted}")
 }
@@ -24,17 +21,17 @@ pub(super) fn examples_section(tested: &ReportedEvaluation<'_>) -> Option<Report
     let gallery = tested.gallery?;
     let rows = [
         ("Most confident mistakes", &gallery.most_confident_mistakes),
-        ("Least certain", &gallery.least_certain),
-        ("At random", &gallery.random),
+        ("Least certain predictions", &gallery.least_certain),
+        ("Random examples", &gallery.random),
     ];
-    let is_of_images = gallery.image_size.is_some();
+    let has_images = gallery.image_size.is_some();
     let content = html! {
         p.note { (legend(gallery)) }
         @for (heading, examples) in rows {
             @if !examples.is_empty() {
                 details {
                     summary { (heading) " (" (examples.len()) ")" }
-                    @if is_of_images { (pictures(tested, gallery, examples)) }
+                    @if has_images { (images(tested, gallery, examples)) }
                     @else { (scrolled(heading, &example_table(tested, gallery, examples))) }
                 }
             }
@@ -50,18 +47,18 @@ pub(super) fn examples_section(tested: &ReportedEvaluation<'_>) -> Option<Report
 fn legend(gallery: &Gallery) -> Markup {
     html! {
         @if gallery.image_size.is_some() {
-            "Each with its number in the split, the true class, where it was taken for another one that, and the \
-             probability of what was predicted; mistakes have a frame."
+            "Each caption shows the number of the example in the split, its true class, an arrow and the predicted class if \
+             the prediction is wrong, and the probability of the predicted class. Mistakes have a frame."
         } @else {
-            "Each with its number in the split"
-            @if has_lines(gallery) { ", the line of the file on which it begins" }
-            ", the true and the predicted class, and the probability of what was predicted; mistakes are bold."
-            @if !gallery.columns.is_empty() { " Then the values that the network was given, by column." }
+            "Each row shows the number of the example in the split"
+            @if has_lines(gallery) { ", the line of the file where it begins" }
+            ", the true and the predicted class, and the probability of the predicted class. Mistakes are bold."
+            @if !gallery.columns.is_empty() { " The other columns are the values that the network received." }
         }
     }
 }
 
-/// The cells of the confusion matrix, those of a true class together: the mistakes, then the hits.
+/// The cells of the confusion matrix, grouped by true class: first the mistakes, then the correct predictions.
 fn by_class(tested: &ReportedEvaluation<'_>, gallery: &Gallery) -> Markup {
     let mut classes: BTreeMap<u32, Vec<&GalleryCell>> = BTreeMap::new();
     for cell in &gallery.cells {
@@ -70,7 +67,7 @@ fn by_class(tested: &ReportedEvaluation<'_>, gallery: &Gallery) -> Markup {
     for (truth, cells) in &mut classes {
         cells.sort_by_key(|cell| cell.predicted == *truth);
     }
-    let depth = affordable(gallery, MOST_BYTES);
+    let depth = affordable_depth(gallery, MOST_BYTES);
     let confusion = &tested.evaluation.confusion;
     html! {
         @for (truth, cells) in classes {
@@ -81,14 +78,14 @@ fn by_class(tested: &ReportedEvaluation<'_>, gallery: &Gallery) -> Markup {
                     (confusion.classes[truth as usize]) " (" (count(row.iter().sum(), "example")) ", "
                     (count(mistakes, "mistake")) ")"
                 }
-                @for cell in cells { (of_cell(tested, gallery, cell, depth)) }
+                @for cell in cells { (cell_examples(tested, gallery, cell, depth)) }
             }
         }
     }
 }
 
-/// How many examples of each cell can be shown for this many bytes; at least one.
-fn affordable(gallery: &Gallery, most_bytes: usize) -> usize {
+/// How many examples of each cell fit into this many bytes; at least one.
+fn affordable_depth(gallery: &Gallery, most_bytes: usize) -> usize {
     let size = |position: &u32| {
         let png = gallery.examples.get(position).and_then(|example| example.png.as_ref());
         png.map_or(0, String::len)
@@ -104,40 +101,45 @@ fn affordable(gallery: &Gallery, most_bytes: usize) -> usize {
     deepest.max(1)
 }
 
-fn of_cell(tested: &ReportedEvaluation<'_>, gallery: &Gallery, cell: &GalleryCell, depth: usize) -> Markup {
+fn cell_examples(
+    tested: &ReportedEvaluation<'_>,
+    gallery: &Gallery,
+    cell: &GalleryCell,
+    depth: usize,
+) -> Markup {
     let [truth, predicted] = [cell.truth as usize, cell.predicted as usize];
     let count = tested.evaluation.confusion.counts[truth][predicted];
     let classes = tested.classes();
     let shown = &cell.examples[..cell.examples.len().min(depth)];
     html! {
-        // Inside of what is folded: a browser opens it for whoever follows a link to here.
+        // Inside the folded `details`: a browser unfolds it when the reader follows a link to this anchor.
         div.cell id=(anchor(truth, predicted)) {
             p {
                 b {
                     (classes[truth])
-                    @if truth == predicted { " predicted right" } @else { " taken for " (classes[predicted]) }
+                    @if truth == predicted { " predicted correctly" } @else { " predicted as " (classes[predicted]) }
                 }
                 @if (count as usize) > shown.len() { ", " (shown.len()) " of " (count) } @else { ", " (count) }
                 ". " a href="#confusion" { "Back to the matrix" }
             }
-            (pictures(tested, gallery, shown))
+            (images(tested, gallery, shown))
         }
     }
 }
 
-fn pictures(tested: &ReportedEvaluation<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
+fn images(tested: &ReportedEvaluation<'_>, gallery: &Gallery, positions: &[u32]) -> Markup {
     html! {
         div.gallery {
             @for position in positions {
                 @if let Some(example) = gallery.examples.get(position) {
-                    (picture(tested, *position, example, gallery.image_size.unwrap_or_default()))
+                    (image(tested, *position, example, gallery.image_size.unwrap_or_default()))
                 }
             }
         }
     }
 }
 
-fn picture(
+fn image(
     tested: &ReportedEvaluation<'_>,
     position: u32,
     example: &GalleryExample,
@@ -194,45 +196,45 @@ fn has_lines(gallery: &Gallery) -> bool {
 }
 
 fn percent(probability: Option<f32>) -> String {
-    probability.map_or_else(|| "not a number".to_owned(), |value| format!("{:.0}\u{a0}%", value * 100.0))
+    probability.map_or_else(|| "NaN".to_owned(), |value| format!("{:.0}\u{a0}%", value * 100.0))
 }
 
-/// Columns that are listed; a table may have thousands.
+/// The table lists at most this many columns; a data set may have thousands.
 const LISTED: usize = 40;
-/// With more classes than this, no curve can be told from another.
+/// A chart shows at most this many classes, because more curves cannot be distinguished.
 const CURVES: usize = 8;
 
 pub(super) fn columns_section(tested: &ReportedEvaluation<'_>) -> Option<ReportSection> {
     let importance = tested.importance.as_ref()?;
     let content = html! {
         p.note {
-            "By how much the log-loss rises and the accuracy falls where the values of a column are exchanged between "
-            (importance.examples) " examples"
-            @if importance.shuffles > 1 { " (the mean of " (importance.shuffles) " exchanges)" }
-            ", so that they tell the network nothing; with 95 % intervals over the examples. What two columns both tell, the \
-             network may still learn from the other, and both look less important than they are together. It is what this \
-             network uses, not what causes the class."
+            "Permutation importance: how much the log-loss rises and the accuracy falls if the values of a column are shuffled \
+             among " (importance.examples) " examples"
+            @if importance.shuffles > 1 { " (mean of " (importance.shuffles) " shuffles)" }
+            ", with 95 % intervals over the examples. If two columns carry the same information, the network can use the other \
+             one, and both look less important than they are together. The table shows what this network uses, not what causes \
+             the class."
         }
         (column_table(importance))
         @if !importance.dependence.is_empty() {
-            h3 { "How the answers follow the values" }
+            h3 { "How the predictions depend on the values" }
             p.note {
-                "The mean probability where all of " (importance.dependence[0].examples) " examples are given the same value, and \
-                 keep their other ones."
+                "Partial dependence: the mean predicted probability if all of " (importance.dependence[0].examples) " examples \
+                 get the same value in this column and keep their other values."
             }
             div.charts { @for dependence in &importance.dependence { (curve(tested, dependence)) } }
         }
     };
-    Some(ReportSection { anchor: "columns", heading: "What the columns are worth", content })
+    Some(ReportSection { anchor: "columns", heading: "Importance of the columns", content })
 }
 
 fn column_table(importance: &Importance) -> Markup {
     let greatest = importance.columns.first().map_or(0.0, |column| column.log_loss.mean);
     let share = |mean: f64| if greatest > 0.0 { (mean / greatest).clamp(0.0, 1.0) * 100.0 } else { 0.0 };
     html! {
-        (scrolled("What the columns are worth", &html! { table.worth {
+        (scrolled("Importance of the columns", &html! { table.worth {
             thead { tr {
-                @for head in ["column", "share of the greatest", "log-loss", "95 % interval", "accuracy", "95 % interval"] {
+                @for head in ["column", "relative importance", "log-loss rises by", "95 % interval", "accuracy falls by", "95 % interval"] {
                     th scope="col" { (head) }
                 }
             } }
@@ -247,13 +249,13 @@ fn column_table(importance: &Importance) -> Markup {
             }
         } }))
         @if importance.columns.len() > LISTED {
-            p.note { (importance.columns.len() - LISTED) " more columns are in importance.json." }
+            p.note { "The other " (importance.columns.len() - LISTED) " columns are in importance.json." }
         }
     }
 }
 
 fn cells(Difference { mean, lower, upper }: Difference) -> Markup {
-    // Without the sign of what is rounded to 0.
+    // Adding 0 turns a rounded -0 into 0.
     let [mean, lower, upper] = [mean, lower, upper].map(|value| (value * 1e4).round() / 1e4 + 0.0);
     html! { td { (format!("{mean:.4}")) } td.note { (format!("{lower:.4} to {upper:.4}")) } }
 }
@@ -265,7 +267,7 @@ fn probability(shown: &[(usize, &String)]) -> String {
     }
 }
 
-/// A curve for each class over numbers, a table of words; of two classes the second alone.
+/// A chart with a curve for each class if the values are numbers, or else a table. With two classes, only the second is shown.
 fn curve(tested: &ReportedEvaluation<'_>, dependence: &Dependence) -> Markup {
     let classes: Vec<(usize, &String)> = tested.classes().iter().enumerate().collect();
     let shown = match classes.len() {
@@ -308,7 +310,7 @@ fn curve(tested: &ReportedEvaluation<'_>, dependence: &Dependence) -> Markup {
     html! {
         div.chart {
             h4 { (dependence.column) }
-            (scrolled(&format!("Answers by {}", dependence.column), &table))
+            (scrolled(&format!("Predictions by {}", dependence.column), &table))
         }
     }
 }
@@ -318,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_pictures_are_shown_fewer() {
+    fn of_large_images_fewer_are_shown() {
         let example = GalleryExample {
             truth: 0,
             predicted: 0,
@@ -333,6 +335,6 @@ mod tests {
             examples: (0..4).map(|position| (position, example.clone())).collect(),
             ..Gallery::default()
         };
-        assert_eq!([1000, 400, 300, 200, 10].map(|bytes| affordable(&gallery, bytes)), [3, 3, 2, 1, 1]);
+        assert_eq!([1000, 400, 300, 200, 10].map(|bytes| affordable_depth(&gallery, bytes)), [3, 3, 2, 1, 1]);
     }
 }

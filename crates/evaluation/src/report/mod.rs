@@ -1,11 +1,8 @@
-//! `report.html`: all that a run found, in one file that needs nothing else.
-//! ---
-//! All that a report tells of, read from the run's folder.
-//! ---
-//! The sections, one after the other.
-//! ---
-//! A page that needs nothing but itself.
-//! ---
+//! `report.html`: the results of a run in one self-contained page.
+//!
+//! [`ReportContext`] reads what a report needs from the run's folder; [`page`] puts the sections together; [`html_page`] is
+//! the frame of all HTML pages of Kiln. To add a section, write a function that returns a [`ReportSection`] in the file of
+//! this folder that fits, and call it in [`page`].
 
 mod examples;
 mod results;
@@ -28,11 +25,11 @@ use crate::{
 };
 
 /// Writes the plots, the gallery and the report of the evaluation `name` of `run`, and returns the report's path.
-/// For `test` they are [`Run::plots`], [`Run::gallery`] and [`Run::report`]; for any other evaluation the same
+/// The evaluation `test` writes to [`Run::plots`], [`Run::gallery`] and [`Run::report`]; another one writes to the same
 /// names in its own folder.
 ///
 /// # Errors
-/// Where the run's files cannot be read, or a file cannot be written.
+/// If the run's files cannot be read, or a file cannot be written.
 pub fn write_report(
     run: &Run,
     name: &str,
@@ -40,39 +37,39 @@ pub fn write_report(
     evaluation: &Evaluation,
     gallery: Option<&Gallery>,
 ) -> Result<PathBuf, EvaluationError> {
-    let places = ReportPaths::of(run, name);
+    let paths = ReportPaths::of(run, name);
     let tested = ReportedEvaluation::read(run, name, evaluation, gallery)?;
-    let report = ReportContext::new(run, experiment, Some(tested), &places.plots)?;
-    plots::write(&report.pictures, &places.plots)?;
-    plots::remove_others(&report.pictures, &places.plots)?;
+    let report = ReportContext::new(run, experiment, Some(tested), &paths.plots)?;
+    plots::write(&report.plots, &paths.plots)?;
+    plots::remove_others(&report.plots, &paths.plots)?;
     if let Some(gallery) = gallery {
-        gallery::write_sheets(gallery, &evaluation.confusion.classes, &places.gallery)?;
+        gallery::write_sheets(gallery, &evaluation.confusion.classes, &paths.gallery)?;
     }
-    replace_file(&places.report, page(&report).as_bytes())?;
-    Ok(places.report)
+    replace_file(&paths.report, page(&report).as_bytes())?;
+    Ok(paths.report)
 }
 
-/// Writes the plots and the report of a run that has no evaluation, as one that failed or was stopped: how its training went,
-/// what speaks against it, and its settings. Returns the report's path, which is [`Run::report`].
+/// Writes the plots and the report of a run without an evaluation, such as a failed or stopped one: its findings, training
+/// and settings. Returns the report's path, [`Run::report`].
 ///
 /// # Errors
-/// Where the run's files cannot be read, or a file cannot be written.
+/// If the run's files cannot be read, or a file cannot be written.
 pub fn write_training_report(run: &Run, experiment: &Experiment) -> Result<PathBuf, EvaluationError> {
     let report = ReportContext::new(run, experiment, None, &run.plots())?;
-    plots::write(&report.pictures, &run.plots())?;
+    plots::write(&report.plots, &run.plots())?;
     replace_file(&run.report(), page(&report).as_bytes())?;
     Ok(run.report())
 }
 
-/// Reads the evaluation `name` of `run` back from its files.
+/// Reads the evaluation `name` of `run` from its files.
 ///
 /// # Errors
-/// Where a file is missing or is not what it must be.
+/// If a file is missing or malformed, or the gallery belongs to other predictions.
 pub fn read_evaluation(run: &Run, name: &str) -> Result<(Evaluation, Option<Gallery>), EvaluationError> {
     let folder = run.evaluation(name);
     let predictions = Predictions::read(&folder.join(PREDICTIONS_FILE))?;
     let metrics = Metrics::read(&folder.join(METRICS_FILE))?;
-    // Everything but the intervals, which are read.
+    // `metrics` already has the intervals, so no resamples are needed.
     let settings = EvaluationSettings { resamples: 0, ..EvaluationSettings::default() };
     let evaluation = Evaluation { metrics, ..Evaluation::new(&predictions, &settings)? };
     let gallery = Gallery::read(&folder)?;
@@ -82,10 +79,10 @@ pub fn read_evaluation(run: &Run, name: &str) -> Result<(Evaluation, Option<Gall
     Ok((evaluation, gallery))
 }
 
-/// What the figures of `run` say against it, as far as it has come: `rows` is its metric log.
+/// The findings of `run`, finished or not; `rows` is its metric log.
 ///
 /// # Errors
-/// Where the figures of its test are there and cannot be read.
+/// If the figures of its test exist and cannot be read.
 pub fn findings_of_run(
     run: &Run,
     rows: &[MetricRow],
@@ -93,15 +90,15 @@ pub fn findings_of_run(
     experiment: &Experiment,
 ) -> Result<Vec<Finding>, EvaluationError> {
     let metrics = run.evaluation("test").join(METRICS_FILE);
-    // What is left of the test of a run that goes on past its end is not of this log.
-    let is_of_this = status.test.is_some() && metrics.is_file();
-    let test = if is_of_this { Some(Metrics::read(&metrics)?) } else { None };
+    // If a finished run is trained further, its earlier test remains in the folder but does not belong to this log.
+    let is_current = status.test.is_some() && metrics.is_file();
+    let test = if is_current { Some(Metrics::read(&metrics)?) } else { None };
     let tested = test.as_ref().map(Metrics::tested);
     let failure = status.failure.as_ref();
     Ok(findings(&RunRecord { rows, tested: tested.as_ref(), experiment, failure }))
 }
 
-/// Where the files go.
+/// The paths of the files that a report consists of.
 struct ReportPaths {
     plots: PathBuf,
     gallery: PathBuf,
@@ -119,41 +116,41 @@ impl ReportPaths {
     }
 }
 
-/// A figure in four decimals, or `undefined`.
+/// A figure with four decimals, or `undefined`.
 fn figure(value: Option<f64>) -> String {
     value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"))
 }
 
-/// A run.
-pub(super) struct ReportContext<'a> {
-    pub(super) run: &'a Run,
-    pub(super) experiment: &'a Experiment,
-    /// None of a run that came to no evaluation.
-    pub(super) tested: Option<ReportedEvaluation<'a>>,
-    /// None of a run of the first version.
-    pub(super) profile: Option<Profile>,
-    pub(super) status: Status,
-    /// None of a run that was killed before it had written down where it comes from.
-    pub(super) provenance: Option<Provenance>,
-    pub(super) rows: Vec<MetricRow>,
-    pub(super) findings: Vec<Finding>,
-    pub(super) pictures: Vec<Plot>,
-    /// Weights and biases of the network; none where no checkpoint is left.
-    pub(super) weights: Option<u64>,
+/// Everything that the sections of a report show.
+struct ReportContext<'a> {
+    run: &'a Run,
+    experiment: &'a Experiment,
+    /// `None` for a run without an evaluation.
+    tested: Option<ReportedEvaluation<'a>>,
+    /// `None` for a run of the first version.
+    profile: Option<Profile>,
+    status: Status,
+    /// `None` for a run that was killed before it wrote `run.json`.
+    provenance: Option<Provenance>,
+    rows: Vec<MetricRow>,
+    findings: Vec<Finding>,
+    plots: Vec<Plot>,
+    /// The number of weights and biases; `None` if no checkpoint is left.
+    weights: Option<u64>,
 }
 
-/// What an evaluation of the run found.
-pub(super) struct ReportedEvaluation<'a> {
+/// An evaluation of the run, with the files that belong to it.
+struct ReportedEvaluation<'a> {
     /// The evaluation's name, such as `test`.
-    pub(super) name: &'a str,
-    pub(super) evaluation: &'a Evaluation,
-    pub(super) gallery: Option<&'a Gallery>,
-    pub(super) importance: Option<Importance>,
-    pub(super) thresholds: Option<ThresholdCurve>,
+    name: &'a str,
+    evaluation: &'a Evaluation,
+    gallery: Option<&'a Gallery>,
+    importance: Option<Importance>,
+    thresholds: Option<ThresholdCurve>,
 }
 
 impl<'a> ReportedEvaluation<'a> {
-    pub(super) fn read(
+    fn read(
         run: &Run,
         name: &'a str,
         evaluation: &'a Evaluation,
@@ -168,36 +165,36 @@ impl<'a> ReportedEvaluation<'a> {
         })
     }
 
-    pub(super) fn classes(&self) -> &[String] {
+    fn classes(&self) -> &[String] {
         &self.evaluation.confusion.classes
     }
 
-    /// With two classes, figures of the one follow from those of the other.
-    pub(super) fn is_binary(&self) -> bool {
+    /// With two classes, the figures of one follow from those of the other.
+    fn is_binary(&self) -> bool {
         self.classes().len() == 2
     }
 }
 
 impl<'a> ReportContext<'a> {
-    /// Reads what belongs to `run`; problems with pictures name their `place`.
-    pub(super) fn new(
+    /// Reads the files of `run` and draws its plots. `plot_folder` is where the plots will be written; errors name it.
+    fn new(
         run: &'a Run,
         experiment: &'a Experiment,
         tested: Option<ReportedEvaluation<'a>>,
-        place: &Path,
+        plot_folder: &Path,
     ) -> Result<Self, EvaluationError> {
         let rows = run.metric_rows()?;
         let status = run.status()?;
         let findings = findings_of_run(run, &rows, &status, experiment)?;
         let (epochs, scores) = rayon::join(
-            || plots::epoch_pictures(&rows, status.best.as_ref(), place),
+            || plots::epoch_plots(&rows, status.best.as_ref(), plot_folder),
             || match &tested {
-                Some(tested) => plots::evaluation_pictures(tested.evaluation, place),
+                Some(tested) => plots::evaluation_plots(tested.evaluation, plot_folder),
                 None => Ok(Vec::new()),
             },
         );
-        let mut pictures = epochs?;
-        pictures.extend(scores?);
+        let mut plots = epochs?;
+        plots.extend(scores?);
         let step = tested.as_ref().and_then(|tested| tested.evaluation.metrics.checkpoint_step);
         Ok(Self {
             run,
@@ -209,27 +206,27 @@ impl<'a> ReportContext<'a> {
             status,
             rows,
             findings,
-            pictures,
+            plots,
         })
     }
 
-    /// The SVG of a picture, if it was drawn.
-    pub(super) fn picture(&self, name: &str) -> Option<&str> {
-        self.pictures.iter().find(|picture| picture.name == name).map(|picture| picture.svg.as_str())
+    /// The SVG of a plot, if it was drawn.
+    fn plot_svg(&self, name: &str) -> Option<&str> {
+        self.plots.iter().find(|plot| plot.name == name).map(|plot| plot.svg.as_str())
     }
 }
 
 const STYLE: &str = include_str!("report.css");
 
-/// A part of the report: its anchor, its heading, and what stands there.
-pub(super) struct ReportSection {
-    pub(super) anchor: &'static str,
-    pub(super) heading: &'static str,
-    pub(super) content: Markup,
+/// A section of the report.
+struct ReportSection {
+    anchor: &'static str,
+    heading: &'static str,
+    content: Markup,
 }
 
-/// The whole page.
-pub(super) fn page(report: &ReportContext<'_>) -> String {
+/// The whole page. Its sections appear in this order.
+fn page(report: &ReportContext<'_>) -> String {
     let mut sections = vec![summary::findings_section(report)];
     sections.extend(training::training_section(report));
     if let Some(tested) = &report.tested {
@@ -264,16 +261,16 @@ pub(super) fn page(report: &ReportContext<'_>) -> String {
     html_page(&title, STYLE, &body)
 }
 
-/// Colours, tables, charts, phones and paper: what every page has. Colours follow the reader's own choice of light or dark.
+/// The style of all pages: colours, tables, charts, phones and paper. Colours follow the reader's light or dark mode.
 const PAGE_STYLE: &str = include_str!("page.css");
 
-/// A self-contained HTML page: `style` is its CSS besides the style of all pages, `body` what stands on it.
+/// A self-contained HTML page; `style` is its CSS in addition to the style of all pages.
 #[must_use]
 pub fn html_page(title: &str, style: &str, body: &Markup) -> String {
     html_page_with(title, style, &Markup::default(), body)
 }
 
-/// The same with `head` in its head, before anything that could load or run.
+/// The same with `head` at the start of the head element, before anything that could load or run.
 #[must_use]
 pub fn html_page_with(title: &str, style: &str, head: &Markup, body: &Markup) -> String {
     let page = html! {
@@ -283,7 +280,7 @@ pub fn html_page_with(title: &str, style: &str, head: &Markup, body: &Markup) ->
                 meta charset="utf-8";
                 (head)
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                // Browsers ask for an icon otherwise, and note that there is none.
+                // Without this, browsers request an icon and log an error.
                 link rel="icon" href="data:,";
                 title { (title) }
                 style { (PreEscaped(PAGE_STYLE)) (PreEscaped(style)) }
@@ -294,14 +291,14 @@ pub fn html_page_with(title: &str, style: &str, head: &Markup, body: &Markup) ->
     page.into_string()
 }
 
-/// A part of a page that may be wider than the screen and then scrolls by itself, also by keyboard; `label` is its name for
-/// those who do not see it, another one for each on a page.
+/// A part of a page that scrolls horizontally, also by keyboard, if it is wider than the screen. `label` is its name for
+/// screen readers, unique on the page.
 #[must_use]
 pub fn scrolled(label: &str, content: &Markup) -> Markup {
     html! { div.scroll tabindex="0" role="region" aria-label=(label) { (content) } }
 }
 
-/// A chart, as [`kiln_plot`] gives it, as wide as the page has room for; `note` says what to look for, empty for nothing.
+/// An SVG chart of [`kiln_plot`] at the width of the page, with a `note` on how to read it, which may be empty.
 #[must_use]
 pub fn chart(svg: &str, note: &str) -> Markup {
     html! { div.chart { (PreEscaped(svg)) @if !note.is_empty() { p.note { (note) } } } }
@@ -317,7 +314,7 @@ mod tests {
     use super::*;
     use crate::{Baseline, BaselineModel, write_evaluation, write_profile};
 
-    /// A run of three epochs on two classes, the second the best, and the folder that it is in.
+    /// A run of three epochs on two classes, the second the best epoch, in a temporary folder.
     fn run(state: RunState) -> (TempDir, Run, Experiment) {
         let folder = tempfile::tempdir().unwrap();
         let run = Run::create(
@@ -362,7 +359,7 @@ mod tests {
         write_profile(run, &profile).unwrap();
     }
 
-    /// Three of four right.
+    /// An evaluation with three of four predictions correct.
     fn evaluation(run: &Run, name: &str, step: u64) -> Evaluation {
         let names = || vec!["no".to_owned(), "yes".to_owned()];
         let probabilities = vec![0.9, 0.1, 0.8, 0.2, 0.3, 0.7, 0.6, 0.4];
@@ -381,7 +378,7 @@ mod tests {
         write_evaluation(run, name, &predictions, &settings).unwrap()
     }
 
-    /// The words of the page's first paragraph.
+    /// The text of the page's first paragraph.
     fn lead(page: &str) -> String {
         let rest = page.split_once("<p class=\"lead\">").unwrap().1;
         rest.split_once("</p>").unwrap().0.replace('\u{a0}', " ")
@@ -392,14 +389,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_sentence_says_what_was_trained_on_what_and_how_good_it_is() {
+    fn the_first_paragraph_says_what_was_trained_on_what_and_how_good_it_is() {
         let (_folder, run, experiment) = run(RunState::Finished);
         with_profile(&run);
         let tested = evaluation(&run, "test", 20);
         let report = read_page(write_report(&run, "test", &experiment, &tested, None).unwrap());
-        let expected = "A multilayer perceptron 8-16-2, trained on 1,294 examples of idx for 3 epochs, gets 75.0 % of 4 test \
-                        examples right. Naming the most frequent class every time gets 50.0 % right. Tested: the checkpoint of \
-                        epoch 2, the best by validation loss.";
+        let expected = "A multilayer perceptron 8-16-2, trained on 1,294 examples of idx for 3 epochs, classifies 75.0 % of 4 \
+                        test examples correctly. Always predicting the most frequent class is correct for 50.0 %. The tested \
+                        checkpoint is that of epoch 2, the best by validation loss.";
         assert_eq!(lead(&report), expected);
         assert_eq!(report.matches("<h1>").count(), 1);
         assert!(report.contains(">\nbest: epoch 2\n<"), "the best epoch is marked");
@@ -407,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_the_same_while_the_run_ends_and_after() {
+    fn the_page_is_the_same_before_and_after_the_run_is_marked_as_finished() {
         let (_folder, run, experiment) = run(RunState::Running);
         with_profile(&run);
         let tested = evaluation(&run, "test", 20);
@@ -418,14 +415,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_of_an_earlier_version_does_not_tell_is_left_out() {
+    fn facts_that_a_run_of_an_earlier_version_lacks_are_left_out() {
         let (_folder, run, experiment) = run(RunState::Finished);
         let tested = evaluation(&run, "validation", 30);
         let report = read_page(write_report(&run, "validation", &experiment, &tested, None).unwrap());
-        let expected =
-            "A multilayer perceptron, trained for 3 epochs, gets 75.0 % of 4 validation examples right.";
+        let expected = "A multilayer perceptron, trained for 3 epochs, classifies 75.0 % of 4 validation examples correctly.";
         assert!(lead(&report).starts_with(expected), "{}", lead(&report));
-        assert!(lead(&report).ends_with("Tested: the last checkpoint, of epoch 3."), "{}", lead(&report));
+        assert!(
+            lead(&report).ends_with("The tested checkpoint is the last one, of epoch 3."),
+            "{}",
+            lead(&report)
+        );
     }
 
     #[test]
@@ -453,7 +453,7 @@ mod tests {
             assert!(report.contains(&format!("<section id=\"{part}\"")), "{part}");
         }
         for part in ["confusion", "classes", "curves", "examples"] {
-            assert!(!report.contains(&format!("<section id=\"{part}\"")), "{part} takes a test");
+            assert!(!report.contains(&format!("<section id=\"{part}\"")), "{part} needs a test");
         }
         assert!(run.plots().join("loss.svg").is_file());
         assert_eq!(
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_run_says_how_far_it_is() {
+    fn an_interrupted_run_says_how_far_it_got() {
         let (_folder, run, experiment) = run(RunState::Interrupted);
         let report = read_page(write_training_report(&run, &experiment).unwrap());
         assert!(

@@ -1,9 +1,4 @@
-//! The confusion matrix; a cell leads to its examples.
-//! ---
-//! The figures of each class, in scikit-learn's names.
-//! ---
-//! ROC, precision-recall and reliability.
-//! ---
+//! Sections of the report with the results of an evaluation: confusion matrix, figures of each class, curves.
 
 use kiln_plot::{Axis, LineChart, Series};
 use maud::{Markup, html};
@@ -13,9 +8,9 @@ use crate::report::{ReportContext, ReportSection, ReportedEvaluation, examples::
 use crate::threshold::{ThresholdCurve, ThresholdPoint};
 use crate::{ConfusionMatrix, Metrics, ReportRow, UndefinedFigure, chart, scrolled};
 
-/// With more classes than this the table is wider than any page; the picture and the file have it.
+/// With more classes than this, the page shows the plot of the matrix instead of a table.
 const MOST_CLASSES: usize = 40;
-/// How many pairs of classes are named.
+/// The most frequent confusions that are listed below the matrix.
 const PAIRS: usize = 5;
 
 pub(super) fn confusion_section(
@@ -26,13 +21,13 @@ pub(super) fn confusion_section(
     let content = html! {
         @if confusion.classes.len() <= MOST_CLASSES {
             p.note {
-                "Rows are true classes, columns predicted ones. Colours are shares of the row."
-                @if has_cells(tested) { " A number leads to its examples." }
+                "Rows are true classes, columns are predicted classes. The colour shows the share of the row."
+                @if has_cells(tested) { " Click on a number to see its examples." }
             }
             (scrolled("Confusion matrix", &confusion_table(tested, confusion)))
         } @else {
-            p.note { (confusion.classes.len()) " classes: the whole matrix is in confusion_matrix.csv." }
-            @if let Some(picture) = report.picture("confusion_matrix") { (maud::PreEscaped(picture)) }
+            p.note { (confusion.classes.len()) " classes; all counts are in confusion_matrix.csv." }
+            @if let Some(picture) = report.plot_svg("confusion_matrix") { (maud::PreEscaped(picture)) }
         }
         (most_confused(tested, confusion))
     };
@@ -70,7 +65,7 @@ fn cell(tested: &ReportedEvaluation<'_>, [truth, predicted]: [usize; 2], count: 
     }
     let class = if truth == predicted { "hit" } else { "miss" };
     let share = count as f64 / total as f64;
-    // A few mistakes in a hundred are what one looks for.
+    // The square root makes a few mistakes in a hundred visible.
     let strength = if truth == predicted { share } else { share.sqrt() };
     let shown = tested.gallery.is_some_and(|gallery| {
         gallery.cells.iter().any(|cell| [cell.truth as usize, cell.predicted as usize] == [truth, predicted])
@@ -82,7 +77,7 @@ fn cell(tested: &ReportedEvaluation<'_>, [truth, predicted]: [usize; 2], count: 
     }
 }
 
-/// The pairs of classes that are most often taken for each other.
+/// The most frequent confusions of one class with another.
 fn most_confused(tested: &ReportedEvaluation<'_>, confusion: &ConfusionMatrix) -> Markup {
     let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
     for (truth, row) in confusion.counts.iter().enumerate() {
@@ -93,13 +88,13 @@ fn most_confused(tested: &ReportedEvaluation<'_>, confusion: &ConfusionMatrix) -
     pairs.truncate(PAIRS);
     let classes = tested.classes();
     html! {
-        @if pairs.is_empty() { p { "No example is taken for another class." } }
+        @if pairs.is_empty() { p { "All examples are classified correctly." } }
         @else {
             p {
-                "Most often: "
+                "Most frequent mistakes: "
                 @for (index, (count, truth, predicted)) in pairs.iter().enumerate() {
                     @if index > 0 { "; " }
-                    (classes[*truth]) " taken for " (classes[*predicted]) " (" (count) ")"
+                    (classes[*truth]) " predicted as " (classes[*predicted]) " (" (count) ")"
                 }
                 "."
             }
@@ -107,21 +102,21 @@ fn most_confused(tested: &ReportedEvaluation<'_>, confusion: &ConfusionMatrix) -
     }
 }
 
-/// Averages over classes, which of two classes repeat or blur the figures of the one.
+/// Averages over classes that say nothing new with two classes.
 const OF_MANY_CLASSES: [&str; 3] = ["micro_auc", "macro_average_roc_auc", "micro_average_precision"];
 
 pub(super) fn classes_section(tested: &ReportedEvaluation<'_>) -> ReportSection {
     let metrics = &tested.evaluation.metrics;
     let content = html! {
         (scrolled("Figures of each class", &class_table(tested)))
-        (others(metrics, tested.is_binary()))
+        (other_figures(metrics, tested.is_binary()))
         (reasons("Undefined figures", "", &metrics.undefined))
-        (reasons("Figures that are 0 by convention", "0 / 0: ", &metrics.by_convention))
+        (reasons("Figures that are set to 0 by convention", "0 / 0, because ", &metrics.by_convention))
     };
     ReportSection { anchor: "classes", heading: "Classes", content }
 }
 
-/// Of two classes the area under the curve is one figure, which stands above, and means over the two say nothing new.
+/// With two classes there is one AUC, shown at the top of the page, and means over the classes say nothing new.
 fn class_table(tested: &ReportedEvaluation<'_>) -> Markup {
     let metrics = &tested.evaluation.metrics;
     let report = &tested.evaluation.report;
@@ -165,7 +160,7 @@ fn mean(row: &ReportRow, auc: Option<f64>, average_precision: Option<f64>) -> Ma
     }
 }
 
-fn others(metrics: &Metrics, is_binary: bool) -> Markup {
+fn other_figures(metrics: &Metrics, is_binary: bool) -> Markup {
     let top_k = metrics.top_k_accuracy.iter().flatten();
     let top_k = top_k.filter(|(k, _)| **k > 1);
     let mut rows: Vec<(String, String)> =
@@ -179,7 +174,7 @@ fn others(metrics: &Metrics, is_binary: bool) -> Markup {
     }
 }
 
-/// Why figures have no value, or 0.
+/// Why figures are undefined, or 0.
 fn reasons(heading: &str, what: &str, figures: &[UndefinedFigure]) -> Markup {
     html! {
         @if !figures.is_empty() {
@@ -197,15 +192,16 @@ fn reasons(heading: &str, what: &str, figures: &[UndefinedFigure]) -> Markup {
     }
 }
 
-/// What to look for in the curve of each class, and in that of one of two classes.
+/// How to read the ROC curves of several classes, and the single one of two classes.
 const ROC: [&str; 2] = [
-    "Each class against the rest: the nearer to the upper left corner, the better.",
-    "The nearer to the upper left corner, the better.",
+    "Each class against the rest. A curve closer to the upper left corner is better.",
+    "A curve closer to the upper left corner is better.",
 ];
-const PRECISION_RECALL: &str = "The nearer to the upper right corner, the better.";
-const RELIABILITY: &str = "How often the network is right by how sure it is, in 15 bins of confidence, with the number of examples in each. On the \
-     diagonal a confidence of 80 % is right in 80 % of cases. Bars below it: the network is too sure of itself. Bars above it: \
-     it is right more often than it says. An interval that crosses the diagonal may be there by chance.";
+const PRECISION_RECALL: &str = "A curve closer to the upper right corner is better.";
+const RELIABILITY: &str = "The accuracy for each of 15 bins of confidence (the probability of the predicted class), with the number of examples. \
+     On the diagonal, predictions with a confidence of 80 % are correct in 80 % of cases. Bars below the diagonal: the network \
+     is overconfident. Bars above it: the network is underconfident. If an interval crosses the diagonal, the difference may \
+     be due to chance.";
 
 pub(super) fn charts_section(
     report: &ReportContext<'_>,
@@ -214,7 +210,7 @@ pub(super) fn charts_section(
     let roc = ROC[usize::from(tested.is_binary())];
     let notes = [("roc", roc), ("precision_recall", PRECISION_RECALL), ("reliability", RELIABILITY)];
     let charts: Vec<(&str, &str)> =
-        notes.into_iter().filter_map(|(name, words)| Some((report.picture(name)?, words))).collect();
+        notes.into_iter().filter_map(|(name, words)| Some((report.plot_svg(name)?, words))).collect();
     let thresholds = tested.thresholds.as_ref().map_or(Vec::new(), by_threshold);
     if charts.is_empty() && thresholds.is_empty() {
         return None;
@@ -226,15 +222,15 @@ pub(super) fn charts_section(
         }
         @if let Some(error) = tested.evaluation.metrics.figure("ece") {
             p.note {
-                "Expected calibration error over the 15 bins: " (figure(Some(error)))
-                ", the mean distance of accuracy and confidence."
+                "Expected calibration error: " (figure(Some(error)))
+                ". It is the mean distance between accuracy and confidence over the 15 bins."
             }
         }
     };
     Some(ReportSection { anchor: "curves", heading: "Curves and calibration", content })
 }
 
-/// What other thresholds would have come to on the held-out examples.
+/// Charts of precision, recall and cost on the held-out examples, as functions of the threshold.
 fn by_threshold(curve: &ThresholdCurve) -> Vec<(String, &'static str)> {
     let at = |of: fn(&ThresholdPoint) -> Option<f64>| -> Vec<(f64, f64)> {
         curve.points.iter().filter_map(|point| Some((point.threshold, of(point)?))).collect()
@@ -243,7 +239,7 @@ fn by_threshold(curve: &ThresholdCurve) -> Vec<(String, &'static str)> {
         let threshold = curve.chosen.threshold;
         Series::new(format!("chosen: {threshold:.4}"), 2, vec![(threshold, 0.0), (threshold, greatest)])
     };
-    let x = || Axis::unit(format!("probability of {} from which on it is said", curve.chosen.positive));
+    let x = || Axis::unit(format!("lowest probability at which {} is predicted", curve.chosen.positive));
     let rates = vec![
         Series::new("precision", 0, at(|point| point.precision)),
         Series::new("recall", 1, at(|point| Some(point.recall))),
@@ -253,13 +249,12 @@ fn by_threshold(curve: &ThresholdCurve) -> Vec<(String, &'static str)> {
     let costs = at(|point| point.cost);
     let greatest = costs.iter().fold(0.0_f64, |greatest, (_, cost)| greatest.max(*cost));
     let costs = vec![Series::new("mean cost", 0, costs), chosen(greatest)];
-    let costs = LineChart::new("Mean cost by threshold", x(), Axis::values("cost of an example"), costs);
+    let costs = LineChart::new("Mean cost by threshold", x(), Axis::values("mean cost of an example"), costs);
     let rates = (!curve.points.is_empty()).then(|| rates.to_svg().ok()).flatten();
     let costs = (greatest > 0.0).then(|| costs.to_svg().ok()).flatten();
-    let rates =
-        rates.map(|svg| (svg, "Precision and recall on the held-out examples, not those of this test."));
+    let rates = rates.map(|svg| (svg, "Measured on the held-out examples, not on those of this test."));
     let costs = costs.map(|svg| {
-        (svg, "The cost on the held-out examples; the threshold follows from what either mistake costs, not from them.")
+        (svg, "Measured on the held-out examples. The threshold itself follows from the costs of the two mistakes alone.")
     });
     rates.into_iter().chain(costs).collect()
 }

@@ -1,10 +1,4 @@
-//! The run in one sentence or two: what was trained, on what, how good it is beside what needs no network, and which
-//! checkpoint says so. What the run's folder does not tell is left out.
-//! ---
-//! What a reader wants to know first.
-//! ---
-//! What the figures say of how the run went.
-//! ---
+//! The top of the report: the run in a few sentences, the main figures, the comparison with baselines, and the findings.
 
 use kiln_artifacts::{Dataset, RunState, Status};
 use kiln_diagnosis::{Difference, Severity};
@@ -14,20 +8,22 @@ use crate::figures::{FIGURES, FigurePlace};
 use crate::report::{ReportContext, ReportSection, ReportedEvaluation, figure};
 use crate::{BaselineModel, ConfidenceInterval, Metrics, scrolled};
 
+/// What was trained, on which data, how good it is compared with baselines, and which checkpoint was tested. Facts that are
+/// missing in the run's folder are left out.
 pub(super) fn summary(report: &ReportContext<'_>) -> String {
-    let (network, training) = (network(report), training(report));
+    let (network, training) = (network_words(report), training_words(report));
     let Some(tested) = &report.tested else {
         return format!("{network} was trained{training}. {}", end(&report.status));
     };
     let metrics = &tested.evaluation.metrics;
     let training = if training.is_empty() { training } else { format!(", trained{training},") };
     let result = format!(
-        "{network}{training} gets {} of {} right{}",
+        "{network}{training} classifies {} of {} correctly{}",
         percent(metrics.accuracy()),
         examples(metrics.examples, tested),
         interval(metrics),
     );
-    let parts = [Some(result), beside_simple_models(metrics), checkpoint(metrics, &report.status)];
+    let parts = [Some(result), baselines_sentence(metrics), checkpoint_sentence(metrics, &report.status)];
     let words: Vec<String> = parts.into_iter().flatten().collect();
     let end = match report.status.state {
         RunState::Failed | RunState::Interrupted => format!(" {}", end(&report.status)),
@@ -37,7 +33,7 @@ pub(super) fn summary(report: &ReportContext<'_>) -> String {
 }
 
 /// "A multilayer perceptron 64-256-128-10 (51,338 weights)".
-fn network(report: &ReportContext<'_>) -> String {
+fn network_words(report: &ReportContext<'_>) -> String {
     let model = &report.experiment.model;
     let layers = report.profile.as_ref().filter(|_| model.is_mlp()).map_or(String::new(), |profile| {
         format!(" {}", model.sizes(profile.shape.features(), profile.classes.len()))
@@ -53,13 +49,13 @@ fn network(report: &ReportContext<'_>) -> String {
 }
 
 /// " on 1,293 examples of digits for 40 epochs".
-fn training(report: &ReportContext<'_>) -> String {
+fn training_words(report: &ReportContext<'_>) -> String {
     let counts = report.profile.as_ref().and_then(|profile| profile.examples);
     let counted = counts.map(|counts| format!(" {} examples of", grouped(counts.train as u64)));
     let data = report.provenance.as_ref().map(|provenance| data_name(&provenance.dataset));
     let data = data.or(report.profile.as_ref().map(|profile| profile.source.as_str()));
     let data = data.map_or(String::new(), |name| format!(" on{} {name}", counted.unwrap_or_default()));
-    // A run is tested before its state says that it is finished.
+    // The test takes place before the run is marked as finished.
     let is_over = report.tested.is_some() || report.status.state == RunState::Finished;
     let epochs = match (report.status.epoch, is_over) {
         (0, _) => String::new(),
@@ -69,7 +65,7 @@ fn training(report: &ReportContext<'_>) -> String {
     data + &epochs
 }
 
-/// A file of the user's own is known by its name, not by its kind.
+/// The name of the data; for a single table of the user, the name of its file.
 fn data_name(data: &Dataset) -> &str {
     match data.files.as_slice() {
         [file] if data.name == "csv" => file.name.rsplit('/').next().unwrap_or(&file.name),
@@ -92,55 +88,56 @@ fn interval(metrics: &Metrics) -> String {
     })
 }
 
-/// "Naming the most frequent class every time gets 10.3 % right, a linear model 95.8 %".
-fn beside_simple_models(metrics: &Metrics) -> Option<String> {
+/// "Always predicting the most frequent class is correct for 10.3 %, a linear model for 95.8 %".
+fn baselines_sentence(metrics: &Metrics) -> Option<String> {
     let mut words: Vec<String> = Vec::new();
     for baseline in &metrics.baselines {
         let name = match baseline.model {
-            BaselineModel::MostFrequentClass => "naming the most frequent class every time",
+            BaselineModel::MostFrequentClass => "always predicting the most frequent class",
             BaselineModel::LinearModel => "a linear model",
-            BaselineModel::LinearModelStoppedEarly => "a linear model, stopped early,",
+            BaselineModel::LinearModelStoppedEarly => "a linear model (stopped early)",
         };
-        let gets = if words.is_empty() { " gets" } else { "" };
-        let right = if words.is_empty() { " right" } else { "" };
-        words.push(format!("{name}{gets} {}{right}", percent(baseline.accuracy)));
+        let verb = if words.is_empty() { " is correct" } else { "" };
+        words.push(format!("{name}{verb} for {}", percent(baseline.accuracy)));
     }
     let sentence = words.join(", ");
     let mut letters = sentence.chars();
     letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
 
-/// "Tested: the checkpoint of epoch 33, the best by validation loss".
-fn checkpoint(metrics: &Metrics, status: &Status) -> Option<String> {
+/// "The tested checkpoint is that of epoch 33, the best by validation loss".
+fn checkpoint_sentence(metrics: &Metrics, status: &Status) -> Option<String> {
     let step = metrics.checkpoint_step?;
     let words = match &status.best {
         Some(best) if best.step == step => {
-            format!("the checkpoint of epoch {}, the best by {}", best.epoch, best.monitor.words())
+            format!("that of epoch {}, the best by {}", best.epoch, best.monitor.words())
         }
-        _ if step == status.step => format!("the last checkpoint, of epoch {}", status.epoch),
-        _ => format!("the checkpoint of step {}", grouped(step)),
+        _ if step == status.step => format!("the last one, of epoch {}", status.epoch),
+        _ => format!("that of step {}", grouped(step)),
     };
-    Some(format!("Tested: {words}"))
+    Some(format!("The tested checkpoint is {words}"))
 }
 
-/// How a run ended that has no test, or ended badly.
+/// How a run without a test, or a failed or stopped run, ended.
 fn end(status: &Status) -> String {
     let place = format!("at step {} of {}", grouped(status.step), grouped(status.steps));
     match (status.state, &status.error) {
         (RunState::Failed, Some(error)) => {
-            // Runs of earlier versions have what to try in the error; it stands with the findings.
+            // In runs of earlier versions, the error includes remedies; the report shows them with the findings.
             let error = error.split(". Try ").next().unwrap_or(error);
             let stop = if error.ends_with('.') { "" } else { "." };
             format!("The run failed: {error}{stop}")
         }
         (RunState::Failed, None) => format!("The run failed {place}."),
         (RunState::Interrupted, _) => format!("The run was stopped {place} and can be resumed."),
-        (RunState::Running, _) => format!("The run was not finished when this was written, {place}."),
+        (RunState::Running, _) => {
+            format!("The run was still in progress, {place}, when this report was written.")
+        }
         (RunState::Finished, _) => "It was not tested.".to_owned(),
     }
 }
 
-/// "98.9 %": with a second digit where one would round to 100.
+/// "98.9 %"; with two decimals if one would round a share below 1 to 100 %.
 fn percent(share: f64) -> String {
     if !share.is_finite() {
         return "an undefined share".to_owned();
@@ -167,11 +164,12 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// The main figures as cards, with notes on how they were computed.
 pub(super) fn headline(report: &ReportContext<'_>, tested: &ReportedEvaluation<'_>) -> Markup {
     let metrics = &tested.evaluation.metrics;
     let intervals = metrics.intervals.as_ref();
     let cards = FIGURES.iter().filter(|row| row.place == FigurePlace::Card).map(|row| {
-        let interval = intervals.and_then(|all| all.of(row.key)).map(words);
+        let interval = intervals.and_then(|all| all.of(row.key)).map(interval_words);
         let name = if row.key == "macro_auc" && tested.is_binary() { "AUC" } else { row.words };
         (figure(metrics.figure(row.key)), name, interval)
     });
@@ -183,43 +181,43 @@ pub(super) fn headline(report: &ReportContext<'_>, tested: &ReportedEvaluation<'
         }
         @if let Some(intervals) = intervals {
             p.note {
-                "Intervals: of the accuracy Wilson's, of the others by stratified percentile bootstrap, " (intervals.resamples) " resamples of the examples. \
-                 The calibration error is over 15 bins of equal width."
+                "The interval of the accuracy is a Wilson score interval; the others come from a stratified percentile bootstrap \
+                 with " (intervals.resamples) " resamples of the examples. The calibration error uses 15 bins of equal width."
             }
         }
-        @if !metrics.baselines.is_empty() { (beside(metrics)) }
+        @if !metrics.baselines.is_empty() { (baseline_table(metrics)) }
         @if let Some(threshold) = &metrics.threshold { p.note { (threshold.words()) "." } }
         @if let Some(calibration) = &metrics.calibration {
             p.note {
-                "The probabilities are calibrated on " (calibration.examples) " examples that were held out: temperature "
-                (format!("{:.2}", calibration.temperature)) ", by which their log-loss goes from "
+                "The probabilities were calibrated on " (calibration.examples) " held-out examples with a temperature of "
+                (format!("{:.2}", calibration.temperature)) ", which changes the log-loss of these examples from "
                 (figure(Some(calibration.log_loss_before))) " to " (figure(Some(calibration.log_loss_after)))
-                ". The loss is the network's own."
+                ". The loss above is that of the network without calibration."
             }
         }
         @if let Some(active) = &metrics.dropout_active {
             @if report.experiment.model.is_mlp() && report.experiment.model.dropout > 0.0 {
                 p.note {
-                    "With dropout left on, as some published figures were measured: accuracy "
+                    "With dropout active, as in some published results: accuracy "
                     (figure(Some(active.accuracy))) ", loss " (figure(active.loss)) "."
                 }
             }
         }
         @if metrics.non_finite_examples > 0 {
-            p { b { (metrics.non_finite_examples) " examples have a loss or a probability that is no finite number." } }
+            p { b { (metrics.non_finite_examples) " examples have a loss or a probability that is NaN or infinite." } }
         }
     }
 }
 
-/// The network beside what needs no network.
-fn beside(metrics: &Metrics) -> Markup {
-    let ahead = |gain: Option<Difference>| {
+/// The network compared with the baselines.
+fn baseline_table(metrics: &Metrics) -> Markup {
+    let signed = |gain: Option<Difference>| {
         gain.map(|Difference { mean, lower, upper }| format!("{mean:+.4} ({lower:+.4} to {upper:+.4})"))
     };
     html! {
-        (scrolled("Beside simple models", &html! { table {
+        (scrolled("Comparison with baselines", &html! { table {
             thead { tr {
-                @for head in ["model", "accuracy", "the network's is higher by", "log-loss", "the network's is lower by"] {
+                @for head in ["model", "accuracy", "network is higher by", "log-loss", "network is lower by"] {
                     th scope="col" { (head) }
                 }
             } }
@@ -233,26 +231,26 @@ fn beside(metrics: &Metrics) -> Markup {
                     tr {
                         th scope="row" { (baseline.model) }
                         td { (figure(Some(baseline.accuracy))) }
-                        td { @if let Some(gain) = ahead(baseline.accuracy_gain) { (gain) } }
+                        td { @if let Some(gain) = signed(baseline.accuracy_gain) { (gain) } }
                         td { (figure(baseline.log_loss)) }
-                        td { @if let Some(gain) = ahead(baseline.log_loss_gain) { (gain) } }
+                        td { @if let Some(gain) = signed(baseline.log_loss_gain) { (gain) } }
                     }
                 }
             }
         } }))
         p.note {
-            @if metrics.threshold.is_some() { "The accuracies here are those of the more probable class. " }
+            @if metrics.threshold.is_some() { "In this table, the more probable class is the prediction. " }
             "Differences are means over the same examples, with 95 % intervals from their standard errors."
             @if metrics.baselines.len() > 1 { " The linear model is a logistic regression on the same features." }
             @else {
-                " There is no linear model: it would have taken more than a small part of the run's time, or it has learned \
-                 from these examples."
+                " There is no linear model here, because it would have taken more than a small part of the run's time, or \
+                 because it was trained on these examples."
             }
         }
     }
 }
 
-fn words(interval: ConfidenceInterval) -> String {
+fn interval_words(interval: ConfidenceInterval) -> String {
     format!("95 % interval {:.4} to {:.4}", interval.lower, interval.upper)
 }
 
@@ -265,10 +263,10 @@ pub(super) fn findings_section(report: &ReportContext<'_>) -> ReportSection {
     let has_log = report.rows.iter().any(|row| row.split == "train");
     let content = html! {
         @if report.findings.is_empty() && !has_log {
-            p { "Nothing was logged that could speak for or against this run." }
+            p { "There are no training figures in the log, so this run cannot be judged." }
         } @else if report.findings.is_empty() {
-            p { "Nothing speaks against this run: gradients, weights and losses stayed in their usual ranges, and it \
-                 neither underfits nor overfits by the figures it logged." }
+            p { "No problems were found: gradients, weights and losses stayed in their usual ranges, and the logged figures \
+                 show neither underfitting nor overfitting." }
         } @else {
             ul.findings {
                 @for finding in &report.findings {
@@ -288,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_people_read_them() {
+    fn numbers_are_written_for_people() {
         assert_eq!(
             [7, 999, 1000, 51_338, 1_234_567].map(grouped),
             ["7", "999", "1,000", "51,338", "1,234,567"]

@@ -1,11 +1,4 @@
-//! How training went.
-//! ---
-//! What the data are like, and what is remarkable about them.
-//! ---
-//! The settings that have an effect, each with where it came from.
-//! ---
-//! What the run came from.
-//! ---
+//! Sections of the report about how the network was made: training, data, settings, provenance.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +13,7 @@ use crate::plots::step_charts;
 use crate::report::{ReportContext, ReportSection, summary::grouped};
 use crate::{chart, scrolled};
 
-/// Figures of a layer as the metric log names them, and as people do.
+/// Figures of a layer: the key in the metric log, and the heading of the column.
 const LAYER_FIGURES: [(&str, &str); 5] = [
     ("gradient_norm", "gradient norm"),
     ("weight_norm", "weight norm"),
@@ -32,7 +25,7 @@ const LAYER_FIGURES: [(&str, &str); 5] = [
 pub(super) fn training_section(report: &ReportContext<'_>) -> Option<ReportSection> {
     let best = report.status.best.as_ref();
     let charts: Vec<&str> =
-        ["loss", "accuracy"].into_iter().filter_map(|name| report.picture(name)).collect();
+        ["loss", "accuracy"].into_iter().filter_map(|name| report.plot_svg(name)).collect();
     let steps = step_charts(&report.rows, best);
     let steps: Vec<String> = steps.iter().filter_map(|chart| chart.to_svg().ok()).collect();
     if charts.is_empty() && steps.is_empty() {
@@ -45,12 +38,12 @@ pub(super) fn training_section(report: &ReportContext<'_>) -> Option<ReportSecti
             @for svg in &steps { (chart(svg, "")) }
         }
         p.note {
-            "Training figures are measured while the weights move"
-            @if has_dropout { " and with dropout on" }
-            "; validation figures after the epoch, in inference mode. The values of a curve are under the pointer."
-            @if let Some(rate) = constant_rate(&report.rows) { " The learning rate is " (rate) " throughout." }
+            "Training figures are measured during the epoch, while the weights change"
+            @if has_dropout { " and with dropout active" }
+            "; validation figures are measured after the epoch, in inference mode. Point at a curve to see its values."
+            @if let Some(rate) = constant_rate(&report.rows) { " The learning rate is constant: " (rate) "." }
             @if report.experiment.loss.label_smoothing > 0.0 {
-                " Labels are smoothed, so that the loss does not fall to 0 even where every answer is right."
+                " With label smoothing, the loss does not fall to 0 even if all predictions are correct."
             }
         }
         (layer_table(&report.rows))
@@ -58,7 +51,7 @@ pub(super) fn training_section(report: &ReportContext<'_>) -> Option<ReportSecti
     Some(ReportSection { anchor: "training", heading: "Training", content })
 }
 
-/// The learning rate where it never changes.
+/// The learning rate, if it never changes.
 fn constant_rate(rows: &[MetricRow]) -> Option<f64> {
     let mut rates = rows.iter().filter_map(|row| row.figure("lr"));
     let first = rates.next()?;
@@ -107,8 +100,8 @@ pub(super) fn data_section(report: &ReportContext<'_>) -> Option<ReportSection> 
     let content = html! {
         @if let Some(counts) = profile.examples {
             p {
-                (grouped(counts.train as u64)) " examples to train on, " (grouped(counts.validation as u64))
-                " to validate on and " (grouped(counts.test as u64)) " to test on; "
+                (grouped(counts.train as u64)) " training examples, " (grouped(counts.validation as u64))
+                " validation examples and " (grouped(counts.test as u64)) " test examples; "
                 (grouped(profile.shape.features() as u64)) " features, " (profile.classes.len()) " classes."
             }
         }
@@ -127,9 +120,9 @@ fn columns(profile: &Profile, preparation: &Preparation) -> Markup {
     };
     html! {
         p.note {
-            (used) " of " (preparation.columns.len()) " columns become " (profile.shape.features())
-            " features. What each was taken for, by the training rows; missing values of numbers are filled with the \
-             median, and a feature says that they were."
+            (used) " of " (preparation.columns.len()) " columns are used and become " (profile.shape.features())
+            " features. The kind of each column follows from the training rows. Missing numbers are replaced by the median, \
+             and an extra feature marks them."
         }
         (scrolled("Columns of the data", &html! {
             table.words {
@@ -152,35 +145,35 @@ fn columns(profile: &Profile, preparation: &Preparation) -> Markup {
     }
 }
 
-/// A longer value, such as weights by hand, is in `config.toml`.
+/// A longer value, such as a list of weights, is shortened; `config.toml` has all of it.
 const LONGEST: usize = 200;
 
-/// A setting that has an effect.
-struct Setting {
+/// A setting with an effect on the run.
+struct ResolvedSetting {
     key: String,
     /// Its value as TOML.
     value: String,
-    /// Where it came from; none of a built-in default.
+    /// Where it came from; `None` for a built-in default.
     origin: Option<String>,
 }
 
 pub(super) fn settings_section(report: &ReportContext<'_>) -> ReportSection {
     let settings = settings(report.run, report.experiment);
-    let (given, defaults): (Vec<&Setting>, Vec<&Setting>) =
+    let (given, defaults): (Vec<&ResolvedSetting>, Vec<&ResolvedSetting>) =
         settings.iter().partition(|setting| setting.origin.is_some());
     let content = html! {
-        @if given.is_empty() { p { "Every setting has its default." } }
-        @else { (scrolled("Settings that were given", &table(&given))) }
+        @if given.is_empty() { p { "All settings have their default values." } }
+        @else { (scrolled("Settings that were set", &settings_table(&given))) }
         details {
-            summary { (defaults.len()) " settings at their defaults" }
-            (scrolled("Settings at their defaults", &table(&defaults)))
+            summary { (defaults.len()) " settings with default values" }
+            (scrolled("Settings with default values", &settings_table(&defaults)))
         }
-        p.note { "Settings without effect beside these are left out; config.toml has them all." }
+        p.note { "Settings that have no effect in this run are not listed; config.toml has all settings." }
     };
     ReportSection { anchor: "experiment", heading: "Settings", content }
 }
 
-fn table(settings: &[&Setting]) -> Markup {
+fn settings_table(settings: &[&ResolvedSetting]) -> Markup {
     let has_origins = settings.iter().any(|setting| setting.origin.is_some());
     html! {
         table.words {
@@ -188,7 +181,7 @@ fn table(settings: &[&Setting]) -> Markup {
                 tr { th scope="col" { "setting" } th scope="col" { "value" } @if has_origins { th scope="col" { "from" } } }
             }
             tbody {
-                @for Setting { key, value, origin } in settings {
+                @for ResolvedSetting { key, value, origin } in settings {
                     tr {
                         th scope="row" { code { (key) } }
                         td { code { (shortened(value)) } }
@@ -202,10 +195,10 @@ fn table(settings: &[&Setting]) -> Markup {
 
 fn shortened(value: &str) -> String {
     let short = kiln_files::shortened(value, LONGEST);
-    if short == value { short } else { short + " (whole in config.toml)" }
+    if short == value { short } else { short + " (in full in config.toml)" }
 }
 
-fn settings(run: &Run, experiment: &Experiment) -> Vec<Setting> {
+fn settings(run: &Run, experiment: &Experiment) -> Vec<ResolvedSetting> {
     let text = experiment.to_toml();
     let values = assignments(&text);
     let without_effect = experiment.without_effect();
@@ -216,18 +209,18 @@ fn settings(run: &Run, experiment: &Experiment) -> Vec<Setting> {
             return None;
         }
         let origin = match origins.get(key) {
-            Some(origin) if origin.is_given() => Some(words(origin)),
+            Some(origin) if origin.is_given() => Some(origin_words(origin)),
             _ if about.default.as_deref() == Some(*value) => None,
-            // It is not in the files of the run, and not the default either.
+            // Neither in the files of the run nor the default.
             _ => Some("a base, the environment, a study or a resume".to_owned()),
         };
-        Some(Setting { key: key.clone(), value: (*value).to_owned(), origin })
+        Some(ResolvedSetting { key: key.clone(), value: (*value).to_owned(), origin })
     });
     settings.collect()
 }
 
-/// The keys of an experiment file as Kiln writes it, one to a line, with their values. A key that is commented out has no
-/// effect.
+/// The keys and values of an experiment file as Kiln writes it, one per line. Keys that are commented out have no effect
+/// and are skipped.
 fn assignments(text: &str) -> Vec<(String, &str)> {
     let mut section = "";
     let mut found = Vec::new();
@@ -241,8 +234,8 @@ fn assignments(text: &str) -> Vec<(String, &str)> {
     found
 }
 
-/// Where the settings came from, as far as the run's copies of its file and its arguments tell: nothing where the file needs
-/// a base that lies elsewhere.
+/// The origin of each setting, from the run's copies of its file and its overrides. Empty if the file extends a base that is
+/// not in the run's folder.
 fn origins(run: &Run) -> BTreeMap<String, Origin> {
     let overrides = fs::read_to_string(run.overrides_txt()).unwrap_or_default();
     let request = Request {
@@ -253,8 +246,8 @@ fn origins(run: &Run) -> BTreeMap<String, Origin> {
     resolve(&request).map(|resolved| resolved.origins).unwrap_or_default()
 }
 
-/// The place without the run's folder, so that a report does not change with where it is made.
-fn words(origin: &Origin) -> String {
+/// The origin without the path of the run's folder, so that the report is the same wherever the folder lies.
+fn origin_words(origin: &Origin) -> String {
     match origin {
         Origin::File { name, .. } if name.starts_with("preset ") => name.clone(),
         Origin::File { line, .. } => format!("file, line {line}"),
@@ -263,7 +256,7 @@ fn words(origin: &Origin) -> String {
     }
 }
 
-/// Versions, machine, data.
+/// Versions, machine, data and source code.
 pub(super) fn origin_section(report: &ReportContext<'_>) -> Option<ReportSection> {
     let provenance = report.provenance.as_ref()?;
     let machine = &provenance.machine;
@@ -271,7 +264,9 @@ pub(super) fn origin_section(report: &ReportContext<'_>) -> Option<ReportSection
     let cores = machine.cores.map_or_else(unknown, |cores| cores.to_string());
     let git = provenance.git.as_ref().map_or_else(
         || "not in a git checkout".to_owned(),
-        |git| format!("{}{}", git.commit, if git.dirty { " with changes (git.diff)" } else { "" }),
+        |git| {
+            format!("{}{}", git.commit, if git.dirty { " with uncommitted changes (git.diff)" } else { "" })
+        },
     );
     let adapter = provenance.adapter.as_deref().unwrap_or_default();
     let facts = [
@@ -295,7 +290,7 @@ pub(super) fn origin_section(report: &ReportContext<'_>) -> Option<ReportSection
     let content = html! {
         table.words { @for (name, value) in facts { tr { th scope="row" { (name) } td { (value) } } } }
         p.note {
-            "More in run.json, metrics.jsonl"
+            "For details, see run.json, metrics.jsonl"
             @if let Some(tested) = &report.tested { " and the folder evaluation/" (tested.name) }
             "."
         }
@@ -310,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_with_an_effect_have_their_origins() {
+    fn settings_with_an_effect_are_listed_with_their_origins() {
         let folder = tempfile::tempdir().unwrap();
         let overrides = ["optimizer.lr=0.5".to_owned()];
         let input = "[optimizer]\nname = \"sgd\"\n";
@@ -340,6 +335,6 @@ mod tests {
     #[test]
     fn a_long_value_is_shortened() {
         assert_eq!(shortened("[1, 2]"), "[1, 2]");
-        assert!(shortened(&"9".repeat(300)).ends_with("… (whole in config.toml)"));
+        assert!(shortened(&"9".repeat(300)).ends_with("… (in full in config.toml)"));
     }
 }
