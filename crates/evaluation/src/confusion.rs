@@ -1,11 +1,5 @@
-//! Which classes are taken for which.
-//! ---
-//! Precision, recall and F1 of each class, and their means.
-//! ---
-//! The classification report, in scikit-learn's layout.
-//! ---
-//! How far predictions agree with the truth beyond what chance gives.
-//! ---
+//! The confusion matrix, and the figures that follow from it: precision, recall and F1 of each class, the classification
+//! report, Cohen's kappa and Matthews correlation.
 
 use kiln_files::{csv_text, shortened};
 use serde::ser::{SerializeMap, Serializer};
@@ -14,23 +8,23 @@ use serde::{Deserialize, Serialize};
 use crate::Predictions;
 use crate::figures::{Defined, Reason, macro_mean, weighted_mean};
 
-/// How many examples of each class are predicted to be of each class (`sklearn.metrics.confusion_matrix`).
+/// Counts of examples by true and predicted class (`sklearn.metrics.confusion_matrix`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfusionMatrix {
     /// The names of the classes, by number.
     pub classes: Vec<String>,
-    /// Counts by true class, then by predicted class: rows are true, columns predicted.
+    /// Counts: rows are true classes, columns are predicted classes.
     pub counts: Vec<Vec<u64>>,
 }
 
-/// The counts of one class that precision, recall and F1 follow from.
+/// The counts of one class, from which precision, recall and F1 follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClassCounts {
-    /// Examples of the class that are predicted to be of it.
+    /// Correct predictions of the class.
     pub(crate) hits: u64,
     /// Examples of the class.
     pub(crate) support: u64,
-    /// Examples that are predicted to be of it.
+    /// Predictions of the class.
     pub(crate) predicted: u64,
 }
 
@@ -52,7 +46,7 @@ impl ConfusionMatrix {
         self.counts.iter().flatten().sum()
     }
 
-    /// The number of examples predicted right.
+    /// The number of correct predictions.
     #[must_use]
     pub fn correct(&self) -> u64 {
         self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
@@ -87,11 +81,11 @@ impl ConfusionMatrix {
 /// and a class that is neither among the examples nor ever predicted has none, and does not count in means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ClassScores {
-    /// The share of those predicted to be of the class that are.
+    /// The share of the predictions of the class that are correct.
     pub(crate) precision: Defined,
-    /// The share of the class that is predicted to be of it.
+    /// The share of the examples of the class that are predicted correctly.
     pub(crate) recall: Defined,
-    /// The harmonic mean of both: 2 hits / (examples + predicted).
+    /// The harmonic mean of both: 2 hits / (support + predicted).
     pub(crate) f1: Defined,
 }
 
@@ -102,13 +96,13 @@ impl ClassScores {
             let none = Err(Reason::NeitherTrueNorPredicted);
             return Self { precision: none, recall: none, f1: none };
         }
-        // Without any, there are no hits.
+        // If the whole is 0, there are no hits either, and the share is set to 0.
         let share = |whole: u64| Ok(hits as f64 / whole.max(1) as f64);
         let f1 = Ok((2 * hits) as f64 / (support + predicted) as f64);
         Self { precision: share(predicted), recall: share(support), f1 }
     }
 
-    /// Which of them is 0 because it is 0 / 0, and why.
+    /// The score that is 0 / 0 and set to 0, if any, with the reason.
     pub(crate) fn by_convention(counts: &ClassCounts) -> Option<(&'static str, Reason)> {
         match (counts.support, counts.predicted) {
             (0, 0) => None,
@@ -119,16 +113,16 @@ impl ClassScores {
     }
 }
 
-/// Characters of a class name that the text shows.
+/// The text report shows at most this many characters of a class name.
 const WIDEST: usize = 200;
 
-/// Precision, recall, F1 and support of each class with their means, as `sklearn.metrics.classification_report` gives them:
-/// what is 0 / 0 is 0, and classes that are neither among the examples nor ever predicted are left out.
+/// Precision, recall, F1 and support of each class with their means, as in `sklearn.metrics.classification_report`: 0 / 0 is
+/// 0, and classes that are neither among the examples nor ever predicted are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassificationReport {
     /// A row for each class that is among the examples or predicted.
     pub classes: Vec<ReportRow>,
-    /// The share of examples predicted right, in [0, 1].
+    /// The accuracy, in [0, 1].
     pub accuracy: f64,
     /// The mean over classes.
     pub macro_avg: ReportRow,
@@ -174,7 +168,7 @@ impl ClassificationReport {
         }
     }
 
-    /// The report as the text that scikit-learn prints, with two digits.
+    /// The report as scikit-learn prints it, with two digits.
     #[must_use]
     pub fn to_text(&self) -> String {
         let names = self.classes.iter().map(|row| shortened(&row.name, WIDEST).chars().count());
@@ -218,7 +212,7 @@ fn digits(value: f64) -> String {
     if value.is_nan() { "nan".to_owned() } else { format!("{value:.2}") }
 }
 
-/// As `output_dict=True` gives it; NaN is null.
+/// The same as scikit-learn's `output_dict=True`; NaN becomes null.
 impl Serialize for ClassificationReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.classes.len() + 3))?;
@@ -243,15 +237,15 @@ impl Serialize for ReportRow {
     }
 }
 
-/// Sums over the confusion matrix from which kappa and the correlation follow, without rounding.
+/// Exact sums over the confusion matrix, from which kappa and the correlation follow.
 struct Sums {
     examples: i128,
     correct: i128,
-    /// Sum over classes of examples times predictions.
+    /// Sum over classes of support times predictions.
     chance: i128,
-    /// Sum over classes of the square of the examples.
+    /// Sum over classes of the squared support.
     truth: i128,
-    /// Sum over classes of the square of the predictions.
+    /// Sum over classes of the squared number of predictions.
     predicted: i128,
 }
 
@@ -279,9 +273,8 @@ pub(crate) fn cohen_kappa(counts: &[ClassCounts]) -> Defined {
     Ok(1.0 - (examples * (examples - correct)) as f64 / expected_errors as f64)
 }
 
-/// The correlation of Matthews for several classes (Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`), in
-/// [-1, 1]. Where all examples or all predictions are of one class it is 0 / 0, for which scikit-learn gives
-/// 0, as the figure does.
+/// The Matthews correlation for any number of classes (Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`), in [-1, 1]. If
+/// all examples or all predictions are of one class, it is 0 / 0, an error here; the figure is then 0, as in scikit-learn.
 pub(crate) fn matthews_correlation(counts: &[ClassCounts]) -> Defined {
     let Sums { examples, correct, chance, truth, predicted } = Sums::new(counts);
     let square = examples * examples;
@@ -321,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nothing_of_nothing_is_0_and_says_why() {
+    fn zero_over_zero_is_0_with_a_reason() {
         let counts = |hits, support, predicted| ClassCounts { hits, support, predicted };
         let scores = |hits, support, predicted| ClassScores::new(&counts(hits, support, predicted));
         let usual = scores(2, 4, 3);

@@ -1,13 +1,4 @@
-//! The curves of all classes and their averages.
-//! ---
-//! The ROC curve: what is caught against what is falsely called, over all thresholds.
-//! ---
-//! One ROC curve for all classes: the mean height of theirs.
-//! ---
-//! The precision-recall curve: how pure what is caught is, over all thresholds.
-//! ---
-//! Curves of so many points that no eye and no file needs them all.
-//! ---
+//! ROC and precision-recall curves of all classes, and their averages.
 
 use kiln_files::csv_cell;
 use rayon::prelude::*;
@@ -17,7 +8,7 @@ use crate::Predictions;
 use crate::figures::{Defined, Reason, Sum, sum};
 use crate::ranking::{OperatingPoint, Ranking};
 
-/// The ROC curves: each class against the rest, and two averages. None where a curve is undefined.
+/// The ROC curves: each class against the rest, and two averages. An undefined curve is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RocCurves {
     /// One for each class, by number.
@@ -28,7 +19,7 @@ pub struct RocCurves {
     pub macro_average: Option<RocCurve>,
 }
 
-/// The precision-recall curves: each class against the rest, and all pooled. None where a curve is undefined.
+/// The precision-recall curves: each class against the rest, and all pooled. An undefined curve is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PrecisionRecallCurves {
     /// One for each class, by number.
@@ -37,7 +28,7 @@ pub struct PrecisionRecallCurves {
     pub micro: Option<PrecisionRecallCurve>,
 }
 
-/// All curves, or why there are none.
+/// All curves, or why they are undefined.
 pub(crate) struct Curves {
     roc: Vec<Result<RocCurve, Reason>>,
     micro_roc: Result<RocCurve, Reason>,
@@ -47,7 +38,7 @@ pub(crate) struct Curves {
 }
 
 impl Curves {
-    /// `rankings` are those of the classes; none where probabilities are not finite.
+    /// `rankings` are those of the classes; `None` if some probabilities are NaN.
     pub(crate) fn new(predictions: &Predictions, rankings: Option<&[Ranking]>) -> Self {
         let Some(rankings) = rankings else { return Self::undefined(predictions.class_count()) };
         let macro_average = average_roc(rankings);
@@ -117,12 +108,11 @@ fn average_precision(curve: &Result<PrecisionRecallCurve, Reason>) -> Defined {
 }
 
 impl RocCurves {
-    /// The curves as CSV with the columns class, fpr, tpr and threshold. The class is that of the row's
-    /// curve by name, or `micro avg` or `macro avg`, which stand last; the threshold of the first point of a
-    /// curve is `inf`, and a macro average has none.
+    /// The curves as CSV with the columns class, fpr, tpr and threshold. `micro avg` and `macro avg` follow the classes. The
+    /// threshold of a curve's first point is `inf`, and is empty for the macro average.
     ///
     /// # Panics
-    /// Where `names` has not a name for each class.
+    /// If `names` does not have a name for each class.
     #[must_use]
     pub fn to_csv(&self, names: &[String]) -> Vec<u8> {
         assert_eq!(names.len(), self.classes.len(), "a name for each class");
@@ -142,25 +132,25 @@ fn append_rows(curve: &RocCurve, name: &[u8], text: &mut Vec<u8>) {
         text.extend_from_slice(name);
         text.extend_from_slice(format!(",{fpr:?},{tpr:?},").as_bytes());
         if let Some(&threshold) = curve.thresholds.get(index) {
-            // Scores are of single precision, and have its digits.
+            // Scores have single precision, so this gives their shortest digits.
             text.extend_from_slice(format!("{:?}", threshold as f32).as_bytes());
         }
         text.push(b'\n');
     }
 }
 
-/// A receiver operating characteristic, as `sklearn.metrics.roc_curve` gives it with its default
-/// `drop_intermediate=True`: points on a straight line between others are left out.
+/// An ROC curve with the points of `sklearn.metrics.roc_curve` with its default `drop_intermediate=True`: points on a
+/// straight line between others are left out.
 ///
-/// A curve of more than 10,000 points is thinned to points at most 1/4000 apart; its area is not.
+/// A curve of more than 10,000 points is thinned to points at most 1/4000 apart; its area is computed before that.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RocCurve {
-    /// False positive rates in [0, 1], rising: the share of the negatives called positive.
+    /// False positive rates in [0, 1], rising: the share of the negatives that are predicted positive.
     pub fpr: Vec<f64>,
-    /// True positive rates in [0, 1], rising: the share of the positives called positive.
+    /// True positive rates in [0, 1], rising: the share of the positives that are predicted positive.
     pub tpr: Vec<f64>,
-    /// The score from which on examples are called positive, falling; infinite (null in JSON) at the first
-    /// point, where none is. Empty for a curve averaged over classes.
+    /// The lowest score that is predicted positive, falling; infinite (null in JSON) at the first point. Empty for a curve
+    /// averaged over classes.
     pub thresholds: Vec<f64>,
     /// The area under the whole curve, in [0, 1].
     pub auc: f64,
@@ -169,20 +159,20 @@ pub struct RocCurve {
 impl RocCurve {
     pub(crate) fn new(ranking: &Ranking) -> Result<Self, Reason> {
         ranking.check()?;
-        let corners = corners(ranking.cuts());
-        let rates = |cut: &OperatingPoint| rates(ranking, cut);
+        let corners = corners(ranking.operating_points());
+        let rates = |point: &OperatingPoint| rates(ranking, point);
         Self::through(ranking, &thin(|| corners.iter().copied(), rates))
     }
 
     /// The curve through (0, 0) and these points.
-    fn through(ranking: &Ranking, cuts: &[OperatingPoint]) -> Result<Self, Reason> {
+    fn through(ranking: &Ranking, points: &[OperatingPoint]) -> Result<Self, Reason> {
         let mut curve =
             Self { fpr: vec![0.0], tpr: vec![0.0], thresholds: vec![f64::INFINITY], auc: ranking.area()? };
-        for cut in cuts {
-            let [fpr, tpr] = rates(ranking, cut);
+        for point in points {
+            let [fpr, tpr] = rates(ranking, point);
             curve.fpr.push(fpr);
             curve.tpr.push(tpr);
-            curve.thresholds.push(f64::from(cut.threshold));
+            curve.thresholds.push(f64::from(point.threshold));
         }
         Ok(curve)
     }
@@ -191,22 +181,22 @@ impl RocCurve {
     #[cfg(test)]
     pub(crate) fn whole(ranking: &Ranking) -> Result<Self, Reason> {
         ranking.check()?;
-        Self::through(ranking, &ranking.cuts().collect::<Vec<_>>())
+        Self::through(ranking, &ranking.operating_points().collect::<Vec<_>>())
     }
 }
 
 /// False and true positive rate.
-pub(crate) fn rates(ranking: &Ranking, cut: &OperatingPoint) -> [f64; 2] {
-    let fpr = f64::from(cut.false_positives) / ranking.negatives() as f64;
-    let tpr = f64::from(cut.true_positives) / ranking.positives() as f64;
+fn rates(ranking: &Ranking, point: &OperatingPoint) -> [f64; 2] {
+    let fpr = f64::from(point.false_positives) / ranking.negatives() as f64;
+    let tpr = f64::from(point.true_positives) / ranking.positives() as f64;
     [fpr, tpr]
 }
 
-/// The cuts without those where the curve goes straight on: the same step again in both directions.
-pub(crate) fn corners(cuts: impl Iterator<Item = OperatingPoint>) -> Vec<OperatingPoint> {
+/// The points without those where the curve continues straight, with the same step in both directions.
+fn corners(points: impl Iterator<Item = OperatingPoint>) -> Vec<OperatingPoint> {
     let mut kept = Vec::new();
     let (mut before, mut here): (Option<OperatingPoint>, Option<OperatingPoint>) = (None, None);
-    for next in cuts {
+    for next in points {
         kept.extend(here.filter(|here| before.is_none_or(|before| bends(&before, here, &next))));
         (before, here) = (here, Some(next));
     }
@@ -216,20 +206,20 @@ pub(crate) fn corners(cuts: impl Iterator<Item = OperatingPoint>) -> Vec<Operati
 
 fn bends(before: &OperatingPoint, here: &OperatingPoint, next: &OperatingPoint) -> bool {
     let step = |of: fn(&OperatingPoint) -> u32| (of(here) - of(before), of(next) - of(here));
-    let (first, second) = step(|cut| cut.false_positives);
-    let (first_up, second_up) = step(|cut| cut.true_positives);
+    let (first, second) = step(|point| point.false_positives);
+    let (first_up, second_up) = step(|point| point.true_positives);
     first != second || first_up != second_up
 }
 
-/// The macro average of the classes' curves: at each false positive rate that one of them has, the mean of
-/// their true positive rates, interpolated linearly (scikit-learn's example "Multiclass receiver operating
-/// characteristic", with `numpy.interp`). A point (0, 0) is put first.
+/// The macro average of the classes' curves: at each false positive rate of any curve, the mean of all true positive rates,
+/// interpolated linearly (scikit-learn's example "Multiclass receiver operating characteristic", with `numpy.interp`). A
+/// point (0, 0) comes first.
 ///
-/// Where a curve goes straight up, interpolation takes the upper end, so that the area is a little above the
-/// mean of the classes' areas.
-pub(crate) fn average_roc(rankings: &[Ranking]) -> Result<RocCurve, Reason> {
-    let curves: Vec<Points> =
-        rankings.par_iter().filter(|ranking| ranking.check().is_ok()).map(Points::new).collect();
+/// At a vertical step, the interpolation takes the upper end. Therefore the area is slightly larger than the mean of the
+/// classes' areas.
+fn average_roc(rankings: &[Ranking]) -> Result<RocCurve, Reason> {
+    let curves: Vec<CornerPoints> =
+        rankings.par_iter().filter(|ranking| ranking.check().is_ok()).map(CornerPoints::new).collect();
     if curves.is_empty() {
         return Err(Reason::NoClassDefined);
     }
@@ -248,13 +238,13 @@ pub(crate) fn average_roc(rankings: &[Ranking]) -> Result<RocCurve, Reason> {
     Ok(RocCurve { fpr, tpr, thresholds: Vec::new(), auc })
 }
 
-/// The corners of a class's curve, (0, 0) first.
-struct Points(Vec<[f64; 2]>);
+/// The corners of a class's curve, beginning with (0, 0).
+struct CornerPoints(Vec<[f64; 2]>);
 
-impl Points {
+impl CornerPoints {
     fn new(ranking: &Ranking) -> Self {
-        let corners = corners(ranking.cuts());
-        let points = corners.iter().map(|cut| rates(ranking, cut));
+        let corners = corners(ranking.operating_points());
+        let points = corners.iter().map(|point| rates(ranking, point));
         Self(std::iter::once([0.0, 0.0]).chain(points).collect())
     }
 
@@ -275,33 +265,34 @@ impl Points {
     }
 }
 
-/// The false positive rates of all curves, each once, rising.
-fn merged(curves: &[Points]) -> Vec<f64> {
-    let mut grid: Vec<f64> = curves.iter().flat_map(|Points(points)| points).map(|point| point[0]).collect();
+/// The distinct false positive rates of all curves, rising.
+fn merged(curves: &[CornerPoints]) -> Vec<f64> {
+    let mut grid: Vec<f64> =
+        curves.iter().flat_map(|CornerPoints(points)| points).map(|point| point[0]).collect();
     grid.par_sort_unstable_by(f64::total_cmp);
     grid.dedup();
     grid
 }
 
-/// The area by trapezoids.
+/// The area by the trapezoidal rule.
 fn trapezoids(x: &[f64], y: &[f64]) -> f64 {
     sum(x.windows(2).zip(y.windows(2)).map(|(x, y)| (x[1] - x[0]) * (y[0] + y[1]) / 2.0))
 }
 
-/// A precision-recall curve with the points of `sklearn.metrics.precision_recall_curve`, in the other order:
-/// recall rises, thresholds fall.
+/// A precision-recall curve with the points of `sklearn.metrics.precision_recall_curve` in reverse order: recall rises,
+/// thresholds fall.
 ///
-/// A curve of more than 10,000 points is thinned to points at most 1/4000 apart; its average precision is not.
+/// A curve of more than 10,000 points is thinned to points at most 1/4000 apart; its average precision is computed before
+/// that.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PrecisionRecallCurve {
-    /// Precision in [0, 1]: the share of those called positive that are; 1 at the first point.
+    /// Precision in [0, 1]: the share of positive predictions that are correct; 1 at the first point.
     pub precision: Vec<f64>,
-    /// Recall in [0, 1], rising: the share of the positives called positive; 0 at the first point.
+    /// Recall in [0, 1], rising: the share of the positives that are predicted positive; 0 at the first point.
     pub recall: Vec<f64>,
-    /// The score from which on examples are called positive, falling; infinite (null in JSON) at the first
-    /// point.
+    /// The lowest score that is predicted positive, falling; infinite (null in JSON) at the first point.
     pub thresholds: Vec<f64>,
-    /// The mean of the precisions, each weighted by the rise of recall to it, in [0, 1]
+    /// The mean of the precisions, weighted by the increase in recall, in [0, 1]
     /// (`sklearn.metrics.average_precision_score`).
     pub average_precision: f64,
 }
@@ -314,10 +305,10 @@ impl PrecisionRecallCurve {
             thresholds: vec![f64::INFINITY],
             average_precision: ranking_average_precision(ranking)?,
         };
-        for cut in thin(|| ranking.cuts(), |cut| [recall(ranking, cut), precision(cut)]) {
-            curve.precision.push(precision(&cut));
-            curve.recall.push(recall(ranking, &cut));
-            curve.thresholds.push(f64::from(cut.threshold));
+        for point in thin(|| ranking.operating_points(), |point| [recall(ranking, point), precision(point)]) {
+            curve.precision.push(precision(&point));
+            curve.recall.push(recall(ranking, &point));
+            curve.thresholds.push(f64::from(point.threshold));
         }
         Ok(curve)
     }
@@ -328,36 +319,33 @@ fn ranking_average_precision(ranking: &Ranking) -> Defined {
         return Err(Reason::NoExamples);
     }
     let (mut total, mut before) = (Sum::default(), 0);
-    for cut in ranking.cuts() {
-        total.add(f64::from(cut.true_positives - before) * precision(&cut));
-        before = cut.true_positives;
+    for point in ranking.operating_points() {
+        total.add(f64::from(point.true_positives - before) * precision(&point));
+        before = point.true_positives;
     }
     Ok(total.value() / ranking.positives() as f64)
 }
 
-fn precision(cut: &OperatingPoint) -> f64 {
-    let called = f64::from(cut.true_positives) + f64::from(cut.false_positives);
-    f64::from(cut.true_positives) / called
+fn precision(point: &OperatingPoint) -> f64 {
+    let predicted = f64::from(point.true_positives) + f64::from(point.false_positives);
+    f64::from(point.true_positives) / predicted
 }
 
-fn recall(ranking: &Ranking, cut: &OperatingPoint) -> f64 {
-    f64::from(cut.true_positives) / ranking.positives() as f64
+fn recall(ranking: &Ranking, point: &OperatingPoint) -> f64 {
+    f64::from(point.true_positives) / ranking.positives() as f64
 }
 
-/// Curves of at most this many points keep them all.
-pub(crate) const MAX_EXACT_POINTS: usize = 10_000;
+/// A curve of at most this many points is not thinned.
+const MAX_EXACT_POINTS: usize = 10_000;
 
-/// How far a curve of more points may go, along either axis in [0, 1], before a point of it is kept.
-pub(crate) const RESOLUTION: f64 = 1.0 / 4000.0;
+/// The largest distance between kept points of a longer curve, along either axis in [0, 1].
+const RESOLUTION: f64 = 1.0 / 4000.0;
 
-/// The points of a curve: all of them up to [`MAX_EXACT_POINTS`]; of more, the first, the last, and enough
-/// of those between that whatever is left out lies within [`RESOLUTION`] of one that is kept.
+/// Thins a curve of more than [`MAX_EXACT_POINTS`] points: keeps the first, the last, and enough others that each point left
+/// out lies within [`RESOLUTION`] of a kept one.
 ///
-/// The points come twice, once to be counted, so that they need not all be held.
-pub(crate) fn thin<T: Copy, I: Iterator<Item = T>>(
-    points: impl Fn() -> I,
-    position: impl Fn(&T) -> [f64; 2],
-) -> Vec<T> {
+/// `points` is called twice, once to count them, so that they need not be stored.
+fn thin<T: Copy, I: Iterator<Item = T>>(points: impl Fn() -> I, position: impl Fn(&T) -> [f64; 2]) -> Vec<T> {
     if points().count() <= MAX_EXACT_POINTS {
         return points().collect();
     }
@@ -402,28 +390,28 @@ mod tests {
         assert!(!text.contains("absent") && text.contains("micro avg,0.0,1.0,0.8\n"), "{text}");
     }
 
-    fn cuts(points: &[(u32, u32)]) -> Vec<OperatingPoint> {
-        let cut = |&(false_positives, true_positives)| OperatingPoint {
+    fn operating_points(points: &[(u32, u32)]) -> Vec<OperatingPoint> {
+        let point = |&(false_positives, true_positives)| OperatingPoint {
             threshold: 0.5,
             true_positives,
             false_positives,
         };
-        points.iter().map(cut).collect()
+        points.iter().map(point).collect()
     }
 
     #[test]
     fn straight_stretches_are_left_out() {
         let points = [(0, 1), (0, 2), (0, 3), (1, 3), (2, 3), (3, 4), (5, 6)];
         let expected = [(0, 1), (0, 3), (2, 3), (3, 4), (5, 6)];
-        assert_eq!(corners(cuts(&points).into_iter()), cuts(&expected));
+        assert_eq!(corners(operating_points(&points).into_iter()), operating_points(&expected));
         for short in [&points[..0], &points[..1], &points[..2]] {
-            assert_eq!(corners(cuts(short).into_iter()), cuts(short));
+            assert_eq!(corners(operating_points(short).into_iter()), operating_points(short));
         }
     }
 
     #[test]
     fn heights_are_interpolated_and_a_rise_counts_with_its_upper_end() {
-        let curve = Points(vec![[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [0.5, 0.75], [1.0, 1.0]]);
+        let curve = CornerPoints(vec![[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [0.5, 0.75], [1.0, 1.0]]);
         let mut heights = [0.0; 5];
         curve.add_heights(&[0.0, 0.25, 0.5, 0.75, 1.0], &mut heights);
         assert_eq!(heights, [0.5, 0.5, 0.75, 0.875, 1.0]);
@@ -456,21 +444,21 @@ mod tests {
         assert_eq!(curve(vec![1, 1], &[0.1, 0.4]).unwrap().average_precision, 1.0);
     }
 
-    /// A quarter of a circle, up and to the right.
+    /// A quarter circle, up and to the right.
     fn arc(points: usize) -> Vec<[f64; 2]> {
         let angle = |index: usize| std::f64::consts::FRAC_PI_2 * index as f64 / (points - 1) as f64;
         (0..points).map(|index| [1.0 - angle(index).cos(), angle(index).sin()]).collect()
     }
 
     #[test]
-    fn short_curves_are_left_alone() {
+    fn short_curves_are_not_thinned() {
         let arc = arc(MAX_EXACT_POINTS);
         assert_eq!(thin(|| arc.iter().copied(), |point| *point), arc);
         assert!(thin(std::iter::empty::<[f64; 2]>, |point| *point).is_empty());
     }
 
     #[test]
-    fn long_curves_stay_near_themselves() {
+    fn thinned_curves_stay_close_to_the_original() {
         let arc = arc(300_000);
         let kept = thin(|| arc.iter().copied(), |point| *point);
         assert!(kept.len() < MAX_EXACT_POINTS, "{}", kept.len());

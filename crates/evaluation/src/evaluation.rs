@@ -1,7 +1,4 @@
-//! Everything that predictions say.
-//! ---
-//! `metrics.json`: every figure of an evaluation that is a number.
-//! ---
+//! An evaluation of predictions: its figures (`metrics.json`), tables and curves.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,15 +22,15 @@ use crate::{
     PassFigures, PrecisionRecallCurves, Predictions, RocCurves, Threshold,
 };
 
-/// An evaluation of a split: its figures, tables and curves. They follow from the predictions alone, and are
-/// equal to the bit for any order of the examples and any number of threads.
+/// An evaluation of a split. It follows from the predictions alone, and is equal bit for bit for any order of the examples
+/// and any number of threads.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Every figure that is a number.
+    /// All figures.
     pub metrics: Metrics,
-    /// Which classes are taken for which.
+    /// The confusion matrix.
     pub confusion: ConfusionMatrix,
-    /// The report in scikit-learn's layout.
+    /// The classification report in scikit-learn's layout.
     pub report: ClassificationReport,
     /// The ROC curves.
     pub roc: RocCurves,
@@ -41,24 +38,24 @@ pub struct Evaluation {
     pub precision_recall: PrecisionRecallCurves,
 }
 
-/// What an evaluation has to know besides the predictions.
+/// What an evaluation needs besides the predictions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluationSettings {
     /// Seed of the resamples.
     pub seed: u64,
-    /// Resamples for the intervals, as far as the number of examples allows; 0 for no intervals.
+    /// Resamples for the confidence intervals, fewer for very many examples; 0 for no intervals.
     pub resamples: usize,
-    /// Step of the checkpoint that predicted, if that is known.
+    /// Step of the checkpoint that predicted, if known.
     pub checkpoint_step: Option<u64>,
-    /// What [`crate::evaluate_with_dropout`] found, if that was asked.
+    /// The result of [`crate::evaluate_with_dropout`], if it was measured.
     pub dropout_active: Option<PassFigures>,
-    /// How the probabilities were calibrated, if they were.
+    /// The calibration of the probabilities, if any.
     pub calibration: Option<Calibration>,
-    /// From which probability on the predictions name a class, where a threshold decides that.
+    /// The decision threshold of the predictions, if any.
     pub threshold: Option<Threshold>,
-    /// The accuracy of naming the most probable class, where a threshold decides.
+    /// The accuracy of the most probable class, if a threshold decides.
     pub accuracy_of_probable: Option<f64>,
-    /// What simple models make of the same examples.
+    /// Baselines on the same examples.
     pub baselines: Vec<Baseline>,
 }
 
@@ -81,7 +78,7 @@ impl Evaluation {
     /// Evaluates `predictions`.
     ///
     /// # Errors
-    /// [`EvaluationError::NoExamples`] where there are none.
+    /// [`EvaluationError::NoExamples`] if there are none.
     pub fn new(predictions: &Predictions, settings: &EvaluationSettings) -> Result<Self, EvaluationError> {
         if predictions.is_empty() {
             return Err(EvaluationError::NoExamples);
@@ -116,7 +113,7 @@ fn metrics(
     let support: Vec<u64> = counts.iter().map(|counts| counts.support).collect();
     let draws = bootstrap.draw(settings.seed, settings.resamples);
     let reliability = reliability(predictions);
-    let tables = FigureInputs {
+    let inputs = FigureInputs {
         predictions,
         confusion,
         counts: &counts,
@@ -125,7 +122,7 @@ fn metrics(
         curves,
         reliability: reliability.as_deref(),
     };
-    let figures = FIGURES.iter().map(|row| (row.key.to_owned(), notes.whole(row.key, (row.of)(&tables))));
+    let figures = FIGURES.iter().map(|row| (row.key.to_owned(), notes.whole(row.key, (row.of)(&inputs))));
     Metrics {
         examples: predictions.len() as u64,
         checkpoint_step: settings.checkpoint_step,
@@ -149,10 +146,7 @@ fn metrics(
     }
 }
 
-fn top_k(
-    predictions: &Predictions,
-    notes: &mut FigureNotes,
-) -> Option<std::collections::BTreeMap<usize, f64>> {
+fn top_k(predictions: &Predictions, notes: &mut FigureNotes) -> Option<BTreeMap<usize, f64>> {
     if predictions.has_all_probabilities() {
         return Some(top_k_accuracy(predictions));
     }
@@ -187,72 +181,71 @@ fn class_figures(
     confusion.classes.iter().enumerate().map(figures).collect()
 }
 
-/// The figures of a whole split. A figure that is undefined is null, and `undefined` says why.
+/// The figures of a whole split. An undefined figure is null, and `undefined` says why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metrics {
     /// The number of examples.
     pub examples: u64,
-    /// Step of the checkpoint that predicted; null where that is not known.
+    /// Step of the checkpoint that predicted; null if unknown.
     pub checkpoint_step: Option<u64>,
-    /// How the probabilities were calibrated; absent where they are the network's own.
+    /// The calibration of the probabilities; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
     /// The figures of [`FIGURES`](crate::FIGURES), by key.
     #[serde(flatten, serialize_with = "in_order")]
     #[schemars(with = "FigureFields")]
     pub figures: BTreeMap<String, Option<f64>>,
-    /// The share of examples whose true class is among the k most probable, by k: 1, 3 and 5 as far as there
-    /// are more classes (`sklearn.metrics.top_k_accuracy_score`). The predicted class comes first, the lower
-    /// number first where two are equally probable. Null where some probabilities are not numbers.
+    /// The share of examples whose true class is among the k most probable ones (`sklearn.metrics.top_k_accuracy_score`),
+    /// by k: those of 1, 3 and 5 that are below the number of classes. The predicted class ranks first; of equally probable
+    /// ones, the lower number ranks first. Null if some probabilities are NaN.
     pub top_k_accuracy: Option<BTreeMap<usize, f64>>,
-    /// Loss and accuracy with dropout left on; null where that was not measured.
+    /// Loss and accuracy with dropout active; null if they were not measured.
     pub dropout_active: Option<DropoutActive>,
-    /// 95 % intervals; null where no resamples were asked for.
+    /// 95 % confidence intervals; null if no resamples were requested.
     pub intervals: Option<ConfidenceIntervals>,
     /// The figures of each class, by number.
     pub classes: Vec<ClassFigures>,
-    /// The reliability diagram: accuracy by confidence; null where some confidence is not a number.
+    /// The reliability diagram: accuracy by confidence; null if some confidence is NaN.
     pub reliability: Option<Vec<ReliabilityBin>>,
-    /// From which probability on a class is named; absent where the most probable one is.
+    /// The decision threshold; absent if the most probable class is predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
-    /// The accuracy of naming the most probable class; absent where `accuracy` is it.
+    /// The accuracy of the most probable class; absent if it is equal to `accuracy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_of_probable: Option<f64>,
-    /// What simple models make of the same examples, and how far the network is ahead of each; absent where none was asked.
+    /// Baselines on the same examples, compared with the network; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baselines: Vec<Baseline>,
-    /// Examples with a loss or a probability that is not a finite number.
+    /// Examples with a non-finite loss or probability.
     pub non_finite_examples: u64,
-    /// Figures that have no value, with the reason.
+    /// Undefined figures, with the reason.
     pub undefined: Vec<UndefinedFigure>,
-    /// Figures that are 0 because they are 0 / 0, as scikit-learn has it by default, with the reason.
+    /// Figures that are 0 / 0 and set to 0, as in scikit-learn by default, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_convention: Vec<UndefinedFigure>,
-    /// Means over classes in which some classes do not count, because they are undefined.
+    /// Means over classes that leave out classes with an undefined figure.
     pub partial_means: Vec<PartialMean>,
 }
 
 impl Metrics {
-    /// What a diagnosis asks of a test.
+    /// The figures that `kiln-diagnosis` judges.
     #[must_use]
     pub fn tested(&self) -> TestFigures {
         TestFigures {
             accuracy: self.accuracy_of_probable(),
             supports: self.classes.iter().map(|class| class.support).collect(),
             step: self.checkpoint_step,
-            guess: self.simple(|model| model == BaselineModel::MostFrequentClass),
-            linear: self.simple(|model| model != BaselineModel::MostFrequentClass),
+            guess: self.baseline(|model| model == BaselineModel::MostFrequentClass),
+            linear: self.baseline(|model| model != BaselineModel::MostFrequentClass),
         }
     }
 
-    /// The share of examples whose most probable class is the true one, whatever a threshold decides: what training and
-    /// validation figures measure.
+    /// The accuracy of the most probable class, without a threshold. It can be compared with training and validation figures.
     pub(crate) fn accuracy_of_probable(&self) -> f64 {
         self.accuracy_of_probable.unwrap_or_else(|| self.accuracy())
     }
 
-    fn simple(&self, is_it: impl Fn(BaselineModel) -> bool) -> Option<BaselineFigures> {
+    fn baseline(&self, is_it: impl Fn(BaselineModel) -> bool) -> Option<BaselineFigures> {
         let found = self.baselines.iter().find(|baseline| is_it(baseline.model))?;
         Some(BaselineFigures {
             accuracy: found.accuracy,
@@ -262,35 +255,31 @@ impl Metrics {
         })
     }
 
-    /// What a reader wants to know beside loss and accuracy, a line each: the threshold, if one decides, and the accuracies of
-    /// the simple models.
+    /// Lines of text to show with loss and accuracy: the decision threshold, if any, and the accuracies of the baselines.
     #[must_use]
     pub fn beside(&self) -> Vec<String> {
         let one = |baseline: &Baseline| format!("{} {:.4}", baseline.model, baseline.accuracy);
         let all: Vec<String> = self.baselines.iter().map(one).collect();
-        let own = self
-            .accuracy_of_probable
-            .map(|own| format!(" (the network's, where it names the more probable class: {own:.4})"));
+        let own = self.accuracy_of_probable.map(|own| format!(" (network without the threshold: {own:.4})"));
         let own = own.unwrap_or_default();
-        let simple =
-            (!all.is_empty()).then(|| format!("accuracy without a network: {}{own}", all.join(", ")));
-        self.threshold.as_ref().map(Threshold::words).into_iter().chain(simple).collect()
+        let baselines = (!all.is_empty()).then(|| format!("baseline accuracy: {}{own}", all.join(", ")));
+        self.threshold.as_ref().map(Threshold::words).into_iter().chain(baselines).collect()
     }
 
-    /// A figure by key; none where it is undefined or there is no such figure.
+    /// A figure by key; `None` if it is undefined or unknown.
     #[must_use]
     pub fn figure(&self, key: &str) -> Option<f64> {
         self.figures.get(key).copied().flatten()
     }
 
-    /// The share of examples predicted right, in [0, 1].
+    /// The accuracy, in [0, 1].
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         self.figure("accuracy").unwrap_or(f64::NAN)
     }
 }
 
-/// The figures in the order of the registry.
+/// Writes the figures in the order of [`FIGURES`].
 fn in_order<S: Serializer>(
     figures: &BTreeMap<String, Option<f64>>,
     serializer: S,
@@ -299,7 +288,7 @@ fn in_order<S: Serializer>(
         .collect_map(FIGURES.iter().map(|figure| (figure.key, figures.get(figure.key).copied().flatten())))
 }
 
-/// The fields that [`in_order`] writes, for the schema.
+/// The fields that [`in_order`] writes, for the JSON Schema.
 struct FigureFields;
 
 impl JsonSchema for FigureFields {
@@ -328,26 +317,26 @@ impl JsonSchema for FigureFields {
     }
 }
 
-/// The words with a capital and a full stop; null needs a word of its own.
+/// The name of a figure as a sentence for the schema.
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
     let first: String = letters.next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
-    format!("{first}{}; null where it is undefined.", letters.as_str())
+    format!("{first}{}; null if undefined.", letters.as_str())
 }
 
-/// The figures of one class, all in [0, 1]. A precision or a recall that is 0 / 0 is 0; null are those of a class that is
-/// neither among the examples nor ever predicted, and an area or average precision without examples of both sides.
+/// The figures of one class, all in [0, 1]. A precision or recall of 0 / 0 is 0. They are null for a class that is neither
+/// among the examples nor ever predicted; an AUC or average precision is null without examples of the class or of others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassFigures {
     /// Its name.
     pub class: String,
-    /// Examples of it.
+    /// The number of examples of the class.
     pub support: u64,
-    /// Examples that are predicted to be of it.
+    /// The number of predictions of the class.
     pub predicted: u64,
-    /// The share of those predicted to be of it that are.
+    /// The share of the predictions of the class that are correct.
     pub precision: Option<f64>,
-    /// The share of it that is predicted to be of it.
+    /// The share of the examples of the class that are predicted correctly.
     pub recall: Option<f64>,
     /// The harmonic mean of precision and recall.
     pub f1: Option<f64>,
@@ -357,13 +346,13 @@ pub struct ClassFigures {
     pub average_precision: Option<f64>,
 }
 
-/// Loss and accuracy of a pass in which units are dropped as in training. Not the way to test a network; it
-/// is there to hold against figures that were measured so.
+/// Loss and accuracy with dropout active. A network should not be tested this way; the figures are for comparison with
+/// published results that were measured so.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DropoutActive {
-    /// The mean loss; null where it is not finite.
+    /// The mean loss; null if it is not finite.
     pub loss: Option<f64>,
-    /// The share of examples predicted right, in [0, 1].
+    /// The accuracy, in [0, 1].
     pub accuracy: f64,
 }
 
@@ -398,11 +387,11 @@ mod tests {
     #[test]
     fn without_examples_there_is_nothing_to_evaluate() {
         let error = Evaluation::new(&predictions(2, &[], &[]), &EvaluationSettings::default()).unwrap_err();
-        assert_eq!(error.to_string(), "there is no example to evaluate");
+        assert_eq!(error.to_string(), "there are no examples to evaluate");
     }
 
     #[test]
-    fn one_class_alone_has_an_accuracy_and_no_curve() {
+    fn a_single_class_has_an_accuracy_and_no_curve() {
         let evaluation = evaluate(&predictions(1, &[0, 0], &[1.0, 1.0]));
         assert_eq!((evaluation.metrics.accuracy(), evaluation.metrics.figure("macro_auc")), (1.0, None));
         assert_eq!(reason(&evaluation, "auc", Some("0")), "no examples of any other class");
@@ -413,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_without_examples_says_so_and_means_leave_it_out() {
+    fn a_class_without_examples_has_a_reason_and_means_leave_it_out() {
         let rows = [0.6, 0.3, 0.1, 0.7, 0.2, 0.1, 0.2, 0.7, 0.1];
         let evaluation = evaluate(&predictions(3, &[0, 0, 1], &rows));
         assert_eq!(reason(&evaluation, "auc", Some("2")), "no examples of this class");
@@ -428,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diverged_model_keeps_what_classes_say_and_loses_the_rest() {
+    fn a_diverged_model_keeps_the_figures_that_need_no_probabilities() {
         let evaluation = evaluate(&predictions(2, &[0, 1, 0], &[f32::NAN; 6]));
         let metrics = &evaluation.metrics;
         assert_eq!((metrics.accuracy(), metrics.non_finite_examples), (2.0 / 3.0, 3));

@@ -1,9 +1,5 @@
-//! An evaluation from beginning to end: one pass over a split, and every file that follows from it.
-//! ---
-//! The files of an evaluation in its run's folder.
-//! ---
-//! JSON files of an evaluation.
-//! ---
+//! An evaluation from beginning to end: fit calibration and threshold, predict a split, and write the files of the
+//! evaluation to the run's folder.
 
 use std::fs;
 use std::io;
@@ -24,32 +20,28 @@ use crate::{
     Gallery, IMPORTANCE_FILE, Importance, Metrics, Predictions, StoredModel, evaluate_with_dropout, predict,
 };
 
-/// The share of the examples seen in training that may be predicted to find out what columns are worth: about a twentieth of
-/// the training's time, for a step takes three times as long as a prediction. And the work, in weights times examples, that it
-/// may take anyway: some tenths of a second.
+/// The importance of columns may take this many predictions, as a share of the examples seen in training. This is about 5 %
+/// of the training time, because a training step takes three times as long as a prediction.
 const SHARE_OF_WORK: f64 = 0.15;
+/// It may always take this much work, in weights times examples: a few tenths of a second.
 const FREE_WORK: f64 = 3e9;
 
-/// Whose network is evaluated, and on what device.
+/// Evaluates the network of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Evaluator<'a> {
-    /// The run, into whose folder the files go.
+    /// The run; the files of the evaluation go to its folder.
     pub run: &'a Run,
     /// Its experiment.
     pub experiment: &'a Experiment,
-    /// What its examples are like.
+    /// The profile of its data.
     pub profile: &'a Profile,
-    /// The device.
+    /// The device to predict on.
     pub device: &'a Device,
 }
 
 impl Evaluator<'_> {
-    /// Fits what is made of the probabilities of `model`, as far as the experiment asks for it: a calibration, and the
-    /// probability from which on a class is named; and keeps it with the run. `held_out` are examples that the model has not
-    /// learned from.
-    ///
-    /// # Errors
-    /// Where a file cannot be written.
+    /// Fits the calibration and the decision threshold of `model`, if the experiment sets them, and stores them with the run.
+    /// `held_out` are examples that the model was not trained on.
     pub fn fit_answers(
         &self,
         held_out: Option<&Split>,
@@ -83,11 +75,11 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// Predicts `split` with `model`, evaluates that beside what the simple models of `baselines` predict for it, and
-    /// writes the files of the evaluation `name` ([`write_evaluation`], [`Gallery`], [`Importance`]).
+    /// Predicts `split` with `model`, compares it with the predictions of `baselines`, and writes the files of the
+    /// evaluation `name` ([`write_evaluation`], [`Gallery`], [`Importance`]).
     ///
     /// # Errors
-    /// Where the split is empty, or a file cannot be written.
+    /// If the split is empty, or a file cannot be written.
     pub fn evaluate(
         &self,
         name: &str,
@@ -99,7 +91,7 @@ impl Evaluator<'_> {
         let (batch_size, class_weights) =
             (experiment.evaluation.batch_size, experiment.loss.class_weights.each());
         let with_dropout = || evaluate_with_dropout(&model.model, profile, split, device);
-        // Of another network nobody knows whether it has dropout.
+        // It is unknown whether another kind of network has dropout.
         let dropout_active = experiment.model.is_mlp().then(with_dropout);
         let predictions = predict(&model.model, profile, split, batch_size, class_weights, device);
         let probable = predictions.calibrated(model.calibration.as_ref());
@@ -112,7 +104,7 @@ impl Evaluator<'_> {
             accuracy_of_probable: model.threshold.as_ref().map(|_| probable.accuracy()),
             baselines: baselines
                 .iter()
-                .map(|(model, beside)| Baseline::new(*model, beside, &probable))
+                .map(|(model, predictions)| Baseline::new(*model, predictions, &probable))
                 .collect(),
             ..EvaluationSettings::default()
         };
@@ -123,7 +115,7 @@ impl Evaluator<'_> {
         if experiment.evaluation.importance {
             let predict =
                 |split: &Split| model.says(predict(&model.model, profile, split, batch_size, &[], device));
-            let most = self.affordable(model);
+            let most = self.affordable_predictions(model);
             if let Some(found) = Importance::measure(predict, split, &profile.shape, experiment.seed, most) {
                 found.write(&run.evaluation(name))?;
             }
@@ -131,28 +123,22 @@ impl Evaluator<'_> {
         Ok((evaluation, gallery))
     }
 
-    /// Examples that may be predicted to find out what columns are worth. Counted in weights times examples, and not in
-    /// seconds, so that a slow machine finds the same.
-    fn affordable(&self, model: &StoredModel<impl Model>) -> usize {
+    /// The number of predictions that the importance of columns may take. It is limited by weights times examples, not by
+    /// time, so that a slow machine gives the same result.
+    fn affordable_predictions(&self, model: &StoredModel<impl Model>) -> usize {
         let trained = model.step.unwrap_or(0) as f64 * self.experiment.training.batch_size as f64;
         (trained * SHARE_OF_WORK).max(FREE_WORK / Module::num_params(&model.model).max(1) as f64) as usize
     }
 }
 
-/// Keeps `profile` in the run's folder.
-///
-/// # Errors
-/// Where the file cannot be written.
+/// Stores `profile` in the run's folder.
 pub fn write_profile(run: &Run, profile: &Profile) -> Result<(), EvaluationError> {
     Ok(replace_file(&run.data_json(), &json_text(profile))?)
 }
 
-/// The profile in the run's folder.
-///
-/// # Errors
-/// Where it cannot be read or is not one.
+/// Reads the profile in the run's folder.
 pub fn read_profile(run: &Run) -> Result<Profile, EvaluationError> {
-    read_json(&run.data_json(), "what the run's examples are like")
+    read_json(&run.data_json(), "the profile of the run's data")
 }
 
 /// The predictions; see [`Predictions::to_csv`].
@@ -160,12 +146,12 @@ pub const PREDICTIONS_FILE: &str = "predictions.csv";
 /// The figures; see [`Metrics`].
 pub const METRICS_FILE: &str = "metrics.json";
 
-/// Evaluates `predictions` and writes what follows into the evaluation `name` of `run` ([`Run::evaluation`]), each
-/// file whole or not at all: `predictions.csv`, `confusion_matrix.csv`, `classification_report.txt`,
-/// `classification_report.json`, `roc.csv`, and last `metrics.json`, so that where it is the others are, too.
+/// Evaluates `predictions` and writes the files of the evaluation `name` of `run` ([`Run::evaluation`]): `predictions.csv`,
+/// `confusion_matrix.csv`, `classification_report.txt`, `classification_report.json`, `roc.csv` and `metrics.json`. Each
+/// file is written atomically, and `metrics.json` comes last: if it exists, the others do, too.
 ///
 /// # Errors
-/// Where there are no examples, or a file cannot be written.
+/// If there are no examples, or a file cannot be written.
 pub fn write_evaluation(
     run: &Run,
     name: &str,
@@ -179,7 +165,7 @@ pub fn write_evaluation(
         path: folder.clone(),
         cause,
     })?;
-    // What is there of earlier predictions must not stand beside new ones.
+    // These files of an earlier evaluation would not belong to the new predictions.
     for name in [METRICS_FILE, GALLERY_FILE, IMPORTANCE_FILE] {
         remove_if_there(&folder.join(name))?;
     }
@@ -188,7 +174,7 @@ pub fn write_evaluation(
     Ok(evaluation)
 }
 
-/// Removes a file of an earlier evaluation.
+/// Removes a file of an earlier evaluation, if it exists.
 pub(crate) fn remove_if_there(path: &Path) -> Result<(), EvaluationError> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
@@ -199,7 +185,7 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<(), EvaluationError> {
 }
 
 impl Evaluation {
-    /// Writes everything but the predictions.
+    /// Writes all files but the predictions.
     fn write(&self, folder: &Path) -> Result<(), EvaluationError> {
         let names = &self.confusion.classes;
         let files = [
@@ -218,18 +204,12 @@ impl Evaluation {
 
 impl Metrics {
     /// Reads a `metrics.json`.
-    ///
-    /// # Errors
-    /// Where the file cannot be read or is not one.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
         read_json(path, "the figures of an evaluation")
     }
 }
 
-/// Reads the JSON file at `path`, which must hold what `expected` says.
-///
-/// # Errors
-/// Where it cannot be read or holds something else.
+/// Reads the JSON file at `path`. `expected` says in words what it should contain, for the error message.
 pub fn read_json<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T, EvaluationError> {
     let text = fs::read(path).map_err(|cause| EvaluationError::Io {
         action: "read",
@@ -264,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_gets_every_file_and_they_give_it_all_back() {
+    fn a_run_gets_every_file_and_reading_them_gives_the_same_evaluation() {
         let root = tempfile::tempdir().unwrap();
         let run = run(&root);
         let dropout_active = Some(PassFigures { loss: f64::NAN, accuracy: 0.5, examples: 3 });
@@ -291,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_lie_flat() {
+    fn the_keys_of_figures_are_at_the_top_level() {
         let evaluation = Evaluation::new(&predictions(), &EvaluationSettings::default()).unwrap();
         let value = serde_json::to_value(&evaluation.metrics).unwrap();
         assert_eq!(value["accuracy"], 2.0 / 3.0);
@@ -301,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_metrics_file_is_named() {
+    fn a_malformed_metrics_file_is_named() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join(METRICS_FILE);
         assert!(Metrics::read(&path).unwrap_err().to_string().starts_with("cannot read "));
@@ -311,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
+    fn a_folder_that_cannot_be_created_is_named() {
         let root = tempfile::tempdir().unwrap();
         let run = run(&root);
         fs::write(run.folder().join("evaluation"), "a file").unwrap();

@@ -1,10 +1,7 @@
-//! The registry of figures: a row is all that a figure of a whole split takes. `metrics.json`, the report, intervals, what
-//! a study may expect, and the property tests follow from it.
-//! ---
-//! Figures that have no value, and why.
-//! ---
-//! A sum that loses no digits on the way.
-//! ---
+//! The table of figures of a whole split, and the value of a figure, which may be undefined for a reason.
+//!
+//! To add a figure, add a row to [`FIGURES`]: its key, its name, and a function of [`FigureInputs`]. `metrics.json`, its
+//! JSON Schema, the report, confidence intervals, the `expect` of studies and the property tests follow from the table.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,48 +20,48 @@ pub struct Figure {
     pub key: &'static str,
     /// Its name in words.
     pub words: &'static str,
-    /// The least and the greatest value that it can have.
+    /// The smallest and the largest possible value.
     pub range: [f64; 2],
-    /// Whether higher is better; else lower is.
+    /// Whether higher values are better; if not, lower values are.
     pub is_higher_better: bool,
     /// Where the report shows it.
     pub(crate) place: FigurePlace,
-    /// Its value, or why it has none.
+    /// Computes its value.
     pub(crate) of: fn(&FigureInputs<'_>) -> FigureValue,
-    /// Its value over a resample, for an interval; NaN where it has none.
+    /// Computes its value over a resample, for a confidence interval; NaN if undefined.
     pub(crate) of_resample: Option<fn(&Resample<'_>) -> f64>,
 }
 
 /// Where the report shows a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FigurePlace {
-    /// At the top.
+    /// On a card at the top.
     Card,
     /// In the list of other figures.
     List,
-    /// At the foot of the table of classes.
+    /// In the last rows of the table of classes.
     ClassTable,
 }
 
-/// What figures are computed from.
+/// The data that figures are computed from.
 pub(crate) struct FigureInputs<'a> {
     pub(crate) predictions: &'a Predictions,
     pub(crate) confusion: &'a ConfusionMatrix,
     pub(crate) counts: &'a [ClassCounts],
     pub(crate) scores: &'a [ClassScores],
-    /// Examples of each class.
+    /// The number of examples of each class.
     pub(crate) support: &'a [u64],
     pub(crate) curves: &'a Curves,
     pub(crate) reliability: Option<&'a [ReliabilityBin]>,
 }
 
-/// A figure's value, or why there is none.
+/// The value of a figure, with notes for the reader.
 #[derive(Clone, Copy)]
 pub(crate) struct FigureValue {
     pub(crate) found: Defined,
-    /// For a mean over classes: how many count, of how many.
+    /// For a mean over classes: the number of classes with a defined figure, and of all classes.
     pub(crate) classes: Option<[usize; 2]>,
-    /// Why it is 0 / 0, where it is 0 by convention.
+    /// Why it is 0 / 0, if it is set to 0 by convention.
     pub(crate) convention: Option<Reason>,
 }
 
@@ -80,9 +77,9 @@ fn mean(values: &[Defined]) -> FigureValue {
     FigureValue { found: macro_mean(values), classes, convention: None }
 }
 
-/// The same, each class weighted by its examples.
-fn weighted(values: &[Defined], tables: &FigureInputs<'_>) -> FigureValue {
-    FigureValue { found: weighted_mean(values, tables.support), ..mean(values) }
+/// The same, weighted by the number of examples of each class.
+fn weighted(values: &[Defined], inputs: &FigureInputs<'_>) -> FigureValue {
+    FigureValue { found: weighted_mean(values, inputs.support), ..mean(values) }
 }
 
 impl FigureInputs<'_> {
@@ -99,7 +96,7 @@ impl FigureInputs<'_> {
     }
 }
 
-/// A share in [0, 1] of which more is better, at the foot of the table of classes.
+/// A figure in [0, 1], higher is better, shown in the table of classes.
 const fn row(key: &'static str, words: &'static str, of: fn(&FigureInputs<'_>) -> FigureValue) -> Figure {
     let place = FigurePlace::ClassTable;
     Figure { key, words, range: [0.0, 1.0], is_higher_better: true, place, of, of_resample: None }
@@ -132,98 +129,97 @@ impl Figure {
     }
 }
 
-/// Every figure of a whole split, in the order in which they are shown.
+/// All figures of a whole split, in the order in which they are shown.
 #[expect(
     clippy::redundant_closure_for_method_calls,
     reason = "a method's lifetimes are not a function pointer's"
 )]
 pub const FIGURES: &[Figure] = &[
-    // The share of examples predicted right (`sklearn.metrics.accuracy_score`). Precision, recall and F1 of a micro
-    // average are this, too.
-    row("accuracy", "accuracy", |tables| {
-        Ok(tables.confusion.correct() as f64 / tables.confusion.total() as f64).into()
+    // `sklearn.metrics.accuracy_score`. The micro averages of precision, recall and F1 are equal to it.
+    row("accuracy", "accuracy", |inputs| {
+        Ok(inputs.confusion.correct() as f64 / inputs.confusion.total() as f64).into()
     })
     .on_a_card()
     .with_interval(|resample| resample.accuracy()),
-    // The mean loss, as it was in training: weighted by class weights, without l1 and l2.
-    row("loss", "loss", |tables| mean_loss(tables.predictions).into())
+    // The mean loss as in training: weighted by class weights, without l1 and l2 penalties.
+    row("loss", "loss", |inputs| mean_loss(inputs.predictions).into())
         .within(0.0, f64::INFINITY)
         .lower_is_better()
         .on_a_card()
         .with_interval(|resample| resample.loss()),
-    row("macro_f1", "macro F1", |tables| mean(&tables.f1()))
+    row("macro_f1", "macro F1", |inputs| mean(&inputs.f1()))
         .on_a_card()
         .with_interval(|resample| resample.macro_f1()),
-    // The mean area under the classes' ROC curves (`sklearn.metrics.roc_auc_score`, one-vs-rest); of two classes, too.
-    row("macro_auc", "macro AUC", |tables| mean(&tables.curves.areas()))
+    // The mean area under the classes' ROC curves (`sklearn.metrics.roc_auc_score`, one-vs-rest), also with two classes.
+    row("macro_auc", "macro AUC", |inputs| mean(&inputs.curves.areas()))
         .on_a_card()
         .with_interval(|resample| resample.macro_auc()),
-    // Over 15 bins of equal width, by the probability of the predicted class (Guo et al. 2017).
-    row("ece", "expected calibration error", |tables| expected_calibration_error(tables.reliability).into())
+    // With 15 bins of equal width over the probability of the predicted class (Guo et al. 2017).
+    row("ece", "expected calibration error", |inputs| expected_calibration_error(inputs.reliability).into())
         .lower_is_better()
         .on_a_card(),
-    // Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`: 0 where all examples or all predictions are of one class.
-    row("mcc", "Matthews correlation", |tables| {
-        let value = matthews_correlation(tables.counts);
+    // Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`: 0 if all examples or all predictions are of one class.
+    row("mcc", "Matthews correlation", |inputs| {
+        let value = matthews_correlation(inputs.counts);
         FigureValue { found: Ok(value.unwrap_or(0.0)), classes: None, convention: value.err() }
     })
     .within(-1.0, 1.0)
     .on_a_card(),
-    // The mean recall over the classes that there are examples of (`sklearn.metrics.balanced_accuracy_score`).
-    row("balanced_accuracy", "balanced accuracy", |tables| {
+    // The mean recall over the classes with examples (`sklearn.metrics.balanced_accuracy_score`).
+    row("balanced_accuracy", "balanced accuracy", |inputs| {
         let with_examples = |(recall, count): (Defined, &ClassCounts)| match count.support {
             0 => Err(Reason::NoExamples),
             _ => recall,
         };
         let recalls: Vec<Defined> =
-            tables.recalls().into_iter().zip(tables.counts).map(with_examples).collect();
+            inputs.recalls().into_iter().zip(inputs.counts).map(with_examples).collect();
         mean(&recalls)
     })
     .in_the_list(),
     // Agreement beyond chance (Cohen 1960; `sklearn.metrics.cohen_kappa_score`).
-    row("cohen_kappa", "Cohen's kappa", |tables| cohen_kappa(tables.counts).into())
+    row("cohen_kappa", "Cohen's kappa", |inputs| cohen_kappa(inputs.counts).into())
         .within(-1.0, 1.0)
         .in_the_list(),
     // The mean of -ln of the true class's probability, clipped to [2^-52, 1 - 2^-52] (`sklearn.metrics.log_loss` in
     // double precision).
-    row("log_loss", "log-loss", |tables| log_loss(tables.predictions).into())
+    row("log_loss", "log-loss", |inputs| log_loss(inputs.predictions).into())
         .within(0.0, f64::INFINITY)
         .lower_is_better()
         .in_the_list(),
-    // The mean squared distance of the probabilities to the one-hot truth (Brier 1950), summed over classes, in [0, 2];
-    // for two classes half of that, in [0, 1] (`sklearn.metrics.brier_score_loss`).
-    row("brier_score", "Brier score", |tables| brier_score(tables.predictions).into())
+    // The mean squared distance between the probabilities and the one-hot labels (Brier 1950), summed over classes, in
+    // [0, 2]; with two classes half of that, in [0, 1] (`sklearn.metrics.brier_score_loss`).
+    row("brier_score", "Brier score", |inputs| brier_score(inputs.predictions).into())
         .within(0.0, 2.0)
         .lower_is_better()
         .in_the_list(),
     // The area under the ROC curve of all probabilities pooled.
-    row("micro_auc", "micro average AUC", |tables| tables.curves.micro_area().into()).in_the_list(),
-    // The area under the mean of the classes' ROC curves; a little above the mean of their areas.
-    row("macro_average_roc_auc", "AUC of the average ROC curve", |tables| {
-        tables.curves.average_area().into()
+    row("micro_auc", "micro average AUC", |inputs| inputs.curves.micro_area().into()).in_the_list(),
+    // The area under the mean of the classes' ROC curves, slightly larger than the mean of their areas.
+    row("macro_average_roc_auc", "AUC of the average ROC curve", |inputs| {
+        inputs.curves.average_area().into()
     })
     .in_the_list(),
     // The average precision of all probabilities pooled.
-    row("micro_average_precision", "micro average precision", |tables| {
-        tables.curves.micro_average_precision().into()
+    row("micro_average_precision", "micro average precision", |inputs| {
+        inputs.curves.micro_average_precision().into()
     })
     .in_the_list(),
-    row("macro_precision", "macro precision", |tables| mean(&tables.precisions())),
-    row("macro_recall", "macro recall", |tables| mean(&tables.recalls())),
+    row("macro_precision", "macro precision", |inputs| mean(&inputs.precisions())),
+    row("macro_recall", "macro recall", |inputs| mean(&inputs.recalls())),
     // The mean of the classes' average precisions (`sklearn.metrics.average_precision_score`).
-    row("macro_average_precision", "macro average precision", |tables| {
-        mean(&tables.curves.average_precisions())
+    row("macro_average_precision", "macro average precision", |inputs| {
+        mean(&inputs.curves.average_precisions())
     }),
-    row("weighted_precision", "weighted precision", |tables| weighted(&tables.precisions(), tables)),
-    row("weighted_recall", "weighted recall", |tables| weighted(&tables.recalls(), tables)),
-    row("weighted_f1", "weighted F1", |tables| weighted(&tables.f1(), tables)),
-    row("weighted_auc", "weighted AUC", |tables| weighted(&tables.curves.areas(), tables)),
-    row("weighted_average_precision", "weighted average precision", |tables| {
-        weighted(&tables.curves.average_precisions(), tables)
+    row("weighted_precision", "weighted precision", |inputs| weighted(&inputs.precisions(), inputs)),
+    row("weighted_recall", "weighted recall", |inputs| weighted(&inputs.recalls(), inputs)),
+    row("weighted_f1", "weighted F1", |inputs| weighted(&inputs.f1(), inputs)),
+    row("weighted_auc", "weighted AUC", |inputs| weighted(&inputs.curves.areas(), inputs)),
+    row("weighted_average_precision", "weighted average precision", |inputs| {
+        weighted(&inputs.curves.average_precisions(), inputs)
     }),
 ];
 
-/// A figure that these predictions do not define: it is null wherever it would stand, or 0 by convention.
+/// A figure that is undefined for these predictions. It is null, or 0 by convention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "UndefinedFigure")]
 pub struct UndefinedFigure {
@@ -236,18 +232,18 @@ pub struct UndefinedFigure {
     pub reason: String,
 }
 
-/// A mean over classes in which some classes do not count, because their figure is undefined.
+/// A mean over classes that leaves out classes with an undefined figure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PartialMean {
     /// The key of the mean in `metrics.json`.
     pub figure: String,
-    /// Classes that count.
+    /// The number of classes in the mean.
     pub classes: usize,
-    /// Classes in all.
+    /// The number of all classes.
     pub of: usize,
 }
 
-/// Why a figure has no value.
+/// Why a figure is undefined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display)]
 pub(crate) enum Reason {
     #[strum(serialize = "no examples of this class")]
@@ -268,15 +264,15 @@ pub(crate) enum Reason {
     NoClassDefined,
 }
 
-/// A figure, or why there is none.
+/// The value of a figure, or why it is undefined.
 pub(crate) type Defined = Result<f64, Reason>;
 
-/// The value if it is finite.
+/// The value, or [`Reason::NotFinite`].
 pub(crate) fn finite(value: f64) -> Defined {
     if value.is_finite() { Ok(value) } else { Err(Reason::NotFinite) }
 }
 
-/// Notes, while figures are gathered, which have no value.
+/// Collects the notes about figures for `metrics.json`: undefined ones, those that are 0 by convention, partial means.
 #[derive(Debug, Default)]
 pub(crate) struct FigureNotes {
     pub(crate) undefined: Vec<UndefinedFigure>,
@@ -285,7 +281,7 @@ pub(crate) struct FigureNotes {
 }
 
 impl FigureNotes {
-    /// The value of a figure of the whole split.
+    /// Takes the value of a figure of the whole split, and notes what is special about it.
     pub(crate) fn whole(&mut self, figure: &str, value: FigureValue) -> Option<f64> {
         if let Some([classes, of]) = value.classes.filter(|[classes, of]| *classes != 0 && classes != of) {
             self.partial_means.push(PartialMean { figure: figure.to_owned(), classes, of });
@@ -296,12 +292,12 @@ impl FigureNotes {
         value.found.map_err(|reason| self.undefined.push(UndefinedFigure::new(figure, None, reason))).ok()
     }
 
-    /// The value of a figure of one class.
+    /// Takes the value of a figure of one class, and notes the reason if it is undefined.
     pub(crate) fn of_class(&mut self, figure: &str, class: &str, value: Defined) -> Option<f64> {
         value.map_err(|reason| self.undefined.push(UndefinedFigure::new(figure, Some(class), reason))).ok()
     }
 
-    /// That a figure of one class is 0 because it is 0 / 0.
+    /// Notes that a figure of one class is 0 / 0 and set to 0.
     pub(crate) fn convention(&mut self, figure: &str, class: &str, reason: Reason) {
         self.by_convention.push(UndefinedFigure::new(figure, Some(class), reason));
     }
@@ -318,7 +314,7 @@ pub(crate) fn macro_mean(values: &[Defined]) -> Defined {
     weighted_mean(values, &vec![1; values.len()])
 }
 
-/// The mean over the classes whose figure is defined, each counting `support` times.
+/// The mean over the classes whose figure is defined, weighted by `support`.
 pub(crate) fn weighted_mean(values: &[Defined], support: &[u64]) -> Defined {
     let defined = || values.iter().zip(support).filter_map(|(value, &weight)| Some((value.ok()?, weight)));
     let total: u64 = defined().map(|(_, weight)| weight).sum();
@@ -328,13 +324,13 @@ pub(crate) fn weighted_mean(values: &[Defined], support: &[u64]) -> Defined {
     finite(defined().map(|(value, weight)| value * weight as f64).sum::<f64>() / total as f64)
 }
 
-/// What keeps every class from having a value, where that is one thing.
+/// The reason for a mean if no class has a value.
 fn common_reason(values: &[Defined]) -> Reason {
     if values.contains(&Err(Reason::NotFinite)) { Reason::NotFinite } else { Reason::NoClassDefined }
 }
 
-/// A running sum with the rounding errors of its additions kept aside (Neumaier 1974): accurate to the last
-/// bit or two for any number of terms, so that their order does not matter.
+/// A compensated sum (Neumaier 1974): it collects the rounding errors of its additions and is accurate to the last bit or
+/// two for any number of terms, so that their order does not matter.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sum {
     total: f64,
@@ -350,7 +346,7 @@ impl Sum {
         self.total = total;
     }
 
-    /// The sum; infinite or NaN where a term was.
+    /// The sum; non-finite if a term was.
     pub(crate) fn value(self) -> f64 {
         if self.total.is_finite() { self.total + self.lost } else { self.total }
     }
@@ -376,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn means_leave_out_what_is_undefined_and_say_so() {
+    fn means_leave_out_undefined_figures_and_note_it() {
         let mut notes = FigureNotes::default();
         let values = [Ok(0.5), Err(Reason::NoExamples), Ok(1.0)];
         assert_eq!(macro_mean(&values), Ok(0.75));
@@ -389,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_of_nothing_is_undefined() {
+    fn a_mean_without_a_defined_figure_is_undefined() {
         let mut notes = FigureNotes::default();
         assert_eq!(notes.whole("macro_auc", macro_mean(&[Err(Reason::NoExamples)]).into()), None);
         assert_eq!(notes.whole("loss", finite(f64::NAN).into()), None);
@@ -400,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn small_terms_survive_great_ones() {
+    fn small_terms_survive_large_ones() {
         let terms = [1e100, 1.0, 1e-30, -1e100, 1.0];
         assert_eq!(sum(terms), 2.0);
         assert_eq!(terms.iter().sum::<f64>(), 1.0);
@@ -408,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_stays_so() {
+    fn a_non_finite_term_makes_the_sum_non_finite() {
         assert!(sum([1.0, f64::INFINITY, 2.0]).is_infinite());
         assert!(sum([1.0, f64::NAN]).is_nan());
     }

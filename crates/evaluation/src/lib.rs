@@ -69,66 +69,66 @@ pub use threshold::HeldOutFigures as HeldOut;
 /// A run that cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluationError {
-    /// The run folder could not be read or written.
+    /// The run folder cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// Stored weights do not fit the config.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The run has saved nothing yet.
+    /// The run has not saved a checkpoint yet.
     #[error("{run} has no checkpoint to evaluate")]
     NoCheckpoint {
         /// The run folder.
         run: String,
     },
     /// A checkpoint without weights.
-    #[error("checkpoint step-{step} holds no {file}")]
+    #[error("checkpoint step-{step} does not contain {file}")]
     NoWeights {
         /// Step of the checkpoint.
         step: u64,
         /// The file that is missing.
         file: &'static str,
     },
-    /// No figure is defined without an example.
-    #[error("there is no example to evaluate")]
+    /// An evaluation needs at least one example.
+    #[error("there are no examples to evaluate")]
     NoExamples,
-    /// Predictions that contradict themselves.
-    #[error("predictions that cannot be: expected {expected}, found {found}")]
+    /// Predictions whose lengths or values contradict each other.
+    #[error("inconsistent predictions: expected {expected}, found {found}")]
     Inconsistent {
-        /// What predictions must be.
+        /// What was expected.
         expected: String,
-        /// What these are.
+        /// What was found.
         found: String,
     },
-    /// A file or folder that the system refuses.
+    /// The system refused an operation on a file or folder.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried, as a verb phrase.
+        /// The operation, as a verb.
         action: &'static str,
-        /// The file or folder it was tried on.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// A picture that could not be drawn.
+    /// A plot or an image cannot be drawn.
     #[error("cannot draw {}: {problem}", path.display())]
     Plot {
-        /// The picture's file, without its ending.
+        /// Its file, possibly without extension.
         path: PathBuf,
         /// What went wrong.
         problem: String,
     },
-    /// A file of predictions whose content is not what it must be.
+    /// A file of an evaluation is malformed.
     #[error("{}, line {line}: expected {expected}, found {found}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What must stand there.
+        /// What was expected there.
         expected: String,
-        /// What stands there.
+        /// What was found.
         found: String,
     },
 }

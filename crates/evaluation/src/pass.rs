@@ -1,11 +1,4 @@
-//! The model of a checkpoint.
-//! ---
-//! One pass over a split.
-//! ---
-//! What a network says of examples, and no more: the pass of a server.
-//! ---
-//! How many weights a run's network has.
-//! ---
+//! The prediction pass: the model of a checkpoint, run over a split once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,16 +22,16 @@ use crate::{Calibration, EvaluationError, Predictions, Threshold};
 pub struct StoredModel<M> {
     /// The model, without autodiff.
     pub model: M,
-    /// Step of the checkpoint that its weights came from; none for weights from elsewhere.
+    /// Step of the checkpoint; `None` for weights that are not from a checkpoint of the run.
     pub step: Option<u64>,
-    /// What is made of its probabilities.
+    /// The calibration of its probabilities, if it has one.
     pub calibration: Option<Calibration>,
-    /// From which probability on a class is named.
+    /// The decision threshold, if it has one.
     pub threshold: Option<Threshold>,
 }
 
 impl<M> StoredModel<M> {
-    /// Takes the threshold of costs for weights that none is kept for: it follows from the costs alone.
+    /// Sets the threshold of a decision by cost if none is stored for these weights: it follows from the costs alone.
     pub fn decide_by_cost(&mut self, config: &Evaluation, classes: &[String]) {
         if self.threshold.is_none() && config.decision == DecisionName::Cost {
             let curve = ThresholdCurve::choose(config, classes, None, self.step);
@@ -46,7 +39,7 @@ impl<M> StoredModel<M> {
         }
     }
 
-    /// What it says, given what its network does: with calibrated probabilities and the class that the threshold decides.
+    /// Applies the calibration and the threshold to the predictions of its network.
     #[must_use]
     pub fn says(&self, predictions: Predictions) -> Predictions {
         predictions.calibrated(self.calibration.as_ref()).decided(self.threshold.as_ref())
@@ -56,18 +49,15 @@ impl<M> StoredModel<M> {
 /// Which weights to evaluate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Weights {
-    /// The checkpoint that is marked so; `best` is the last one where none is marked.
+    /// The best or the last checkpoint. If none is marked as the best, this is the last one.
     Marked(Ckpt),
     /// The checkpoint of this step.
     Step(u64),
-    /// A checkpoint folder, or a file of weights, anywhere.
+    /// Any checkpoint folder or file of weights.
     Path(PathBuf),
 }
 
-/// Gives `model` the weights of a checkpoint of `run`.
-///
-/// # Errors
-/// Where there is no such checkpoint, it is damaged, or its weights do not fit `model`.
+/// Loads the weights of a checkpoint of `run` into `model`, with the calibration and the threshold that belong to them.
 pub fn load_model<M: Model>(
     model: M,
     run: &Run,
@@ -79,30 +69,27 @@ pub fn load_model<M: Model>(
     Ok(StoredModel { model, step, calibration: Calibration::read(run, step)?, threshold })
 }
 
-/// The weights of a checkpoint of `run`, in the format of safetensors, with its step where it is one of its own.
-///
-/// # Errors
-/// Where there is no such checkpoint, or it is damaged.
+/// The weights in the safetensors format, with the step if they are from a checkpoint of `run`.
 pub fn read_weights(run: &Run, weights: &Weights) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {
     match weights {
-        Weights::Marked(ckpt) => of_checkpoint(marked(run, *ckpt)?),
-        Weights::Step(step) => of_checkpoint(run.checkpoint_store().load(*step)?),
-        Weights::Path(path) => Ok((None, of_path(path)?)),
+        Weights::Marked(ckpt) => weights_of_checkpoint(marked_checkpoint(run, *ckpt)?),
+        Weights::Step(step) => weights_of_checkpoint(run.checkpoint_store().load(*step)?),
+        Weights::Path(path) => Ok((None, weights_at(path)?)),
     }
 }
 
-fn of_checkpoint(mut checkpoint: Checkpoint) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {
+fn weights_of_checkpoint(mut checkpoint: Checkpoint) -> Result<(Option<u64>, Vec<u8>), EvaluationError> {
     let step = checkpoint.step;
     let bytes = checkpoint.files.remove(MODEL_FILE);
     Ok((Some(step), bytes.ok_or(EvaluationError::NoWeights { step, file: MODEL_FILE })?))
 }
 
-fn of_path(path: &Path) -> Result<Vec<u8>, EvaluationError> {
+fn weights_at(path: &Path) -> Result<Vec<u8>, EvaluationError> {
     let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
     fs::read(&file).map_err(|cause| EvaluationError::Io { action: "read", path: file.clone(), cause })
 }
 
-fn marked(run: &Run, ckpt: Ckpt) -> Result<Checkpoint, EvaluationError> {
+fn marked_checkpoint(run: &Run, ckpt: Ckpt) -> Result<Checkpoint, EvaluationError> {
     let store = run.checkpoint_store();
     let marked = match ckpt {
         Ckpt::Best => store.best()?.or(store.last()?),
@@ -113,25 +100,25 @@ fn marked(run: &Run, ckpt: Ckpt) -> Result<Checkpoint, EvaluationError> {
     Ok(store.load(step)?)
 }
 
-/// Whole-split figures; they do not depend on the batch size.
+/// Loss and accuracy over a whole split, whatever the batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PassFigures {
-    /// Mean loss; NaN, which is null in JSON, where it is not finite.
+    /// Mean loss; NaN if it is not finite, which is null in JSON.
     #[schemars(with = "Option<f64>")]
     pub loss: f64,
-    /// Share of examples whose most probable class is the true one, in [0, 1].
+    /// The accuracy of the most probable class, in [0, 1].
     #[schemars(with = "Option<f64>")]
     pub accuracy: f64,
-    /// Examples seen.
+    /// The number of examples.
     pub examples: u64,
 }
 
-/// Examples in a batch with dropout left on. Fixed, because the masks depend on it.
+/// Batch size with dropout active. It is fixed because the dropout masks depend on it.
 const DROPOUT_BATCH: usize = 256;
 
-/// Loss and accuracy of `model` on every example of `split` with dropout left on: not the way to test a network, but the
-/// way some published figures were measured. Batches are of 256 examples in the split's order, and batch number n, from
-/// 0, drops the units that step n of training drops, so that the figures are the same every time.
+/// Loss and accuracy of `model` on `split` with dropout active. A network should not be tested this way, but some published
+/// results were. Batches have 256 examples in the split's order, and batch n (from 0) uses the dropout mask of training
+/// step n, so the figures are reproducible.
 #[must_use]
 pub fn evaluate_with_dropout(
     model: &impl Model,
@@ -139,7 +126,7 @@ pub fn evaluate_with_dropout(
     split: &Split,
     device: &Device,
 ) -> PassFigures {
-    // Within the pool, a parallel operation begins on this thread; from outside it would hand over and wait.
+    // Inside the pool, a parallel operation starts on this thread. From outside, it would switch threads and wait.
     let (mut tally, model) = (Tally::default(), model.clone());
     rayon::scope(|_| {
         let model = model;
@@ -150,13 +137,13 @@ pub fn evaluate_with_dropout(
     PassFigures { loss: tally.loss(), accuracy: tally.accuracy(), examples: tally.examples }
 }
 
-/// Predicts every example of `split` in inference mode: the one pass that all of an evaluation follows from.
+/// Predicts every example of `split` in inference mode. A whole evaluation follows from this one pass.
 ///
-/// The predicted class is that of the greatest output, the first of several that are equal; an output that is NaN is
-/// never the greatest. `class_weights` are those of the loss, one for each class, or none.
+/// The predicted class is that of the largest output, the first of several equal ones; NaN is never the largest.
+/// `class_weights` are those of the loss, one for each class, or empty.
 ///
 /// # Panics
-/// Where `model` has not an output for each class of `profile`.
+/// If `model` does not have one output for each class of `profile`.
 #[must_use]
 pub fn predict(
     model: &impl Model,
@@ -176,7 +163,7 @@ pub fn predict(
         for batch in batches(profile, split, batch_size, device) {
             let found = InferenceStep::step(&model, batch.into()).predicted();
             losses.extend(found.losses.into_iter().map(f64::from));
-            // A GPU's exponential function can be a little above 1.
+            // On a GPU, rounding can make a probability slightly larger than 1.
             probabilities.extend(found.probabilities.into_iter().map(|value| value.clamp(0.0, 1.0)));
             predicted.extend(found.classes);
         }
@@ -201,25 +188,25 @@ fn batches(profile: &Profile, split: &Split, batch_size: usize, device: &Device)
     Epoch::new(split, &normalizer, &Batching::in_order(batch_size), 0, 0, device)
 }
 
-/// The weight of each example in the mean loss, which is in single precision; none where all count the same.
+/// The weight of each example in the mean loss, rounded to single precision as in training; `None` if all weights are 1.
 fn example_weights(class_weights: &[f64], truth: &[u32]) -> Option<Vec<f64>> {
     let weight = |class: u32| f64::from(class_weights[class as usize] as f32);
     let differ = class_weights.iter().any(|weight| *weight != 1.0);
     differ.then(|| truth.iter().map(|&class| weight(class)).collect())
 }
 
-/// What a model says of some examples.
+/// Predictions for examples whose true classes are unknown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnlabeledPredictions {
-    /// The class of each example, by number.
+    /// The predicted class of each example, by number.
     pub classes: Vec<u32>,
-    /// The probability of every class, example after example; NaN where a model diverged.
+    /// The probability of every class, example by example; NaN if the model diverged.
     pub probabilities: Vec<f32>,
 }
 
 impl<M: Model> StoredModel<M> {
-    /// What it says of every example of `split`, to the bit what [`predict`](crate::predict) and [`StoredModel::says`] give,
-    /// without losses and without handing the work to another thread: of one example, the answer takes microseconds.
+    /// Predicts every example of `split`, for a server: without losses and on this thread, so that a single example takes
+    /// microseconds. The result is equal to that of [`predict`](crate::predict) and [`StoredModel::says`], bit for bit.
     ///
     /// `normalizer` and `classes` are those of the training data.
     #[must_use]
@@ -231,25 +218,27 @@ impl<M: Model> StoredModel<M> {
         batch_size: usize,
         device: &Device,
     ) -> UnlabeledPredictions {
-        let mut answers = UnlabeledPredictions::default();
+        let mut predictions = UnlabeledPredictions::default();
         for batch in Epoch::new(split, normalizer, &Batching::in_order(batch_size), 0, 0, device) {
             let found = InferenceStep::step(&self.model, batch.into()).predicted();
-            answers.classes.extend(found.classes);
-            // A GPU's exponential function can be a little above 1.
-            answers.probabilities.extend(found.probabilities.into_iter().map(|value| value.clamp(0.0, 1.0)));
+            predictions.classes.extend(found.classes);
+            // On a GPU, rounding can make a probability slightly larger than 1.
+            predictions
+                .probabilities
+                .extend(found.probabilities.into_iter().map(|value| value.clamp(0.0, 1.0)));
         }
-        self.settle(&mut answers, classes);
-        answers
+        self.calibrate_and_decide(&mut predictions, classes);
+        predictions
     }
 
-    /// Calibrates the probabilities and lets the threshold decide.
-    fn settle(&self, answers: &mut UnlabeledPredictions, classes: &[String]) {
+    /// Applies the calibration and the threshold.
+    fn calibrate_and_decide(&self, predictions: &mut UnlabeledPredictions, classes: &[String]) {
         let positive = self.threshold.as_ref().and_then(|threshold| {
             let positive = classes.iter().position(|class| *class == threshold.positive)?;
             Some((threshold, positive))
         });
-        let rows = answers.probabilities.chunks_exact_mut(classes.len());
-        for (row, class) in rows.zip(&mut answers.classes) {
+        let rows = predictions.probabilities.chunks_exact_mut(classes.len());
+        for (row, class) in rows.zip(&mut predictions.classes) {
             if let Some(calibration) = &self.calibration {
                 calibration.apply(row);
             }
@@ -262,7 +251,7 @@ impl<M: Model> StoredModel<M> {
     }
 }
 
-/// The number of weights and biases in the checkpoint of this step, or in the last one; none where it cannot be read.
+/// The number of weights and biases in the checkpoint of this step, or in the last one. `None` if it cannot be read.
 #[must_use]
 pub fn weight_count(run: &Run, step: Option<u64>) -> Option<u64> {
     let step = step.or_else(|| run.checkpoint_store().last().ok().flatten())?;
@@ -334,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn predictions_say_what_the_training_log_says() {
+    fn predictions_agree_with_the_training_log() {
         let configs: [fn(&mut Experiment); 5] = [
             |_| {},
             |experiment| experiment.loss.name = LossName::Nll,
@@ -375,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn dropout_left_on_changes_the_figures_the_same_way_every_time() {
+    fn active_dropout_changes_the_figures_reproducibly() {
         let without = Setup::new(Fused::On, |_| {});
         assert_eq!(Some(without.with_dropout().loss), without.figures().figure("loss"));
         let with = Setup::new(Fused::On, |experiment| experiment.model.dropout = 0.5);

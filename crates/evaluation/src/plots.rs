@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_finite_is_no_picture() {
+    fn without_a_finite_value_there_is_no_plot() {
         assert!(charts(&[row("train", 1, f64::NAN)]).is_empty() && charts(&[]).is_empty());
     }
 

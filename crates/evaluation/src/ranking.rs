@@ -1,7 +1,4 @@
-//! Examples in the order of a score, and what each threshold on it gives.
-//! ---
-//! How often the true class is among the first few.
-//! ---
+//! Rankings: of examples by a score, for ROC and precision-recall curves, and of classes, for top-k accuracy.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +7,17 @@ use rayon::prelude::*;
 use crate::Predictions;
 use crate::figures::{Defined, Reason};
 
-/// Scores from the greatest down, each with whether it belongs to a positive.
+/// Scores in descending order, each with whether its example is positive.
 ///
-/// An entry is one number, so that sorting is fast: the bits of the score turned round, then the number of
-/// the example, then the positive bit.
+/// An entry is a single number, so that sorting is fast: the inverted bits of the score, then the number of the example,
+/// then the positive bit.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranking {
     entries: Vec<u64>,
     positives: u64,
 }
 
-/// What calling everything positive that scores at least `threshold` gives.
+/// The counts if every score of at least `threshold` is predicted positive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct OperatingPoint {
     pub(crate) threshold: f32,
@@ -38,7 +35,7 @@ impl Ranking {
         Self::new(examples.map(entry).collect())
     }
 
-    /// Every probability of every example, each a decision of its own: the pool of a micro average.
+    /// All probabilities of all examples, each as a decision of its own, for a micro average.
     pub(crate) fn pooled(predictions: &Predictions) -> Self {
         let entries = predictions.examples().flat_map(|(truth, _, row)| {
             row.iter().enumerate().map(move |(class, &probability)| pack(probability, 0, class == truth))
@@ -60,7 +57,7 @@ impl Ranking {
         self.entries.len() as u64 - self.positives
     }
 
-    /// Why there is no curve: positives and negatives are both needed.
+    /// An error if there is no curve: it needs positives and negatives.
     pub(crate) fn check(&self) -> Result<(), Reason> {
         match (self.positives(), self.negatives()) {
             (0, _) => Err(Reason::NoExamples),
@@ -69,8 +66,8 @@ impl Ranking {
         }
     }
 
-    /// Each distinct score as a threshold, from the greatest down; equal scores are one step.
-    pub(crate) fn cuts(&self) -> impl Iterator<Item = OperatingPoint> {
+    /// Each distinct score as a threshold, in descending order.
+    pub(crate) fn operating_points(&self) -> impl Iterator<Item = OperatingPoint> {
         let ties = self.entries.chunk_by(|left, right| left >> 32 == right >> 32);
         ties.scan((0, 0), |(true_positives, false_positives), tie| {
             let positives = tie.iter().map(|entry| (entry & 1) as u32).sum::<u32>();
@@ -85,13 +82,12 @@ impl Ranking {
         })
     }
 
-    /// The area under the ROC curve, in [0, 1]: the chance that a positive scores higher than a negative,
-    /// ties counting half (Mann and Whitney 1947; `sklearn.metrics.roc_auc_score`). Whole numbers until the
-    /// last division.
+    /// The area under the ROC curve, in [0, 1]: the probability that a positive scores higher than a negative, where a tie
+    /// counts half (Mann and Whitney 1947; `sklearn.metrics.roc_auc_score`). Exact in integers until the last division.
     pub(crate) fn area(&self) -> Defined {
         self.check()?;
         let (mut twice_area, mut before) = (0_u128, (0_u64, 0_u64));
-        for OperatingPoint { true_positives, false_positives, .. } in self.cuts() {
+        for OperatingPoint { true_positives, false_positives, .. } in self.operating_points() {
             let (true_positives, false_positives) = (u64::from(true_positives), u64::from(false_positives));
             let width = false_positives - before.1;
             twice_area += u128::from(width) * u128::from(before.0 + true_positives);
@@ -101,7 +97,7 @@ impl Ranking {
         Ok(twice_area as f64 / (2 * pairs) as f64)
     }
 
-    /// The order in short, for going through it many times: see [`ResampledOrder`].
+    /// The same order in a compact form, for many resamples.
     pub(crate) fn resampled_order(&self) -> ResampledOrder {
         let is_last =
             |index: usize| self.entries.get(index + 1).is_none_or(|n| n >> 32 != self.entries[index] >> 32);
@@ -113,14 +109,14 @@ impl Ranking {
     }
 }
 
-/// A ranking that is swept over with another number of copies of each example each time. An entry holds the
-/// number of the example, whether it ends a tie, and whether it is positive.
+/// A ranking for bootstrap resamples, which differ in the number of copies of each example. An entry has the number of the
+/// example, whether it is the last of equal scores, and whether it is positive.
 #[derive(Clone, Debug)]
 pub(crate) struct ResampledOrder(Vec<u32>);
 
 impl ResampledOrder {
-    /// The area under the ROC curve where the example at `position` is there `copies[position]` times; none
-    /// where positives or negatives are missing.
+    /// The area under the ROC curve if the example at `position` occurs `copies[position]` times; `None` without positives or
+    /// without negatives.
     pub(crate) fn area(&self, copies: &[u8]) -> Option<f64> {
         let (mut twice_area, mut above, mut negatives) = (0_u64, 0_u64, 0_u64);
         let (mut tied_positives, mut tied_negatives) = (0_u64, 0_u64);
@@ -141,19 +137,19 @@ impl ResampledOrder {
     }
 }
 
-/// Sorts from the greatest score down. Scores are not negative, so that their bits are in their order; adding
+/// Packs an entry so that larger scores sort first. The bits of non-negative floats are in the order of the floats; adding
 /// 0 turns -0 into 0.
 fn pack(score: f32, example: u64, positive: bool) -> u64 {
     u64::from(!(score + 0.0).to_bits()) << 32 | example << 1 | u64::from(positive)
 }
 
-/// The numbers of first classes that are looked at, as far as there are more classes than that.
+/// The values of k; those that are not below the number of classes are left out.
 const TOP_K: [usize; 3] = [1, 3, 5];
 
-/// The share of examples whose true class is among the k first, by k (`sklearn.metrics.top_k_accuracy_score`).
+/// The share of examples whose true class is among the k most probable ones, by k (`sklearn.metrics.top_k_accuracy_score`).
 ///
-/// The predicted class comes first, so that k = 1 is the accuracy; the others follow by probability, the
-/// lower number first where two are equal (scikit-learn puts the higher one first).
+/// The predicted class ranks first, so that k = 1 gives the accuracy. The others follow by probability; of equal ones, the
+/// lower number ranks first (in scikit-learn, the higher).
 pub(crate) fn top_k_accuracy(predictions: &Predictions) -> BTreeMap<usize, f64> {
     let examples: Vec<_> = predictions.examples().collect();
     let ranks: Vec<usize> =
@@ -162,7 +158,7 @@ pub(crate) fn top_k_accuracy(predictions: &Predictions) -> BTreeMap<usize, f64> 
     TOP_K.into_iter().filter(|&k| k < predictions.class_count()).map(|k| (k, share(k))).collect()
 }
 
-/// How many classes come before the true one.
+/// The number of classes that rank before the true one.
 fn rank(truth: usize, predicted: usize, row: &[f32]) -> usize {
     if truth == predicted {
         return 0;
@@ -190,15 +186,17 @@ mod tests {
     #[test]
     fn equal_scores_are_one_step() {
         let ranking = ranking(&[(0.5, true), (0.9, true), (0.5, false), (0.0, false), (-0.0, true)]);
-        let cuts: Vec<_> =
-            ranking.cuts().map(|cut| (cut.threshold, cut.true_positives, cut.false_positives)).collect();
-        assert_eq!(cuts, [(0.9, 1, 0), (0.5, 2, 1), (0.0, 3, 2)]);
-        // Of six pairs three are right and two are ties.
+        let points: Vec<_> = ranking
+            .operating_points()
+            .map(|point| (point.threshold, point.true_positives, point.false_positives))
+            .collect();
+        assert_eq!(points, [(0.9, 1, 0), (0.5, 2, 1), (0.0, 3, 2)]);
+        // Of six pairs, three are in order and two are ties.
         assert_eq!(ranking.area(), Ok(4.0 / 6.0));
     }
 
     #[test]
-    fn a_resample_weighs_as_copies_do() {
+    fn a_resample_gives_the_area_of_the_copied_examples() {
         let whole = ranking(&[(0.5, true), (0.9, true), (0.5, false), (0.2, false), (0.1, true)]);
         assert_eq!(whole.resampled_order().area(&[1; 5]), whole.area().ok());
         let copied = ranking(&[(0.5, true), (0.5, true), (0.5, false), (0.2, false), (0.2, false)]);
@@ -207,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn one_kind_alone_has_no_area() {
+    fn positives_or_negatives_alone_have_no_area() {
         assert_eq!(ranking(&[(0.5, true)]).area(), Err(Reason::NoOtherExamples));
         assert_eq!(ranking(&[(0.5, false)]).area(), Err(Reason::NoExamples));
     }
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn only_fewer_than_all_classes_say_something() {
+    fn only_k_below_the_number_of_classes_counts() {
         let names = ["a", "b", "c"].map(str::to_owned).to_vec();
         let predictions =
             Predictions::new(names, vec![0, 1], vec![0, 0], vec![0.5; 6], vec![0.0; 2]).unwrap();

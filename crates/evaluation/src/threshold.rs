@@ -1,4 +1,4 @@
-//! Decision thresholds for two classes: by what mistakes cost, or by a wished precision or recall.
+//! Decision thresholds for two classes: by the costs of mistakes, or by a required precision or recall.
 
 use kiln_artifacts::{Run, replace_file};
 use kiln_config::DecisionName;
@@ -9,45 +9,45 @@ use serde::{Deserialize, Serialize};
 use crate::evaluator::read_json;
 use crate::{EvaluationError, Predictions};
 
-/// Points of the curve that are kept.
+/// `threshold.json` stores at most this many points of the curve.
 const POINTS: usize = 200;
 
 /// A threshold on the probability of `positive`, one of two classes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
-    /// By what it was chosen.
+    /// The criterion that it was chosen by.
     pub decision: DecisionName,
-    /// The class.
+    /// The positive class.
     pub positive: String,
-    /// In (0, 1]: where the probability of the class is at least this, the answer is the class.
+    /// In (0, 1]: the class is predicted if its probability is at least this.
     pub threshold: f64,
-    /// The precision or recall that was wished; null where costs decide.
+    /// The required precision or recall; null for a decision by cost.
     pub wished: Option<f64>,
-    /// What a false positive costs, and a miss. Null where a precision or a recall decides.
+    /// The costs of a false positive and of a false negative; null for a decision by precision or recall.
     pub costs: Option<[f64; 2]>,
-    /// What it comes to on examples that were held out; null where there are none.
+    /// Its results on held-out examples; null if there are none.
     pub held_out: Option<HeldOutFigures>,
-    /// Step of the checkpoint whose probabilities it is for.
+    /// Step of the checkpoint that it belongs to.
     pub step: Option<u64>,
 }
 
-/// What a threshold comes to on examples that no weight was learned from.
+/// The results of a threshold on examples that the network was not trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "HeldOut")]
 pub struct HeldOutFigures {
-    /// How many.
+    /// The number of examples.
     pub examples: u64,
-    /// The precision for the class; null where no answer is the class.
+    /// The precision of the class; null if it is never predicted.
     pub precision: Option<f64>,
-    /// The recall for it.
+    /// The recall of the class.
     pub recall: f64,
-    /// The mean cost of an example; null where a precision or a recall decides.
+    /// The mean cost of an example; null for a decision by precision or recall.
     pub cost: Option<f64>,
 }
 
-/// What other thresholds come to on the same examples: `threshold.json` of a run.
+/// The chosen threshold and the results of others on the same examples: `threshold.json` of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ThresholdCurve {
@@ -66,32 +66,36 @@ pub(crate) struct ThresholdPoint {
 }
 
 impl Threshold {
-    /// The predicted class, by number, where the probability of the class `positive` is `probability`.
+    /// The predicted class, by number, if the class `positive` has this probability.
     pub(crate) fn decides(&self, positive: u32, probability: f32) -> u32 {
         if f64::from(probability) >= self.threshold { positive } else { 1 - positive }
     }
 
-    /// What was wished and what was found on held-out examples, in words.
+    /// The threshold, the requirement, and the results on held-out examples, in words.
     #[must_use]
     pub fn words(&self) -> String {
-        let mut words =
-            format!("\"{}\" is said from a probability of {:.4} on: ", self.positive, self.threshold);
+        let mut words = format!(
+            "\"{}\" is predicted if its probability is at least {:.4}: ",
+            self.positive, self.threshold
+        );
         let named = if self.decision == DecisionName::Precision { "precision" } else { "recall" };
         words += &match (self.costs, self.wished) {
             (Some([false_positive, false_negative]), _) => {
-                format!("a false \"{}\" costs {false_positive}, a missed one {false_negative}", self.positive)
+                format!("a false positive costs {false_positive}, a false negative {false_negative}")
             }
-            (_, Some(wished)) if self.is_reached() => format!("a {named} of {wished}"),
-            (_, Some(wished)) => format!("no threshold has a {named} of {wished}; this comes nearest"),
+            (_, Some(wished)) if self.is_reached() => format!("for a {named} of {wished}"),
+            (_, Some(wished)) => {
+                format!("no threshold reaches a {named} of {wished}, and this one comes closest")
+            }
             (None, None) => String::new(),
         };
         if let Some(HeldOutFigures { examples, precision, recall, cost }) = self.held_out {
             let precision =
-                precision.map_or("no precision".to_owned(), |value| format!("precision {value:.4}"));
-            let chosen_by = if self.costs.is_none() { " that it was chosen by" } else { "" };
+                precision.map_or("precision undefined".to_owned(), |value| format!("precision {value:.4}"));
+            let chosen_on = if self.costs.is_none() { " that it was chosen on" } else { "" };
             let cost = cost.map_or(String::new(), |cost| format!(", mean cost {cost:.4}"));
             words += &format!(
-                " ({precision}, recall {recall:.4}{cost} on {examples} validation examples{chosen_by})"
+                " ({precision}, recall {recall:.4}{cost} on the {examples} validation examples{chosen_on})"
             );
         }
         words
@@ -107,12 +111,12 @@ impl Threshold {
 }
 
 impl ThresholdCurve {
-    /// Chooses by what `config` says, for the network whose weights are those of `step`; `held_out` is what it says of examples
-    /// that it has not learned from. None where the most probable class decides, and where a precision or a recall does and no
-    /// held-out example is of the class.
+    /// Chooses the threshold by the criterion of `config`. `held_out` are the network's predictions for examples that it was
+    /// not trained on; `step` is its checkpoint. `None` if the most probable class is predicted, or if a precision or recall
+    /// is required and no held-out example is of the positive class.
     ///
     /// # Panics
-    /// If `classes` are no two.
+    /// If there are not exactly two classes.
     pub(crate) fn choose(
         config: &kiln_config::Evaluation,
         classes: &[String],
@@ -123,7 +127,7 @@ impl ThresholdCurve {
         if decision == DecisionName::MostProbable {
             return None;
         }
-        assert_eq!(classes.len(), 2, "data of other classes was refused");
+        assert_eq!(classes.len(), 2, "other numbers of classes were refused earlier");
         let positive = positive(config, classes);
         let held_out = held_out.filter(|predictions| {
             predictions.has_all_probabilities() && predictions.truth().contains(&positive)
@@ -155,62 +159,62 @@ impl ThresholdCurve {
         Some(Self { chosen, points: thinned(&points) })
     }
 
-    /// Keeps it in the run's folder.
+    /// Stores it in the run's folder.
     pub(crate) fn write(&self, run: &Run) -> Result<(), EvaluationError> {
         Ok(replace_file(&run.threshold_json(), &json_text(self))?)
     }
 
-    /// The one that `run` keeps for the weights of `step`; none where it keeps none for them.
+    /// Reads the one that is stored for the checkpoint of `step`; `None` if there is none for it.
     pub(crate) fn read(run: &Run, step: Option<u64>) -> Result<Option<Self>, EvaluationError> {
         let path = run.threshold_json();
         if !path.is_file() {
             return Ok(None);
         }
-        let kept: Self = read_json(&path, "from which probability on a class is said")?;
+        let kept: Self = read_json(&path, "a decision threshold")?;
         Ok(Some(kept).filter(|kept| step.is_some() && kept.chosen.step == step))
     }
 }
 
-/// The number of the class that `config` calls positive: the second, as scikit-learn has it, where it names none.
+/// The number of the positive class: the one that `config` names, or else the second, as in scikit-learn.
 fn positive(config: &kiln_config::Evaluation, classes: &[String]) -> u32 {
     let named = config.positive.as_ref().and_then(|name| classes.iter().position(|class| class == name));
     named.unwrap_or(1) as u32
 }
 
 impl ThresholdPoint {
-    /// `hits` are true positives, `alarms` false ones; of `all` examples, `of_class` are of the class.
+    /// `hits` are true positives, `alarms` are false positives; `of_class` of `all` examples are of the positive class.
     fn new(
         threshold: f64,
         [hits, alarms]: [f64; 2],
         [of_class, all]: [f64; 2],
         costs: Option<[f64; 2]>,
     ) -> Self {
-        let said = hits + alarms;
+        let predicted = hits + alarms;
         let cost = |[alarm, miss]: [f64; 2]| (alarms * alarm + (of_class - hits) * miss) / all;
         Self {
             threshold,
-            precision: (said > 0.0).then(|| hits / said),
+            precision: (predicted > 0.0).then(|| hits / predicted),
             recall: hits / of_class,
             cost: costs.map(cost),
         }
     }
 }
 
-/// What `threshold` comes to.
+/// The results of `threshold`.
 fn at(predictions: &Predictions, positive: u32, costs: Option<[f64; 2]>, threshold: f64) -> ThresholdPoint {
-    let (mut said, mut of_class) = ([0.0, 0.0], 0.0);
+    let (mut predicted, mut of_class) = ([0.0, 0.0], 0.0);
     for (truth, _, row) in predictions.examples() {
         let is = truth == positive as usize;
         of_class += f64::from(is);
         if f64::from(row[positive as usize]) >= threshold {
-            said[usize::from(!is)] += 1.0;
+            predicted[usize::from(!is)] += 1.0;
         }
     }
-    ThresholdPoint::new(threshold, said, [of_class, predictions.len() as f64], costs)
+    ThresholdPoint::new(threshold, predicted, [of_class, predictions.len() as f64], costs)
 }
 
-/// What every threshold that makes a difference comes to, the highest first: it lies between two probabilities that there are,
-/// the first above all of them.
+/// The results of every threshold that makes a difference, the highest first. Each lies halfway between two adjacent
+/// probabilities; the first lies above all of them.
 fn points(predictions: &Predictions, positive: u32, costs: Option<[f64; 2]>) -> Vec<ThresholdPoint> {
     let mut examples: Vec<(f64, bool)> = predictions
         .examples()
@@ -240,8 +244,8 @@ fn points(predictions: &Predictions, positive: u32, costs: Option<[f64; 2]>) -> 
     points
 }
 
-/// The point of the greatest recall among those that have the wished precision, or the other way round; the one that comes
-/// nearest where none has it. Of equal ones that of the highest threshold.
+/// The point with the largest recall among those with the required precision, or vice versa. If none meets the requirement,
+/// the closest one. Of equal points, that with the highest threshold.
 fn best(points: &[ThresholdPoint], decision: DecisionName, wished: f64) -> Option<ThresholdPoint> {
     let figures = |point: &ThresholdPoint| {
         let precision = point.precision.unwrap_or(f64::NEG_INFINITY);
@@ -253,8 +257,8 @@ fn best(points: &[ThresholdPoint], decision: DecisionName, wished: f64) -> Optio
     };
     let better = |left: &&ThresholdPoint, right: &&ThresholdPoint| {
         let (left, right) = (figures(left), figures(right));
-        // Beyond what is wished, more is no better.
-        let key = |(asked, other): (f64, f64)| (asked.min(wished), other);
+        // More than required is not better.
+        let key = |(required, other): (f64, f64)| (required.min(wished), other);
         let (left, right) = (key(left), key(right));
         left.0.total_cmp(&right.0).then(left.1.total_cmp(&right.1))
     };
@@ -267,8 +271,7 @@ fn thinned(points: &[ThresholdPoint]) -> Vec<ThresholdPoint> {
 }
 
 impl Predictions {
-    /// The same, where `threshold` says of which of two classes an example is; one with a probability that is not a number
-    /// stays.
+    /// The same predictions with the classes that `threshold` decides. An example with a probability that is NaN is unchanged.
     #[must_use]
     pub fn decided(self, threshold: Option<&Threshold>) -> Self {
         let Some(threshold) = threshold else { return self };
@@ -292,7 +295,7 @@ mod tests {
         ["no", "yes"].map(str::to_owned).to_vec()
     }
 
-    /// Ten examples, the probability of "yes" falling from 0.95 to 0.05.
+    /// Ten examples; the probability of "yes" falls from 0.95 to 0.05.
     fn held_out(yes: &[usize]) -> Predictions {
         let truth: Vec<u32> = (0..10).map(|example| u32::from(yes.contains(&example))).collect();
         let rows: Vec<f32> = (0..10_u8)
@@ -314,8 +317,8 @@ mod tests {
     }
 
     #[test]
-    fn a_precision_costs_as_little_recall_as_can_be() {
-        // Right, right, wrong, right, wrong, right, then none.
+    fn a_required_precision_costs_as_little_recall_as_possible() {
+        // In the order of probability: yes, yes, no, yes, no, yes, then only no.
         let held_out = held_out(&[0, 1, 3, 5]);
         let threshold = chosen(&config(DecisionName::Precision, 0.75), &held_out);
         assert!((threshold.threshold - 0.6).abs() < 1e-6, "between 0.65 and 0.55: {threshold:?}");
@@ -327,30 +330,35 @@ mod tests {
     }
 
     #[test]
-    fn a_recall_costs_as_little_precision_as_can_be() {
+    fn a_required_recall_costs_as_little_precision_as_possible() {
         let threshold = chosen(&config(DecisionName::Recall, 0.9), &held_out(&[0, 1, 3, 5]));
         let found = threshold.held_out.unwrap();
         assert_eq!((found.precision, found.recall), (Some(4.0 / 6.0), 1.0));
-        assert!(threshold.words().contains("a recall of 0.9 (precision 0.6667, recall 1.0000 on 10 v"));
+        assert!(
+            threshold.words().contains("for a recall of 0.9 (precision 0.6667, recall 1.0000 on the 10 v")
+        );
     }
 
     #[test]
-    fn what_cannot_be_had_is_said_and_the_nearest_taken() {
+    fn an_unreachable_precision_is_reported_and_the_closest_threshold_chosen() {
         let held_out = held_out(&[1, 3]);
         let threshold = chosen(&config(DecisionName::Precision, 0.9), &held_out);
         let words = threshold.words();
-        assert!(words.contains("no threshold has a precision of 0.9; this comes nearest"), "{words}");
+        assert!(
+            words.contains("no threshold reaches a precision of 0.9, and this one comes closest"),
+            "{words}"
+        );
         assert_eq!(threshold.held_out.unwrap().precision, Some(0.5));
         let curve = ThresholdCurve::choose(&config(DecisionName::Recall, 0.9), &classes(), None, None);
         assert_eq!(curve, None);
     }
 
     #[test]
-    fn costs_say_from_where_on_both_mistakes_are_as_dear() {
+    fn costs_determine_the_threshold() {
         let costs = kiln_config::Evaluation { costs: [1.0, 4.0], ..config(DecisionName::Cost, 0.9) };
         let threshold = chosen(&costs, &held_out(&[0, 1, 3, 5]));
         assert!((threshold.threshold - 0.2).abs() < 1e-12);
-        // From 0.25 on, eight examples are said to be of the class, four of them wrongly.
+        // Eight examples have a probability of at least 0.25 and are predicted positive, four of them wrongly.
         let found = threshold.held_out.unwrap();
         assert_eq!((found.precision, found.recall, found.cost), (Some(0.5), 1.0, Some(0.4)));
         let without = ThresholdCurve::choose(&costs, &classes(), None, None).unwrap();
