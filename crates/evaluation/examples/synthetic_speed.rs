@@ -1,8 +1,8 @@
-//! How long an evaluation takes, and how much memory: `synthetic_speed [EXAMPLES [CLASSES [FOLDER]]]`.
+//! Measures the time and memory of an evaluation: `synthetic_speed [EXAMPLES [CLASSES [FOLDER]]]`.
 //!
-//! Makes predictions of a mediocre model (about 80 % right, hardly two probabilities alike, which is the
-//! hardest case), evaluates them, writes all files, plots and the report into a run and reads the predictions back. The run is
-//! removed afterwards, unless it was to be made in FOLDER.
+//! The program makes the predictions of a mediocre model: an accuracy of about 80 %, and almost no equal probabilities, which
+//! is the slowest case. It evaluates them, writes all files, plots and the report of a run, and reads the predictions again.
+//! The run is temporary unless FOLDER is given.
 
 use std::error::Error;
 use std::fs;
@@ -69,7 +69,7 @@ fn synthetic(examples: usize, classes: usize) -> Result<Predictions, Box<dyn Err
     Ok(Predictions::new(names, truth, predicted, rows, loss)?)
 }
 
-/// The most memory that this process has had, as Linux counts it.
+/// The peak memory of this process, as reported by Linux.
 fn peak_memory() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

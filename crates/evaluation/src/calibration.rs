@@ -1,9 +1,5 @@
-//! Probabilities that mean what they say: temperature scaling, fitted on examples that no weight was learned from.
-//! ---
-//! Whether a confidence of 80 % is right in 80 % of cases.
-//! ---
-//! How good the probabilities are, right or wrong class aside.
-//! ---
+//! The quality of the probabilities: temperature scaling on held-out examples, the reliability diagram with the expected
+//! calibration error, log-loss and Brier score.
 
 use kiln_artifacts::{Run, replace_file};
 use kiln_files::json_text;
@@ -14,39 +10,38 @@ use crate::evaluator::read_json;
 use crate::figures::{Defined, Reason, Sum, finite, sum};
 use crate::{EvaluationError, Predictions};
 
-/// How the probabilities of a network are made to fit the examples of a validation split: its logits are divided by
-/// `temperature` (Guo and others 2017, "On calibration of modern neural networks"), and `share` of the probability is
-/// spread over all classes, so that no certainty is greater than that many examples can give.
+/// Temperature scaling: the logits are divided by `temperature` (Guo et al. 2017, "On calibration of modern neural
+/// networks"), and `share` of the probability is spread evenly over all classes. The share keeps probabilities below 1: a
+/// limited number of held-out examples cannot prove certainty.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// Above 1, the network was too sure.
+    /// A value above 1 means that the network was overconfident.
     pub temperature: f64,
-    /// 1 in as many as the examples and one more.
+    /// 1 / (`examples` + 1).
     pub share: f64,
-    /// The examples that it was fitted on.
+    /// The number of held-out examples that it was fitted on.
     pub examples: u64,
-    /// Their log-loss before.
+    /// Their log-loss before the calibration.
     pub log_loss_before: f64,
-    /// Their log-loss after.
+    /// Their log-loss after the calibration.
     pub log_loss_after: f64,
-    /// Step of the checkpoint whose probabilities they are.
+    /// Step of the checkpoint that it belongs to.
     pub step: Option<u64>,
 }
 
-/// Standard deviation, around 0, of what is known of the logarithm of a temperature before any example: few examples
-/// cannot move it far.
+/// Standard deviation of the normal prior of the log-temperature around 0. It limits the effect of few examples.
 const PRIOR: f64 = 0.5;
-/// The range of that logarithm.
+/// The range of the log-temperature.
 const RANGE: [f64; 2] = [-3.0, 3.0];
-/// Steps of the search in it, each of which leaves 0.618 of the range: to 1e-6.
+/// Steps of the search. Each one shrinks the range to 0.618 of its size, so that 1e-6 remains.
 const STEPS: usize = 32;
-/// The least probability whose logarithm is taken: the least normal number of single precision.
+/// Smaller probabilities are raised to this before the logarithm: the smallest normal number in single precision.
 const LEAST: f64 = f32::MIN_POSITIVE as f64;
 
 impl Calibration {
-    /// Fits the calibration of the network whose weights are those of `step` on what it predicts for examples that it has
-    /// not learned from; none where some probability is not a number, or there is no example.
+    /// Fits the calibration on the network's predictions for examples that it was not trained on; `step` is its checkpoint.
+    /// `None` if some probability is NaN, or there are no examples.
     #[must_use]
     pub fn fit(predictions: &Predictions, step: Option<u64>) -> Option<Self> {
         if predictions.is_empty() || !predictions.has_all_probabilities() {
@@ -54,7 +49,7 @@ impl Calibration {
         }
         let (count, classes) = (predictions.len() as f64, predictions.class_count());
         let share = 1.0 / (count + 1.0);
-        // Once for all temperatures that are tried.
+        // Computed once for all temperatures.
         let logits: Vec<f64> = predictions.rows().flatten().copied().map(logit).collect();
         let rows = || logits.chunks_exact(classes).zip(predictions.truth());
         let loss = |temperature: f64, share: f64| {
@@ -64,7 +59,7 @@ impl Calibration {
             rows().map(of).sum::<f64>()
         };
         let objective = |logarithm: f64| loss(logarithm.exp(), share) + (logarithm / PRIOR).powi(2) / 2.0;
-        let temperature = least(objective, RANGE).exp();
+        let temperature = minimum(objective, RANGE).exp();
         Some(Self {
             temperature,
             share,
@@ -75,14 +70,14 @@ impl Calibration {
         })
     }
 
-    /// The calibrated probabilities of an example from those that the network gives it.
+    /// The calibrated probabilities of one example.
     fn of(&self, row: &[f32]) -> Vec<f64> {
         let logits: Vec<f64> = row.iter().copied().map(logit).collect();
         let softmax = Softmax::new(&logits, self.temperature, self.share);
         logits.iter().map(|&logit| softmax.of(logit)).collect()
     }
 
-    /// Makes what it does of the probabilities of one example; leaves them as they are where one is not finite.
+    /// Calibrates the probabilities of one example in place; leaves them unchanged if one is not finite.
     pub(crate) fn apply(&self, row: &mut [f32]) {
         if row.iter().all(|value| value.is_finite()) {
             let calibrated = self.of(row);
@@ -90,31 +85,25 @@ impl Calibration {
         }
     }
 
-    /// Keeps it in the run's folder.
-    ///
-    /// # Errors
-    /// Where the file cannot be written.
+    /// Stores it in the run's folder.
     pub fn write(&self, run: &Run) -> Result<(), EvaluationError> {
         Ok(replace_file(&run.calibration_json(), &json_text(self))?)
     }
 
-    /// The one that `run` keeps for the weights of `step`; none where it keeps none for them.
-    ///
-    /// # Errors
-    /// Where the file cannot be read or is not one.
+    /// Reads the one that is stored for the checkpoint of `step`; `None` if there is none for it.
     pub fn read(run: &Run, step: Option<u64>) -> Result<Option<Self>, EvaluationError> {
         let path = run.calibration_json();
         if !path.is_file() {
             return Ok(None);
         }
-        let kept: Self = read_json(&path, "how the run's probabilities are calibrated")?;
+        let kept: Self = read_json(&path, "a calibration of probabilities")?;
         Ok(Some(kept).filter(|kept| step.is_some() && kept.step == step))
     }
 }
 
 impl Predictions {
-    /// The same with the probabilities that `calibration` makes of them; a row with one that is not a number stays. The
-    /// predicted classes stay too, and so do the losses, which are what training minimizes.
+    /// The same predictions with calibrated probabilities. An example with a probability that is NaN is unchanged. Predicted
+    /// classes and losses stay the same.
     #[must_use]
     pub fn calibrated(self, calibration: Option<&Calibration>) -> Self {
         let Some(calibration) = calibration else { return self };
@@ -124,18 +113,19 @@ impl Predictions {
     }
 }
 
-/// A logit that gives `probability`, as far as the others of its row give theirs.
+/// A logit: the softmax of the logits of a row gives its probabilities again.
 fn logit(probability: f32) -> f64 {
     f64::from(probability).max(LEAST).ln()
 }
 
-/// What makes calibrated probabilities of the logits of one example.
+/// The calibrated softmax of one example.
 struct Softmax {
     temperature: f64,
     greatest: f64,
     total: f64,
-    /// What becomes of the softmax, and what each class has besides.
+    /// The factor of the softmax, 1 - share.
     kept: f64,
+    /// The part of the share that each class gets.
     even: f64,
 }
 
@@ -152,8 +142,8 @@ impl Softmax {
     }
 }
 
-/// Where `function`, which falls and then rises between the `ends`, is least, by golden sections (Kiefer 1953).
-fn least(function: impl Fn(f64) -> f64, [mut low, mut high]: [f64; 2]) -> f64 {
+/// The minimum of a unimodal `function` on an interval, by golden-section search (Kiefer 1953).
+fn minimum(function: impl Fn(f64) -> f64, [mut low, mut high]: [f64; 2]) -> f64 {
     let section = (5.0_f64.sqrt() - 1.0) / 2.0;
     let inner = |low: f64, high: f64| [high - section * (high - low), low + section * (high - low)];
     let [mut left, mut right] = inner(low, high);
@@ -172,26 +162,25 @@ fn least(function: impl Fn(f64) -> f64, [mut low, mut high]: [f64; 2]) -> f64 {
     f64::midpoint(low, high)
 }
 
-/// Bins of equal width (Guo et al. 2017, "On calibration of modern neural networks").
+/// The number of bins of equal width (Guo et al. 2017, "On calibration of modern neural networks").
 const BINS: usize = 15;
 
-/// The examples whose confidence, the probability of the predicted class, lies in one bin: a point of the
-/// reliability diagram.
+/// A bin of the reliability diagram: the examples whose confidence (the probability of the predicted class) lies in it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReliabilityBin {
-    /// Confidences in the bin are greater than this; the first bin holds 0, too.
+    /// The lower end, exclusive; the first bin also includes 0.
     pub lower: f64,
-    /// Confidences in the bin are at most this.
+    /// The upper end, inclusive.
     pub upper: f64,
-    /// How many there are.
+    /// The number of examples.
     pub examples: u64,
     /// Their mean confidence, in [0, 1]; null in an empty bin.
     pub confidence: Option<f64>,
-    /// The share of them that are predicted right, in [0, 1]; null in an empty bin.
+    /// Their accuracy, in [0, 1]; null in an empty bin.
     pub accuracy: Option<f64>,
 }
 
-/// The reliability diagram: 15 bins of equal width over [0, 1]. None where some confidence is not a number.
+/// The reliability diagram: 15 bins of equal width over [0, 1]. `None` if some confidence is NaN.
 pub(crate) fn reliability(predictions: &Predictions) -> Option<Vec<ReliabilityBin>> {
     let mut bins = [(Sum::default(), 0_u64, 0_u64); BINS];
     for (truth, predicted, row) in predictions.examples() {
@@ -217,8 +206,8 @@ pub(crate) fn reliability(predictions: &Predictions) -> Option<Vec<ReliabilityBi
     Some(bins.into_iter().enumerate().map(point).collect())
 }
 
-/// The expected calibration error, in [0, 1]: the mean distance of confidence and accuracy over bins, each
-/// weighted by its examples (Naeini et al. 2015; Guo et al. 2017).
+/// The expected calibration error, in [0, 1]: the mean distance between confidence and accuracy over the bins, weighted by
+/// their examples (Naeini et al. 2015; Guo et al. 2017).
 pub(crate) fn expected_calibration_error(bins: Option<&[ReliabilityBin]>) -> Defined {
     let bins = bins.ok_or(Reason::NotFinite)?;
     let examples: u64 = bins.iter().map(|bin| bin.examples).sum();
@@ -230,10 +219,10 @@ fn bin(confidence: f64) -> usize {
     ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1
 }
 
-/// The mean over examples of -ln of the true class's probability, at least 0.
+/// The mean of -ln of the true class's probability, at least 0.
 ///
-/// As `sklearn.metrics.log_loss` does in double precision, probabilities are first clipped to [eps, 1 - eps]
-/// with eps = 2^-52: one that is 0 costs 36.04.
+/// As in `sklearn.metrics.log_loss` in double precision, probabilities are clipped to [eps, 1 - eps] with eps = 2^-52: a
+/// probability of 0 costs 36.04.
 pub(crate) fn log_loss(predictions: &Predictions) -> Defined {
     mean_score(predictions, log_loss_of)
 }
@@ -243,16 +232,15 @@ fn log_loss_of(truth: usize, row: &[f32]) -> f64 {
 }
 
 impl Predictions {
-    /// The log-loss of each example; none where a probability is not a number.
+    /// The log-loss of each example; `None` if some probability is NaN.
     pub(crate) fn log_losses(&self) -> Option<Vec<f64>> {
         let of = |(truth, _, row): (usize, usize, &[f32])| log_loss_of(truth, row);
         self.has_all_probabilities().then(|| self.examples().map(of).collect())
     }
 }
 
-/// The mean over examples of the squared distance between the probabilities and the one-hot truth (Brier
-/// 1950): the sum over all classes, in [0, 2]; for fewer than three classes half of that, in [0, 1], as
-/// `sklearn.metrics.brier_score_loss` has it.
+/// The mean squared distance between the probabilities and the one-hot label (Brier 1950), summed over classes, in [0, 2];
+/// with fewer than three classes half of that, in [0, 1], as in `sklearn.metrics.brier_score_loss`.
 pub(crate) fn brier_score(predictions: &Predictions) -> Defined {
     let scale = if predictions.class_count() < 3 { 0.5 } else { 1.0 };
     let distance = |truth: usize, row: &[f32]| {
@@ -273,7 +261,7 @@ fn mean_score(predictions: &Predictions, score: impl Fn(usize, &[f32]) -> f64) -
     finite(total / predictions.len() as f64)
 }
 
-/// The mean of the stored losses, each weighted as it was in training.
+/// The mean of the stored losses, weighted as in training.
 pub(crate) fn mean_loss(predictions: &Predictions) -> Defined {
     let total = sum(predictions.loss().iter().copied());
     let weight =
@@ -287,7 +275,7 @@ mod tests {
 
     use super::*;
 
-    /// Predictions of a network whose logits are `sharpness` times those that the classes are drawn by.
+    /// Predictions of a network whose logits are `sharpness` times those that the classes are drawn from.
     fn predictions(sharpness: f64, examples: usize) -> Predictions {
         let mut stream = Stream::new(3, Purpose::Sampling, &[]);
         let (mut truth, mut predicted, mut probabilities) = (Vec::new(), Vec::new(), Vec::new());
@@ -309,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_is_too_sure_is_cooled_by_as_much_as_it_is() {
+    fn the_temperature_equals_the_overconfidence() {
         for sharpness in [0.5, 1.0, 3.0] {
             let found = Calibration::fit(&predictions(sharpness, 20_000), Some(7)).unwrap();
             assert!((found.temperature / sharpness - 1.0).abs() < 0.05, "{sharpness}: {found:?}");
@@ -318,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn few_examples_move_it_less_and_no_class_is_ever_certain() {
+    fn few_examples_change_it_less_and_no_class_becomes_certain() {
         let few = Calibration::fit(&predictions(3.0, 5), None).unwrap();
         let many = Calibration::fit(&predictions(3.0, 2000), None).unwrap();
         assert!(few.temperature < many.temperature, "{few:?} {many:?}");
@@ -327,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_and_their_order_stay_and_probabilities_sum_to_one() {
+    fn classes_and_their_order_are_unchanged_and_probabilities_sum_to_one() {
         let before = predictions(3.0, 300);
         let calibration = Calibration::fit(&before, None).unwrap();
         let after = before.clone().calibrated(Some(&calibration));
@@ -340,12 +328,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bin_holds_its_upper_edge() {
+    fn a_bin_includes_its_upper_end() {
         assert_eq!([0.0, 1e-9, 1.0 / 15.0, 0.0667, 0.5, 0.9999, 1.0].map(bin), [0, 0, 0, 1, 7, 14, 14]);
     }
 
     #[test]
-    fn the_error_is_the_gap_between_confidence_and_accuracy() {
+    fn the_calibration_error_is_the_gap_between_confidence_and_accuracy() {
         let names = vec!["a".to_owned(), "b".to_owned()];
         let rows = vec![0.75, 0.25, 0.75, 0.25, 1.0, 0.0, 0.5, 0.5];
         let predictions = Predictions::new(names, vec![0, 1, 0, 1], vec![0; 4], rows, vec![0.0; 4]).unwrap();
@@ -364,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn certainty_that_is_wrong_costs_a_finite_amount() {
+    fn a_wrong_certainty_costs_a_finite_amount() {
         let wrong = scored(vec![0.0, 1.0], vec![f64::INFINITY]);
         assert!((log_loss(&wrong).unwrap() - 36.043_653_389_117_15).abs() < 1e-13);
         assert_eq!(brier_score(&wrong), Ok(1.0));

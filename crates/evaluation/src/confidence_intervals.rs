@@ -1,9 +1,5 @@
-//! How far the headline figures would move with other examples of the same kind.
-//! ---
-//! Figures over examples that were drawn with replacement.
-//! ---
-//! What a network is held against: guesses and models that need no network, on the same examples.
-//! ---
+//! Confidence intervals: of the main figures by the bootstrap, and of the differences between the network and baselines on
+//! the same examples.
 
 use std::collections::BTreeMap;
 
@@ -19,20 +15,20 @@ use crate::figures::{Defined, FIGURES, Reason, macro_mean, sum};
 use crate::ranking::{Ranking, ResampledOrder};
 use crate::{EvaluationError, Predictions};
 
-/// The share of resamples that an interval spans.
+/// The confidence level.
 const LEVEL: f64 = 0.95;
 
-/// Standard deviations of the normal distribution on either side of its mean that it spans.
+/// The quantile of the normal distribution for that level.
 const DEVIATIONS: f64 = 1.959_963_984_540_054;
 
-/// Steps through a ranking that all resamples together may take: a second or two on two cores. 100,000
-/// examples of 10 classes get as many as 2000 resamples, 1,000,000 of them get 200.
+/// All resamples together may take this many steps through a ranking: one or two seconds on two cores. For 10 classes, this
+/// allows 2000 resamples of 100,000 examples, or 200 of 1,000,000.
 const MAX_STEPS: usize = 2_000_000_000;
 
-/// As few resamples as a percentile of 2.5 can be read from, however many examples there are.
+/// Fewer resamples than this would not give a 2.5 % percentile, so they are drawn even of very many examples.
 const MIN_RESAMPLES: usize = 100;
 
-/// The range in which a figure may lie, of 95 %.
+/// A 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Interval")]
 pub struct ConfidenceInterval {
@@ -43,8 +39,8 @@ pub struct ConfidenceInterval {
 }
 
 impl ConfidenceInterval {
-    /// Of the share that `right` of `examples` are (Wilson 1927): it does not shrink to nothing where all of a class are
-    /// right, or none.
+    /// The Wilson score interval (Wilson 1927) of the share `right` / `examples`. It has a positive width even if all
+    /// examples are correct, or none.
     #[must_use]
     pub fn of_share(right: u64, examples: u64) -> Self {
         let (count, share) = (examples as f64, right as f64 / examples as f64);
@@ -56,19 +52,20 @@ impl ConfidenceInterval {
     }
 }
 
-/// 95 % intervals: of the accuracy Wilson's, of other figures by the stratified percentile bootstrap (Efron 1979; Davison and Hinkley 1997): of each class as many
-/// examples as there are, drawn with replacement from them, again and again, so that no resample loses a rare class;
-/// percentiles are interpolated linearly (`numpy.percentile`). Where a figure is undefined, so is its interval.
+/// 95 % confidence intervals: for the accuracy the Wilson score interval, for other figures the stratified percentile
+/// bootstrap (Efron 1979; Davison and Hinkley 1997). It draws as many examples of each class as there are, with replacement,
+/// so that no resample loses a rare class. Percentiles are interpolated linearly (`numpy.percentile`). The interval of an
+/// undefined figure is undefined.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Intervals")]
 pub struct ConfidenceIntervals {
-    /// The share of resamples that lies within an interval: 0.95.
+    /// The confidence level: 0.95.
     pub level: f64,
-    /// How many resamples were drawn; fewer than asked for where there are very many examples.
+    /// The number of resamples; fewer than requested for very many examples.
     pub resamples: usize,
     /// The seed of the draws.
     pub seed: u64,
-    /// The figures that have one, by key.
+    /// The intervals by the key of the figure.
     #[serde(flatten)]
     pub figures: BTreeMap<String, Option<ConfidenceInterval>>,
 }
@@ -88,21 +85,20 @@ pub(crate) struct Bootstrap<'a> {
 }
 
 impl<'a> Bootstrap<'a> {
-    /// `predictions` are in their canonical order; `rankings` are those of the classes, empty where probabilities are not
-    /// finite.
+    /// `predictions` are in canonical order; `rankings` are those of the classes, empty if some probabilities are NaN.
     pub(crate) fn new(predictions: &'a Predictions, rankings: &[Ranking]) -> Self {
         debug_assert!(predictions.truth().is_sorted(), "the examples of a class are together");
         Self { predictions, orders: rankings.par_iter().map(Ranking::resampled_order).collect() }
     }
 
-    /// The figures that have intervals, in their order in the registry, of `wanted` resamples or of as many as the
-    /// examples allow. Each is drawn from a stream of its own, so that they do not depend on the number of threads.
+    /// The figures of each resample, in the order of [`FIGURES`]: of `wanted` resamples, or fewer for very many examples.
+    /// Each resample has its own random stream, so that the result does not depend on the number of threads.
     pub(crate) fn draw(&self, seed: u64, wanted: usize) -> Vec<Vec<f64>> {
         let examples = self.predictions.len();
         let resample = |copies: &mut Vec<u8>, resample: usize| {
             let mut remaining = &mut copies[..];
             let mut stream = Stream::new(seed, Purpose::Sampling, &[resample as u64]);
-            // Predictions in their canonical order have the examples of a class together.
+            // In canonical order, the examples of a class are adjacent.
             for class in self.predictions.truth().chunk_by(|left, right| left == right) {
                 let (own, rest) = std::mem::take(&mut remaining).split_at_mut(class.len());
                 draw_copies(own, &mut stream);
@@ -111,12 +107,12 @@ impl<'a> Bootstrap<'a> {
             let resample = Resample::new(self.predictions, &self.orders, copies);
             resampled().map(|(_, of)| of(&resample)).collect()
         };
-        let resamples = affordable(wanted, examples, self.predictions.class_count());
+        let resamples = affordable_resamples(wanted, examples, self.predictions.class_count());
         (0..resamples).into_par_iter().map_init(|| vec![0; examples], resample).collect()
     }
 }
 
-/// The figures that have intervals, each with how it is computed over a resample.
+/// The figures that have intervals, each with its function of a resample.
 fn resampled() -> impl Iterator<Item = (&'static str, fn(&Resample<'_>) -> f64)> {
     FIGURES.iter().filter_map(|figure| Some((figure.key, figure.of_resample?)))
 }
@@ -130,7 +126,7 @@ fn interval(draws: &[Vec<f64>], index: usize) -> Option<ConfidenceInterval> {
     Some(ConfidenceInterval { lower: quantile(&values, outside)?, upper: quantile(&values, 1.0 - outside)? })
 }
 
-/// The intervals that `draws` of `predictions` give; null where a figure is undefined in all of them.
+/// The intervals from the figures of all resamples. A figure that is undefined in all of them has no interval.
 pub(crate) fn intervals(predictions: &Predictions, draws: &[Vec<f64>], seed: u64) -> ConfidenceIntervals {
     let figures = resampled().enumerate().map(|(index, (key, _))| (key.to_owned(), interval(draws, index)));
     let mut figures: BTreeMap<String, Option<ConfidenceInterval>> = figures.collect();
@@ -140,16 +136,15 @@ pub(crate) fn intervals(predictions: &Predictions, draws: &[Vec<f64>], seed: u64
     ConfidenceIntervals { level: LEVEL, resamples: draws.len(), seed, figures }
 }
 
-fn affordable(wanted: usize, examples: usize, classes: usize) -> usize {
+fn affordable_resamples(wanted: usize, examples: usize, classes: usize) -> usize {
     let steps = examples.saturating_mul(classes).max(1);
     wanted.min((MAX_STEPS / steps).max(MIN_RESAMPLES))
 }
 
-/// Draws as many examples as there are, and counts how often each comes.
+/// Draws as many examples as there are, with replacement, and counts the copies of each.
 ///
-/// A draw is the upper half of a product (Lemire 2019). It is not corrected for its bias, which is below
-/// 2^-34 with 2^30 examples. More than 255 copies of one example will not be seen: that has a chance below
-/// 1 / 255!.
+/// A draw is the upper half of a product (Lemire 2019). Its bias, below 2^-34 with 2^30 examples, is not corrected. A count
+/// saturates at 255, which has a probability below 1 / 255!.
 fn draw_copies(copies: &mut [u8], stream: &mut Stream) {
     copies.fill(0);
     let bound = copies.len() as u128;
@@ -160,7 +155,7 @@ fn draw_copies(copies: &mut [u8], stream: &mut Stream) {
     }
 }
 
-/// The value below which the share `share` of sorted `values` lies, interpolated linearly.
+/// The quantile of sorted `values`, interpolated linearly.
 fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let place = share * values.len().checked_sub(1)? as f64;
     let below = values[place.floor() as usize];
@@ -168,10 +163,10 @@ fn quantile(values: &[f64], share: f64) -> Option<f64> {
     Some(below + (above - below) * place.fract())
 }
 
-/// As many examples as there are, drawn from all of them.
+/// A bootstrap resample: as many examples as there are, drawn with replacement.
 pub(crate) struct Resample<'a> {
     predictions: &'a Predictions,
-    /// The classes' rankings; none where probabilities are not finite.
+    /// The rankings of the classes; empty if some probabilities are NaN.
     orders: &'a [ResampledOrder],
     /// How often each example was drawn.
     copies: &'a [u8],
@@ -216,71 +211,71 @@ impl<'a> Resample<'a> {
     }
 }
 
-/// A simple model, and how far the network is ahead of it.
+/// A baseline, and the network compared with it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Baseline {
-    /// Which.
+    /// Its kind.
     pub model: BaselineModel,
-    /// The share of examples that it predicts right, in [0, 1].
+    /// Its accuracy, in [0, 1].
     pub accuracy: f64,
-    /// Its log-loss; null where a probability is not a number.
+    /// Its log-loss; null if a probability is NaN.
     pub log_loss: Option<f64>,
-    /// The network's accuracy less its own: above 0 where the network is better. Null below 30 examples, of which an interval
-    /// says next to nothing.
+    /// The network's accuracy minus the baseline's: above 0 if the network is better. Null with fewer than 30 examples, which
+    /// are too few for an interval.
     pub accuracy_gain: Option<Difference>,
-    /// Its log-loss less the network's: above 0 where the network is better. Null below 30 examples, and where either is
-    /// undefined.
+    /// The baseline's log-loss minus the network's: above 0 if the network is better. Null with fewer than 30 examples, or if
+    /// either is undefined.
     pub log_loss_gain: Option<Difference>,
 }
 
-/// Models that need no network.
+/// The kinds of baselines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Display)]
 #[serde(rename_all = "kebab-case")]
 pub enum BaselineModel {
-    /// Names the most frequent class of the training data every time, with the shares of the classes there as
-    /// probabilities (`sklearn.dummy.DummyClassifier`).
+    /// Always predicts the most frequent class of the training data, with its class frequencies as probabilities
+    /// (`sklearn.dummy.DummyClassifier`).
     #[strum(serialize = "most frequent class")]
     MostFrequentClass,
-    /// A linear model of the same features (`sklearn.linear_model.LogisticRegression`).
+    /// A logistic regression on the same features (`sklearn.linear_model.LogisticRegression`).
     #[strum(serialize = "linear model")]
     LinearModel,
-    /// The same, stopped before it converged: more passes would have taken too much of the run's time.
+    /// The same, stopped before convergence to limit its share of the run's time.
     #[strum(serialize = "linear model (stopped early)")]
     LinearModelStoppedEarly,
 }
 
 impl Baseline {
-    /// Holds `network` against what `model` predicts for the same examples.
+    /// Compares `network` with the `predictions` of `model`.
     ///
     /// # Panics
-    /// If the two are not of the same examples in the same order.
+    /// If the two are not for the same examples in the same order.
     #[must_use]
     pub fn new(model: BaselineModel, predictions: &Predictions, network: &Predictions) -> Self {
         assert_eq!(predictions.truth(), network.truth(), "both predict the same examples");
         let right = network.is_right().zip(predictions.is_right());
-        let ahead: Vec<f64> = right.map(|(network, own)| f64::from(network) - f64::from(own)).collect();
+        let gains: Vec<f64> = right.map(|(network, own)| f64::from(network) - f64::from(own)).collect();
         let losses = predictions.log_losses();
-        let losses_ahead = losses.as_ref().zip(network.log_losses()).map(|(own, network)| {
+        let loss_gains = losses.as_ref().zip(network.log_losses()).map(|(own, network)| {
             own.iter().zip(network).map(|(own, network)| own - network).collect::<Vec<f64>>()
         });
         Self {
             model,
             accuracy: predictions.accuracy(),
             log_loss: losses.as_deref().map(mean),
-            accuracy_gain: enough(&ahead).map(difference),
-            log_loss_gain: losses_ahead.as_deref().and_then(enough).map(difference),
+            accuracy_gain: enough(&gains).map(difference),
+            log_loss_gain: loss_gains.as_deref().and_then(enough).map(difference),
         }
     }
 }
 
-/// The least number of examples that a standard error is taken of.
+/// With fewer examples than this, no standard error is computed.
 pub(crate) const FEWEST_EXAMPLES: usize = 30;
 
 fn enough(differences: &[f64]) -> Option<&[f64]> {
     (differences.len() >= FEWEST_EXAMPLES).then_some(differences)
 }
 
-/// The mean of `differences`, one for each example, and its interval.
+/// The mean of `differences`, one for each example, and its 95 % confidence interval.
 pub(crate) fn difference(differences: &[f64]) -> Difference {
     let (mean, count) = (mean(differences), differences.len() as f64);
     let squares = sum(differences.iter().map(|value| (value - mean).powi(2)));
@@ -293,11 +288,11 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 impl Predictions {
-    /// What someone says of examples of the classes `truth` who names the most frequent class every time, and gives each
-    /// class the share that it has in `counts`, one for each of `classes`.
+    /// The predictions of the majority-class baseline for examples with the labels `truth`: always the most frequent class,
+    /// and class frequencies as probabilities. `counts` are the training examples of each of `classes`.
     ///
     /// # Errors
-    /// [`EvaluationError::Inconsistent`] where the numbers of classes differ.
+    /// [`EvaluationError::Inconsistent`] if the numbers of classes differ.
     pub fn of_frequencies(
         classes: &[String],
         counts: &[u64],
@@ -305,7 +300,7 @@ impl Predictions {
     ) -> Result<Self, EvaluationError> {
         let total = counts.iter().sum::<u64>().max(1) as f64;
         let shares: Vec<f32> = counts.iter().map(|&count| (count as f64 / total) as f32).collect();
-        // The first of several that are equal.
+        // The first of several equal ones.
         let most = (0..counts.len()).rev().max_by_key(|&class| counts[class]).unwrap_or(0);
         let losses = truth.iter().map(|&class| {
             shares.get(class as usize).map_or(0.0, |&share| -f64::from(share).max(f64::EPSILON).ln())
@@ -328,7 +323,7 @@ mod tests {
     fn predictions(examples: usize) -> Predictions {
         let names = vec!["a".to_owned(), "b".to_owned()];
         let truth: Vec<u32> = (0..examples as u32).map(|example| example % 2).collect();
-        // Four of five are right.
+        // Four of five predictions are correct.
         let predicted: Vec<u32> =
             truth.iter().enumerate().map(|(example, truth)| truth ^ u32::from(example % 5 == 0)).collect();
         let rows = predicted.iter().flat_map(|&class| [0.9 - 0.8 * class as f32, 0.1 + 0.8 * class as f32]);
@@ -343,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accuracy_has_the_interval_of_the_binomial_distribution() {
+    fn the_interval_of_an_accuracy_is_that_of_the_binomial_distribution() {
         let drawn = intervals(&predictions(1000), &draws(&predictions(1000), 42, 2000), 42);
         let ConfidenceInterval { lower, upper } = drawn.of("accuracy").unwrap();
         let half = 1.96 * (0.8 * 0.2 / 1000.0_f64).sqrt();
@@ -372,15 +367,15 @@ mod tests {
             Predictions::new(names, truth, vec![0; 100], [0.9, 0.1].repeat(100), vec![0.1; 100]).unwrap();
         let predictions = predictions.in_canonical_order();
         let drawn = intervals(&predictions, &draws(&predictions, 42, 500), 42);
-        // Drawn from all examples, one resample in seven would lose both.
+        // Without stratification, one resample in seven would lose both examples.
         assert!(drawn.of("macro_f1").unwrap().upper < 0.5, "{drawn:?}");
-        // Each class is all right or all wrong, and yet other examples may come out otherwise.
+        // Although each class is entirely correct or entirely wrong, the interval has a positive width.
         let ConfidenceInterval { lower, upper } = drawn.of("accuracy").unwrap();
         assert!((lower - 0.930_01).abs() < 1e-4 && (upper - 0.994_50).abs() < 1e-4, "{drawn:?}");
     }
 
     #[test]
-    fn threads_make_no_difference_and_seeds_do() {
+    fn the_seed_decides_the_draws_and_the_number_of_threads_does_not() {
         let predictions = predictions(300);
         let on = |threads: usize, seed: u64| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -392,9 +387,9 @@ mod tests {
 
     #[test]
     fn very_many_examples_get_fewer_resamples() {
-        let resamples = |examples| affordable(1000, examples, 10);
+        let resamples = |examples| affordable_resamples(1000, examples, 10);
         assert_eq!([100, 10_000, 1_000_000, 1 << 30].map(resamples), [1000, 1000, 200, 100]);
-        assert_eq!(affordable(0, 10, 10), 0);
+        assert_eq!(affordable_resamples(0, 10, 10), 0);
     }
 
     #[test]
@@ -427,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gain_has_the_spread_of_the_differences() {
+    fn a_gain_has_the_standard_error_of_the_differences() {
         let truth: Vec<u32> = (0..100).map(|example| example % 2).collect();
         let wrong_at = |every: usize| -> Vec<u32> {
             let class = |(place, &class): (usize, &u32)| if place % every == 0 { 1 - class } else { class };

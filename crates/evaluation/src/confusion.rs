@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_which_axis_is_which() {
+    fn the_corner_of_the_table_names_both_axes() {
         let expected = "true \\ predicted,cat,\"dog, small\"\ncat,1,1\n\"dog, small\",0,1\n";
         assert_eq!(String::from_utf8(confusion().to_csv()).unwrap(), expected);
     }
@@ -334,14 +334,14 @@ mod tests {
     }
 
     #[test]
-    fn cohens_own_kind_of_example() {
-        // 20 and 15 of 50 agreed on, margins 25 to 25 and 30 to 20: observed 0.7, by chance 0.5.
+    fn kappa_of_an_example_computed_by_hand() {
+        // 35 of 50 agree, margins 25 to 25 and 30 to 20: observed agreement 0.7, by chance 0.5.
         let counts = counts(&[(20, 25, 30), (15, 25, 20)]);
         assert!((cohen_kappa(&counts).unwrap() - 0.4).abs() < 1e-15);
     }
 
     #[test]
-    fn one_class_alone_leaves_nothing_to_agree_on() {
+    fn with_a_single_class_agreement_is_undefined() {
         let one = counts(&[(5, 5, 5), (0, 0, 0)]);
         assert_eq!(cohen_kappa(&one), Err(Reason::AllTrueAlike));
         assert_eq!(matthews_correlation(&one), Err(Reason::AllTrueAlike));

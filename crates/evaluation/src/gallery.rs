@@ -1,12 +1,5 @@
-//! Which examples of an evaluation are worth looking at.
-//! ---
-//! Choosing examples by what was predicted of them. Ties go to the earlier example, so that the choice is the same
-//! every time.
-//! ---
-//! An example as a picture.
-//! ---
-//! The gallery as pictures of its own.
-//! ---
+//! The gallery: examples of an evaluation to look at, chosen by their predictions, with their images or values. Of equal
+//! examples, the earlier one is chosen, so that the choice is reproducible.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,34 +19,33 @@ use serde::{Deserialize, Serialize};
 use crate::evaluator::{read_json, remove_if_there};
 use crate::{EvaluationError, Predictions};
 
-/// The gallery in the folder of its evaluation.
+/// Its file in the folder of the evaluation.
 pub const GALLERY_FILE: &str = "gallery.json";
 
-/// Columns whose values are kept: a table may have thousands.
+/// The gallery stores at most this many columns; a table may have thousands.
 const COLUMNS: usize = 40;
 
-/// Examples in each of the three rows.
+/// The number of examples of each of the three selections.
 const ROW: usize = 30;
 
-/// Examples to look at: some at random, the most confident mistakes, the least certain, and some of each cell of
-/// the confusion matrix. Kept with the evaluation, so that a report needs no data set.
+/// Examples to look at: random ones, the most confident mistakes, the least certain predictions, and some of each cell of
+/// the confusion matrix. It is stored with the evaluation, so that a report does not need the data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gallery {
-    /// Height and width of the pictures in pixels; none where the examples are no images.
+    /// Height and width of the images in pixels; null if the examples are not images.
     pub image_size: Option<[usize; 2]>,
-    /// The columns that the values of the examples are of, the first 40; none of images, and of earlier versions.
+    /// The columns of the examples' values, at most 40; empty for images, and in files of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// Up to 30 examples drawn by the seed, in the split's order.
+    /// Up to 30 random examples, in the split's order.
     pub random: Vec<u32>,
-    /// Up to 30 examples predicted wrong, the most probable prediction first.
+    /// Up to 30 wrong predictions, the most probable first.
     pub most_confident_mistakes: Vec<u32>,
-    /// Up to 30 examples with the smallest distance between the two greatest probabilities, that distance
-    /// rising.
+    /// Up to 30 examples with the smallest distance between the two largest probabilities, the smallest first.
     pub least_certain: Vec<u32>,
-    /// Cells of the confusion matrix that have examples, with some of them.
+    /// The cells of the confusion matrix that have examples, with some of them.
     pub cells: Vec<GalleryCell>,
-    /// Every example named above, by its position in the split.
+    /// All of these examples, by their position in the split.
     pub examples: BTreeMap<u32, GalleryExample>,
 }
 
@@ -64,31 +56,31 @@ pub struct GalleryCell {
     pub truth: u32,
     /// The predicted class, by number.
     pub predicted: u32,
-    /// Some of its examples, the most probable prediction first.
+    /// Positions of some of its examples, the most probable prediction first.
     pub examples: Vec<u32>,
 }
 
-/// An example as it is shown.
+/// An example of the gallery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GalleryExample {
     /// The true class, by number.
     pub truth: u32,
     /// The predicted class, by number.
     pub predicted: u32,
-    /// The probability of the predicted class, in [0, 1]; none where it is not a number.
+    /// The probability of the predicted class, in [0, 1]; null if it is NaN.
     pub probability: Option<f32>,
-    /// The image as PNG in base64; none where the example is no image.
+    /// The image as PNG in base64; null if the example is not an image.
     pub png: Option<String>,
-    /// The line of the user's file on which it begins; none where it is no row of a file.
+    /// The line of the user's file where it begins; absent if it is not a row of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// The value of each of the gallery's columns, in words.
+    /// The values of the gallery's columns, as text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
 impl Gallery {
-    /// Chooses from `predictions` of `split`, whose examples have `shape`.
+    /// Chooses examples by the `predictions` of `split`, whose examples have this `shape`.
     #[must_use]
     pub fn new(predictions: &Predictions, split: &Split, shape: &Shape, seed: u64) -> Self {
         let image_size = match *shape {
@@ -101,7 +93,7 @@ impl Gallery {
             random: random(predictions, ROW, seed),
             most_confident_mistakes: most_confident_mistakes(predictions, ROW),
             least_certain: least_certain(predictions, ROW),
-            // What is no image has nothing to look at.
+            // The report shows cells by their images only.
             cells: if image_size.is_some() { cells(predictions) } else { Vec::new() },
             examples: BTreeMap::new(),
         };
@@ -115,10 +107,7 @@ impl Gallery {
         gallery
     }
 
-    /// Reads the gallery in the folder of an evaluation; none where it was not made.
-    ///
-    /// # Errors
-    /// Where the file is there and cannot be read.
+    /// Reads the gallery in the folder of an evaluation; `None` if it does not exist.
     pub fn read(folder: &Path) -> Result<Option<Self>, EvaluationError> {
         let path = folder.join(GALLERY_FILE);
         if !path.is_file() {
@@ -127,7 +116,7 @@ impl Gallery {
         read_json(&path, "a gallery of examples").map(Some)
     }
 
-    /// Holds the gallery in `folder` to the predictions beside it.
+    /// Checks that the gallery in `folder` belongs to the predictions there.
     pub(crate) fn check(&self, folder: &Path, predictions: &Predictions) -> Result<(), EvaluationError> {
         let fits = |(&position, example): (&u32, &GalleryExample)| {
             let at = position as usize;
@@ -143,8 +132,8 @@ impl Gallery {
         Err(EvaluationError::Malformed {
             path: folder.join(GALLERY_FILE),
             line: 1,
-            expected: "a gallery of the predictions beside it".to_owned(),
-            found: "other examples; `kiln evaluate` makes both anew".to_owned(),
+            expected: "examples of the predictions in the same folder".to_owned(),
+            found: "other examples; run `kiln evaluate` to write both files again".to_owned(),
         })
     }
 
@@ -172,20 +161,21 @@ fn example(predictions: &Predictions, split: &Split, shape: &Shape, position: u3
     }
 }
 
-/// The columns that are kept of the example `at`, with their values.
+/// The stored columns of the example `at`, with their values.
 fn columns(split: &Split, at: usize, shape: &Shape) -> impl Iterator<Item = (String, String)> {
     split.words(at, shape).into_iter().take(COLUMNS)
 }
 
-/// Examples of a cell, and of all cells together: a picture of 28x28 pixels takes half a kilobyte of the report.
+/// The largest number of examples of a cell.
 const MOST_OF_A_CELL: usize = 24;
+/// The largest number of examples of all cells together; an image of 28x28 pixels takes half a kilobyte of the report.
 const MOST_OF_ALL_CELLS: usize = 1200;
 
-/// Resamples are numbered from 0; no such number is drawn from here.
+/// The number of the random stream. Those of the resamples count from 0, so none of them has this number.
 const GALLERY_STREAM: u64 = u64::MAX;
 
-/// `count` positions at random, in order.
-pub(super) fn random(predictions: &Predictions, count: usize, seed: u64) -> Vec<u32> {
+/// `count` random positions, in order.
+fn random(predictions: &Predictions, count: usize, seed: u64) -> Vec<u32> {
     let mut positions: Vec<u32> = (0..predictions.len() as u32).collect();
     Stream::new(seed, Purpose::Sampling, &[GALLERY_STREAM]).shuffle(&mut positions);
     positions.truncate(count);
@@ -193,21 +183,21 @@ pub(super) fn random(predictions: &Predictions, count: usize, seed: u64) -> Vec<
     positions
 }
 
-/// The `count` wrong predictions of the greatest probability.
-pub(super) fn most_confident_mistakes(predictions: &Predictions, count: usize) -> Vec<u32> {
+/// The `count` wrong predictions with the largest probabilities.
+fn most_confident_mistakes(predictions: &Predictions, count: usize) -> Vec<u32> {
     let is_wrong = |at: &usize| predictions.truth()[*at] != predictions.predicted()[*at];
     first(count, (0..predictions.len()).filter(is_wrong), |at| -confidence(predictions, at))
 }
 
-/// The `count` predictions whose two greatest probabilities are nearest to each other.
-pub(super) fn least_certain(predictions: &Predictions, count: usize) -> Vec<u32> {
-    let is_sure = |at: &usize| predictions.probabilities(*at).iter().all(|value| value.is_finite());
-    first(count, (0..predictions.len()).filter(is_sure), |at| margin(predictions.probabilities(at)))
+/// The `count` predictions with the smallest distance between the two largest probabilities.
+fn least_certain(predictions: &Predictions, count: usize) -> Vec<u32> {
+    let is_finite = |at: &usize| predictions.probabilities(*at).iter().all(|value| value.is_finite());
+    first(count, (0..predictions.len()).filter(is_finite), |at| margin(predictions.probabilities(at)))
 }
 
-/// Every cell of the confusion matrix that has examples, by true and then by predicted class. Where there are more
-/// than can be shown, each gets the same share.
-pub(super) fn cells(predictions: &Predictions) -> Vec<GalleryCell> {
+/// The cells of the confusion matrix that have examples, by true and then by predicted class. With many cells, each has
+/// fewer examples.
+fn cells(predictions: &Predictions) -> Vec<GalleryCell> {
     let mut members: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
     for (at, pair) in predictions.truth().iter().zip(predictions.predicted()).enumerate() {
         members.entry((*pair.0, *pair.1)).or_default().push(at);
@@ -223,7 +213,7 @@ pub(super) fn cells(predictions: &Predictions) -> Vec<GalleryCell> {
         .collect()
 }
 
-/// The `count` positions of the least keys, in their order.
+/// The `count` positions with the smallest keys, in the order of the keys.
 fn first(count: usize, positions: impl Iterator<Item = usize>, key: impl Fn(usize) -> f32) -> Vec<u32> {
     let mut keyed: Vec<(f32, u32)> = positions.map(|at| (key(at), at as u32)).collect();
     keyed.sort_unstable_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
@@ -231,13 +221,13 @@ fn first(count: usize, positions: impl Iterator<Item = usize>, key: impl Fn(usiz
     keyed.into_iter().map(|(_, at)| at).collect()
 }
 
-/// The probability of the predicted class; 0 where it is not a number.
+/// The probability of the predicted class; 0 if it is NaN.
 fn confidence(predictions: &Predictions, at: usize) -> f32 {
     let probability = predictions.probabilities(at)[predictions.predicted()[at] as usize];
     if probability.is_nan() { 0.0 } else { probability }
 }
 
-/// The distance of the two greatest probabilities.
+/// The distance between the two largest probabilities.
 fn margin(probabilities: &[f32]) -> f32 {
     let mut greatest = [0.0_f32; 2];
     for &value in probabilities {
@@ -250,7 +240,7 @@ fn margin(probabilities: &[f32]) -> f32 {
     greatest[0] - greatest[1]
 }
 
-/// The levels 0 to 255 of the image at `position` of `split`, plane by plane.
+/// The pixel values, from 0 to 255, of the image at `position` of `split`, plane by plane.
 fn levels(split: &Split, position: usize) -> Vec<u8> {
     let greatest = u32::from(split.greatest_pixel().unwrap_or(u8::MAX));
     match split.raw(position) {
@@ -260,21 +250,21 @@ fn levels(split: &Split, position: usize) -> Vec<u8> {
     }
 }
 
-/// The image of `image_size` (height and width) at `position` of `split`, as a PNG file, grey or in colour: what a
-/// network sees of it before scaling.
+/// The image at `position` of `split` as a PNG file, in grey or colour, as the network receives it before scaling.
+/// `image_size` is its height and width.
 ///
 /// # Panics
-/// Where `split` has no such position, or its examples another size.
+/// If `position` is not in `split`, or its examples have another size.
 #[must_use]
 pub fn picture_seen(split: &Split, position: usize, image_size: [usize; 2]) -> Vec<u8> {
     png(&image(&levels(split, position), image_size))
 }
 
-/// Pictures in a gallery are at most so many pixels high and wide: a report carries more than a thousand.
+/// Images in a gallery have at most this height and width in pixels, because a report may contain more than a thousand.
 const MOST_SIDE: usize = 96;
 
-/// The same in base64, shrunk where it is large.
-pub(super) fn base64_png(split: &Split, position: usize, image_size: [usize; 2]) -> String {
+/// The image as a PNG file in base64, shrunk if it is large.
+fn base64_png(split: &Split, position: usize, image_size: [usize; 2]) -> String {
     let [height, width] = shown_size(image_size);
     let whole = image(&levels(split, position), image_size);
     if [height, width] == image_size {
@@ -283,8 +273,8 @@ pub(super) fn base64_png(split: &Split, position: usize, image_size: [usize; 2])
     STANDARD.encode(png(&whole.thumbnail_exact(width as u32, height as u32)))
 }
 
-/// Height and width of a picture in a gallery.
-pub(super) fn shown_size([height, width]: [usize; 2]) -> [usize; 2] {
+/// Height and width of an image in the gallery.
+fn shown_size([height, width]: [usize; 2]) -> [usize; 2] {
     let longer = height.max(width);
     if longer <= MOST_SIDE {
         return [height, width];
@@ -292,7 +282,7 @@ pub(super) fn shown_size([height, width]: [usize; 2]) -> [usize; 2] {
     [height, width].map(|side| (side * MOST_SIDE / longer).max(1))
 }
 
-/// One plane as a grey picture, three as one in colour.
+/// An image from one plane (grey) or three planes (red, green, blue).
 fn image(levels: &[u8], [height, width]: [usize; 2]) -> DynamicImage {
     let (columns, rows) = (width as u32, height as u32);
     let plane = height * width;
@@ -305,18 +295,18 @@ fn image(levels: &[u8], [height, width]: [usize; 2]) -> DynamicImage {
     image.expect("examples have the image size of their data")
 }
 
-/// `image`, grey or in colour with 8 bits, as a PNG file.
+/// `image` as a PNG file with 8 bits per channel.
 fn png(image: &DynamicImage) -> Vec<u8> {
     let colours = if image.color().has_color() { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
     let mut file = Vec::new();
     PngEncoder::new(&mut file)
         .write_image(image.as_bytes(), image.width(), image.height(), colours)
-        .expect("memory takes all that is written to it, and the image has its size");
+        .expect("writing to memory does not fail, and the buffer has the size of the image");
     file
 }
 
-/// Writes `random.png`, `most_confident_mistakes.png` and `least_certain.png` into `folder`, as far as there are
-/// such examples. What is no image has no pictures.
+/// Writes `random.png`, `most_confident_mistakes.png` and `least_certain.png` into `folder`, if there are such examples and
+/// they are images.
 pub(crate) fn write_sheets(
     gallery: &Gallery,
     classes: &[String],
@@ -329,9 +319,9 @@ pub(crate) fn write_sheets(
         cause,
     })?;
     let sheets = [
-        ("random.png", "Images at random", &gallery.random),
-        ("most_confident_mistakes.png", "The most confident mistakes", &gallery.most_confident_mistakes),
-        ("least_certain.png", "The least certain predictions", &gallery.least_certain),
+        ("random.png", "Random examples", &gallery.random),
+        ("most_confident_mistakes.png", "Most confident mistakes", &gallery.most_confident_mistakes),
+        ("least_certain.png", "Least certain predictions", &gallery.least_certain),
     ];
     sheets.into_par_iter().try_for_each(|(name, title, positions)| {
         if positions.is_empty() {
@@ -352,15 +342,16 @@ fn tile(at: u32, example: &GalleryExample, [height, width]: [usize; 2], classes:
     let percent =
         example.probability.map_or_else(String::new, |probability| format!(" {:.0} %", probability * 100.0));
     let is_marked = truth != predicted;
-    let said = if is_marked { format!("said {predicted}{percent}") } else { format!("right{percent}") };
+    let prediction =
+        if is_marked { format!("predicted {predicted}{percent}") } else { format!("correct{percent}") };
     Tile {
         pixels: pixels(example).unwrap_or_else(|| vec![[0; 3]; height * width]),
-        lines: vec![format!("#{at}: {truth}"), said],
+        lines: vec![format!("#{at}: {truth}"), prediction],
         is_marked,
     }
 }
 
-/// The colours of an example's own picture; none where that is damaged.
+/// The colours of an example's image; `None` if the stored PNG is damaged.
 fn pixels(example: &GalleryExample) -> Option<Vec<[u8; 3]>> {
     let png = STANDARD.decode(example.png.as_ref()?).ok()?;
     Some(image::load_from_memory(&png).ok()?.into_rgb8().pixels().map(|pixel| pixel.0).collect())
@@ -371,7 +362,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gallery_from_before_rows_had_values_is_read() {
+    fn a_gallery_of_an_earlier_version_without_values_is_read() {
         let text = r#"{"image_size":null,"random":[0],"most_confident_mistakes":[],"least_certain":[],"cells":[],
             "examples":{"0":{"truth":0,"predicted":1,"probability":0.5,"png":null}}}"#;
         let gallery: Gallery = serde_json::from_str(text).unwrap();
@@ -386,14 +377,14 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_come_by_confidence_and_the_least_certain_by_margin() {
+    fn mistakes_are_sorted_by_confidence_and_the_least_certain_by_margin() {
         let predictions = predictions();
         assert_eq!(most_confident_mistakes(&predictions, 2), [3, 1]);
         assert_eq!(least_certain(&predictions, 2), [2, 1]);
     }
 
     #[test]
-    fn a_random_choice_is_the_same_every_time_and_another_for_another_seed() {
+    fn the_random_choice_depends_on_the_seed_alone() {
         let many = {
             let names = vec!["a".to_owned()];
             Predictions::new(names, vec![0; 500], vec![0; 500], vec![1.0; 500], vec![0.0; 500]).unwrap()
@@ -406,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_have_their_examples_by_confidence() {
+    fn the_examples_of_a_cell_are_sorted_by_confidence() {
         let cells = cells(&predictions());
         assert_eq!(cells.len(), 2);
         assert_eq!(cells[0], GalleryCell { truth: 0, predicted: 0, examples: vec![0] });
@@ -414,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn planes_come_together_in_pixels() {
+    fn planes_are_combined_into_pixels() {
         let seen = |levels: &[u8]| image::load_from_memory(&png(&super::image(levels, [1, 2]))).unwrap();
         let colour = seen(&[255, 0, 51, 102, 0, 255]);
         assert_eq!(colour.as_rgb8().unwrap().as_raw(), &[255, 51, 0, 0, 102, 255]);

@@ -1,4 +1,4 @@
-//! What a network makes of each column of a table: how much worse it is without it, and how its answers follow its values.
+//! How a network uses the columns of a table: permutation importance, and partial dependence on the most important ones.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,75 +14,77 @@ use crate::confidence_intervals::{FEWEST_EXAMPLES, difference};
 use crate::evaluator::read_json;
 use crate::{EvaluationError, Predictions};
 
-/// The file in the folder of its evaluation.
+/// Its file in the folder of the evaluation.
 pub const IMPORTANCE_FILE: &str = "importance.json";
 
-/// Times that the values of a column are exchanged, or once where all columns would take too long.
+/// Each column is shuffled this many times.
 const SHUFFLES: usize = 5;
-/// With fewer examples than this, each column is shuffled once.
+/// If this many shuffles would leave fewer examples than this, each column is shuffled once instead.
 const FEW_EXAMPLES: usize = 200;
-/// Columns whose values are followed, the values of each, and the examples that they are given to.
-const FOLLOWED: usize = 6;
+/// The number of columns with a partial dependence.
+const DEPENDENCE_COLUMNS: usize = 6;
+/// The number of values of such a column.
 const VALUES: usize = 12;
-const EXAMPLES_FOLLOWED: usize = 200;
+/// The number of examples that each value is given to.
+const DEPENDENCE_EXAMPLES: usize = 200;
 
-/// What each column is worth to a network (permutation importance: Breiman 2001, "Random forests"; scikit-learn's
-/// `permutation_importance`), and how its answers follow the values of the most important ones (partial dependence:
-/// Friedman 2001, "Greedy function approximation").
+/// Permutation importance of each column (Breiman 2001, "Random forests"; scikit-learn's `permutation_importance`), and
+/// partial dependence on the most important ones (Friedman 2001, "Greedy function approximation").
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Importance {
-    /// Examples that were asked about: all of the split, or some of it that the seed drew.
+    /// The number of examples: all of the split, or a random selection.
     pub examples: u64,
-    /// How often the values of each column were exchanged between them.
+    /// How often each column was shuffled.
     pub shuffles: u64,
     /// The columns, the most important first.
     pub columns: Vec<ColumnImportance>,
-    /// How the answers follow the values of the most important ones.
+    /// The partial dependence on the most important columns.
     pub dependence: Vec<Dependence>,
 }
 
-/// How much worse the network is where the values of a column are exchanged between the examples, so that they tell it
-/// nothing. What a column shares with others, those may still tell it.
+/// How much worse the network is if the values of a column are shuffled among the examples. Information that the column
+/// shares with other columns is still available from those.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnImportance {
     /// Its name.
     pub column: String,
-    /// By how much the log-loss rises.
+    /// The increase of the log-loss.
     pub log_loss: Difference,
-    /// By how much the accuracy falls.
+    /// The decrease of the accuracy.
     pub accuracy: Difference,
 }
 
-/// The mean probabilities of examples that are all given the same value of a column.
+/// The mean predicted probabilities if all examples get the same value of a column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dependence {
     /// The column.
     pub column: String,
-    /// Examples that each value was given to.
+    /// The number of examples that each value was given to.
     pub examples: u64,
-    /// Its values: up to 12, of numbers with an equal share of the examples between them, or of the numbers where most
-    /// examples have the same; of words the most frequent.
+    /// Up to 12 values. Numbers are quantiles of the examples, or of the distinct numbers if most examples have the same one.
+    /// Words are the most frequent ones.
     pub values: Vec<DependenceValue>,
 }
 
-/// A value, and what the network says of examples that have it.
+/// A value of a column, and the network's predictions for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DependenceValue {
-    /// In words.
+    /// The value as text.
     pub value: String,
-    /// The number that it is; none of words.
+    /// The value as a number; null for words.
     pub number: Option<f64>,
     /// The mean probability of each class, by number.
     pub probabilities: Vec<f64>,
 }
 
 impl Importance {
-    /// Asks `predict` about examples of `split`, rows of a table of this `shape`, at most `most` times. None where examples are
-    /// no rows, too few are there or could be asked about, or a probability is not a number.
+    /// Measures the importance with at most `most` predictions of examples of `split`, which are rows of a table of this
+    /// `shape`. `None` if the examples are not rows, if there are too few or too few may be predicted, or if a probability is
+    /// NaN.
     pub(crate) fn measure(
         predict: impl Fn(&Split) -> Predictions,
         split: &Split,
@@ -98,51 +100,50 @@ impl Importance {
             return None;
         }
         let positions = drawn(split.len(), examples, seed);
-        let asked = Asked { predict, split, seed, positions };
-        let own = Scores::of(&(asked.predict)(&split.select(&asked.positions)))?;
-        let mut worth = Vec::new();
+        let predictor = Predictor { predict, split, seed, positions };
+        let own = Scores::of(&(predictor.predict)(&split.select(&predictor.positions)))?;
+        let mut importances = Vec::new();
         for (number, column) in columns.iter().enumerate() {
-            worth.push((number, asked.importance(number, column, &own, shuffles)?));
+            importances.push((number, predictor.importance(number, column, &own, shuffles)?));
         }
-        // The first of several that are equal.
-        worth.sort_by(|(_, left), (_, right)| right.log_loss.mean.total_cmp(&left.log_loss.mean));
-        let followed =
-            EXAMPLES_FOLLOWED.min(examples).min(most / 2 / (FOLLOWED * VALUES)).max(FEWEST_EXAMPLES);
-        let followed: Vec<u32> =
-            drawn(examples, followed, seed).into_iter().map(|at| asked.positions[at as usize]).collect();
-        let dependence = worth
+        // A stable sort: of equal columns, the first comes first.
+        importances.sort_by(|(_, left), (_, right)| right.log_loss.mean.total_cmp(&left.log_loss.mean));
+        let count = DEPENDENCE_EXAMPLES
+            .min(examples)
+            .min(most / 2 / (DEPENDENCE_COLUMNS * VALUES))
+            .max(FEWEST_EXAMPLES);
+        let selected: Vec<u32> =
+            drawn(examples, count, seed).into_iter().map(|at| predictor.positions[at as usize]).collect();
+        let dependence = importances
             .iter()
-            .filter(|(_, worth)| worth.log_loss.lower > 0.0)
-            .filter_map(|(number, _)| asked.dependence(*number, &columns[*number], shape, &followed))
-            .take(FOLLOWED)
+            .filter(|(_, importance)| importance.log_loss.lower > 0.0)
+            .filter_map(|(number, _)| predictor.dependence(*number, &columns[*number], shape, &selected))
+            .take(DEPENDENCE_COLUMNS)
             .collect();
         Some(Self {
             examples: examples as u64,
             shuffles: shuffles as u64,
-            columns: worth.into_iter().map(|(_, worth)| worth).collect(),
+            columns: importances.into_iter().map(|(_, importance)| importance).collect(),
             dependence,
         })
     }
 
-    /// Reads that of the evaluation in `folder`; none where it was not measured.
-    ///
-    /// # Errors
-    /// Where the file is there and cannot be read.
+    /// Reads the file in the `folder` of an evaluation; `None` if it does not exist.
     pub fn read(folder: &Path) -> Result<Option<Self>, EvaluationError> {
         let path = folder.join(IMPORTANCE_FILE);
         if !path.is_file() {
             return Ok(None);
         }
-        read_json(&path, "what the columns are worth to the network").map(Some)
+        read_json(&path, "the importance of columns").map(Some)
     }
 
-    /// Writes it into the folder of its evaluation.
+    /// Writes the file into the folder of its evaluation.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), EvaluationError> {
         Ok(replace_file(&folder.join(IMPORTANCE_FILE), &json_text(self))?)
     }
 }
 
-/// `count` of the positions below `len`, in order.
+/// A random selection of `count` positions below `len`, in order.
 fn drawn(len: usize, count: usize, seed: u64) -> Vec<u32> {
     let mut positions: Vec<u32> = (0..len as u32).collect();
     if count < len {
@@ -153,7 +154,7 @@ fn drawn(len: usize, count: usize, seed: u64) -> Vec<u32> {
     positions
 }
 
-/// Loss of each example, and whether it is predicted right.
+/// The log-loss of each example, and whether its prediction is correct.
 struct Scores {
     losses: Vec<f64>,
     right: Vec<bool>,
@@ -165,15 +166,15 @@ impl Scores {
     }
 }
 
-/// Examples of a split, and who is asked about them.
-struct Asked<'a, P> {
+/// The network, and the examples of a split that it predicts with altered columns.
+struct Predictor<'a, P> {
     predict: P,
     split: &'a Split,
     seed: u64,
     positions: Vec<u32>,
 }
 
-impl<P: Fn(&Split) -> Predictions> Asked<'_, P> {
+impl<P: Fn(&Split) -> Predictions> Predictor<'_, P> {
     fn importance(
         &self,
         number: usize,
@@ -203,7 +204,7 @@ impl<P: Fn(&Split) -> Predictions> Asked<'_, P> {
         })
     }
 
-    /// None of dates, of a column with one value, and where a probability is not a number.
+    /// `None` for dates, for a column with a single value, and if a probability is NaN.
     fn dependence(
         &self,
         number: usize,
@@ -241,7 +242,7 @@ impl<P: Fn(&Split) -> Predictions> Asked<'_, P> {
         }
     }
 
-    /// Examples whose numbers have an equal share of the others between them, from the least number to the greatest.
+    /// Examples at evenly spaced quantiles of the column, from the smallest number to the largest.
     fn numbers(&self, column: &UsedColumn) -> Vec<u32> {
         let mut known: Vec<(f64, u32)> = self
             .positions
@@ -252,7 +253,7 @@ impl<P: Fn(&Split) -> Predictions> Asked<'_, P> {
         known.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
         let chosen = evenly(&known);
         let chosen = if chosen.len() < VALUES / 2 {
-            // Most examples have one number: of those that are there, an equal share of the numbers.
+            // Most examples have the same number: take quantiles of the distinct numbers instead.
             known.dedup_by(|next, kept| next.0 == kept.0);
             evenly(&known)
         } else {
@@ -261,9 +262,9 @@ impl<P: Fn(&Split) -> Predictions> Asked<'_, P> {
         chosen.into_iter().map(|(_, position)| position).collect()
     }
 
-    /// An example of each of the most frequent words, in the order of the words.
+    /// One example for each of the most frequent words, in the order of the words.
     fn words(&self, column: &UsedColumn) -> Vec<u32> {
-        // By the bits of the number that stands for the word: those of whole numbers from 0 are in their order.
+        // The keys are the bits of the word's number. For non-negative numbers, bits sort like the numbers.
         let mut examples: BTreeMap<u64, (usize, u32)> = BTreeMap::new();
         for &position in &self.positions {
             let value = self.value(position, column);
@@ -279,7 +280,7 @@ impl<P: Fn(&Split) -> Predictions> Asked<'_, P> {
     }
 }
 
-/// Up to [`VALUES`] different numbers of `known`, which rise, with as many others between each two.
+/// Up to [`VALUES`] distinct numbers at evenly spaced positions of `known`, which is sorted.
 fn evenly(known: &[(f64, u32)]) -> Vec<(f64, u32)> {
     let Some(last) = known.len().checked_sub(1) else { return Vec::new() };
     let mut chosen: Vec<(f64, u32)> = (0..VALUES).map(|place| known[place * last / (VALUES - 1)]).collect();
@@ -307,7 +308,7 @@ mod tests {
 
     use super::*;
 
-    /// 400 rows of two columns; the class is whether the first is above a half.
+    /// 400 rows of two columns; the class is 1 if the first is above 0.5.
     fn split() -> Split {
         let mut stream = Stream::new(1, Purpose::Sampling, &[]);
         let rows: Vec<Example> = (0..400)
@@ -319,7 +320,7 @@ mod tests {
         Split::from_dataset(&burn::data::dataset::InMemDataset::new(rows)).unwrap()
     }
 
-    /// Knows the first column's rule and is 90 % sure of it.
+    /// A model that knows the rule of the first column, with a confidence of 90 %.
     fn knowing(split: &Split) -> Predictions {
         let classes = (0..split.len()).map(|row| u32::from(split.raw(row).to_floats()[0] > 0.5));
         let predicted: Vec<u32> = classes.collect();
@@ -334,12 +335,12 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_decides_is_worth_what_chance_costs() {
+    fn the_importance_of_the_deciding_column_is_the_cost_of_guessing() {
         let found = Importance::measure(knowing, &split(), &shape(), 42, 1 << 20).unwrap();
         assert_eq!((found.examples, found.shuffles), (400, 5));
         let [told, noise] = &found.columns[..] else { panic!("two columns") };
         assert_eq!((told.column.as_str(), noise.column.as_str()), ("told", "noise"));
-        // Half of the answers are wrong then, and cost -ln 0.1 in place of -ln 0.9.
+        // After shuffling, half of the predictions are wrong and cost -ln 0.1 instead of -ln 0.9.
         let cost = 0.5 * 9.0_f64.ln();
         assert!((told.log_loss.mean - cost).abs() < 0.1, "{told:?}");
         assert!((told.accuracy.mean - 0.5).abs() < 0.05 && told.accuracy.lower > 0.4, "{told:?}");
@@ -348,9 +349,9 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_follow_the_values() {
+    fn the_predictions_depend_on_the_values() {
         let found = Importance::measure(knowing, &split(), &shape(), 42, 1 << 20).unwrap();
-        let [told] = &found.dependence[..] else { panic!("one column is of use") };
+        let [told] = &found.dependence[..] else { panic!("one column matters") };
         assert_eq!((told.values.len(), told.examples), (12, 200));
         assert!(told.values.is_sorted_by(|left, right| left.number < right.number));
         for value in &told.values {
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_asked_bounds_the_examples() {
+    fn the_limit_of_predictions_limits_the_examples() {
         let measure = |most| Importance::measure(knowing, &split(), &shape(), 42, most);
         let found = measure(4000).unwrap();
         assert_eq!((found.examples, found.shuffles), (200, 5));

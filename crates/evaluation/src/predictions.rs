@@ -1,4 +1,4 @@
-//! What a model predicts for every example of a split.
+//! The predictions of a model for every example of a split.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -7,8 +7,7 @@ use rayon::slice::ParallelSliceMut;
 
 use crate::EvaluationError;
 
-/// The predictions of one pass over a split, example by example in the split's order. Every figure of an
-/// evaluation follows from them alone.
+/// The predictions of one pass over a split, in the split's order. All figures of an evaluation follow from them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
     classes: Vec<String>,
@@ -20,20 +19,21 @@ pub struct Predictions {
     lines: Option<Vec<u32>>,
 }
 
-/// Rankings keep an example's number in 30 bits, beside two flags, and count probabilities in 32.
+/// A compact ranking stores the number of an example in 30 bits next to two flags.
 const MAX_EXAMPLES: usize = 1 << 30;
+/// The counts of pooled probabilities have 32 bits.
 const MAX_PROBABILITIES: usize = u32::MAX as usize;
 
 impl Predictions {
     /// Predictions for `truth.len()` examples.
     ///
-    /// - `classes`: the names of the classes, all different;
-    /// - `truth`, `predicted`: each example's true and predicted class, by number;
-    /// - `probabilities`: the probability of each class, row by row, in [0, 1]; NaN where a model diverged;
-    /// - `loss`: each example's loss, times its weight if it has one.
+    /// - `classes`: the distinct names of the classes;
+    /// - `truth`, `predicted`: the true and the predicted class of each example, by number;
+    /// - `probabilities`: the probability of each class, row by row, in [0, 1]; NaN if the model diverged;
+    /// - `loss`: the loss of each example, multiplied by its weight if it has one.
     ///
     /// # Errors
-    /// [`EvaluationError::Inconsistent`] where the lengths differ or a value is out of range.
+    /// [`EvaluationError::Inconsistent`] if the lengths differ or a value is out of range.
     pub fn new(
         classes: Vec<String>,
         truth: Vec<u32>,
@@ -48,25 +48,25 @@ impl Predictions {
         Ok(made)
     }
 
-    /// The same predictions of the rows of a file that begin on these lines.
+    /// The same predictions with the lines of a file where the examples begin.
     ///
     /// # Errors
-    /// [`EvaluationError::Inconsistent`] where there is not one line for each example.
+    /// [`EvaluationError::Inconsistent`] if there is not one line for each example.
     pub fn with_lines(self, lines: Vec<u32>) -> Result<Self, EvaluationError> {
         check(lines.len() == self.len(), || (format!("{} lines", self.len()), lines.len().to_string()))?;
         Ok(Self { lines: Some(lines), ..self })
     }
 
-    /// The lines of the user's file on which the examples begin; none where they are no rows of a file.
+    /// The lines of the user's file where the examples begin; `None` if they are not rows of a file.
     #[must_use]
     pub fn lines(&self) -> Option<&[u32]> {
         self.lines.as_deref()
     }
 
-    /// The same predictions, where an example counts in the mean loss by its weight (its class weight).
+    /// The same predictions with the weight of each example in the mean loss (its class weight).
     ///
     /// # Errors
-    /// [`EvaluationError::Inconsistent`] where there is not one finite weight of at least 0 for each example.
+    /// [`EvaluationError::Inconsistent`] if there is not one finite, non-negative weight for each example.
     pub fn with_weights(self, weights: Vec<f64>) -> Result<Self, EvaluationError> {
         check(weights.len() == self.len(), || {
             (format!("{} weights", self.len()), weights.len().to_string())
@@ -82,7 +82,7 @@ impl Predictions {
         self.truth.len()
     }
 
-    /// True when there is no example.
+    /// True if there are no examples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.truth.is_empty()
@@ -106,18 +106,18 @@ impl Predictions {
         &self.truth
     }
 
-    /// The predicted class of each example: the greatest output, the first of several that are equal.
+    /// The predicted class of each example.
     #[must_use]
     pub fn predicted(&self) -> &[u32] {
         &self.predicted
     }
 
-    /// Whether each example is predicted right.
+    /// Whether the prediction of each example is correct.
     pub fn is_right(&self) -> impl Iterator<Item = bool> {
         self.truth.iter().zip(&self.predicted).map(|(truth, predicted)| truth == predicted)
     }
 
-    /// The share of examples that are predicted right, in [0, 1].
+    /// The accuracy, in [0, 1].
     pub(crate) fn accuracy(&self) -> f64 {
         self.is_right().filter(|right| *right).count() as f64 / self.len() as f64
     }
@@ -131,31 +131,31 @@ impl Predictions {
         &self.probabilities[position * self.class_count()..][..self.class_count()]
     }
 
-    /// The loss of each example; multiplied by its weight where there are weights.
+    /// The loss of each example, multiplied by its weight if it has one.
     #[must_use]
     pub fn loss(&self) -> &[f64] {
         &self.loss
     }
 
-    /// The weight of each example in the mean loss; none where all count once.
+    /// The weight of each example in the mean loss; `None` if all weights are 1.
     #[must_use]
     pub fn weights(&self) -> Option<&[f64]> {
         self.weights.as_deref()
     }
 
-    /// The same predictions with other predicted classes, as many as there are.
+    /// The same predictions with other predicted classes.
     pub(crate) fn with_predicted(self, predicted: Vec<u32>) -> Self {
         debug_assert_eq!(predicted.len(), self.predicted.len());
         Self { predicted, ..self }
     }
 
-    /// The same predictions with other probabilities, as many as there are.
+    /// The same predictions with other probabilities.
     pub(crate) fn with_probabilities(self, probabilities: Vec<f32>) -> Self {
         debug_assert_eq!(probabilities.len(), self.probabilities.len());
         Self { probabilities, ..self }
     }
 
-    /// The probabilities of all examples, one row after the other.
+    /// The probabilities of each example, as rows.
     pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, f32> {
         self.probabilities.chunks_exact(self.class_count())
     }
@@ -166,19 +166,19 @@ impl Predictions {
         classes.zip(self.rows()).map(|((&truth, &predicted), row)| (truth as usize, predicted as usize, row))
     }
 
-    /// The number of examples with a probability or a loss that is not a finite number.
+    /// The number of examples with a non-finite probability or loss.
     pub(crate) fn non_finite(&self) -> usize {
         let rows = self.rows().zip(&self.loss);
         rows.filter(|(row, loss)| row.iter().any(|value| value.is_nan()) || !loss.is_finite()).count()
     }
 
-    /// True when no probability is NaN.
+    /// True if no probability is NaN.
     pub(crate) fn has_all_probabilities(&self) -> bool {
         !self.probabilities.iter().any(|value| value.is_nan())
     }
 
-    /// The same examples in an order that depends on what they are alone, and not on how they come: sums
-    /// over it and draws from it are equal to the bit for any order of a split.
+    /// The same examples sorted by their values. Sums and random draws are therefore equal, bit for bit, for any order of the
+    /// split.
     pub(crate) fn in_canonical_order(&self) -> Self {
         let mut order: Vec<u32> = (0..self.len() as u32).collect();
         order.par_sort_unstable_by(|&left, &right| self.compare(left as usize, right as usize));
@@ -194,7 +194,7 @@ impl Predictions {
                 .collect(),
             loss: pick(&self.loss),
             weights: self.weights.as_deref().map(pick),
-            // Where they come from is nothing that figures depend on.
+            // No figure depends on the lines.
             lines: None,
         }
     }
@@ -218,7 +218,7 @@ impl Predictions {
         let mut names = HashSet::new();
         let twice = self.classes.iter().find(|name| !names.insert(name.as_str()));
         check(twice.is_none(), || {
-            ("classes of different names".to_owned(), format!("{:?} twice", twice.map_or("", |name| name)))
+            ("distinct class names".to_owned(), format!("{:?} twice", twice.map_or("", |name| name)))
         })
     }
 
@@ -247,16 +247,17 @@ impl Predictions {
     }
 }
 
-/// True for a number in [0, 1] and for NaN, which stands for what a diverged model gives.
+/// True for a number in [0, 1], and for NaN, the probability of a model that diverged.
 pub(crate) fn is_probability(value: f32) -> bool {
     value.is_nan() || (0.0..=1.0).contains(&value)
 }
 
-fn check(holds: bool, fault: impl Fn() -> (String, String)) -> Result<(), EvaluationError> {
-    if holds {
+/// An error with what was expected and found, unless `is_met`.
+fn check(is_met: bool, mismatch: impl Fn() -> (String, String)) -> Result<(), EvaluationError> {
+    if is_met {
         return Ok(());
     }
-    let (expected, found) = fault();
+    let (expected, found) = mismatch();
     Err(EvaluationError::Inconsistent { expected, found })
 }
 
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictions_are_named() {
+    fn an_inconsistency_is_reported_as_expected_and_found() {
         let new = Predictions::new;
         let cases = [
             (new(vec![], vec![], vec![], vec![], vec![]), "expected at least one class, found none"),
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_order_is_that_of_the_examples_alone() {
+    fn the_canonical_order_depends_on_the_values_alone() {
         let one = |truth, predicted, loss: Vec<f64>| {
             Predictions::new(names(1), truth, predicted, vec![0.25, f32::NAN, 0.75], loss).unwrap()
         };

@@ -1,7 +1,4 @@
-//! `predictions.csv`, written.
-//! ---
-//! `predictions.csv`, read. The file may be anyone's: nothing in it is trusted.
-//! ---
+//! Writes and reads `predictions.csv`. The reader trusts nothing in the file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,29 +13,29 @@ use rayon::prelude::*;
 use crate::predictions::is_probability;
 use crate::{EvaluationError, Predictions};
 
-/// What the column of a class's probability is called before its name.
-pub(crate) const PROBABILITY_PREFIX: &str = "p_";
+/// The prefix of the column with the probability of a class; the name of the class follows.
+const PROBABILITY_PREFIX: &str = "p_";
 /// The columns before the probabilities.
-pub(crate) const FIRST_COLUMNS: [&str; 3] = ["index", "true", "predicted"];
+const FIRST_COLUMNS: [&str; 3] = ["index", "true", "predicted"];
 /// The column after the probabilities.
-pub(crate) const LOSS: &str = "loss";
-/// The column after it, where examples have weights.
-pub(crate) const WEIGHT: &str = "weight";
-/// The last column, where examples are rows of a file: the line on which each begins.
-pub(crate) const LINE: &str = "line";
+const LOSS: &str = "loss";
+/// The column after the loss, if examples have weights.
+const WEIGHT: &str = "weight";
+/// The last column, if examples are rows of a file: the line where each begins.
+const LINE: &str = "line";
 
-/// Rows that one thread writes at a time.
+/// The number of rows that a thread writes at a time.
 const ROWS: usize = 4096;
-/// Pieces that are held at once beside the whole text.
+/// The number of such pieces that are in memory at once, in addition to the whole text.
 const PIECES: usize = 16;
 
 impl Predictions {
-    /// The predictions as CSV: a line for each example with its `index` in the split (from 0), the names of
-    /// its `true` and `predicted` class, a probability `p_<class>` for each class, its `loss`, its
-    /// `weight` if examples have one, and the `line` of the user's file if they are its rows.
+    /// The predictions as CSV: for each example its `index` in the split (from 0), its `true` and `predicted` class by name, a
+    /// probability `p_<class>` for each class, its `loss`, its `weight` if examples have weights, and its `line` if they are
+    /// rows of a file.
     ///
-    /// Numbers have the fewest digits that read back to the same bits: of single precision for a
-    /// probability, of double precision for a loss. A number that is none is `NaN`.
+    /// Numbers have the fewest digits that give the same bits when read: as single precision for a probability, and as double
+    /// precision for a loss.
     #[must_use]
     pub fn to_csv(&self) -> Vec<u8> {
         let names: Vec<Vec<u8>> = self.classes().iter().map(|name| csv_cell(name)).collect();
@@ -72,12 +69,12 @@ impl Predictions {
     }
 
     fn csv_row(&self, example: usize, names: &[Vec<u8>], text: &mut Vec<u8>) {
-        const INFALLIBLE: &str = "a vector takes all that is written to it";
+        const INFALLIBLE: &str = "writing to a vector does not fail";
         write!(text, "{example},").expect(INFALLIBLE);
         text.extend_from_slice(&names[self.truth()[example] as usize]);
         text.push(b',');
         text.extend_from_slice(&names[self.predicted()[example] as usize]);
-        // The debug form is the shortest that reads back, with an exponent where that is shorter by far.
+        // The debug format is the shortest that reads back exactly, with an exponent if that is much shorter.
         for probability in self.probabilities(example) {
             write!(text, ",{probability:?}").expect(INFALLIBLE);
         }
@@ -93,11 +90,10 @@ impl Predictions {
 }
 
 impl Predictions {
-    /// Reads a `predictions.csv` as [`Predictions::to_csv`] writes it; every value is the same to the bit.
+    /// Reads a `predictions.csv` that [`Predictions::to_csv`] wrote. Every value is the same bit for bit.
     ///
     /// # Errors
-    /// [`EvaluationError::Io`] where the file cannot be read, [`EvaluationError::Malformed`], with the line,
-    /// where it is not such a file.
+    /// [`EvaluationError::Io`] if the file cannot be read; [`EvaluationError::Malformed`] with the line if it is malformed.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
         let io = |cause| EvaluationError::Io { action: "read", path: path.to_owned(), cause };
         let file = BufReader::with_capacity(1 << 20, File::open(path).map_err(io)?);
@@ -105,7 +101,7 @@ impl Predictions {
     }
 }
 
-/// A file of which the header has been read.
+/// The reader of a file, after its header.
 struct PredictionsReader<R> {
     path: PathBuf,
     rows: Reader<R>,
@@ -113,12 +109,12 @@ struct PredictionsReader<R> {
     numbers: HashMap<Vec<u8>, u32>,
     has_weights: bool,
     has_lines: bool,
-    columns: Columns,
+    columns: ColumnValues,
 }
 
-/// What has been read so far, column by column.
+/// The values read so far, by column.
 #[derive(Default)]
-struct Columns {
+struct ColumnValues {
     truth: Vec<u32>,
     predicted: Vec<u32>,
     probabilities: Vec<f32>,
@@ -127,7 +123,7 @@ struct Columns {
     lines: Vec<u32>,
 }
 
-/// What was expected in a row, and what was found.
+/// What was expected in a row, and what was found there.
 type Mismatch = (String, String);
 
 impl<R: Read> PredictionsReader<R> {
@@ -136,36 +132,37 @@ impl<R: Read> PredictionsReader<R> {
         let mut rows = ReaderBuilder::new().from_reader(source);
         let header = rows.headers().map_err(|error| malformed_csv(&path, error))?.clone();
         let (classes, has_weights, has_lines) =
-            header_classes(&header).map_err(|fault| malformed(&path, 1, fault))?;
+            header_classes(&header).map_err(|mismatch| malformed(&path, 1, mismatch))?;
         let numbers = classes.iter().zip(0..).map(|(name, number)| (name.clone().into_bytes(), number));
         let numbers: HashMap<Vec<u8>, u32> = numbers.collect();
         if numbers.len() != classes.len() {
-            let fault = ("a column for each class".to_owned(), "two columns of one name".to_owned());
-            return Err(malformed(&path, 1, fault));
+            let mismatch =
+                ("one column for each class".to_owned(), "two columns with the same name".to_owned());
+            return Err(malformed(&path, 1, mismatch));
         }
-        Ok(Self { path, rows, classes, numbers, has_weights, has_lines, columns: Columns::default() })
+        Ok(Self { path, rows, classes, numbers, has_weights, has_lines, columns: ColumnValues::default() })
     }
 
     fn read(mut self) -> Result<Predictions, EvaluationError> {
         let mut row = ByteRecord::new();
         while self.rows.read_byte_record(&mut row).map_err(|error| malformed_csv(&self.path, error))? {
-            if let Err(fault) = self.take(&row) {
+            if let Err(mismatch) = self.take(&row) {
                 let line = row.position().map_or(0, csv::Position::line);
-                return Err(malformed(&self.path, line, fault));
+                return Err(malformed(&self.path, line, mismatch));
             }
         }
-        let Columns { truth, predicted, probabilities, loss, weights, lines } = self.columns;
+        let ColumnValues { truth, predicted, probabilities, loss, weights, lines } = self.columns;
         let predictions = Predictions::new(self.classes, truth, predicted, probabilities, loss)?;
         let predictions = if self.has_weights { predictions.with_weights(weights)? } else { predictions };
         if self.has_lines { predictions.with_lines(lines) } else { Ok(predictions) }
     }
 
-    /// Adds a row. The CSV reader has seen to it that it is as long as the header.
+    /// Adds a row. The CSV reader guarantees that it is as long as the header.
     fn take(&mut self, row: &ByteRecord) -> Result<(), Mismatch> {
         let index: usize = number(&row[0], "an index", |_| true)?;
         let expected = self.columns.truth.len();
         if index != expected {
-            return Err((format!("index {expected}, as examples are in their order"), index.to_string()));
+            return Err((format!("index {expected}, because examples are in order"), index.to_string()));
         }
         let class = |cell: &[u8]| {
             self.numbers.get(cell).copied().ok_or_else(|| ("the name of a class".to_owned(), quoted(cell)))
@@ -183,13 +180,13 @@ impl<R: Read> PredictionsReader<R> {
             self.columns.weights.push(number(&row[after + 1], "a weight of at least 0", is_weight)?);
         }
         if self.has_lines {
-            self.columns.lines.push(number(&row[row.len() - 1], "the number of a line", |_| true)?);
+            self.columns.lines.push(number(&row[row.len() - 1], "a line number", |_| true)?);
         }
         Ok(())
     }
 }
 
-/// The names of the classes, and whether there are columns of weights and of lines.
+/// The names of the classes, and whether there are columns for weights and for lines.
 fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool, bool), Mismatch> {
     let names: Vec<&str> = header.iter().collect();
     let has_lines = names.last() == Some(&LINE) && names.len() > FIRST_COLUMNS.len();
@@ -219,7 +216,7 @@ fn number<T: FromStr>(cell: &[u8], what: &str, is_allowed: impl Fn(&T) -> bool) 
     value.filter(is_allowed).ok_or_else(|| (what.to_owned(), quoted(cell)))
 }
 
-/// The beginning of a cell, which may be of any length and hold any bytes.
+/// The beginning of a cell, which may have any length and contain any bytes.
 fn quoted(cell: &[u8]) -> String {
     const SHOWN: usize = 60;
     let text = String::from_utf8_lossy(cell);
@@ -255,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_to_the_bit() {
+    fn values_are_the_same_after_writing_and_reading() {
         let names = ["plain", "with, comma", "\"quoted\" Ö", "", "weight"].map(str::to_owned).to_vec();
         let rows = vec![0.1, 1e-40, f32::MIN_POSITIVE, 1.0, 0.0, 0.333_333_34, 0.5, 0.999_999_94, 1e-7, 0.2];
         let loss = vec![1e-300, 0.1 + 0.2];
@@ -266,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_a_diverged_model_are_read() {
+    fn the_rows_of_a_diverged_model_are_read() {
         let names = vec!["a".to_owned()];
         let written = Predictions::new(names, vec![0], vec![0], vec![f32::NAN], vec![f64::INFINITY]).unwrap();
         let text = String::from_utf8(written.to_csv()).unwrap();
@@ -275,16 +272,16 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named_with_their_line() {
+    fn malformed_rows_are_reported_with_their_line() {
         let header = "index,true,predicted,p_a,p_b,loss\n";
         let good = "0,a,b,0.25,0.75,1.5\n";
         let cases = [
             ("", "line 1: expected index,true,predicted,p_<class>...,loss, found \"\""),
             ("a,b\n", "line 1: expected index,true,predicted,p_<class>...,loss, found \"a,b\""),
             ("index,true,predicted,q_a,loss\n", "line 1: expected a column p_<class>, found \"q_a\""),
-            ("index,true,predicted,p_a,p_a,loss\n", "line 1: expected a column for each class, found two"),
+            ("index,true,predicted,p_a,p_a,loss\n", "line 1: expected one column for each class, found two"),
             (&format!("{header}{good}1,a,b,0.25,0.75\n"), "line 3: expected 6 cells, found 5"),
-            (&format!("{header}{good}{good}"), "line 3: expected index 1, as examples are in their order"),
+            (&format!("{header}{good}{good}"), "line 3: expected index 1, because examples are in order"),
             (&format!("{header}x,a,b,0.25,0.75,1.5\n"), "line 2: expected an index, found \"x\""),
             (&format!("{header}0,c,b,0.25,0.75,1.5\n"), "line 2: expected the name of a class, found \"c\""),
             (&format!("{header}0,a,b,-0.25,0.75,1.5\n"), "expected a probability in [0, 1], found \"-0.25\""),
@@ -303,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn no_examples_are_no_fault_of_the_file() {
+    fn a_file_without_examples_is_valid() {
         assert!(read("index,true,predicted,p_a,loss\n").unwrap().is_empty());
     }
 }

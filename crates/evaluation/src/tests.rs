@@ -1,7 +1,5 @@
-//! Every figure against scikit-learn's numbers, which `tests/golden/scikit_learn.py` made.
-//! ---
-//! What holds for every evaluation.
-//! ---
+//! Tests of whole evaluations: all figures compared with those of scikit-learn, which `tests/golden/scikit_learn.py`
+//! computed, and properties that every evaluation has.
 
 use std::collections::BTreeMap;
 
@@ -106,7 +104,7 @@ impl GoldenCase {
     }
 }
 
-/// What `metrics.json` has under `key`, null or not; missing keys are a failure.
+/// The value of `key` in `metrics.json`, which may be null but must exist.
 fn entry<'a>(json: &'a Value, key: &str) -> &'a Value {
     json.get(key).unwrap_or_else(|| panic!("no {key}"))
 }
@@ -199,7 +197,7 @@ fn assert_same(case: &GoldenCase, found: &Value, expected: &Value) {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn metrics_are_the_same_after_writing_and_reading() {
     for case in cases() {
         let metrics = case.evaluation().metrics;
         let text = serde_json::to_string(&metrics).unwrap();
@@ -212,7 +210,7 @@ type Example = (u32, u32, [f32; CLASSES], f64, f64);
 
 const CLASSES: usize = 4;
 
-/// Few distinct scores, so that there are ties; some that are not numbers, where `diverged`.
+/// Few distinct scores, so that there are ties; with NaN if `diverged`.
 fn example(diverged: bool) -> impl Strategy<Value = Example> {
     let score = prop_oneof![
         4 => (0_u8..=8).prop_map(|eighths| f32::from(eighths) / 8.0),
@@ -289,7 +287,7 @@ proptest! {
 
     #[test]
     fn figures_stay_in_their_ranges(mut examples in examples()) {
-        // The ranges are those of probabilities, which sum to 1.
+        // The ranges hold for probabilities that sum to 1.
         for (_, _, scores, _, _) in &mut examples {
             let sum: f32 = scores.iter().sum();
             *scores = scores.map(|score| if sum == 0.0 { 1.0 / CLASSES as f32 } else { score / sum });
@@ -309,7 +307,7 @@ proptest! {
     }
 
     #[test]
-    fn sums_of_the_confusion_matrix_are_supports(examples in examples()) {
+    fn sums_of_the_confusion_matrix_equal_the_supports(examples in examples()) {
         let Evaluation { metrics, confusion, report, .. } = evaluation(&predictions(&examples, false));
         prop_assert_eq!(confusion.total(), examples.len() as u64);
         let accuracy = metrics.accuracy();
@@ -329,7 +327,7 @@ proptest! {
     }
 
     #[test]
-    fn an_area_is_the_share_of_pairs_in_order(examples in prop::collection::vec(example(false), 1..40)) {
+    fn an_auc_is_the_share_of_pairs_in_order(examples in prop::collection::vec(example(false), 1..40)) {
         let predictions = predictions(&examples, false);
         let found = evaluation(&predictions).metrics.classes[0].auc;
         let scores = |of: bool| examples.iter().filter(move |e| (e.0 == 0) == of).map(|e| f64::from(e.2[0]));
