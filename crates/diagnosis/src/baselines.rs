@@ -13,7 +13,7 @@ const RARE: f64 = 0.9;
 const LITTLE: f64 = 0.02;
 /// A linear model whose log-loss is lower than the baseline's by this share is clearly better.
 const CLEAR: f64 = 0.1;
-/// A gain in accuracy of less than this share of what the baseline gets wrong is negligible.
+/// A gain in accuracy of less than this share of the baseline's error rate is negligible.
 const LITTLE_ACCURACY: f64 = 0.1;
 
 /// Neither the network nor a linear model clearly beats the majority-class baseline, although training itself went well:

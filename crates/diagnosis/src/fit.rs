@@ -295,8 +295,8 @@ impl Reason {
     }
 }
 
-/// Remedies for a loss that has settled: the usual learning rate and initialization, and less regularization. If none of
-/// these apply, an initialization that suits a deep network, or a larger network.
+/// Remedies for a loss that has settled: the usual learning rate and initialization, and less regularization. Otherwise,
+/// an initialization that suits a deep network, or a larger network.
 fn settled(experiment: &Experiment) -> Remedies<'_> {
     let (lr, usual) = (experiment.optimizer.lr, usual_rate(experiment));
     let remedies = Remedies::of(experiment).bad_start();

@@ -212,7 +212,7 @@ fn jump_remedies(history: &RunHistory<'_>, jumps: &[Jump]) -> Vec<Remedy> {
 /// A loss that ends above its first value by this factor has diverged. The loss of a network that learns nothing stays
 /// near its first value, with noise of about 1 %.
 const ABOVE_START: f64 = 1.1;
-/// A loss has also diverged if it lost this share of what it had gained and ended above its lowest value by the factor
+/// A loss has also diverged if it lost this share of its gain and ended above its lowest value by the factor
 /// below: late in training, a very small loss may double without harm.
 const LOST_SHARE: f64 = 0.25;
 const ABOVE_LOWEST: f64 = 1.5;

@@ -100,7 +100,7 @@ pub(crate) fn dead_units(history: &RunHistory<'_>) -> Option<Finding> {
         return None;
     }
     let mut statement = format!(
-        "{} are dead: they are zero for every example of a batch. They receive no gradient and seldom recover.",
+        "{} are dead: they are zero for every example of a batch. Their weights receive no gradient, so they seldom recover.",
         shares(&layers, "units")
     );
     let is_blocked = has_dead_layer(history);
@@ -209,7 +209,11 @@ mod tests {
     #[test]
     fn a_tiny_ratio_that_stays_is_found() {
         let finding = found_vanishing(&gradient_log(&[2e-9, 3e-9, 2e-9])).unwrap();
-        assert!(finding.statement.contains("4.0e-9 times the last layer's when"), "{}", finding.statement);
+        assert!(
+            finding.statement.contains("4.0e-9 times the last layer's at the first"),
+            "{}",
+            finding.statement
+        );
         assert_eq!(finding.severity, Severity::Failure);
         assert!(
             finding.advice().starts_with("model.activation=relu with model.initialization=he-uniform"),

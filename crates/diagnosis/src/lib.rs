@@ -12,7 +12,7 @@
 //! To add a finding, write a function that returns `Option<Finding>` in the file that it belongs to, with its thresholds
 //! and the reason for each; then add its kind to [`FindingKind`] and its call to [`findings`] in this file.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic"))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod baselines;
 mod fit;
@@ -177,7 +177,7 @@ impl Finding {
         Self { remedies: remedies::explained_by(cause), ..self }
     }
 
-    /// The remedies in words: `a, b or c`; empty if there are none.
+    /// The remedies in words: `a, b or c`. May be empty.
     #[must_use]
     pub fn advice(&self) -> String {
         remedies::words(&self.remedies)

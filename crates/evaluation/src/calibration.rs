@@ -90,14 +90,14 @@ impl Calibration {
         Ok(replace_file(&run.calibration_json(), &json_text(self))?)
     }
 
-    /// Reads the one that is stored for the checkpoint of `step`; `None` if there is none for it.
+    /// Reads the calibration of `run`; `None` if it does not exist or belongs to another checkpoint than that of `step`.
     pub fn read(run: &Run, step: Option<u64>) -> Result<Option<Self>, EvaluationError> {
         let path = run.calibration_json();
         if !path.is_file() {
             return Ok(None);
         }
-        let kept: Self = read_json(&path, "a calibration of probabilities")?;
-        Ok(Some(kept).filter(|kept| step.is_some() && kept.step == step))
+        let stored: Self = read_json(&path, "a calibration of probabilities")?;
+        Ok(Some(stored).filter(|stored| step.is_some() && stored.step == step))
     }
 }
 

@@ -78,7 +78,7 @@ impl Evaluation {
     /// Evaluates `predictions`.
     ///
     /// # Errors
-    /// [`EvaluationError::NoExamples`] if there are none.
+    /// [`EvaluationError::NoExamples`] if `predictions` is empty.
     pub fn new(predictions: &Predictions, settings: &EvaluationSettings) -> Result<Self, EvaluationError> {
         if predictions.is_empty() {
             return Err(EvaluationError::NoExamples);
@@ -188,7 +188,7 @@ pub struct Metrics {
     pub examples: u64,
     /// Step of the checkpoint that predicted; null if unknown.
     pub checkpoint_step: Option<u64>,
-    /// The calibration of the probabilities; absent if there is none.
+    /// The calibration of the probabilities; absent if they are not calibrated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
     /// The figures of [`FIGURES`](crate::FIGURES), by key.
@@ -213,7 +213,7 @@ pub struct Metrics {
     /// The accuracy of the most probable class; absent if it is equal to `accuracy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_of_probable: Option<f64>,
-    /// Baselines on the same examples, compared with the network; absent if there are none.
+    /// Baselines on the same examples, compared with the network; absent if none was evaluated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baselines: Vec<Baseline>,
     /// Examples with a non-finite loss or probability.

@@ -20,6 +20,11 @@ use crate::{
     Gallery, IMPORTANCE_FILE, Importance, Metrics, Predictions, StoredModel, evaluate_with_dropout, predict,
 };
 
+/// The predictions; see [`Predictions::to_csv`].
+pub const PREDICTIONS_FILE: &str = "predictions.csv";
+/// The figures; see [`Metrics`].
+pub const METRICS_FILE: &str = "metrics.json";
+
 /// The importance of columns may take this many predictions, as a share of the examples seen in training. This is about 5 %
 /// of the training time, because a training step takes three times as long as a prediction.
 const SHARE_OF_WORK: f64 = 0.15;
@@ -140,11 +145,6 @@ pub fn write_profile(run: &Run, profile: &Profile) -> Result<(), EvaluationError
 pub fn read_profile(run: &Run) -> Result<Profile, EvaluationError> {
     read_json(&run.data_json(), "the profile of the run's data")
 }
-
-/// The predictions; see [`Predictions::to_csv`].
-pub const PREDICTIONS_FILE: &str = "predictions.csv";
-/// The figures; see [`Metrics`].
-pub const METRICS_FILE: &str = "metrics.json";
 
 /// Evaluates `predictions` and writes the files of the evaluation `name` of `run` ([`Run::evaluation`]): `predictions.csv`,
 /// `confusion_matrix.csv`, `classification_report.txt`, `classification_report.json`, `roc.csv` and `metrics.json`. Each

@@ -171,7 +171,7 @@ const MOST_OF_A_CELL: usize = 24;
 /// The largest number of examples of all cells together; an image of 28x28 pixels takes half a kilobyte of the report.
 const MOST_OF_ALL_CELLS: usize = 1200;
 
-/// The number of the random stream. Those of the resamples count from 0, so none of them has this number.
+/// The number of the random stream. Resamples use the numbers from 0, so the streams differ.
 const GALLERY_STREAM: u64 = u64::MAX;
 
 /// `count` random positions, in order.

@@ -19,7 +19,7 @@ pub const IMPORTANCE_FILE: &str = "importance.json";
 
 /// Each column is shuffled this many times.
 const SHUFFLES: usize = 5;
-/// If this many shuffles would leave fewer examples than this, each column is shuffled once instead.
+/// If [`SHUFFLES`] shuffles would leave fewer examples than this, each column is shuffled once instead.
 const FEW_EXAMPLES: usize = 200;
 /// The number of columns with a partial dependence.
 const DEPENDENCE_COLUMNS: usize = 6;
@@ -264,7 +264,7 @@ impl<P: Fn(&Split) -> Predictions> Predictor<'_, P> {
 
     /// One example for each of the most frequent words, in the order of the words.
     fn words(&self, column: &UsedColumn) -> Vec<u32> {
-        // The keys are the bits of the word's number. For non-negative numbers, bits sort like the numbers.
+        // Words are encoded as numbers from 0. Their binary form, which is the key here, sorts like the numbers.
         let mut examples: BTreeMap<u64, (usize, u32)> = BTreeMap::new();
         for &position in &self.positions {
             let value = self.value(position, column);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     /// A model that knows the rule of the first column, with a confidence of 90 %.
-    fn knowing(split: &Split) -> Predictions {
+    fn rule_model(split: &Split) -> Predictions {
         let classes = (0..split.len()).map(|row| u32::from(split.raw(row).to_floats()[0] > 0.5));
         let predicted: Vec<u32> = classes.collect();
         let rows = predicted.iter().flat_map(|&class| if class == 0 { [0.9, 0.1] } else { [0.1, 0.9] });
@@ -331,30 +331,30 @@ mod tests {
     }
 
     fn shape() -> Shape {
-        Shape::Columns(vec!["told".to_owned(), "noise".to_owned()])
+        Shape::Columns(vec!["signal".to_owned(), "noise".to_owned()])
     }
 
     #[test]
     fn the_importance_of_the_deciding_column_is_the_cost_of_guessing() {
-        let found = Importance::measure(knowing, &split(), &shape(), 42, 1 << 20).unwrap();
+        let found = Importance::measure(rule_model, &split(), &shape(), 42, 1 << 20).unwrap();
         assert_eq!((found.examples, found.shuffles), (400, 5));
-        let [told, noise] = &found.columns[..] else { panic!("two columns") };
-        assert_eq!((told.column.as_str(), noise.column.as_str()), ("told", "noise"));
+        let [signal, noise] = &found.columns[..] else { panic!("two columns") };
+        assert_eq!((signal.column.as_str(), noise.column.as_str()), ("signal", "noise"));
         // After shuffling, half of the predictions are wrong and cost -ln 0.1 instead of -ln 0.9.
         let cost = 0.5 * 9.0_f64.ln();
-        assert!((told.log_loss.mean - cost).abs() < 0.1, "{told:?}");
-        assert!((told.accuracy.mean - 0.5).abs() < 0.05 && told.accuracy.lower > 0.4, "{told:?}");
+        assert!((signal.log_loss.mean - cost).abs() < 0.1, "{signal:?}");
+        assert!((signal.accuracy.mean - 0.5).abs() < 0.05 && signal.accuracy.lower > 0.4, "{signal:?}");
         let none = Difference { mean: 0.0, lower: 0.0, upper: 0.0 };
         assert_eq!((noise.log_loss, noise.accuracy), (none, none));
     }
 
     #[test]
     fn the_predictions_depend_on_the_values() {
-        let found = Importance::measure(knowing, &split(), &shape(), 42, 1 << 20).unwrap();
-        let [told] = &found.dependence[..] else { panic!("one column matters") };
-        assert_eq!((told.values.len(), told.examples), (12, 200));
-        assert!(told.values.is_sorted_by(|left, right| left.number < right.number));
-        for value in &told.values {
+        let found = Importance::measure(rule_model, &split(), &shape(), 42, 1 << 20).unwrap();
+        let [signal] = &found.dependence[..] else { panic!("one column matters") };
+        assert_eq!((signal.values.len(), signal.examples), (12, 200));
+        assert!(signal.values.is_sorted_by(|left, right| left.number < right.number));
+        for value in &signal.values {
             let high = if value.number.unwrap() > 0.5 { 0.9 } else { 0.1 };
             assert!((value.probabilities[1] - high).abs() < 1e-6, "{value:?}");
         }
@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_limit_of_predictions_limits_the_examples() {
-        let measure = |most| Importance::measure(knowing, &split(), &shape(), 42, most);
+        let measure = |most| Importance::measure(rule_model, &split(), &shape(), 42, most);
         let found = measure(4000).unwrap();
         assert_eq!((found.examples, found.shuffles), (200, 5));
         let found = measure(400).unwrap();

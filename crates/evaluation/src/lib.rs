@@ -10,7 +10,7 @@
 //!
 //! A new figure goes to `figures.rs`, a new section of the report to `report/`; the head of each file says how to add one.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed"))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod calibration;
 mod confidence_intervals;

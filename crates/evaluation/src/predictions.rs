@@ -252,7 +252,7 @@ pub(crate) fn is_probability(value: f32) -> bool {
     value.is_nan() || (0.0..=1.0).contains(&value)
 }
 
-/// An error with what was expected and found, unless `is_met`.
+/// An error with the expected and the found value, unless `is_met`.
 fn check(is_met: bool, mismatch: impl Fn() -> (String, String)) -> Result<(), EvaluationError> {
     if is_met {
         return Ok(());

@@ -287,7 +287,7 @@ proptest! {
 
     #[test]
     fn figures_stay_in_their_ranges(mut examples in examples()) {
-        // The ranges hold for probabilities that sum to 1.
+        // The ranges assume probabilities that sum to 1.
         for (_, _, scores, _, _) in &mut examples {
             let sum: f32 = scores.iter().sum();
             *scores = scores.map(|score| if sum == 0.0 { 1.0 / CLASSES as f32 } else { score / sum });

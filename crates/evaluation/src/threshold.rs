@@ -26,7 +26,7 @@ pub struct Threshold {
     pub wished: Option<f64>,
     /// The costs of a false positive and of a false negative; null for a decision by precision or recall.
     pub costs: Option<[f64; 2]>,
-    /// Its results on held-out examples; null if there are none.
+    /// Its results on held-out examples; null without such examples.
     pub held_out: Option<HeldOutFigures>,
     /// Step of the checkpoint that it belongs to.
     pub step: Option<u64>,
@@ -164,14 +164,14 @@ impl ThresholdCurve {
         Ok(replace_file(&run.threshold_json(), &json_text(self))?)
     }
 
-    /// Reads the one that is stored for the checkpoint of `step`; `None` if there is none for it.
+    /// Reads the threshold of `run`; `None` if it does not exist or belongs to another checkpoint than that of `step`.
     pub(crate) fn read(run: &Run, step: Option<u64>) -> Result<Option<Self>, EvaluationError> {
         let path = run.threshold_json();
         if !path.is_file() {
             return Ok(None);
         }
-        let kept: Self = read_json(&path, "a decision threshold")?;
-        Ok(Some(kept).filter(|kept| step.is_some() && kept.chosen.step == step))
+        let stored: Self = read_json(&path, "a decision threshold")?;
+        Ok(Some(stored).filter(|stored| step.is_some() && stored.chosen.step == step))
     }
 }
 

@@ -232,7 +232,7 @@ fn column_table(importance: &Importance) -> Markup {
     let greatest = importance.columns.first().map_or(0.0, |column| column.log_loss.mean);
     let share = |mean: f64| if greatest > 0.0 { (mean / greatest).clamp(0.0, 1.0) * 100.0 } else { 0.0 };
     html! {
-        (scrolled("Importance of the columns", &html! { table.worth {
+        (scrolled("Importance of the columns", &html! { table.importance {
             thead { tr {
                 @for head in ["column", "relative importance", "log-loss rises by", "95 % interval", "accuracy falls by", "95 % interval"] {
                     th scope="col" { (head) }

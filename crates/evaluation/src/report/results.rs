@@ -111,7 +111,7 @@ pub(super) fn classes_section(tested: &ReportedEvaluation<'_>) -> ReportSection 
         (scrolled("Figures of each class", &class_table(tested)))
         (other_figures(metrics, tested.is_binary()))
         (reasons("Undefined figures", "", &metrics.undefined))
-        (reasons("Figures that are set to 0 by convention", "0 / 0, because ", &metrics.by_convention))
+        (reasons("Figures that are set to 0 by convention", "0 / 0: ", &metrics.by_convention))
     };
     ReportSection { anchor: "classes", heading: "Classes", content }
 }

@@ -1,10 +1,10 @@
-"""Recomputes the evaluation of a run from its predictions.csv with scikit-learn, and compares.
+"""Recomputes the evaluation of a run from its predictions.csv with scikit-learn, and compares the results.
 
     python3 -m venv venv && venv/bin/pip install scikit-learn==1.9.1
     venv/bin/python crates/evaluation/tests/golden/recompute.py RUN/evaluation/test
 
 Every figure of metrics.json that scikit-learn also computes, the confusion matrix, both classification
-reports and the ROC curves must be equal to 1e-9. Ends with exit code 1 where one is not.
+reports and the ROC curves must agree to 1e-9. The exit code is 1 if one does not.
 """
 
 import csv
@@ -17,7 +17,7 @@ from scikit_learn import class_figures, curves, report, report_text, scalars, wi
 from sklearn import metrics as sk
 
 TOLERANCE = 1e-9
-# Curves of more points are thinned in roc.csv.
+# In roc.csv, curves with more points are thinned.
 MAX_EXACT_POINTS = 10_000
 
 

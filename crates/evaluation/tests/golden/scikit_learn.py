@@ -1,11 +1,11 @@
-"""Writes scikit_learn.json: what scikit-learn says about the prediction sets that src/golden.rs evaluates.
+"""Writes scikit_learn.json: the figures of scikit-learn for the sets of predictions that src/tests.rs evaluates.
 
     python3 -m venv venv && venv/bin/pip install scikit-learn==1.9.1
     venv/bin/python crates/evaluation/tests/golden/scikit_learn.py
 
-Probabilities are single precision, widened to double precision before scikit-learn sees them. Figures are those of
-its defaults: what is 0 / 0 is 0, and classes that are neither true nor predicted are not there. Null are the figures
-of such a class, and the areas and average precisions that a class without examples cannot have.
+Probabilities have single precision and are converted to double precision for scikit-learn. Figures use its defaults:
+0 / 0 is 0, and classes that are neither true nor predicted are left out. Null are the figures of such a class, and the
+AUC and average precision of a class without examples.
 """
 
 import json
