@@ -14,8 +14,8 @@ use crate::{Finding, FindingKind, Remedy, Severity};
 const VANISHING_RATIO: f64 = 1e-3;
 /// If a network began with vanishing gradients and its skill stayed below this, they are reported even if they recovered.
 const POOR_SKILL: f64 = 0.75;
-/// Number of measurements at the end that must still show it. Deep networks often begin on a plateau and leave it, and
-/// each measurement sees another batch: a unit that is zero for one batch may be active for the next.
+/// The number of measurements at the end that decide. Deep networks often begin on a plateau and leave it, and each
+/// measurement sees another batch: a unit that is zero for one batch may be active for the next.
 const LATEST: usize = 5;
 
 /// Compares the relative gradients of the first and the last layer: gradient norm divided by weight norm. A norm alone
