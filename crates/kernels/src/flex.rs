@@ -1,4 +1,8 @@
-//! The operations on flex, Burn's backend for CPUs: kernels that read and write its tensors without a copy.
+//! The kernels on flex, Burn's CPU backend, with and without autodiff.
+//!
+//! A flex tensor is a slice in memory, so the kernels read and write it without a copy. Under autodiff, each operation is
+//! one node of Burn's graph: `prepare` registers the node, the forward pass saves its state, and a [`Backward`]
+//! implementation computes the gradients of the parents that need one.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -9,26 +13,25 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Flex, TensorMetadata};
 use burn::tensor::{DType, Tensor, TensorData};
 
+use crate::functions;
 use crate::linear::{self, Sizes};
-use crate::loss;
-use crate::mask::DropoutMask;
 use crate::ops::{Kernels, Waves, composed, constant_factors};
-use crate::periodic::{self, Kept, Learned};
-use crate::{Ending, Fused};
+use crate::periodic::{self, Saved, Weights};
+use crate::{DropoutMask, Epilogue, Fused};
 
 impl Kernels for Flex {
     fn linear(
         input: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
-        ending: Ending,
+        epilogue: Epilogue,
         fused: Fused,
     ) -> FlexTensor {
         if fused.is_off() {
-            return composed::linear::<Self>(input, weight, bias, ending);
+            return composed::linear::<Self>(input, weight, bias, epilogue);
         }
         let layer = Layer::new(&input, &weight);
-        layer.forward(&bias, &ending, false).0
+        layer.forward(&bias, &epilogue, false).0
     }
 
     fn periodic(
@@ -52,7 +55,7 @@ impl Kernels for Flex {
             return composed::cross_entropy::<Self>(logits, targets);
         }
         let (_, classes) = matrix(&logits);
-        let losses = loss::cross_entropy(&mut take(logits), &classes_of(&targets), classes);
+        let losses = functions::cross_entropy(&mut take(logits), &classes_of(&targets), classes);
         vector(losses)
     }
 }
@@ -62,11 +65,11 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        ending: Ending,
+        epilogue: Epilogue,
         fused: Fused,
     ) -> FloatTensor<Self> {
         if fused.is_off() {
-            return composed::linear::<Self>(input, weight, bias, ending);
+            return composed::linear::<Self>(input, weight, bias, epilogue);
         }
         let (input, input_node) = input.into_parts();
         let (weight, weight_node) = weight.into_parts();
@@ -75,10 +78,10 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         let prepared = LinearBackward.prepare::<C>([input_node, weight_node, bias_node]);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let (outputs, slopes) = layer.forward(&bias, &ending, true);
+                let (outputs, slopes) = layer.forward(&bias, &epilogue, true);
                 prepared.finish((layer, slopes), outputs)
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(layer.forward(&bias, &ending, false).0),
+            OpsKind::UnTracked(prepared) => prepared.finish(layer.forward(&bias, &epilogue, false).0),
         }
     }
 
@@ -98,11 +101,11 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         let parts = [frequency, phase, weight, bias].map(FloatTensor::<Self>::into_parts);
         let learned = parts.each_ref().map(|(tensor, _)| tensor.clone());
         let prepared = PeriodicBackward.prepare::<C>(parts.map(|(_, node)| node));
-        let (output, kept, sizes) = embed(&features, &learned, &waves);
+        let (output, saved, sizes) = embed(&features, &learned, &waves);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let [_, _, weight, _] = learned;
-                prepared.finish((weight.to_contiguous(), kept, sizes), output)
+                prepared.finish((weight.to_contiguous(), saved, sizes), output)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
@@ -118,12 +121,12 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         match CrossEntropyBackward.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let mut softmax = take(logits);
-                let losses = loss::cross_entropy(&mut softmax, &targets, classes);
+                let losses = functions::cross_entropy(&mut softmax, &targets, classes);
                 let softmax = FlexTensor::from_data(TensorData::new(softmax, [batch, classes]));
                 prepared.finish((softmax, targets), vector(losses))
             }
             OpsKind::UnTracked(prepared) => {
-                prepared.finish(vector(loss::cross_entropy(&mut take(logits), &targets, classes)))
+                prepared.finish(vector(functions::cross_entropy(&mut take(logits), &targets, classes)))
             }
         }
     }
@@ -149,23 +152,23 @@ impl Layer {
         Self { input, weight, sizes: Sizes { batch, inputs, outputs } }
     }
 
-    /// The outputs, and their slopes over the values before the ending, if they are wanted and not all 1.
+    /// The outputs and, if requested and not all 1, their derivatives by the values before the epilogue.
     fn forward(
         &self,
         bias: &FlexTensor,
-        ending: &Ending,
+        epilogue: &Epilogue,
         with_slopes: bool,
     ) -> (FlexTensor, Option<FlexTensor>) {
         let Sizes { batch, outputs, .. } = self.sizes;
         let bias = bias.to_contiguous();
         let (input, weight) = (slice(&self.input), slice(&self.weight));
-        let forward = linear::forward(input, weight, slice(&bias), self.sizes, ending, with_slopes);
+        let forward = linear::forward(input, weight, slice(&bias), self.sizes, epilogue, with_slopes);
         let tensor = |values| FlexTensor::from_data(TensorData::new(values, [batch, outputs]));
         (tensor(forward.outputs), (!forward.slopes.is_empty()).then(|| tensor(forward.slopes)))
     }
 }
 
-/// The way back through a linear layer.
+/// The backward pass of a linear layer. Its state is the layer and the slopes of its outputs.
 #[derive(Debug)]
 struct LinearBackward;
 
@@ -193,12 +196,12 @@ impl Backward<Flex, 3> for LinearBackward {
     }
 }
 
-/// The output of an embedding, and what the way back needs.
+/// The output of an embedding, and the state for its backward pass.
 fn embed(
     features: &FlexTensor,
     learned: &[FlexTensor; 4],
     waves: &Waves,
-) -> (FlexTensor, Kept, periodic::Sizes) {
+) -> (FlexTensor, Saved, periodic::Sizes) {
     let (features, learned) = (features.to_contiguous(), learned.each_ref().map(FlexTensor::to_contiguous));
     let (batch, width) = matrix(&features);
     let shape = learned[2].shape();
@@ -207,22 +210,22 @@ fn embed(
         periodic::Sizes { batch, features: width, numbers: shape[0], waves: shape[1], size: shape[2] };
     assert_eq!(waves.columns.len(), sizes.numbers, "a column for every number");
     let [frequency, phase, weight, bias] = learned.each_ref().map(slice);
-    let learned = Learned { frequency, phase, weight, bias };
-    let (output, kept) = periodic::forward(slice(&features), &waves.columns, learned, sizes);
-    (FlexTensor::from_data(TensorData::new(output, [batch, sizes.width()])), kept, sizes)
+    let learned = Weights { frequency, phase, weight, bias };
+    let (output, saved) = periodic::forward(slice(&features), &waves.columns, learned, sizes);
+    (FlexTensor::from_data(TensorData::new(output, [batch, sizes.width()])), saved, sizes)
 }
 
-/// The way back through an embedding of numbers.
+/// The backward pass of an embedding of numbers.
 #[derive(Debug)]
 struct PeriodicBackward;
 
 impl Backward<Flex, 4> for PeriodicBackward {
-    type State = (FlexTensor, Kept, periodic::Sizes);
+    type State = (FlexTensor, Saved, periodic::Sizes);
 
     fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let (weight, kept, sizes) = ops.state;
+        let (weight, saved, sizes) = ops.state;
         let gradient = take(gradients.consume::<Flex>(&ops.node));
-        let [frequency, phase, mixing, bias] = periodic::backward(&gradient, slice(&weight), &kept, sizes);
+        let [frequency, phase, mixing, bias] = periodic::backward(&gradient, slice(&weight), &saved, sizes);
         let vector = |values: Vec<f32>| {
             let length = values.len();
             TensorData::new(values, [length])
@@ -237,7 +240,7 @@ impl Backward<Flex, 4> for PeriodicBackward {
     }
 }
 
-/// The way back from the losses of a batch to its logits.
+/// The backward pass of the cross-entropy. Its state is the softmax and the classes.
 #[derive(Debug)]
 struct CrossEntropyBackward;
 
@@ -250,7 +253,7 @@ impl Backward<Flex, 1> for CrossEntropyBackward {
         let [Some(parent)] = ops.parents else { return };
         let (batch, classes) = matrix(&softmax);
         let mut values = take(softmax);
-        loss::cross_entropy_backward(&mut values, &targets, slice(&gradient));
+        functions::cross_entropy_backward(&mut values, &targets, slice(&gradient));
         gradients
             .register::<Flex>(parent.id, FlexTensor::from_data(TensorData::new(values, [batch, classes])));
     }
@@ -267,12 +270,12 @@ fn vector(values: Vec<f32>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// The values of a tensor that is contiguous.
+/// The values of a contiguous tensor.
 fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("a contiguous tensor of 32-bit floats")
 }
 
-/// The values, without a copy where nobody else holds the tensor.
+/// The values, without a copy if this is the only reference to the tensor.
 fn take(tensor: FlexTensor) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("all of Kiln's float tensors are 32-bit")
 }
@@ -289,7 +292,7 @@ fn indices<E>(values: Option<&[E]>, index: impl Fn(&E) -> usize) -> Vec<usize> {
     values.expect("class numbers are 32- or 64-bit").iter().map(index).collect()
 }
 
-/// The tensor as one of flex, if it is one and has no place in a graph.
+/// The tensor as a flex tensor; `None` on other backends and under autodiff.
 pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
     tensor.clone().try_into_primitive::<Flex>().ok().map(|tensor| tensor.to_contiguous())
 }
@@ -297,17 +300,17 @@ pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
 pub(crate) fn softmax(logits: FlexTensor) -> FlexTensor {
     let (batch, classes) = matrix(&logits);
     let mut values = take(logits);
-    loss::cross_entropy(&mut values, &vec![0; batch], classes);
+    functions::cross_entropy(&mut values, &vec![0; batch], classes);
     FlexTensor::from_data(TensorData::new(values, [batch, classes]))
 }
 
 pub(crate) fn hits(scores: &FlexTensor, targets: &FlexTensor) -> FlexTensor {
     let (_, classes) = matrix(scores);
     let rows = slice(scores).chunks_exact(classes).zip(classes_of(targets));
-    let hits: i64 = rows.map(|(row, target)| i64::from(loss::greatest(row) == target)).sum();
+    let hits: i64 = rows.map(|(row, target)| i64::from(functions::greatest(row) == target)).sum();
     FlexTensor::from_data(TensorData::new(vec![hits], [1]))
 }
 
 pub(crate) fn square_sum(tensor: &FlexTensor) -> FlexTensor {
-    vector(vec![crate::linear::square_sum(slice(tensor)) as f32])
+    vector(vec![linear::square_sum(slice(tensor)) as f32])
 }

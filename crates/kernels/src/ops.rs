@@ -1,7 +1,7 @@
-//! The operations as an extension of Burn's backends.
+//! The operations as an extension of Burn's backends: one trait, and the same operations composed from Burn's own.
 //!
-//! Every operation has a body of Burn's own operations, under autodiff too: it is what all backends compute that have
-//! no kernel here, what flex computes where the kernels are switched off, and the reference in the tests.
+//! The composed bodies are the defaults of the trait, also under autodiff. Three users depend on them: backends without a
+//! kernel here, flex with [`Fused::Off`], and the tests, which compare the kernels with them.
 
 #![cfg_attr(
     feature = "ndarray",
@@ -21,18 +21,18 @@ use burn::backend::{Backend, Scalar, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, TensorData};
 use kiln_config::Activation;
 
-use crate::activation::{SELU_ALPHA, SELU_SCALE};
-use crate::mask::{DropoutMask, Dropping};
-use crate::{Ending, Fused};
+use crate::functions::{LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE};
+use crate::{DropoutMask, Dropping, Epilogue, Fused};
 
-/// Which numbers of an example become waves.
+/// The numbers of an example that get a periodic embedding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waves {
-    /// Their places among the features.
+    /// Their indices among the features.
     pub columns: Arc<[usize]>,
 }
 
-/// Kiln's operations. To add a backend, list it here and in `composed`'s implementations below.
+/// Kiln's operations. To add a backend, list it here and implement the trait for it; an empty implementation computes
+/// the composed bodies.
 #[backend_extension(
     Flex,
     NdArray: cfg(feature = "ndarray"),
@@ -41,30 +41,27 @@ pub struct Waves {
     Autodiff
 )]
 pub trait Kernels: Backend {
-    /// `input`, shape [batch, inputs], times `weight`, shape [inputs, outputs], plus `bias`, shape `[outputs]`, and
-    /// then `ending`: shape [batch, outputs].
+    /// See [`linear`](crate::linear()).
     #[fusion(default)]
     fn linear(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        ending: Ending,
+        epilogue: Epilogue,
         fused: Fused,
     ) -> FloatTensor<Self> {
         let _ = fused;
-        composed::linear::<Self>(input, weight, bias, ending)
+        composed::linear::<Self>(input, weight, bias, epilogue)
     }
 
-    /// The cross-entropy of the softmax of each row of `logits`, shape [batch, classes], and of the row's class in
-    /// `targets`, shape `[batch]`: shape `[batch]`.
+    /// See [`cross_entropy`](crate::cross_entropy).
     #[fusion(default)]
     fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>, fused: Fused) -> FloatTensor<Self> {
         let _ = fused;
         composed::cross_entropy::<Self>(logits, targets)
     }
 
-    /// `features`, shape [batch, features], and behind them what the numbers among them are mixed into: see
-    /// [`periodic`](crate::periodic).
+    /// See [`periodic`](crate::periodic()).
     #[fusion(default)]
     fn periodic(
         features: FloatTensor<Self>,
@@ -79,7 +76,7 @@ pub trait Kernels: Backend {
         composed::periodic::<Self>(features, [frequency, phase, weight, bias], &waves)
     }
 
-    /// What `mask` multiplies the values of `like` by, shape [batch, units]; a constant under autodiff.
+    /// See [`dropout_factors`](crate::dropout_factors). Under autodiff the factors are constants.
     #[fusion(dtype = like, shape = like)]
     fn dropout_factors(like: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {
         composed::dropout_factors::<Self>(&like.shape(), &mask, &like.device())
@@ -103,7 +100,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Cube, C> {
     }
 }
 
-/// The factors without a place in the graph: no gradient is computed for them.
+/// The factors as constants of the autodiff graph, without a gradient.
 pub(crate) fn constant_factors<B: Kernels, C: CheckpointStrategy>(
     like: FloatTensor<Autodiff<B, C>>,
     mask: DropoutMask,
@@ -112,24 +109,24 @@ pub(crate) fn constant_factors<B: Kernels, C: CheckpointStrategy>(
     Autodiff::<B, C>::from_inner(B::dropout_factors(like.into_primitive(), mask))
 }
 
-/// The same by Burn's own operations.
+/// The operations composed from Burn's own.
 pub(crate) mod composed {
     use super::{
-        Activation, Backend, Device, DropoutMask, Dropping, Ending, FloatTensor, IntTensor, Kernels,
-        SELU_ALPHA, SELU_SCALE, Scalar, Shape, TensorData, TensorMetadata, Waves,
+        Activation, Backend, Device, DropoutMask, Dropping, Epilogue, FloatTensor, IntTensor, Kernels,
+        LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, Scalar, Shape, TensorData, TensorMetadata, Waves,
     };
 
     pub(crate) fn linear<B: Kernels>(
         input: FloatTensor<B>,
         weight: FloatTensor<B>,
         bias: FloatTensor<B>,
-        ending: Ending,
+        epilogue: Epilogue,
     ) -> FloatTensor<B> {
         let outputs = bias.shape()[0];
         let bias = B::float_reshape(bias, Shape::new([1, outputs]));
         let values = B::float_add(B::float_matmul(input, weight), bias);
-        let values = activate::<B>(ending.activation, values);
-        match ending.dropping {
+        let values = activate::<B>(epilogue.activation, values);
+        match epilogue.dropping {
             Dropping::None => values,
             Dropping::Scale(factor) => B::float_mul_scalar(values, factor.into()),
             Dropping::Mask(mask) => {
@@ -143,7 +140,7 @@ pub(crate) mod composed {
         match function {
             Activation::Identity => values,
             Activation::Relu => B::relu(values),
-            Activation::LeakyRelu => B::leaky_relu(values, Scalar::from(crate::activation::LEAKY_SLOPE)),
+            Activation::LeakyRelu => B::leaky_relu(values, Scalar::from(LEAKY_SLOPE)),
             Activation::Tanh => B::float_tanh(values),
             Activation::Sigmoid => B::sigmoid(values),
             Activation::Silu => B::float_mul(values.clone(), B::sigmoid(values)),

@@ -1,28 +1,28 @@
-//! Waves of numbers, mixed: the embedding of measured numbers, forwards and backwards, on slices.
+//! The periodic embedding of numbers, forward and backward, on slices.
 //!
-//! Each number has frequencies, phases and a mixing layer of its own, so all work is cut by numbers: every sum is added up
-//! by one thread, in an order that is always the same. Within a number, examples lie side by side in vectors.
+//! Each number has its own frequencies, phases and linear layer, so the work is divided by numbers: one thread adds up
+//! each sum, always in the same order. Within a number, a vector holds neighbouring examples.
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::elementary::cos_sin;
-use crate::share::each;
+use crate::functions::cos_sin;
+use crate::map_units;
 
-/// Sizes of an embedding at a batch.
+/// Sizes of an embedding and its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
     pub(crate) batch: usize,
-    /// Features of an example, numbers among them.
+    /// Features of an example, including the numbers.
     pub(crate) features: usize,
     pub(crate) numbers: usize,
-    /// Waves of a number.
+    /// Waves per number.
     pub(crate) waves: usize,
-    /// Features that the waves of a number are mixed into.
+    /// Embedded features per number.
     pub(crate) size: usize,
 }
 
 impl Sizes {
-    /// Features of an example with all that is added.
+    /// Features of an example, including the embedded ones.
     pub(crate) fn width(self) -> usize {
         self.features + self.numbers * self.size
     }
@@ -32,13 +32,13 @@ impl Sizes {
     }
 }
 
-/// What a cosine and a sine cost beside a multiply-add.
+/// The cost of a cosine and a sine in multiply-adds.
 const COST: usize = 16;
 
-/// The learned values, number after number.
+/// The parameters, number after number.
 #[derive(Clone, Copy)]
-pub(crate) struct Learned<'a> {
-    /// Waves per unit, shape [numbers, waves].
+pub(crate) struct Weights<'a> {
+    /// In turns per unit of the number, shape [numbers, waves].
     pub(crate) frequency: &'a [f32],
     /// In turns, shape [numbers, waves].
     pub(crate) phase: &'a [f32],
@@ -48,40 +48,41 @@ pub(crate) struct Learned<'a> {
     pub(crate) bias: &'a [f32],
 }
 
-/// What a forward pass leaves for the way back, number after number.
+/// Values of the forward pass that the backward pass needs, number after number.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
+pub(crate) struct Saved {
     /// The numbers, shape [numbers, batch].
     values: Vec<f32>,
     /// Cosines and sines, shape [numbers, 2, waves, batch].
     waves: Vec<f32>,
 }
 
-/// The features, shape [batch, features], and behind them what the numbers in `columns` are mixed into: shape
+/// The features, shape [batch, features], followed by the embedded ones of the numbers in `columns`: shape
 /// [batch, width].
 pub(crate) fn forward(
     features: &[f32],
     columns: &[usize],
-    learned: Learned<'_>,
+    learned: Weights<'_>,
     sizes: Sizes,
-) -> (Vec<f32>, Kept) {
+) -> (Vec<f32>, Saved) {
     let Sizes { batch, features: given, numbers, waves, size } = sizes;
-    let mut kept = Kept { values: vec![0.0; numbers * batch], waves: vec![0.0; numbers * 2 * waves * batch] };
+    let mut saved =
+        Saved { values: vec![0.0; numbers * batch], waves: vec![0.0; numbers * 2 * waves * batch] };
     let mut mixed = vec![0.0; numbers * size * batch];
     let arch = Arch::new();
     let units = columns
         .iter()
-        .zip(kept.values.chunks_mut(batch))
-        .zip(kept.waves.chunks_mut(2 * waves * batch))
+        .zip(saved.values.chunks_mut(batch))
+        .zip(saved.waves.chunks_mut(2 * waves * batch))
         .zip(mixed.chunks_mut(size * batch))
         .zip(learned.each(sizes));
     let units = units.map(|((((&column, values), turned), mixed), learned)| {
         for (value, example) in values.iter_mut().zip(features.chunks_exact(given)) {
             *value = example[column];
         }
-        Mix { values, turned, mixed, learned }
+        ForwardUnit { values, turned, mixed, learned }
     });
-    each(units.collect(), sizes.cost(), |unit| arch.dispatch(unit));
+    map_units(units.collect(), sizes.cost(), |unit| arch.dispatch(unit));
     let mut out = vec![0.0; batch * sizes.width()];
     for (at, (out, example)) in
         out.chunks_exact_mut(sizes.width()).zip(features.chunks_exact(given)).enumerate()
@@ -92,11 +93,11 @@ pub(crate) fn forward(
             *added = mixed[at];
         }
     }
-    (out, kept)
+    (out, saved)
 }
 
-/// The gradients over the learned values, in the order of [`Learned`], given that over the outputs, shape [batch, width].
-pub(crate) fn backward(gradient: &[f32], weight: &[f32], kept: &Kept, sizes: Sizes) -> [Vec<f32>; 4] {
+/// The gradients of the parameters, in the order of [`Weights`], given the gradient of the outputs, shape [batch, width].
+pub(crate) fn backward(gradient: &[f32], weight: &[f32], saved: &Saved, sizes: Sizes) -> [Vec<f32>; 4] {
     let Sizes { batch, features, numbers, waves, size } = sizes;
     let lengths = [numbers * waves, numbers * waves, numbers * waves * size, numbers * size];
     let [mut frequency, mut phase, mut mixing, mut bias] = lengths.map(|length| vec![0.0; length]);
@@ -109,27 +110,37 @@ pub(crate) fn backward(gradient: &[f32], weight: &[f32], kept: &Kept, sizes: Siz
     let arch = Arch::new();
     let units = over_mixed
         .chunks(size * batch)
-        .zip(kept.values.chunks(batch))
-        .zip(kept.waves.chunks(2 * waves * batch))
+        .zip(saved.values.chunks(batch))
+        .zip(saved.waves.chunks(2 * waves * batch))
         .zip(weight.chunks(waves * size))
         .zip(frequency.chunks_mut(waves))
         .zip(phase.chunks_mut(waves))
         .zip(mixing.chunks_mut(waves * size))
         .zip(bias.chunks_mut(size));
     let units = units.map(|(((((((over, values), turned), weight), frequency), phase), mixing), bias)| {
-        Unmix { over, values, turned, weight, frequency, phase, mixing, bias, scratch: vec![0.0; batch] }
+        BackwardUnit {
+            over,
+            values,
+            turned,
+            weight,
+            frequency,
+            phase,
+            mixing,
+            bias,
+            scratch: vec![0.0; batch],
+        }
     });
-    each(units.collect(), sizes.cost(), |unit| arch.dispatch(unit));
+    map_units(units.collect(), sizes.cost(), |unit| arch.dispatch(unit));
     [frequency, phase, mixing, bias]
 }
 
-impl<'a> Learned<'a> {
-    /// Those of each number.
-    fn each(self, sizes: Sizes) -> impl Iterator<Item = Learned<'a>> {
+impl<'a> Weights<'a> {
+    /// The parameters of each number.
+    fn each(self, sizes: Sizes) -> impl Iterator<Item = Weights<'a>> {
         let Sizes { waves, size, .. } = sizes;
         let of_waves = self.frequency.chunks(waves).zip(self.phase.chunks(waves));
         let of_mixing = self.weight.chunks(waves * size).zip(self.bias.chunks(size));
-        of_waves.zip(of_mixing).map(|((frequency, phase), (weight, bias))| Learned {
+        of_waves.zip(of_mixing).map(|((frequency, phase), (weight, bias))| Weights {
             frequency,
             phase,
             weight,
@@ -138,15 +149,15 @@ impl<'a> Learned<'a> {
     }
 }
 
-/// One number on its way forward.
-struct Mix<'a> {
+/// The forward pass of one number.
+struct ForwardUnit<'a> {
     values: &'a [f32],
     turned: &'a mut [f32],
     mixed: &'a mut [f32],
-    learned: Learned<'a>,
+    learned: Weights<'a>,
 }
 
-impl WithSimd for Mix<'_> {
+impl WithSimd for ForwardUnit<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -174,8 +185,8 @@ impl WithSimd for Mix<'_> {
     }
 }
 
-/// One number on its way back.
-struct Unmix<'a> {
+/// The backward pass of one number.
+struct BackwardUnit<'a> {
     over: &'a [f32],
     values: &'a [f32],
     turned: &'a [f32],
@@ -184,11 +195,11 @@ struct Unmix<'a> {
     phase: &'a mut [f32],
     mixing: &'a mut [f32],
     bias: &'a mut [f32],
-    /// The gradient over a wave, example by example.
+    /// The gradient of a wave for each example.
     scratch: Vec<f32>,
 }
 
-impl WithSimd for Unmix<'_> {
+impl WithSimd for BackwardUnit<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -220,10 +231,10 @@ impl WithSimd for Unmix<'_> {
     }
 }
 
-/// Sums that are kept side by side: one vector of the widest kind.
+/// Partial sums per sum: one AVX-512 vector.
 const LANES: usize = 16;
 
-/// The sum of `term` over both lists, in lanes that are added up in their order.
+/// The sum of `term` over both slices, in [`LANES`] partial sums that are added in order.
 #[inline(always)]
 fn sum(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0_f32; LANES];

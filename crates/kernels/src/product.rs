@@ -1,69 +1,69 @@
-//! Matrix products on row-major slices, in the order of memory and of the caches.
+//! The matrix product on row-major slices, blocked for the caches.
 //!
-//! A unit of work is a block of the result: some rows by some columns, along the whole inner dimension. Along the
-//! inner dimension it goes in steps of [`DEPTH`]. For a step, the right matrix is copied into panels of 32 columns, and
-//! the left one, where its rows lie far apart, into strips of 8 rows; together they fit the second-level cache, and a
-//! panel fits the first-level one. Every strip meets every panel, and the accumulators stay in registers: a tile of 8
-//! rows by 32 columns (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication").
+//! A unit of work is a block of the result: a range of rows by a range of columns, over the whole inner dimension. The
+//! inner dimension is processed in steps of at most [`DEPTH`]. For each step, the right matrix is copied into panels of
+//! 32 columns. The left matrix is read in place, or copied into strips of 8 rows if its rows are far apart in memory.
+//! Strips and panels together fit into the second-level cache, and one panel fits into the first-level cache. Each strip
+//! is multiplied with each panel; the result is a tile of 8 rows by 32 columns, whose sums stay in registers (Goto and
+//! van de Geijn 2008, "Anatomy of high-performance matrix multiplication").
 //!
-//! Every value of a result is one chain of fused multiply-adds in the order of the inner dimension, however rows,
-//! columns and the inner dimension are cut. So the bits depend neither on the processor nor on the number of threads.
+//! Every value of the result is one chain of fused multiply-adds in the order of the inner dimension, however the
+//! matrices are divided. So the bits depend neither on the processor nor on the number of threads.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::share::{each, threads_for};
+use crate::{map_units, threads_for};
 
-/// Columns of a panel: two vectors of the widest kind.
+/// Columns of a panel: two AVX-512 vectors.
 pub(crate) const WIDTH: usize = 32;
-/// Most inner positions that are worked off together.
+/// The greatest number of inner positions per step.
 const DEPTH: usize = 512;
-/// Most values of a unit's strips, and of its panels: with the result, they fill a second-level cache of 1 MiB by
-/// three quarters.
+/// The greatest number of values in a unit's strips, and in its panels. Both together take three quarters of a
+/// second-level cache of 1 MiB, and leave room for the result.
 const STRIPS: usize = 1 << 16;
 const PANELS: usize = 1 << 17;
-/// Fewest columns of a unit, where there are as many: for fewer, copying into panels costs too much.
+/// The smallest width of a unit, if the matrix is wide enough: for fewer columns, copying into panels costs too much.
 const FEW_COLUMNS: usize = 64;
-/// Fewest rows for which copying the right matrix into panels pays.
+/// With fewer rows than this, copying the right matrix into panels costs more than it saves.
 const FEW_ROWS: usize = 6;
-/// Vectors of a tile's row.
+/// Vectors of a tile that are computed together, per row.
 const VECTORS: usize = 2;
 /// Rows of a strip.
 const HEIGHT: usize = 8;
-/// Values from one line of the left matrix to the next from which on the lines share too few places of a cache.
+/// From this distance between two rows of the left matrix on, the rows compete for the same cache sets and are copied.
 const FAR: usize = 1024;
 
-/// The values of a panel at one inner position.
+/// One row of a panel: its values at one inner position.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Row([f32; WIDTH]);
 
-/// The values of a strip at one inner position.
+/// One column of a strip: its values at one inner position.
 type Column = [f32; HEIGHT];
 
-/// A matrix, or the transpose of the one that lies in memory.
+/// A matrix, stored row-major or as its transpose.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     values: &'a [f32],
-    /// Values of a row in memory.
+    /// Distance in memory from one stored row to the next.
     stride: usize,
     is_transposed: bool,
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows of `columns` values that follow each other.
+    /// A row-major matrix with rows of `columns` values.
     pub(crate) fn rows(values: &'a [f32], columns: usize) -> Self {
         Self { values, stride: columns, is_transposed: false }
     }
 
-    /// The values in the order of memory.
+    /// The values in memory order.
     pub(crate) fn values(self) -> &'a [f32] {
         self.values
     }
 
-    /// The transpose.
     pub(crate) fn transposed(self) -> Self {
         Self { is_transposed: !self.is_transposed, ..self }
     }
@@ -76,18 +76,18 @@ pub(crate) struct Product<'a> {
     pub(crate) right: Matrix<'a>,
     pub(crate) depth: usize,
     pub(crate) columns: usize,
-    /// What every row of the result starts with, if not zeros.
+    /// The initial value of every row of the result; zeros if absent.
     pub(crate) start: Option<&'a [f32]>,
 }
 
-/// What happens to a block of the result while it is in the cache.
+/// An operation on a block of the result while it is in the cache.
 pub(crate) trait Finish: Copy + Sync {
-    /// Changes `values`, a part of row `row` that begins at `column`; `extra` is the same part of the second matrix,
-    /// empty where there is none.
+    /// Changes `values`, the part of row `row` that starts at `column`. `extra` is the same part of a second matrix, or
+    /// empty.
     fn apply(self, row: usize, column: usize, values: &mut [f32], extra: &mut [f32]);
 }
 
-/// Leaves the product as it is.
+/// Leaves the product unchanged.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain;
 
@@ -97,23 +97,24 @@ impl Finish for Plain {
 }
 
 impl Product<'_> {
-    /// Writes the product into `out`, and puts every part of a row through `finish`, together with the same part of
-    /// `extra`, which is empty or has the shape of `out`.
+    /// Writes the product into `out`, and applies `finish` to every part of a row, together with the same part of `extra`,
+    /// which is empty or has the shape of `out`.
     pub(crate) fn write(self, out: &mut [f32], extra: &mut [f32], finish: impl Finish) {
         let Some(rows) = out.len().checked_div(self.columns) else { return };
         let cost = rows * self.depth * self.columns;
         let (height, width) = self.unit_size(rows, threads_for(cost));
         let arch = Arch::new();
         let units = units(out, extra, self.columns, height, width);
-        each(units, cost, |unit| {
-            SCRATCH.with_borrow_mut(|scratch| arch.dispatch(Work { product: self, unit, finish, scratch }));
+        map_units(units, cost, |unit| {
+            SCRATCH
+                .with_borrow_mut(|scratch| arch.dispatch(UnitTask { product: self, unit, finish, scratch }));
         });
     }
 
     /// Rows and columns of a unit.
     fn unit_size(&self, rows: usize, threads: usize) -> (usize, usize) {
         let depth = self.depth.clamp(1, DEPTH);
-        // Some groups of columns more than threads, so that all end at about the same time.
+        // More groups of columns than threads, so that all threads end at about the same time.
         let wanted = if threads == 1 { 1 } else { 2 * threads };
         let width = self.columns.div_ceil(wanted).max(FEW_COLUMNS).next_multiple_of(WIDTH);
         let width = width.min((PANELS / depth).max(WIDTH));
@@ -123,16 +124,17 @@ impl Product<'_> {
     }
 }
 
-/// A block of a result.
+/// A block of the result.
 struct Unit<'a> {
     row: usize,
     column: usize,
     /// The block's part of each row.
     out: Vec<&'a mut [f32]>,
-    /// The same part of the second matrix; no rows where there is none.
+    /// The same part of the second matrix; empty without one.
     extra: Vec<&'a mut [f32]>,
 }
 
+/// Divides the result into units of at most `height` rows and `width` columns.
 fn units<'a>(
     out: &'a mut [f32],
     extra: &'a mut [f32],
@@ -157,7 +159,7 @@ fn units<'a>(
     units
 }
 
-/// The parts of `width` columns of some rows: for each part its piece of every row.
+/// Divides rows into parts of `width` columns. Each part has its piece of every row.
 fn columns_of(rows: &mut [f32], columns: usize, width: usize) -> Vec<Vec<&mut [f32]>> {
     let count = rows.len() / columns;
     let mut parts: Vec<Vec<_>> = (0..columns.div_ceil(width)).map(|_| Vec::with_capacity(count)).collect();
@@ -169,14 +171,15 @@ fn columns_of(rows: &mut [f32], columns: usize, width: usize) -> Vec<Vec<&mut [f
     parts
 }
 
-struct Work<'a, F> {
+/// The computation of one unit.
+struct UnitTask<'a, F> {
     product: Product<'a>,
     unit: Unit<'a>,
     finish: F,
     scratch: &'a mut Scratch,
 }
 
-/// Copies of what a step of a unit reads.
+/// Memory for the copies of one step, reused by each thread.
 #[derive(Default)]
 struct Scratch {
     strips: Vec<Column>,
@@ -187,7 +190,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-impl<F: Finish> WithSimd for Work<'_, F> {
+impl<F: Finish> WithSimd for UnitTask<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -205,7 +208,7 @@ impl<F: Finish> WithSimd for Work<'_, F> {
                 continue;
             }
             copy_panels(product.right, range.clone(), unit.column..unit.column + width, panels);
-            let left = side(product.left, unit.row..unit.row + unit.out.len(), range.clone(), strips);
+            let left = left_side(product.left, unit.row..unit.row + unit.out.len(), range.clone(), strips);
             unit.add_panels(simd, left, panels, range.len(), is_fresh);
         }
         let mut extra = unit.extra.into_iter();
@@ -215,33 +218,33 @@ impl<F: Finish> WithSimd for Work<'_, F> {
     }
 }
 
-/// Where the values of a step's left side lie.
+/// The left matrix of a step.
 #[derive(Clone, Copy)]
-enum Side<'a> {
-    /// Line after line, `stride` apart, each a row.
+enum LeftSide<'a> {
+    /// In place: rows at a distance of `stride`.
     Rows { values: &'a [f32], stride: usize },
-    /// In strips.
+    /// Copied into strips.
     Strips(&'a [Column]),
 }
 
-/// The `rows` of `matrix` along the inner positions in `range`, where they lie or copied into `strips`.
+/// The `rows` of `matrix` at the inner positions in `range`, in place or copied into `strips`.
 #[inline(always)]
-fn side<'a>(
+fn left_side<'a>(
     matrix: Matrix<'a>,
     rows: Range<usize>,
     range: Range<usize>,
     strips: &'a mut Vec<Column>,
-) -> Side<'a> {
+) -> LeftSide<'a> {
     let Matrix { values, stride, is_transposed } = matrix;
     if is_transposed || stride >= FAR {
         copy_strips(matrix, rows, range, strips);
-        Side::Strips(strips)
+        LeftSide::Strips(strips)
     } else {
-        Side::Rows { values: &values[rows.start * stride + range.start..], stride }
+        LeftSide::Rows { values: &values[rows.start * stride + range.start..], stride }
     }
 }
 
-/// Copies `rows` of `matrix`, along the inner positions in `range`, into strips, one after the other.
+/// Copies the `rows` of `matrix` at the inner positions in `range` into strips.
 #[inline(always)]
 fn copy_strips(matrix: Matrix<'_>, rows: Range<usize>, range: Range<usize>, strips: &mut Vec<Column>) {
     let Matrix { values, stride, is_transposed } = matrix;
@@ -271,7 +274,8 @@ fn copy_start(column: &mut Column, values: &[f32]) {
     }
 }
 
-/// Writes `height` lines of `values`, at most 8, into the places that `place` gives of each of `turned`.
+/// Transposes `height` rows of `values`, at most 8: writes one column into the place that `place` selects in each element
+/// of `turned`.
 #[inline(always)]
 fn transpose<T>(
     values: &[f32],
@@ -307,7 +311,7 @@ fn transpose<T>(
     }
 }
 
-/// Copies `columns` of `matrix`, along the inner positions in `range`, into panels, one after the other.
+/// Copies the `columns` of `matrix` at the inner positions in `range` into panels.
 #[inline(always)]
 fn copy_panels(matrix: Matrix<'_>, range: Range<usize>, columns: Range<usize>, panels: &mut Vec<Row>) {
     let Matrix { values, stride, is_transposed } = matrix;
@@ -353,24 +357,31 @@ impl Unit<'_> {
         }
     }
 
-    /// Goes on with every chain along a step, tile by tile.
+    /// Continues every chain over one step, tile by tile.
     #[inline(always)]
-    fn add_panels<S: Simd>(&mut self, simd: S, left: Side<'_>, panels: &[Row], depth: usize, is_fresh: bool) {
+    fn add_panels<S: Simd>(
+        &mut self,
+        simd: S,
+        left: LeftSide<'_>,
+        panels: &[Row],
+        depth: usize,
+        is_fresh: bool,
+    ) {
         for (number, panel) in panels.chunks_exact(depth).enumerate() {
             for (strip, out) in self.out.chunks_mut(HEIGHT).enumerate() {
-                let goal = Goal { strip, out, start: number * WIDTH, is_fresh };
-                // As many rows as registers can hold besides what is read: AVX-512 and NEON have 32, AVX2 has 16.
+                let tile = Tile { strip, out, start: number * WIDTH, is_fresh };
+                // As many rows as fit into the registers: AVX-512 and NEON have 32, AVX2 has 16.
                 if S::REGISTER_COUNT >= 32 {
-                    goal.add::<S, HEIGHT>(simd, left, panel);
+                    tile.add::<S, HEIGHT>(simd, left, panel);
                 } else {
-                    goal.add::<S, { HEIGHT / 2 }>(simd, left, panel);
+                    tile.add::<S, { HEIGHT / 2 }>(simd, left, panel);
                 }
             }
         }
     }
 
-    /// Goes on with every chain along a step, reading the right matrix where it lies: with few rows, a copy would
-    /// cost more than it saves.
+    /// Continues every chain over one step, with the right matrix in place: for few rows, a copy would cost more than it
+    /// saves.
     #[inline(always)]
     fn add_rows<S: Simd>(&mut self, simd: S, product: &Product<'_>, range: Range<usize>) {
         let Product { left, right, start, .. } = product;
@@ -401,7 +412,7 @@ impl Unit<'_> {
     }
 }
 
-/// Goes on with the chains of `PANELS` times 32 columns from `column` on, along the inner positions from `first` on.
+/// Continues the chains of `PANELS` times 32 columns from `column` on, over the inner positions from `first` on.
 #[inline(always)]
 fn add_line<S: Simd, const PANELS: usize>(
     simd: S,
@@ -432,30 +443,31 @@ fn add_line<S: Simd, const PANELS: usize>(
     }
 }
 
-/// Where a strip meets a panel: at most 8 rows by 32 columns of a result.
-struct Goal<'a, 'b> {
+/// The product of a strip and a panel: at most 8 rows by 32 columns of the result.
+struct Tile<'a, 'b> {
     strip: usize,
     out: &'a mut [&'b mut [f32]],
     /// The first column.
     start: usize,
+    /// Whether the sums start at 0 instead of the values in `out`.
     is_fresh: bool,
 }
 
-impl Goal<'_, '_> {
-    /// Goes on with the chains, `R` rows at a time.
+impl Tile<'_, '_> {
+    /// Continues the chains, `R` rows at a time.
     #[inline(always)]
-    fn add<S: Simd, const R: usize>(self, simd: S, left: Side<'_>, panel: &[Row]) {
+    fn add<S: Simd, const R: usize>(self, simd: S, left: LeftSide<'_>, panel: &[Row]) {
         let Self { strip, out, start, is_fresh } = self;
         for (part, out) in out.chunks_mut(R).enumerate() {
             let first = part * R;
             let row = strip * HEIGHT + first;
             if out.len() == R {
                 match left {
-                    Side::Rows { values, stride } => {
+                    LeftSide::Rows { values, stride } => {
                         let lines = Lines::<R>::new(&values[row * stride..], stride, panel.len());
                         add_tile(simd, lines, panel, out, start, is_fresh);
                     }
-                    Side::Strips(strips) => {
+                    LeftSide::Strips(strips) => {
                         let columns =
                             Columns::<R> { strip: &strips[strip * panel.len()..][..panel.len()], first };
                         add_tile(simd, columns, panel, out, start, is_fresh);
@@ -463,15 +475,15 @@ impl Goal<'_, '_> {
                 }
                 continue;
             }
-            // Each row alone, so that nothing beyond the last is read.
+            // The remaining rows one by one, so that nothing beyond the last row is read.
             for (at, out) in out.iter_mut().enumerate() {
                 let out = std::slice::from_mut(out);
                 match left {
-                    Side::Rows { values, stride } => {
+                    LeftSide::Rows { values, stride } => {
                         let lines = Lines::<1>::new(&values[(row + at) * stride..], stride, panel.len());
                         add_tile(simd, lines, panel, out, start, is_fresh);
                     }
-                    Side::Strips(strips) => {
+                    LeftSide::Strips(strips) => {
                         let strip = &strips[strip * panel.len()..][..panel.len()];
                         add_tile(
                             simd,
@@ -488,13 +500,13 @@ impl Goal<'_, '_> {
     }
 }
 
-/// The left side of a tile of `R` rows.
+/// The left matrix of a tile of `R` rows.
 trait TileRows<const R: usize>: Copy {
     /// The value of `row` at an inner position.
     fn value(&self, row: usize, position: usize) -> f32;
 }
 
-/// Rows that are lines.
+/// Rows in place.
 #[derive(Clone, Copy)]
 struct Lines<'a, const R: usize>([&'a [f32]; R]);
 
@@ -516,7 +528,7 @@ impl<const R: usize> TileRows<R> for Lines<'_, R> {
     }
 }
 
-/// Rows of a strip, from `first` on.
+/// Rows of a strip, starting at `first`.
 #[derive(Clone, Copy)]
 struct Columns<'a, const R: usize> {
     strip: &'a [Column],
@@ -530,7 +542,7 @@ impl<const R: usize> TileRows<R> for Columns<'_, R> {
     }
 }
 
-/// Goes on with the chains of `R` rows and 32 columns from `start` on, or as many as there are.
+/// Continues the chains of `R` rows and the 32 columns from `start` on, or fewer at the right edge.
 #[inline(always)]
 fn add_tile<S: Simd, const R: usize>(
     simd: S,
@@ -601,7 +613,7 @@ mod tests {
         (0..rows * columns).map(|at| ((at + salt) * 7919 % 1013) as f32 / 1013.0 - 0.5).collect()
     }
 
-    /// One chain of fused multiply-adds for every value.
+    /// The product with one chain of fused multiply-adds per value.
     fn expected(
         left: &[f32],
         right: &[f32],
@@ -620,11 +632,11 @@ mod tests {
         (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
     }
 
-    /// The product by the instructions of `simd`, in units of this size.
+    /// The product with the instructions of `simd`, in units of this size.
     fn by<S: Simd>(simd: S, product: Product<'_>, rows: usize, height: usize, width: usize) -> Vec<f32> {
         let mut out = vec![f32::NAN; rows * product.columns];
         for unit in units(&mut out, &mut [], product.columns, height, width) {
-            simd.vectorize(Work { product, unit, finish: Plain, scratch: &mut Scratch::default() });
+            simd.vectorize(UnitTask { product, unit, finish: Plain, scratch: &mut Scratch::default() });
         }
         out
     }
@@ -632,7 +644,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whatever the shape, the layout, the units and the processor.
+        /// For any shape, layout, unit size and processor.
         #[test]
         fn every_value_is_one_chain(
             rows in 1_usize..40, depth in 1_usize..600, columns in 1_usize..150, biased: bool,

@@ -1,11 +1,11 @@
-//! Every operation against double precision and against Burn's own operations: values and gradients.
+//! Compares every operation, values and gradients, with double precision and with Burn's own operations.
 
 use burn::optim::Optimizer as _;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_config::random::{Purpose, Stream};
 use kiln_config::{Activation, Optimizer, OptimizerName};
 use kiln_kernels::{
-    DropoutMask, Dropping, Ending, Fused, UpdateRule, Waves, cross_entropy, dropout_factors, hits, linear,
+    DropoutMask, Dropping, Epilogue, Fused, UpdateRule, Waves, cross_entropy, dropout_factors, hits, linear,
     periodic, softmax, square_sum,
 };
 
@@ -22,7 +22,7 @@ const ACTIVATIONS: [Activation; 10] = [
     Activation::Mish,
 ];
 
-/// Batch, inputs and outputs: single values, sizes that no block divides, and enough for several threads.
+/// Batch, inputs and outputs: single values, sizes that do not divide into whole blocks, and enough for several threads.
 const SIZES: [[usize; 3]; 6] =
     [[1, 1, 1], [7, 5, 3], [3, 70, 130], [64, 33, 40], [100, 300, 190], [17, 1200, 65]];
 
@@ -47,8 +47,8 @@ fn mask() -> DropoutMask {
     DropoutMask::new(Stream::new(3, Purpose::Dropout, &[5, 1]), 0.7, 1.0 / 0.7)
 }
 
-/// A layer's inputs, parameters, and the gradient over its outputs.
-struct Case {
+/// A layer's inputs and parameters, and the gradient of its outputs.
+struct LayerCase {
     sizes: [usize; 3],
     input: Vec<f32>,
     weight: Vec<f32>,
@@ -56,10 +56,10 @@ struct Case {
     gradient: Vec<f32>,
 }
 
-/// Outputs, and gradients over input, weight and bias.
+/// Outputs, and the gradients of input, weight and bias.
 type Found = [Vec<f32>; 4];
 
-impl Case {
+impl LayerCase {
     fn new(sizes: [usize; 3]) -> Self {
         let [batch, inputs, outputs] = sizes;
         let scale = (inputs as f32).sqrt().recip();
@@ -72,12 +72,12 @@ impl Case {
         }
     }
 
-    fn by(&self, ending: &Ending, fused: Fused) -> Found {
+    fn run(&self, epilogue: &Epilogue, fused: Fused) -> Found {
         let [batch, inputs, outputs] = self.sizes;
         let input = matrix(&self.input, [batch, inputs]).require_grad();
         let weight = matrix(&self.weight, [inputs, outputs]).require_grad();
         let bias = vector(&self.bias).require_grad();
-        let output = linear(input.clone(), weight.clone(), Some(bias.clone()), ending.clone(), fused);
+        let output = linear(input.clone(), weight.clone(), Some(bias.clone()), epilogue.clone(), fused);
         let objective = (output.clone() * matrix(&self.gradient, [batch, outputs])).sum();
         let gradients = objective.backward();
         let [input, weight] =
@@ -142,7 +142,7 @@ fn activated(function: Activation, z: f64) -> (f64, f64) {
     }
 }
 
-/// The greatest difference, as a share of the greatest value.
+/// The greatest difference, relative to the greatest value.
 fn difference(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let greatest = expected.iter().fold(1e-3, |greatest: f64, value| greatest.max(value.abs()));
@@ -155,7 +155,7 @@ fn difference(found: &[f32], expected: &[f64]) -> f64 {
 #[test]
 fn a_layer_and_its_gradients_are_those_of_double_precision_and_of_burn() {
     for sizes in SIZES {
-        let (case, [batch, _, outputs]) = (Case::new(sizes), sizes);
+        let (case, [batch, _, outputs]) = (LayerCase::new(sizes), sizes);
         for activation in ACTIVATIONS {
             let like = matrix(&vec![0.0; batch * outputs], [batch, outputs]);
             let factors = values(dropout_factors(like.inner(), mask()));
@@ -166,10 +166,10 @@ fn a_layer_and_its_gradients_are_those_of_double_precision_and_of_burn() {
             ];
             for (dropping, factors) in droppings {
                 let what = format!("{sizes:?} {activation:?} {dropping:?}");
-                let ending = Ending { activation, dropping };
+                let epilogue = Epilogue { activation, dropping };
                 let expected = case.in_double_precision(activation, &factors);
                 for fused in [Fused::On, Fused::Off] {
-                    let found = case.by(&ending, fused);
+                    let found = case.run(&epilogue, fused);
                     for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
                         let difference = difference(found, expected);
                         assert!(difference < 3e-6, "{what} {fused:?}, part {index}: {difference}");
@@ -182,13 +182,13 @@ fn a_layer_and_its_gradients_are_those_of_double_precision_and_of_burn() {
 
 #[test]
 fn a_layer_gives_the_same_bits_on_any_number_of_threads() {
-    let ending = Ending { activation: Activation::Tanh, dropping: Dropping::Mask(mask()) };
+    let epilogue = Epilogue { activation: Activation::Tanh, dropping: Dropping::Mask(mask()) };
     for sizes in [[64, 784, 512], [200, 300, 190], [5, 1500, 700]] {
-        let case = Case::new(sizes);
+        let case = LayerCase::new(sizes);
         let by = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
             pool.install(|| {
-                case.by(&ending, Fused::On)
+                case.run(&epilogue, Fused::On)
                     .map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
             })
         };
@@ -197,16 +197,19 @@ fn a_layer_gives_the_same_bits_on_any_number_of_threads() {
     }
 }
 
-/// Batch, features, places of the numbers among them, waves and size of an embedding, with what is learned.
-struct Numbers {
+/// An embedding's features and parameters, and the gradient of its outputs.
+struct PeriodicCase {
+    /// Batch, features, waves and size.
     sizes: [usize; 4],
+    /// Indices of the numbers among the features.
     columns: Vec<usize>,
     features: Vec<f32>,
+    /// Frequency, phase, weight and bias.
     learned: [Vec<f32>; 4],
     gradient: Vec<f32>,
 }
 
-impl Numbers {
+impl PeriodicCase {
     fn new([batch, features, waves, size]: [usize; 4], columns: &[usize]) -> Self {
         let numbers = columns.len();
         let lengths = [numbers * waves, numbers * waves, numbers * waves * size, numbers * size];
@@ -219,7 +222,7 @@ impl Numbers {
         }
     }
 
-    fn by(&self, fused: Fused) -> [Vec<f32>; 5] {
+    fn run(&self, fused: Fused) -> [Vec<f32>; 5] {
         let [batch, features, waves, size] = self.sizes;
         let numbers = self.columns.len();
         let [frequency, phase, mixing, bias] = &self.learned;
@@ -283,10 +286,10 @@ fn waves_of_numbers_and_their_gradients_are_those_of_double_precision_and_of_bur
     for (sizes, columns) in
         [[1, 1, 1, 1], [7, 3, 5, 2], [65, 6, 16, 3], [300, 12, 24, 4]].into_iter().zip(columns)
     {
-        let case = Numbers::new(sizes, columns);
+        let case = PeriodicCase::new(sizes, columns);
         let expected = case.in_double_precision();
         for fused in [Fused::On, Fused::Off] {
-            for (index, (found, expected)) in case.by(fused).iter().zip(&expected).enumerate() {
+            for (index, (found, expected)) in case.run(fused).iter().zip(&expected).enumerate() {
                 let difference = difference(found, expected);
                 assert!(difference < 4e-6, "{sizes:?} {fused:?}, part {index}: {difference}");
             }
@@ -296,11 +299,11 @@ fn waves_of_numbers_and_their_gradients_are_those_of_double_precision_and_of_bur
 
 #[test]
 fn waves_of_numbers_are_the_same_bits_on_any_number_of_threads() {
-    let case = Numbers::new([513, 40, 16, 3], &(0..40).collect::<Vec<_>>());
+    let case = PeriodicCase::new([513, 40, 16, 3], &(0..40).collect::<Vec<_>>());
     let by = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         pool.install(|| {
-            case.by(Fused::On).map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            case.run(Fused::On).map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
         })
     };
     let alone = by(1);
@@ -309,11 +312,11 @@ fn waves_of_numbers_are_the_same_bits_on_any_number_of_threads() {
 
 #[test]
 fn a_layer_without_a_bias_is_one_with_zeros() {
-    let case = Case { bias: vec![0.0; 40], ..Case::new([64, 33, 40]) };
-    let [output, ..] = case.by(&Ending::NONE, Fused::On);
+    let case = LayerCase { bias: vec![0.0; 40], ..LayerCase::new([64, 33, 40]) };
+    let [output, ..] = case.run(&Epilogue::NONE, Fused::On);
     let (input, weight) = (matrix(&case.input, [64, 33]), matrix(&case.weight, [33, 40]));
     for fused in [Fused::On, Fused::Off] {
-        let without = values(linear(input.clone(), weight.clone(), None, Ending::NONE, fused).inner());
+        let without = values(linear(input.clone(), weight.clone(), None, Epilogue::NONE, fused).inner());
         assert!(
             difference(&without, &output.iter().map(|&value| f64::from(value)).collect::<Vec<_>>()) < 1e-6
         );
@@ -342,7 +345,7 @@ fn cross_entropy_and_its_gradient_are_those_of_double_precision_and_of_burn() {
             let found = cross_entropy(logits.clone(), targets, fused);
             let gradients = (found.clone() * vector(&upstream)).sum().backward();
             let found_gradient = values(logits.grad(&gradients).expect("a gradient"));
-            // Near zero, losses and gradients are differences of numbers of another size.
+            // An absolute difference: near 0, losses and gradients are differences of much greater numbers.
             assert!(apart(&values(found.inner()), &losses) < 3e-6, "{batch} {classes} {fused:?}");
             assert!(apart(&found_gradient, &gradient) < 1e-6, "{batch} {classes} {fused:?}");
         }

@@ -37,22 +37,22 @@ const TOLERANCE: f64 = 1e-4;
 
 /// Simple models of a run's training data.
 pub(crate) struct Baselines {
-    kept: Kept,
+    stored: StoredBaselines,
     linear: Option<Mlp>,
 }
 
 /// What the run's folder keeps besides the linear model's weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct StoredBaselines {
     /// Training examples of each class.
     counts: Vec<u64>,
     /// How the linear model was fitted; null where it would have taken too much of the run's time.
-    linear: Option<Fit>,
+    linear: Option<LinearFit>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Fit {
+struct LinearFit {
     /// Passes over the training data.
     passes: usize,
     /// Whether it came to its best; else it was stopped early.
@@ -60,7 +60,7 @@ struct Fit {
 }
 
 /// What simple models are built for.
-pub(crate) struct Ground<'a> {
+pub(crate) struct BaselineContext<'a> {
     pub(crate) experiment: &'a Experiment,
     pub(crate) profile: &'a Profile,
     /// Without autodiff.
@@ -71,22 +71,22 @@ pub(crate) struct Ground<'a> {
 impl Baselines {
     /// Fits them to the training data. `work` is what the network's training took: its weights times the examples that it
     /// saw.
-    pub(crate) fn fit(ground: &Ground<'_>, data: &DataSet, work: f64) -> Result<Self, Error> {
+    pub(crate) fn fit(context: &BaselineContext<'_>, data: &DataSet, work: f64) -> Result<Self, Error> {
         let counts = data.train.counts(data.class_count()).into_iter().map(|count| count as u64).collect();
         let (features, classes) = (data.features() as f64, data.class_count() as f64);
-        let of_feature = if ground.profile.preparation().is_some() { WORK_OF_CELL } else { WORK_OF_PIXEL };
+        let of_feature = if context.profile.preparation().is_some() { WORK_OF_CELL } else { WORK_OF_PIXEL };
         let own_work = ((features + 1.0) * classes + features * of_feature) * data.train.len() as f64;
         let passes = ((SHARE_OF_WORK * work).max(FREE_WORK) / own_work).min(MOST_PASSES as f64) as usize;
         if passes < FEWEST_PASSES {
-            return Ok(Self { kept: Kept { counts, linear: None }, linear: None });
+            return Ok(Self { stored: StoredBaselines { counts, linear: None }, linear: None });
         }
-        let model = ground.linear_model(&ground.device.clone().autodiff())?;
+        let model = context.linear_model(&context.device.clone().autodiff())?;
         // Within the pool, a parallel operation begins on this thread; from outside it would hand over and wait.
         let mut fitted = None;
-        rayon::scope(|_| fitted = Some(ground.fit(model, data, passes)));
+        rayon::scope(|_| fitted = Some(context.fit(model, data, passes)));
         let (model, fit) = fitted.expect("the scope has ended")?;
-        let linear = with_parameters(ground.linear_model(ground.device)?, &parameters(&model))?;
-        Ok(Self { kept: Kept { counts, linear: Some(fit) }, linear: Some(linear) })
+        let linear = with_parameters(context.linear_model(context.device)?, &parameters(&model))?;
+        Ok(Self { stored: StoredBaselines { counts, linear: Some(fit) }, linear: Some(linear) })
     }
 
     /// Keeps them in the run's folder.
@@ -96,37 +96,37 @@ impl Baselines {
         if let Some(linear) = &self.linear {
             replace_file(&folder.join(MODEL_FILE), &parameters_to_safetensors(&parameters(linear))?)?;
         }
-        Ok(replace_file(&folder.join(FILE), &json_text(&self.kept))?)
+        Ok(replace_file(&folder.join(FILE), &json_text(&self.stored))?)
     }
 
     /// Those that `run` keeps; none of a run from before there were any, or without.
-    pub(crate) fn read(run: &Run, ground: &Ground<'_>) -> Result<Option<Self>, Error> {
+    pub(crate) fn read(run: &Run, context: &BaselineContext<'_>) -> Result<Option<Self>, Error> {
         let file = run.baselines().join(FILE);
         if !file.is_file() {
             return Ok(None);
         }
-        let kept: Kept = read_json(&file, "what simple models were fitted to the run's data")?;
+        let stored: StoredBaselines = read_json(&file, "what simple models were fitted to the run's data")?;
         let read = |_| {
             let path = run.baselines().join(MODEL_FILE);
             let bytes = fs::read(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;
-            let stored = parameters_from_safetensors(&bytes)?;
-            Ok::<_, Error>(with_parameters(ground.linear_model(ground.device)?, &stored)?)
+            let weights = parameters_from_safetensors(&bytes)?;
+            Ok::<_, Error>(with_parameters(context.linear_model(context.device)?, &weights)?)
         };
-        let linear = kept.linear.map(read).transpose()?;
-        Ok(Some(Self { kept, linear }))
+        let linear = stored.linear.map(read).transpose()?;
+        Ok(Some(Self { stored, linear }))
     }
 
     /// What they predict for `split`; the linear model not, where it has learned from it and the network has not.
     pub(crate) fn predict(
         &self,
-        ground: &Ground<'_>,
+        context: &BaselineContext<'_>,
         split: &Split,
     ) -> Result<Vec<(BaselineModel, Predictions)>, Error> {
-        let classes = &ground.profile.classes;
-        let guess = Predictions::of_frequencies(classes, &self.kept.counts, split.labels())?;
+        let classes = &context.profile.classes;
+        let guess = Predictions::of_frequencies(classes, &self.stored.counts, split.labels())?;
         let linear = self.linear.as_ref().filter(|_| !split.has_folds()).map(|model| {
-            let predictions = predict(model, ground.profile, split, BATCH, &[], ground.device);
-            let settled = self.kept.linear.is_some_and(|fit| fit.settled);
+            let predictions = predict(model, context.profile, split, BATCH, &[], context.device);
+            let settled = self.stored.linear.is_some_and(|fit| fit.settled);
             let name =
                 if settled { BaselineModel::LinearModel } else { BaselineModel::LinearModelStoppedEarly };
             (name, predictions)
@@ -135,7 +135,7 @@ impl Baselines {
     }
 }
 
-impl Ground<'_> {
+impl BaselineContext<'_> {
     /// A linear model whose weights are 0.
     fn linear_model(&self, device: &Device) -> Result<Mlp, Error> {
         let shape = [self.profile.shape.features(), self.profile.classes.len()];
@@ -159,7 +159,7 @@ impl Ground<'_> {
 
     /// Minimizes what scikit-learn's `LogisticRegression` does (`C=1`, its solver L-BFGS too): the sum of the examples'
     /// losses and half the sum of the squared weights, here divided by the number of examples.
-    fn fit(&self, model: Mlp, data: &DataSet, most_passes: usize) -> Result<(Mlp, Fit), Error> {
+    fn fit(&self, model: Mlp, data: &DataSet, most_passes: usize) -> Result<(Mlp, LinearFit), Error> {
         let experiment = self.linear_experiment();
         let loss = Loss::new(&experiment.loss, experiment.model.output, data.class_count())?;
         let (train, normalizer) = (data.train.clone().without_folds(), Arc::new(data.normalizer.clone()));
@@ -194,6 +194,6 @@ impl Ground<'_> {
             .with_line_search_fn(LineSearchFn::StrongWolfe)
             .init();
         let (model, _) = optimizer.step(1.0, model, objective);
-        Ok((model, Fit { passes, settled: passes < most_passes }))
+        Ok((model, LinearFit { passes, settled: passes < most_passes }))
     }
 }

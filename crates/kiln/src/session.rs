@@ -6,17 +6,18 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::train::ExecutionStrategy;
 use kiln_artifacts::{
-    Checkpoint, DataFile, Dataset, MetricLog, MetricRow, Provenance, ProvenanceInputs, Run, RunFailure,
-    RunInputs, RunLock, RunState, Scope, Status, StopReason, TestFigures, write_metrics_csv,
+    Build, Checkpoint, DataFile, Dataset, MetricLog, MetricRow, Provenance, ProvenanceInputs, Run,
+    RunFailure, RunInputs, RunLock, RunState, Scope, Status, StopReason, TestFigures, write_metrics_csv,
 };
 use kiln_backend::{Selected, select};
-use kiln_config::{ClassWeights, Experiment, Resolved};
+use kiln_config::{Experiment, Resolved};
 use kiln_data::{DataSet, Folders, NoProgress, Profile, Progress, load, load_like};
 use kiln_diagnosis::{Finding, Record, findings};
 use kiln_evaluation::{
     Examination, Metrics, Weights, load_model, read_profile, write_profile, write_report,
     write_training_report,
 };
+use kiln_files::sha256_hex;
 use kiln_model::{
     Fused, MODEL_FILE, Model, Parameter, parameters, parameters_to_safetensors, weights_sha256,
 };
@@ -24,13 +25,12 @@ use kiln_training::{
     Job, TrainingError, check, check_resumable, goes_on, is_fused, is_longer, trained_with, unfinished_warmup,
 };
 
-use crate::baselines::{Baselines, Ground};
-use crate::build::build;
-use crate::experiment::{with_absolute_paths, with_overrides};
-use crate::memory::check_memory;
-use crate::setup::{Setup, optimizer};
-use crate::start::{self, Start};
-use crate::{Error, Options};
+use crate::baselines::{BaselineContext, Baselines};
+use crate::setup::{
+    InitialWeights, Setup, check_memory, optimizer, profile, resolve_class_weights, setup, stored_profile,
+    with_initial_weights,
+};
+use crate::{Error, Options, with_absolute_paths, with_overrides};
 
 /// A run that this process has taken, and what it takes to train it.
 pub struct Session {
@@ -59,7 +59,7 @@ pub struct Outcome {
     /// How many numbers the network learned.
     pub weights: usize,
     /// What training came to.
-    pub trained: kiln_training::Trained,
+    pub trained: kiln_training::TrainingSummary,
     /// The test figures, where training came to its end.
     pub test: Option<Metrics>,
     /// What the metric log says against the run.
@@ -98,7 +98,7 @@ impl Session {
         artifacts: impl AsRef<Path>,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
-        let start = |setup: &Setup| start.map(|run| Start::read(run, setup)).transpose();
+        let start = |setup: &Setup| start.map(|run| InitialWeights::read(run, setup)).transpose();
         Self::create_by(start, resolved, artifacts.as_ref(), progress)
     }
 
@@ -116,13 +116,13 @@ impl Session {
     ) -> Result<Self, Error> {
         let start = |setup: &Setup| {
             let parameters = weights(setup).map_err(Error::Weights)?;
-            Ok(Some(Start::of(&parameters, from, setup)?))
+            Ok(Some(InitialWeights::of(&parameters, from, setup)?))
         };
         Self::create_by(start, resolved, artifacts.as_ref(), progress)
     }
 
     fn create_by(
-        start: impl FnOnce(&Setup) -> Result<Option<Start>, Error>,
+        start: impl FnOnce(&Setup) -> Result<Option<InitialWeights>, Error>,
         resolved: &Resolved,
         artifacts: &Path,
         progress: &dyn Progress,
@@ -146,7 +146,7 @@ impl Session {
             resolved_toml: &as_written,
             input_toml: &resolved.input,
             overrides: &resolved.overrides,
-            start: start.as_ref().map(Start::bytes),
+            start: start.as_ref().map(InitialWeights::bytes),
         };
         let run = Run::create(artifacts, &experiment.name, &inputs)?;
         let lock = run.lock()?;
@@ -215,7 +215,7 @@ impl Session {
         };
         match Provenance::read(&run) {
             Ok(mut provenance) => {
-                provenance.add_session(build());
+                provenance.add_session(build_versions());
                 provenance.write(&run)?;
             }
             // The process that made the run was killed before it had written down where it comes from.
@@ -269,9 +269,9 @@ impl Session {
         self.setup_on(self.backend.device.clone().autodiff())
     }
 
-    fn ground<'a>(&'a self, profile: &'a Profile) -> Ground<'a> {
+    fn context<'a>(&'a self, profile: &'a Profile) -> BaselineContext<'a> {
         let (experiment, fused) = (&self.experiment, Fused::when(self.backend.fused));
-        Ground { experiment, profile, device: &self.backend.device, fused }
+        BaselineContext { experiment, profile, device: &self.backend.device, fused }
     }
 
     fn setup_on(&self, device: burn::tensor::Device) -> Setup {
@@ -315,13 +315,14 @@ impl Session {
         build: impl Fn(&Setup) -> M,
         report: bool,
     ) -> Result<Outcome, Error> {
-        let model = start::apply(&self.run, self.setup_on(self.backend.device.clone()).build(&build)?)?;
+        let model =
+            with_initial_weights(&self.run, self.setup_on(self.backend.device.clone()).build(&build)?)?;
         let parameters = parameters(&model);
         let store = self.run.checkpoint_store();
         let weights = parameters_to_safetensors(&parameters)?;
         store.save(0, &serde_json::json!({}), &[(MODEL_FILE, &weights)])?;
         store.set_best(0)?;
-        let trained = kiln_training::Trained {
+        let trained = kiln_training::TrainingSummary {
             reason: StopReason::NotTrained,
             epochs: 0,
             steps: 0,
@@ -351,7 +352,7 @@ impl Session {
 
     fn job<M: Model>(&self, build: &impl Fn(&Setup) -> M, options: Options) -> Result<Job<M>, Error> {
         let setup = self.setup();
-        let model = start::apply(&self.run, setup.build(build)?)?;
+        let model = with_initial_weights(&self.run, setup.build(build)?)?;
         Ok(Job {
             optimizer: options.optimizer.unwrap_or_else(|| optimizer(&model, &setup)),
             model,
@@ -385,7 +386,7 @@ impl Session {
     fn finish<M: Model>(
         &self,
         build: &impl Fn(&Setup) -> M,
-        trained: &kiln_training::Trained,
+        trained: &kiln_training::TrainingSummary,
         with_report: bool,
     ) -> Result<Option<Metrics>, Error> {
         let Self { run, experiment, data, backend, .. } = self;
@@ -394,10 +395,10 @@ impl Session {
         let mut model = load_model(model, run, &Weights::Marked(experiment.evaluation.ckpt))?;
         let examination = Examination { run, experiment, profile: &profile, device: &backend.device };
         examination.fit_answers(data.validation.as_ref(), &mut model)?;
-        let ground = self.ground(&profile);
+        let context = self.context(&profile);
         let baselines = if experiment.evaluation.baselines {
             let examples = trained.steps as f64 * experiment.training.batch_size as f64;
-            let fitted = Baselines::fit(&ground, data, Module::num_params(&model.model) as f64 * examples)?;
+            let fitted = Baselines::fit(&context, data, Module::num_params(&model.model) as f64 * examples)?;
             fitted.write(run)?;
             Some(fitted)
         } else {
@@ -420,7 +421,7 @@ impl Session {
                 return Ok(None);
             }
         };
-        let beside = baselines.map(|baselines| baselines.predict(&ground, split)).transpose()?;
+        let beside = baselines.map(|baselines| baselines.predict(&context, split)).transpose()?;
         let (evaluation, gallery) = examination.evaluate(name, split, &model, &beside.unwrap_or_default())?;
         let (loss, accuracy) =
             (evaluation.metrics.figure("loss").unwrap_or(f64::NAN), evaluation.metrics.accuracy());
@@ -493,41 +494,6 @@ pub fn is_over(reason: StopReason) -> bool {
     )
 }
 
-/// What `data` asks of examples, with the class weights that `experiment` has for it.
-pub(crate) fn profile(experiment: &Experiment, data: &DataSet) -> Result<Profile, Error> {
-    Ok(Profile::of(data).with_class_weights(&experiment.loss.class_weights, data)?)
-}
-
-/// Makes a list of class weights that `experiment` has by a rule or by name.
-pub(crate) fn resolve_class_weights(experiment: &mut Experiment, profile: &Profile) {
-    if !matches!(experiment.loss.class_weights, ClassWeights::Each(_)) {
-        experiment.loss.class_weights = ClassWeights::Each(profile.class_weights.clone());
-    }
-}
-
-/// The profile that `run` keeps; none of the first version, or killed before it was written.
-pub(crate) fn stored_profile(run: &Run) -> Result<Option<Profile>, Error> {
-    Ok(if run.data_json().is_file() { Some(read_profile(run)?) } else { None })
-}
-
-pub(crate) fn setup(
-    experiment: &Experiment,
-    profile: &Profile,
-    device: burn::tensor::Device,
-    fused: Fused,
-) -> Setup {
-    Setup {
-        experiment: experiment.clone(),
-        features: profile.shape.features(),
-        numbers: profile.numbers(),
-        image_size: profile.image_size(),
-        channels: profile.channels(),
-        classes: profile.classes.len(),
-        device,
-        fused,
-    }
-}
-
 fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {
     let files = data
         .files
@@ -535,11 +501,23 @@ fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {
         .map(|file| DataFile { name: file.shown_name(), bytes: file.bytes, sha256: file.sha256.clone() })
         .collect();
     Provenance::collect(ProvenanceInputs {
-        build: build(),
+        build: build_versions(),
         backend: backend.name.to_string(),
         adapter: Some(backend.adapter.clone()),
         threads: backend.threads,
         dataset: Dataset { name: data.name.clone(), sha256: data.sha256.clone(), files },
         seed,
     })
+}
+
+const CARGO_LOCK: &[u8] = include_bytes!("../../../Cargo.lock");
+
+/// Versions of Kiln, Burn and the compiler, and the hash of the locked dependencies.
+fn build_versions() -> Build {
+    Build {
+        kiln: env!("CARGO_PKG_VERSION").to_owned(),
+        burn: env!("BUILD_BURN_VERSION").to_owned(),
+        rustc: env!("BUILD_RUSTC_VERSION").to_owned(),
+        cargo_lock_sha256: sha256_hex(CARGO_LOCK),
+    }
 }

@@ -1,15 +1,22 @@
-//! What a model is built for.
+//! Setup.
 
 use std::any::TypeId;
+use std::fs;
 
 use burn::module::ParamGroup;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use kiln_config::Experiment;
+use kiln_artifacts::Run;
+use kiln_config::{BackendName, ClassWeights, Experiment, OptimizerName};
+use kiln_data::{DataSet, Normalizer, Profile};
+use kiln_evaluation::{Weights, read_profile, read_weights};
 use kiln_kernels::UpdateRule;
-use kiln_model::{Fused, Loss, Mlp, Model, check_weights, named};
+use kiln_model::{
+    Fused, Loss, Mlp, Model, Parameter, check_weights, named, parameters_from_safetensors,
+    parameters_to_safetensors, weights_sha256, with_parameters,
+};
 
-use crate::Error;
+use crate::{Error, of_run};
 
 /// Experiment, data and device that a model is built for.
 #[derive(Clone, Debug)]
@@ -103,5 +110,194 @@ impl Setup {
         // Burn draws a parameter when it is first looked at.
         let _drawn = named(&model);
         Ok(model)
+    }
+}
+
+/// What `data` asks of examples, with the class weights that `experiment` has for it.
+pub(crate) fn profile(experiment: &Experiment, data: &DataSet) -> Result<Profile, Error> {
+    Ok(Profile::of(data).with_class_weights(&experiment.loss.class_weights, data)?)
+}
+
+/// Makes a list of class weights that `experiment` has by a rule or by name.
+pub(crate) fn resolve_class_weights(experiment: &mut Experiment, profile: &Profile) {
+    if !matches!(experiment.loss.class_weights, ClassWeights::Each(_)) {
+        experiment.loss.class_weights = ClassWeights::Each(profile.class_weights.clone());
+    }
+}
+
+/// The profile that `run` keeps; none of the first version, or killed before it was written.
+pub(crate) fn stored_profile(run: &Run) -> Result<Option<Profile>, Error> {
+    Ok(if run.data_json().is_file() { Some(read_profile(run)?) } else { None })
+}
+
+pub(crate) fn setup(experiment: &Experiment, profile: &Profile, device: Device, fused: Fused) -> Setup {
+    Setup {
+        experiment: experiment.clone(),
+        features: profile.shape.features(),
+        numbers: profile.numbers(),
+        image_size: profile.image_size(),
+        channels: profile.channels(),
+        classes: profile.classes.len(),
+        device,
+        fused,
+    }
+}
+
+/// Weights that another run has learned.
+pub(crate) struct InitialWeights {
+    from: String,
+    sha256: String,
+    /// How the network that learned them saw its features, where that is known.
+    normalizer: Option<Normalizer>,
+    bytes: Vec<u8>,
+}
+
+impl InitialWeights {
+    /// The weights that the test of `run` takes. A perceptron of `setup` must have the same layers.
+    pub(crate) fn read(run: &Run, setup: &Setup) -> Result<Self, Error> {
+        let weights = Weights::Marked(of_run(run)?.evaluation.ckpt);
+        let (step, bytes) = read_weights(run, &weights)?;
+        let parameters = parameters_from_safetensors(&bytes)?;
+        if setup.experiment.model.is_mlp() {
+            with_parameters(setup.build(perceptron)?, &parameters)?;
+        }
+        let (sha256, normalizer) = (weights_sha256(&parameters), Some(read_profile(run)?.normalizer));
+        let step = step.map_or_else(String::new, |step| format!(", step {step}"));
+        Ok(Self { from: format!("{}{step}", run.folder().display()), sha256, normalizer, bytes })
+    }
+
+    /// Weights that come `from` somewhere else, by the paths of the model that `setup` is for.
+    pub(crate) fn of(parameters: &[Parameter], from: &str, setup: &Setup) -> Result<Self, Error> {
+        if setup.experiment.model.is_mlp() {
+            with_parameters(setup.build(perceptron)?, parameters)?;
+        }
+        let (sha256, bytes) = (weights_sha256(parameters), parameters_to_safetensors(parameters)?);
+        Ok(Self { from: from.to_owned(), sha256, normalizer: None, bytes })
+    }
+
+    /// Them in the format of safetensors. A run keeps them: it can be begun again whatever becomes of the other.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where they come from, with a warning where their network saw its data otherwise than `profile` has it.
+    pub(crate) fn words(&self, profile: &Profile) -> String {
+        let warning = match &self.normalizer {
+            Some(normalizer) if *normalizer != profile.normalizer => {
+                "; warning: its features were scaled otherwise than those of these data are"
+            }
+            _ => "",
+        };
+        format!("begins with the weights of {} (SHA-256 {}){warning}", self.from, self.sha256)
+    }
+}
+
+/// `model` with the weights that `run` begins with, if it has any.
+pub(crate) fn with_initial_weights<M: Model>(run: &Run, model: M) -> Result<M, Error> {
+    let path = run.start();
+    if !path.is_file() {
+        return Ok(model);
+    }
+    let bytes = fs::read(&path).map_err(|cause| Error::Read { path: path.display().to_string(), cause })?;
+    Ok(with_parameters(model, &parameters_from_safetensors(&bytes)?)?)
+}
+
+/// An error if training the perceptron of `experiment` on `features` values, of which `numbers` are measured numbers, and
+/// `classes` classes needs more memory than this machine has to give. Of a GPU's memory, and where the system does not say, nothing is known: then it passes.
+pub(crate) fn check_memory(
+    experiment: &Experiment,
+    features: usize,
+    numbers: usize,
+    classes: usize,
+) -> Result<(), Error> {
+    let on_cpu =
+        matches!(experiment.backend.name, BackendName::Auto | BackendName::Flex | BackendName::Ndarray);
+    if !on_cpu || !experiment.model.is_mlp() {
+        return Ok(());
+    }
+    match available_bytes() {
+        Some(available) => {
+            let features = features + experiment.model.features_of_numbers(numbers);
+            check(experiment, features, classes, available)
+        }
+        None => Ok(()),
+    }
+}
+
+fn check(experiment: &Experiment, features: usize, classes: usize, available: u128) -> Result<(), Error> {
+    let hidden = &experiment.model.hidden;
+    let needed = needed_bytes(experiment, features, hidden, classes);
+    if needed <= available {
+        return Ok(());
+    }
+    let fits = |width: usize| {
+        needed_bytes(experiment, features, &vec![width; hidden.len().max(1)], classes) <= available
+    };
+    let mut width = 1_usize;
+    while fits(width * 2) {
+        width *= 2;
+    }
+    Err(Error::TooLarge {
+        hidden: format!("{hidden:?}"),
+        weights: weights(features, hidden, classes) * experiment.model.members as u128,
+        needed: gigabytes(needed),
+        available: gigabytes(available),
+        fitting: width,
+    })
+}
+
+/// Weights and biases.
+fn weights(features: usize, hidden: &[usize], classes: usize) -> u128 {
+    let sizes: Vec<u128> = std::iter::once(features)
+        .chain(hidden.iter().copied())
+        .chain([classes])
+        .map(|size| size as u128)
+        .collect();
+    sizes.windows(2).map(|pair| pair[0] * pair[1] + pair[1]).sum()
+}
+
+/// What training takes at the least: each weight, its gradient, what the optimizer keeps of it and the copy that a checkpoint
+/// is written from; and what the layers pass on for a batch, forwards and backwards; all that for each member.
+fn needed_bytes(experiment: &Experiment, features: usize, hidden: &[usize], classes: usize) -> u128 {
+    let kept = match experiment.optimizer.name {
+        OptimizerName::Sgd if experiment.optimizer.momentum == 0.0 => 0,
+        OptimizerName::Sgd | OptimizerName::Rmsprop => 1,
+        OptimizerName::Adam | OptimizerName::Adamw => 2,
+    };
+    let units: u128 = hidden.iter().map(|&width| width as u128).sum::<u128>() + (features + classes) as u128;
+    let activations = units * experiment.training.batch_size as u128 * 2;
+    let members = experiment.model.members as u128;
+    4 * members * (weights(features, hidden, classes) * (3 + kept) + activations)
+}
+
+fn gigabytes(bytes: u128) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+/// Memory that can be had without swapping: of the machine, or of the control group where that has less.
+fn available_bytes() -> Option<u128> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    let machine = line.split_whitespace().nth(1)?.parse::<u128>().ok()? * 1024;
+    let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u128>().ok();
+    let group = number("/sys/fs/cgroup/memory.max")
+        .zip(number("/sys/fs/cgroup/memory.current"))
+        .map(|(most, now)| most.saturating_sub(now));
+    Some(group.map_or(machine, |group| group.min(machine)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_fit_is_refused_with_what_would() {
+        let mut experiment = Experiment::default();
+        experiment.model.hidden = vec![16_777_216, 16_777_216];
+        let error = check(&experiment, 64, 10, 16_000_000_000).unwrap_err().to_string();
+        assert!(error.contains("[16777216, 16777216]") && error.contains("16.0 GB"), "{error}");
+        assert!(error.contains("16384"), "{error}");
+        experiment.model.hidden = vec![16_384, 16_384];
+        assert!(check(&experiment, 64, 10, 16_000_000_000).is_ok());
     }
 }

@@ -16,10 +16,9 @@ use kiln_evaluation::{
 use kiln_model::{Fused, Model};
 use rayon::prelude::*;
 
-use crate::baselines::{Baselines, Ground};
-use crate::experiment::of_run;
-use crate::session::{profile, resolve_class_weights, setup, stored_profile};
-use crate::{Error, Setup};
+use crate::baselines::{BaselineContext, Baselines};
+use crate::setup::{profile, resolve_class_weights, setup, stored_profile};
+use crate::{Error, Setup, of_run};
 
 /// The model of a run with the weights of one of its checkpoints. It is read once, however often it predicts.
 pub struct Trained<M> {
@@ -133,10 +132,14 @@ impl<M: Model> Trained<M> {
     pub fn evaluate(&self, name: &str, split: &Split) -> Result<(Evaluation, PathBuf), Error> {
         let Self { run, experiment, profile, backend, model, .. } = self;
         let examination = Examination { run, experiment, profile, device: &backend.device };
-        let ground =
-            Ground { experiment, profile, device: &backend.device, fused: Fused::when(backend.fused) };
-        let baselines = Baselines::read(run, &ground)?;
-        let beside = baselines.map(|baselines| baselines.predict(&ground, split)).transpose()?;
+        let context = BaselineContext {
+            experiment,
+            profile,
+            device: &backend.device,
+            fused: Fused::when(backend.fused),
+        };
+        let baselines = Baselines::read(run, &context)?;
+        let beside = baselines.map(|baselines| baselines.predict(&context, split)).transpose()?;
         let (evaluation, gallery) = examination.evaluate(name, split, model, &beside.unwrap_or_default())?;
         let report = write_report(run, name, experiment, &evaluation, Some(&gallery))?;
         Ok((evaluation, report))

@@ -7,10 +7,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 use kiln_config::{Activation, Experiment};
 use kiln_data::{Batch, Pass};
-use kiln_kernels::{Dropping, Ending, Fused, dropout_factors, linear};
+use kiln_kernels::{Dropping, Epilogue, Fused, dropout_factors, linear};
 
-use crate::embedding::Embedding;
-use crate::initialization::{check_weights, layer_widths, start_layer};
+use crate::layers::{Embedding, check_weights, layer_widths, start_layer};
 use crate::{Classified, Dropout, Loss, Model, ModelError, Probe};
 
 /// A multilayer perceptron with the loss that it is trained on: linear layers with an activation and dropout after
@@ -24,7 +23,7 @@ pub struct Mlp {
     /// The networks, where there are several.
     members: Vec<Network>,
     #[module(skip)]
-    head: Head,
+    config: NetworkConfig,
 }
 
 /// One of several networks.
@@ -36,11 +35,11 @@ struct Network {
 
 /// What is fixed about a network besides its weights.
 #[derive(Clone, Debug)]
-struct Head {
+struct NetworkConfig {
     activation: Activation,
     dropout: Dropout,
     loss: Loss,
-    /// Parts of the training data of which each member leaves one out; 0 where none is left out.
+    /// FoldMask of the training data of which each member leaves one out; 0 where none is left out.
     folds: u32,
     fused: Fused,
 }
@@ -87,13 +86,13 @@ impl Mlp {
         };
         let dropout = Dropout { probability: model.dropout, mode: model.dropout_mode, seed: *seed };
         let folds = experiment.data.folds as u32;
-        let head = Head { activation: model.activation, dropout, loss, folds, fused };
+        let config = NetworkConfig { activation: model.activation, dropout, loss, folds, fused };
         Ok(if model.members == 1 {
             let Network { embedding, layers } = network(0);
-            Self { embedding, layers, members: Vec::new(), head }
+            Self { embedding, layers, members: Vec::new(), config }
         } else {
             let members = (0..model.members).map(network).collect();
-            Self { embedding: None, layers: Vec::new(), members, head }
+            Self { embedding: None, layers: Vec::new(), members, config }
         })
     }
 
@@ -102,7 +101,7 @@ impl Mlp {
     #[expect(clippy::needless_pass_by_value, reason = "as the forward passes of Burn's own modules")]
     pub fn forward(&self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
         let logits = self.networks().map(|member| member.logits(features.clone(), pass)).collect();
-        self.head.loss.output(mean_of(logits, None))
+        self.config.loss.output(mean_of(logits, None))
     }
 
     /// The linear layers, first to last; those of the first member, where there are several.
@@ -113,7 +112,7 @@ impl Mlp {
 
     /// The networks: one or several.
     fn networks(&self) -> impl Iterator<Item = Member<'_>> {
-        let Self { embedding, layers, members, head } = self;
+        let Self { embedding, layers, members, config } = self;
         let alone = members.is_empty().then_some((embedding, layers));
         let several = members.iter().map(|Network { embedding, layers }| (embedding, layers));
         let all = alone.into_iter().chain(several).enumerate();
@@ -121,13 +120,13 @@ impl Mlp {
             number,
             embedding: embedding.as_ref(),
             layers,
-            head,
+            config,
         })
     }
 
     /// The loss of a batch: its mean, summed over the members, and what the step gives out.
     fn loss(&self, batch: Batch) -> (Tensor<1>, Classified) {
-        let Head { loss, fused, .. } = &self.head;
+        let NetworkConfig { loss, fused, .. } = &self.config;
         let weights = loss.target_weights(&batch.targets);
         let parts = self.parts(&batch);
         let one = |member: Member<'_>| {
@@ -157,24 +156,24 @@ impl Mlp {
     }
 
     /// Which members leave out which examples of `batch`; none where none is left out.
-    fn parts(&self, batch: &Batch) -> Option<Parts> {
+    fn parts(&self, batch: &Batch) -> Option<FoldMask> {
         let folds = batch.folds.as_ref()?;
         let members = self.members.len().max(1) as u32;
         let kept = |member: u32| {
-            folds.iter().map(move |fold| f32::from(u8::from(member % self.head.folds != *fold)))
+            folds.iter().map(move |fold| f32::from(u8::from(member % self.config.folds != *fold)))
         };
         let kept = TensorData::new((0..members).flat_map(kept).collect(), [members as usize, folds.len()]);
-        Some(Parts { kept: Tensor::from_data(kept, &batch.targets.device()) })
+        Some(FoldMask { kept: Tensor::from_data(kept, &batch.targets.device()) })
     }
 }
 
 /// Which members learn from which examples of a batch.
-struct Parts {
+struct FoldMask {
     /// 1 where the member learns from the example, 0 where it leaves it out; shape [members, batch].
     kept: Tensor<2>,
 }
 
-impl Parts {
+impl FoldMask {
     /// The mean of the `losses` of a member's own examples; 0 where there are none in the batch. `weights` are those of
     /// [`Loss::target_weights`], by which the losses are multiplied.
     fn mean(&self, member: usize, losses: Tensor<1>, weights: Option<&Tensor<1>>) -> Tensor<1> {
@@ -217,30 +216,30 @@ struct Member<'a> {
     number: usize,
     embedding: Option<&'a Embedding>,
     layers: &'a [Linear],
-    head: &'a Head,
+    config: &'a NetworkConfig,
 }
 
 impl Member<'_> {
     /// The last layer's values for `features` of shape [batch, inputs]: shape [batch, classes].
     fn logits(self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
         self.layers.iter().enumerate().fold(self.embedded(features), |input, (index, layer)| {
-            let ending =
-                Ending { activation: self.activation_of(index), dropping: self.dropping(index, pass) };
-            self.layer(layer, input, ending)
+            let epilogue =
+                Epilogue { activation: self.activation_of(index), dropping: self.dropping(index, pass) };
+            self.layer(layer, input, epilogue)
         })
     }
 
     /// What the first layer sees.
     fn embedded(self, features: Tensor<2>) -> Tensor<2> {
         match self.embedding {
-            Some(embedding) => embedding.forward(features, self.head.fused),
+            Some(embedding) => embedding.forward(features, self.config.fused),
             None => features,
         }
     }
 
-    fn layer(self, layer: &Linear, input: Tensor<2>, ending: Ending) -> Tensor<2> {
+    fn layer(self, layer: &Linear, input: Tensor<2>, epilogue: Epilogue) -> Tensor<2> {
         let bias = layer.bias.as_ref().map(Param::val);
-        linear(input, layer.weight.val(), bias, ending, self.head.fused)
+        linear(input, layer.weight.val(), bias, epilogue, self.config.fused)
     }
 
     fn is_last(self, layer: usize) -> bool {
@@ -251,12 +250,12 @@ impl Member<'_> {
         if self.is_last(layer) {
             Dropping::None
         } else {
-            self.head.dropout.dropping([self.number, layer], pass)
+            self.config.dropout.dropping([self.number, layer], pass)
         }
     }
 
     fn activation_of(self, layer: usize) -> Activation {
-        if self.is_last(layer) { Activation::Identity } else { self.head.activation }
+        if self.is_last(layer) { Activation::Identity } else { self.config.activation }
     }
 
     /// What each layer gives out, under the path of its parameters below `parent`.
@@ -264,8 +263,8 @@ impl Member<'_> {
         let mut input = self.embedded(features);
         let layers = self.layers.iter().enumerate().map(|(index, layer)| {
             let activation = self.activation_of(index);
-            let ending = Ending { activation, dropping: Dropping::None };
-            let outputs = self.layer(layer, input.clone(), ending);
+            let epilogue = Epilogue { activation, dropping: Dropping::None };
+            let outputs = self.layer(layer, input.clone(), epilogue);
             input = match self.dropping(index, pass) {
                 Dropping::None => outputs.clone(),
                 Dropping::Scale(factor) => outputs.clone() * factor,
@@ -324,4 +323,161 @@ fn linear_layer(
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use burn::tensor::Int;
+    use kiln_config::NumberEmbedding;
+    use kiln_config::random::{Purpose, Stream};
+
+    use super::*;
+    use crate::contract::values;
+    use crate::{StepOutput, Tally};
+
+    /// A mean of batch means would depend on how the examples are cut.
+    #[test]
+    fn a_training_loss_under_class_weights_is_that_of_all_examples_whatever_the_batch() {
+        let mut experiment = Experiment::default();
+        experiment.model.hidden = vec![8];
+        experiment.loss.class_weights = kiln_config::ClassWeights::Each(vec![1.0, 5.0, 20.0]);
+        let device = Device::flex().autodiff();
+        let mut stream = Stream::new(1, Purpose::Sampling, &[]);
+        let features: Vec<f32> = (0..61 * 4).map(|_| stream.normal() as f32).collect();
+        let targets: Vec<i64> = (0..61).map(|_| i64::from(stream.below(3) as u32)).collect();
+        for fused in [Fused::On, Fused::Off] {
+            let mlp = Mlp::new(&experiment, [4, 3], fused, &device).expect("drawn weights fit");
+            let loss = |size: usize| {
+                let mut tally = Tally::default();
+                for (features, targets) in features.chunks(4 * size).zip(targets.chunks(size)) {
+                    let batch = Batch {
+                        features: Tensor::from_data(
+                            TensorData::new(features.to_vec(), [targets.len(), 4]),
+                            &device,
+                        ),
+                        targets: Tensor::<1, Int>::from_data(
+                            TensorData::new(targets.to_vec(), [targets.len()]),
+                            &device,
+                        ),
+                        pass: Pass::Training { step: 0 },
+                        folds: None,
+                    };
+                    tally.merge(&TrainStep::step(&mlp, batch).item.tally());
+                }
+                assert_eq!(tally.examples, 61);
+                tally.loss()
+            };
+            let whole = loss(61);
+            assert!([1, 4, 16].into_iter().all(|size| (loss(size) / whole - 1.0).abs() < 1e-6), "{fused:?}");
+        }
+    }
+
+    /// A network of `members` for four features, the first of which is a number, and its gradients for a batch of eight.
+    struct Members {
+        experiment: Experiment,
+        device: Device,
+    }
+
+    impl Members {
+        fn new(members: usize, folds: usize) -> Self {
+            let mut experiment = Experiment::default();
+            experiment.model.hidden = vec![8];
+            experiment.model.dropout = 0.5;
+            experiment.model.members = members;
+            experiment.model.number_embedding = NumberEmbedding::Periodic;
+            experiment.data.folds = folds;
+            Self { experiment, device: Device::flex().autodiff() }
+        }
+
+        fn mlp(&self) -> Mlp {
+            Mlp::with_numbers(&self.experiment, [4, 3], &[0], Fused::On, &self.device)
+                .expect("drawn weights fit")
+        }
+
+        /// Eight examples, in turn of two parts if `has_folds`; the first has `first` for its number.
+        fn batch(&self, first: f32, pass: Pass, has_folds: bool) -> Batch {
+            let mut stream = Stream::new(1, Purpose::Sampling, &[]);
+            let mut features: Vec<f32> = (0..32).map(|_| stream.normal() as f32).collect();
+            features[0] = first;
+            let targets: Vec<i64> = (0..8).map(|at| at % 3).collect();
+            Batch {
+                features: Tensor::from_data(TensorData::new(features, [8, 4]), &self.device),
+                targets: Tensor::<1, Int>::from_data(TensorData::new(targets, [8]), &self.device),
+                pass,
+                folds: has_folds.then(|| (0..8).map(|at| at % 2).collect()),
+            }
+        }
+
+        /// The gradient of each parameter, by path.
+        fn gradients(&self, batch: Batch) -> Vec<(String, Vec<f32>)> {
+            let mlp = self.mlp();
+            let mut gradients = TrainStep::step(&mlp, batch).grads;
+            let mut found = Vec::new();
+            for parameter in crate::named(&mlp) {
+                let values = match parameter.shape.len() {
+                    1 => gradients.remove::<1>(parameter.id).map(values),
+                    2 => gradients.remove::<2>(parameter.id).map(values),
+                    _ => gradients.remove::<3>(parameter.id).map(values),
+                };
+                found.push((parameter.path, values.expect("a gradient")));
+            }
+            found
+        }
+    }
+
+    const TRAINING: Pass = Pass::Training { step: 3 };
+
+    #[test]
+    fn a_member_is_trained_as_if_it_were_alone() {
+        let [alone, several] = [1, 3].map(|members| {
+            let of = Members::new(members, 0);
+            of.gradients(of.batch(0.5, TRAINING, false))
+        });
+        assert_eq!(alone.len() * 3, several.len());
+        for (path, gradient) in &alone {
+            let first = several.iter().find(|(other, _)| *other == format!("members.0.{path}"));
+            assert_eq!(first.map(|(_, gradient)| gradient), Some(gradient), "{path}");
+            let second = several.iter().find(|(other, _)| *other == format!("members.1.{path}"));
+            assert_ne!(second.map(|(_, gradient)| gradient), Some(gradient), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_member_learns_nothing_from_the_part_that_it_leaves_out() {
+        let of = Members::new(2, 2);
+        let [one, other] = [0.5, -2.0].map(|first| of.gradients(of.batch(first, TRAINING, true)));
+        for ((path, one), (_, other)) in one.iter().zip(&other) {
+            // The first example is of the part that the first member leaves out.
+            assert_eq!(one == other, path.starts_with("members.0."), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_example_is_validated_by_the_members_that_leave_it_out_and_tested_by_all() {
+        let of = Members::new(2, 2);
+        let mlp = of.mlp();
+        let probabilities = |has_folds| {
+            let batch = of.batch(0.5, Pass::Inference, has_folds);
+            let found = InferenceStep::step(&mlp, batch).predicted();
+            found.probabilities.chunks(3).map(<[f32]>::to_vec).collect::<Vec<_>>()
+        };
+        let features = || of.batch(0.5, Pass::Inference, false).features;
+        let each: Vec<Vec<f32>> = mlp
+            .networks()
+            .map(|member| {
+                let softmax =
+                    burn::tensor::activation::softmax(member.logits(features(), Pass::Inference), 1);
+                values(softmax.inner())
+            })
+            .collect();
+        let (validated, tested) = (probabilities(true), probabilities(false));
+        for example in 0..8 {
+            for class in 0..3 {
+                let [first, second] = [0, 1].map(|member: usize| each[member][3 * example + class]);
+                let own = if example % 2 == 0 { first } else { second };
+                assert!((validated[example][class] - own).abs() < 1e-6, "{example}, {class}");
+                assert!(
+                    (tested[example][class] - f32::midpoint(first, second)).abs() < 1e-6,
+                    "{example}, {class}"
+                );
+            }
+        }
+    }
+}

@@ -1,75 +1,77 @@
-//! Training a run from its beginning or from its last checkpoint.
+//! Starting a training: from the beginning or from a checkpoint, under Burn's Learner.
+//!
+//! [`Job::train`] gives Burn's `SupervisedTraining` a strategy of Kiln's own, [`ExactStrategy`]. Burn still provides the
+//! learner, the loaders, the metrics and the dashboard; only the loop over epochs is replaced. [`Job::train_by`] runs
+//! Burn's own strategies over the same batches for users who need several devices more than an exact resume.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use burn::data::dataloader::DataLoader;
+use burn::module::{Module, ModuleDisplay};
 use burn::optim::ModuleOptimizer;
 use burn::train::logger::MetricLogger;
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{MetricDefinition, NumericEntry};
-use burn::train::{ExecutionStrategy, Interrupter, Learner, SupervisedTraining, TrainStep, TrainingStrategy};
+use burn::train::{
+    ExecutionStrategy, InferenceStep, Interrupter, Learner, SupervisedLearningStrategy, SupervisedTraining,
+    SupervisedTrainingEventProcessor, TrainLoader, TrainOutput, TrainStep, TrainingComponents,
+    TrainingStrategy, ValidLoader,
+};
 use kiln_artifacts::{ArtifactError, Checkpoint, MetricLog, Run, RunState, Status, StopReason, TimingLog};
 use kiln_backend::Selected;
 use kiln_config::Experiment;
 use kiln_data::DataSet;
 use kiln_kernels::with_threads_awake;
 use kiln_model::{
-    MODEL_FILE, Model, Parameter, named, parameters, parameters_from_safetensors, weights_sha256,
-    with_parameters,
+    MODEL_FILE, Mlp, Model, Parameter, StepOutput, named, parameters, parameters_from_safetensors,
+    weights_sha256, with_parameters,
 };
 
-use crate::TrainingError;
-use crate::dashboard::{Renderer, open_dashboard, settle_after_kill};
-use crate::event::Observer;
-use crate::metric::{FigureMetric, Kind};
-use crate::monitoring::Best;
-use crate::optimizer_state::{Number, OptimizerState};
+use crate::checkpoint::{CheckpointWriter, Number, OPTIMIZER_FILE, OptimizerState};
+use crate::dashboard::{FigureMetric, MetricKind, Renderer, is_kill, settle_after_kill};
 use crate::recorder::Recorder;
-use crate::saver::{OPTIMIZER_FILE, Saver};
 use crate::schedule::{Length, Schedule};
-use crate::setting::Setting;
-use crate::state::TrainingState;
-use crate::stop::StopSignal;
-use crate::strategy::{ExactStrategy, Watched};
-use crate::training_loop::{End, TrainingLoop};
+use crate::state::{RunContext, TrainingState};
+use crate::training_loop::{PreparedLoop, TrainingEnd};
+use crate::{Best, Figures, Observer, StopSignal, TrainingError, open_dashboard};
 
 /// A run to train: everything that [`Job::train`] needs.
 pub struct Job<M> {
     /// The model with its starting values, on the backend's device with autodiff.
     pub model: M,
-    /// What moves its weights: any of Burn's optimizers.
+    /// Any of Burn's optimizers.
     pub optimizer: ModuleOptimizer,
-    /// The run folder; its lock is the caller's to hold.
+    /// The run folder. The caller must hold its lock.
     pub run: Run,
-    /// What to train.
+    /// The settings.
     pub experiment: Experiment,
-    /// What to train on.
+    /// The data, split and scaled.
     pub data: Arc<DataSet>,
-    /// Where to compute.
+    /// The device.
     pub backend: Selected,
     /// Whether to open Burn's dashboard.
     pub dashboard: bool,
-    /// Who else watches.
+    /// Receives the events of the training.
     pub observer: Box<dyn Observer>,
-    /// The wish to stop.
+    /// Stops the training after the current step.
     pub stop: StopSignal,
     /// An epoch, from 1, after which training pauses with a checkpoint.
     pub pause_after: Option<usize>,
 }
 
-/// A run whose training has ended or was stopped.
+/// The result of a training that ended or was stopped.
 #[derive(Clone, Debug)]
-pub struct Trained {
-    /// Why.
+pub struct TrainingSummary {
+    /// Why training ended.
     pub reason: StopReason,
     /// Epochs finished.
     pub epochs: usize,
     /// Batches trained on.
     pub steps: u64,
-    /// The best epoch, where one is monitored.
+    /// The best epoch by the monitored figure, if one is monitored.
     pub best: Option<Best>,
-    /// SHA-256 of the weights now.
+    /// SHA-256 of the final weights.
     pub weights_sha256: String,
     /// Seconds over all sessions.
     pub elapsed_seconds: f64,
@@ -79,12 +81,12 @@ impl<M: Model> Job<M> {
     /// Trains from `checkpoint`, or from the beginning without one.
     ///
     /// # Errors
-    /// Where the model does not fit the data, the folder cannot be written, the checkpoint belongs to other
-    /// settings, or figures stop being finite. The run's status then says `failed`.
-    pub fn train(self, checkpoint: Option<&Checkpoint>) -> Result<Trained, TrainingError> {
+    /// After an error, the run's status is `failed` and names the cause, with two exceptions: changed settings leave
+    /// the run as it was, and the dashboard's kill key marks it `interrupted`.
+    pub fn train(self, checkpoint: Option<&Checkpoint>) -> Result<TrainingSummary, TrainingError> {
         let run = self.run.clone();
-        // Within the pool, a parallel operation begins on this thread; from outside it would hand over to another
-        // and wait, hundreds of times a step.
+        // Inside rayon's pool, a parallel operation starts on this thread. From outside, Burn would hand each one to
+        // another thread and wait for it, hundreds of times per step.
         let result = with_threads_awake(|| self.train_inner(checkpoint));
         match &result {
             Ok(_) | Err(TrainingError::Changed { .. }) => {}
@@ -100,51 +102,49 @@ impl<M: Model> Job<M> {
         result
     }
 
-    fn train_inner(self, checkpoint: Option<&Checkpoint>) -> Result<Trained, TrainingError> {
+    fn train_inner(self, checkpoint: Option<&Checkpoint>) -> Result<TrainingSummary, TrainingError> {
         let Self { model, optimizer, run, experiment, data, backend, dashboard, observer, stop, pause_after } =
             self;
         batches(&experiment, &data)?;
-        let mut setting = Setting::new(run, experiment, &data, &backend, stop);
-        setting.pause_after = pause_after;
-        let mut schedule = schedule(&setting);
+        let mut context = RunContext::new(run, experiment, &data, &backend, stop);
+        context.pause_after = pause_after;
+        let mut schedule = schedule(&context);
         let (state, model, optimizer) = if let Some(checkpoint) = checkpoint {
-            restore(checkpoint, &setting, model, optimizer, &mut schedule)?
+            restore(checkpoint, &context, model, optimizer, &mut schedule)?
         } else {
-            let (experiment, data) = (setting.experiment.clone(), setting.data_sha256.clone());
+            let (experiment, data) = (context.experiment.clone(), context.data_sha256.clone());
             let state = TrainingState::new(experiment, data, schedule.state(), backend.fused);
             (state, model, optimizer)
         };
-        let recorder = recorder(&setting, &state, observer)?;
+        let recorder = recorder(&context, &state, observer)?;
         if let Some(reason) = state.over {
-            // Killed between the last checkpoint and the end. The recorder has cut the log back and noted how
-            // far the run had come: what is left to do is done once.
-            return Ok(trained(&parameters(&model), &End { reason, state }));
+            // The process was killed after the last checkpoint, but before the test. The recorder has cut the logs back
+            // and written the status, so only the test is left to do.
+            return Ok(summary(&parameters(&model), &TrainingEnd { reason, state }));
         }
-        if setting.is_to_pause_after(state.epochs_done()) {
+        if context.is_to_pause_after(state.epochs_done()) {
             let reason = StopReason::Paused;
-            return Ok(trained(&parameters(&model), &End { reason, state }));
+            return Ok(summary(&parameters(&model), &TrainingEnd { reason, state }));
         }
-        setting.train.resume_at(state.epoch as u64 - 1, state.batch);
-        let saver = Saver::start(setting.run.clone(), setting.experiment.checkpoint.keep_latest_k);
+        context.train.resume_at(state.epoch as u64 - 1, state.batch);
+        let writer =
+            CheckpointWriter::start(context.run.clone(), context.experiment.checkpoint.keep_latest_k);
         let training_loop =
-            TrainingLoop { setting, saver, state, optimizer, schedule, recorder, unread: Vec::new() };
+            PreparedLoop { context, writer, state, optimizer, schedule, recorder, unread: Vec::new() };
         let (model, end) = launch(training_loop, model, dashboard)?;
-        Ok(trained(&parameters(&model), &end))
+        Ok(summary(&parameters(&model), &end))
     }
 
-    /// Trains by one of Burn's own strategies, such as several devices at once: Burn's loop over the same batches, with
-    /// the same optimizer, figures and dashboard, at the constant learning rate `optimizer.lr`. It knows neither
-    /// checkpoints that can be resumed to the bit nor Kiln's schedules and logs; the trained model is all that it leaves.
-    ///
-    /// # Errors
-    /// Where there is no batch to train on, or Burn's training fails.
+    /// Trains with one of Burn's own strategies, such as several devices at once: Burn's loop over the same batches, with
+    /// the same optimizer, figures and dashboard, at the constant learning rate `optimizer.lr`. There are no checkpoints,
+    /// schedules or logs; the only result is the trained model.
     pub fn train_by(self, strategy: ExecutionStrategy) -> Result<M, TrainingError> {
         let Self { model, optimizer, run, experiment, data, backend, dashboard, stop, .. } = self;
         batches(&experiment, &data)?;
-        let setting = Setting::new(run, experiment, &data, &backend, stop);
-        let training = supervised::<M>(&setting, 0, dashboard)
+        let context = RunContext::new(run, experiment, &data, &backend, stop);
+        let training = supervised::<M>(&context, 0, dashboard)
             .with_training_strategy(TrainingStrategy::Default(strategy));
-        let learner = Learner::new(Watched { model }, optimizer, setting.experiment.optimizer.lr);
+        let learner = Learner::new(Watched { model }, optimizer, context.experiment.optimizer.lr);
         let result = training.launch(learner);
         match result.error {
             Some(error) => Err(TrainingError::Burn(error.to_string())),
@@ -153,38 +153,36 @@ impl<M: Model> Job<M> {
     }
 }
 
-/// Finds what can be wrong with an experiment on its data before a run folder is made.
-///
-/// # Errors
-/// Where there is no whole batch.
+/// Checks an experiment against its data, before a run folder is made: there must be at least one whole batch.
 pub fn check(experiment: &Experiment, data: &DataSet) -> Result<(), TrainingError> {
     batches(experiment, data).map(|_| ())
 }
 
 fn batches(experiment: &Experiment, data: &DataSet) -> Result<usize, TrainingError> {
     let examples = data.train.len();
-    match Setting::batching(experiment).batches(examples) {
+    match RunContext::batching(experiment).batches(examples) {
         0 => Err(TrainingError::NoBatch { examples, batch_size: experiment.training.batch_size }),
         batches => Ok(batches),
     }
 }
 
-fn schedule(setting: &Setting) -> Schedule {
-    let Experiment { lr_scheduler, optimizer, training, .. } = &setting.experiment;
-    Schedule::new(lr_scheduler, optimizer.lr, Length::new(training, setting.batches))
+fn schedule(context: &RunContext) -> Schedule {
+    let Experiment { lr_scheduler, optimizer, training, .. } = &context.experiment;
+    Schedule::new(lr_scheduler, optimizer.lr, Length::new(training, context.batches))
 }
 
+/// Loads weights, optimizer and schedule from `checkpoint`, and discards what was stored after it.
 fn restore<M: Model>(
     checkpoint: &Checkpoint,
-    setting: &Setting,
+    context: &RunContext,
     model: M,
     optimizer: ModuleOptimizer,
     schedule: &mut Schedule,
 ) -> Result<(TrainingState, M, ModuleOptimizer), TrainingError> {
     let mut state = TrainingState::of(checkpoint)?;
-    state.check_unchanged(&setting.experiment, &setting.data_sha256)?;
-    state.over = state.still_over(&setting.experiment);
-    state.experiment = setting.experiment.clone();
+    state.check_unchanged(&context.experiment, &context.data_sha256)?;
+    state.over = state.still_over(&context.experiment);
+    state.experiment = context.experiment.clone();
     let read = |file: &str| -> Result<Vec<Parameter>, TrainingError> {
         let bytes = checkpoint.files.get(file).ok_or_else(|| TrainingError::State {
             step: checkpoint.step,
@@ -196,63 +194,64 @@ fn restore<M: Model>(
     let named = named(&model);
     let mut numbers = state.optimizer_numbers.clone();
     if numbers.is_empty() && state.optimizer_steps > 0 {
-        // A checkpoint of the first version: its only number is that of the steps, the same for every parameter.
+        // Checkpoints of Kiln's first version stored only the number of steps, which is the same for every parameter.
         let steps = Number::UInt(state.optimizer_steps as u64);
         numbers.extend(named.iter().map(|parameter| (format!("{}.step", parameter.path), steps)));
     }
     let memory = OptimizerState { tensors: read(OPTIMIZER_FILE)?, numbers };
     let optimizer = memory.restore(optimizer, &named)?;
     schedule.restore(state.plateau);
-    setting.store.discard_after(checkpoint.step)?;
-    setting.store.set_last(checkpoint.step)?;
+    context.store.discard_after(checkpoint.step)?;
+    context.store.set_last(checkpoint.step)?;
     if let Some(best) = state.best.filter(|best| best.step == checkpoint.step) {
-        setting.store.set_best(best.step)?;
+        context.store.set_best(best.step)?;
     }
     Ok((state, model, optimizer))
 }
 
+/// A recorder whose logs are cut back to the lengths at `state`.
 fn recorder(
-    setting: &Setting,
+    context: &RunContext,
     state: &TrainingState,
     observer: Box<dyn Observer>,
 ) -> Result<Recorder, TrainingError> {
-    let mut metrics = MetricLog::open_append(setting.run.metrics())?;
+    let mut metrics = MetricLog::open_append(context.run.metrics())?;
     metrics.truncate_to(state.metrics_bytes)?;
-    let mut timings = TimingLog::open_append(setting.run.timings())?;
-    // Nothing depends on the clock: what is there of its log is kept as far as it can be.
+    let mut timings = TimingLog::open_append(context.run.timings())?;
+    // No result depends on timings.jsonl, so a damaged one does not stop a resume.
     match timings.truncate_to(state.timings_bytes) {
         Err(ArtifactError::LogTooShort { .. }) => {}
         Err(ArtifactError::Malformed { .. }) => timings.truncate_to(0)?,
         other => other?,
     }
-    let (epochs, steps) = (setting.experiment.training.epochs as u64, setting.total_steps() as u64);
-    let status = match setting.run.status() {
+    let (epochs, steps) = (context.experiment.training.epochs as u64, context.total_steps() as u64);
+    let status = match context.run.status() {
         Ok(status) if state.step > 0 => status.resumed(),
         _ => Status::running(epochs, steps),
     };
     let mut recorder = Recorder::new(metrics, timings, observer, Status { epochs, steps, ..status });
-    let status = recorder.status(state, setting);
-    setting.run.write_status(&status)?;
+    let status = recorder.status(state, context);
+    context.run.write_status(&status)?;
     Ok(recorder)
 }
 
-/// Burn's training with Kiln's loaders, figures and dashboard.
+/// Burn's `SupervisedTraining` with Kiln's loaders, metrics and dashboard.
 fn supervised<M: Model>(
-    setting: &Setting,
+    context: &RunContext,
     first_epoch: usize,
     dashboard: bool,
 ) -> SupervisedTraining<Watched<M>> {
-    let train: Arc<dyn DataLoader<<M as TrainStep>::Input>> = setting.train.clone();
-    let validation = setting.validation.clone().unwrap_or_else(|| Arc::clone(&setting.train));
-    let mut training = SupervisedTraining::new(setting.run.folder(), train, validation)
+    let train: Arc<dyn DataLoader<<M as TrainStep>::Input>> = context.train.clone();
+    let validation = context.validation.clone().unwrap_or_else(|| Arc::clone(&context.train));
+    let mut training = SupervisedTraining::new(context.run.folder(), train, validation)
         .with_application_logger(None)
-        .with_metric_logger(NoFiles)
-        .num_epochs(setting.experiment.training.epochs)
+        .with_metric_logger(NoLogFiles)
+        .num_epochs(context.experiment.training.epochs)
         .checkpoint(first_epoch)
-        .label(&format!("{} {}", setting.run.name(), setting.run.id()));
-    // Of a run that is resumed, the epochs before count as well.
-    let before = setting.run.metric_rows().unwrap_or_default();
-    for kind in Kind::ALL {
+        .label(&format!("{} {}", context.run.name(), context.run.id()));
+    // After a resume, the dashboard's "best" includes the epochs before it.
+    let before = context.run.metric_rows().unwrap_or_default();
+    for kind in MetricKind::ALL {
         training = training.metric_train_numeric(FigureMetric::new(kind));
         if kind.in_validation() {
             training = training.metric_valid_numeric(FigureMetric::of_validation(kind, &before));
@@ -263,16 +262,17 @@ fn supervised<M: Model>(
     training.renderer(Box::new(Renderer(dashboard)))
 }
 
-/// Hands the loop to Burn's learner.
+/// Runs the loop under Burn's Learner.
 fn launch<M: Model>(
-    training_loop: TrainingLoop<M>,
+    training_loop: PreparedLoop<M>,
     model: M,
     dashboard: bool,
-) -> Result<(M, End), TrainingError> {
-    let setting = &training_loop.setting;
-    let training = supervised::<M>(setting, training_loop.state.epochs_done(), dashboard);
-    // Burn's learner does not give its optimizer back, whose state a checkpoint must keep: the loop has its own.
-    let (optimizer, lr) = (training_loop.optimizer.clone(), setting.experiment.optimizer.lr);
+) -> Result<(M, TrainingEnd), TrainingError> {
+    let context = &training_loop.context;
+    let training = supervised::<M>(context, training_loop.state.epochs_done(), dashboard);
+    // A checkpoint must contain the optimizer's state, and Burn's Learner does not give its optimizer back: the loop has
+    // its own.
+    let (optimizer, lr) = (training_loop.optimizer.clone(), context.experiment.optimizer.lr);
     let learner = Learner::new(Watched { model }, optimizer, lr);
     let strategy = Arc::new(ExactStrategy::new(training_loop));
     let training = training.with_training_strategy(TrainingStrategy::Custom(strategy.clone()));
@@ -292,16 +292,8 @@ fn launch<M: Model>(
     Ok((result.model.model, end))
 }
 
-/// The message of the panic by which Burn's dashboard carries out its kill key.
-const KILL_MESSAGE: &str = "Killing training from user input.";
-
-pub(crate) fn is_kill(panic: &(dyn std::any::Any + Send)) -> bool {
-    panic.downcast_ref::<&str>() == Some(&KILL_MESSAGE)
-        || panic.downcast_ref::<String>().is_some_and(|message| message == KILL_MESSAGE)
-}
-
-fn trained(parameters: &[Parameter], end: &End) -> Trained {
-    Trained {
+fn summary(parameters: &[Parameter], end: &TrainingEnd) -> TrainingSummary {
+    TrainingSummary {
         reason: end.reason,
         epochs: end.state.epochs_done(),
         steps: end.state.step,
@@ -311,18 +303,18 @@ fn trained(parameters: &[Parameter], end: &End) -> Trained {
     }
 }
 
-/// Notes in status.json how the run ended, if that can still be written.
+/// Writes to status.json how the run ended, best-effort: the training's own error must not be hidden.
 fn note_end(run: &Run, ended: impl FnOnce(Status) -> Status) {
     let Ok(status) = run.status() else { return };
     if let Err(error) = run.write_status(&ended(status)) {
-        tracing::error!("the end of the run could not be noted in status.json: {error}");
+        tracing::error!("cannot write to status.json how the run ended: {error}");
     }
 }
 
-/// Burn's own log files would say the same as metrics.jsonl, which is exact and outlives a crash.
-struct NoFiles;
+/// Turns Burn's own log files off: metrics.jsonl has the same figures, and survives a crash.
+struct NoLogFiles;
 
-impl MetricLogger for NoFiles {
+impl MetricLogger for NoLogFiles {
     fn log(&mut self, _: MetricsUpdate, _: usize, _: &Split) {}
 
     fn read_numeric(&mut self, _: &str, _: usize, _: &Split) -> Result<Vec<NumericEntry>, String> {
@@ -332,4 +324,75 @@ impl MetricLogger for NoFiles {
     fn log_metric_definition(&mut self, _: MetricDefinition) {}
 
     fn log_epoch_summary(&mut self, _: EpochSummary) {}
+}
+
+/// Receives Burn's training events for the dashboard. It is the same type for every model.
+pub(crate) type Processor = SupervisedTrainingEventProcessor<Watched<Mlp>>;
+
+/// Wraps a model so that its steps return the figures that Burn's dashboard shows.
+#[derive(Module, Debug)]
+pub(crate) struct Watched<M: Module + ModuleDisplay> {
+    pub(crate) model: M,
+}
+
+impl<M: Model> TrainStep for Watched<M> {
+    type Input = <M as TrainStep>::Input;
+    type Output = Figures;
+
+    fn step(&self, input: Self::Input) -> TrainOutput<Figures> {
+        let TrainOutput { grads, item } = TrainStep::step(&self.model, input);
+        TrainOutput { grads, item: Figures { tally: item.tally(), ..Figures::default() } }
+    }
+}
+
+impl<M: Model> InferenceStep for Watched<M> {
+    type Input = <M as TrainStep>::Input;
+    type Output = Figures;
+
+    fn step(&self, input: Self::Input) -> Figures {
+        Figures { tally: InferenceStep::step(&self.model, input).tally(), ..Figures::default() }
+    }
+}
+
+/// Runs a [`PreparedLoop`] in place of Burn's epochs, with the learner's model and Burn's loaders.
+///
+/// Burn's strategies cannot stop and resume within an epoch, and do not save early stopping, data order or dropout. On
+/// an interrupt they return before a checkpoint is written.
+struct ExactStrategy<M: Model> {
+    training_loop: Mutex<Option<PreparedLoop<M>>>,
+    end: Mutex<Option<Result<TrainingEnd, TrainingError>>>,
+}
+
+impl<M: Model> ExactStrategy<M> {
+    fn new(training_loop: PreparedLoop<M>) -> Self {
+        Self { training_loop: Mutex::new(Some(training_loop)), end: Mutex::new(None) }
+    }
+
+    /// How the loop ended; `None` if Burn failed before it started.
+    fn take_end(&self) -> Option<Result<TrainingEnd, TrainingError>> {
+        self.end.lock().expect("no thread panics with the lock").take()
+    }
+}
+
+impl<M: Model> SupervisedLearningStrategy<Watched<M>> for ExactStrategy<M> {
+    fn fit(
+        &self,
+        components: TrainingComponents<Watched<M>>,
+        learner: Learner<Watched<M>>,
+        train: TrainLoader<Watched<M>>,
+        validation: ValidLoader<Watched<M>>,
+        _: usize,
+    ) -> (Watched<M>, SupervisedTrainingEventProcessor<Watched<M>>) {
+        let training_loop = self.training_loop.lock().expect("no thread panics with the lock").take();
+        let training_loop = training_loop.expect("Burn calls fit once");
+        let Watched { model } = learner.model();
+        // `Learner::optimizer_step` would copy every parameter, because it steps on a clone of the model. The loop moves
+        // the model into the step instead.
+        drop(learner);
+        let mut processor = components.event_processor;
+        let (model, end) =
+            training_loop.run(model, &*train, &*validation, &mut processor, &components.interrupter);
+        *self.end.lock().expect("no thread panics with the lock") = Some(end);
+        (Watched { model }, processor)
+    }
 }

@@ -6,14 +6,14 @@ use kiln_config::{Experiment, LrScheduler, LrSchedulerName, Mode, Training};
 use kiln_data::DataSet;
 use serde::{Deserialize, Serialize};
 
-use crate::setting::Setting;
+use crate::state::RunContext;
 
-/// A schedule over a run of known length: the warm-up, then the schedule that `lr_scheduler.name` names, as
-/// `SequentialLR` puts a `LinearLR` before it.
+/// The learning rate over a run of known length: a linear warm-up, then the schedule that `lr_scheduler.name` names, as
+/// PyTorch's `SequentialLR` combines `LinearLR` with another schedule.
 ///
-/// The rate is `optimizer.lr` in the last step of the warm-up and in the step after it, where the schedule begins:
-/// linear and cosine run over the steps that are left. A schedule of epochs begins with the epoch of that step, however
-/// little of it is left, and reduce-on-plateau sees that epoch's figure first.
+/// The rate reaches `optimizer.lr` in the last step of the warm-up. It has the same value in the next step, where the
+/// schedule begins. Linear and cosine then run over the remaining steps. Schedules that count epochs begin with the epoch
+/// of that step, even if the epoch is almost over; reduce-on-plateau sees that epoch's figure first.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     config: LrScheduler,
@@ -22,16 +22,16 @@ pub(crate) struct Schedule {
     plateau: Plateau,
 }
 
-/// How long a run is, in optimizer steps.
+/// The length of a run in optimizer steps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Length {
-    /// All steps of the run.
+    /// Steps of the whole run.
     pub(crate) steps: usize,
     /// Steps of a whole epoch.
     pub(crate) per_epoch: usize,
 }
 
-/// What reduce-on-plateau remembers.
+/// The state of reduce-on-plateau, which a checkpoint stores.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plateau {
     factor: f64,
@@ -41,7 +41,7 @@ pub(crate) struct Plateau {
 }
 
 impl Length {
-    /// The length of a run whose epochs have `batches` batches.
+    /// The length of a run with `batches` batches per epoch.
     pub(crate) fn new(training: &Training, batches: usize) -> Self {
         let per_epoch = batches.div_ceil(training.gradient_accumulation);
         let all = training.epochs * batches;
@@ -52,13 +52,13 @@ impl Length {
 }
 
 impl Schedule {
-    /// The schedule for a run of this length, with `base` as the greatest learning rate.
+    /// `base` is `optimizer.lr`, the greatest learning rate.
     pub(crate) fn new(config: &LrScheduler, base: f64, length: Length) -> Self {
         let plateau = Plateau { factor: 1.0, best: None, bad_epochs: 0, cooldown_left: 0 };
         Self { config: config.clone(), base, length, plateau }
     }
 
-    /// The learning rate of optimizer step `step` (from 0) in `epoch` (from 0).
+    /// The learning rate of optimizer step `step` in `epoch`, both from 0.
     pub(crate) fn rate(&self, step: usize, epoch: usize) -> f64 {
         let config = &self.config;
         let warmup = config.warmup_steps;
@@ -84,8 +84,8 @@ impl Schedule {
         (self.base * factor).max(floor.min(self.base))
     }
 
-    /// Tells reduce-on-plateau the monitored figure of an epoch, at whose end the run has taken `steps` optimizer
-    /// steps. An epoch that lies within the warm-up does not count.
+    /// Updates reduce-on-plateau with the monitored figure of an epoch. `steps` are the optimizer steps taken by its end;
+    /// epochs within the warm-up do not count.
     pub(crate) fn end_epoch(&mut self, figure: f64, steps: usize) {
         if steps <= self.config.warmup_steps {
             return;
@@ -113,21 +113,21 @@ impl Schedule {
         }
     }
 
-    /// What a checkpoint keeps of the schedule; the rest follows from the step.
+    /// The state for a checkpoint. Everything else follows from the step.
     pub(crate) fn state(&self) -> Plateau {
         self.plateau
     }
 
-    /// Goes on from what a checkpoint kept.
+    /// Continues from the state of a checkpoint.
     pub(crate) fn restore(&mut self, plateau: Plateau) {
         self.plateau = plateau;
     }
 }
 
-/// What a user should hear before training: that the run ends before its warm-up does. Otherwise nothing.
+/// A warning if the run ends before its warm-up does.
 #[must_use]
 pub fn unfinished_warmup(experiment: &Experiment, data: &DataSet) -> Option<String> {
-    let batches = Setting::batching(experiment).batches(data.train.len());
+    let batches = RunContext::batching(experiment).batches(data.train.len());
     let length = Length::new(&experiment.training, batches.max(1));
     warning(experiment, length)
 }
@@ -181,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_up_longer_than_the_run_rises_to_the_end_and_is_said() {
+    fn a_warm_up_longer_than_the_run_rises_to_the_end_and_is_reported() {
         let mut experiment = Experiment::default();
-        for (warmup, is_said) in [(0, false), (100, false), (101, true), (1000, true)] {
+        for (warmup, is_reported) in [(0, false), (100, false), (101, true), (1000, true)] {
             experiment.lr_scheduler.warmup_steps = warmup;
-            assert_eq!(warning(&experiment, LENGTH).is_some(), is_said, "{warmup}");
+            assert_eq!(warning(&experiment, LENGTH).is_some(), is_reported, "{warmup}");
         }
         assert_eq!(schedule(LrSchedulerName::Cosine, 1000).rate(99, 9), 0.1);
     }

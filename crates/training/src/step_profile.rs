@@ -1,53 +1,54 @@
-//! Where the time of a training step goes.
+//! One training step examined: where its time goes ([`profile_steps`]), and whether a device computes it as the CPU does
+//! ([`parity`]).
+//!
+//! `kiln bench` and `kiln doctor` show the two. Neither needs a run folder.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use burn::optim::ModuleOptimizer;
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainStep};
 use kiln_backend::Selected;
-use kiln_config::Experiment;
-use kiln_data::{Batch, DataSet, SplitLoader};
-use kiln_kernels::with_threads_awake;
-use kiln_model::{Model, Named, StepOutput, Tally, named};
+use kiln_config::random::{Purpose, Stream};
+use kiln_config::{Activation, Experiment, Model as ModelConfig, Optimizer, OptimizerName};
+use kiln_data::{Batch, DataSet, Pass, SplitLoader};
+use kiln_kernels::{Fused, UpdateRule, with_threads_awake};
+use kiln_model::{Mlp, Model, Named, Parameter, StepOutput, Tally, named};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::learning::Learning;
-use crate::setting::Setting;
+use crate::gradient_descent::GradientDescent;
+use crate::state::RunContext;
 use crate::{TrainingError, check};
 
-/// Medians over many steps, in microseconds; each part is waited for, also on a GPU, which would otherwise work
-/// ahead: there the parts add up to more than a step takes.
+/// Medians over many steps, in microseconds. The host waits for the device after each part. In a real training a GPU
+/// works ahead, so there the parts add up to more than a step takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct StepProfile {
-    /// Steps that were timed.
+    /// Number of timed steps.
     pub steps: usize,
-    /// Gathering and scaling a batch, and handing it to the device.
+    /// Gathering and scaling a batch, and moving it to the device.
     pub data: f64,
-    /// Outputs and loss, without what the way back needs.
+    /// The forward pass with the loss, without autodiff.
     pub forward: f64,
-    /// What is left of outputs, loss and gradients.
+    /// Forward and backward pass with autodiff, minus `forward`.
     pub backward: f64,
     /// Clipping and the update of the weights.
     pub optimizer: f64,
-    /// Bringing loss and hits back and adding them up.
+    /// Reading loss and hits from the device, and adding them up.
     pub metrics: f64,
-    /// All of these together.
+    /// The whole step.
     pub step: f64,
-    /// The matrix products of a step alone, as Burn computes them.
+    /// Only the matrix products of a step, computed by Burn, for comparison.
     pub matrix_products: f64,
 }
 
-/// What one step took: data, outputs with gradients, optimizer, metrics, all.
+/// Microseconds of one step: data, forward with backward, optimizer, metrics, total.
 type Parts = [f64; 5];
 
-/// Trains `model` for `steps` steps of `experiment` and takes the time of each part. The first tenth is for warming up,
-/// and is not counted.
-///
-/// # Errors
-/// As [`check`].
+/// Trains `model` for `steps` steps of `experiment`, at least 10, and times each part. The first tenth is a warm-up and
+/// does not count.
 pub fn profile_steps<M: Model>(
     model: M,
     optimizer: ModuleOptimizer,
@@ -58,13 +59,13 @@ pub fn profile_steps<M: Model>(
 ) -> Result<StepProfile, TrainingError> {
     check(experiment, data)?;
     let steps = steps.max(10);
-    // As a run does: within the pool, a parallel operation need not hand over to another thread and wait.
+    // Inside rayon's pool, as in a run.
     with_threads_awake(|| {
-        let mut trainer = Trainer::new(model, optimizer, experiment, data, backend);
-        let parts: Vec<Parts> = (0..steps).map(|_| trainer.step()).collect();
+        let mut timer = StepTimer::new(model, optimizer, experiment, data, backend);
+        let parts: Vec<Parts> = (0..steps).map(|_| timer.step()).collect();
         let counted = &parts[steps / 10..];
         let of = |part: usize| median(counted.iter().map(|parts| parts[part]).collect());
-        let forward = median(trainer.forwards(steps));
+        let forward = median(timer.forwards(steps));
         let batch = experiment.training.batch_size;
         Ok(StepProfile {
             steps: counted.len(),
@@ -74,25 +75,25 @@ pub fn profile_steps<M: Model>(
             optimizer: of(2),
             metrics: of(3),
             step: of(4),
-            matrix_products: matrix_products(&named(trainer.learning.model()), batch, backend),
+            matrix_products: matrix_products(&named(timer.descent.model()), batch, backend),
         })
     })
 }
 
-/// A training without a run folder.
-struct Trainer<'a, M: Model> {
+/// A training without a run folder, timed step by step.
+struct StepTimer<'a, M: Model> {
     device: &'a Device,
     lr: f64,
     loader: SplitLoader,
-    /// The same batches for a pass without gradients.
+    /// The same batches on the device without autodiff.
     untracked: SplitLoader,
-    learning: Learning<M>,
+    descent: GradientDescent<M>,
     batches: Box<dyn Iterator<Item = Batch>>,
     epoch: u64,
     tally: Tally,
 }
 
-impl<'a, M: Model> Trainer<'a, M> {
+impl<'a, M: Model> StepTimer<'a, M> {
     fn new(
         model: M,
         optimizer: ModuleOptimizer,
@@ -100,7 +101,7 @@ impl<'a, M: Model> Trainer<'a, M> {
         data: &DataSet,
         backend: &'a Selected,
     ) -> Self {
-        let (batching, normalizer) = (Setting::batching(experiment), Arc::new(data.normalizer.clone()));
+        let (batching, normalizer) = (RunContext::batching(experiment), Arc::new(data.normalizer.clone()));
         let loader = |device: &Device| {
             let (split, normalizer) = (data.train.clone(), Arc::clone(&normalizer));
             SplitLoader::new(split, normalizer, batching, device.clone()).for_training()
@@ -110,7 +111,7 @@ impl<'a, M: Model> Trainer<'a, M> {
             lr: experiment.optimizer.lr,
             loader: loader(&backend.device.clone().autodiff()),
             untracked: loader(&backend.device),
-            learning: Learning::new(model, optimizer, experiment),
+            descent: GradientDescent::new(model, optimizer, experiment),
             batches: Box::new(std::iter::empty()),
             epoch: 0,
             tally: Tally::default(),
@@ -121,20 +122,19 @@ impl<'a, M: Model> Trainer<'a, M> {
         let mut clock = Clock::start(self.device);
         let batch = self.batch();
         let data = clock.lap(self.device);
-        let output = self.learning.forward_backward(batch);
+        let output = self.descent.forward_backward(batch);
         let gradients = clock.lap(self.device);
         let tally = output.tally();
         self.tally.merge(&tally);
         let metrics = clock.lap(self.device);
-        self.learning.step(self.lr, false);
+        self.descent.step(self.lr, false);
         let optimizer = clock.lap(self.device);
         [data, gradients, optimizer, metrics, clock.total()]
     }
 
-    /// The times of `count` forward passes alone. A graph that no gradient is asked of would stay in memory, so there is
-    /// none.
+    /// The times of `count` forward passes, without autodiff: a graph without a backward pass would stay in memory.
     fn forwards(&self, count: usize) -> Vec<f64> {
-        let model = self.learning.model().valid();
+        let model = self.descent.model().valid();
         let batches = (0..).flat_map(|epoch| self.untracked.epoch(epoch, 0)).take(count);
         let forward = |batch: Batch| {
             let (input, mut clock) = (batch.into(), Clock::start(self.device));
@@ -148,13 +148,13 @@ impl<'a, M: Model> Trainer<'a, M> {
         let batch = self.batches.next().unwrap_or_else(|| {
             self.batches = Box::new(self.loader.epoch(self.epoch, 0));
             self.epoch += 1;
-            self.batches.next().expect("an epoch has a batch: the experiment was checked")
+            self.batches.next().expect("`check` found at least one batch per epoch")
         });
         batch.into()
     }
 }
 
-/// Microseconds since the start and since the last lap.
+/// A stopwatch in microseconds that waits for the device at every lap.
 struct Clock {
     started: Instant,
     last: Instant,
@@ -181,16 +181,16 @@ impl Clock {
 }
 
 fn wait_for(device: &Device) {
-    // What fails here fails again, with a better message, where its result is read.
+    // An error here appears again, with a better message, when the result is read.
     let _ = device.sync();
 }
 
-/// Times that each product is repeated at most, and the seconds after which it is not repeated any more.
+/// A product is repeated at most this often, and for about this many seconds.
 const REPETITIONS: usize = 200;
 const SECONDS: f64 = 0.2;
 
-/// The products of a step, for each weight that is a matrix: outputs, gradient of the weights, and but for the first
-/// layer the gradient of the inputs.
+/// The time of a step's matrix products. Each weight matrix has three: the outputs, the gradient of the weights and,
+/// except in the first layer, the gradient of the inputs.
 fn matrix_products(parameters: &[Named], batch: usize, backend: &Selected) -> f64 {
     let device = &backend.device;
     let random = |rows, columns| Tensor::<2>::random([rows, columns], Distribution::Default, device);
@@ -221,12 +221,110 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+const SEED: u64 = 42;
+/// Features and classes. Large enough for several threads, and not divisible into whole blocks.
+const SHAPE: [usize; 2] = [300, 10];
+const HIDDEN: [usize; 2] = [200, 33];
+const EXAMPLES: usize = 100;
+const LEARNING_RATE: f64 = 0.1;
+/// A GPU adds in another order, which changes single-precision sums. A greater difference is a wrong result.
+const TOLERANCE: f64 = 1e-3;
+
+/// Differences between a device and the CPU after one training step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Parity {
+    /// Difference of the loss, relative to the CPU's.
+    #[schemars(with = "Option<f64>")]
+    pub loss: f64,
+    /// Greatest difference of a gradient entry, relative to the greatest entry. The gradient is measured as the change of
+    /// the weight divided by the learning rate.
+    #[schemars(with = "Option<f64>")]
+    pub gradients: f64,
+    /// Greatest difference of a weight after the step, relative to the greatest weight.
+    #[schemars(with = "Option<f64>")]
+    pub weights: f64,
+}
+
+impl Parity {
+    /// Whether the device agrees with the CPU up to rounding.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        [self.loss, self.gradients, self.weights].iter().all(|difference| *difference <= TOLERANCE)
+    }
+}
+
+/// Takes the same step of stochastic gradient descent twice, on a small network with fixed weights, examples and dropout
+/// masks: on the CPU with Burn's own operations, and on `device`, with Kiln's kernels if `fused` is on. Compares the two.
+#[must_use]
+pub fn parity(device: &Device, fused: Fused) -> Parity {
+    let reference = take_step(&Device::flex(), Fused::Off);
+    let found = take_step(device, fused);
+    Parity {
+        loss: difference(&[found.loss], &[reference.loss]),
+        gradients: difference(&found.gradients, &reference.gradients),
+        weights: difference(&found.weights, &reference.weights),
+    }
+}
+
+/// The result of one step.
+struct StepResult {
+    loss: f32,
+    gradients: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+fn take_step(device: &Device, fused: Fused) -> StepResult {
+    let device = device.clone().autodiff();
+    let model = ModelConfig {
+        hidden: HIDDEN.to_vec(),
+        activation: Activation::Tanh,
+        dropout: 0.2,
+        ..ModelConfig::default()
+    };
+    let optimizer = Optimizer { name: OptimizerName::Sgd, momentum: 0.0, ..Optimizer::default() };
+    let experiment = Experiment { model, optimizer, seed: SEED, ..Experiment::default() };
+    let mlp = Mlp::new(&experiment, SHAPE, fused, &device).expect("drawn weights fit");
+    let rule = UpdateRule::new(&experiment.optimizer, fused);
+    let mut descent = GradientDescent::new(mlp, rule.into(), &experiment);
+    let values = |parameters: Vec<Parameter>| -> Vec<f32> {
+        parameters.into_iter().flat_map(|parameter| parameter.values).collect()
+    };
+    let before = values(descent.parameters());
+    let loss = descent.forward_backward(batch(&device)).tally().loss() as f32;
+    descent.step(LEARNING_RATE, false);
+    let weights = values(descent.parameters());
+    let rate = LEARNING_RATE as f32;
+    let gradients = before.iter().zip(&weights).map(|(before, after)| (before - after) / rate).collect();
+    StepResult { loss, gradients, weights }
+}
+
+fn batch(device: &Device) -> Batch {
+    let [features, classes] = SHAPE;
+    let mut stream = Stream::new(SEED, Purpose::Sampling, &[]);
+    let values: Vec<f32> = (0..EXAMPLES * features).map(|_| stream.uniform() as f32).collect();
+    let targets: Vec<i64> = (0..EXAMPLES).map(|_| i64::from(stream.below(classes) as u32)).collect();
+    Batch {
+        features: Tensor::from_data(TensorData::new(values, [EXAMPLES, features]), device),
+        targets: Tensor::<1, Int>::from_data(TensorData::new(targets, [EXAMPLES]), device),
+        pass: Pass::Training { step: 0 },
+        folds: None,
+    }
+}
+
+fn difference(found: &[f32], reference: &[f32]) -> f64 {
+    let greatest = reference.iter().fold(f32::MIN_POSITIVE, |greatest, value| greatest.max(value.abs()));
+    let differences =
+        found.iter().zip(reference).map(|(found, reference)| f64::from((found - reference).abs()));
+    // `f64::max` would ignore a NaN, and so report no difference.
+    let worst =
+        differences.fold(0.0, |worst: f64, next| if next.is_nan() || next > worst { next } else { worst });
+    worst / f64::from(greatest)
+}
+
 #[cfg(test)]
 mod tests {
-    use kiln_config::{Backend, Experiment};
+    use kiln_config::Backend;
     use kiln_data::{Folders, NoProgress};
-    use kiln_kernels::{Fused, UpdateRule};
-    use kiln_model::Mlp;
 
     use super::*;
 
@@ -246,5 +344,23 @@ mod tests {
         let parts = [profile.data, profile.forward, profile.optimizer, profile.metrics];
         assert!(parts.iter().all(|part| *part > 0.0) && profile.matrix_products > 0.0, "{profile:?}");
         assert!(parts.iter().all(|part| *part < profile.step), "{profile:?}");
+    }
+
+    #[test]
+    fn burns_own_operations_are_equal_to_themselves_to_the_bit() {
+        let parity = parity(&Device::flex(), Fused::Off);
+        assert_eq!(parity, Parity { loss: 0.0, gradients: 0.0, weights: 0.0 });
+    }
+
+    #[test]
+    fn the_kernels_agree_with_burns_own_operations() {
+        let parity = parity(&Device::flex(), Fused::On);
+        assert!(parity.holds() && parity.loss < 1e-6 && parity.gradients < 1e-4, "{parity:?}");
+    }
+
+    #[test]
+    fn a_difference_that_is_nan_does_not_hold() {
+        assert!(difference(&[f32::NAN, 1.0], &[1.0, 1.0]).is_nan());
+        assert!(!Parity { loss: f64::NAN, gradients: 0.0, weights: 0.0 }.holds());
     }
 }

@@ -1,4 +1,11 @@
-//! The loop over epochs and batches.
+//! The loop over epochs and batches, in place of Burn's.
+//!
+//! After every batch the loop can stop with a checkpoint from which a resume continues to the bit. Two details make that
+//! possible. Before each step the device is seeded from (seed, step), so Burn's own dropout draws the same numbers after
+//! a resume. And a checkpoint is written only when no gradients are waiting for accumulation.
+//!
+//! On a GPU, reading the loss after each step would make the device wait. Figures therefore stay there for up to
+//! `RunContext::read_interval` steps and are read together; the logged numbers are the same.
 
 use std::time::Instant;
 
@@ -7,44 +14,40 @@ use burn::optim::ModuleOptimizer;
 use burn::train::{Interrupter, TrainStep};
 use kiln_artifacts::StopReason;
 use kiln_config::random::{Purpose, Stream};
-use kiln_model::{Model, StepOutput};
+use kiln_model::{Model, Named, Parameter, StepOutput, parameters};
 
-use crate::health::Health;
-use crate::learning::{Learning, global_norm};
-use crate::monitoring::EpochTallies;
-use crate::optimizer_state::OptimizerState;
-use crate::recorder::Recorder;
-use crate::saver::{Saver, Snapshot};
+use crate::TrainingError;
+use crate::checkpoint::{CheckpointWriter, OptimizerState, Snapshot};
+use crate::gradient_descent::{GradientDescent, global_norm};
+use crate::job::Processor;
+use crate::recorder::{Health, Recorder};
 use crate::schedule::Schedule;
-use crate::setting::Setting;
-use crate::state::TrainingState;
-use crate::strategy::Processor;
-use crate::{TrainingError, diagnosis};
+use crate::state::{EpochTallies, RunContext, TrainingState};
 
-/// A run in progress, but for its model.
-pub(crate) struct TrainingLoop<M: Model> {
-    pub(crate) setting: Setting,
+/// Everything that the loop needs besides the model, which Burn's Learner holds until the loop starts.
+pub(crate) struct PreparedLoop<M: Model> {
+    pub(crate) context: RunContext,
     pub(crate) state: TrainingState,
     pub(crate) optimizer: ModuleOptimizer,
     pub(crate) schedule: Schedule,
     pub(crate) recorder: Recorder,
-    pub(crate) saver: Saver,
-    /// Figures that have not been read back from the device yet.
+    pub(crate) writer: CheckpointWriter,
+    /// Step outputs whose figures are still on the device.
     pub(crate) unread: Vec<<M as TrainStep>::Output>,
 }
 
-/// How a run came to its end.
-pub(crate) struct End {
+/// Why the loop ended, and the state it ended in.
+pub(crate) struct TrainingEnd {
     pub(crate) reason: StopReason,
     pub(crate) state: TrainingState,
 }
 
-/// What Burn's loaders give.
+/// A batch as Burn's loaders give it to the model.
 type Input<M> = <M as TrainStep>::Input;
 type Loader<M> = dyn DataLoader<Input<M>>;
 
-impl<M: Model> TrainingLoop<M> {
-    /// Trains until the run is over or someone stops it.
+impl<M: Model> PreparedLoop<M> {
+    /// Trains `model` until the run is over or is stopped.
     pub(crate) fn run(
         self,
         model: M,
@@ -52,55 +55,55 @@ impl<M: Model> TrainingLoop<M> {
         validation: &Loader<M>,
         processor: &mut Processor,
         interrupter: &Interrupter,
-    ) -> (M, Result<End, TrainingError>) {
-        let Self { setting, state, optimizer, schedule, recorder, saver, unread } = self;
-        let learning = Learning::new(model, optimizer, &setting.experiment);
+    ) -> (M, Result<TrainingEnd, TrainingError>) {
+        let Self { context, state, optimizer, schedule, recorder, writer, unread } = self;
+        let descent = GradientDescent::new(model, optimizer, &context.experiment);
         let started = Instant::now();
-        let watch = Watch { processor, interrupter, started };
-        Training {
-            setting,
+        let burn = BurnSession { processor, interrupter, started };
+        TrainingLoop {
+            context,
             state,
-            learning,
+            descent,
             schedule,
             recorder,
-            saver,
+            writer,
             unread,
             health: None,
             train,
             validation,
-            watch,
+            burn,
         }
         .run()
     }
 }
 
-/// Who watches a training and may stop it.
-struct Watch<'a> {
+/// Burn's side of the training: its dashboard, and the key that stops it.
+struct BurnSession<'a> {
     processor: &'a mut Processor,
     interrupter: &'a Interrupter,
     started: Instant,
 }
 
-/// A run in progress.
-struct Training<'a, M: Model> {
-    setting: Setting,
+/// The running loop.
+struct TrainingLoop<'a, M: Model> {
+    context: RunContext,
     state: TrainingState,
-    learning: Learning<M>,
+    descent: GradientDescent<M>,
     schedule: Schedule,
     recorder: Recorder,
-    saver: Saver,
+    writer: CheckpointWriter,
     unread: Vec<<M as TrainStep>::Output>,
-    /// The layers' health, measured in the step that ends an interval.
+    /// Health of the layers, measured in the last optimizer step of a logging interval.
     health: Option<Health>,
     train: &'a Loader<M>,
     validation: &'a Loader<M>,
-    watch: Watch<'a>,
+    burn: BurnSession<'a>,
 }
 
-impl<M: Model> Training<'_, M> {
-    fn run(mut self) -> (M, Result<End, TrainingError>) {
-        let (started, elapsed_before) = (self.watch.started, self.state.elapsed_seconds);
-        self.recorder.start(&self.state, &self.setting);
+impl<M: Model> TrainingLoop<'_, M> {
+    fn run(mut self) -> (M, Result<TrainingEnd, TrainingError>) {
+        let (started, elapsed_before) = (self.burn.started, self.state.elapsed_seconds);
+        self.recorder.start(&self.state, &self.context);
         let reason = loop {
             self.state.elapsed_seconds = elapsed_before + started.elapsed().as_secs_f64();
             match self.epoch() {
@@ -110,23 +113,23 @@ impl<M: Model> Training<'_, M> {
             }
         };
         self.state.elapsed_seconds = elapsed_before + started.elapsed().as_secs_f64();
-        let saved = self.saver.finish();
+        let saved = self.writer.finish();
         let end = match reason {
             Ok(reason) => saved.map(|()| {
                 self.recorder.stop(&self.state, reason);
-                End { reason, state: self.state }
+                TrainingEnd { reason, state: self.state }
             }),
-            Err(error) => Err(diagnosis::with_last_checkpoint(error, &self.setting)),
+            Err(error) => Err(with_last_checkpoint(error, &self.context)),
         };
-        (self.learning.into_model(), end)
+        (self.descent.into_model(), end)
     }
 
-    /// Trains from the current place to the end of its epoch; a reason if the run is then over.
+    /// Trains from the current batch to the end of its epoch. Returns a reason if training then ends.
     fn epoch(&mut self) -> Result<Option<StopReason>, TrainingError> {
-        self.recorder.start_epoch(&self.state, &self.setting, self.watch.processor);
+        self.recorder.start_epoch(&self.state, &self.context, self.burn.processor);
         let mut clock = Instant::now();
         for input in self.train.iter() {
-            if let Some(reason) = self.wish_to_stop() {
+            if let Some(reason) = self.stop_request() {
                 self.save(false)?;
                 return Ok(Some(reason));
             }
@@ -145,50 +148,50 @@ impl<M: Model> Training<'_, M> {
         self.end_epoch()
     }
 
-    /// One batch: forward, backward, and an optimizer step once enough batches are accumulated.
+    /// Trains on one batch: forward, backward, and an optimizer step when enough batches are accumulated.
     fn step(&mut self, input: Input<M>) -> Result<(), TrainingError> {
-        let is_measured = (self.state.batch + 1).is_multiple_of(self.setting.log_interval());
+        let is_measured = (self.state.batch + 1).is_multiple_of(self.context.log_interval());
         let measured = is_measured.then(|| input.clone());
         self.seed_device();
-        let output = self.learning.forward_backward(input);
+        let output = self.descent.forward_backward(input);
         self.unread.push(output);
         self.state.step += 1;
         self.state.batch += 1;
-        if self.unread.len() >= self.setting.read_interval {
+        if self.unread.len() >= self.context.read_interval {
             self.read_figures()?;
         }
-        let whole = self.learning.batches_waiting() == self.setting.experiment.training.gradient_accumulation;
-        if whole || self.state.batch == self.setting.batches || self.max_steps_reached() {
+        let whole = self.descent.batches_waiting() == self.context.experiment.training.gradient_accumulation;
+        if whole || self.state.batch == self.context.batches || self.max_steps_reached() {
             self.optimizer_step(measured)?;
         }
         Ok(())
     }
 
-    /// Makes whatever Burn draws in this step a function of the seed and the step.
+    /// Makes Burn's random draws in this step (its `Dropout`, noise) a function of seed and step.
     fn seed_device(&self) {
-        let mut stream = Stream::new(self.setting.experiment.seed, Purpose::Dropout, &[self.state.step]);
-        self.setting.device.seed(stream.next_u64());
+        let mut stream = Stream::new(self.context.experiment.seed, Purpose::Dropout, &[self.state.step]);
+        self.context.device.seed(stream.next_u64());
     }
 
-    /// Moves the weights; where `measured` is the batch of an interval's last step, looks how the layers fare.
+    /// Updates the weights. `measured` is the batch of an interval's last step; then the layers' health is measured, too.
     fn optimizer_step(&mut self, measured: Option<Input<M>>) -> Result<(), TrainingError> {
         let lr = self.schedule.rate(self.state.optimizer_steps, self.state.epoch - 1);
-        let before = measured.map(|input| (self.learning.parameters(), input));
-        let norms = self.learning.step(lr, self.is_last_step_of_interval());
+        let before = measured.map(|input| (self.descent.parameters(), input));
+        let norms = self.descent.step(lr, self.is_last_step_of_interval());
         self.state.learning_rate = lr;
         self.state.optimizer_steps += 1;
         let Some(norms) = norms else { return Ok(()) };
         self.state.gradient_norm = global_norm(&norms);
         if !self.state.gradient_norm.is_finite() {
-            return Err(diagnosis::of_gradient(&self.state, &self.learning.trained, &norms));
+            return Err(non_finite_gradient(&self.state, &self.descent.trained, &norms));
         }
         let Some((before, input)) = before else { return Ok(()) };
-        let probes = self.learning.model().valid().probes(input);
-        self.health = Some(Health::new(&before, &self.learning, &norms, &probes));
+        let probes = self.descent.model().valid().probes(input);
+        self.health = Some(Health::new(&before, &self.descent, &norms, &probes));
         Ok(())
     }
 
-    /// Brings the figures of all steps since the last reading to the host.
+    /// Reads the figures of all steps since the last call from the device, and adds them up.
     fn read_figures(&mut self) -> Result<(), TrainingError> {
         let first = self.state.step - self.unread.len() as u64;
         for (index, output) in self.unread.drain(..).enumerate() {
@@ -196,8 +199,8 @@ impl<M: Model> Training<'_, M> {
             let loss = tally.loss();
             if !loss.is_finite() {
                 let step = first + index as u64 + 1;
-                let model = self.learning.model();
-                return Err(diagnosis::of_loss(&self.setting, &self.state, model, loss, step));
+                let model = self.descent.model();
+                return Err(non_finite_loss(&self.context, &self.state, model, loss, step));
             }
             self.state.epoch_tally.merge(&tally);
             self.state.interval_tally.merge(&tally);
@@ -206,49 +209,49 @@ impl<M: Model> Training<'_, M> {
         Ok(())
     }
 
+    /// Logs at the end of an interval, updates the dashboard, and saves if a checkpoint is due.
     fn after_step(&mut self) -> Result<(), TrainingError> {
         if self.is_interval_end() {
             self.read_figures()?;
             let health = self.health.take();
-            self.recorder.interval(&mut self.state, &self.setting, health.as_ref())?;
+            self.recorder.interval(&mut self.state, &self.context, health.as_ref())?;
             if self.recorder.status_is_due() {
-                self.saver.write_status(self.recorder.status(&self.state, &self.setting));
+                self.writer.write_status(self.recorder.status(&self.state, &self.context));
             }
         }
-        self.recorder.show_training(&self.state, &self.setting, self.watch.processor);
-        let interval = self.setting.experiment.checkpoint.interval_steps;
+        self.recorder.show_training(&self.state, &self.context, self.burn.processor);
+        let interval = self.context.experiment.checkpoint.interval_steps;
         let due = interval.is_some_and(|interval| self.state.step.is_multiple_of(interval as u64));
-        if due && self.learning.batches_waiting() == 0 && self.state.batch < self.setting.batches {
+        if due && self.descent.batches_waiting() == 0 && self.state.batch < self.context.batches {
             self.save(false)?;
         }
         Ok(())
     }
 
-    /// Validates, logs, decides what is best and whether to go on, and saves.
+    /// Validates, logs, judges whether the epoch is the best, decides whether training ends, and saves.
     fn end_epoch(&mut self) -> Result<Option<StopReason>, TrainingError> {
         self.read_figures()?;
-        self.recorder.end_training(&self.state, self.watch.processor);
+        self.recorder.end_training(&self.state, self.burn.processor);
         let started = Instant::now();
-        let validation = self.setting.validation.is_some();
-        let validation =
-            validation.then(|| self.learning.infer(self.validation.iter().map_while(Result::ok)));
+        let validation = self.context.validation.is_some();
+        let validation = validation.then(|| self.descent.infer(self.validation.iter().map_while(Result::ok)));
         let tallies = EpochTallies { train: self.state.epoch_tally, validation };
-        let improved = self.setting.judge_best(&tallies, &mut self.state);
+        let improved = self.context.judge_best(&tallies, &mut self.state);
         let seconds = started.elapsed().as_secs_f64();
         self.recorder.epoch(
             &mut self.state,
-            &self.setting,
+            &self.context,
             &tallies,
             improved,
             seconds,
-            self.watch.processor,
+            self.burn.processor,
         )?;
         let reason = self.reason_to_end(&tallies);
         self.state.over = reason;
         let finished = self.state.epoch;
         self.state.start_epoch(finished + 1);
-        let due = finished.is_multiple_of(self.setting.experiment.checkpoint.interval);
-        let pause = self.setting.is_to_pause_after(finished).then_some(StopReason::Paused);
+        let due = finished.is_multiple_of(self.context.experiment.checkpoint.interval);
+        let pause = self.context.is_to_pause_after(finished).then_some(StopReason::Paused);
         if due || improved || reason.is_some() || pause.is_some() {
             self.save(improved)?;
         }
@@ -256,7 +259,7 @@ impl<M: Model> Training<'_, M> {
     }
 
     fn reason_to_end(&mut self, tallies: &EpochTallies) -> Option<StopReason> {
-        let experiment = &self.setting.experiment;
+        let experiment = &self.context.experiment;
         if let Some(figure) = tallies.figure(experiment.lr_scheduler.monitor) {
             self.schedule.end_epoch(figure, self.state.optimizer_steps);
             self.state.plateau = self.schedule.state();
@@ -277,42 +280,119 @@ impl<M: Model> Training<'_, M> {
 
     fn save(&mut self, is_best: bool) -> Result<(), TrainingError> {
         self.read_figures()?;
-        let parameters = self.learning.parameters();
-        if let Some(place) = diagnosis::first_non_finite(&parameters) {
-            return Err(diagnosis::of_weights(&self.state, place));
+        let parameters = self.descent.parameters();
+        if let Some(place) = first_non_finite(&parameters) {
+            return Err(non_finite_weights(&self.state, place));
         }
         self.recorder.note_lengths(&mut self.state);
-        let memory = OptimizerState::of(&self.learning.optimizer, &self.learning.trained);
+        let memory = OptimizerState::of(&self.descent.optimizer, &self.descent.trained);
         self.state.optimizer_numbers = memory.numbers;
         let state = serde_json::to_value(&self.state).expect("the state is plain data");
         let snapshot = Snapshot { step: self.state.step, state, parameters, moments: memory.tensors };
-        self.saver.save(snapshot, is_best)?;
-        self.saver.write_status(self.recorder.status(&self.state, &self.setting));
+        self.writer.save(snapshot, is_best)?;
+        self.writer.write_status(self.recorder.status(&self.state, &self.context));
         Ok(())
     }
 
-    fn wish_to_stop(&self) -> Option<StopReason> {
-        if self.learning.batches_waiting() > 0 {
+    /// The reason if a stop was requested or the time is up. Never between accumulated batches, whose gradients a
+    /// checkpoint does not contain.
+    fn stop_request(&self) -> Option<StopReason> {
+        if self.descent.batches_waiting() > 0 {
             return None;
         }
-        if self.setting.stop.is_requested() || self.watch.interrupter.should_stop() {
+        if self.context.stop.is_requested() || self.burn.interrupter.should_stop() {
             return Some(StopReason::CtrlC);
         }
-        let limit = self.setting.experiment.training.max_time?;
-        (self.watch.started.elapsed().as_secs_f64() >= limit).then_some(StopReason::MaxTime)
+        let limit = self.context.experiment.training.max_time?;
+        (self.burn.started.elapsed().as_secs_f64() >= limit).then_some(StopReason::MaxTime)
     }
 
     fn max_steps_reached(&self) -> bool {
-        self.setting.experiment.training.max_steps.is_some_and(|steps| self.state.step >= steps as u64)
+        self.context.experiment.training.max_steps.is_some_and(|steps| self.state.step >= steps as u64)
     }
 
-    /// Whether the logging interval ends before the next step of the optimizer.
+    /// Whether the logging interval ends before the next optimizer step.
     fn is_last_step_of_interval(&self) -> bool {
-        let end = self.state.batch.next_multiple_of(self.setting.log_interval());
-        end < self.state.batch + self.setting.experiment.training.gradient_accumulation
+        let end = self.state.batch.next_multiple_of(self.context.log_interval());
+        end < self.state.batch + self.context.experiment.training.gradient_accumulation
     }
 
     fn is_interval_end(&self) -> bool {
-        self.state.batch.is_multiple_of(self.setting.log_interval())
+        self.state.batch.is_multiple_of(self.context.log_interval())
     }
+}
+
+/// The error for a non-finite loss in training step `step`, from 1.
+fn non_finite_loss<M: Model>(
+    context: &RunContext,
+    state: &TrainingState,
+    model: &M,
+    value: f64,
+    step: u64,
+) -> TrainingError {
+    let place =
+        first_non_finite_layer(context, state, model).unwrap_or_else(|| "every layer is finite".to_owned());
+    non_finite(state, "loss", value, step, place)
+}
+
+/// The error for a non-finite gradient. `norms` has one entry for each of `parameters`.
+fn non_finite_gradient(state: &TrainingState, parameters: &[Named], norms: &[f64]) -> TrainingError {
+    // Gradients are computed from the last layer to the first, so the last non-finite one was the first to appear.
+    let first = norms.iter().zip(parameters).rfind(|(norm, _)| !norm.is_finite());
+    let (value, name) =
+        first.map_or((f64::NAN, "the sum of all"), |(norm, parameter)| (*norm, &parameter.path));
+    let place = format!("the gradient of {name} is the first that is not finite, counted from the output");
+    non_finite(state, "gradient", value, state.step, place)
+}
+
+/// The error for non-finite weights after a step.
+fn non_finite_weights(state: &TrainingState, place: String) -> TrainingError {
+    non_finite(state, "weights", f64::NAN, state.step, place)
+}
+
+/// A sentence that names the first parameter with a non-finite value.
+fn first_non_finite(parameters: &[Parameter]) -> Option<String> {
+    let is_finite = |parameter: &&Parameter| parameter.values.iter().all(|value| value.is_finite());
+    let first = parameters.iter().find(|parameter| !is_finite(parameter))?;
+    Some(format!("{} is the first that is not finite", first.name))
+}
+
+fn non_finite(
+    state: &TrainingState,
+    what: &'static str,
+    value: f64,
+    step: u64,
+    place: String,
+) -> TrainingError {
+    TrainingError::NonFinite { what, value, step, epoch: state.epoch, place, kept: String::new() }
+}
+
+/// Adds a sentence about the last checkpoint to the error. Call it only after the checkpoint writer has finished.
+fn with_last_checkpoint(mut error: TrainingError, context: &RunContext) -> TrainingError {
+    if let TrainingError::NonFinite { kept, .. } = &mut error {
+        *kept = match context.store.last() {
+            Ok(Some(last)) => format!("The checkpoint of step {last} is kept."),
+            _ => "No checkpoint had been saved yet.".to_owned(),
+        };
+    }
+    error
+}
+
+/// A sentence that names the first non-finite parameter or, if all are finite, the first layer with a non-finite output
+/// for the step's batch.
+fn first_non_finite_layer<M: Model>(
+    context: &RunContext,
+    state: &TrainingState,
+    model: &M,
+) -> Option<String> {
+    let model = model.valid();
+    if let Some(place) = first_non_finite(&parameters(&model)) {
+        return Some(place);
+    }
+    let batch = context.train.epoch(state.epoch as u64 - 1, state.batch - 1).next()?;
+    let input = <M as TrainStep>::Input::from(batch);
+    let probes = model.probes(input).into_iter();
+    let first =
+        probes.into_iter().find(|probe| !probe.outputs.clone().is_finite().all().into_scalar::<bool>())?;
+    Some(format!("{} is the first layer whose outputs are not finite", first.layer))
 }

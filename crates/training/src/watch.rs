@@ -1,5 +1,7 @@
-//! Burn's dashboard over the logs of a run that another process trains, or that ended: the figures of a training's own
-//! dashboard, in the same words.
+//! Burn's dashboard for a run that another process trains, or that has ended.
+//!
+//! The dashboard reads the run's logs and feeds them to the same metrics that a training's own dashboard has, so both look
+//! the same. Nothing is written to the run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -18,22 +20,17 @@ use kiln_artifacts::{MetricRow, RowTail, Run, Scope, Status, TimingRow};
 use kiln_data::{ExampleCounts, Profile};
 use kiln_model::Tally;
 
-use crate::dashboard::settle_after_kill;
-use crate::job::is_kill;
-use crate::metric::{FigureMetric, Kind};
+use crate::dashboard::{FigureMetric, MetricKind, is_kill, settle_after_kill};
 use crate::{Figures, StopSignal, TrainingError, open_dashboard};
 
-/// Time between two looks at the run.
+/// Time between two polls of the logs.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Shows `run` until the user closes the dashboard, or until `stop`. Never touches the run.
-///
-/// # Errors
-/// Where the run's status or log cannot be read.
+/// Shows `run` until the user closes the dashboard, or until `stop`.
 pub fn watch(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
     match catch_unwind(AssertUnwindSafe(|| follow(run, stop))) {
         Ok(result) => result,
-        // The dashboard's kill key: here there is only a watcher to end.
+        // The dashboard's kill key ends only this view, not the training.
         Err(panic) if is_kill(panic.as_ref()) => {
             settle_after_kill();
             Ok(())
@@ -50,7 +47,7 @@ fn follow(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
     while !stop.is_requested() && !interrupter.should_stop() {
         let (restarted, rows) = logs.poll()?;
         if restarted {
-            // A resumed run cuts its log back; the screen starts over with what is left.
+            // A resume has cut the log back: start over with the remaining rows.
             drop(screen);
             screen = Screen::open(run, &status, interrupter.clone());
         }
@@ -59,7 +56,7 @@ fn follow(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
         }
         let now = run.status_now()?;
         if now.state != status.state {
-            screen.name(run, &now);
+            screen.show_title(run, &now);
         }
         status = now;
         screen.refresh();
@@ -68,13 +65,14 @@ fn follow(run: &Run, stop: &StopSignal) -> Result<(), TrainingError> {
     Ok(())
 }
 
-/// A row of the metric log, with its time where that is known.
+/// A row of the metric log, with its row of timings if there is one.
 type TimedRow = (MetricRow, Option<TimingRow>);
 
-/// The metric log, and when each of its rows was written.
+/// Follows the metric log, and joins each row with its timing.
 struct Logs {
     metrics: RowTail<MetricRow>,
     timings: RowTail<TimingRow>,
+    /// Timings read before their metric rows.
     waiting: Vec<TimingRow>,
 }
 
@@ -87,10 +85,10 @@ impl Logs {
         }
     }
 
-    /// The rows that are new, each with its time where that is known; whether they begin anew.
+    /// The new rows. True if the log was cut back and they start from its beginning.
     fn poll(&mut self) -> Result<(bool, Vec<TimedRow>), TrainingError> {
         let metrics = self.metrics.poll()?;
-        // A figure is shown without its time rather than not at all.
+        // Timings are optional: without them, the figures are shown all the same.
         let timings = self
             .timings
             .poll()
@@ -103,14 +101,15 @@ impl Logs {
             let is_its = |timing: &TimingRow| {
                 (&timing.split, timing.scope, timing.step) == (&row.split, row.scope, row.step)
             };
-            let place = self.waiting.iter().position(is_its);
-            let timing = place.map(|place| self.waiting.drain(..=place).next_back());
+            let found = self.waiting.iter().position(is_its);
+            let timing = found.map(|index| self.waiting.drain(..=index).next_back());
             (row, timing.flatten())
         });
         Ok((metrics.restarted, rows.collect()))
     }
 }
 
+/// The dashboard with the metrics that it shows.
 struct Screen {
     dashboard: TuiMetricsRendererWrapper,
     train: Vec<FigureMetric>,
@@ -119,7 +118,7 @@ struct Screen {
     counts: ExampleCounts,
     epochs: u64,
     epoch: u64,
-    /// What the curves have a point for: intervals, or epochs where a run logs no intervals within its first.
+    /// The scope of the curves' points: intervals, or epochs if the run's first row is that of an epoch.
     points: Option<Scope>,
     done: usize,
     is_tested: bool,
@@ -128,9 +127,9 @@ struct Screen {
 impl Screen {
     fn open(run: &Run, status: &Status, interrupter: Interrupter) -> Self {
         let metrics =
-            |kinds: &mut dyn Iterator<Item = Kind>| kinds.map(FigureMetric::new).collect::<Vec<_>>();
-        let train = metrics(&mut Kind::ALL.into_iter());
-        let measured = || Kind::ALL.into_iter().filter(|kind| kind.in_validation());
+            |kinds: &mut dyn Iterator<Item = MetricKind>| kinds.map(FigureMetric::new).collect::<Vec<_>>();
+        let train = metrics(&mut MetricKind::ALL.into_iter());
+        let measured = || MetricKind::ALL.into_iter().filter(|kind| kind.in_validation());
         let validation = measured().map(|kind| FigureMetric::of_validation(kind, &[])).collect();
         let test = metrics(&mut measured());
         let mut dashboard = open_dashboard(interrupter, status.epoch as usize);
@@ -154,13 +153,13 @@ impl Screen {
             done: 0,
             is_tested: false,
         };
-        screen.name(run, status);
+        screen.show_title(run, status);
         screen
     }
 
-    /// Says which run it is, how it is, and how to leave.
-    fn name(&mut self, run: &Run, status: &Status) {
-        // The title of a narrow box: what does not fit is cut.
+    /// Shows the run's name and status, and the keys that leave.
+    fn show_title(&mut self, run: &Run, status: &Status) {
+        // The box is narrow and cuts the text off, so the most important part comes first.
         let label = format!("{}, q s: leave, {} {}", status.state, run.name(), run.id());
         self.epochs = status.epochs;
         let epoch = self.epoch.max(1) as usize;
@@ -192,7 +191,7 @@ impl Screen {
     fn show_training(&mut self, row: &MetricRow, timing: Option<&TimingRow>) {
         let points = *self.points.get_or_insert(row.scope);
         if row.scope == Scope::Epoch {
-            // Its figures are the sums of what the intervals had.
+            // The row of an epoch repeats the examples of its intervals.
             self.train.iter_mut().for_each(Metric::clear);
         } else if self.done == 0 {
             self.dashboard.start_split("train", self.counts.train);
@@ -210,7 +209,7 @@ impl Screen {
         }
     }
 
-    /// Says again how far the run is: a dashboard that was killed is noticed when it is spoken to.
+    /// Repeats the progress. This call panics if the user has killed the dashboard, which ends [`watch`].
     fn refresh(&mut self) {
         if self.is_tested {
             self.dashboard.update_test_progress(self.counts.test);
@@ -220,7 +219,8 @@ impl Screen {
     }
 }
 
-/// What `metrics` say of `row`, for those that it has figures of; with a point for the curve where `has_point`.
+/// Updates `metrics` with `row`, and returns those that the row has a figure for. If `has_point`, each comes with a point
+/// for its curve.
 fn states<'a>(
     metrics: &'a mut [FigureMetric],
     row: &MetricRow,
@@ -231,13 +231,13 @@ fn states<'a>(
     let has_time = timing.is_some();
     metrics.iter_mut().filter_map(move |metric| {
         let is_there = match metric.kind() {
-            Kind::Loss => row.figure("loss").is_some(),
-            Kind::Accuracy => row.figure("accuracy").is_some(),
-            Kind::LearningRate => row.figure("lr").is_some(),
-            Kind::ExamplesPerSecond => has_time,
-            Kind::GradientNorm => row.figure("gradient_norm").is_some(),
-            Kind::UpdateRatio => greatest(&row, &["update_ratio"]).is_some(),
-            Kind::InactiveShare => greatest(&row, &INACTIVE).is_some(),
+            MetricKind::Loss => row.figure("loss").is_some(),
+            MetricKind::Accuracy => row.figure("accuracy").is_some(),
+            MetricKind::LearningRate => row.figure("lr").is_some(),
+            MetricKind::ExamplesPerSecond => has_time,
+            MetricKind::GradientNorm => row.figure("gradient_norm").is_some(),
+            MetricKind::UpdateRatio => greatest(&row, &["update_ratio"]).is_some(),
+            MetricKind::InactiveShare => greatest(&row, &INACTIVE).is_some(),
         };
         let metadata = MetricMetadata { progress: Progress::new(0, 0, None), iteration: None, lr: None };
         let entry = metric.update(&figures, &metadata).ok().filter(|_| is_there)?;
@@ -249,10 +249,10 @@ fn states<'a>(
 
 const INACTIVE: [&str; 2] = ["dead_share", "saturated_share"];
 
-/// The figures of a row as a training would have shown them.
+/// The figures of a row, as the training's own dashboard would show them.
 fn figures(row: &MetricRow, timing: Option<&TimingRow>) -> Figures {
     let figure = |name: &str| row.figure(name).unwrap_or(f64::NAN);
-    // Shares need a number of examples: of a row whose time is not known, any large one.
+    // Without timings the number of examples is unknown. Any large number gives the same loss and accuracy.
     let examples = match examples(timing) {
         0 => 1_000_000,
         examples => examples,
@@ -277,20 +277,20 @@ fn seconds(timing: &TimingRow) -> Option<f64> {
     timing.interval_seconds.or(timing.epoch_seconds)
 }
 
-/// How many examples a row is of: as many as went by in its time.
+/// The number of examples of a row, from its speed and its seconds; 0 if unknown.
 fn examples(timing: Option<&TimingRow>) -> usize {
     let examples = timing.and_then(|timing| Some(timing.examples_per_second * seconds(timing)?));
     examples.filter(|examples| examples.is_finite()).map_or(0, |examples| examples.round() as usize)
 }
 
-/// The greatest of these figures of any layer.
+/// The greatest of the figures called `names` over all layers.
 fn greatest(row: &MetricRow, names: &[&str]) -> Option<f64> {
     let is_wanted = |key: &str| key.rsplit_once('.').is_some_and(|(_, name)| names.contains(&name));
     let values = row.figures.iter().filter(|(key, value)| is_wanted(key) && value.is_finite());
     values.map(|(_, value)| *value).reduce(f64::max)
 }
 
-/// How many examples there are; nothing of a run of an earlier version.
+/// The numbers of examples; 0 for runs of earlier versions, which did not store them.
 fn counts(run: &Run) -> ExampleCounts {
     let profile = std::fs::read(run.data_json()).ok();
     let profile = profile.and_then(|bytes| serde_json::from_slice::<Profile>(&bytes).ok());

@@ -1,9 +1,9 @@
-//! A Burn module that no crate of Kiln's knows, with an optimizer that none knows: trained, stopped, resumed, tested,
-//! reported, without a change in any crate.
+//! The library as another program uses it.
+#![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -14,9 +14,11 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::train::{ClassificationOutput, ExecutionStrategy, InferenceStep, TrainOutput, TrainStep};
 use kiln::{
-    Batch, Error, Event, Model, Observer, Options, Outcome, Resumed, Session, Setup, StopSignal, Trained,
-    experiment, is_over, perceptron,
+    Batch, Error, Evaluation, Event, Model, Observer, Options, Outcome, Resolved, Resumed, Session, Setup,
+    Silent, Split, StepOutput, StopSignal, Trained, experiment, is_over, perceptron,
 };
+use kiln_data::{Batching, Epoch, NoProgress};
+use kiln_evaluation::BaselineModel;
 
 /// What a Burn user may have: an input of one's own, a state that is no weight, Burn's own dropout.
 #[derive(Clone)]
@@ -102,7 +104,7 @@ fn options(stop_at: Option<usize>) -> Options {
     let stop = StopSignal::default();
     let observer: Box<dyn Observer> = match stop_at {
         Some(interval) => Box::new(StopsAt(interval, stop.clone())),
-        None => Box::new(kiln::Silent),
+        None => Box::new(Silent),
     };
     Options { optimizer: Some(lion()), dashboard: false, observer, stop, report: true, pause_after: None }
 }
@@ -117,12 +119,16 @@ const SETTINGS: [&str; 7] = [
     "loss.l2=1e-5",
 ];
 
-/// Burn's random numbers are one stream for the whole process: tests that draw from it take turns.
-static TURN: Mutex<()> = Mutex::new(());
+const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/digits.toml");
 
-fn digits() -> kiln::Resolved {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/digits.toml");
-    experiment(file, &SETTINGS).expect("a valid experiment")
+/// On a CPU, Burn has one random stream for the whole process, and each training seeds it: trainings take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn digits() -> Resolved {
+    experiment(DIGITS, &SETTINGS).expect("a valid experiment")
 }
 
 fn read(outcome: &Outcome, file: &str) -> Vec<u8> {
@@ -145,7 +151,7 @@ fn trained_with_stops(artifacts: &Path, stops: &[usize]) -> Outcome {
 
 #[test]
 fn it_learns_and_a_resume_is_exact_with_burns_dropout_running_means_and_lion() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let folder = tempfile::tempdir().expect("a folder");
     let whole = trained_with_stops(&folder.path().join("whole"), &[]);
     let test = whole.test.as_ref().expect("it came to its end");
@@ -163,7 +169,7 @@ fn it_learns_and_a_resume_is_exact_with_burns_dropout_running_means_and_lion() {
 
     // The stored model answers as it did in the test pass.
     let stored = Trained::open(whole.run.clone(), None, Own::new).expect("its weights are there");
-    let split = stored.own_split("test", &kiln_data::NoProgress).expect("the digits are built in");
+    let split = stored.own_split("test", &NoProgress).expect("the digits are built in");
     let predictions = stored.predict(&split);
     let right = (0..predictions.len()).filter(|&at| predictions.predicted()[at] == predictions.truth()[at]);
     assert!((right.count() as f64 / predictions.len() as f64 - test.accuracy()).abs() < 1e-12);
@@ -171,17 +177,17 @@ fn it_learns_and_a_resume_is_exact_with_burns_dropout_running_means_and_lion() {
 
 #[test]
 fn burns_own_strategies_train_it() {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let folder = tempfile::tempdir().expect("a folder");
     let session = Session::create(&digits(), folder.path()).expect("the digits are built in");
     let device = session.setup().device;
     let model = session.train_by(ExecutionStrategy::single(device.clone()), Own::new, options(None));
     let model = model.expect("Burn trains it");
     let split = &session.data().test;
-    let normalizer = std::sync::Arc::new(session.data().normalizer.clone());
-    let batching = kiln_data::Batching::in_order(split.len());
-    let batch = kiln_data::Epoch::new(split, &normalizer, &batching, 0, 0, &device.inner()).next();
-    let tally = kiln::StepOutput::tally(InferenceStep::step(&model, batch.expect("test examples").into()));
+    let normalizer = Arc::new(session.data().normalizer.clone());
+    let batching = Batching::in_order(split.len());
+    let batch = Epoch::new(split, &normalizer, &batching, 0, 0, &device.inner()).next();
+    let tally = StepOutput::tally(InferenceStep::step(&model, batch.expect("test examples").into()));
     assert!(tally.accuracy() > 0.8, "{}", tally.accuracy());
 }
 
@@ -191,9 +197,103 @@ fn a_network_is_trained_by_the_program_that_brings_it_alone() {
     let session = Session::create(&digits(), folder.path()).expect("the digits are built in");
     let error = session.train(perceptron, options(None)).err().expect("another network was named");
     assert!(matches!(error, Error::OtherModel { .. }) && error.to_string().contains("\"own\""), "{error}");
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/digits.toml");
-    let unnamed = experiment(file, &[]).expect("a valid experiment");
+    let unnamed = experiment(DIGITS, &[]).expect("a valid experiment");
     let session = Session::create(&unnamed, folder.path()).expect("the digits are built in");
     let error = session.train(Own::new, options(None)).err().expect("it has no name");
     assert!(matches!(error, Error::OtherModel { .. }), "{error}");
+}
+
+/// Rows of three classes that overlap, the third half as frequent as the others.
+fn rows() -> String {
+    let mut text = "p,q,r,s,label\n".to_owned();
+    for row in 0..90_u32 {
+        let class = row % 3;
+        if class == 2 && row % 2 == 0 {
+            continue;
+        }
+        for column in 0..4_u32 {
+            let shift = if column < 2 { 1.0 } else { 0.2 * f64::from(column) };
+            let value =
+                (f64::from(row) * 1.7 + f64::from(column)).sin() * 1.5 + (f64::from(class) - 1.0) * shift;
+            text += &format!("{value:.3},");
+        }
+        text += ["a\n", "b\n", "c\n"][class as usize];
+    }
+    text
+}
+
+/// The evaluation on the training rows of a small network on those rows.
+fn trained(folder: &Path, settings: &[&str]) -> Evaluation {
+    let path = folder.join("rows.csv");
+    fs::write(&path, rows()).unwrap();
+    let path = path.to_str().unwrap();
+    let file = folder.join("rows.toml");
+    let text = format!(
+        "name = \"rows\"\n[data]\nsource = \"csv\"\npath = {path:?}\ntest_path = {path:?}\nvalidation = 0\n\
+         normalization = \"unit\"\n[model]\nhidden = [4]\n[training]\nepochs = 2\n"
+    );
+    fs::write(&file, text).unwrap();
+    let resolved = experiment(file.to_str().unwrap(), settings).unwrap();
+    let session = Session::create(&resolved, folder.join("artifacts")).unwrap();
+    let outcome = session.train(perceptron, Options { dashboard: false, ..Options::default() }).unwrap();
+    let trained = Trained::open(outcome.run, None, perceptron).unwrap();
+    let split = trained.own_split("train", &NoProgress).unwrap();
+    trained.evaluate("train", &split).unwrap().0
+}
+
+// X, y: the rows, each column scaled to [0, 1]
+// m = LogisticRegression(class_weight=w, tol=1e-8, max_iter=1000).fit(X, y)
+// log_loss(y, m.predict_proba(X)), m.score(X, y)        (scikit-learn 1.9.1)
+const PLAIN: [f64; 2] = [0.666_193_613_404_067_4, 0.8];
+const BALANCED: [f64; 2] = [0.683_960_868_445_784_7, 0.786_666_666_666_666_6];
+
+#[test]
+fn the_linear_model_is_scikit_learns_logistic_regression() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    for (settings, [log_loss, accuracy]) in
+        [(&[][..], PLAIN), (&["loss.class_weights=\"balanced\""][..], BALANCED)]
+    {
+        let evaluation = trained(folder.path(), settings);
+        let [guess, linear] = &evaluation.metrics.baselines[..] else { panic!("two baselines") };
+        assert_eq!(guess.model, BaselineModel::MostFrequentClass);
+        assert_eq!(guess.accuracy, 0.4, "30 of 75 rows");
+        assert_eq!(linear.model, BaselineModel::LinearModel);
+        // Both stop where no part of the gradient is above 1e-4.
+        assert!((linear.log_loss.unwrap() - log_loss).abs() < 5e-4, "{settings:?}: {linear:?}");
+        assert!((linear.accuracy - accuracy).abs() < 1e-12, "{settings:?}: {linear:?}");
+    }
+}
+
+#[test]
+fn answers_are_predictions_to_the_bit_in_batches_of_any_size() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    for more in
+        [&[][..], &["model.members=3"], &["evaluation.calibration=temperature", "loss.label_smoothing=0"]]
+    {
+        let overrides = [&["training.epochs=2", "model.hidden=[24]"], more].concat();
+        let digits = experiment(DIGITS, &overrides).unwrap();
+        let session = Session::create(&digits, folder.path()).unwrap();
+        let outcome = session.train(perceptron, Options { dashboard: false, ..Options::default() }).unwrap();
+        let trained = Trained::open(outcome.run, None, perceptron).unwrap();
+        let split = trained.own_split("test", &NoProgress).unwrap();
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        let check = |split: &Split| {
+            let (predictions, answers) = (trained.predict(split), trained.answer(split));
+            assert_eq!(answers.classes, predictions.predicted());
+            for (at, row) in answers.probabilities.chunks_exact(10).enumerate() {
+                assert_eq!(bits(row), bits(predictions.probabilities(at)));
+            }
+            answers
+        };
+        let whole = check(&split);
+        for size in [1, 7] {
+            for first in (0..100_u32).step_by(size as usize) {
+                let some = check(&split.select(&(first..first + size).collect::<Vec<_>>()));
+                let range = first as usize * 10..(first + size) as usize * 10;
+                assert_eq!(bits(&some.probabilities), bits(&whole.probabilities[range]));
+            }
+        }
+    }
 }

@@ -1,7 +1,13 @@
-//! Starting values of one layer.
+//! Layers.
 
+use std::sync::Arc;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
 use kiln_config::random::{Purpose, Stream};
-use kiln_config::{Initialization, LayerWeights, Model};
+use kiln_config::{DropoutMode, Initialization, LayerWeights, Model};
+use kiln_data::Pass;
+use kiln_kernels::{DropoutMask, Dropping, Fused, Waves, periodic};
 
 use crate::ModelError;
 
@@ -105,6 +111,100 @@ fn explicit(given: &LayerWeights, outputs: usize) -> (Vec<f32>, Vec<f32>) {
     let mut bias: Vec<f32> = given.bias.iter().map(|&value| value as f32).collect();
     bias.resize(outputs, 0.0);
     (weight, bias)
+}
+
+/// Every number x among the features as `cos(2 pi (f x + p))` for each of its frequencies f and phases p, mixed by a linear
+/// layer of its own, behind the features themselves: "PBLD" of Holzmueller and others 2024 ("Better by default"), after
+/// Gorishniy and others 2022 ("On embeddings for numerical features"). All of it is learned.
+#[derive(Module, Debug)]
+pub(crate) struct Embedding {
+    /// Shape [numbers * waves]: one list, as is what follows, because a layer's weights are known by their dimensions.
+    frequency: Param<Tensor<1>>,
+    /// In turns, shape [numbers * waves].
+    phase: Param<Tensor<1>>,
+    /// Shape [numbers, waves, size].
+    weight: Param<Tensor<3>>,
+    /// Shape [numbers * size].
+    bias: Param<Tensor<1>>,
+    #[module(skip)]
+    columns: Arc<[usize]>,
+}
+
+/// Where the random numbers of an embedding begin, apart from those of any layer.
+const PART: u64 = u64::MAX;
+
+impl Embedding {
+    /// The embedding of member number `member`, from 0, of the features in `columns`.
+    pub(crate) fn new(
+        model: &kiln_config::Model,
+        columns: &[usize],
+        member: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        let (numbers, waves, size) = (columns.len(), model.embedding_frequencies, model.embedding_size);
+        let stream = &mut stream(member, PART, seed);
+        let frequency = draw(numbers * waves, || stream.normal() * model.embedding_scale);
+        let phase = draw(numbers * waves, || stream.uniform() - 0.5);
+        // As a linear layer of PyTorch's starts.
+        let bound = (waves as f64).sqrt().recip();
+        let mut uniform = || (2.0 * stream.uniform() - 1.0) * bound;
+        let weight = draw(numbers * waves * size, &mut uniform);
+        let bias = draw(numbers * size, &mut uniform);
+        let list = |values: Vec<f32>| {
+            let length = values.len();
+            Param::from_data(TensorData::new(values, [length]), device)
+        };
+        Self {
+            frequency: list(frequency),
+            phase: list(phase),
+            weight: Param::from_data(TensorData::new(weight, [numbers, waves, size]), device),
+            bias: list(bias),
+            columns: columns.into(),
+        }
+    }
+
+    /// The features, shape [batch, features], with those of the waves behind them.
+    pub(crate) fn forward(&self, features: Tensor<2>, fused: Fused) -> Tensor<2> {
+        let waves = [self.frequency.val(), self.phase.val()];
+        let columns = Waves { columns: Arc::clone(&self.columns) };
+        periodic(features, waves, self.weight.val(), self.bias.val(), columns, fused)
+    }
+}
+
+/// Dropout after every hidden activation; its masks are pure functions of (seed, step, layer), and of the member where
+/// several networks are trained side by side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Probability that a unit is dropped, in [0, 1).
+    pub probability: f64,
+    /// Where the scaling happens.
+    pub mode: DropoutMode,
+    /// Seed of the masks.
+    pub seed: u64,
+}
+
+impl Dropout {
+    /// What happens to the outputs of `layer` of `member`, both from 0, in a pass.
+    #[must_use]
+    pub fn dropping(&self, [member, layer]: [usize; 2], pass: Pass) -> Dropping {
+        let keep = 1.0 - self.probability;
+        match (pass, self.mode) {
+            _ if self.probability == 0.0 => Dropping::None,
+            (Pass::Training { step }, mode) => {
+                let indices = [step, layer as u64, member as u64];
+                let indices = if member == 0 { &indices[..2] } else { &indices };
+                let stream = Stream::new(self.seed, Purpose::Dropout, indices);
+                let kept_value = match mode {
+                    DropoutMode::Inverted => (1.0 / keep) as f32,
+                    DropoutMode::Standard => 1.0,
+                };
+                Dropping::Mask(DropoutMask::new(stream, keep, kept_value))
+            }
+            (Pass::Inference, DropoutMode::Inverted) => Dropping::None,
+            (Pass::Inference, DropoutMode::Standard) => Dropping::Scale(keep as f32),
+        }
+    }
 }
 
 #[cfg(test)]
