@@ -36,9 +36,9 @@ pub(crate) struct Snapshot {
 
 /// A thread that saves snapshots and the status of a run.
 ///
-/// If snapshots arrive faster than the disk can write them, a newer one replaces one that still waits. Two are never lost:
-/// the best snapshot, which is saved before any later one, and the last. Which of the others exist depends on the speed
-/// of the disk; saving all of them would slow training down to it.
+/// If snapshots arrive faster than the disk can write them, a newer one replaces one that still waits. Two are never
+/// lost: the best snapshot, which is saved before any later one, and the last. Which of the others exist depends on the
+/// speed of the disk; saving all of them would slow training down to it.
 pub(crate) struct CheckpointWriter {
     queue: Arc<SaveQueue>,
     thread: Option<JoinHandle<()>>,

@@ -60,18 +60,19 @@ pub fn restore_terminal() {
 /// The message of the panic that the dashboard's kill key raises.
 const KILL_MESSAGE: &str = "Killing training from user input.";
 
+/// Whether a panic comes from the dashboard's kill key.
 pub(crate) fn is_kill(panic: &(dyn Any + Send)) -> bool {
     panic.downcast_ref::<&str>() == Some(&KILL_MESSAGE)
         || panic.downcast_ref::<String>().is_some_and(|message| message == KILL_MESSAGE)
 }
 
 /// The longest time that the dashboard's threads need to end after the kill key.
-const DEATH_DEADLINE: Duration = Duration::from_millis(200);
+const KILL_DEADLINE: Duration = Duration::from_millis(200);
 
 /// Waits until the kill key has ended the dashboard, and clears its panic message. Each of its threads leaves the
 /// alternate screen once more, which moves the cursor above the text written in the meantime.
 pub(crate) fn settle_after_kill() {
-    std::thread::sleep(DEATH_DEADLINE);
+    std::thread::sleep(KILL_DEADLINE);
     // A failure only spoils the look of the terminal.
     let _ = execute!(io::stdout(), MoveToColumn(0), Clear(ClearType::FromCursorDown));
 }

@@ -1,4 +1,4 @@
-//! One training step: gradients, what is done to them, and the optimizer's update.
+//! One training step: the gradients, the operations on them, and the optimizer's update.
 //!
 //! Everything goes through Burn's own traits (`TrainStep`, `ModuleOptimizer`, `ModuleVisitor`), so it works for every
 //! Burn module. The operations on gradients (mean over accumulated batches, penalties, clipping) are those of PyTorch, in
@@ -291,7 +291,7 @@ mod tests {
         name: String,
         config: Map<String, Value>,
         losses: Vec<f64>,
-        after: std::collections::BTreeMap<String, Vec<LayerWeights>>,
+        after: BTreeMap<String, Vec<LayerWeights>>,
     }
 
     #[derive(Deserialize)]
@@ -324,7 +324,7 @@ mod tests {
             training: section(config, "training"),
             ..Experiment::default()
         };
-        experiment.model.initialization = kiln_config::Initialization::Explicit;
+        experiment.model.initialization = Initialization::Explicit;
         experiment.model.weights = network.weights.clone();
         experiment
     }
@@ -411,7 +411,7 @@ mod tests {
     fn penalty(experiment: &Experiment, parameters: &[Parameter]) -> f64 {
         let weights = parameters.iter().filter(|parameter| parameter.shape.len() == 2);
         let weights = weights.flat_map(|parameter| &parameter.values).map(|&weight| f64::from(weight));
-        let kiln_config::Loss { l1, l2, .. } = experiment.loss;
+        let Loss { l1, l2, .. } = experiment.loss;
         weights.map(|weight| l1 * weight.abs() + l2 * weight * weight).sum()
     }
 

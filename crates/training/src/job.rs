@@ -122,7 +122,7 @@ impl<M: Model> Job<M> {
             // and written the status, so only the test is left to do.
             return Ok(summary(&parameters(&model), &TrainingEnd { reason, state }));
         }
-        if context.is_to_pause_after(state.epochs_done()) {
+        if context.pauses_after(state.epochs_done()) {
             let reason = StopReason::Paused;
             return Ok(summary(&parameters(&model), &TrainingEnd { reason, state }));
         }

@@ -24,9 +24,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Writes the logs, and informs the observer and the dashboard.
 pub(crate) struct Recorder {
-    pub(crate) metrics: MetricLog,
-    pub(crate) timings: TimingLog,
-    pub(crate) observer: Box<dyn Observer>,
+    metrics: MetricLog,
+    timings: TimingLog,
+    observer: Box<dyn Observer>,
     status: Status,
     update_ratio: f64,
     inactive_share: f64,
@@ -90,7 +90,7 @@ impl Recorder {
     }
 
     /// Logs a finished interval, and resets its figures in `state`.
-    pub(crate) fn interval(
+    pub(crate) fn log_interval(
         &mut self,
         state: &mut TrainingState,
         context: &RunContext,
@@ -119,7 +119,7 @@ impl Recorder {
         self.observer.observe(&Event::Interval {
             epoch: state.epoch,
             epochs: context.experiment.training.epochs,
-            examples_done: (state.batch * context.experiment.training.batch_size).min(context.examples()),
+            examples_done: context.examples_in(state.batch),
             examples: context.examples(),
             loss,
             accuracy,
@@ -140,7 +140,7 @@ impl Recorder {
         processor: &mut Processor,
     ) {
         if self.shown_at.elapsed() >= SHOW_INTERVAL {
-            let done = (state.batch * context.experiment.training.batch_size).min(context.examples());
+            let done = context.examples_in(state.batch);
             self.flush_to_dashboard(state, done, context.examples(), processor);
         }
     }
@@ -152,7 +152,7 @@ impl Recorder {
     }
 
     /// Logs a finished epoch.
-    pub(crate) fn epoch(
+    pub(crate) fn log_epoch(
         &mut self,
         state: &mut TrainingState,
         context: &RunContext,

@@ -41,7 +41,7 @@ pub(crate) struct RunContext {
     pub(crate) batches: usize,
 }
 
-/// Reading a figure makes the host wait for a GPU, so it happens at most this seldom.
+/// Reading a figure makes the host wait for the GPU, so figures are read only once in this many steps.
 const GPU_READ_INTERVAL: usize = 64;
 
 impl RunContext {
@@ -97,6 +97,11 @@ impl RunContext {
         self.train.examples()
     }
 
+    /// Training examples in the first `batches` batches of an epoch.
+    pub(crate) fn examples_in(&self, batches: usize) -> usize {
+        (batches * self.experiment.training.batch_size).min(self.examples())
+    }
+
     /// Batches in the whole run.
     pub(crate) fn total_steps(&self) -> usize {
         let training = &self.experiment.training;
@@ -105,7 +110,7 @@ impl RunContext {
     }
 
     /// Whether training pauses after `epochs_done` epochs.
-    pub(crate) fn is_to_pause_after(&self, epochs_done: usize) -> bool {
+    pub(crate) fn pauses_after(&self, epochs_done: usize) -> bool {
         self.pause_after.is_some_and(|epoch| epochs_done >= epoch)
     }
 
@@ -245,7 +250,7 @@ impl TrainingState {
         if self.data_sha256 != data_sha256 {
             changes.push(format!("changed data (SHA-256 was {}, is {data_sha256})", self.data_sha256));
         }
-        refuse(&changes)
+        check_no_changes(&changes)
     }
 }
 
@@ -254,7 +259,7 @@ impl TrainingState {
 /// # Errors
 /// [`TrainingError::Changed`] if a setting differs that decides what is trained, other than a longer training.
 pub fn check_resumable(before: &Experiment, now: &Experiment) -> Result<(), TrainingError> {
-    refuse(&changes(before, now))
+    check_no_changes(&changes(before, now))
 }
 
 /// The settings that `checkpoint` was trained with.
@@ -268,7 +273,7 @@ pub fn is_fused(checkpoint: &Checkpoint) -> Result<bool, TrainingError> {
 }
 
 /// Whether the run of `checkpoint` had ended, but continues under the settings `now`.
-pub fn goes_on(checkpoint: &Checkpoint, now: &Experiment) -> Result<bool, TrainingError> {
+pub fn continues_under(checkpoint: &Checkpoint, now: &Experiment) -> Result<bool, TrainingError> {
     let state = TrainingState::of(checkpoint)?;
     Ok(state.over.is_some() && state.still_over(now).is_none())
 }
@@ -300,10 +305,13 @@ fn lengthens(key: &str, before: &Experiment, now: &Experiment) -> bool {
 
 fn changes(before: &Experiment, now: &Experiment) -> Vec<String> {
     let changes = now.differences(before).into_iter();
-    changes.filter(|change| !lengthens(&change.key, before, now)).map(|change| words(&change, now)).collect()
+    changes
+        .filter(|change| !lengthens(&change.key, before, now))
+        .map(|change| in_words(&change, now))
+        .collect()
 }
 
-fn words(change: &Difference, now: &Experiment) -> String {
+fn in_words(change: &Difference, now: &Experiment) -> String {
     if change.key == "training.epochs" && spans_whole_training(now) {
         return format!(
             "{change}: the learning-rate schedule of this run depends on its length, so its earlier steps would differ"
@@ -312,7 +320,7 @@ fn words(change: &Difference, now: &Experiment) -> String {
     change.to_string()
 }
 
-fn refuse(changes: &[String]) -> Result<(), TrainingError> {
+fn check_no_changes(changes: &[String]) -> Result<(), TrainingError> {
     if changes.is_empty() { Ok(()) } else { Err(TrainingError::Changed { changes: changes.join(", ") }) }
 }
 

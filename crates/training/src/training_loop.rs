@@ -1,11 +1,11 @@
 //! The loop over epochs and batches, in place of Burn's.
 //!
-//! After every batch the loop can stop with a checkpoint from which a resume continues to the bit. Two details make that
-//! possible. Before each step the device is seeded from (seed, step), so Burn's own dropout draws the same numbers after
-//! a resume. And a checkpoint is written only when no gradients are waiting for accumulation.
+//! After every optimizer step the loop can stop with a checkpoint, from which a resume continues to the bit. Two details
+//! make that possible. Before each step the device is seeded from (seed, step), so Burn's own dropout draws the same
+//! numbers after a resume. And no checkpoint is written while gradients wait for more batches to accumulate.
 //!
-//! On a GPU, reading the loss after each step would make the device wait. Figures therefore stay there for up to
-//! `RunContext::read_interval` steps and are read together; the logged numbers are the same.
+//! On a GPU, reading the loss after each step would make the host wait for the device. Figures therefore stay on the
+//! device for up to `RunContext::read_interval` steps and are read together; the logged numbers are the same.
 
 use std::time::Instant;
 
@@ -214,7 +214,7 @@ impl<M: Model> TrainingLoop<'_, M> {
         if self.is_interval_end() {
             self.read_figures()?;
             let health = self.health.take();
-            self.recorder.interval(&mut self.state, &self.context, health.as_ref())?;
+            self.recorder.log_interval(&mut self.state, &self.context, health.as_ref())?;
             if self.recorder.status_is_due() {
                 self.writer.write_status(self.recorder.status(&self.state, &self.context));
             }
@@ -238,7 +238,7 @@ impl<M: Model> TrainingLoop<'_, M> {
         let tallies = EpochTallies { train: self.state.epoch_tally, validation };
         let improved = self.context.judge_best(&tallies, &mut self.state);
         let seconds = started.elapsed().as_secs_f64();
-        self.recorder.epoch(
+        self.recorder.log_epoch(
             &mut self.state,
             &self.context,
             &tallies,
@@ -251,7 +251,7 @@ impl<M: Model> TrainingLoop<'_, M> {
         let finished = self.state.epoch;
         self.state.start_epoch(finished + 1);
         let due = finished.is_multiple_of(self.context.experiment.checkpoint.interval);
-        let pause = self.context.is_to_pause_after(finished).then_some(StopReason::Paused);
+        let pause = self.context.pauses_after(finished).then_some(StopReason::Paused);
         if due || improved || reason.is_some() || pause.is_some() {
             self.save(improved)?;
         }

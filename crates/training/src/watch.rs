@@ -1,7 +1,7 @@
 //! Burn's dashboard for a run that another process trains, or that has ended.
 //!
-//! The dashboard reads the run's logs and feeds them to the same metrics that a training's own dashboard has, so both look
-//! the same. Nothing is written to the run.
+//! The dashboard reads the run's logs and feeds them to the same metrics that a training's own dashboard has, so both
+//! look the same. Nothing is written to the run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
