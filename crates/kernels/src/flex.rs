@@ -312,5 +312,5 @@ pub(crate) fn hits(scores: &FlexTensor, targets: &FlexTensor) -> FlexTensor {
 }
 
 pub(crate) fn square_sum(tensor: &FlexTensor) -> FlexTensor {
-    vector(vec![linear::square_sum(slice(tensor)) as f32])
+    vector(vec![functions::square_sum(slice(tensor)) as f32])
 }

@@ -1,5 +1,5 @@
-//! Functions of single values and of rows: activations with their slopes, softmax with cross-entropy, and the elementary
-//! functions beneath them.
+//! Functions of single values, rows and slices: activations with their slopes, softmax with cross-entropy, the sum of
+//! squares, and the elementary functions beneath them.
 //!
 //! `exp`, `tanh` and the others are written here, because the standard library's do not suit this crate: the compiler
 //! cannot vectorize them, and they give different bits on different systems.
@@ -171,6 +171,38 @@ pub fn greatest(row: &[f32]) -> usize {
         }
     }
     best
+}
+
+/// Values per unit of work in [`square_sum`]. Fixed, because the rounding of the sum depends on it.
+const SQUARES: usize = 1 << 14;
+
+/// The sum of the squares of `values` in double precision. The sums of the pieces are added in the order of the pieces.
+pub(crate) fn square_sum(values: &[f32]) -> f64 {
+    let arch = Arch::new();
+    let sums =
+        map_units(values.chunks(SQUARES).collect(), 8 * values.len(), |piece| arch.dispatch(Squares(piece)));
+    sums.into_iter().sum()
+}
+
+struct Squares<'a>(&'a [f32]);
+
+impl WithSimd for Squares<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let mut lanes = [0.0_f64; 16];
+        let (rows, rest) = self.0.as_chunks::<16>();
+        for row in rows {
+            for (lane, &value) in lanes.iter_mut().zip(row) {
+                *lane += f64::from(value) * f64::from(value);
+            }
+        }
+        for (lane, &value) in lanes.iter_mut().zip(rest) {
+            *lane += f64::from(value) * f64::from(value);
+        }
+        lanes.into_iter().sum()
+    }
 }
 
 /// The greatest whole number for which both e^x and e^-x are normal numbers.

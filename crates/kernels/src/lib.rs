@@ -1,17 +1,17 @@
 //! Kiln's kernels, as an extension of Burn's backends.
 //!
-//! Training a small network on a CPU is limited by memory, not by arithmetic. Burn computes a layer as a product, a sum,
-//! an activation and a mask: four passes over memory, each with a new tensor. An optimizer's step is a dozen such passes.
-//! On flex, Burn's CPU backend, each of the operations here is one pass: the activation and the mask are applied while
-//! a block of the product is still in the cache, and an optimizer updates the parameter in place.
+//! On a CPU, training a small network spends much of its time on passes over memory. Burn computes a layer as a
+//! product, a sum, an activation and a mask: each is a pass with a new tensor. An optimizer's step is a dozen such
+//! passes. On flex, Burn's CPU backend, the operations here take one pass: activation and mask are applied while a
+//! block of the product is still in the cache, and an optimizer updates the parameter in place.
 //!
 //! The operations are a Burn *backend extension* (`ops.rs`). Every one has a default body of Burn's own operations. Other
 //! backends compute that body, and so does flex with [`Fused::Off`]; the tests compare the two. Models call the functions
 //! on [`Tensor`] below, which work on every backend, with and without autodiff.
 //!
-//! The kernels are also reproducible, which Burn's products do not promise: the bits depend neither on the
-//! number of threads nor on the width of the processor's vectors. Every value of a product is one chain of fused
-//! multiply-adds in a fixed order (`product.rs`), and all other sums are added up in a fixed order.
+//! The kernels are also reproducible, which Burn's products do not promise: the bits depend neither on the number of
+//! threads nor on the width of the processor's vectors. Every value of a product is one chain of fused multiply-adds in
+//! a fixed order (`product.rs`), and all other sums are added up in a fixed order.
 //!
 //! - `ops`: the trait [`Kernels`] with its default bodies; `flex`: the kernels behind it, with their backward passes.
 //! - `linear` (a layer with activation and dropout), `periodic` (an embedding of numbers), `functions` (activations and
@@ -72,8 +72,8 @@ pub fn is_fast_here() -> bool {
     !matches!(pulp::Arch::new(), pulp::Arch::Scalar)
 }
 
-/// A linear layer: `input`, shape [batch, inputs], times `weight`, shape [inputs, outputs], plus `bias`, shape `[outputs]`,
-/// followed by `epilogue`. The result has shape [batch, outputs].
+/// A linear layer: `input`, shape [batch, inputs], times `weight`, shape [inputs, outputs], plus `bias`, shape
+/// `[outputs]`, followed by `epilogue`. The result has shape [batch, outputs].
 #[must_use]
 pub fn linear(
     input: Tensor<2>,
@@ -94,10 +94,11 @@ pub fn linear(
 
 /// Appends periodic embeddings of numbers to `features`, shape [batch, features].
 ///
-/// Each number x, in one of `waves.columns`, becomes the waves `cos(2 pi (f x + p))` with its own frequencies f and phases
-/// p; a linear layer of its own mixes them into `size` features. The result has shape [batch, features + numbers * size].
-/// `frequency` and `phase` have shape [numbers * waves], `weight` [numbers, waves, size] and `bias` [numbers * size].
-/// There is no gradient for `features`.
+/// Each number x, in one of `waves.columns`, becomes the waves `cos(2 pi (f x + p))` with its own frequencies f and
+/// phases p; a linear layer of its own mixes them into `size` features. There is no gradient for `features`.
+///
+/// The result has shape `[batch, features + numbers * size]`. `frequency` and `phase` have shape `[numbers * waves]`,
+/// `weight` has shape `[numbers, waves, size]`, and `bias` has shape `[numbers * size]`.
 #[must_use]
 pub fn periodic(
     features: Tensor<2>,

@@ -1,7 +1,7 @@
 //! A linear layer with its activation and dropout, forward and backward, on row-major slices.
 //!
 //! Dropout masks are functions of a random stream without state: any part of a mask can be computed alone, where it is
-//! used. So no mask is stored, threads need no order, and a resumed training drops the same units. On GPUs a CubeCL
+//! used. So no mask is stored, threads need no order, and a resumed training drops the same units. On GPUs, a `CubeCL`
 //! kernel (module `cube`, feature `cube`) computes the same bits.
 
 use kiln_config::Activation;
@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::functions::activate;
 use crate::optimizer::flushed;
 use crate::product::{Finish, Matrix, Plain, Product};
-use crate::{buffer, map_units, threads_for};
+use crate::{buffer, threads_for};
 
 /// Operations on the outputs of a linear layer while they are still in the cache.
 #[derive(Clone, Debug)]
@@ -183,41 +183,14 @@ impl WithSimd for ColumnSums<'_> {
     }
 }
 
-/// The sum of the squares of `values` in double precision. The sums of the pieces are added in the order of the pieces.
-pub(crate) fn square_sum(values: &[f32]) -> f64 {
-    let arch = Arch::new();
-    let sums =
-        map_units(values.chunks(PIECE).collect(), 8 * values.len(), |piece| arch.dispatch(Squares(piece)));
-    sums.into_iter().sum()
-}
-
-struct Squares<'a>(&'a [f32]);
-
-impl WithSimd for Squares<'_> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> f64 {
-        let mut lanes = [0.0_f64; 16];
-        let (rows, rest) = self.0.as_chunks::<16>();
-        for row in rows {
-            for (lane, &value) in lanes.iter_mut().zip(row) {
-                *lane += f64::from(value) * f64::from(value);
-            }
-        }
-        for (lane, &value) in lanes.iter_mut().zip(rest) {
-            *lane += f64::from(value) * f64::from(value);
-        }
-        lanes.into_iter().sum()
-    }
-}
-
 /// Random bits per unit: the drop probability is exact to 1 / 65,536.
 const BITS: usize = 16;
 /// Units per random word.
 const UNITS: usize = 64 / BITS;
 /// Words drawn together.
 const BLOCK: usize = 8;
+/// Factors computed and applied together.
+const FACTORS: usize = UNITS * BLOCK;
 
 /// The effect of dropout on a layer's outputs in one pass.
 #[derive(Clone, Debug)]
@@ -233,13 +206,10 @@ pub enum Dropping {
 /// A dropout mask: for each output of a layer, 0 or the factor of the units that are kept.
 #[derive(Clone, Debug)]
 pub struct DropoutMask {
-    pub(crate) stream: Stream,
-    pub(crate) threshold: u32,
-    pub(crate) kept_value: f32,
+    stream: Stream,
+    threshold: u32,
+    kept_value: f32,
 }
-
-/// Factors computed and applied together.
-const FACTORS: usize = UNITS * BLOCK;
 
 impl DropoutMask {
     /// Keeps each unit with probability `keep`, in (0, 1], and multiplies it by `kept_value`. `stream` decides.
@@ -250,7 +220,7 @@ impl DropoutMask {
 
     /// Multiplies the outputs that start at `position`, and their slopes unless these are empty.
     #[inline(always)]
-    pub(crate) fn multiply(&self, position: usize, values: &mut [f32], slopes: &mut [f32]) {
+    fn multiply(&self, position: usize, values: &mut [f32], slopes: &mut [f32]) {
         let (blocks, rest) = values.as_chunks_mut::<FACTORS>();
         let (slope_blocks, rest_slopes) = slopes.as_chunks_mut::<FACTORS>();
         let (mut slope_blocks, mut position) = (slope_blocks.iter_mut(), position);
@@ -327,7 +297,7 @@ fn product(values: &[f32; FACTORS], factors: &[f32; FACTORS]) -> [f32; FACTORS] 
     product
 }
 
-/// The factors of a dropout mask on CubeCL's devices, with the same bits as on a CPU.
+/// The factors of a dropout mask on `CubeCL`'s devices, with the same bits as on a CPU.
 #[cfg(feature = "cube")]
 mod cube {
     use burn::backend::tensor::FloatTensor;

@@ -5,7 +5,7 @@
 
 #![cfg_attr(
     feature = "ndarray",
-    allow(deprecated, reason = "burn-ndarray is one of the backends that Kiln is asked to offer")
+    allow(deprecated, reason = "burn-ndarray is one of the backends that Kiln offers")
 )]
 
 use std::sync::Arc;

@@ -311,8 +311,8 @@ impl Rule {
 const COST: usize = 8;
 
 impl RuleStep {
-    /// Updates `values`, on all threads. A moment that the rule does not have is empty. Each value depends only on itself,
-    /// so the number of threads does not change the result.
+    /// Updates `values`, on all threads. A moment that the rule does not have is empty. Each value depends only on
+    /// itself, so the number of threads does not change the result.
     fn apply_to_all(&self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
         let (arch, cost) = (Arch::new(), COST * values.len());
         let piece = values.len().div_ceil(2 * threads_for(cost)).max(1);

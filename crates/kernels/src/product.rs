@@ -97,8 +97,8 @@ impl Finish for Plain {
 }
 
 impl Product<'_> {
-    /// Writes the product into `out`, and applies `finish` to every part of a row, together with the same part of `extra`,
-    /// which is empty or has the shape of `out`.
+    /// Writes the product into `out`, and applies `finish` to every part of a row, together with the same part of
+    /// `extra`, which is empty or has the shape of `out`.
     pub(crate) fn write(self, out: &mut [f32], extra: &mut [f32], finish: impl Finish) {
         let Some(rows) = out.len().checked_div(self.columns) else { return };
         let cost = rows * self.depth * self.columns;
@@ -422,7 +422,7 @@ fn add_line<S: Simd, const PANELS: usize>(
     column: usize,
     out: &mut [[f32; WIDTH]],
 ) {
-    let out: &mut [[f32; WIDTH]; PANELS] = out.first_chunk_mut().expect("as many panels as asked for");
+    let out: &mut [[f32; WIDTH]; PANELS] = out.first_chunk_mut().expect("a slice of at least PANELS panels");
     for vector in (0..WIDTH / S::F32_LANES).step_by(VECTORS) {
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; PANELS];
         for (sums, out) in sums.iter_mut().zip(&*out) {
