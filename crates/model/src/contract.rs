@@ -1,4 +1,8 @@
-//! Contract.
+//! What Kiln requires of a model and of the output of its steps.
+//!
+//! Burn's own `ClassificationOutput` has the mean loss of a batch, in single precision. Means of batches do not add up to
+//! the mean of a split: a short last batch and class weights distort them. A [`StepOutput`] therefore gives a [`Tally`],
+//! sums in double precision, and every figure of a split is computed from the sum of its tallies.
 
 use burn::backend::ExecutionError;
 use burn::module::{Module, ModuleDisplay};
@@ -12,13 +16,13 @@ use serde::{Deserialize, Serialize};
 
 /// A Burn module that Kiln trains, tests and predicts with.
 ///
-/// Burn's `TrainStep` and `InferenceStep` are the contract; their input is made of a [`Batch`], or is one, and their
-/// output is a [`StepOutput`], such as [`Classified`](crate::Classified) or Burn's own `ClassificationOutput`. For a
-/// module that has them, `impl Model for MyNetwork {}` is all it takes.
+/// The module needs Burn's `TrainStep` and `InferenceStep`. Their input is a [`Batch`] or is made from one, and their
+/// output is a [`StepOutput`], such as [`Classified`] or Burn's own `ClassificationOutput`. For such a module,
+/// `impl Model for MyNetwork {}` is enough.
 ///
-/// Before every training step Kiln seeds the device's random numbers from the experiment's seed and the step, so that
-/// whatever Burn draws within a step (its `Dropout`, noise) is the same after a resume. On a CPU Burn has one stream of
-/// random numbers for the whole process, so a process trains one such model at a time.
+/// Before every training step, Kiln seeds the device from the experiment's seed and the step. So everything that Burn
+/// draws within a step (its `Dropout`, noise) is the same after a resume. On a CPU, Burn has one random stream for the
+/// whole process, so a process can train only one such model at a time.
 pub trait Model:
     Module
     + ModuleDisplay
@@ -26,67 +30,75 @@ pub trait Model:
     + InferenceStep<Input = <Self as TrainStep>::Input, Output = <Self as TrainStep>::Output>
     + 'static
 {
-    /// What some layers give out in this step, first to last: the health of a run is measured on it, and the place
-    /// where figures become non-finite is sought there. Without any, both follow from the parameters alone.
+    /// The outputs of layers for this input, first to last. Kiln measures dead and saturated units on them, and looks in
+    /// them for the first non-finite value. Without probes, it uses the parameters alone.
     fn probes(&self, _input: <Self as TrainStep>::Input) -> Vec<Probe> {
         Vec::new()
     }
 
-    /// Whether `loss.l1` and `loss.l2` act on the parameter at `path`, which has `rank` dimensions; by default on
-    /// those of two and more, so that biases and scales are left out.
+    /// Whether `loss.l1` and `loss.l2` act on the parameter at `path`, which has `rank` dimensions. The default is two or
+    /// more dimensions, which excludes biases and scales.
     fn is_penalized(&self, _path: &str, rank: usize) -> bool {
         rank >= 2
     }
 
-    /// Whether `optimizer.weight_decay` acts on the parameter at `path`, which has `rank` dimensions; by default on
-    /// all, as in PyTorch.
+    /// Whether `optimizer.weight_decay` acts on the parameter at `path`, which has `rank` dimensions. The default is all
+    /// parameters, as in PyTorch.
     fn is_decayed(&self, _path: &str, _rank: usize) -> bool {
         true
     }
 }
 
-/// What a layer gives out for a batch.
+/// The outputs of a layer for a batch.
 #[derive(Clone, Debug)]
 pub struct Probe {
-    /// The layer: the path of its parameters without the last part, such as `layers.0`.
+    /// The layer's path in the module, such as `layers.0`.
     pub layer: String,
-    /// The activation that the outputs come from.
+    /// The activation of the layer.
     pub activation: Activation,
     /// The outputs after the activation, shape [batch, units].
     pub outputs: Tensor<2>,
 }
 
-/// What a step gives out, on the device until it is read.
+/// The output of a step. It stays on the device until one of these methods reads it.
 pub trait StepOutput: ItemLazy + 'static {
-    /// Loss, hits and counts of the batch, brought to the host.
+    /// The sums of loss and hits over the batch.
     fn tally(self) -> Tally;
 
-    /// What the model says of each example, brought to the host.
+    /// The prediction for each example.
     fn predicted(self) -> Predicted;
 }
 
-/// What a model says of the examples of a batch.
+/// The predictions for the examples of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predicted {
-    /// The class of the greatest score of each example, the first of several that are equal; a score that is NaN is
-    /// never the greatest.
+    /// The class with the greatest score for each example; the first of several equal ones. A NaN is never the greatest.
     pub classes: Vec<u32>,
     /// The probability of every class, example after example.
     pub probabilities: Vec<f32>,
-    /// The loss of each example; under class weights multiplied by its weight.
+    /// The loss of each example. Under class weights it is multiplied by the example's weight.
     pub losses: Vec<f32>,
 }
 
-/// Sums over examples, from which whole-split figures follow; never a mean of batch means.
+/// Sums over examples, from which the figures of a whole split follow.
+///
+/// ```
+/// use kiln_model::Tally;
+///
+/// let mut split = Tally { loss_sum: 3.0, weight: 3.0, correct: 3, examples: 3 };
+/// split.merge(&Tally { loss_sum: 5.0, weight: 1.0, correct: 0, examples: 1 });
+/// assert_eq!(split.loss(), 2.0); // The mean of the batch means would be 3.
+/// assert_eq!(split.accuracy(), 0.75);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Sum of the loss over examples.
+    /// Sum of the losses, each multiplied by its example's weight.
     pub loss_sum: f64,
-    /// Sum of the examples' weights in the mean; their number where no class weights are given.
+    /// Sum of the examples' weights; without class weights, the number of examples.
     pub weight: f64,
     /// Examples whose most probable class is the true one.
     pub correct: u64,
-    /// Examples seen.
+    /// Number of examples.
     pub examples: u64,
 }
 
@@ -105,21 +117,21 @@ impl Tally {
         self.loss_sum / self.weight
     }
 
-    /// The share of correct examples, in [0, 1]; NaN before the first example.
+    /// The share of correct predictions, in [0, 1]; NaN before the first example.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.examples as f64
     }
 }
 
-/// A step's result of a classifier: scores and losses of a batch, without autodiff.
+/// The output of a classifier's step: scores and losses of a batch, without autodiff.
 #[derive(Clone, Debug)]
 pub struct Classified {
-    /// The last layer's values, shape [batch, classes].
+    /// Shape [batch, classes].
     logits: Tensor<2>,
-    /// The loss of each example, shape `[batch]`; under class weights multiplied by its weight.
+    /// The loss of each example multiplied by its weight, shape `[batch]`.
     losses: Tensor<1>,
-    /// The weight of each example in the mean, shape `[batch]`; 1 without.
+    /// The weight of each example, shape `[batch]`; all 1 if absent.
     weights: Option<Tensor<1>>,
     targets: Tensor<1, Int>,
     output: Output,
@@ -127,8 +139,8 @@ pub struct Classified {
 }
 
 impl Classified {
-    /// `logits`, shape [batch, classes], and `losses`, shape `[batch]`, of examples whose classes are `targets`, shape
-    /// `[batch]`; the probabilities are the logits' softmax.
+    /// `logits` have shape [batch, classes], `losses` and `targets` (the true classes) shape `[batch]`. The probabilities
+    /// are the softmax of the logits.
     #[must_use]
     pub fn new(logits: Tensor<2>, losses: Tensor<1>, targets: Tensor<1, Int>) -> Self {
         let (logits, losses) = (logits.without_autodiff(), losses.without_autodiff());
@@ -136,13 +148,13 @@ impl Classified {
         Self { logits, losses, weights: None, targets, output: Output::Logits, fused: Fused::On }
     }
 
-    /// The same with a weight for each example, shape `[batch]`, by which its loss is multiplied already.
+    /// Adds the weight of each example, shape `[batch]`. The losses must contain it already.
     #[must_use]
     pub(crate) fn with_weights(self, weights: Option<Tensor<1>>) -> Self {
         Self { weights: weights.map(Tensor::without_autodiff), ..self }
     }
 
-    /// The same with what the logits are turned into, from which the probabilities follow.
+    /// Sets the output function from which the probabilities are computed.
     #[must_use]
     pub(crate) fn with_output(self, output: Output, fused: Fused) -> Self {
         Self { output, fused, ..self }
@@ -190,7 +202,8 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("all of Kiln's float tensors are 32-bit")
 }
 
-/// `output` is taken for logits, and `loss` for the mean over the batch.
+/// Burn's own output: a module that returns it trains as it is. Kiln takes its `output` as logits, and its `loss` as
+/// the mean over the batch.
 impl StepOutput for ClassificationOutput {
     fn tally(self) -> Tally {
         let [examples] = self.targets.dims();

@@ -1,4 +1,7 @@
-//! Layers.
+//! The parts of the perceptron: starting values of its layers, the embedding of numbers, and dropout.
+//!
+//! All random numbers come from streams without state, named by seed, purpose, layer and member. The first of several
+//! members draws the same numbers as a network that is alone.
 
 use std::sync::Arc;
 
@@ -11,13 +14,13 @@ use kiln_kernels::{DropoutMask, Dropping, Fused, Waves, periodic};
 
 use crate::ModelError;
 
-/// Starting values of a layer: weights row-major of shape [inputs, outputs], biases of shape `[outputs]`.
+/// The starting values of a layer: weights, row-major with shape [inputs, outputs], and biases, shape `[outputs]`.
 pub(crate) struct LayerStart {
     pub(crate) weight: Vec<f32>,
     pub(crate) bias: Vec<f32>,
 }
 
-/// Draws (or takes) the starting values of layer number `layer` of member number `member`, both from 0.
+/// The starting values of layer `layer` of member `member`, both from 0: drawn, or taken from `model.weights`.
 pub(crate) fn start_layer(
     model: &Model,
     [member, layer]: [usize; 2],
@@ -49,7 +52,7 @@ pub(crate) fn start_layer(
     LayerStart { weight, bias }
 }
 
-/// The random numbers that a part of a member starts with. The first member's are those of a network without others.
+/// The random stream for the starting values of a part of a member.
 pub(crate) fn stream(member: usize, part: u64, seed: u64) -> Stream {
     let indices = [part, member as u64];
     Stream::new(seed, Purpose::Initialization, if member == 0 { &indices[..1] } else { &indices })
@@ -59,10 +62,7 @@ pub(crate) fn draw(count: usize, mut next: impl FnMut() -> f64) -> Vec<f32> {
     (0..count).map(|_| next() as f32).collect()
 }
 
-/// Checks explicit weights against a network of `inputs` features and `classes` classes.
-///
-/// # Errors
-/// Where the number of layers or a shape does not fit; never where weights are drawn.
+/// Checks explicit weights against a network of `inputs` features and `classes` classes. Drawn weights always fit.
 pub fn check_weights(model: &Model, [inputs, classes]: [usize; 2]) -> Result<(), ModelError> {
     if model.initialization != Initialization::Explicit {
         return Ok(());
@@ -78,7 +78,7 @@ pub fn check_weights(model: &Model, [inputs, classes]: [usize; 2]) -> Result<(),
     Ok(())
 }
 
-/// Widths from the input to the output.
+/// The widths of all layers, from the input to the output.
 pub(crate) fn layer_widths(model: &Model, [inputs, classes]: [usize; 2]) -> Vec<usize> {
     std::iter::once(inputs).chain(model.hidden.iter().copied()).chain([classes]).collect()
 }
@@ -105,7 +105,7 @@ fn check_shape(
     Ok(())
 }
 
-/// Explicit values of a layer; biases that are left out are zero.
+/// The explicit values of a layer. Biases that are left out are 0.
 fn explicit(given: &LayerWeights, outputs: usize) -> (Vec<f32>, Vec<f32>) {
     let weight = given.weight.iter().flatten().map(|&value| value as f32).collect();
     let mut bias: Vec<f32> = given.bias.iter().map(|&value| value as f32).collect();
@@ -113,12 +113,15 @@ fn explicit(given: &LayerWeights, outputs: usize) -> (Vec<f32>, Vec<f32>) {
     (weight, bias)
 }
 
-/// Every number x among the features as `cos(2 pi (f x + p))` for each of its frequencies f and phases p, mixed by a linear
-/// layer of its own, behind the features themselves: "PBLD" of Holzmueller and others 2024 ("Better by default"), after
-/// Gorishniy and others 2022 ("On embeddings for numerical features"). All of it is learned.
+/// A periodic embedding of the numbers among the features, appended to the features.
+///
+/// Each number x becomes `cos(2 pi (f x + p))` for its own frequencies f and phases p, and a linear layer of its own
+/// mixes these waves. All of it is learned. This is "PBLD" of Holzmueller and others 2024 ("Better by default"), after
+/// Gorishniy and others 2022 ("On embeddings for numerical features").
 #[derive(Module, Debug)]
 pub(crate) struct Embedding {
-    /// Shape [numbers * waves]: one list, as is what follows, because a layer's weights are known by their dimensions.
+    /// Shape [numbers * waves]. Frequencies, phases and biases are one-dimensional, so that `loss.l2` and the health
+    /// figures do not treat them as the weights of a layer.
     frequency: Param<Tensor<1>>,
     /// In turns, shape [numbers * waves].
     phase: Param<Tensor<1>>,
@@ -130,11 +133,11 @@ pub(crate) struct Embedding {
     columns: Arc<[usize]>,
 }
 
-/// Where the random numbers of an embedding begin, apart from those of any layer.
-const PART: u64 = u64::MAX;
+/// Stands for the embedding in a random stream's name, in place of a layer's number.
+const EMBEDDING: u64 = u64::MAX;
 
 impl Embedding {
-    /// The embedding of member number `member`, from 0, of the features in `columns`.
+    /// The embedding of the features in `columns`, for member `member`, from 0.
     pub(crate) fn new(
         model: &kiln_config::Model,
         columns: &[usize],
@@ -143,10 +146,10 @@ impl Embedding {
         device: &Device,
     ) -> Self {
         let (numbers, waves, size) = (columns.len(), model.embedding_frequencies, model.embedding_size);
-        let stream = &mut stream(member, PART, seed);
+        let stream = &mut stream(member, EMBEDDING, seed);
         let frequency = draw(numbers * waves, || stream.normal() * model.embedding_scale);
         let phase = draw(numbers * waves, || stream.uniform() - 0.5);
-        // As a linear layer of PyTorch's starts.
+        // The same bound as in PyTorch's `Linear`.
         let bound = (waves as f64).sqrt().recip();
         let mut uniform = || (2.0 * stream.uniform() - 1.0) * bound;
         let weight = draw(numbers * waves * size, &mut uniform);
@@ -164,7 +167,7 @@ impl Embedding {
         }
     }
 
-    /// The features, shape [batch, features], with those of the waves behind them.
+    /// The features, shape [batch, features], followed by the embedded ones.
     pub(crate) fn forward(&self, features: Tensor<2>, fused: Fused) -> Tensor<2> {
         let waves = [self.frequency.val(), self.phase.val()];
         let columns = Waves { columns: Arc::clone(&self.columns) };
@@ -172,20 +175,19 @@ impl Embedding {
     }
 }
 
-/// Dropout after every hidden activation; its masks are pure functions of (seed, step, layer), and of the member where
-/// several networks are trained side by side.
+/// Dropout after every hidden activation. Its masks are functions of (seed, step, layer, member).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
-    /// Probability that a unit is dropped, in [0, 1).
+    /// The probability that a unit is dropped, in [0, 1).
     pub probability: f64,
-    /// Where the scaling happens.
+    /// Whether training or inference scales the outputs.
     pub mode: DropoutMode,
-    /// Seed of the masks.
+    /// The seed of the masks.
     pub seed: u64,
 }
 
 impl Dropout {
-    /// What happens to the outputs of `layer` of `member`, both from 0, in a pass.
+    /// The effect on the outputs of layer `layer` of member `member`, both from 0, in a pass.
     #[must_use]
     pub fn dropping(&self, [member, layer]: [usize; 2], pass: Pass) -> Dropping {
         let keep = 1.0 - self.probability;

@@ -1,10 +1,15 @@
-//! What a model is to Kiln, and the multilayer perceptron.
+//! The contract between Kiln and a model, and Kiln's own model, the multilayer perceptron.
 //!
-//! A [`Model`] is a Burn module with Burn's own `TrainStep` and `InferenceStep`. The rest of Kiln sees no more of it:
-//! names of parameters come from the module's paths, figures from what a step gives out ([`StepOutput`]).
+//! A [`Model`] is any Burn module with Burn's `TrainStep` and `InferenceStep`. The rest of Kiln uses nothing else of it:
+//! the names of the parameters are their paths in the module, and all figures come from the output of a step
+//! ([`StepOutput`]). So a module of your own trains without a change in any crate.
 //!
-//! Written against Burn's `Tensor` and `Device` alone: the device decides the backend at run time. This crate knows
-//! neither files nor optimizers.
+//! - `contract`: the traits, the figures of a batch ([`Tally`]) and a classifier's output ([`Classified`]).
+//! - `parameters`: the parameters of any module by path, and as safetensors.
+//! - `mlp`: the perceptron, with several networks side by side if `model.members` is above 1; `layers`: its parts.
+//! - `loss`: the loss functions of PyTorch.
+//!
+//! The crate is written against Burn's `Tensor` and `Device`: the device decides the backend at run time.
 
 mod contract;
 mod layers;
@@ -23,12 +28,12 @@ pub use parameters::{
     weights_sha256, with_parameters,
 };
 
-/// A model that cannot be built, or stored weights that do not fit.
+/// Why a model cannot be built, or stored weights cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// Explicit weights do not have the shape that data and `model.hidden` ask for.
+    /// Explicit weights have another shape than data and `model.hidden` require.
     #[error(
-        "model.weights, layer {layer}: {part} has shape {found:?}, but the data and `model.hidden` ask for \
+        "model.weights, layer {layer}: {part} has shape {found:?}, but the data and `model.hidden` require \
          {expected:?}"
     )]
     ExplicitShape {
@@ -36,41 +41,42 @@ pub enum ModelError {
         layer: usize,
         /// `weight` or `bias`.
         part: &'static str,
-        /// The shape that was given.
+        /// The shape in the experiment.
         found: Vec<usize>,
-        /// The shape that fits.
+        /// The required shape.
         expected: Vec<usize>,
     },
     /// The number of explicit layers is wrong.
-    #[error("model.weights has {found} layers, but `model.hidden` asks for {expected}")]
+    #[error("model.weights has {found} layers, but `model.hidden` requires {expected}")]
     ExplicitLayers {
-        /// How many were given.
+        /// The number of layers in the experiment.
         found: usize,
-        /// How many there must be.
+        /// The required number.
         expected: usize,
     },
-    /// Class weights that do not match the classes of the data.
+    /// The number of class weights differs from the number of classes.
     #[error("loss.class_weights has {found} entries, but the data has {expected} classes")]
     ClassWeights {
-        /// How many were given.
+        /// The number of class weights.
         found: usize,
         /// The number of classes.
         expected: usize,
     },
-    /// Class weights by a rule or by name, which only the data can make a list of.
-    #[error("loss.class_weights is no list yet: the classes of the data decide it")]
+    /// Class weights given by a rule or by class name. They must be turned into a list with the classes of the data
+    /// first.
+    #[error("loss.class_weights must be turned into a list for the classes of the data first")]
     UnresolvedClassWeights,
-    /// Bytes that are no safetensors file.
+    /// The bytes are not a safetensors file.
     #[error("the stored weights cannot be read")]
     Safetensors(#[from] safetensors::SafeTensorError),
-    /// A stored parameter is absent or of another shape or type.
+    /// A stored parameter is missing, or its shape or type differs.
     #[error("stored parameter `{name}`: expected {expected}, found {found}")]
     Parameter {
-        /// Name of the parameter.
+        /// The path of the parameter.
         name: String,
-        /// What the model has.
+        /// The model's side, in words.
         expected: String,
-        /// What was stored.
+        /// The stored side, in words.
         found: String,
     },
 }

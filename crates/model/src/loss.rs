@@ -1,14 +1,14 @@
-//! Loss functions, as PyTorch takes them.
+//! Cross-entropy, negative log-likelihood and squared error as PyTorch defines them, with class weights and label
+//! smoothing.
 
 use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_config::{ClassWeights, LossName, Output};
-
 use kiln_kernels::Fused;
 
 use crate::ModelError;
 
-/// A loss function with its class weights, and the output function that goes with it.
+/// A loss function with its class weights, and the network's output function.
 #[derive(Clone, Debug)]
 pub struct Loss {
     name: LossName,
@@ -18,10 +18,8 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Builds the loss for data of `classes` classes on a network that ends in `output`.
-    ///
-    /// # Errors
-    /// Where `class_weights` is no list with an entry per class.
+    /// The loss for data with `classes` classes and a network with the output function `output`. An error unless
+    /// `class_weights` is a list, empty or with one entry per class.
     pub fn new(config: &kiln_config::Loss, output: Output, classes: usize) -> Result<Self, ModelError> {
         let ClassWeights::Each(weights) = &config.class_weights else {
             return Err(ModelError::UnresolvedClassWeights);
@@ -38,7 +36,7 @@ impl Loss {
         })
     }
 
-    /// Whether this is the cross-entropy of the softmax of the last layer's values and no more.
+    /// Whether this is the plain cross-entropy of the logits, which has a kernel.
     fn is_plain_cross_entropy(&self) -> bool {
         let pair = matches!(
             (self.name, self.output),
@@ -48,14 +46,13 @@ impl Loss {
         pair && self.label_smoothing == 0.0 && self.class_weights.is_empty()
     }
 
-    /// What the last layer's values are turned into; never `auto`.
+    /// The output function; never `auto`.
     #[must_use]
     pub fn output_name(&self) -> Output {
         self.output
     }
 
-    /// The mean of a batch's `losses`, as [`Loss::per_example`] gave them, shape `[1]`; `weights` are those of
-    /// [`Loss::target_weights`].
+    /// The mean loss of a batch, shape `[1]`, given the results of [`Loss::per_example`] and [`Loss::target_weights`].
     #[must_use]
     pub fn mean(&self, losses: Tensor<1>, weights: Option<&Tensor<1>>) -> Tensor<1> {
         match weights {
@@ -64,8 +61,8 @@ impl Loss {
         }
     }
 
-    /// The loss of each example, shape `[batch]`, given the last layer's values, shape [batch, classes], and the
-    /// classes, shape `[batch]`. Under class weights each is multiplied by its weight.
+    /// The loss of each example, shape `[batch]`, given `logits`, shape [batch, classes], and the true classes, shape
+    /// `[batch]`. Under class weights, each loss is multiplied by the weight of its example.
     #[must_use]
     pub fn per_example(&self, logits: Tensor<2>, targets: Tensor<1, Int>, fused: Fused) -> Tensor<1> {
         if self.is_plain_cross_entropy() {
@@ -79,7 +76,7 @@ impl Loss {
         }
     }
 
-    /// What the last layer's values, `logits`, are turned into; the shape stays.
+    /// Applies the output function to `logits`, shape [batch, classes].
     #[must_use]
     pub fn output(&self, logits: Tensor<2>) -> Tensor<2> {
         match self.output {
@@ -90,7 +87,7 @@ impl Loss {
         }
     }
 
-    /// The weight of each target in a mean, shape `[batch]`; none where all count the same.
+    /// The weight of each example, shape `[batch]`; `None` without class weights.
     #[must_use]
     pub fn target_weights(&self, targets: &Tensor<1, Int>) -> Option<Tensor<1>> {
         let weights = (!self.class_weights.is_empty()).then(|| self.class_weights(&targets.device()));
@@ -130,7 +127,7 @@ impl Loss {
     }
 }
 
-/// `auto` spelled out.
+/// Replaces `auto` by the output function that the loss requires.
 fn effective_output(output: Output, loss: LossName) -> Output {
     match (output, loss) {
         (Output::Auto, LossName::Nll) => Output::LogSoftmax,

@@ -1,4 +1,8 @@
-//! The multilayer perceptron as a Burn module.
+//! The multilayer perceptron as a Burn module, with its loss.
+//!
+//! With `model.members` above 1 it is an ensemble: several networks see the same batches, each trained as if it were
+//! alone, and the ensemble predicts the mean of their probabilities. With `data.folds`, each member leaves out one part
+//! of the training data. That part has no influence on the member's gradients, so the member can validate it.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -12,44 +16,40 @@ use kiln_kernels::{Dropping, Epilogue, Fused, dropout_factors, linear};
 use crate::layers::{Embedding, check_weights, layer_widths, start_layer};
 use crate::{Classified, Dropout, Loss, Model, ModelError, Probe};
 
-/// A multilayer perceptron with the loss that it is trained on: linear layers with an activation and dropout after
-/// each but the last. With several members, as many networks on the same batches, each of which is trained as if it were
-/// alone; what the whole says is the mean of their probabilities.
+/// A multilayer perceptron, or an ensemble of them: linear layers, with an activation and dropout after each but the
+/// last.
 #[derive(Module, Debug)]
 pub struct Mlp {
-    /// Those of a network that is alone.
+    /// The embedding and the layers of a single network.
     embedding: Option<Embedding>,
     layers: Vec<Linear>,
-    /// The networks, where there are several.
+    /// The networks of an ensemble; empty for a single network.
     members: Vec<Network>,
     #[module(skip)]
     config: NetworkConfig,
 }
 
-/// One of several networks.
+/// A network of an ensemble.
 #[derive(Module, Debug)]
 struct Network {
     embedding: Option<Embedding>,
     layers: Vec<Linear>,
 }
 
-/// What is fixed about a network besides its weights.
+/// The settings of all networks.
 #[derive(Clone, Debug)]
 struct NetworkConfig {
     activation: Activation,
     dropout: Dropout,
     loss: Loss,
-    /// FoldMask of the training data of which each member leaves one out; 0 where none is left out.
+    /// The training data is divided into this many parts, and each member leaves out one; 0 without folds.
     folds: u32,
     fused: Fused,
 }
 
 impl Mlp {
-    /// Builds the network that `experiment` describes for `inputs` features and `classes` classes on `device`; none of the
-    /// features is a measured number.
-    ///
-    /// # Errors
-    /// Where explicit weights or class weights do not fit.
+    /// Builds the network that `experiment` describes on `device`, for data of this shape: features and classes. An error
+    /// if explicit weights or class weights do not fit.
     pub fn new(
         experiment: &Experiment,
         shape: [usize; 2],
@@ -59,10 +59,7 @@ impl Mlp {
         Self::with_numbers(experiment, shape, &[], fused, device)
     }
 
-    /// The same where the features at `numbers` are measured numbers.
-    ///
-    /// # Errors
-    /// As [`Mlp::new`].
+    /// The same for data whose features at the indices `numbers` are measured numbers, which may get an embedding.
     pub fn with_numbers(
         experiment: &Experiment,
         [inputs, classes]: [usize; 2],
@@ -96,21 +93,21 @@ impl Mlp {
         })
     }
 
-    /// The network's output for `features` of shape [batch, inputs]: shape [batch, classes].
+    /// The outputs for `features`, shape [batch, inputs]: shape [batch, classes].
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "as the forward passes of Burn's own modules")]
+    #[expect(clippy::needless_pass_by_value, reason = "like the forward passes of Burn's own modules")]
     pub fn forward(&self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
         let logits = self.networks().map(|member| member.logits(features.clone(), pass)).collect();
         self.config.loss.output(mean_of(logits, None))
     }
 
-    /// The linear layers, first to last; those of the first member, where there are several.
+    /// The linear layers, first to last. Of an ensemble, the layers of its first member.
     #[must_use]
     pub fn layers(&self) -> &[Linear] {
         self.members.first().map_or(&self.layers, |first| &first.layers)
     }
 
-    /// The networks: one or several.
+    /// All networks, one or several.
     fn networks(&self) -> impl Iterator<Item = Member<'_>> {
         let Self { embedding, layers, members, config } = self;
         let alone = members.is_empty().then_some((embedding, layers));
@@ -124,22 +121,22 @@ impl Mlp {
         })
     }
 
-    /// The loss of a batch: its mean, summed over the members, and what the step gives out.
+    /// The objective of a batch, which is the mean loss summed over the members, and the output of the step.
     fn loss(&self, batch: Batch) -> (Tensor<1>, Classified) {
         let NetworkConfig { loss, fused, .. } = &self.config;
         let weights = loss.target_weights(&batch.targets);
-        let parts = self.parts(&batch);
+        let folds = self.fold_mask(&batch);
         let one = |member: Member<'_>| {
             let logits = member.logits(batch.features.clone(), batch.pass);
             let losses = loss.per_example(logits.clone(), batch.targets.clone(), *fused);
-            let mean = match &parts {
+            let mean = match &folds {
                 None => loss.mean(losses.clone(), weights.as_ref()),
-                Some(parts) => parts.mean(member.number, losses.clone(), weights.as_ref()),
+                Some(folds) => folds.mean(member.number, losses.clone(), weights.as_ref()),
             };
             (mean, logits, losses)
         };
         let mut networks = self.networks();
-        let (mut total, logits, mut losses) = one(networks.next().expect("there is one network at least"));
+        let (mut total, logits, mut losses) = one(networks.next().expect("a model has at least one network"));
         let mut all = vec![logits.without_autodiff()];
         for member in networks {
             let (mean, logits, _) = one(member);
@@ -147,7 +144,7 @@ impl Mlp {
             all.push(logits.without_autodiff());
         }
         let is_alone = all.len() == 1;
-        let logits = mean_of(all, parts.map(|parts| parts.who_speaks(batch.pass)));
+        let logits = mean_of(all, folds.map(|folds| folds.votes(batch.pass)));
         if !is_alone {
             losses = loss.per_example(logits.clone(), batch.targets.clone().without_autodiff(), *fused);
         }
@@ -155,8 +152,8 @@ impl Mlp {
         (total, classified.with_weights(weights).with_output(loss.output_name(), *fused))
     }
 
-    /// Which members leave out which examples of `batch`; none where none is left out.
-    fn parts(&self, batch: &Batch) -> Option<FoldMask> {
+    /// The examples of `batch` that each member learns from; `None` without folds.
+    fn fold_mask(&self, batch: &Batch) -> Option<FoldMask> {
         let folds = batch.folds.as_ref()?;
         let members = self.members.len().max(1) as u32;
         let kept = |member: u32| {
@@ -167,33 +164,33 @@ impl Mlp {
     }
 }
 
-/// Which members learn from which examples of a batch.
+/// The examples of a batch that each member learns from.
 struct FoldMask {
-    /// 1 where the member learns from the example, 0 where it leaves it out; shape [members, batch].
+    /// 1 if the member learns from the example, 0 if it leaves it out; shape [members, batch].
     kept: Tensor<2>,
 }
 
 impl FoldMask {
-    /// The mean of the `losses` of a member's own examples; 0 where there are none in the batch. `weights` are those of
-    /// [`Loss::target_weights`], by which the losses are multiplied.
+    /// The mean loss over the examples that `member` learns from; 0 if the batch contains no such example. `weights` is
+    /// the result of [`Loss::target_weights`]; the losses contain them already.
     fn mean(&self, member: usize, losses: Tensor<1>, weights: Option<&Tensor<1>>) -> Tensor<1> {
         let kept = self.kept.clone().narrow(0, member, 1).squeeze_dim::<1>(0);
         let weight = weights.map_or(kept.clone(), |weights| kept.clone() * weights.clone());
-        // Where there are none, the sum is 0, whatever it is divided by.
+        // Without such an example, the sum is 0 and the divisor must only not be 0.
         (losses * kept).sum() / weight.sum().clamp_min(f32::MIN_POSITIVE)
     }
 
-    /// Whose probabilities count for which example: in training those of the members that learn from it, else those of the
-    /// members that do not. Shape [members, batch, 1].
-    fn who_speaks(self, pass: Pass) -> Tensor<3> {
+    /// The members whose probabilities count for each example, as 1 and 0: in training the members that learn from it, in
+    /// validation the members that leave it out. Shape [members, batch, 1].
+    fn votes(self, pass: Pass) -> Tensor<3> {
         let kept = self.kept.without_autodiff().unsqueeze_dim(2);
         if pass == Pass::Inference { kept.neg() + 1.0 } else { kept }
     }
 }
 
-/// The logits of the mean of the probabilities that `logits` stand for, each of shape [batch, classes]. `speaking`, shape
-/// [members, batch, 1], is 1 where a member's count and 0 where they do not; without it all count.
-fn mean_of(mut logits: Vec<Tensor<2>>, speaking: Option<Tensor<3>>) -> Tensor<2> {
+/// The logits of the members' mean probabilities, given the logits of each, shape [batch, classes]. `votes`, shape
+/// [members, batch, 1], is 1 for each member that counts and 0 for the others; by default all count.
+fn mean_of(mut logits: Vec<Tensor<2>>, votes: Option<Tensor<3>>) -> Tensor<2> {
     if logits.len() == 1 {
         return logits.remove(0);
     }
@@ -201,16 +198,16 @@ fn mean_of(mut logits: Vec<Tensor<2>>, speaking: Option<Tensor<3>>) -> Tensor<2>
     let all: Vec<Tensor<3>> =
         logits.into_iter().map(|logits| log_softmax(logits, 1).unsqueeze_dim(0)).collect();
     let all = Tensor::cat(all, 0);
-    let speaking = speaking.unwrap_or_else(|| Tensor::ones([count as usize, 1, 1], &all.device()));
-    // The greatest first, so that no exponential is out of range; of those who do not speak, none is the greatest.
-    let silent = (speaking.clone().neg() + 1.0) * f64::from(f32::MIN) * 1e-8;
-    let greatest = (all.clone() + silent).max_dim(0);
-    let count = speaking.clone().sum_dim(0);
-    let sum = ((all - greatest.clone()).clamp_max(0.0).exp() * speaking).sum_dim(0);
+    let votes = votes.unwrap_or_else(|| Tensor::ones([count as usize, 1, 1], &all.device()));
+    // Subtracting the greatest value keeps the exponentials in range. Members without a vote must not be the greatest.
+    let silenced = (votes.clone().neg() + 1.0) * f64::from(f32::MIN) * 1e-8;
+    let greatest = (all.clone() + silenced).max_dim(0);
+    let count = votes.clone().sum_dim(0);
+    let sum = ((all - greatest.clone()).clamp_max(0.0).exp() * votes).sum_dim(0);
     ((sum / count).log() + greatest).squeeze_dim(0)
 }
 
-/// A network, alone or one of several.
+/// A reference to one network, alone or in an ensemble.
 #[derive(Clone, Copy)]
 struct Member<'a> {
     number: usize,
@@ -220,7 +217,7 @@ struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// The last layer's values for `features` of shape [batch, inputs]: shape [batch, classes].
+    /// The logits for `features`, shape [batch, inputs]: shape [batch, classes].
     fn logits(self, features: Tensor<2>, pass: Pass) -> Tensor<2> {
         self.layers.iter().enumerate().fold(self.embedded(features), |input, (index, layer)| {
             let epilogue =
@@ -229,7 +226,7 @@ impl Member<'_> {
         })
     }
 
-    /// What the first layer sees.
+    /// The input of the first layer.
     fn embedded(self, features: Tensor<2>) -> Tensor<2> {
         match self.embedding {
             Some(embedding) => embedding.forward(features, self.config.fused),
@@ -258,7 +255,7 @@ impl Member<'_> {
         if self.is_last(layer) { Activation::Identity } else { self.config.activation }
     }
 
-    /// What each layer gives out, under the path of its parameters below `parent`.
+    /// The outputs of each layer. `parent` is the path of the network in the module.
     fn probes(self, features: Tensor<2>, pass: Pass, parent: &str) -> Vec<Probe> {
         let mut input = self.embedded(features);
         let layers = self.layers.iter().enumerate().map(|(index, layer)| {
@@ -304,7 +301,7 @@ impl Model for Mlp {
         self.networks().flat_map(of).collect()
     }
 
-    /// Weight decay would slow the waves of numbers down to none.
+    /// Weight decay would shrink the frequencies and so flatten the waves.
     fn is_decayed(&self, path: &str, _: usize) -> bool {
         !matches!(path.rsplit('.').next(), Some("frequency" | "phase"))
     }
@@ -332,7 +329,7 @@ mod tests {
     use crate::contract::values;
     use crate::{StepOutput, Tally};
 
-    /// A mean of batch means would depend on how the examples are cut.
+    /// A mean of batch means would depend on the batch size.
     #[test]
     fn a_training_loss_under_class_weights_is_that_of_all_examples_whatever_the_batch() {
         let mut experiment = Experiment::default();
@@ -369,7 +366,7 @@ mod tests {
         }
     }
 
-    /// A network of `members` for four features, the first of which is a number, and its gradients for a batch of eight.
+    /// A perceptron with several members for four features, the first a number, and its gradients for a batch of eight.
     struct Members {
         experiment: Experiment,
         device: Device,
@@ -391,7 +388,7 @@ mod tests {
                 .expect("drawn weights fit")
         }
 
-        /// Eight examples, in turn of two parts if `has_folds`; the first has `first` for its number.
+        /// Eight examples, alternately in two folds if `has_folds`. The number of the first example is `first`.
         fn batch(&self, first: f32, pass: Pass, has_folds: bool) -> Batch {
             let mut stream = Stream::new(1, Purpose::Sampling, &[]);
             let mut features: Vec<f32> = (0..32).map(|_| stream.normal() as f32).collect();
@@ -444,7 +441,7 @@ mod tests {
         let of = Members::new(2, 2);
         let [one, other] = [0.5, -2.0].map(|first| of.gradients(of.batch(first, TRAINING, true)));
         for ((path, one), (_, other)) in one.iter().zip(&other) {
-            // The first example is of the part that the first member leaves out.
+            // The first member leaves out the fold of the first example.
             assert_eq!(one == other, path.starts_with("members.0."), "{path}");
         }
     }

@@ -1,4 +1,7 @@
-//! Parameters.
+//! The parameters of any Burn module: by path, as safetensors, and as one hash.
+//!
+//! Burn identifies a parameter by an id that is random in every process. Its path in the module, such as
+//! `layers.0.weight`, is the same in all of them, so everything that is stored uses the path.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
@@ -8,25 +11,22 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use crate::ModelError;
 use crate::contract::values;
 
-/// Name of the checkpoint file that holds a network's weights.
+/// The name of the checkpoint file with the model's weights.
 pub const MODEL_FILE: &str = "model.safetensors";
 
 /// A named tensor of 32-bit floats on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// Its name, such as `layers.0.weight`.
+    /// The path in the module, such as `layers.0.weight`.
     pub name: String,
-    /// Its shape; weights are [inputs, outputs].
+    /// The shape. The weights of linear layers are [inputs, outputs].
     pub shape: Vec<usize>,
-    /// Its values, row-major.
+    /// The values, row-major.
     pub values: Vec<f32>,
 }
 
 impl Parameter {
-    /// The parameter called `name` among `stored`, held to `shape`.
-    ///
-    /// # Errors
-    /// Where it is absent or of another shape.
+    /// The parameter called `name` among `stored`. An error if it is missing or does not have this shape.
     pub fn find<'a>(stored: &'a [Self], name: &str, shape: &[usize]) -> Result<&'a Self, ModelError> {
         let error = |found: String| ModelError::Parameter {
             name: name.to_owned(),
@@ -49,10 +49,7 @@ impl Parameter {
     }
 }
 
-/// The parameters as a safetensors file.
-///
-/// # Errors
-/// Where two parameters share a name.
+/// The parameters as the bytes of a safetensors file. An error if two parameters have the same name.
 pub fn parameters_to_safetensors(parameters: &[Parameter]) -> Result<Vec<u8>, ModelError> {
     let bytes: Vec<Vec<u8>> = parameters.iter().map(Parameter::bytes).collect();
     let views = parameters
@@ -66,10 +63,7 @@ pub fn parameters_to_safetensors(parameters: &[Parameter]) -> Result<Vec<u8>, Mo
     Ok(serialize(views, None)?)
 }
 
-/// The parameters of a safetensors file.
-///
-/// # Errors
-/// Where the bytes are no safetensors file or hold anything but 32-bit floats.
+/// The parameters in the bytes of a safetensors file, which must be 32-bit floats.
 pub fn parameters_from_safetensors(bytes: &[u8]) -> Result<Vec<Parameter>, ModelError> {
     let file = SafeTensors::deserialize(bytes)?;
     file.iter()
@@ -102,20 +96,20 @@ pub fn weights_sha256(parameters: &[Parameter]) -> String {
     hash.finish()
 }
 
-/// A parameter's name: the same in every process, where Burn's id is another in each.
+/// A parameter of a module without its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// Burn's id.
+    /// Burn's id, which differs in every process.
     pub id: ParamId,
-    /// The parameter's path, such as `layers.0.weight`.
+    /// The path in the module, such as `layers.0.weight`.
     pub path: String,
-    /// Its shape.
+    /// The shape.
     pub shape: Vec<usize>,
-    /// Whether training changes it; running means, for one, are kept but not trained.
+    /// Whether it has a gradient. Running means, for example, are stored but not trained.
     pub is_trained: bool,
 }
 
-/// Every float parameter of `module` by name, in the order in which Burn visits them.
+/// The float parameters of `module` without their values, in the order in which Burn visits them.
 #[must_use]
 pub fn named<M: Module>(module: &M) -> Vec<Named> {
     read(module, |id, path, tensor| Named {
@@ -126,16 +120,13 @@ pub fn named<M: Module>(module: &M) -> Vec<Named> {
     })
 }
 
-/// Every float parameter of `module` with its values, in the order in which Burn visits them.
+/// The float parameters of `module` with their values, in the order in which Burn visits them.
 #[must_use]
 pub fn parameters<M: Module>(module: &M) -> Vec<Parameter> {
     read(module, |_, name, tensor| Parameter { name, shape: tensor.shape(), values: tensor.values() })
 }
 
-/// `module` with the values of `stored`; each parameter is found by its path.
-///
-/// # Errors
-/// Where a path is absent or a shape differs.
+/// `module` with the values of `stored`, found by path. An error if a path is missing or a shape differs.
 pub fn with_parameters<M: Module>(module: M, stored: &[Parameter]) -> Result<M, ModelError> {
     let mut loader = Loader { path: Vec::new(), stored, error: None };
     let module = module.map(&mut loader);
