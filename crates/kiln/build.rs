@@ -1,4 +1,4 @@
-//! Notes what the program is built from, for each run's provenance.
+//! Passes the versions of the compiler and of Burn to the program, for the provenance of each run.
 
 use std::env;
 use std::fs;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=../../Cargo.lock");
-    // No `KILN_` names: `cargo run` hands them to the program, where they would be settings.
+    // The names do not start with `KILN_`: `cargo run` passes these variables on, and the program would read settings.
     println!("cargo::rustc-env=BUILD_RUSTC_VERSION={}", rustc_version());
     println!("cargo::rustc-env=BUILD_BURN_VERSION={}", burn_version());
 }
@@ -17,7 +17,7 @@ fn rustc_version() -> String {
     output.ok().and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default().trim().to_owned()
 }
 
-/// The version that `Cargo.lock` pins.
+/// The version of Burn in `Cargo.lock`.
 fn burn_version() -> String {
     let lock = fs::read_to_string("../../Cargo.lock").unwrap_or_default();
     let entry = lock.split("[[package]]").find(|entry| entry.contains("\nname = \"burn\"\n"));

@@ -1,4 +1,7 @@
-//! What a run's network is held against: the training data's most frequent class, and a linear model of it.
+//! The baselines that a network is compared with: the most frequent class, and logistic regression.
+//!
+//! Both are fitted to the training data after the training, and stored with the run, so that later evaluations use the
+//! same. The cost of fitting is limited by a count of operations, not by time: a slow machine writes the same files.
 
 use std::fs;
 use std::sync::Arc;
@@ -19,35 +22,37 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 const FILE: &str = "baselines.json";
-/// Passes over the training data at the most, as scikit-learn's `LogisticRegression` has iterations.
+/// The greatest number of passes over the training data, like `max_iter` of scikit-learn's `LogisticRegression`.
 const MOST_PASSES: usize = 100;
-/// With fewer than these, a linear model is too far from its best to be held against anything.
+/// If the budget allows fewer passes, there is no linear model: it would be too far from its optimum for a fair
+/// comparison.
 const FEWEST_PASSES: usize = 10;
-/// The share of the training's work that fitting may take, and the work, in weights times examples, that it may take
-/// anyway: some tenths of a second. Not a share of the time, which is another one every time.
+/// The budget of the fit: a share of the training's work, or [`FREE_WORK`] if that is more. Work is counted in weights
+/// times examples.
 const SHARE_OF_WORK: f64 = 0.05;
+/// Takes a few tenths of a second.
 const FREE_WORK: f64 = 2e8;
-/// What it takes to make a feature of a cell of a table, and of a pixel, in weights (measured).
+/// The cost of computing a feature from a cell of a table, and from a pixel, in multiply-adds (measured).
 const WORK_OF_CELL: f64 = 12.0;
 const WORK_OF_PIXEL: f64 = 1.0;
-/// Examples that are computed at once. Fixed, because sums depend on it.
+/// Examples per batch. Fixed, because the rounding of sums depends on it.
 const BATCH: usize = 1024;
-/// The greatest part of the gradient at which the fit is done (scikit-learn's `tol`).
+/// The fit ends when no entry of the gradient is greater (scikit-learn's `tol`).
 const TOLERANCE: f64 = 1e-4;
 
-/// Simple models of a run's training data.
+/// The baselines of a run.
 pub(crate) struct Baselines {
     stored: StoredBaselines,
     linear: Option<Mlp>,
 }
 
-/// What the run's folder keeps besides the linear model's weights.
+/// The contents of `baselines.json`. The weights of the linear model are in a file of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredBaselines {
-    /// Training examples of each class.
+    /// Training examples per class.
     counts: Vec<u64>,
-    /// How the linear model was fitted; null where it would have taken too much of the run's time.
+    /// How the linear model was fitted; null if that would have cost too much.
     linear: Option<LinearFit>,
 }
 
@@ -55,11 +60,11 @@ struct StoredBaselines {
 struct LinearFit {
     /// Passes over the training data.
     passes: usize,
-    /// Whether it came to its best; else it was stopped early.
+    /// Whether the fit converged; otherwise it was stopped early.
     settled: bool,
 }
 
-/// What simple models are built for.
+/// The run that baselines are built for.
 pub(crate) struct BaselineContext<'a> {
     pub(crate) experiment: &'a Experiment,
     pub(crate) profile: &'a Profile,
@@ -69,8 +74,8 @@ pub(crate) struct BaselineContext<'a> {
 }
 
 impl Baselines {
-    /// Fits them to the training data. `work` is what the network's training took: its weights times the examples that it
-    /// saw.
+    /// Fits the baselines to the training data. `work` is the work of the network's training: its weights times the
+    /// examples that it processed.
     pub(crate) fn fit(context: &BaselineContext<'_>, data: &DataSet, work: f64) -> Result<Self, Error> {
         let counts = data.train.counts(data.class_count()).into_iter().map(|count| count as u64).collect();
         let (features, classes) = (data.features() as f64, data.class_count() as f64);
@@ -81,7 +86,8 @@ impl Baselines {
             return Ok(Self { stored: StoredBaselines { counts, linear: None }, linear: None });
         }
         let model = context.linear_model(&context.device.clone().autodiff())?;
-        // Within the pool, a parallel operation begins on this thread; from outside it would hand over and wait.
+        // Inside rayon's pool, a parallel operation starts on this thread. From outside, Burn would hand each one to
+        // another thread and wait for it.
         let mut fitted = None;
         rayon::scope(|_| fitted = Some(context.fit(model, data, passes)));
         let (model, fit) = fitted.expect("the scope has ended")?;
@@ -89,7 +95,7 @@ impl Baselines {
         Ok(Self { stored: StoredBaselines { counts, linear: Some(fit) }, linear: Some(linear) })
     }
 
-    /// Keeps them in the run's folder.
+    /// Writes the baselines to the run's folder.
     pub(crate) fn write(&self, run: &Run) -> Result<(), Error> {
         let folder = run.baselines();
         fs::create_dir_all(&folder).map_err(|cause| ArtifactError::io("create", &folder, cause))?;
@@ -99,13 +105,13 @@ impl Baselines {
         Ok(replace_file(&folder.join(FILE), &json_text(&self.stored))?)
     }
 
-    /// Those that `run` keeps; none of a run from before there were any, or without.
+    /// The baselines in the folder of `run`. `None` if they were turned off, and for runs of earlier versions.
     pub(crate) fn read(run: &Run, context: &BaselineContext<'_>) -> Result<Option<Self>, Error> {
         let file = run.baselines().join(FILE);
         if !file.is_file() {
             return Ok(None);
         }
-        let stored: StoredBaselines = read_json(&file, "what simple models were fitted to the run's data")?;
+        let stored: StoredBaselines = read_json(&file, "the simple models fitted to the run's data")?;
         let read = |_| {
             let path = run.baselines().join(MODEL_FILE);
             let bytes = fs::read(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;
@@ -116,14 +122,15 @@ impl Baselines {
         Ok(Some(Self { stored, linear }))
     }
 
-    /// What they predict for `split`; the linear model not, where it has learned from it and the network has not.
+    /// The baselines' predictions for `split`. If `split` has folds, the linear model is left out: it was trained on
+    /// these examples, unlike the members of the network that predict them.
     pub(crate) fn predict(
         &self,
         context: &BaselineContext<'_>,
         split: &Split,
     ) -> Result<Vec<(BaselineModel, Predictions)>, Error> {
         let classes = &context.profile.classes;
-        let guess = Predictions::of_frequencies(classes, &self.stored.counts, split.labels())?;
+        let majority = Predictions::of_frequencies(classes, &self.stored.counts, split.labels())?;
         let linear = self.linear.as_ref().filter(|_| !split.has_folds()).map(|model| {
             let predictions = predict(model, context.profile, split, BATCH, &[], context.device);
             let settled = self.stored.linear.is_some_and(|fit| fit.settled);
@@ -131,12 +138,12 @@ impl Baselines {
                 if settled { BaselineModel::LinearModel } else { BaselineModel::LinearModelStoppedEarly };
             (name, predictions)
         });
-        Ok(std::iter::once((BaselineModel::MostFrequentClass, guess)).chain(linear).collect())
+        Ok(std::iter::once((BaselineModel::MostFrequentClass, majority)).chain(linear).collect())
     }
 }
 
 impl BaselineContext<'_> {
-    /// A linear model whose weights are 0.
+    /// A linear model with all weights 0.
     fn linear_model(&self, device: &Device) -> Result<Mlp, Error> {
         let shape = [self.profile.shape.features(), self.profile.classes.len()];
         Ok(Mlp::new(&self.linear_experiment(), shape, self.fused, device)?)
@@ -157,8 +164,8 @@ impl BaselineContext<'_> {
         Experiment { model, loss, ..self.experiment.clone() }
     }
 
-    /// Minimizes what scikit-learn's `LogisticRegression` does (`C=1`, its solver L-BFGS too): the sum of the examples'
-    /// losses and half the sum of the squared weights, here divided by the number of examples.
+    /// Minimizes the objective of scikit-learn's `LogisticRegression` with `C=1`, also by L-BFGS: the sum of the losses
+    /// plus half the sum of the squared weights, here divided by the total weight of the examples.
     fn fit(&self, model: Mlp, data: &DataSet, most_passes: usize) -> Result<(Mlp, LinearFit), Error> {
         let experiment = self.linear_experiment();
         let loss = Loss::new(&experiment.loss, experiment.model.output, data.class_count())?;

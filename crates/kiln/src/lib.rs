@@ -1,11 +1,13 @@
-//! Kiln's front door: what a program of your own calls.
+//! Kiln as a library: train, resume, evaluate and predict from your own program.
 //!
-//! A [`Session`] is a run that this process trains: [`Session::create`] makes a new one from an experiment,
-//! [`Session::resume`] takes up one that was stopped. [`Session::train`] trains any Burn module in it that is a
-//! [`Model`], with Burn's dashboard, checkpoints that a resume continues to the bit, a test pass and a report. A
-//! [`Trained`] is the model of a run, to evaluate and to predict with.
+//! Everything starts with an experiment, read from a TOML file by [`experiment()`]. A [`Session`] is a run that this
+//! process trains: [`Session::create`] makes a new run folder, [`Session::resume`] continues one that was stopped or
+//! killed. [`Session::train`] then does everything that `kiln train` does: Burn's dashboard, checkpoints, a test pass
+//! and a report. A [`Trained`] is the model of a finished run.
 //!
-//! The multilayer perceptron that experiment files describe is [`perceptron`]:
+//! # Train and predict
+//!
+//! [`perceptron`] builds the network that the experiment describes:
 //!
 //! ```
 //! use kiln::{Options, Session, Trained, experiment, perceptron};
@@ -17,7 +19,7 @@
 //! let digits = experiment("configs/digits.toml", &["training.epochs=8", "model.hidden=[32]"])?;
 //! let session = Session::create(&digits, artifacts)?;
 //! let outcome = session.train(perceptron, Options { dashboard: false, ..Options::default() })?;
-//! assert!(outcome.test.expect("the run came to its end").accuracy() > 0.8);
+//! assert!(outcome.test.expect("the training was not stopped").accuracy() > 0.8);
 //!
 //! let trained = Trained::open(outcome.run, None, perceptron)?;
 //! let answers = trained.predict_values(&[0.0; 64])?;
@@ -26,8 +28,71 @@
 //! # }
 //! ```
 //!
-//! A module of your own needs Burn's `TrainStep` and `InferenceStep`, one line for [`Model`], and a name in the
-//! experiment file (`model.name`); `examples/cnn` is one whole.
+//! # Your own model
+//!
+//! Any Burn module trains the same way. It needs Burn's `TrainStep` and `InferenceStep`, one line for [`Model`], and a
+//! name of its own in the experiment (`model.name`):
+//!
+//! ```no_run
+//! use burn::module::Module;
+//! use burn::nn::loss::CrossEntropyLossConfig;
+//! use burn::nn::{Linear, LinearConfig};
+//! use burn::train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
+//! use kiln::{Batch, Model, Options, Session, Setup, experiment};
+//!
+//! #[derive(Module, Debug)]
+//! struct Softmax {
+//!     linear: Linear,
+//! }
+//!
+//! impl Softmax {
+//!     fn new(setup: &Setup) -> Self {
+//!         Self { linear: LinearConfig::new(setup.features, setup.classes).init(&setup.device) }
+//!     }
+//!
+//!     fn classify(&self, batch: Batch) -> ClassificationOutput {
+//!         let scores = self.linear.forward(batch.features);
+//!         let loss = CrossEntropyLossConfig::new().init(&scores.device());
+//!         let loss = loss.forward(scores.clone(), batch.targets.clone());
+//!         ClassificationOutput::new(loss, scores, batch.targets)
+//!     }
+//! }
+//!
+//! impl TrainStep for Softmax {
+//!     type Input = Batch;
+//!     type Output = ClassificationOutput;
+//!
+//!     fn step(&self, batch: Batch) -> TrainOutput<ClassificationOutput> {
+//!         let output = self.classify(batch);
+//!         TrainOutput::new(self, output.loss.backward(), output)
+//!     }
+//! }
+//!
+//! impl InferenceStep for Softmax {
+//!     type Input = Batch;
+//!     type Output = ClassificationOutput;
+//!
+//!     fn step(&self, batch: Batch) -> ClassificationOutput {
+//!         self.classify(batch)
+//!     }
+//! }
+//!
+//! impl Model for Softmax {}
+//!
+//! fn main() -> Result<(), kiln::Error> {
+//!     let digits = experiment("configs/digits.toml", &["model.name=softmax"])?;
+//!     let session = Session::create(&digits, "artifacts")?;
+//!     session.train(Softmax::new, Options::default())?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! `examples/cnn` is a complete program with a convolutional network.
+//!
+//! # Inside
+//!
+//! `session` trains a run, `trained` uses one, `setup` prepares a model (class weights, starting weights, memory), and
+//! `baselines` fits the simple models that a network is compared with.
 
 mod baselines;
 mod session;
@@ -58,30 +123,24 @@ pub use session::{Outcome, Resumed, Session, is_over};
 pub use setup::{Setup, check_perceptron, optimizer, perceptron};
 pub use trained::Trained;
 
-/// The experiment in the file at `path` under `overrides` of the form `key=value`, with `KILN_...` variables between
-/// the two.
+/// Reads the experiment in the file at `path`. Environment variables `KILN_...` override the file, and `overrides` of the
+/// form `key=value` override both.
 ///
 /// # Errors
-/// With every mistake at once, each with its place.
+/// One error lists all mistakes, each with its file, line and remedy.
 pub fn experiment(path: impl AsRef<Path>, overrides: &[&str]) -> Result<Resolved, Error> {
     let overrides = overrides.iter().map(|&text| text.to_owned()).collect();
     let source = Source::File(path.as_ref().to_owned());
     Ok(resolve(&Request { source, environment: environment(), overrides })?)
 }
 
-/// The experiment that `run` was made for.
-///
-/// # Errors
-/// Where its file cannot be read or is wrong.
+/// The experiment of `run`.
 pub fn of_run(run: &Run) -> Result<Experiment, Error> {
     let (name, text) = config_of(run)?;
     Ok(Experiment::from_toml_str(&name, &text)?)
 }
 
-/// Name and text of the resolved experiment file of `run`.
-///
-/// # Errors
-/// Where it cannot be read.
+/// Path and text of the resolved experiment file of `run`.
 pub fn config_of(run: &Run) -> Result<(String, String), Error> {
     let path = run.config_toml();
     let name = path.display().to_string();
@@ -91,7 +150,7 @@ pub fn config_of(run: &Run) -> Result<(String, String), Error> {
     }
 }
 
-/// The run's own settings, without and with overrides.
+/// The experiment of `run`, without and with `overrides`.
 pub(crate) fn with_overrides(run: &Run, overrides: &[String]) -> Result<[Experiment; 2], Error> {
     let (name, text) = config_of(run)?;
     let own = Experiment::from_toml_str(&name, &text)?;
@@ -103,8 +162,8 @@ pub(crate) fn with_overrides(run: &Run, overrides: &[String]) -> Result<[Experim
     Ok([own, resolve(&request)?.experiment])
 }
 
-/// The experiment as a run keeps it: its paths name the same data from every working directory. The file as it was
-/// written is in the run's `config.input.toml`.
+/// The experiment as a run stores it: with absolute paths, which are valid in every working directory. The user's own
+/// file is in the run's `config.input.toml`.
 pub(crate) fn with_absolute_paths(experiment: &Experiment) -> Experiment {
     let mut experiment = experiment.clone();
     let data = &mut experiment.data;
@@ -115,33 +174,33 @@ pub(crate) fn with_absolute_paths(experiment: &Experiment) -> Experiment {
     experiment
 }
 
-/// None where there is no working directory any more, or where its name is not text, as a TOML file must be.
+/// `None` if the working directory no longer exists, or if the path is not UTF-8, which a TOML file must be.
 fn absolute_text(path: &Path) -> Option<PathBuf> {
     absolute(path).ok().filter(|path| path.to_str().is_some())
 }
 
-/// The environment as text; what is not text cannot be one of Kiln's variables.
+/// The environment variables. Those that are not UTF-8 cannot be Kiln's.
 fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
 }
 
-/// How to train, whatever is trained.
+/// How [`Session::train`] optimizes, shows, stops and reports. The experiment itself is in the session.
 pub struct Options {
-    /// What moves the weights; by default what `[optimizer]` says. Any of Burn's optimizers will do, under the
-    /// experiment's learning rate and schedule.
+    /// Any of Burn's optimizers, used with the experiment's learning rate and schedule. By default the optimizer that the
+    /// experiment names.
     pub optimizer: Option<ModuleOptimizer>,
-    /// Whether to open Burn's dashboard; by default on a terminal.
+    /// Whether to open Burn's dashboard. By default only on a terminal.
     pub dashboard: bool,
-    /// Who else watches; by default nobody.
+    /// Receives the events of the training. By default they are ignored.
     pub observer: Box<dyn Observer>,
-    /// The wish to stop; by default that of nobody.
+    /// Stops the training with a checkpoint. Keep a clone to request the stop.
     pub stop: StopSignal,
-    /// Whether to draw plots and write the report; by default, yes.
+    /// Whether to draw plots and write the report. By default true.
     pub report: bool,
-    /// An epoch, from 1, after which training pauses with a checkpoint. Training that ends by then is not tested: a resume
-    /// without a pause goes on, or tests what is over. By default, none.
+    /// An epoch, from 1, after which training pauses with a checkpoint. A paused training is not tested, even if it ends
+    /// with that epoch; resume it without a pause to continue and to test it. By default there is no pause.
     pub pause_after: Option<usize>,
 }
 
@@ -159,17 +218,17 @@ impl Default for Options {
     }
 }
 
-/// Why a session, an evaluation or a prediction could not be had.
+/// Why a session, an evaluation or a prediction failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The experiment file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// No such backend, or it does not work here.
+    /// The backend is not built in, or does not work on this machine.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// The data cannot be had or read.
+    /// The data cannot be downloaded or read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The run folder cannot be written or read.
@@ -178,41 +237,41 @@ pub enum Error {
     /// The model does not fit the data or the stored weights.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Training could not begin, failed, or was killed.
+    /// Training could not start, failed, or was killed.
     #[error(transparent)]
     Training(#[from] TrainingError),
     /// The test pass or the report failed.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
-    /// There are no weights to begin with.
+    /// The starting weights could not be read.
     #[error(transparent)]
     Weights(Box<dyn std::error::Error + Send + Sync>),
-    /// The experiment names a network that this program does not bring.
+    /// The experiment names a network that this program does not have.
     #[error(
         "model.name = \"{name}\", but this program has {has}; train, evaluate and predict with the program that \
-         brings \"{name}\""
+         has \"{name}\""
     )]
     OtherModel {
         /// The name in the experiment.
         name: String,
-        /// What the program has, in words.
+        /// The program's network, in words.
         has: &'static str,
     },
     /// The network does not fit into memory.
     #[error(
-        "model.hidden = {hidden} makes a network of {weights} weights, which takes {needed} to train; this machine has \
-         {available} to give. With as many layers of {fitting} units each it would fit"
+        "model.hidden = {hidden} makes a network of {weights} weights; training it needs {needed} of memory, and \
+         {available} are available. With the same number of layers of {fitting} units each, it would fit"
     )]
     TooLarge {
         /// The widths of the hidden layers.
         hidden: String,
-        /// Weights and biases.
+        /// The number of weights and biases.
         weights: u128,
-        /// What training takes at the least.
+        /// The memory that training needs at least.
         needed: String,
-        /// What there is.
+        /// The available memory.
         available: String,
-        /// A width of all hidden layers that would fit.
+        /// A width with which the network would fit, if all hidden layers have it.
         fitting: usize,
     },
     /// A file of the run cannot be read.
@@ -220,27 +279,27 @@ pub enum Error {
     Read {
         /// The file.
         path: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         cause: std::io::Error,
     },
-    /// The data are other than those that the run was trained on.
+    /// The data differs from the data that the run was trained on.
     #[error(
-        "the data are no longer those that the run was trained on (their SHA-256 was {was}, now it is {is}); bring the \
-         old ones back, or evaluate the new ones by their path"
+        "the data has changed since the run was trained (SHA-256 was {was}, is {is}); restore the old data, or evaluate \
+         the new data by path"
     )]
     OtherData {
         /// SHA-256 of the data that the run was trained on.
         was: String,
-        /// SHA-256 of the data as they are.
+        /// SHA-256 of the data now.
         is: String,
     },
-    /// The run held no test examples out.
+    /// The run has no test split.
     #[error(
-        "the run held no test examples out (data.test = 0); choose another split, or evaluate other data by their path"
+        "the run has no test examples (data.test = 0); choose another split, or evaluate other data by path"
     )]
     NoTest,
-    /// The run held no validation examples out.
-    #[error("the run held no validation examples out (data.validation = 0); choose another split")]
+    /// The run has no validation split.
+    #[error("the run has no validation examples (data.validation = 0); choose another split")]
     NoValidation,
 }

@@ -1,4 +1,7 @@
-//! A run that this process trains: train, test, plot, report.
+//! A run that this process trains: create or resume it, train, test, write the report.
+//!
+//! A run folder must be usable whenever the process is killed. So the folder is made only after everything has been
+//! checked that can be checked without it, and the status becomes `finished` only after the last file is written.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +25,8 @@ use kiln_model::{
     Fused, MODEL_FILE, Model, Parameter, parameters, parameters_to_safetensors, weights_sha256,
 };
 use kiln_training::{
-    Job, TrainingError, check, check_resumable, goes_on, is_fused, is_longer, trained_with, unfinished_warmup,
+    Job, TrainingError, check, check_resumable, continues_under, is_fused, is_longer, trained_with,
+    unfinished_warmup,
 };
 
 use crate::baselines::{BaselineContext, Baselines};
@@ -32,7 +36,31 @@ use crate::setup::{
 };
 use crate::{Error, Options, with_absolute_paths, with_overrides};
 
-/// A run that this process has taken, and what it takes to train it.
+/// A run that this process trains. It holds the lock of the run folder, so no other process can train the same run.
+///
+/// A run that is stopped and resumed gives the same weights, to the bit, as one that was not stopped (on a CPU):
+///
+/// ```
+/// use kiln::{Options, Resumed, Session, experiment, perceptron};
+///
+/// # fn main() -> Result<(), kiln::Error> {
+/// # let folder = tempfile::tempdir().expect("a folder for the example");
+/// # let artifacts = folder.path();
+/// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).expect("the workspace");
+/// let digits = experiment("configs/digits.toml", &["training.epochs=2", "model.hidden=[16]"])?;
+/// let quiet = || Options { dashboard: false, report: false, ..Options::default() };
+///
+/// let session = Session::create(&digits, artifacts)?;
+/// let paused = session.train(perceptron, Options { pause_after: Some(1), ..quiet() })?;
+/// drop(session);
+///
+/// let Resumed::Ready(session) = Session::resume(paused.run, &[])? else { panic!("one epoch is left") };
+/// let resumed = session.train(perceptron, quiet())?;
+/// let whole = Session::create(&digits, artifacts)?.train(perceptron, quiet())?;
+/// assert_eq!(resumed.trained.weights_sha256, whole.trained.weights_sha256);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Session {
     run: Run,
     #[expect(dead_code, reason = "held until the session ends, so that no other process trains the run")]
@@ -44,42 +72,36 @@ pub struct Session {
     notices: Vec<String>,
 }
 
-/// A run that was to be resumed.
+/// The result of [`Session::resume`].
 pub enum Resumed {
-    /// It can go on.
+    /// The run can continue.
     Ready(Box<Session>),
-    /// It is finished: there is nothing left to train.
+    /// The run is finished: there is nothing left to train.
     Finished(Run),
 }
 
-/// What came of a session.
+/// The result of a session.
 pub struct Outcome {
     /// The run.
     pub run: Run,
-    /// How many numbers the network learned.
+    /// The number of learned values: weights and biases.
     pub weights: usize,
-    /// What training came to.
+    /// The result of the training.
     pub trained: kiln_training::TrainingSummary,
-    /// The test figures, where training came to its end.
+    /// The test figures; `None` if training was stopped or paused, or if there is no test data.
     pub test: Option<Metrics>,
-    /// What the metric log says against the run.
+    /// Problems that the metric log reveals.
     pub findings: Vec<Finding>,
 }
 
 impl Session {
-    /// Makes a run for `experiment` in a folder of its own below `artifacts`. What can be found wrong before is, and
-    /// leaves no folder.
-    ///
-    /// # Errors
-    /// Where the backend or the data cannot be had, they do not fit the experiment, or the folder cannot be made.
+    /// Creates a run for `experiment`, in a new folder below `artifacts`. All checks come first, so a wrong experiment
+    /// leaves no folder behind.
     pub fn create(experiment: &Resolved, artifacts: impl AsRef<Path>) -> Result<Self, Error> {
         Self::create_with(experiment, artifacts, &NoProgress)
     }
 
-    /// The same; `progress` hears of downloads.
-    ///
-    /// # Errors
-    /// As [`Session::create`].
+    /// Like [`Session::create`], and reports the progress of downloads.
     pub fn create_with(
         resolved: &Resolved,
         artifacts: impl AsRef<Path>,
@@ -88,10 +110,8 @@ impl Session {
         Self::create_from(None, resolved, artifacts, progress)
     }
 
-    /// The same; the network begins with the weights of the run `start`, those that its test takes, instead of drawing them.
-    ///
-    /// # Errors
-    /// As [`Session::create`], and where the perceptron of `start` is not of the same layers.
+    /// Like [`Session::create_with`], but the model starts with the weights of the run `start`, those that its test
+    /// uses. An error if `start` is a perceptron with other layers.
     pub fn create_from(
         start: Option<&Run>,
         resolved: &Resolved,
@@ -102,11 +122,12 @@ impl Session {
         Self::create_by(start, resolved, artifacts.as_ref(), progress)
     }
 
-    /// The same; the network begins with weights of another program's, which [`Session::test_as_it_begins`] takes as they
-    /// are. `weights` gives them, by the paths of the model, for a network of that setup; `from` says where they come from.
+    /// Like [`Session::create_with`], but the model starts with weights from another program. `weights` returns them
+    /// for a setup, named by the paths of the model's parameters; `from` describes their origin.
+    /// [`Session::test_as_it_begins`] tests them without training.
     ///
     /// # Errors
-    /// As [`Session::create`], and where `weights` has none ([`Error::Weights`]) or they do not fit.
+    /// [`Error::Weights`] if `weights` fails.
     pub fn create_with_weights(
         weights: impl FnOnce(&Setup) -> Result<Vec<Parameter>, Box<dyn std::error::Error + Send + Sync>>,
         from: &str,
@@ -133,7 +154,7 @@ impl Session {
         check(experiment, &data)?;
         let numbers = Profile::of(&data).numbers().len();
         check_memory(experiment, data.features(), numbers, data.class_count())?;
-        // After loading: what is wrong with the data is said of the paths as they were written.
+        // Only after loading, so that errors about the data quote the paths as the user wrote them.
         let mut experiment = with_absolute_paths(experiment);
         let profile = profile(&experiment, &data)?;
         profile.check_decision(&experiment.evaluation)?;
@@ -159,19 +180,16 @@ impl Session {
         Ok(Self { run, lock, experiment, data: Arc::new(data), backend, checkpoint: None, notices })
     }
 
-    /// Takes up `run` from its last good checkpoint, with `overrides` of settings that may change on the way.
+    /// Resumes `run` from its last good checkpoint. `overrides` of the form `key=value` may change settings that do not
+    /// affect the steps so far.
     ///
     /// # Errors
-    /// Where another process trains the run, a setting changed that decides what is trained, or backend or data cannot
-    /// be had.
+    /// Among others: another process trains the run, or a changed setting decides what is trained.
     pub fn resume(run: Run, overrides: &[String]) -> Result<Resumed, Error> {
         Self::resume_with(run, overrides, &NoProgress)
     }
 
-    /// The same; `progress` hears of downloads.
-    ///
-    /// # Errors
-    /// As [`Session::resume`].
+    /// Like [`Session::resume`], and reports the progress of downloads.
     pub fn resume_with(run: Run, overrides: &[String], progress: &dyn Progress) -> Result<Resumed, Error> {
         let [mut made_with, mut experiment] = with_overrides(&run, overrides)?;
         let as_written = made_with.clone();
@@ -181,16 +199,19 @@ impl Session {
         }
         let store = run.checkpoint_store();
         let latest = store.latest_good()?;
-        let kept = stored_profile(&run)?;
-        if let Some(profile) = &kept {
+        let stored = stored_profile(&run)?;
+        if let Some(profile) = &stored {
             resolve_class_weights(&mut made_with, profile);
             resolve_class_weights(&mut experiment, profile);
         }
         let trained_with = latest.checkpoint.as_ref().map(trained_with).transpose()?.unwrap_or(made_with);
         check_resumable(&trained_with, &experiment)?;
-        let goes_on =
-            latest.checkpoint.as_ref().map(|checkpoint| goes_on(checkpoint, &experiment)).transpose()?;
-        if run.status()?.state == RunState::Finished && !goes_on.unwrap_or(false) {
+        let continues = latest
+            .checkpoint
+            .as_ref()
+            .map(|checkpoint| continues_under(checkpoint, &experiment))
+            .transpose()?;
+        if run.status()?.state == RunState::Finished && !continues.unwrap_or(false) {
             return Ok(Resumed::Finished(run));
         }
         if is_longer(&trained_with, &experiment) {
@@ -200,16 +221,16 @@ impl Session {
         let mut notices: Vec<String> =
             latest.damaged.iter().map(|damaged| format!("warning: {damaged}")).collect();
         notices.push(match &latest.checkpoint {
-            Some(checkpoint) => format!("going on from the checkpoint of step {}", checkpoint.step),
-            None => "there is no checkpoint to go on from: the run starts from the beginning".to_owned(),
+            Some(checkpoint) => format!("resuming from the checkpoint of step {}", checkpoint.step),
+            None => "the run has no checkpoint yet: training starts from the beginning".to_owned(),
         });
         let mut backend = select(&experiment.backend)?;
         if let Some(checkpoint) = &latest.checkpoint {
-            // To the bit, a run is resumed with what it began with.
+            // Kernels and Burn's operations differ in the last bits, so a resume must use the same.
             backend.fused = is_fused(checkpoint)?;
         }
         let folders = Folders::from_environment();
-        let data = match &kept {
+        let data = match &stored {
             Some(profile) => load_like(profile, &experiment.data, experiment.seed, &folders, progress)?,
             None => load(&experiment.data, experiment.seed, &folders, progress)?,
         };
@@ -218,17 +239,19 @@ impl Session {
                 provenance.add_session(build_versions());
                 provenance.write(&run)?;
             }
-            // The process that made the run was killed before it had written down where it comes from.
+            // The process that made the run was killed before it wrote the provenance.
             Err(_) if !run.run_json().is_file() => {
                 provenance(&backend, &data, experiment.seed).write(&run)?;
             }
             Err(error) => {
                 run.set_aside(&run.run_json())?;
-                notices.push(format!("warning: {error}; it is kept as run.json.damaged, and written anew"));
+                notices.push(format!(
+                    "warning: {error}; it is kept as run.json.damaged, and a new one is written"
+                ));
                 provenance(&backend, &data, experiment.seed).write(&run)?;
             }
         }
-        if kept.is_none() {
+        if stored.is_none() {
             let profile = profile(&experiment, &data)?;
             resolve_class_weights(&mut experiment, &profile);
             write_profile(&run, &profile)?;
@@ -245,7 +268,7 @@ impl Session {
         &self.run
     }
 
-    /// The experiment in force.
+    /// The experiment that is trained.
     #[must_use]
     pub fn experiment(&self) -> &Experiment {
         &self.experiment
@@ -257,13 +280,13 @@ impl Session {
         &self.data
     }
 
-    /// What whoever started the session should know of how it begins, a line each.
+    /// Notes and warnings about the start of the session for the user, one line each.
     #[must_use]
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
 
-    /// What a model for training is built for.
+    /// The setup that a model for training is built for.
     #[must_use]
     pub fn setup(&self) -> Setup {
         self.setup_on(self.backend.device.clone().autodiff())
@@ -278,19 +301,19 @@ impl Session {
         setup(&self.experiment, &Profile::of(&self.data), device, Fused::when(self.backend.fused))
     }
 
-    /// Trains what `build` gives to the end of the experiment or until it is stopped; then tests the best checkpoint
-    /// and writes the report. `build` is called once for training and once for the test.
+    /// Trains the model that `build` returns, to the end of the experiment or until it is stopped. Then tests the
+    /// checkpoint that `evaluation.ckpt` names, and writes the report. `build` is called once for training and once for
+    /// the test.
     ///
     /// # Errors
-    /// Where the model does not fit, the folder cannot be written, or figures become non-finite; the run's status then
-    /// says so.
+    /// If training fails, for example because the loss became NaN, the run's status says so.
     pub fn train<M: Model>(&self, build: impl Fn(&Setup) -> M, options: Options) -> Result<Outcome, Error> {
         let (report, is_to_pause) = (options.report, options.pause_after.is_some());
         let job = self.job(&build, options)?;
         let weights = Module::num_params(&job.model);
         let trained = job.train(self.checkpoint.as_ref()).inspect_err(|error| {
             if report && !matches!(error, TrainingError::Changed { .. }) {
-                // Where it cannot be written, that must not hide why the training failed.
+                // An error of the report must not hide why the training failed.
                 drop(write_training_report(&self.run, &self.experiment));
             }
         })?;
@@ -305,11 +328,7 @@ impl Session {
         Ok(Outcome { run: self.run.clone(), weights, trained, test, findings })
     }
 
-    /// Tests the model that `build` gives with the weights that the run begins with, which are not trained, and writes the
-    /// report.
-    ///
-    /// # Errors
-    /// Where the model does not fit, or the folder cannot be written.
+    /// Tests the run's starting weights without training, and writes the report.
     pub fn test_as_it_begins<M: Model>(
         &self,
         build: impl Fn(&Setup) -> M,
@@ -336,11 +355,8 @@ impl Session {
         Ok(Outcome { run: self.run.clone(), weights, trained, test, findings })
     }
 
-    /// Trains by one of Burn's own strategies, such as several devices at once; see [`Job::train_by`] for what that
-    /// leaves out. Gives the trained model.
-    ///
-    /// # Errors
-    /// Where the model does not fit, or Burn's training fails.
+    /// Trains with one of Burn's own strategies, such as several devices at once, and returns the model. See
+    /// [`Job::train_by`] for the parts of Kiln that this leaves out.
     pub fn train_by<M: Model>(
         &self,
         strategy: ExecutionStrategy,
@@ -367,10 +383,7 @@ impl Session {
         })
     }
 
-    /// What the metric log says against the run; `failure` is how it ended, if badly.
-    ///
-    /// # Errors
-    /// Where the log cannot be read.
+    /// Problems that the metric log reveals. `failure` is the reason if the run failed.
     pub fn findings(
         &self,
         test: Option<&Metrics>,
@@ -381,8 +394,8 @@ impl Session {
         Ok(findings(&Record { rows: &rows, tested: tested.as_ref(), experiment, failure }))
     }
 
-    /// The test pass, on the checkpoint that `evaluation.ckpt` names. Without test data, the report is on the validation
-    /// data, if there are any, and no test figures are given.
+    /// The test pass, on the checkpoint that `evaluation.ckpt` names. Without test data, the report is about the
+    /// validation data, if there is any, and the result is `None`.
     fn finish<M: Model>(
         &self,
         build: &impl Fn(&Setup) -> M,
@@ -421,8 +434,9 @@ impl Session {
                 return Ok(None);
             }
         };
-        let beside = baselines.map(|baselines| baselines.predict(&context, split)).transpose()?;
-        let (evaluation, gallery) = examination.evaluate(name, split, &model, &beside.unwrap_or_default())?;
+        let compared = baselines.map(|baselines| baselines.predict(&context, split)).transpose()?;
+        let (evaluation, gallery) =
+            examination.evaluate(name, split, &model, &compared.unwrap_or_default())?;
         let (loss, accuracy) =
             (evaluation.metrics.figure("loss").unwrap_or(f64::NAN), evaluation.metrics.accuracy());
         let is_test = name == "test";
@@ -449,12 +463,12 @@ impl Session {
         if with_report {
             write_report(run, name, experiment, &evaluation, Some(&gallery))?;
         }
-        // What is finished is complete: a process that is killed before has left a run to resume.
+        // Last, so that a finished run is complete. A process that is killed before leaves a run to resume.
         run.write_status(&status.stopped(RunState::Finished, trained.reason))?;
         Ok(is_test.then_some(evaluation.metrics))
     }
 
-    /// Notes that the run was stopped before its end.
+    /// Writes the status and the report of a run that was stopped before its end.
     fn stop(&self, reason: StopReason, with_plots: bool) -> Result<(), Error> {
         let status = self.run.status()?;
         self.run.write_status(&status.stopped(RunState::Interrupted, reason))?;
@@ -466,8 +480,8 @@ impl Session {
     }
 }
 
-/// Writes the length of `experiment` into the settings of `run`, and nothing else of it: what one process was told is no
-/// matter of the next.
+/// Stores the length of `experiment` in the settings of `run`. Other overrides apply only to this process and are not
+/// stored.
 fn lengthen(
     run: &Run,
     as_written: Experiment,
@@ -485,7 +499,7 @@ fn lengthen(
     Ok(run.set_config(&longer.to_toml(), &overrides)?)
 }
 
-/// True when training came to its end, early or not; false when it was stopped and can go on.
+/// Whether training ended, early or not. False if it was stopped and can continue.
 #[must_use]
 pub fn is_over(reason: StopReason) -> bool {
     matches!(
@@ -512,7 +526,7 @@ fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {
 
 const CARGO_LOCK: &[u8] = include_bytes!("../../../Cargo.lock");
 
-/// Versions of Kiln, Burn and the compiler, and the hash of the locked dependencies.
+/// The versions of Kiln, Burn and the compiler, and the hash of the locked dependencies, for the run's provenance.
 fn build_versions() -> Build {
     Build {
         kiln: env!("CARGO_PKG_VERSION").to_owned(),

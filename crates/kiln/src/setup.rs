@@ -1,4 +1,5 @@
-//! Setup.
+//! Everything that a model needs before it is trained or used: the setup that it is built for, class weights, starting
+//! weights from elsewhere, and enough memory.
 
 use std::any::TypeId;
 use std::fs;
@@ -18,33 +19,33 @@ use kiln_model::{
 
 use crate::{Error, of_run};
 
-/// Experiment, data and device that a model is built for.
+/// The experiment, the shape of the data, and the device that a model is built for.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The experiment.
     pub experiment: Experiment,
-    /// Values of an example.
+    /// The number of features of an example.
     pub features: usize,
-    /// Places of the measured numbers among them: those of a table's columns.
+    /// Indices of the features that are measured numbers, from numeric columns of a table.
     pub numbers: Vec<usize>,
-    /// Height and width, where examples are images.
+    /// Height and width of the images; `None` if the examples are not images.
     pub image_size: Option<[usize; 2]>,
-    /// Planes that follow each other in an image: 1 of grey, or 3 of red, green and blue; none where examples are no
+    /// The planes of an image: 1 for grey, 3 for red, green and blue, one after the other. `None` if the examples are not
     /// images.
     pub channels: Option<usize>,
-    /// Number of classes.
+    /// The number of classes.
     pub classes: usize,
-    /// Where the parameters go; with autodiff for training.
+    /// The device for the parameters; for training, with autodiff.
     pub device: Device,
-    /// Whether Kiln's kernels compute where there are any.
+    /// Whether Kiln's kernels compute, on backends that have them.
     pub fused: Fused,
 }
 
 /// Builds the multilayer perceptron that the experiment describes.
 ///
 /// # Panics
-/// If explicit weights or class weights do not fit; [`Session`](crate::Session) and [`Trained`](crate::Trained) have
-/// checked that.
+/// If explicit weights or class weights do not fit. [`Session`](crate::Session) and [`Trained`](crate::Trained) call
+/// [`Setup::check`] first.
 #[must_use]
 pub fn perceptron(setup: &Setup) -> Mlp {
     let shape = [setup.features, setup.classes];
@@ -52,8 +53,8 @@ pub fn perceptron(setup: &Setup) -> Mlp {
         .expect("the setup was checked")
 }
 
-/// The optimizer that the experiment names, as PyTorch defines it; the parameters that `model` leaves out of weight
-/// decay have a rule without it.
+/// The optimizer that the experiment names, as PyTorch defines it. Parameters for which [`Model::is_decayed`] is false
+/// have no weight decay.
 #[must_use]
 pub fn optimizer<M: Model>(model: &M, setup: &Setup) -> ModuleOptimizer {
     let config = &setup.experiment.optimizer;
@@ -70,23 +71,17 @@ pub fn optimizer<M: Model>(model: &M, setup: &Setup) -> ModuleOptimizer {
     optimizer.with_group(ParamGroup::from_ids(spared), UpdateRule::new(&without, setup.fused), None)
 }
 
-/// Makes sure that `experiment` asks for the multilayer perceptron.
-///
-/// # Errors
-/// Where it names another network.
+/// An error if `experiment` names another model than the multilayer perceptron.
 pub fn check_perceptron(experiment: &Experiment) -> Result<(), Error> {
     if experiment.model.is_mlp() {
         return Ok(());
     }
     let name = experiment.model.name.clone();
-    Err(Error::OtherModel { name, has: "the multilayer perceptron, \"mlp\", alone" })
+    Err(Error::OtherModel { name, has: "only the multilayer perceptron, \"mlp\"" })
 }
 
 impl Setup {
-    /// Finds what would keep [`perceptron`] from being built, where the experiment asks for it.
-    ///
-    /// # Errors
-    /// Where explicit weights or class weights do not fit.
+    /// If the experiment describes a perceptron: checks that its explicit weights and class weights fit the data.
     pub fn check(&self) -> Result<(), Error> {
         let Experiment { model, loss, .. } = &self.experiment;
         if model.is_mlp() {
@@ -96,36 +91,36 @@ impl Setup {
         Ok(())
     }
 
-    /// Builds a model whose starting values follow from the experiment's seed, whatever draws them.
+    /// Builds a model. Its starting values follow from the experiment's seed, also if Burn draws them.
     pub(crate) fn build<M: Model>(&self, build: impl FnOnce(&Self) -> M) -> Result<M, Error> {
         if TypeId::of::<M>() == TypeId::of::<Mlp>() {
             check_perceptron(&self.experiment)?;
         } else if self.experiment.model.is_mlp() {
             let name = self.experiment.model.name.clone();
-            return Err(Error::OtherModel { name, has: "a network of its own, which needs another name" });
+            return Err(Error::OtherModel { name, has: "a model of its own, which needs another name" });
         }
         self.check()?;
         self.device.seed(self.experiment.seed);
         let model = build(self);
-        // Burn draws a parameter when it is first looked at.
+        // Burn draws the values of a parameter when they are first read: read all of them now, in a fixed order.
         let _drawn = named(&model);
         Ok(model)
     }
 }
 
-/// What `data` asks of examples, with the class weights that `experiment` has for it.
+/// The profile of `data`, with the class weights that `experiment` describes.
 pub(crate) fn profile(experiment: &Experiment, data: &DataSet) -> Result<Profile, Error> {
     Ok(Profile::of(data).with_class_weights(&experiment.loss.class_weights, data)?)
 }
 
-/// Makes a list of class weights that `experiment` has by a rule or by name.
+/// Replaces class weights that `experiment` gives by a rule or by class name with the list in `profile`.
 pub(crate) fn resolve_class_weights(experiment: &mut Experiment, profile: &Profile) {
     if !matches!(experiment.loss.class_weights, ClassWeights::Each(_)) {
         experiment.loss.class_weights = ClassWeights::Each(profile.class_weights.clone());
     }
 }
 
-/// The profile that `run` keeps; none of the first version, or killed before it was written.
+/// The profile that `run` stores. `None` for runs of Kiln's first version, or if the process was killed too early.
 pub(crate) fn stored_profile(run: &Run) -> Result<Option<Profile>, Error> {
     Ok(if run.data_json().is_file() { Some(read_profile(run)?) } else { None })
 }
@@ -143,17 +138,17 @@ pub(crate) fn setup(experiment: &Experiment, profile: &Profile, device: Device, 
     }
 }
 
-/// Weights that another run has learned.
+/// Weights that a run starts with, from another run or another program.
 pub(crate) struct InitialWeights {
     from: String,
     sha256: String,
-    /// How the network that learned them saw its features, where that is known.
+    /// The scaling of the features that the weights were trained with, if known.
     normalizer: Option<Normalizer>,
     bytes: Vec<u8>,
 }
 
 impl InitialWeights {
-    /// The weights that the test of `run` takes. A perceptron of `setup` must have the same layers.
+    /// The weights that the test of `run` uses. If `setup` describes a perceptron, it must have the same layers.
     pub(crate) fn read(run: &Run, setup: &Setup) -> Result<Self, Error> {
         let weights = Weights::Marked(of_run(run)?.evaluation.ckpt);
         let (step, bytes) = read_weights(run, &weights)?;
@@ -166,7 +161,7 @@ impl InitialWeights {
         Ok(Self { from: format!("{}{step}", run.folder().display()), sha256, normalizer, bytes })
     }
 
-    /// Weights that come `from` somewhere else, by the paths of the model that `setup` is for.
+    /// Weights from another program, named by the paths of the model's parameters. `from` describes their origin.
     pub(crate) fn of(parameters: &[Parameter], from: &str, setup: &Setup) -> Result<Self, Error> {
         if setup.experiment.model.is_mlp() {
             with_parameters(setup.build(perceptron)?, parameters)?;
@@ -175,16 +170,17 @@ impl InitialWeights {
         Ok(Self { from: from.to_owned(), sha256, normalizer: None, bytes })
     }
 
-    /// Them in the format of safetensors. A run keeps them: it can be begun again whatever becomes of the other.
+    /// The weights as safetensors. The run stores them, so it can start again even if their origin is deleted.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Where they come from, with a warning where their network saw its data otherwise than `profile` has it.
+    /// A sentence about the origin of the weights, with a warning if they were trained with another scaling of the
+    /// features than `profile` has.
     pub(crate) fn words(&self, profile: &Profile) -> String {
         let warning = match &self.normalizer {
             Some(normalizer) if *normalizer != profile.normalizer => {
-                "; warning: its features were scaled otherwise than those of these data are"
+                "; warning: they were trained with features that are scaled differently"
             }
             _ => "",
         };
@@ -192,7 +188,7 @@ impl InitialWeights {
     }
 }
 
-/// `model` with the weights that `run` begins with, if it has any.
+/// `model` with the starting weights that `run` stores, if it has any.
 pub(crate) fn with_initial_weights<M: Model>(run: &Run, model: M) -> Result<M, Error> {
     let path = run.start();
     if !path.is_file() {
@@ -202,8 +198,9 @@ pub(crate) fn with_initial_weights<M: Model>(run: &Run, model: M) -> Result<M, E
     Ok(with_parameters(model, &parameters_from_safetensors(&bytes)?)?)
 }
 
-/// An error if training the perceptron of `experiment` on `features` values, of which `numbers` are measured numbers, and
-/// `classes` classes needs more memory than this machine has to give. Of a GPU's memory, and where the system does not say, nothing is known: then it passes.
+/// An error if training the perceptron of `experiment` needs more memory than is available, before any is allocated.
+/// `numbers` is the number of measured numbers among the `features`. Passes if the memory is unknown: on a GPU, and on
+/// systems without `/proc/meminfo`.
 pub(crate) fn check_memory(
     experiment: &Experiment,
     features: usize,
@@ -246,7 +243,7 @@ fn check(experiment: &Experiment, features: usize, classes: usize, available: u1
     })
 }
 
-/// Weights and biases.
+/// The number of weights and biases.
 fn weights(features: usize, hidden: &[usize], classes: usize) -> u128 {
     let sizes: Vec<u128> = std::iter::once(features)
         .chain(hidden.iter().copied())
@@ -256,10 +253,10 @@ fn weights(features: usize, hidden: &[usize], classes: usize) -> u128 {
     sizes.windows(2).map(|pair| pair[0] * pair[1] + pair[1]).sum()
 }
 
-/// What training takes at the least: each weight, its gradient, what the optimizer keeps of it and the copy that a checkpoint
-/// is written from; and what the layers pass on for a batch, forwards and backwards; all that for each member.
+/// A lower bound for the memory of training: each weight with its gradient, its moments and its copy for a checkpoint,
+/// and the layers' outputs for a batch with their gradients; all of it for each member.
 fn needed_bytes(experiment: &Experiment, features: usize, hidden: &[usize], classes: usize) -> u128 {
-    let kept = match experiment.optimizer.name {
+    let moments = match experiment.optimizer.name {
         OptimizerName::Sgd if experiment.optimizer.momentum == 0.0 => 0,
         OptimizerName::Sgd | OptimizerName::Rmsprop => 1,
         OptimizerName::Adam | OptimizerName::Adamw => 2,
@@ -267,14 +264,14 @@ fn needed_bytes(experiment: &Experiment, features: usize, hidden: &[usize], clas
     let units: u128 = hidden.iter().map(|&width| width as u128).sum::<u128>() + (features + classes) as u128;
     let activations = units * experiment.training.batch_size as u128 * 2;
     let members = experiment.model.members as u128;
-    4 * members * (weights(features, hidden, classes) * (3 + kept) + activations)
+    4 * members * (weights(features, hidden, classes) * (3 + moments) + activations)
 }
 
 fn gigabytes(bytes: u128) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
-/// Memory that can be had without swapping: of the machine, or of the control group where that has less.
+/// The memory available without swapping, on the machine or in the process's control group, whichever has less.
 fn available_bytes() -> Option<u128> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
@@ -291,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_fit_is_refused_with_what_would() {
+    fn a_network_that_cannot_fit_is_refused_with_a_size_that_would() {
         let mut experiment = Experiment::default();
         experiment.model.hidden = vec![16_777_216, 16_777_216];
         let error = check(&experiment, 64, 10, 16_000_000_000).unwrap_err().to_string();

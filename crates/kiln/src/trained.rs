@@ -1,4 +1,6 @@
-//! The model of a run, to evaluate and to predict with.
+//! The model of a run, for evaluation and prediction.
+//!
+//! A prediction needs no training data: shape, classes and scaling are stored in the run's `data.json` (its *profile*).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use crate::baselines::{BaselineContext, Baselines};
 use crate::setup::{profile, resolve_class_weights, setup, stored_profile};
 use crate::{Error, Setup, of_run};
 
-/// The model of a run with the weights of one of its checkpoints. It is read once, however often it predicts.
+/// The model of a run, with the weights of one of its checkpoints. Open it once and predict many times.
 pub struct Trained<M> {
     run: Run,
     experiment: Experiment,
@@ -31,19 +33,13 @@ pub struct Trained<M> {
 }
 
 impl<M: Model> Trained<M> {
-    /// The model of `run`, as `build` gives it, with the weights that `weights` names; without, those that
-    /// `evaluation.ckpt` does.
-    ///
-    /// # Errors
-    /// Where the run keeps no such weights, or they do not fit the model.
+    /// Opens the model of `run`, built by `build`, with the weights that `weights` names, or by default those that
+    /// `evaluation.ckpt` names.
     pub fn open(run: Run, weights: Option<Weights>, build: impl Fn(&Setup) -> M) -> Result<Self, Error> {
         Self::open_with(run, weights, build, &NoProgress)
     }
 
-    /// The same; `progress` hears of downloads, which only a run of the first version asks for.
-    ///
-    /// # Errors
-    /// As [`Trained::open`].
+    /// Like [`Trained::open`], and reports the progress of downloads. Only runs of Kiln's first version need them.
     pub fn open_with(
         run: Run,
         weights: Option<Weights>,
@@ -72,34 +68,32 @@ impl<M: Model> Trained<M> {
         &self.run
     }
 
-    /// Whether the experiment asks for a threshold that these weights have none of: it was chosen for those of another step.
+    /// Whether the experiment requires a decision threshold, but none was chosen for the weights of this step.
     #[must_use]
     pub fn lacks_threshold(&self) -> bool {
         self.experiment.evaluation.decision != DecisionName::MostProbable && self.model.threshold.is_none()
     }
 
-    /// The experiment that the run came from.
+    /// The experiment of the run.
     #[must_use]
     pub fn experiment(&self) -> &Experiment {
         &self.experiment
     }
 
-    /// The model with its weights, and what is made of its probabilities.
+    /// The model with its weights, calibration and threshold.
     #[must_use]
     pub fn model(&self) -> &StoredModel<M> {
         &self.model
     }
 
-    /// What the examples are like that the model takes.
+    /// The shape, classes and scaling of the model's examples.
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// The examples of a split of the run's own data, by name: `train`, `validation` or `test`.
-    ///
-    /// # Errors
-    /// Where the data cannot be had, have changed, or have no such split.
+    /// The examples of a split of the run's own data: `train`, `validation` or `test`. An error if the data has changed
+    /// since the training.
     pub fn own_split(&self, name: &str, progress: &dyn Progress) -> Result<Split, Error> {
         let data = own_data(&self.experiment, &self.profile, progress)?;
         if self.run.run_json().is_file() {
@@ -117,18 +111,12 @@ impl<M: Model> Trained<M> {
     }
 
     /// The labelled examples in the file or folder at `path`.
-    ///
-    /// # Errors
-    /// Where they cannot be read or do not fit the model.
     pub fn labelled(&self, path: &Path) -> Result<Split, Error> {
         Ok(labelled(path, &self.experiment.data, &self.profile)?)
     }
 
-    /// Tests the model on `split` and keeps all figures and the report in the run's folder under `name`. Gives them,
-    /// and where the report is.
-    ///
-    /// # Errors
-    /// Where the split is empty, or a file cannot be written.
+    /// Tests the model on `split`, and writes figures and report to the run's folder under `name`. Returns the figures
+    /// and the path of the report.
     pub fn evaluate(&self, name: &str, split: &Split) -> Result<(Evaluation, PathBuf), Error> {
         let Self { run, experiment, profile, backend, model, .. } = self;
         let examination = Examination { run, experiment, profile, device: &backend.device };
@@ -139,20 +127,21 @@ impl<M: Model> Trained<M> {
             fused: Fused::when(backend.fused),
         };
         let baselines = Baselines::read(run, &context)?;
-        let beside = baselines.map(|baselines| baselines.predict(&context, split)).transpose()?;
-        let (evaluation, gallery) = examination.evaluate(name, split, model, &beside.unwrap_or_default())?;
+        let compared = baselines.map(|baselines| baselines.predict(&context, split)).transpose()?;
+        let (evaluation, gallery) =
+            examination.evaluate(name, split, model, &compared.unwrap_or_default())?;
         let report = write_report(run, name, experiment, &evaluation, Some(&gallery))?;
         Ok((evaluation, report))
     }
 
-    /// What the model says of each example in `split`; its labels may mean nothing.
+    /// The predictions for the examples in `split`. Their labels are used only for the losses.
     #[must_use]
     pub fn predict(&self, split: &Split) -> Predictions {
         self.predict_as(&self.model.model, split)
     }
 
-    /// The same of `model` in place of the trained one, with the same calibration and threshold: of one with rounded weights,
-    /// say.
+    /// Like [`Trained::predict`] with `model` in place of the trained model, for example one with rounded weights.
+    /// Calibration and threshold stay the same.
     #[must_use]
     pub fn predict_as(&self, model: &M, split: &Split) -> Predictions {
         let Self { experiment, profile, backend, model: stored, .. } = self;
@@ -161,63 +150,52 @@ impl<M: Model> Trained<M> {
         stored.says(predict(model, profile, split, batch_size, class_weights, &backend.device))
     }
 
-    /// What the model says of each example in `split`, to the bit what [`Trained::predict`] gives, without losses and on the
-    /// calling thread as far as the work is small: what a server calls, from as many threads as it likes.
+    /// The predictions for the examples in `split`, without losses, for servers. The probabilities have the same bits
+    /// as those of [`Trained::predict`]. Small batches are computed on the calling thread, so many threads can call it
+    /// at once.
     #[must_use]
     pub fn answer(&self, split: &Split) -> Answers {
         let Self { experiment, profile, backend, model, normalizer, .. } = self;
         model.answer(normalizer, &profile.classes, split, experiment.evaluation.batch_size, &backend.device)
     }
 
-    /// The numbers that the network learned: what an answer costs is counted in them.
+    /// The number of learned values, weights and biases, which measures the cost of a prediction.
     #[must_use]
     pub fn weights(&self) -> usize {
         burn::module::Module::num_params(&self.model.model)
     }
 
     /// The examples in a file: a picture, an IDX file of images, or the rows of a table.
-    ///
-    /// # Errors
-    /// Where the file cannot be read or does not fit the model.
     pub fn inputs(&self, path: &Path, framing: Option<Framing>) -> Result<Inputs, Error> {
         Ok(inputs(path, &self.profile, framing.unwrap_or(Framing::of(&self.profile)))?)
     }
 
-    /// The same of many files, read side by side; what is wrong with one keeps none of the others.
+    /// Like [`Trained::inputs`] for many files, read in parallel, with one result per file.
     #[must_use]
     pub fn inputs_of(&self, paths: &[PathBuf], framing: Option<Framing>) -> Vec<Result<Inputs, Error>> {
         let (profile, framing) = (&self.profile, framing.unwrap_or(Framing::of(&self.profile)));
         paths.par_iter().map(|path| Ok(inputs(path, profile, framing)?)).collect()
     }
 
-    /// The rows of the table at `path` (`-` is standard input), block by block, to be predicted.
-    ///
-    /// # Errors
-    /// Where it cannot be read or does not fit the model.
+    /// The rows of the table at `path` (`-` is standard input), read block by block for prediction.
     pub fn rows(&self, path: &Path) -> Result<TableRows, Error> {
         Ok(TableRows::open(path, &self.profile)?)
     }
 
-    /// What the model says of the picture in `bytes`, a file of any format that pictures to train on may have.
-    ///
-    /// # Errors
-    /// Where it cannot be decoded, shows nothing, or the model takes no pictures.
+    /// The prediction for a picture. `bytes` is a file in any format that training data may have.
     pub fn predict_picture(&self, bytes: &[u8]) -> Result<Predictions, Error> {
         let inputs = inputs_of_picture(bytes, &self.profile, Framing::of(&self.profile))?;
         Ok(self.predict(&inputs.examples))
     }
 
-    /// What the model says of the examples whose raw features follow each other in `values`: pixels from 0 to 255
-    /// plane by plane and row by row, or the columns of a table.
-    ///
-    /// # Errors
-    /// Where they are not whole examples, or one is not finite.
+    /// The predictions for raw features, example after example: pixels from 0 to 255, plane by plane and row by row, or
+    /// the columns of a table. An error if the last example is incomplete, or a value is not finite.
     pub fn predict_values(&self, values: &[f32]) -> Result<Predictions, Error> {
         Ok(self.predict(&inputs_of_values(values, &self.profile)?.examples))
     }
 }
 
-/// The data of a run of the first version, which kept no profile.
+/// The data of a run of Kiln's first version, which stored no profile.
 fn load_own(experiment: &Experiment, progress: &dyn Progress) -> Result<DataSet, Error> {
     Ok(load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?)
 }

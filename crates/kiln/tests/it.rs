@@ -1,4 +1,5 @@
-//! The library as another program uses it.
+//! The library, used as another program would use it: a Burn module and an optimizer from outside Kiln, the baselines
+//! against scikit-learn, and predictions as a server requests them.
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
 use std::fs;
@@ -20,7 +21,7 @@ use kiln::{
 use kiln_data::{Batching, Epoch, NoProgress};
 use kiln_evaluation::BaselineModel;
 
-/// What a Burn user may have: an input of one's own, a state that is no weight, Burn's own dropout.
+/// A module that uses what a Burn user may have: its own input type, running means, and Burn's dropout.
 #[derive(Clone)]
 struct Images {
     pixels: Tensor<4>,
@@ -86,7 +87,7 @@ fn lion() -> ModuleOptimizer {
     LionConfig::new().with_weight_decay(0.01).init()
 }
 
-/// Asks to stop at the interval with this number, from 0.
+/// Requests a stop at the interval with this number, from 0.
 struct StopsAt(usize, StopSignal);
 
 impl Observer for StopsAt {
@@ -139,22 +140,22 @@ fn trained_with_stops(artifacts: &Path, stops: &[usize]) -> Outcome {
     let mut session = Session::create(&digits(), artifacts).expect("the digits are built in");
     for &stop in stops {
         let outcome = session.train(Own::new, options(Some(stop))).expect("it trains");
-        assert!(!is_over(outcome.trained.reason), "it was to stop at interval {stop}");
+        assert!(!is_over(outcome.trained.reason), "the training did not stop at interval {stop}");
         drop(session);
         session = match Session::resume(outcome.run, &[]).expect("it can be resumed") {
             Resumed::Ready(session) => *session,
-            Resumed::Finished(_) => panic!("it was not finished"),
+            Resumed::Finished(_) => panic!("the training was stopped"),
         };
     }
     session.train(Own::new, options(None)).expect("it trains")
 }
 
 #[test]
-fn it_learns_and_a_resume_is_exact_with_burns_dropout_running_means_and_lion() {
+fn a_module_of_a_user_learns_and_resumes_exactly_with_burns_dropout_running_means_and_lion() {
     let _turn = turn();
     let folder = tempfile::tempdir().expect("a folder");
     let whole = trained_with_stops(&folder.path().join("whole"), &[]);
-    let test = whole.test.as_ref().expect("it came to its end");
+    let test = whole.test.as_ref().expect("the training was not stopped");
     assert!(test.accuracy() > 0.9, "{}", test.accuracy());
     for file in ["report.html", "plots/loss.svg", "evaluation/test/metrics.json"] {
         assert!(!read(&whole, file).is_empty(), "{file}");
@@ -167,7 +168,7 @@ fn it_learns_and_a_resume_is_exact_with_burns_dropout_running_means_and_lion() {
     let log = String::from_utf8(read(&whole, "metrics.jsonl")).expect("text");
     assert!(log.contains("\"conv.gradient_norm\"") && log.contains("\"output.update_ratio\""), "{log}");
 
-    // The stored model answers as it did in the test pass.
+    // The stored model predicts the same as in the test pass.
     let stored = Trained::open(whole.run.clone(), None, Own::new).expect("its weights are there");
     let split = stored.own_split("test", &NoProgress).expect("the digits are built in");
     let predictions = stored.predict(&split);
@@ -176,7 +177,7 @@ fn it_learns_and_a_resume_is_exact_with_burns_dropout_running_means_and_lion() {
 }
 
 #[test]
-fn burns_own_strategies_train_it() {
+fn burns_own_strategies_train_the_same_module() {
     let _turn = turn();
     let folder = tempfile::tempdir().expect("a folder");
     let session = Session::create(&digits(), folder.path()).expect("the digits are built in");
@@ -203,7 +204,7 @@ fn a_network_is_trained_by_the_program_that_brings_it_alone() {
     assert!(matches!(error, Error::OtherModel { .. }), "{error}");
 }
 
-/// Rows of three classes that overlap, the third half as frequent as the others.
+/// Rows of three overlapping classes. The third is half as frequent as the others.
 fn rows() -> String {
     let mut text = "p,q,r,s,label\n".to_owned();
     for row in 0..90_u32 {
@@ -222,7 +223,7 @@ fn rows() -> String {
     text
 }
 
-/// The evaluation on the training rows of a small network on those rows.
+/// Trains a small network on the rows, and evaluates it on the same rows.
 fn trained(folder: &Path, settings: &[&str]) -> Evaluation {
     let path = folder.join("rows.csv");
     fs::write(&path, rows()).unwrap();
@@ -255,11 +256,11 @@ fn the_linear_model_is_scikit_learns_logistic_regression() {
         [(&[][..], PLAIN), (&["loss.class_weights=\"balanced\""][..], BALANCED)]
     {
         let evaluation = trained(folder.path(), settings);
-        let [guess, linear] = &evaluation.metrics.baselines[..] else { panic!("two baselines") };
-        assert_eq!(guess.model, BaselineModel::MostFrequentClass);
-        assert_eq!(guess.accuracy, 0.4, "30 of 75 rows");
+        let [majority, linear] = &evaluation.metrics.baselines[..] else { panic!("two baselines") };
+        assert_eq!(majority.model, BaselineModel::MostFrequentClass);
+        assert_eq!(majority.accuracy, 0.4, "30 of 75 rows");
         assert_eq!(linear.model, BaselineModel::LinearModel);
-        // Both stop where no part of the gradient is above 1e-4.
+        // Kiln stops when no entry of the gradient is above 1e-4.
         assert!((linear.log_loss.unwrap() - log_loss).abs() < 5e-4, "{settings:?}: {linear:?}");
         assert!((linear.accuracy - accuracy).abs() < 1e-12, "{settings:?}: {linear:?}");
     }
