@@ -1,9 +1,9 @@
 //! One training step: the gradients, the operations on them, and the optimizer's update.
 //!
 //! Everything goes through Burn's own traits (`TrainStep`, `ModuleOptimizer`, `ModuleVisitor`), so it works for every
-//! Burn module. The operations on gradients (mean over accumulated batches, penalties, clipping) are those of PyTorch, in
-//! PyTorch's order; the tests below compare losses, gradients, optimizers and schedules with numbers that PyTorch
-//! computed (`tests/golden/pytorch.py`).
+//! Burn module. The operations on gradients (mean over accumulated batches, penalties, clipping) follow PyTorch: the tests
+//! below compare losses, gradients, optimizers and schedules with numbers that PyTorch computed
+//! (`tests/golden/pytorch.py`).
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};

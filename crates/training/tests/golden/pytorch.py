@@ -1,8 +1,8 @@
 """Golden numbers from PyTorch for Kiln's training tests: `python pytorch.py > pytorch.json`.
 
-Every case carries the Kiln configuration keys that describe it. Weights are written as Kiln keeps
-them, [inputs, outputs] (torch has the transpose). Network numbers are float32, learning rates
-float64; both are written in full, so that reading them back gives the very same values.
+Every case contains the Kiln configuration keys that describe it. Weights are written in Kiln's
+layout, [inputs, outputs] (torch has the transpose). Network numbers are float32, learning rates
+float64; both are written in full, so that reading them back gives the same values.
 """
 
 import json
@@ -46,7 +46,7 @@ WARMUP = 8
 
 
 def start():
-    """The fixed inputs and the fixed parameters: weight, bias, weight, bias, ... as torch lays them out.
+    """The fixed inputs and the fixed parameters: weight, bias, weight, bias, ... in torch's layout.
 
     All are odd multiples of 1/256: exact in float32, and never zero.
     """
@@ -159,8 +159,8 @@ def loss_cases():
 def optimizer_case(name, optimizer, **training):
     """Ten steps, all on the same six examples; tanh network, cross-entropy.
 
-    With gradient accumulation the six are split into equal batches in order, the gradient is the mean
-    over those batches, and so is the loss.
+    With gradient accumulation, the six are split into equal batches in order. Gradient and loss are the
+    means over those batches.
     """
     inputs, parameters = start()
     config = {"lr": 0.05, **optimizer}
@@ -212,17 +212,17 @@ def optimizer_cases():
         optimizer_case("sgd-max-norm", sgd, max_norm=0.1),
         optimizer_case("sgd-max-value", sgd, max_value=0.01),
         optimizer_case("adam-accumulation", adam, gradient_accumulation=2),
-        # Adam hardly sees the gradient's scale; plain descent tells a mean from a sum.
+        # Adam hardly depends on the gradient's scale; with plain SGD, a sum in place of a mean is visible.
         optimizer_case("sgd-accumulation", sgd, gradient_accumulation=2),
     ]
 
 
 def schedule_case(name, make, config, every, warmup=0):
-    """The rate at each of 40 optimizer steps, the schedule stepped after every `every` of them.
+    """The rate at each of 40 optimizer steps, with the schedule stepped after every `every` of them.
 
-    A warm-up is PyTorch's own: a SequentialLR of a LinearLR, which is at the full rate in the last step of the
-    warm-up, and of the schedule, which begins with the step after it. It is stepped after each step of the
-    warm-up, and from then on as the schedule alone is: one of epochs counts the ends of epochs after the warm-up.
+    A warm-up is PyTorch's own: a SequentialLR of two schedules. LinearLR reaches the full rate in the last step of the
+    warm-up, and the schedule begins in the next step. SequentialLR is stepped after each step of the warm-up, and then
+    as often as the schedule without a warm-up: a schedule of epochs counts the ends of epochs after the warm-up.
     """
     optim = torch.optim.SGD([torch.zeros(1)], lr=LR)
     schedule = make(optim, STEPS - warmup)
@@ -249,10 +249,10 @@ def ramp(optim, steps):
 
 
 def plateau_case(name, figures, warmup=0):
-    """The rate in use during each epoch, and the one after its figure is seen; an epoch is one step.
+    """The rate during each epoch, and the rate after its figure; an epoch is one step.
 
-    SequentialLR takes no ReduceLROnPlateau. This does by hand what it does with the others: the plateau sees
-    the first figure of an epoch that has a step after the warm-up.
+    SequentialLR does not accept ReduceLROnPlateau, so this function does the same by hand: the plateau's first figure
+    is that of the first epoch with a step after the warm-up.
     """
     options = {
         "mode": "min",
@@ -303,14 +303,14 @@ def schedule_cases():
     for name, make, config in by_step:
         for suffix, warmup in [("", 0), ("-warmup", WARMUP)]:
             cases.append(schedule_case(name + suffix, make, {"name": name, **config}, 1, warmup))
-    # A warm-up that ends within the first epoch, within the second, with the second.
+    # A warm-up that ends within the first epoch, within the second, and at the end of the second.
     for name, make, config in by_epoch:
         for suffix, warmup in [("", 0), ("-warmup", WARMUP), ("-warmup-15", 15), ("-warmup-20", 20)]:
             case = {"name": name, **config}
             cases.append(schedule_case(name + suffix, make, case, STEPS_PER_EPOCH, warmup))
-    # Improvements that reset the count, two within the threshold that do not, two in a cooldown.
+    # Improvements that reset the count, two within the threshold that do not, and two in a cooldown.
     mixed = [1.0, 0.9, 0.95, 0.8, 0.79995, 0.79993, 0.7, 0.7, 0.75, 0.6999, 0.71, 0.6]
-    # Nothing improves: four drops, the last held at min_lr.
+    # Nothing improves: four drops, the last limited by min_lr.
     flat = [1.0, 1.1, 1.0, 1.2, 1.0, 1.0, 1.3, 0.99995, 0.99991, 1.0, 1.0, 1.0]
     return cases + [
         plateau_case("plateau", mixed),
