@@ -1,6 +1,10 @@
-//! Every file is run before it is handed over: on a whole split, beside Kiln itself.
+//! Every exported file is run on a whole split, and its answers are compared with Kiln's own, before it is written.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::ops::Range;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use kiln::{Mlp, Predictions, Split, Trained};
 use kiln_data::Raw;
@@ -9,46 +13,48 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::onnx::proto::Kind;
+use crate::c::{Code, fields, line};
+use crate::onnx::proto::DataType;
 use crate::onnx::run::{Data, Program, Tensor};
 use crate::onnx::{ColumnKind, PIXELS};
+use crate::weight_files::numbers;
 use crate::{ExportError, Input, Network, Pixels};
 
-/// Examples that go through a file at a time.
+/// Examples per run of an ONNX file.
 const BLOCK: usize = 256;
 
-/// The greatest difference of a probability that is rounding.
+/// The greatest difference of a probability that counts as rounding.
 pub const TOLERANCE: f64 = 1e-5;
 
-/// How far the answers of a file are from Kiln's own on a split of the run's data.
+/// The difference between the answers of a file and Kiln's own, on a split of the run's data.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Check {
-    /// `test`, or `validation` where the data have no test split.
+    /// `test`, or `validation` if the data have no test split.
     pub split: &'static str,
-    /// Examples that both answered.
+    /// The number of examples.
     pub examples: usize,
     /// The greatest difference of a probability.
     pub largest_difference: f64,
-    /// Examples that the two name different classes for, which are as probable but for rounding.
+    /// Examples with different predicted classes, whose probabilities differ by rounding only.
     pub ties: usize,
-    /// The share of the examples that the file names the true class of, in [0, 1].
+    /// The accuracy of the file, in [0, 1].
     pub accuracy: f64,
 }
 
-/// What a file answers: the probabilities of each example, one row after the other, and the classes that are named.
-pub(crate) struct Answers {
+/// The answers of a file: probabilities of shape [examples, classes], row-major, and the predicted classes.
+pub(crate) struct FileAnswers {
     pub(crate) probabilities: Vec<f64>,
     pub(crate) labels: Vec<usize>,
 }
 
 impl Check {
-    /// Holds `answers` to what Kiln says of `split`, which is called `name`.
+    /// Compares `answers` for the split `name` with Kiln's `own` predictions.
     ///
     /// # Errors
-    /// Where a probability differs by more than [`TOLERANCE`], or another class is named.
+    /// [`ExportError::Differs`] if a probability differs by more than [`TOLERANCE`], or another class is predicted without a tie.
     pub(crate) fn new(
         name: &'static str,
-        answers: &Answers,
+        answers: &FileAnswers,
         own: &Predictions,
         network: &Network,
     ) -> Result<Self, ExportError> {
@@ -62,17 +68,17 @@ impl Check {
             let expected = own.probabilities(example);
             let pairs =
                 row.iter().zip(expected).map(|(found, expected)| (found - f64::from(*expected)).abs());
-            // A NaN on one side alone is as far off as can be.
+            // A NaN on one side only is an infinite difference.
             let difference =
                 pairs.fold(0.0, |most: f64, one| if one.is_nan() { f64::INFINITY } else { most.max(one) });
             if difference > check.largest_difference {
                 (check.largest_difference, worst) = (difference, example);
             }
-            let named = own.predicted()[example] as usize;
+            let own_label = own.predicted()[example] as usize;
             right += usize::from(label == own.truth()[example] as usize);
-            if label != named {
+            if label != own_label {
                 check.ties += 1;
-                let gap = f64::from((expected[label] - expected[named]).abs());
+                let gap = f64::from((expected[label] - expected[own_label]).abs());
                 let is_tie = match network.threshold {
                     None => gap <= 2.0 * TOLERANCE,
                     Some(limit) => (f64::from(expected[limit.positive]) - limit.least).abs() <= TOLERANCE,
@@ -95,10 +101,7 @@ impl Check {
     }
 }
 
-/// The examples that files are tried on: the run's test split, or its validation split where it has none.
-///
-/// # Errors
-/// Where the run's data cannot be had, or have neither.
+/// The split for the check, with its name: the run's test split, or its validation split if there is no test split.
 pub fn split_to_check(
     trained: &Trained<Mlp>,
     progress: &dyn kiln::Progress,
@@ -109,12 +112,12 @@ pub fn split_to_check(
     }
 }
 
-/// What the ONNX file in `bytes` answers for all of `split`.
+/// The answers of the ONNX file `bytes` for all of `split`.
 pub(crate) fn answers_of_onnx(
     bytes: &[u8],
     network: &Network,
     split: &Split,
-) -> Result<Answers, ExportError> {
+) -> Result<FileAnswers, ExportError> {
     let program = Program::read(bytes).map_err(ExportError::Unreadable)?;
     let starts: Vec<usize> = (0..split.len()).step_by(BLOCK).collect();
     let parts = starts.into_par_iter().map(|start| {
@@ -125,13 +128,13 @@ pub(crate) fn answers_of_onnx(
     });
     let parts = parts.collect::<Result<Vec<_>, ExportError>>()?;
     let (probabilities, labels): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    Ok(Answers {
+    Ok(FileAnswers {
         probabilities: probabilities.concat(),
         labels: labels.concat().into_iter().map(|label| label as usize).collect(),
     })
 }
 
-/// Some rows of `split` as the graph takes them.
+/// Some rows of `split` as inputs of the graph.
 fn inputs<'a>(input: &'a Input, split: &Split, rows: Range<usize>) -> Vec<(&'a str, Tensor)> {
     let (count, columns) = (rows.len(), cells(input, split, rows));
     let names: Vec<&str> = match input {
@@ -141,29 +144,29 @@ fn inputs<'a>(input: &'a Input, split: &Split, rows: Range<usize>) -> Vec<(&'a s
     let tensor = |cells| match (cells, input) {
         (Cells::Pixels { values, .. }, Input::Pixels(Pixels { shape, .. })) => {
             let shape = std::iter::once(count).chain(*shape).collect();
-            Tensor::numbers(Kind::Uint8, shape, values.into_iter().map(f64::from).collect())
+            Tensor::numbers(DataType::Uint8, shape, values.into_iter().map(f64::from).collect())
         }
         (Cells::Pixels { width, values }, Input::Columns(_)) => {
-            Tensor::numbers(Kind::Uint8, vec![count, width], values.into_iter().map(f64::from).collect())
+            Tensor::numbers(DataType::Uint8, vec![count, width], values.into_iter().map(f64::from).collect())
         }
-        (Cells::Numbers(values), _) => Tensor::numbers(Kind::Double, vec![count, 1], values),
+        (Cells::Numbers(values), _) => Tensor::numbers(DataType::Double, vec![count, 1], values),
         (Cells::Words(words), _) => Tensor { shape: vec![count, 1], data: Data::Words(words) },
     };
     names.into_iter().zip(columns.into_iter().map(tensor)).collect()
 }
 
-/// What an input is given for some rows.
-pub(crate) enum Cells {
+/// The values of one input for some rows.
+enum Cells {
     /// Pictures of `width` pixels each, one after another.
     Pixels { width: usize, values: Vec<u8> },
-    /// A number for each row; NaN for none.
+    /// A number for each row; NaN for a missing value.
     Numbers(Vec<f64>),
-    /// A word for each row; the empty one for none.
+    /// A word for each row; the empty word for a missing value.
     Words(Vec<String>),
 }
 
-/// Some rows of `split`, input by input.
-pub(crate) fn cells(input: &Input, split: &Split, rows: Range<usize>) -> Vec<Cells> {
+/// The values of each input for some rows of `split`.
+fn cells(input: &Input, split: &Split, rows: Range<usize>) -> Vec<Cells> {
     let raw: Vec<Raw<'_>> = rows.map(|row| split.raw(row)).collect();
     match input {
         Input::Pixels(Pixels { shape, .. }) => {
@@ -189,13 +192,13 @@ pub(crate) fn cells(input: &Input, split: &Split, rows: Range<usize>) -> Vec<Cel
     }
 }
 
-/// The cells of a column, each as it is kept.
+/// The values of a column, from the stored cells of a split.
 fn of_column<'a>(treatment: &Treatment, kept: impl Iterator<Item = &'a [f64]>) -> Cells {
     match (ColumnKind::of(treatment), treatment) {
         (ColumnKind::Words, _) => {
             Cells::Words(kept.map(|cell| word(treatment, cell[0]).unwrap_or_default()).collect())
         }
-        // The days since 1970 are the last of the parts that a date is kept as.
+        // A date is stored as its parts; the last part is the days since 1970.
         (ColumnKind::Days, _) => Cells::Numbers(kept.map(|cell| cell[cell.len() - 1]).collect()),
         (_, Treatment::Number { .. }) => Cells::Numbers(kept.map(|cell| cell[0]).collect()),
         _ => {
@@ -205,7 +208,7 @@ fn of_column<'a>(treatment: &Treatment, kept: impl Iterator<Item = &'a [f64]>) -
     }
 }
 
-/// The word that a cell of names is kept as `code` for: none for no value, and for one that is not known some other word.
+/// The word that is stored as `code`: `None` for a missing value, and an arbitrary unknown word for an unknown one.
 fn word(treatment: &Treatment, code: f64) -> Option<String> {
     if code.is_nan() {
         return None;
@@ -215,4 +218,112 @@ fn word(treatment: &Treatment, code: f64) -> Option<String> {
         Treatment::Category { values, .. } if code >= 0.0 => values[code as usize].clone(),
         _ => "\u{1}".to_owned(),
     })
+}
+
+/// The answers of the C `header` for all of `split`, compiled by the C compiler of this machine (`CC`, or `cc`). Without a
+/// compiler, a remark for the user instead.
+pub(crate) fn answers_of_header(
+    header: &[u8],
+    network: &Network,
+    split: &Split,
+) -> Result<Result<FileAnswers, String>, ExportError> {
+    let folder = tempfile::tempdir().map_err(|cause| io("make a folder in", &std::env::temp_dir(), cause))?;
+    let (source, program) = (folder.path().join("network.c"), folder.path().join("network"));
+    std::fs::write(folder.path().join("network.h"), header)
+        .and_then(|()| std::fs::write(&source, driver(&network.input)))
+        .map_err(|cause| io("write", &source, cause))?;
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let built = Command::new(&compiler)
+        .args(["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
+        .args([&program, &source])
+        .arg("-lm")
+        .output();
+    match built {
+        Err(cause) => {
+            return Ok(Err(format!(
+                "the header was not run, because no C compiler was found ({compiler}: {cause}); CC=PROGRAM selects another compiler"
+            )));
+        }
+        Ok(output) if !output.status.success() => {
+            return Err(ExportError::Unreadable(String::from_utf8_lossy(&output.stderr).into_owned()));
+        }
+        Ok(_) => {}
+    }
+    let unrunnable = |cause| io("run", &program, cause);
+    let mut child =
+        Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(unrunnable)?;
+    let rows = rows(&network.input, split);
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let writer = std::thread::spawn(move || stdin.write_all(&rows));
+    let output = child.wait_with_output().map_err(unrunnable)?;
+    writer.join().expect("writing does not panic").map_err(unrunnable)?;
+    let width = 4 * (network.classes.len() + 1);
+    if !output.status.success() || output.stdout.len() != width * split.len() {
+        return Err(ExportError::Unreadable(format!("the compiled header ended with {}", output.status)));
+    }
+    let mut answers = FileAnswers { probabilities: Vec::new(), labels: Vec::new() };
+    for row in output.stdout.chunks_exact(width) {
+        let (label, probabilities) = row.split_at(4);
+        answers.labels.extend(numbers(label, u32::from_ne_bytes).into_iter().map(|label| label as usize));
+        answers.probabilities.extend(numbers(probabilities, f32::from_ne_bytes).into_iter().map(f64::from));
+    }
+    Ok(Ok(answers))
+}
+
+fn io(action: &'static str, path: &Path, cause: std::io::Error) -> ExportError {
+    ExportError::Io { action, path: path.to_owned(), cause }
+}
+
+/// The C source of a program that answers the rows on its standard input.
+fn driver(input: &Input) -> Code {
+    let mut code = Code::from("#include <stdio.h>\n#include \"network.h\"\n\nint main(void) {\n");
+    line!(code, "  float probabilities[KILN_CLASSES];\n  int named;");
+    match input {
+        Input::Pixels(_) => {
+            line!(code, "  static unsigned char pixels[KILN_FEATURES];");
+            line!(code, "  while (fread(pixels, 1, KILN_FEATURES, stdin) == KILN_FEATURES) {{");
+            line!(code, "    named = kiln_predict(pixels, probabilities);");
+        }
+        Input::Columns(preparation) => {
+            let fields = fields(preparation);
+            line!(code, "  kiln_row row;\n  static char words[{}][65536];\n  unsigned length;", fields.len());
+            line!(code, "  (void)length;\n  (void)words;\n  for (;;) {{");
+            for ((at, field), (_, treatment)) in fields.iter().enumerate().zip(preparation.used()) {
+                if ColumnKind::of(treatment) == ColumnKind::Words {
+                    line!(code, "    if (fread(&length, 4, 1, stdin) != 1) return 0;");
+                    line!(
+                        code,
+                        "    if (length > 65535 || fread(words[{at}], 1, length, stdin) != length) return 1;"
+                    );
+                    line!(code, "    words[{at}][length] = 0;\n    row.{field} = words[{at}];");
+                } else {
+                    line!(code, "    if (fread(&row.{field}, 8, 1, stdin) != 1) return 0;");
+                }
+            }
+            line!(code, "    named = kiln_predict(&row, probabilities);");
+        }
+    }
+    line!(code, "    fwrite(&named, 4, 1, stdout);\n    fwrite(probabilities, 4, KILN_CLASSES, stdout);");
+    line!(code, "  }}\n  return 0;\n}}");
+    code
+}
+
+/// The rows of `split` in the input format of the program.
+fn rows(input: &Input, split: &Split) -> Vec<u8> {
+    let columns = cells(input, split, 0..split.len());
+    let mut bytes = Vec::new();
+    for row in 0..split.len() {
+        for column in &columns {
+            match column {
+                Cells::Pixels { width, values } => bytes.extend_from_slice(&values[row * width..][..*width]),
+                Cells::Numbers(values) => bytes.extend(values[row].to_ne_bytes()),
+                Cells::Words(words) => {
+                    let word = words[row].as_bytes();
+                    bytes.extend((word.len() as u32).to_ne_bytes());
+                    bytes.extend_from_slice(word);
+                }
+            }
+        }
+    }
+    bytes
 }

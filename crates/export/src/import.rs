@@ -1,15 +1,20 @@
 //! Weights of another program's perceptron, fitted to the network of an experiment.
 
-mod onnx_file;
-mod tensors;
-
+use std::fs;
 use std::path::Path;
 
 use kiln::Experiment;
+use kiln_config::Activation;
 use kiln_model::Parameter;
+use kiln_table::listed;
+use prost::Message;
+use pytorch_reader::{DType, PytorchReader};
+use safetensors::tensor::{Dtype, SafeTensors};
 
-use self::tensors::{Linear, read};
 use crate::ImportError;
+use crate::network::transposed;
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::weight_files::numbers;
 
 /// Weights that fit an experiment's network.
 #[derive(Clone, Debug)]
@@ -62,8 +67,7 @@ pub fn import(
     for (index, (&at, &[inputs, outputs])) in order.iter().zip(&shapes).enumerate() {
         let layer = &found.layers[at];
         // PyTorch keeps a row for each output, Kiln, as Burn does, one for each input.
-        let values =
-            if is_turned { crate::network::transposed(&layer.values, inputs) } else { layer.values.clone() };
+        let values = if is_turned { transposed(&layer.values, inputs) } else { layer.values.clone() };
         parameters.push(Parameter {
             name: format!("layers.{index}.weight"),
             shape: vec![inputs, outputs],
@@ -136,6 +140,275 @@ fn layers_found(layers: &[Linear], inputs: usize, classes: usize) -> String {
     format!("{found}; the data have {inputs} features and {classes} classes")
 }
 
+/// What a file holds.
+struct FileLayers {
+    /// Its linear layers in the file's order, or where it has none, in that of their names.
+    layers: Vec<Linear>,
+    /// The activation between them, where the file says.
+    activation: Option<Activation>,
+    notices: Vec<String>,
+}
+
+/// A matrix with the bias that belongs to it.
+#[derive(Clone, Debug)]
+struct Linear {
+    name: String,
+    shape: [usize; 2],
+    values: Vec<f32>,
+    bias: Option<Vec<f32>>,
+}
+
+impl Linear {
+    /// Whether it is a layer of this shape, with a row for each output, or, not `turned`, one for each input.
+    fn fits(&self, [inputs, outputs]: [usize; 2], turned: bool) -> bool {
+        self.shape == if turned { [outputs, inputs] } else { [inputs, outputs] }
+    }
+}
+
+/// A tensor by name.
+struct Tensor {
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+/// Reads the file at `path`; its format is told by its content.
+fn read(path: &Path) -> Result<FileLayers, ImportError> {
+    let bytes = fs::read(path).map_err(|cause| ImportError::Io { path: path.to_owned(), cause })?;
+    if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) || is_tar(&bytes) {
+        let (tensors, passed_over) = without_training_state(of_pytorch(path)?);
+        let mut found = layers(path, tensors)?;
+        found.notices.extend(passed_over);
+        return Ok(found);
+    }
+    // The head of a safetensors file is its length and an object.
+    if bytes.get(8) == Some(&b'{')
+        && let Ok(file) = SafeTensors::deserialize(&bytes)
+    {
+        return layers(path, of_safetensors(path, &file)?);
+    }
+    read_onnx(path, &bytes)
+}
+
+fn is_tar(bytes: &[u8]) -> bool {
+    bytes.get(257..262) == Some(b"ustar")
+}
+
+fn unreadable(path: &Path, why: impl Into<String>) -> ImportError {
+    ImportError::Unreadable { path: path.to_owned(), why: why.into() }
+}
+
+fn of_pytorch(path: &Path) -> Result<Vec<Tensor>, ImportError> {
+    let reader = PytorchReader::new(path).map_err(|error| unreadable(path, error.to_string()))?;
+    let all = reader.tensors().iter().filter(|(_, tensor)| is_float(tensor.dtype()));
+    all.map(|(name, tensor)| {
+        let bytes = tensor.read().map_err(|error| unreadable(path, error.to_string()))?;
+        let values = match tensor.dtype() {
+            DType::F32 => numbers(&bytes, f32::from_le_bytes),
+            DType::F64 => f64s(&bytes),
+            other => return Err(unreadable(path, half(name, &format!("{other:?}")))),
+        };
+        Ok(Tensor { name: name.clone(), shape: tensor.shape().to_vec(), values })
+    })
+    .collect()
+}
+
+/// The tensors without those of an optimizer and without single numbers, which checkpoints keep beside the weights; and a line
+/// about these.
+fn without_training_state(tensors: Vec<Tensor>) -> (Vec<Tensor>, Option<String>) {
+    let is_state = |tensor: &Tensor| {
+        let first = tensor.name.split('.').next().unwrap_or_default();
+        tensor.shape.is_empty() || ["optim", "sched"].iter().any(|part| first.contains(part))
+    };
+    let (mut state, weights): (Vec<_>, Vec<_>) = tensors.into_iter().partition(is_state);
+    // A checkpoint has them in no order.
+    state.sort_by_cached_key(|tensor| natural(&tensor.name));
+    let names = listed(state.iter().map(|tensor| &*tensor.name), 3);
+    (weights, (!state.is_empty()).then(|| format!("passed over beside the weights: {names}")))
+}
+
+fn is_float(kind: DType) -> bool {
+    matches!(kind, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
+}
+
+fn of_safetensors(path: &Path, file: &SafeTensors<'_>) -> Result<Vec<Tensor>, ImportError> {
+    file.iter()
+        .map(|(name, view)| {
+            let values = match view.dtype() {
+                Dtype::F32 => numbers(view.data(), f32::from_le_bytes),
+                Dtype::F64 => f64s(view.data()),
+                other => return Err(unreadable(path, half(name, &format!("{other:?}")))),
+            };
+            Ok(Tensor { name: name.to_owned(), shape: view.shape().to_vec(), values })
+        })
+        .collect()
+}
+
+fn half(name: &str, kind: &str) -> String {
+    format!("{name} is of type {kind}; save the network in single precision (model.float())")
+}
+
+fn f64s(bytes: &[u8]) -> Vec<f32> {
+    numbers(bytes, f64::from_le_bytes).into_iter().map(|value| value as f32).collect()
+}
+
+/// The matrices among `tensors`, each with the vector of its module, in the order of their names.
+fn layers(path: &Path, mut tensors: Vec<Tensor>) -> Result<FileLayers, ImportError> {
+    tensors.sort_by_cached_key(|tensor| natural(&tensor.name));
+    let module = |name: &str| name.rsplit_once('.').map_or(String::new(), |(module, _)| module.to_owned());
+    let mut layers = Vec::new();
+    for tensor in &tensors {
+        let &[rows, columns] = &tensor.shape[..] else { continue };
+        let own = module(&tensor.name);
+        let mut vectors = tensors.iter().filter(|other| other.shape.len() == 1 && module(&other.name) == own);
+        layers.push(Linear {
+            name: tensor.name.clone(),
+            shape: [rows, columns],
+            values: tensor.values.clone(),
+            bias: vectors.next().map(|bias| bias.values.clone()),
+        });
+    }
+    let is_known = |tensor: &&Tensor| {
+        let own = module(&tensor.name);
+        tensor.shape.len() == 2
+            || (tensor.shape.len() == 1 && layers.iter().any(|layer| module(&layer.name) == own))
+    };
+    // A weight says more than its bias.
+    let others = tensors.iter().filter(|tensor| !is_known(tensor));
+    if let Some(other) = others.max_by_key(|tensor| tensor.shape.len()) {
+        let why = format!(
+            "{} {:?} belongs to no linear layer, and a perceptron has no others",
+            other.name, other.shape
+        );
+        return Err(unreadable(path, why));
+    }
+    Ok(FileLayers { layers, activation: None, notices: Vec::new() })
+}
+
+/// A name with its numbers as numbers, so that layer 10 comes behind layer 9.
+fn natural(name: &str) -> Vec<(String, u64)> {
+    let mut parts = vec![(String::new(), 0_u64)];
+    let mut is_in_number = false;
+    for letter in name.chars() {
+        let last = parts.last_mut().expect("there is one part at least");
+        match letter.to_digit(10) {
+            Some(digit) => last.1 = last.1.saturating_mul(10).saturating_add(u64::from(digit)),
+            None if is_in_number => parts.push((letter.to_string(), 0)),
+            None => last.0.push(letter),
+        }
+        is_in_number = letter.is_ascii_digit();
+    }
+    parts
+}
+
+/// The products with constant matrices in the ONNX file `bytes`, in the order of the graph, each with a row for each output.
+fn read_onnx(path: &Path, bytes: &[u8]) -> Result<FileLayers, ImportError> {
+    let unreadable = |why: String| ImportError::Unreadable { path: path.to_owned(), why };
+    let model = ModelProto::decode(bytes).ok().filter(|model| model.graph.is_some());
+    let graph = model.and_then(|model| model.graph).ok_or_else(|| {
+        unreadable("neither a checkpoint of PyTorch's, nor safetensors, nor an ONNX graph".to_owned())
+    })?;
+    if let Some(apart) = graph.initializer.iter().find(|tensor| tensor.data_location != 0) {
+        return Err(unreadable(format!("the values of {} are in a file of their own", apart.name)));
+    }
+    let mut layers: Vec<Linear> = Vec::new();
+    let (mut activation, mut others) = (None, Vec::new());
+    for node in &graph.node {
+        match &*node.op_type {
+            "Gemm" => layers.push(gemm(&graph, node).map_err(unreadable)?),
+            "MatMul" if node.input.get(1).is_some_and(|name| matrix(&graph, name).is_some()) => {
+                layers.push(matmul(&graph, node).map_err(unreadable)?);
+            }
+            "Conv" | "ConvTranspose" | "BatchNormalization" | "LayerNormalization" | "LSTM" | "GRU"
+            | "RNN" => {
+                return Err(unreadable(format!("{} is no part of a perceptron", node.op_type)));
+            }
+            name => match activation_of(name) {
+                // The first one behind a layer; what comes behind the last is part of the output.
+                Some(found) if activation.is_none() && !layers.is_empty() => {
+                    activation = Some((found, layers.len()));
+                }
+                _ => others.push(name.to_owned()),
+            },
+        }
+    }
+    let activation = activation.filter(|(_, behind)| *behind < layers.len()).map(|(found, _)| found);
+    others.sort_unstable();
+    others.dedup();
+    let notices = if others.is_empty() {
+        Vec::new()
+    } else {
+        vec![format!(
+            "passed over in the graph: {}; features are scaled as the experiment says",
+            others.join(", ")
+        )]
+    };
+    Ok(FileLayers { layers, activation, notices })
+}
+
+fn activation_of(operator: &str) -> Option<Activation> {
+    Some(match operator {
+        "Relu" => Activation::Relu,
+        "Tanh" => Activation::Tanh,
+        "Sigmoid" => Activation::Sigmoid,
+        "LeakyRelu" => Activation::LeakyRelu,
+        "Selu" => Activation::Selu,
+        "Softplus" => Activation::Softplus,
+        "Gelu" => Activation::Gelu,
+        "Mish" => Activation::Mish,
+        _ => return None,
+    })
+}
+
+fn constant<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a TensorProto> {
+    graph.initializer.iter().find(|tensor| tensor.name == name)
+}
+
+fn values_of(tensor: &TensorProto) -> Option<Vec<f32>> {
+    let doubles = || Some(tensor.doubles()?.into_iter().map(|value| value as f32).collect());
+    tensor.floats().or_else(doubles)
+}
+
+fn matrix(graph: &GraphProto, name: &str) -> Option<([usize; 2], Vec<f32>)> {
+    let tensor = constant(graph, name)?;
+    let &[rows, columns] = &tensor.dims[..] else { return None };
+    let values = values_of(tensor)?;
+    let shape = [rows as usize, columns as usize];
+    (!values.is_empty() && values.len() == shape[0].checked_mul(shape[1])?).then_some((shape, values))
+}
+
+fn gemm(graph: &GraphProto, node: &NodeProto) -> Result<Linear, String> {
+    let attribute = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
+    let is_plain = |name| attribute(name).is_none_or(|given| given.f == 1.0);
+    if !is_plain("alpha") || !is_plain("beta") || attribute("transA").is_some_and(|given| given.i != 0) {
+        return Err(format!("{} is scaled or turned as no layer of a perceptron is", node.name));
+    }
+    let name = node.input.get(1).ok_or_else(|| format!("{} has no matrix", node.name))?;
+    let (shape, values) = matrix(graph, name).ok_or_else(|| format!("{name} is no constant matrix"))?;
+    let bias = node.input.get(2).filter(|name| !name.is_empty());
+    let bias = bias.and_then(|name| values_of(constant(graph, name)?));
+    if attribute("transB").is_some_and(|given| given.i != 0) {
+        return Ok(Linear { name: name.clone(), shape, values, bias });
+    }
+    Ok(turned(name, shape, &values, bias))
+}
+
+/// A product, and the sum behind it.
+fn matmul(graph: &GraphProto, node: &NodeProto) -> Result<Linear, String> {
+    let name = &node.input[1];
+    let (shape, values) = matrix(graph, name).ok_or_else(|| format!("{name} is no constant matrix"))?;
+    let bias = node.output.first().and_then(|product| {
+        let sum = graph.node.iter().find(|next| next.op_type == "Add" && next.input.contains(product))?;
+        let other = sum.input.iter().find(|name| *name != product)?;
+        values_of(constant(graph, other)?)
+    });
+    Ok(turned(name, shape, &values, bias))
+}
+
+fn turned(name: &str, [rows, columns]: [usize; 2], values: &[f32], bias: Option<Vec<f32>>) -> Linear {
+    Linear { name: name.to_owned(), shape: [columns, rows], values: transposed(values, columns), bias }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +436,30 @@ mod tests {
         let layers = [linear("fc1", [7, 2]), linear("fc2", [3, 7])];
         assert!(layers_found(&layers, 2, 3).ends_with("model.hidden=[7] fits"));
         assert!(layers_found(&layers, 5, 3).ends_with("the data have 5 features and 3 classes"));
+    }
+
+    #[test]
+    fn what_an_optimizer_remembers_is_no_weight() {
+        let tensor = |(name, shape): (&str, &[usize])| Tensor {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            values: Vec::new(),
+        };
+        let all = [
+            ("model_state_dict.0.weight", &[3, 2][..]),
+            ("optimizer_state_dict.state.0.exp_avg", &[3, 2]),
+            ("loss", &[]),
+        ];
+        let (weights, notice) = without_training_state(all.into_iter().map(tensor).collect());
+        assert_eq!(weights.len(), 1);
+        let notice = notice.unwrap();
+        assert!(notice.contains("exp_avg") && notice.contains("loss"), "{notice}");
+    }
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let mut names = ["10.weight", "2.weight", "0.weight", "fc1.weight", "fc10.weight", "fc2.weight"];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["0.weight", "2.weight", "10.weight", "fc1.weight", "fc2.weight", "fc10.weight"]);
     }
 }

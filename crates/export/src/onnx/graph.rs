@@ -2,7 +2,11 @@
 
 use prost::Message;
 
-use super::proto::{self, AttributeType, Dimension, Kind, OperatorSet, Property, TensorType, ValueInfo};
+use super::proto::{
+    AttributeProto, AttributeType, DataType, Dimension, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorType, TypeProto,
+    ValueInfoProto,
+};
 
 /// Understood by every runtime since the middle of 2022.
 const IR_VERSION: i64 = 8;
@@ -48,7 +52,7 @@ struct Node {
 #[derive(Debug)]
 struct Port {
     name: String,
-    kind: Kind,
+    kind: DataType,
     dimensions: Vec<i64>,
     meaning: String,
 }
@@ -64,7 +68,7 @@ pub(crate) struct Graph {
 
 impl Graph {
     /// Takes a tensor of shape [batch, dimensions].
-    pub(crate) fn input(&mut self, name: &str, kind: Kind, dimensions: &[i64], meaning: &str) -> Wire {
+    pub(crate) fn input(&mut self, name: &str, kind: DataType, dimensions: &[i64], meaning: &str) -> Wire {
         self.inputs.push(Port {
             name: name.to_owned(),
             kind,
@@ -75,7 +79,14 @@ impl Graph {
     }
 
     /// Gives out `wire`, of shape [batch, dimensions], under `name`.
-    pub(crate) fn output(&mut self, wire: &Wire, name: &str, kind: Kind, dimensions: &[i64], meaning: &str) {
+    pub(crate) fn output(
+        &mut self,
+        wire: &Wire,
+        name: &str,
+        kind: DataType,
+        dimensions: &[i64],
+        meaning: &str,
+    ) {
         let node = Node {
             operator: "Identity",
             domain: "",
@@ -144,7 +155,7 @@ impl Graph {
     }
 
     /// `wire` as numbers of another kind.
-    pub(crate) fn cast(&mut self, wire: &Wire, to: Kind) -> Wire {
+    pub(crate) fn cast(&mut self, wire: &Wire, to: DataType) -> Wire {
         self.node_with("Cast", "", &[wire], &[("to", Value::Int(i64::from(i32::from(to))))])
     }
 
@@ -160,20 +171,23 @@ impl Graph {
 
     /// The file: a `ModelProto` with `metadata`.
     pub(crate) fn encode(&self, about: &str, metadata: &[(String, String)]) -> Vec<u8> {
-        let of = |domain: &str, version| OperatorSet { domain: domain.to_owned(), version };
+        let of = |domain: &str, version| OperatorSetIdProto { domain: domain.to_owned(), version };
         let mut operator_sets = vec![of("", OPSET)];
         if self.nodes.iter().any(|node| node.domain == ML) {
             operator_sets.push(of(ML, ML_OPSET));
         }
-        let graph = proto::Graph {
+        let graph = GraphProto {
             name: "kiln".to_owned(),
             node: self.nodes.iter().map(Node::proto).collect(),
             initializer: self.constants.iter().map(initializer).collect(),
             input: self.inputs.iter().map(Port::proto).collect(),
             output: self.outputs.iter().map(Port::proto).collect(),
         };
-        let property = |(key, value): &(String, String)| Property { key: key.clone(), value: value.clone() };
-        let model = proto::Model {
+        let property = |(key, value): &(String, String)| StringStringEntryProto {
+            key: key.clone(),
+            value: value.clone(),
+        };
+        let model = ModelProto {
             ir_version: IR_VERSION,
             opset_import: operator_sets,
             producer_name: "kiln".to_owned(),
@@ -187,8 +201,8 @@ impl Graph {
 }
 
 impl Node {
-    fn proto(&self) -> proto::Node {
-        proto::Node {
+    fn proto(&self) -> NodeProto {
+        NodeProto {
             input: self.inputs.clone(),
             output: vec![self.output.clone()],
             name: self.output.clone(),
@@ -199,8 +213,8 @@ impl Node {
     }
 }
 
-fn attribute(name: &str, value: &Value) -> proto::Attribute {
-    let mut attribute = proto::Attribute { name: name.to_owned(), ..proto::Attribute::default() };
+fn attribute(name: &str, value: &Value) -> AttributeProto {
+    let mut attribute = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
     match value {
         Value::Float(f) => {
             attribute.f = *f;
@@ -222,25 +236,31 @@ fn attribute(name: &str, value: &Value) -> proto::Attribute {
     attribute
 }
 
-fn initializer((name, shape, values): &(String, Vec<i64>, Values)) -> proto::Tensor {
+fn initializer((name, shape, values): &(String, Vec<i64>, Values)) -> TensorProto {
     let (kind, raw_data) = match values {
-        Values::F32(values) => (Kind::Float, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
-        Values::F64(values) => (Kind::Double, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
-        Values::I64(values) => (Kind::Int64, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        Values::F32(values) => {
+            (DataType::Float, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        }
+        Values::F64(values) => {
+            (DataType::Double, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        }
+        Values::I64(values) => {
+            (DataType::Int64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        }
     };
     let data_type = kind.into();
-    proto::Tensor { name: name.clone(), dims: shape.clone(), data_type, raw_data, ..proto::Tensor::default() }
+    TensorProto { name: name.clone(), dims: shape.clone(), data_type, raw_data, ..TensorProto::default() }
 }
 
 impl Port {
-    fn proto(&self) -> ValueInfo {
+    fn proto(&self) -> ValueInfoProto {
         let open = Dimension { dim_value: None, dim_param: Some(BATCH.to_owned()) };
         let fixed = self.dimensions.iter().map(|size| Dimension { dim_value: Some(*size), dim_param: None });
-        let shape = proto::Shape { dim: std::iter::once(open).chain(fixed).collect() };
+        let shape = TensorShapeProto { dim: std::iter::once(open).chain(fixed).collect() };
         let tensor_type = TensorType { elem_type: self.kind.into(), shape: Some(shape) };
-        ValueInfo {
+        ValueInfoProto {
             name: self.name.clone(),
-            r#type: Some(proto::Type { tensor_type: Some(tensor_type) }),
+            r#type: Some(TypeProto { tensor_type: Some(tensor_type) }),
             doc_string: self.meaning.clone(),
         }
     }

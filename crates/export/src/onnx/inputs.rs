@@ -3,7 +3,7 @@
 use kiln_table::{Column, Part, Preparation, Scale, Treatment};
 
 use super::graph::{Graph, ML, Value, Values, Wire};
-use super::proto::Kind;
+use super::proto::DataType;
 use crate::{Input, Pixels};
 
 /// The features of the graph's inputs, shape [batch, features].
@@ -14,8 +14,8 @@ pub(super) fn features(graph: &mut Graph, input: &Input) -> Wire {
                 "whole numbers from 0 to {greatest}: plane by plane, row by row, from the upper left"
             );
             let sizes = shape.map(|size| size as i64);
-            let pixels = graph.input("pixels", Kind::Uint8, &sizes, &meaning);
-            let pixels = graph.cast(&pixels, Kind::Float);
+            let pixels = graph.input("pixels", DataType::Uint8, &sizes, &meaning);
+            let pixels = graph.cast(&pixels, DataType::Float);
             let flat = graph.node_with("Flatten", "", &[&pixels], &[("axis", Value::Int(1))]);
             let divisor = graph.f32(*divisor);
             let scaled = graph.node("Div", &[&flat, &divisor]);
@@ -78,11 +78,12 @@ fn of_column(
 ) -> Vec<Wire> {
     let kind = ColumnKind::of(treatment);
     let (data, meaning) = match kind {
-        ColumnKind::Numbers => (Kind::Double, "a number; NaN where there is none".to_owned()),
-        ColumnKind::Days => {
-            (Kind::Double, "days since 1970-01-01, the time as a fraction; NaN where there is none".into())
-        }
-        ColumnKind::Words => (Kind::String, "a word; empty where there is none".to_owned()),
+        ColumnKind::Numbers => (DataType::Double, "a number; NaN where there is none".to_owned()),
+        ColumnKind::Days => (
+            DataType::Double,
+            "days since 1970-01-01, the time as a fraction; NaN where there is none".into(),
+        ),
+        ColumnKind::Words => (DataType::String, "a word; empty where there is none".to_owned()),
     };
     let input = graph.input(&column.name, data, &[1], &meaning);
     let missing = &preparation.missing;
@@ -114,7 +115,7 @@ fn of_column(
             let numbers = values.iter().filter_map(|value| number(value)).collect();
             let numbers = graph.unnamed(&[1, values.len()], Values::F64(numbers));
             let is_value = graph.node("Equal", &[&input, &numbers]);
-            let one_hot = graph.cast(&is_value, Kind::Float);
+            let one_hot = graph.cast(&is_value, DataType::Float);
             with_indicator(graph, vec![one_hot], &is_missing, *indicator)
         }
         Treatment::Boolean { no, yes, fill, indicator } => {
@@ -193,7 +194,7 @@ fn with_indicator(
     indicator: bool,
 ) -> Vec<Wire> {
     if indicator {
-        features.push(graph.cast(is_missing, Kind::Float));
+        features.push(graph.cast(is_missing, DataType::Float));
     }
     features
 }
@@ -202,7 +203,7 @@ fn with_indicator(
 fn scaled(graph: &mut Graph, input: &Wire, is_missing: &Wire, scale: &Scale) -> Wire {
     if scale.spread == 0.0 {
         let zero = graph.f32(0.0);
-        let any = graph.cast(is_missing, Kind::Float);
+        let any = graph.cast(is_missing, DataType::Float);
         return graph.node("Mul", &[&any, &zero]);
     }
     let median = graph.f64(scale.median);
@@ -223,7 +224,7 @@ fn scaled(graph: &mut Graph, input: &Wire, is_missing: &Wire, scale: &Scale) -> 
         let root = graph.node("Sqrt", &[&sum]);
         ratio = graph.node("Div", &[&ratio, &root]);
     }
-    graph.cast(&ratio, Kind::Float)
+    graph.cast(&ratio, DataType::Float)
 }
 
 /// The place of `value` among `knots`, from -1 to 1: the sum of the parts of the way between each two that lie below it.
@@ -242,7 +243,7 @@ fn place(graph: &mut Graph, value: &Wire, knots: &[f64]) -> Wire {
     let sum = graph.node_with("ReduceSum", "", &[&share, &axis], &[("keepdims", Value::Int(1))]);
     let scaled = graph.node("Mul", &[&sum, &step]);
     let place = graph.node("Sub", &[&scaled, &one]);
-    graph.cast(&place, Kind::Float)
+    graph.cast(&place, DataType::Float)
 }
 
 /// The parts of dates that are given as days since 1970: the civil date by Howard Hinnant's `civil_from_days`

@@ -7,10 +7,10 @@
 
 use prost::{Enumeration, Message};
 
-use crate::numbers::numbers;
+use crate::weight_files::numbers;
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Model {
+pub(crate) struct ModelProto {
     #[prost(int64, tag = "1")]
     pub(crate) ir_version: i64,
     #[prost(string, tag = "2")]
@@ -20,15 +20,15 @@ pub(crate) struct Model {
     #[prost(string, tag = "6")]
     pub(crate) doc_string: String,
     #[prost(message, optional, tag = "7")]
-    pub(crate) graph: Option<Graph>,
+    pub(crate) graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
-    pub(crate) opset_import: Vec<OperatorSet>,
+    pub(crate) opset_import: Vec<OperatorSetIdProto>,
     #[prost(message, repeated, tag = "14")]
-    pub(crate) metadata_props: Vec<Property>,
+    pub(crate) metadata_props: Vec<StringStringEntryProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct OperatorSet {
+pub(crate) struct OperatorSetIdProto {
     #[prost(string, tag = "1")]
     pub(crate) domain: String,
     #[prost(int64, tag = "2")]
@@ -36,7 +36,7 @@ pub(crate) struct OperatorSet {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Property {
+pub(crate) struct StringStringEntryProto {
     #[prost(string, tag = "1")]
     pub(crate) key: String,
     #[prost(string, tag = "2")]
@@ -44,21 +44,21 @@ pub(crate) struct Property {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Graph {
+pub(crate) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
-    pub(crate) node: Vec<Node>,
+    pub(crate) node: Vec<NodeProto>,
     #[prost(string, tag = "2")]
     pub(crate) name: String,
     #[prost(message, repeated, tag = "5")]
-    pub(crate) initializer: Vec<Tensor>,
+    pub(crate) initializer: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
-    pub(crate) input: Vec<ValueInfo>,
+    pub(crate) input: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
-    pub(crate) output: Vec<ValueInfo>,
+    pub(crate) output: Vec<ValueInfoProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Node {
+pub(crate) struct NodeProto {
     #[prost(string, repeated, tag = "1")]
     pub(crate) input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -68,13 +68,13 @@ pub(crate) struct Node {
     #[prost(string, tag = "4")]
     pub(crate) op_type: String,
     #[prost(message, repeated, tag = "5")]
-    pub(crate) attribute: Vec<Attribute>,
+    pub(crate) attribute: Vec<AttributeProto>,
     #[prost(string, tag = "7")]
     pub(crate) domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Attribute {
+pub(crate) struct AttributeProto {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
     #[prost(float, tag = "2")]
@@ -84,7 +84,7 @@ pub(crate) struct Attribute {
     #[prost(bytes = "vec", tag = "4")]
     pub(crate) s: Vec<u8>,
     #[prost(message, optional, tag = "5")]
-    pub(crate) t: Option<Tensor>,
+    pub(crate) t: Option<TensorProto>,
     #[prost(float, repeated, tag = "7")]
     pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
@@ -107,10 +107,10 @@ pub(crate) enum AttributeType {
 
 /// The values are little-endian in `raw_data`, or in the field of their kind.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Tensor {
+pub(crate) struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
     pub(crate) dims: Vec<i64>,
-    #[prost(enumeration = "Kind", tag = "2")]
+    #[prost(enumeration = "DataType", tag = "2")]
     pub(crate) data_type: i32,
     #[prost(float, repeated, tag = "4")]
     pub(crate) float_data: Vec<f32>,
@@ -130,7 +130,7 @@ pub(crate) struct Tensor {
 /// Kinds of values (`TensorProto.DataType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
 #[repr(i32)]
-pub(crate) enum Kind {
+pub(crate) enum DataType {
     Undefined = 0,
     Float = 1,
     Uint8 = 2,
@@ -141,31 +141,31 @@ pub(crate) enum Kind {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ValueInfo {
+pub(crate) struct ValueInfoProto {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
     #[prost(message, optional, tag = "2")]
-    pub(crate) r#type: Option<Type>,
+    pub(crate) r#type: Option<TypeProto>,
     #[prost(string, tag = "3")]
     pub(crate) doc_string: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Type {
+pub(crate) struct TypeProto {
     #[prost(message, optional, tag = "1")]
     pub(crate) tensor_type: Option<TensorType>,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TensorType {
-    #[prost(enumeration = "Kind", tag = "1")]
+    #[prost(enumeration = "DataType", tag = "1")]
     pub(crate) elem_type: i32,
     #[prost(message, optional, tag = "2")]
-    pub(crate) shape: Option<Shape>,
+    pub(crate) shape: Option<TensorShapeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Shape {
+pub(crate) struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
     pub(crate) dim: Vec<Dimension>,
 }
@@ -179,22 +179,22 @@ pub(crate) struct Dimension {
     pub(crate) dim_param: Option<String>,
 }
 
-impl Tensor {
+impl TensorProto {
     /// Its numbers in single precision, where it has such.
     pub(crate) fn floats(&self) -> Option<Vec<f32>> {
-        (self.data_type() == Kind::Float)
+        (self.data_type() == DataType::Float)
             .then(|| self.raw(f32::from_le_bytes).unwrap_or_else(|| self.float_data.clone()))
     }
 
     /// Its numbers in double precision, where it has such.
     pub(crate) fn doubles(&self) -> Option<Vec<f64>> {
-        (self.data_type() == Kind::Double)
+        (self.data_type() == DataType::Double)
             .then(|| self.raw(f64::from_le_bytes).unwrap_or_else(|| self.double_data.clone()))
     }
 
     /// Its whole numbers, where it has such.
     pub(crate) fn ints(&self) -> Option<Vec<i64>> {
-        (self.data_type() == Kind::Int64)
+        (self.data_type() == DataType::Int64)
             .then(|| self.raw(i64::from_le_bytes).unwrap_or_else(|| self.int64_data.clone()))
     }
 

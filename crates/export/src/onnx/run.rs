@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use prost::Message;
 use rayon::prelude::*;
 
-use super::proto::{self, Attribute, Kind, Model, Node};
+use super::proto::{AttributeProto, DataType, ModelProto, NodeProto, TensorProto};
 
 /// Numbers or words of a shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,36 +20,33 @@ pub(crate) struct Tensor {
 /// What a [`Tensor`] holds, row by row. Numbers of every kind are kept in double precision, which holds them all.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Data {
-    Numbers(Kind, Vec<f64>),
+    Numbers(DataType, Vec<f64>),
     Words(Vec<String>),
 }
 
 /// A file that is ready to run.
 pub(crate) struct Program {
-    nodes: Vec<Node>,
+    nodes: Vec<NodeProto>,
     constants: HashMap<String, Tensor>,
     outputs: Vec<String>,
 }
 
-/// Why a file cannot be run.
-type Fault = String;
-
 impl Program {
     /// Reads `bytes`, an ONNX file.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Fault> {
-        let model = Model::decode(bytes).map_err(|error| error.to_string())?;
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
+        let model = ModelProto::decode(bytes).map_err(|error| error.to_string())?;
         let graph = model.graph.ok_or("no graph")?;
         let constants =
             graph.initializer.iter().map(|constant| Ok((constant.name.clone(), Tensor::of(constant)?)));
         Ok(Self {
-            constants: constants.collect::<Result<_, Fault>>()?,
+            constants: constants.collect::<Result<_, String>>()?,
             outputs: graph.output.into_iter().map(|output| output.name).collect(),
             nodes: graph.node,
         })
     }
 
     /// The outputs for `inputs`, in the file's order.
-    pub(crate) fn run<'b>(&'b self, inputs: Vec<(&'b str, Tensor)>) -> Result<Vec<Tensor>, Fault> {
+    pub(crate) fn run<'b>(&'b self, inputs: Vec<(&'b str, Tensor)>) -> Result<Vec<Tensor>, String> {
         let mut values: HashMap<&str, Tensor> = inputs.into_iter().collect();
         for node in &self.nodes {
             let mut given = Vec::new();
@@ -57,7 +54,8 @@ impl Program {
                 let found = values.get(name.as_str()).or_else(|| self.constants.get(name));
                 given.push(found.ok_or_else(|| format!("{} needs {name}, which nothing gives", node.name))?);
             }
-            let result = Call { node, given }.result().map_err(|fault| format!("{}: {fault}", node.name))?;
+            let result =
+                Operation { node, given }.result().map_err(|error| format!("{}: {error}", node.name))?;
             values.insert(&node.output[0], result);
         }
         let mut outputs = Vec::new();
@@ -69,12 +67,12 @@ impl Program {
 }
 
 impl Tensor {
-    pub(crate) fn numbers(kind: Kind, shape: Vec<usize>, values: Vec<f64>) -> Self {
+    pub(crate) fn numbers(kind: DataType, shape: Vec<usize>, values: Vec<f64>) -> Self {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len());
         Self { shape, data: Data::Numbers(kind, values) }
     }
 
-    fn of(constant: &proto::Tensor) -> Result<Self, Fault> {
+    fn of(constant: &TensorProto) -> Result<Self, String> {
         let shape = constant.dims.iter().map(|size| *size as usize).collect();
         let floats = || Some(constant.floats()?.into_iter().map(f64::from).collect());
         let ints = || Some(constant.ints()?.into_iter().map(|value| value as f64).collect());
@@ -83,33 +81,33 @@ impl Tensor {
         Ok(Self::numbers(constant.data_type(), shape, values))
     }
 
-    pub(crate) fn values(&self) -> Result<&[f64], Fault> {
+    pub(crate) fn values(&self) -> Result<&[f64], String> {
         match &self.data {
             Data::Numbers(_, values) => Ok(values),
             Data::Words(_) => Err("words where numbers are needed".to_owned()),
         }
     }
 
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> DataType {
         match &self.data {
             Data::Numbers(kind, _) => *kind,
-            Data::Words(_) => Kind::String,
+            Data::Words(_) => DataType::String,
         }
     }
 
-    fn ints(&self) -> Result<Vec<i64>, Fault> {
+    fn ints(&self) -> Result<Vec<i64>, String> {
         Ok(self.values()?.iter().map(|value| *value as i64).collect())
     }
 }
 
 /// A node with what it is given.
-struct Call<'a> {
-    node: &'a Node,
+struct Operation<'a> {
+    node: &'a NodeProto,
     given: Vec<&'a Tensor>,
 }
 
-impl Call<'_> {
-    fn result(&self) -> Result<Tensor, Fault> {
+impl Operation<'_> {
+    fn result(&self) -> Result<Tensor, String> {
         match &*self.node.op_type {
             "Identity" => Ok(self.given[0].clone()),
             "Add" => self.pairwise(None, |a, b| a + b),
@@ -118,10 +116,10 @@ impl Call<'_> {
             "Div" => self.pairwise(None, |a, b| a / b),
             "Max" => self.pairwise(None, |a, b| if a.is_nan() { a } else { a.max(b) }),
             "Or" => self.pairwise(None, |a, b| f64::from(u8::from(a != 0.0 || b != 0.0))),
-            "Equal" => self.pairwise(Some(Kind::Bool), |a, b| f64::from(u8::from(a == b))),
-            "Less" => self.pairwise(Some(Kind::Bool), |a, b| f64::from(u8::from(a < b))),
-            "GreaterOrEqual" => self.pairwise(Some(Kind::Bool), |a, b| f64::from(u8::from(a >= b))),
-            "IsNaN" => self.each(Some(Kind::Bool), |x| f64::from(u8::from(x.is_nan()))),
+            "Equal" => self.pairwise(Some(DataType::Bool), |a, b| f64::from(u8::from(a == b))),
+            "Less" => self.pairwise(Some(DataType::Bool), |a, b| f64::from(u8::from(a < b))),
+            "GreaterOrEqual" => self.pairwise(Some(DataType::Bool), |a, b| f64::from(u8::from(a >= b))),
+            "IsNaN" => self.each(Some(DataType::Bool), |x| f64::from(u8::from(x.is_nan()))),
             "Floor" => self.each(None, f64::floor),
             "Sqrt" => self.each(None, f64::sqrt),
             "Log" => self.each(None, f64::ln),
@@ -197,19 +195,19 @@ impl Call<'_> {
                     vec![(1..row.len()).fold(0, better) as f64]
                 };
                 let found = self.by_row(first)?;
-                Ok(Tensor::numbers(Kind::Int64, vec![found.shape[0]], found.values()?.to_vec()))
+                Ok(Tensor::numbers(DataType::Int64, vec![found.shape[0]], found.values()?.to_vec()))
             }
             other => Err(format!("no operator that Kiln writes is called {other}")),
         }
     }
 
-    fn attribute(&self, name: &str) -> Option<&Attribute> {
+    fn attribute(&self, name: &str) -> Option<&AttributeProto> {
         self.node.attribute.iter().find(|attribute| attribute.name == name)
     }
 
     /// `values` as the tensor that the node gives out, in the precision of `kind`.
-    fn rounded(kind: Kind, shape: Vec<usize>, mut values: Vec<f64>) -> Tensor {
-        if kind == Kind::Float {
+    fn rounded(kind: DataType, shape: Vec<usize>, mut values: Vec<f64>) -> Tensor {
+        if kind == DataType::Float {
             for value in &mut values {
                 *value = f64::from(*value as f32);
             }
@@ -217,13 +215,13 @@ impl Call<'_> {
         Tensor::numbers(kind, shape, values)
     }
 
-    fn each(&self, kind: Option<Kind>, function: impl Fn(f64) -> f64) -> Result<Tensor, Fault> {
+    fn each(&self, kind: Option<DataType>, function: impl Fn(f64) -> f64) -> Result<Tensor, String> {
         let input = self.given[0];
         let values = input.values()?.iter().map(|value| function(*value)).collect();
         Ok(Self::rounded(kind.unwrap_or(input.kind()), input.shape.clone(), values))
     }
 
-    fn pairwise(&self, kind: Option<Kind>, function: impl Fn(f64, f64) -> f64) -> Result<Tensor, Fault> {
+    fn pairwise(&self, kind: Option<DataType>, function: impl Fn(f64, f64) -> f64) -> Result<Tensor, String> {
         let [left, right] = [self.given[0], self.given[1]];
         if left.kind() != right.kind() {
             return Err(format!("{:?} and {:?}", left.kind(), right.kind()));
@@ -235,7 +233,7 @@ impl Call<'_> {
         Ok(Self::rounded(kind.unwrap_or(left.kind()), shape, values))
     }
 
-    fn choose(&self) -> Result<Tensor, Fault> {
+    fn choose(&self) -> Result<Tensor, String> {
         let [condition, yes, no] = [self.given[0], self.given[1], self.given[2]];
         let shape = broadcast(&broadcast(&condition.shape, &yes.shape)?, &no.shape)?;
         let (conditions, a, b) = (condition.values()?, yes.values()?, no.values()?);
@@ -245,15 +243,15 @@ impl Call<'_> {
         Ok(Self::rounded(yes.kind(), shape.clone(), values.collect()))
     }
 
-    fn cast(&self) -> Result<Tensor, Fault> {
+    fn cast(&self) -> Result<Tensor, String> {
         let to = self.attribute("to").ok_or("no kind to cast to")?.i;
-        let kinds = [Kind::Float, Kind::Double, Kind::Int64, Kind::Bool];
+        let kinds = [DataType::Float, DataType::Double, DataType::Int64, DataType::Bool];
         let kind =
             kinds.into_iter().find(|kind| i64::from(i32::from(*kind)) == to).ok_or("a kind of its own")?;
         self.each(Some(kind), |x| x)
     }
 
-    fn look_up(&self) -> Result<Tensor, Fault> {
+    fn look_up(&self) -> Result<Tensor, String> {
         let Data::Words(words) = &self.given[0].data else { return Err("numbers, no words".to_owned()) };
         let (keys, codes) =
             self.attribute("keys_strings").zip(self.attribute("values_int64s")).ok_or("no keys")?;
@@ -261,11 +259,11 @@ impl Call<'_> {
             keys.strings.iter().map(Vec::as_slice).zip(codes.ints.iter().copied()).collect();
         let other = self.attribute("default_int64").map_or(-1, |given| given.i);
         let code = |word: &String| *table.get(word.as_bytes()).unwrap_or(&other) as f64;
-        Ok(Tensor::numbers(Kind::Int64, self.given[0].shape.clone(), words.iter().map(code).collect()))
+        Ok(Tensor::numbers(DataType::Int64, self.given[0].shape.clone(), words.iter().map(code).collect()))
     }
 
     /// Rows of a matrix by number, or its columns.
-    fn gather(&self) -> Result<Tensor, Fault> {
+    fn gather(&self) -> Result<Tensor, String> {
         let [from, places] = [self.given[0], self.given[1]];
         let (&[rows, columns], values) = (&from.shape[..], from.values()?) else {
             return Err("no matrix".to_owned());
@@ -288,7 +286,7 @@ impl Call<'_> {
     }
 
     /// Matrices side by side.
-    fn concat(&self) -> Result<Tensor, Fault> {
+    fn concat(&self) -> Result<Tensor, String> {
         let rows = self.given[0].shape[0];
         let width = self.given.iter().map(|tensor| tensor.shape[1]).sum();
         let mut values = Vec::with_capacity(rows * width);
@@ -301,7 +299,7 @@ impl Call<'_> {
         Ok(Tensor::numbers(self.given[0].kind(), vec![rows, width], values))
     }
 
-    fn reshaped(&self, shape: Vec<usize>) -> Result<Tensor, Fault> {
+    fn reshaped(&self, shape: Vec<usize>) -> Result<Tensor, String> {
         let given = self.given[0];
         if shape.iter().product::<usize>() != given.shape.iter().product::<usize>() {
             return Err(format!("shape {:?} as {shape:?}", given.shape));
@@ -309,7 +307,7 @@ impl Call<'_> {
         Ok(Tensor { shape, data: given.data.clone() })
     }
 
-    fn transpose(&self) -> Result<Tensor, Fault> {
+    fn transpose(&self) -> Result<Tensor, String> {
         let given = self.given[0];
         let order: Vec<usize> =
             self.attribute("perm").ok_or("no order")?.ints.iter().map(|axis| *axis as usize).collect();
@@ -322,7 +320,7 @@ impl Call<'_> {
     }
 
     /// `a * b' + c` of matrices.
-    fn gemm(&self) -> Result<Tensor, Fault> {
+    fn gemm(&self) -> Result<Tensor, String> {
         if self.attribute("transB").is_none_or(|given| given.i != 1) {
             return Err("its second factor is not turned".to_owned());
         }
@@ -343,7 +341,7 @@ impl Call<'_> {
     }
 
     /// A product of matrices for each first place of two tensors.
-    fn matmul(&self) -> Result<Tensor, Fault> {
+    fn matmul(&self) -> Result<Tensor, String> {
         let (a, b) = (self.given[0], self.given[1]);
         let (&[count, rows, inner], &[others, width, columns]) = (&a.shape[..], &b.shape[..]) else {
             return Err("no lists of matrices".to_owned());
@@ -365,7 +363,7 @@ impl Call<'_> {
     }
 
     /// What `function` makes of every row of a matrix, as many values for each.
-    fn by_row(&self, function: impl Fn(&[f64]) -> Vec<f64>) -> Result<Tensor, Fault> {
+    fn by_row(&self, function: impl Fn(&[f64]) -> Vec<f64>) -> Result<Tensor, String> {
         let given = self.given[0];
         let &[rows, columns] = &given.shape[..] else { return Err("no matrix".to_owned()) };
         let values: Vec<f64> = given.values()?.chunks_exact(columns.max(1)).flat_map(function).collect();
@@ -386,7 +384,7 @@ fn dot(left: &[f64], right: &[f64]) -> f64 {
 }
 
 /// The shape that both shapes are repeated to.
-fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, Fault> {
+fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, String> {
     let rank = left.len().max(right.len());
     let size =
         |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
