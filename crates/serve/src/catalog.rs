@@ -1,37 +1,32 @@
 //! The models that are served, each in one or several versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use kiln::{Run, RunState, Trained, perceptron};
-use kiln_table::{listed, quoted};
-
 use axum::http::StatusCode;
+use kiln::{Mlp, Run, RunState, Trained, perceptron};
+use kiln_data::{Preparation, Profile, Shape};
+use kiln_table::{Remarks, Treatment, listed, quoted};
 
 use crate::ServeError;
-use crate::metrics::Metrics;
-use crate::model::{Model, Takes};
-use crate::refusal::Refusal;
+use crate::metrics::{ColumnMetrics, Metrics, ModelMetrics, count_remarks};
+use crate::request::Refusal;
 
-/// The models that are served. It is never changed: a reload puts another one in its place, and whoever has this one in hand
-/// goes on with it.
+/// The models that are served. A catalog never changes: a reload replaces it, and open requests keep theirs.
 pub(crate) struct Catalog {
-    /// Of each name the versions, the newest last.
+    /// The versions of each model, the newest last.
     models: BTreeMap<String, Vec<Arc<Model>>>,
-    /// The names, in the order in which they were asked for.
+    /// The names, in the order of the command line.
     names: Vec<String>,
 }
 
 impl Catalog {
-    /// Opens the runs that `words` ask for, each `RUN` or `NAME=RUN`.
-    ///
-    /// # Errors
-    /// Where one cannot be found or opened, or is asked for twice.
-    pub(crate) fn open(words: &[String], artifacts: &Path, metrics: &Metrics) -> Result<Self, ServeError> {
+    /// Opens `runs`, each `RUN` or `NAME=RUN`.
+    pub(crate) fn open(runs: &[String], artifacts: &Path, metrics: &Metrics) -> Result<Self, ServeError> {
         let mut models: BTreeMap<String, Vec<(_, Arc<Model>)>> = BTreeMap::new();
         let mut names = Vec::new();
-        for word in words {
+        for word in runs {
             let model = open(word, artifacts, metrics)?;
             let started = model.trained.run().status().ok().map(|status| status.started);
             if !names.contains(&model.name) {
@@ -48,10 +43,7 @@ impl Catalog {
         Ok(Self { models, names })
     }
 
-    /// The model `name` in `version`, or in its newest.
-    ///
-    /// # Errors
-    /// Where there is none.
+    /// Version `version` of the model `name`, or its newest; 404 if absent.
     pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Result<&Arc<Model>, Refusal> {
         let missing = |message: String| Refusal::new(StatusCode::NOT_FOUND, message);
         let versions = self.models.get(name).ok_or_else(|| {
@@ -66,20 +58,17 @@ impl Catalog {
         })
     }
 
-    /// The only model.
-    ///
-    /// # Errors
-    /// Where there are several.
+    /// The only model; 404 if there are several.
     pub(crate) fn only(&self) -> Result<&Arc<Model>, Refusal> {
         if let [name] = &self.names[..] {
             return self.find(name, None);
         }
         let names = listed(self.names(), 12);
-        let message = format!("several models are served: ask /models/NAME/predict of one of {names}");
+        let message = format!("the server has several models: use /models/NAME/predict, with one of {names}");
         Err(Refusal::new(StatusCode::NOT_FOUND, message))
     }
 
-    /// The names, in the order in which they were asked for.
+    /// The names, in the order of the command line.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &**name)
     }
@@ -95,7 +84,7 @@ impl Catalog {
     }
 }
 
-/// `versions` by when they were started, and by their ids where that is not known.
+/// Sorts `versions` by their start time, then by id.
 fn oldest_first<T: Ord>(mut versions: Vec<(T, Arc<Model>)>) -> Vec<Arc<Model>> {
     versions.sort_by(|left, right| (&left.0, &left.1.version).cmp(&(&right.0, &right.1.version)));
     versions.into_iter().map(|(_, model)| model).collect()
@@ -115,11 +104,141 @@ fn open(word: &str, artifacts: &Path, metrics: &Metrics) -> Result<Model, ServeE
     }
     let version = run.id().to_owned();
     let trained = Trained::open(run, None, perceptron).map_err(wrong)?;
-    let takes = Takes::of(trained.profile());
+    let input = ModelInput::of(trained.profile());
     let metrics = metrics.of_model(&name);
-    let columns = metrics.of_columns(takes.columns());
+    let columns = metrics.of_columns(input.columns());
     let (weights, page) = (trained.weights(), OnceLock::new());
     let status = trained.run().status_now();
     let is_finished = status.is_ok_and(|status| status.state == RunState::Finished);
-    Ok(Model { name, version, trained, is_finished, takes, metrics, columns, weights, page })
+    Ok(Model { name, version, trained, is_finished, input, metrics, columns, weights, page })
+}
+
+/// A network that is served: one version of a model.
+pub(crate) struct Model {
+    pub(crate) name: String,
+    /// The id of the run.
+    pub(crate) version: String,
+    pub(crate) trained: Trained<Mlp>,
+    /// Whether its training had finished when it was opened.
+    pub(crate) is_finished: bool,
+    pub(crate) input: ModelInput,
+    pub(crate) metrics: Arc<ModelMetrics>,
+    /// The counters of its columns.
+    pub(crate) columns: ColumnMetrics,
+    /// The number of weights, about the multiply-adds per row.
+    pub(crate) weights: usize,
+    /// Its page, rendered at the first request for it.
+    pub(crate) page: OnceLock<String>,
+}
+
+/// The examples that a network takes.
+pub(crate) enum ModelInput {
+    /// Pictures.
+    Pictures(PictureSize),
+    /// The rows of a table.
+    Rows(Columns),
+}
+
+/// The size and value range of a network's pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PictureSize {
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// The greatest value of a pixel.
+    pub(crate) greatest: u8,
+}
+
+/// The columns of a network's tables.
+pub(crate) struct Columns {
+    pub(crate) preparation: Arc<Preparation>,
+    /// The columns that become features, in order.
+    pub(crate) used: Vec<UsedColumn>,
+    /// Indexes into `used`.
+    by_name: HashMap<String, usize>,
+}
+
+/// A column that becomes features.
+pub(crate) struct UsedColumn {
+    pub(crate) name: String,
+    /// Its index among all columns of the table.
+    pub(crate) index: usize,
+    pub(crate) is_number: bool,
+}
+
+impl Model {
+    /// The names of the classes, by number.
+    pub(crate) fn classes(&self) -> &[String] {
+        &self.trained.profile().classes
+    }
+
+    /// Counts answered rows with their remarks, and rows of the same requests that could not be read.
+    pub(crate) fn count_rows(&self, answered: usize, refused: usize, remarks: Option<&Remarks>) {
+        self.metrics.count_rows(answered, refused);
+        if let Some(remarks) = remarks {
+            count_remarks(&self.columns, remarks);
+        }
+    }
+}
+
+impl ModelInput {
+    /// The input of a network that was trained on data of `profile`.
+    fn of(profile: &Profile) -> Self {
+        match (&profile.shape, profile.row_preparation()) {
+            (&Shape::Image { height, width, channels }, _) => {
+                let greatest = profile.greatest_pixel.unwrap_or(u8::MAX);
+                Self::Pictures(PictureSize { channels, height, width, greatest })
+            }
+            (_, Some(preparation)) => Self::Rows(Columns::new(preparation)),
+            (Shape::Columns(_), None) => unreachable!("every table has a preparation"),
+        }
+    }
+
+    /// The used columns of a table, each with its index among all columns; empty for pictures.
+    fn columns(&self) -> Vec<(usize, String)> {
+        match self {
+            Self::Pictures(_) => Vec::new(),
+            Self::Rows(columns) => {
+                columns.used.iter().map(|column| (column.index, column.name.clone())).collect()
+            }
+        }
+    }
+}
+
+impl PictureSize {
+    /// Values of a picture.
+    pub(crate) fn pixels(self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+impl Columns {
+    fn new(preparation: Arc<Preparation>) -> Self {
+        let used: Vec<UsedColumn> = preparation
+            .columns
+            .iter()
+            .enumerate()
+            .filter_map(|(index, column)| {
+                let is_number = matches!(column.treatment.as_ref()?, Treatment::Number { .. });
+                Some(UsedColumn { name: column.name.clone(), index, is_number })
+            })
+            .collect();
+        let by_name = used.iter().enumerate().map(|(index, column)| (column.name.clone(), index)).collect();
+        Self { preparation, used, by_name }
+    }
+
+    /// The index of the column `name` in `used`.
+    pub(crate) fn index_of(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Whether rows may be sent as one matrix of numbers.
+    pub(crate) fn are_all_numbers(&self) -> bool {
+        self.used.iter().all(|column| column.is_number)
+    }
+
+    /// The names of the used columns.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.used.iter().map(|column| &*column.name)
+    }
 }

@@ -1,4 +1,4 @@
-//! What a server counts, as a page for Prometheus.
+//! The counters of the server, and their page for Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,45 +9,45 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use kiln_table::Remarks;
 
-/// The upper ends of the buckets of latencies, in microseconds: a network of this kind answers in tens of them.
+/// The upper bounds of the latency buckets, in microseconds: a perceptron answers in tens of microseconds.
 const BUCKETS: [u64; 19] = [
     10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
     1_000_000, 2_000_000, 5_000_000, 10_000_000,
 ];
 
-/// How a request ended, as the label `outcome` has it.
+/// The values of the label `outcome`, which says how a request ended.
 const OUTCOMES: [&str; 5] = ["ok", "rejected", "busy", "timeout", "failed"];
 
-/// What a server counts. The number of its lines is bounded: models and columns are those that are served, whatever
-/// requests ask for.
+/// The counters of a server. Their number is bounded: they exist per served model and column, whatever clients request.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    /// Requests that are being answered.
+    /// Requests in progress.
     pub(crate) in_flight: AtomicUsize,
+    /// Successful and failed reloads.
     pub(crate) reloads: [AtomicU64; 2],
     /// Requests for no model: health, metadata, unknown models.
     other: [AtomicU64; OUTCOMES.len()],
     models: RwLock<BTreeMap<String, Arc<ModelMetrics>>>,
 }
 
-/// What is counted of a model, in all its versions and over all reloads.
+/// The counters of a model, over all its versions and reloads.
 #[derive(Debug, Default)]
 pub(crate) struct ModelMetrics {
     requests: [AtomicU64; OUTCOMES.len()],
-    /// Rows that were answered, and those beside them that could not be read.
+    /// Answered rows, and rows of the same requests that could not be read.
     rows: [AtomicU64; 2],
     latency: Histogram,
-    /// By column.
+    /// By name of the column.
     drift: RwLock<BTreeMap<String, Arc<Drift>>>,
 }
 
-/// Values that no training row had, values outside their range, and missing ones where none was.
+/// Values that no training row has, values outside the training range, and missing values that training rows do not have.
 type Drift = [AtomicU64; 3];
 
-/// What is counted of the used columns of a table, each with its place among all.
+/// The counters of the used columns of a table, each with the column's index among all columns.
 pub(crate) type ColumnMetrics = Vec<(usize, Arc<Drift>)>;
 
-/// Latencies by bucket, each with those above the buckets before it.
+/// Latencies by bucket; the last bucket has no upper bound.
 #[derive(Debug, Default)]
 struct Histogram {
     buckets: [AtomicU64; BUCKETS.len() + 1],
@@ -55,13 +55,13 @@ struct Histogram {
 }
 
 impl Metrics {
-    /// What is counted of the model `name`.
+    /// The counters of the model `name`.
     pub(crate) fn of_model(&self, name: &str) -> Arc<ModelMetrics> {
         let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(models.entry(name.to_owned()).or_default())
     }
 
-    /// Counts a request that was for none of the models.
+    /// Counts a request that concerns no model.
     pub(crate) fn count_other(&self, status: StatusCode) {
         add(&self.other[outcome(status)], 1);
     }
@@ -88,7 +88,10 @@ impl Metrics {
         }
         let kinds = [
             ("kiln_rows_total", "Rows and pictures that were answered."),
-            ("kiln_refused_rows_total", "Rows and pictures that could not be read, beside others."),
+            (
+                "kiln_refused_rows_total",
+                "Rows and pictures that could not be read, in requests whose other rows were answered.",
+            ),
         ];
         for (kind, (name, help)) in kinds.into_iter().enumerate() {
             counter(&mut page, name, help);
@@ -98,15 +101,18 @@ impl Metrics {
             }
         }
         let name = "kiln_request_duration_seconds";
-        let help = "From a request's head to its answer, the arrival of its body included.";
+        let help = "Time from a request's header to its answer, including the arrival of its body.";
         let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} histogram");
         for (model, metrics) in models.iter() {
             metrics.latency.write(&mut page, name, &escaped(model));
         }
         let kinds = [
-            ("kiln_unknown_values_total", "Values that no training row had."),
+            ("kiln_unknown_values_total", "Values that no training row has."),
             ("kiln_values_out_of_range_total", "Numbers outside the range of the training rows."),
-            ("kiln_missing_values_total", "Missing values, where no training row lacked one."),
+            (
+                "kiln_missing_values_total",
+                "Missing values in columns without missing values in the training rows.",
+            ),
         ];
         for (kind, (name, help)) in kinds.into_iter().enumerate() {
             counter(&mut page, name, help);
@@ -124,17 +130,17 @@ impl Metrics {
             let _ = writeln!(page, "kiln_reloads_total{{outcome=\"{outcome}\"}} {}", get(count));
         }
         let name = "kiln_requests_in_flight";
-        let _ = writeln!(page, "# HELP {name} Requests that are being answered.\n# TYPE {name} gauge");
+        let _ = writeln!(page, "# HELP {name} Requests in progress.\n# TYPE {name} gauge");
         let _ = writeln!(page, "{name} {}", self.in_flight.load(Ordering::Relaxed));
         page
     }
 }
 
 impl ModelMetrics {
-    /// What is counted of these columns of a table, each with its place among all.
+    /// The counters of these columns, each given with its index among all columns.
     pub(crate) fn of_columns(&self, columns: Vec<(usize, String)>) -> ColumnMetrics {
         let mut drift = self.drift.write().unwrap_or_else(PoisonError::into_inner);
-        columns.into_iter().map(|(place, name)| (place, Arc::clone(drift.entry(name).or_default()))).collect()
+        columns.into_iter().map(|(index, name)| (index, Arc::clone(drift.entry(name).or_default()))).collect()
     }
 
     /// Counts a request that was answered with `status` after `took`.
@@ -143,18 +149,18 @@ impl ModelMetrics {
         self.latency.add(took);
     }
 
-    /// Counts rows that were answered, and those beside them that could not be read.
+    /// Counts answered rows, and rows of the same requests that could not be read.
     pub(crate) fn count_rows(&self, answered: usize, refused: usize) {
         add(&self.rows[0], answered as u64);
         add(&self.rows[1], refused as u64);
     }
 }
 
-/// Counts what is remarkable about rows.
+/// Counts the remarks about rows.
 pub(crate) fn count_remarks(columns: &ColumnMetrics, remarks: &Remarks) {
     for (kind, counts) in [&remarks.unknown, &remarks.outside, &remarks.missing].into_iter().enumerate() {
-        for (place, column) in columns {
-            if let Some(&count @ 1..) = counts.get(*place) {
+        for (index, column) in columns {
+            if let Some(&count @ 1..) = counts.get(*index) {
                 add(&column[kind], count as u64);
             }
         }
@@ -199,7 +205,7 @@ fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-/// The value of a label.
+/// `text` as the value of a label.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -209,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_has_what_was_counted() {
+    fn the_page_has_every_counter() {
         let metrics = Metrics::default();
         let model = metrics.of_model("a");
         let columns = model.of_columns(vec![(0, "x\"".to_owned()), (2, "y".to_owned())]);
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_goes_on_counting_in_the_columns_that_stay() {
+    fn after_a_reload_the_counters_of_remaining_columns_continue() {
         let metrics = Metrics::default();
         let [first, second] = [["x", "y"], ["y", "z"]].map(|names| {
             let columns = names.map(str::to_owned).into_iter().enumerate().collect();

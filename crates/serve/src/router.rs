@@ -1,31 +1,41 @@
-//! Which path is answered by what.
+//! The paths of the server with their handlers, and the gate in front of them, which checks the token, limits how many requests
+//! run at a time, counts and logs them, and stops panics.
 
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use futures_util::{FutureExt, stream};
+use http_body_util::BodyExt;
+use kiln_evaluation::html_page;
+use kiln_export::{AnswerSource, ExportError, Network, PageFacts};
 use kiln_table::quoted;
+use maud::html;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::gate::gate;
+use crate::catalog::{Catalog, Model, ModelInput};
 #[cfg(feature = "grpc")]
 use crate::grpc;
-use crate::model::Model;
+use crate::metrics::ModelMetrics;
 use crate::openapi::openapi;
-use crate::page::{list, model_page};
 use crate::protocol::{index, infer, model_metadata, server_metadata};
-use crate::refusal::{Refusal, json_response};
-use crate::settings::Limits;
+use crate::request::{InternalError, Refusal, Slot, json_response, panicked};
+use crate::server::Server;
 use crate::simple::{predict, predict_of_model};
-use crate::state::Server;
+use crate::{Event, Limits};
 
-/// All that the server answers.
+/// All paths of the server, behind the gate.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
     let router = Router::new();
     #[cfg(feature = "grpc")]
@@ -141,7 +151,7 @@ async fn repository_index(State(server): State<Arc<Server>>) -> Response {
     json_of(&index(&server.catalog()))
 }
 
-/// Reopens all runs, so that no two models are of different times.
+/// Reopens all runs, so that all models are of the same time.
 async fn load(
     State(server): State<Arc<Server>>,
     target: Target,
@@ -153,17 +163,17 @@ async fn load(
         return Err(Refusal::new(StatusCode::FORBIDDEN, message));
     }
     server.catalog().find(&target.model, None)?;
-    // With the request goes its place, which the reload keeps although its client may leave.
+    // The request carries its slot: the reload keeps it even if the client leaves.
     let reload = tokio::task::spawn_blocking(move || {
         let _request = request;
         server.try_reload().map(|result| result.map_err(|error| error.to_string()))
     });
     match reload.await {
         Ok(Some(Ok(()))) => Ok(json_of(&json!({}))),
-        Ok(Some(Err(error))) => {
-            Err(Refusal::internal(format!("the runs that were are still served: {error}")))
-        }
-        Ok(None) => Err(Refusal::busy("the runs are being opened anew already: try again")),
+        Ok(Some(Err(error))) => Err(Refusal::internal(format!(
+            "the reload failed, and the previous runs are still served: {error}"
+        ))),
+        Ok(None) => Err(Refusal::busy("another reload is in progress: try again later")),
         Err(error) => Err(Refusal::internal(error.to_string())),
     }
 }
@@ -175,9 +185,167 @@ async fn no_path(request: Request) -> Refusal {
 
 async fn no_method(request: Request) -> Refusal {
     let message = format!(
-        "{} is no method of {}; the header Allow has those that are",
+        "method {} is not allowed for {}; the header Allow lists the allowed methods",
         quoted(request.method().as_str()),
         quoted(request.uri().path())
     );
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message)
+}
+
+/// The page of `model`, which gets its answers from this server, within its limits. A run of Kiln's first version keeps too
+/// little for that; its page shows the error.
+fn model_page(model: &Model, limits: &Limits) -> String {
+    let path = match model.input {
+        ModelInput::Rows(_) => format!("/models/{}/predict", model.name),
+        ModelInput::Pictures(_) => format!("/v2/models/{}/infer", model.name),
+    };
+    let server = AnswerSource::Server { path: &path, rows: limits.rows, bytes: limits.body_bytes };
+    let page = || -> Result<String, ExportError> {
+        let network = Network::of(&model.trained)?;
+        Ok(kiln_export::page(&network, &PageFacts::of(&model.trained)?, server))
+    };
+    page().unwrap_or_else(|error| {
+        let body = html! {
+            h1 { (model.name) }
+            p { "This model has no page: " (error) "." }
+            p { a href="/docs" { "How to use the model from a program" } }
+        };
+        html_page(&format!("{} · Kiln", model.name), "", &body)
+    })
+}
+
+/// A page of links to the pages of all models.
+fn list(catalog: &Catalog) -> String {
+    let body = html! {
+        h1 { "Networks trained with Kiln" }
+        ul { @for name in catalog.names() { li { a href={ "/models/" (name) } { (name) } } } }
+        p { a href="/docs" { "How to use the models from a program" } }
+    };
+    html_page("Kiln", "", &body)
+}
+
+/// An answer of more bytes keeps its slot until it is sent.
+const HELD_BYTES: u64 = 1 << 18;
+/// The bytes of each piece of such an answer.
+const PIECE_BYTES: usize = 1 << 16;
+
+/// The model whose metrics count an answer.
+#[derive(Clone)]
+struct CountedFor(Arc<ModelMetrics>);
+
+/// The status with which a gRPC answer is counted and logged: its HTTP status is always 200.
+#[derive(Clone)]
+pub(crate) struct LoggedStatus(pub(crate) StatusCode);
+
+/// `answer` as a response that the metrics of `model` count.
+pub(crate) fn counted_for(model: &Model, answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    response.extensions_mut().insert(CountedFor(Arc::clone(&model.metrics)));
+    response
+}
+
+/// Counts a request as in flight until it is dropped.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl<'a> InFlight<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Admits a request and passes it to its handler.
+async fn gate(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let _in_flight = InFlight::new(&server.metrics.in_flight);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let admitted = admitted(&server, request);
+    let slot = admitted.as_ref().ok().and_then(|request| request.extensions().get::<Slot>().cloned());
+    let mut response = match admitted {
+        Ok(request) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            Ok(response) => response,
+            Err(panic) => refused(&path, panicked(&*panic)),
+        },
+        Err(refusal) => refused(&path, refusal),
+    };
+    if let Some(InternalError(message)) = response.extensions_mut().remove::<InternalError>() {
+        server.observer.tell(&Event::Failed { path: &path, message: &message });
+    }
+    let took = begun.elapsed();
+    let logged = response.extensions_mut().remove::<LoggedStatus>();
+    let status = logged.map_or_else(|| response.status(), |LoggedStatus(status)| status);
+    match response.extensions_mut().remove::<CountedFor>() {
+        Some(CountedFor(metrics)) => metrics.count(status, took),
+        None => server.metrics.count_other(status),
+    }
+    if server.is_draining() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let (method, status) = (method.as_str(), status.as_u16());
+    server.observer.tell(&Event::Answered { method, path: &path, status, took });
+    if response.body().size_hint().lower() > HELD_BYTES { held(response, slot).await } else { response }
+}
+
+/// A long `response` in pieces that keep the request's slot until they are sent: clients that request much and read nothing use up
+/// slots, not more and more memory. A gRPC response stays as it is.
+async fn held(response: Response, slot: Option<Slot>) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let collected = match body.collect().await {
+        Ok(collected) => collected,
+        Err(error) => return Refusal::internal(error.to_string()).into_response(),
+    };
+    if collected.trailers().is_some() {
+        return Response::from_parts(parts, Body::new(collected));
+    }
+    let bytes = collected.to_bytes();
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let pieces = (0..bytes.len()).step_by(PIECE_BYTES).map(move |at| {
+        let _held = &slot;
+        Ok::<_, Infallible>(bytes.slice(at..bytes.len().min(at + PIECE_BYTES)))
+    });
+    Response::from_parts(parts, Body::from_stream(stream::iter(pieces)))
+}
+
+/// `request` with a slot, if its token is right and a slot is free.
+fn admitted(server: &Server, mut request: Request) -> Result<Request, Refusal> {
+    let path = request.uri().path();
+    #[cfg(feature = "grpc")]
+    let is_health_call = grpc::is_health(path);
+    #[cfg(not(feature = "grpc"))]
+    let is_health_call = false;
+    let is_health = path.starts_with("/v2/health/") || is_health_call;
+    if let Some(token) = server.token.as_ref().filter(|_| !is_health) {
+        token.check(request.headers())?;
+    }
+    // A page of another site can make a browser send any request, with the password that the browser has stored.
+    let from = request.headers().get("sec-fetch-site");
+    if request.method() == Method::POST && from.is_some_and(|from| from == "cross-site") {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "requests from pages of another site are not answered",
+        ));
+    }
+    if request.method() == Method::POST && !is_health {
+        let permit = Arc::clone(&server.slots).try_acquire_owned();
+        let permit = permit.map_err(|_| Refusal::too_many(server.limits.concurrency))?;
+        request.extensions_mut().insert(Slot::new(permit, server.limits.time));
+    }
+    Ok(request)
+}
+
+/// `refusal` as a response for `path`, over gRPC or plain HTTP.
+fn refused(path: &str, refusal: Refusal) -> Response {
+    #[cfg(feature = "grpc")]
+    if path.starts_with(grpc::SERVICE) {
+        return grpc::refused(&refusal);
+    }
+    #[cfg(not(feature = "grpc"))]
+    let _ = path;
+    refusal.into_response()
 }

@@ -1,12 +1,14 @@
-//! A tensor of a request, checked against its own shape and type.
+//! Tensors of requests, checked against their own shape and datatype.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
+use half::f16;
 use kiln_table::quoted;
+use serde::Deserialize;
 
-use crate::datatype::Datatype;
-use crate::flat::{Flat, Values};
-use crate::refusal::Refusal;
+use crate::json::{JsonData, Values};
+use crate::request::Refusal;
 
 /// A tensor of a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,22 +18,19 @@ pub(crate) struct Tensor<'a> {
     pub(crate) values: Values<'a>,
 }
 
-/// The name, type and shape of a tensor, as a request gives them.
+/// The name, datatype and shape of a tensor, not yet checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Head<'a> {
+pub(crate) struct TensorHeader<'a> {
     pub(crate) name: Cow<'a, str>,
     pub(crate) datatype: Datatype,
     pub(crate) shape: Vec<i64>,
 }
 
 impl<'a> Tensor<'a> {
-    /// The tensor whose values stand in JSON.
-    ///
-    /// # Errors
-    /// Where they are no values of its type, or not as many or as nested as its shape says.
-    pub(crate) fn of_json(head: Head<'a>, data: Flat<'a>) -> Result<Self, Refusal> {
+    /// A tensor with values from JSON; 400 if they do not fit its datatype, or their number or nesting does not fit its shape.
+    pub(crate) fn from_json(head: TensorHeader<'a>, data: JsonData<'a>) -> Result<Self, Refusal> {
         let (shape, count) = head.checked_shape()?;
-        let Flat { values, lengths } = data;
+        let JsonData { values, lengths } = data;
         if values.len() != count {
             let expected = format!("{count} values for shape {shape:?}");
             return Err(head.refusal(expected, values.len()));
@@ -42,14 +41,14 @@ impl<'a> Tensor<'a> {
         }
         let values = match (head.datatype, values) {
             (Datatype::Bool, Values::Booleans(values)) => Values::Booleans(values),
-            // Some clients write numbers.
+            // Some clients write 0 and 1.
             (Datatype::Bool, Values::Numbers(values))
                 if values.iter().all(|value| [0.0, 1.0].contains(value)) =>
             {
                 Values::Booleans(values.into_iter().map(|value| value == 1.0).collect())
             }
             (Datatype::Bytes, Values::Texts(values)) => Values::Texts(values),
-            // Nulls alone.
+            // Only nulls.
             (Datatype::Bytes, Values::Numbers(values)) if values.iter().all(|value| value.is_nan()) => {
                 Values::Texts(vec![None; values.len()])
             }
@@ -66,11 +65,9 @@ impl<'a> Tensor<'a> {
         Ok(Self { name: head.name, shape, values })
     }
 
-    /// The tensor whose values stand in `bytes`: little-endian, a text with its length before it in 4 bytes.
-    ///
-    /// # Errors
-    /// Where they are no values of its type, or not as many as its shape says.
-    pub(crate) fn of_binary(head: Head<'a>, bytes: &'a [u8]) -> Result<Self, Refusal> {
+    /// A tensor with values from `bytes`: little-endian, each text after its length in 4 bytes. 400 if they do not fit its
+    /// datatype or shape.
+    pub(crate) fn from_binary(head: TensorHeader<'a>, bytes: &'a [u8]) -> Result<Self, Refusal> {
         let (shape, count) = head.checked_shape()?;
         let values = match (head.datatype, head.datatype.width()) {
             (Datatype::Bytes, _) => Values::Texts(head.texts(bytes, count)?),
@@ -93,30 +90,25 @@ impl<'a> Tensor<'a> {
         Ok(Self { name: head.name, shape, values })
     }
 
-    /// That something else was expected of it.
-    pub(crate) fn refusal(&self, expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Refusal {
+    /// The refusal of this tensor.
+    pub(crate) fn refusal(&self, expected: impl Display, found: impl Display) -> Refusal {
         Refusal::at(format!("input {}", quoted(&self.name)), expected, found)
     }
 
-    /// That something else was expected of its `row`, from 0.
-    pub(crate) fn refusal_in_row(
-        &self,
-        row: usize,
-        expected: impl std::fmt::Display,
-        found: impl std::fmt::Display,
-    ) -> Refusal {
+    /// The refusal of its row `row`, counted from 0.
+    pub(crate) fn refusal_in_row(&self, row: usize, expected: impl Display, found: impl Display) -> Refusal {
         Refusal::at(format!("input {}, row {row}", quoted(&self.name)), expected, found)
     }
 }
 
-impl<'a> Head<'a> {
-    fn refusal(&self, expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Refusal {
+impl<'a> TensorHeader<'a> {
+    fn refusal(&self, expected: impl Display, found: impl Display) -> Refusal {
         Refusal::at(format!("input {}", quoted(&self.name)), expected, found)
     }
 
-    /// The shape, and how many values it has. Untrusted: lengths may be negative, and their product too large.
+    /// The shape, and its number of values. The shape is untrusted: lengths may be negative, and their product may overflow.
     fn checked_shape(&self) -> Result<(Vec<usize>, usize), Refusal> {
-        let expected = "a shape of lengths from 1 whose product is a number of values";
+        let expected = "a shape of positive lengths whose product does not overflow";
         let found = || format!("{:?}", self.shape);
         let shape: Vec<usize> = self
             .shape
@@ -145,9 +137,9 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The texts in `bytes`, which are to be `count`.
+    /// The `count` texts in `bytes`.
     fn texts(&self, bytes: &'a [u8], count: usize) -> Result<Vec<Option<Cow<'a, str>>>, Refusal> {
-        // Each has 4 bytes at least: what the shape says is not believed before.
+        // Every text takes at least 4 bytes: check this before reserving memory for an untrusted count.
         if count > bytes.len() / 4 {
             let expected = format!("{count} texts, each after its length in 4 bytes");
             return Err(self.refusal(expected, format!("{} bytes", bytes.len())));
@@ -172,25 +164,116 @@ impl<'a> Head<'a> {
     }
 }
 
+/// The datatypes of the Open Inference Protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum Datatype {
+    #[serde(rename = "BOOL")]
+    Bool,
+    #[serde(rename = "UINT8")]
+    Uint8,
+    #[serde(rename = "UINT16")]
+    Uint16,
+    #[serde(rename = "UINT32")]
+    Uint32,
+    #[serde(rename = "UINT64")]
+    Uint64,
+    #[serde(rename = "INT8")]
+    Int8,
+    #[serde(rename = "INT16")]
+    Int16,
+    #[serde(rename = "INT32")]
+    Int32,
+    #[serde(rename = "INT64")]
+    Int64,
+    #[serde(rename = "FP16")]
+    Fp16,
+    #[serde(rename = "FP32")]
+    Fp32,
+    #[serde(rename = "FP64")]
+    Fp64,
+    #[serde(rename = "BYTES")]
+    Bytes,
+}
+
+impl Datatype {
+    /// All names, in the order of the variants.
+    pub(crate) const NAMES: [&str; 13] = [
+        "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32",
+        "FP64", "BYTES",
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// Bytes of a binary value; `None` for `BYTES`, whose values have lengths of their own.
+    pub(crate) fn width(self) -> Option<usize> {
+        match self {
+            Self::Bool | Self::Uint8 | Self::Int8 => Some(1),
+            Self::Uint16 | Self::Int16 | Self::Fp16 => Some(2),
+            Self::Uint32 | Self::Int32 | Self::Fp32 => Some(4),
+            Self::Uint64 | Self::Int64 | Self::Fp64 => Some(8),
+            Self::Bytes => None,
+        }
+    }
+
+    /// The least and the greatest value of an integer type; `None` for other types.
+    pub(crate) fn range(self) -> Option<[f64; 2]> {
+        match self {
+            Self::Uint8 => Some([0.0, f64::from(u8::MAX)]),
+            Self::Uint16 => Some([0.0, f64::from(u16::MAX)]),
+            Self::Uint32 => Some([0.0, f64::from(u32::MAX)]),
+            Self::Uint64 => Some([0.0, u64::MAX as f64]),
+            Self::Int8 => Some([f64::from(i8::MIN), f64::from(i8::MAX)]),
+            Self::Int16 => Some([f64::from(i16::MIN), f64::from(i16::MAX)]),
+            Self::Int32 => Some([f64::from(i32::MIN), f64::from(i32::MAX)]),
+            Self::Int64 => Some([i64::MIN as f64, i64::MAX as f64]),
+            Self::Bool | Self::Fp16 | Self::Fp32 | Self::Fp64 | Self::Bytes => None,
+        }
+    }
+
+    /// The little-endian numbers in `bytes`; `None` if the type is not numeric, or the last value is incomplete.
+    pub(crate) fn numbers(self, bytes: &[u8]) -> Option<Vec<f64>> {
+        fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Option<Vec<f64>> {
+            let (chunks, rest) = bytes.as_chunks::<N>();
+            rest.is_empty().then(|| chunks.iter().copied().map(number).collect())
+        }
+        match self {
+            Self::Uint8 => each(bytes, |[byte]| f64::from(byte)),
+            Self::Int8 => each(bytes, |byte| f64::from(i8::from_le_bytes(byte))),
+            Self::Uint16 => each(bytes, |bytes| f64::from(u16::from_le_bytes(bytes))),
+            Self::Int16 => each(bytes, |bytes| f64::from(i16::from_le_bytes(bytes))),
+            Self::Uint32 => each(bytes, |bytes| f64::from(u32::from_le_bytes(bytes))),
+            Self::Int32 => each(bytes, |bytes| f64::from(i32::from_le_bytes(bytes))),
+            Self::Uint64 => each(bytes, |bytes| u64::from_le_bytes(bytes) as f64),
+            Self::Int64 => each(bytes, |bytes| i64::from_le_bytes(bytes) as f64),
+            Self::Fp16 => each(bytes, |bytes| f16::from_le_bytes(bytes).to_f64()),
+            Self::Fp32 => each(bytes, |bytes| f64::from(f32::from_le_bytes(bytes))),
+            Self::Fp64 => each(bytes, f64::from_le_bytes),
+            Self::Bool | Self::Bytes => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn head(datatype: Datatype, shape: &[i64]) -> Head<'static> {
-        Head { name: "x".into(), datatype, shape: shape.to_vec() }
+    fn head(datatype: Datatype, shape: &[i64]) -> TensorHeader<'static> {
+        TensorHeader { name: "x".into(), datatype, shape: shape.to_vec() }
     }
 
     fn json(datatype: Datatype, shape: &[i64], data: &'static str) -> Result<Tensor<'static>, String> {
-        Tensor::of_json(head(datatype, shape), serde_json::from_str(data).unwrap())
+        Tensor::from_json(head(datatype, shape), serde_json::from_str(data).unwrap())
             .map_err(|refusal| refusal.message)
     }
 
     fn binary(datatype: Datatype, shape: &[i64], bytes: &'static [u8]) -> Result<Tensor<'static>, String> {
-        Tensor::of_binary(head(datatype, shape), bytes).map_err(|refusal| refusal.message)
+        Tensor::from_binary(head(datatype, shape), bytes).map_err(|refusal| refusal.message)
     }
 
     #[test]
-    fn shapes_are_not_believed() {
+    fn shapes_are_checked() {
         for shape in [&[-1][..], &[0], &[], &[2, -3], &[i64::MAX, 3], &[1 << 40, 1 << 40]] {
             let message = json(Datatype::Fp32, shape, "[1]").unwrap_err();
             assert!(message.contains("input \"x\": expected a shape"), "{message}");
@@ -207,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_those_of_the_type() {
+    fn values_must_fit_the_datatype() {
         assert!(json(Datatype::Uint8, &[1, 2], "[[0, 255]]").is_ok());
         for (datatype, data, wanted) in [
             (Datatype::Uint8, "[0, 256]", "whole numbers from 0 to 255 (UINT8), found 256 at place 1"),
@@ -225,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_texts_with_their_lengths() {
+    fn binary_texts_follow_their_lengths() {
         let tensor = binary(Datatype::Bytes, &[2], b"\x01\0\0\0a\0\0\0\0").unwrap();
         assert_eq!(tensor.values, Values::Texts(vec![Some("a".into()), Some("".into())]));
         for bytes in
@@ -233,5 +316,22 @@ mod tests {
         {
             assert!(binary(Datatype::Bytes, &[2], bytes).is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_the_variants() {
+        for name in Datatype::NAMES {
+            let datatype: Datatype = serde_json::from_str(&format!("{name:?}")).unwrap();
+            assert_eq!(datatype.name(), name);
+        }
+    }
+
+    #[test]
+    fn numbers_are_little_endian_and_complete() {
+        assert_eq!(Datatype::Int16.numbers(&[0xff, 0xff, 2, 1]), Some(vec![-1.0, 258.0]));
+        assert_eq!(Datatype::Int16.numbers(&[1, 2, 3]), None);
+        assert_eq!(Datatype::Fp32.numbers(&1.5_f32.to_le_bytes()), Some(vec![1.5]));
+        assert_eq!(Datatype::Fp16.numbers(&[0x01, 0x00, 0x00, 0xc0]), Some(vec![2.0_f64.powi(-24), -2.0]));
+        assert_eq!(Datatype::Bytes.numbers(&[]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The messages of `grpc_predict_v2.proto` with the numbers that the Open Inference Protocol gives their fields.
+//! The messages of `grpc_predict_v2.proto`, with the field numbers of the Open Inference Protocol.
 
 #![allow(
     missing_docs,
@@ -10,16 +10,13 @@ use std::collections::HashMap;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 use prost::{Message, Oneof};
 
-use crate::refusal::Refusal;
+use crate::request::Refusal;
 
-/// Messages that a request may have in a list.
+/// The greatest number of inputs and outputs, in all, of a request.
 const MOST: usize = 1 << 14;
 
-/// That the inference request in `bytes` has no list that takes much more memory than its bytes do: an empty message takes two
-/// bytes, and a hundred times that once it is read.
-///
-/// # Errors
-/// Where a list is too long, or the bytes are no message.
+/// Limits the number of inputs and outputs in the inference request `bytes`, before it is decoded: an empty message takes two
+/// bytes, but about a hundred times as much memory when decoded.
 pub(super) fn check_counts(mut bytes: &[u8]) -> Result<(), Refusal> {
     let wrong = |error: prost::DecodeError| Refusal::bad(format!("the message: {error}"));
     let mut count = 0;
@@ -28,7 +25,7 @@ pub(super) fn check_counts(mut bytes: &[u8]) -> Result<(), Refusal> {
         skip_field(kind, tag, &mut bytes, DecodeContext::default()).map_err(wrong)?;
         count += usize::from((4..=7).contains(&tag));
         if count > MOST {
-            return Err(Refusal::at("the message", format!("{MOST} inputs and outputs at most"), "more"));
+            return Err(Refusal::at("the message", format!("at most {MOST} inputs and outputs"), "more"));
         }
     }
     Ok(())
@@ -43,7 +40,7 @@ pub(super) struct Flag {
 
 /// `ModelReadyRequest` and `ModelMetadataRequest`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelAsked {
+pub(super) struct ModelRequest {
     #[prost(string, tag = "1")]
     pub(super) name: String,
     #[prost(string, tag = "2")]
@@ -95,7 +92,7 @@ pub(super) struct InferRequest {
     #[prost(message, repeated, tag = "5")]
     pub(super) inputs: Vec<InputTensor>,
     #[prost(message, repeated, tag = "6")]
-    pub(super) outputs: Vec<OutputAsked>,
+    pub(super) outputs: Vec<RequestedOutput>,
     #[prost(bytes = "bytes", repeated, tag = "7")]
     pub(super) raw_input_contents: Vec<axum::body::Bytes>,
 }
@@ -133,7 +130,7 @@ pub(super) struct Contents {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct OutputAsked {
+pub(super) struct RequestedOutput {
     #[prost(string, tag = "1")]
     pub(super) name: String,
     #[prost(map = "string, message", tag = "2")]
