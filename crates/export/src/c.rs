@@ -1,4 +1,5 @@
-//! C: one header of C99 without allocation, for a microcontroller or any program.
+//! A C99 header without allocation, for microcontrollers and other programs: how raw values become features, the weights,
+//! the layers, and the choice of a class.
 
 use std::fmt::Write;
 
@@ -8,25 +9,25 @@ use kiln_table::{Preparation, Scale, Treatment};
 use crate::onnx::ColumnKind;
 use crate::{Input, Layer, Network, Pixels, Waves};
 
-/// What does not differ between networks.
+/// The part of the header that is the same for all networks.
 const COMMON: &str = include_str!("kiln.h");
 
-/// A piece of C. Writing to a string cannot fail.
+/// A piece of C code.
 pub(crate) type Code = String;
 
 macro_rules! line {
     ($code:expr, $($text:tt)*) => {
-        writeln!($code, $($text)*).expect("a string takes all that is written")
+        writeln!($code, $($text)*).expect("writing to a string cannot fail")
     };
 }
 pub(crate) use line;
 
-/// `network` as a header that says `about` itself.
+/// `network` as a header, with the sentence `about` in its first comment.
 pub(crate) fn header(network: &Network, about: &str) -> Code {
     let mut code = Code::new();
     let classes = network.classes.len();
     line!(code, "/* {}\n", comment(about));
-    line!(code, "   C99, with <math.h> and nothing else; no allocation, no state: link with -lm.\n");
+    line!(code, "   C99, needs only <math.h>; no allocation, no state. Link with -lm.\n");
     line!(code, "     float probabilities[KILN_CLASSES];");
     line!(code, "     int class_number = kiln_predict({}, probabilities);", argument(&network.input));
     line!(code, "     puts(kiln_class_names[class_number]);");
@@ -44,7 +45,7 @@ pub(crate) fn header(network: &Network, about: &str) -> Code {
     code
 }
 
-/// What `kiln_predict` takes, as a caller writes it.
+/// The argument of `kiln_predict` in a call.
 fn argument(input: &Input) -> &'static str {
     match input {
         Input::Pixels(_) => "pixels",
@@ -52,7 +53,7 @@ fn argument(input: &Input) -> &'static str {
     }
 }
 
-/// What `kiln_predict` takes, as it is declared.
+/// The parameter of `kiln_predict` in its declaration.
 fn parameter(input: &Input) -> &'static str {
     match input {
         Input::Pixels(_) => "const unsigned char *pixels",
@@ -65,7 +66,7 @@ fn features(code: &mut Code, input: &Input) {
         Input::Pixels(Pixels { shape: [channels, height, width], greatest, divisor, mean, deviation }) => {
             line!(
                 code,
-                "/* Pixels from 0 to {greatest}: {channels} planes of {height} rows of {width}, from the upper left. */"
+                "/* Pixels from 0 to {greatest}: {channels} channels of {height} rows of {width} pixels, from the upper left. */"
             );
             line!(code, "static inline void kiln_features(const unsigned char *pixels, float *features) {{");
             line!(code, "  int at;");
@@ -111,7 +112,7 @@ fn array(code: &mut Code, name: &str, values: &[f32]) {
     line!(code, "}};\n");
 }
 
-/// The layers of each member: `kiln_network_N` writes the last layer's values.
+/// `kiln_network_N` for each member, which writes the outputs of the last layer.
 fn forward(code: &mut Code, network: &Network) {
     for (number, member) in network.members.iter().enumerate() {
         let widest = member.layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max().unwrap_or(1);
@@ -188,10 +189,7 @@ fn activation(code: &mut Code, network: &Network, values: &str, count: usize) {
 
 fn predict(code: &mut Code, network: &Network) {
     let members = network.members.len();
-    line!(
-        code,
-        "/* Writes the probability of each class, and gives the number of the class that is named. */"
-    );
+    line!(code, "/* Writes the probability of each class, and returns the number of the predicted class. */");
     line!(code, "static inline int kiln_predict({}, float *probabilities) {{", parameter(&network.input));
     line!(code, "  float features[KILN_FEATURES];");
     line!(code, "  int at, named = 0;");
@@ -248,38 +246,38 @@ fn predict(code: &mut Code, network: &Network) {
     line!(code, "  return named;\n}}\n");
 }
 
-/// A number in single precision, to the bit.
+/// A number in single precision, bit-exact.
 fn float(value: f32) -> String {
     format!("{value:e}f")
 }
 
-/// A text as a C string of printable ASCII, whatever is in it.
-pub(crate) fn string(text: &str) -> String {
+/// A text as a C string literal of printable ASCII.
+fn string(text: &str) -> String {
     let mut quoted = String::from("\"");
     for byte in text.bytes() {
         match byte {
             b'"' | b'\\' | b'?' => quoted.extend(['\\', byte as char]),
             b' '..=b'~' => quoted.push(byte as char),
-            // Three digits, so that a digit behind them is none of them.
+            // Always three digits, so that a following digit does not join the escape.
             other => quoted += &format!("\\{other:03o}"),
         }
     }
     quoted + "\""
 }
 
-/// A text that does not end a comment.
-pub(crate) fn comment(text: &str) -> String {
+/// A text for a comment, which it cannot close.
+fn comment(text: &str) -> String {
     text.replace("*/", "* /").replace(|letter: char| letter.is_control(), " ")
 }
 
-/// The names of the fields, in the order of the columns that are used: each a C identifier of its own.
+/// The names of the fields, in the order of the used columns: distinct C identifiers.
 pub(crate) fn fields(preparation: &Preparation) -> Vec<String> {
     let mut fields: Vec<String> = Vec::new();
     for (column, _) in preparation.used() {
         let letters =
             column.name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' });
         let name: String = letters.collect();
-        // No name of C's begins with this.
+        // No keyword of C begins with this.
         let name = format!("v_{name}");
         let taken =
             fields.iter().filter(|field| **field == name || field.starts_with(&format!("{name}__"))).count();
@@ -288,21 +286,21 @@ pub(crate) fn fields(preparation: &Preparation) -> Vec<String> {
     fields
 }
 
-/// `kiln_row`, and `kiln_features` of it.
+/// The type `kiln_row`, and `kiln_features` for it.
 fn row_features(code: &mut Code, preparation: &Preparation) {
     let fields = fields(preparation);
     line!(code, "/* A row of the table. */\ntypedef struct {{");
     for ((column, treatment), field) in preparation.used().zip(&fields) {
         let name = comment(&column.name);
         match ColumnKind::of(treatment) {
-            ColumnKind::Numbers => line!(code, "  double {field}; /* {name}; NAN where there is none */"),
+            ColumnKind::Numbers => line!(code, "  double {field}; /* {name}; NAN if missing */"),
             ColumnKind::Days => {
                 line!(
                     code,
-                    "  double {field}; /* {name}: days since 1970-01-01, the time as a fraction; NAN for none */"
+                    "  double {field}; /* {name}: days since 1970-01-01, the time as a fraction; NAN if missing */"
                 );
             }
-            ColumnKind::Words => line!(code, "  const char *{field}; /* {name}; \"\" where there is none */"),
+            ColumnKind::Words => line!(code, "  const char *{field}; /* {name}; \"\" if missing */"),
         }
     }
     line!(code, "}} kiln_row;\n");
@@ -332,14 +330,14 @@ fn of_column(
     } else {
         line!(code, "    double value = row->{field};");
     }
-    let spoken = match treatment {
+    let names = match treatment {
         Treatment::Category { values, .. } => values.clone(),
         Treatment::Boolean { no, yes, .. } => vec![no.clone(), yes.clone()],
         Treatment::Number { .. } | Treatment::Date { .. } => Vec::new(),
     };
     match kind {
         ColumnKind::Words => {
-            let words: Vec<String> = spoken.iter().map(|word| string(word)).collect();
+            let words: Vec<String> = names.iter().map(|word| string(word)).collect();
             line!(code, "    static const char *const words[] = {{{}}};", words.join(", "));
         }
         ColumnKind::Days => {}
@@ -351,13 +349,13 @@ fn of_column(
         }
     }
     let is_word = |which: usize| match (treatment, kind) {
-        (_, ColumnKind::Numbers) => format!("value == {}", spoken[which]),
+        (_, ColumnKind::Numbers) => format!("value == {}", names[which]),
         (Treatment::Boolean { .. }, _) => format!("kiln_same_word(word, words[{which}])"),
         _ => format!("code == {which}"),
     };
-    let none = match kind {
+    let is_missing = match kind {
         ColumnKind::Words => {
-            let count = spoken.len();
+            let count = names.len();
             line!(code, "    int code = kiln_find(word, words, {count});");
             format!("code < 0 && kiln_find(word, kiln_missing, {missing}) >= 0")
         }
@@ -391,7 +389,7 @@ fn of_column(
         }
     }
     if place < at + treatment.features() {
-        line!(code, "    features[{place}] = {none} ? 1.0f : 0.0f;");
+        line!(code, "    features[{place}] = {is_missing} ? 1.0f : 0.0f;");
     }
     line!(code, "  }}");
 }

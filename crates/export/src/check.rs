@@ -51,7 +51,8 @@ impl Check {
     /// Compares `answers` for the split `name` with Kiln's `own` predictions.
     ///
     /// # Errors
-    /// [`ExportError::Differs`] if a probability differs by more than [`TOLERANCE`], or another class is predicted without a tie.
+    /// [`ExportError::Differs`] if a probability differs by more than [`TOLERANCE`], or another class is predicted without a
+    /// tie.
     pub(crate) fn new(
         name: &'static str,
         answers: &FileAnswers,
@@ -241,7 +242,8 @@ pub(crate) fn answers_of_header(
     match built {
         Err(cause) => {
             return Ok(Err(format!(
-                "the header was not run, because no C compiler was found ({compiler}: {cause}); CC=PROGRAM selects another compiler"
+                "the header was not run, because no C compiler was found ({compiler}: {cause}); CC=PROGRAM selects \
+                 another compiler"
             )));
         }
         Ok(output) if !output.status.success() => {

@@ -1,4 +1,4 @@
-//! Weights of another program's perceptron, fitted to the network of an experiment.
+//! Weights of another program's perceptron for the network of an experiment: from PyTorch, safetensors or ONNX files.
 
 use std::fs;
 use std::path::Path;
@@ -19,18 +19,18 @@ use crate::weight_files::numbers;
 /// Weights that fit an experiment's network.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// Under the names and in the layout of Kiln's perceptron.
+    /// The parameters with the names and layout of Kiln's perceptron.
     pub parameters: Vec<Parameter>,
-    /// What became what, and what is to be known of it, a line each.
+    /// Notices for the user: the origin of each layer, and what was ignored.
     pub notices: Vec<String>,
 }
 
-/// Reads the weights of a perceptron from `path` for the network that `experiment` describes, which takes `inputs` features
-/// and tells `classes` classes apart. The file is one of PyTorch's (a state dict or a whole module; no code in it is run), of
-/// safetensors, or an ONNX graph. Layers are known by their shapes; where several fit, by their names.
+/// Reads the weights of a perceptron from `path` for the network that `experiment` describes, with `inputs` features and
+/// `classes` classes. The file is a PyTorch file (a state dict or a whole module; its code is not run), a safetensors file,
+/// or an ONNX graph. Layers are matched by their shapes; if several layers fit, by their order in the file or of their names.
 ///
 /// # Errors
-/// Where the file cannot be read, or its layers are not those of the network; the message names both.
+/// The file cannot be read, or its layers are not those of the network; the message lists both.
 pub fn import(
     path: &Path,
     experiment: &Experiment,
@@ -66,7 +66,7 @@ pub fn import(
     let mut notices = found.notices;
     for (index, (&at, &[inputs, outputs])) in order.iter().zip(&shapes).enumerate() {
         let layer = &found.layers[at];
-        // PyTorch keeps a row for each output, Kiln, as Burn does, one for each input.
+        // PyTorch stores a row for each output; Kiln and Burn store a row for each input.
         let values = if is_turned { transposed(&layer.values, inputs) } else { layer.values.clone() };
         parameters.push(Parameter {
             name: format!("layers.{index}.weight"),
@@ -97,14 +97,14 @@ pub fn import(
     }
     let is_bad = |parameter: &&Parameter| parameter.values.iter().any(|value| !value.is_finite());
     if let Some(bad) = parameters.iter().find(is_bad) {
-        return Err(mismatch("finite weights".to_owned(), format!("others in {}", bad.name)));
+        return Err(mismatch("finite weights".to_owned(), format!("non-finite weights in {}", bad.name)));
     }
     Ok(Imported { parameters, notices })
 }
 
-/// Which of `layers` is which of the `shapes` [inputs, outputs], and whether they have a row for each output, as PyTorch's: so
-/// they are taken where both would do. Of several that fit, the first in the order of the file is taken; none where some layer
-/// is left over or lacking.
+/// For each of `shapes` [inputs, outputs] the index of its layer, and whether the layers have a row for each output, as in
+/// PyTorch; if both layouts fit, this one is taken. Of several layers that fit, the first in the file is taken. `None` if a
+/// layer is missing or left over.
 fn chain(layers: &[Linear], shapes: &[[usize; 2]]) -> Option<(Vec<usize>, bool)> {
     let ordered = |is_turned: bool| {
         let mut taken = vec![false; layers.len()];
@@ -124,11 +124,11 @@ fn layers_wanted(shapes: &[[usize; 2]]) -> String {
     format!("layers from {}", each.collect::<Vec<_>>().join(", "))
 }
 
-/// The layers of a file, with the setting that would fit them if one would.
+/// The layers of a file in a message, with the value of `model.hidden` that fits them, if there is one.
 fn layers_found(layers: &[Linear], inputs: usize, classes: usize) -> String {
     let each: Vec<String> = layers.iter().map(|layer| format!("{} {:?}", layer.name, layer.shape)).collect();
     let found = if each.is_empty() { "no matrix at all".to_owned() } else { each.join(", ") };
-    // As PyTorch has them: a row for each output.
+    // In PyTorch's layout, with a row for each output.
     let outputs: Vec<usize> = layers.iter().map(|layer| layer.shape[0]).collect();
     let is_chain = layers.first().is_some_and(|first| first.shape[1] == inputs)
         && layers.windows(2).all(|pair| pair[0].shape[0] == pair[1].shape[1])
@@ -140,16 +140,16 @@ fn layers_found(layers: &[Linear], inputs: usize, classes: usize) -> String {
     format!("{found}; the data have {inputs} features and {classes} classes")
 }
 
-/// What a file holds.
+/// The content of a file.
 struct FileLayers {
-    /// Its linear layers in the file's order, or where it has none, in that of their names.
+    /// Its linear layers in the order of the file, or, if it has no order, of their names.
     layers: Vec<Linear>,
-    /// The activation between them, where the file says.
+    /// The activation between them, if the file contains it.
     activation: Option<Activation>,
     notices: Vec<String>,
 }
 
-/// A matrix with the bias that belongs to it.
+/// A matrix with its bias.
 #[derive(Clone, Debug)]
 struct Linear {
     name: String,
@@ -159,9 +159,9 @@ struct Linear {
 }
 
 impl Linear {
-    /// Whether it is a layer of this shape, with a row for each output, or, not `turned`, one for each input.
-    fn fits(&self, [inputs, outputs]: [usize; 2], turned: bool) -> bool {
-        self.shape == if turned { [outputs, inputs] } else { [inputs, outputs] }
+    /// Whether the layer has this shape, with a row for each output if `is_turned`, else with a row for each input.
+    fn fits(&self, [inputs, outputs]: [usize; 2], is_turned: bool) -> bool {
+        self.shape == if is_turned { [outputs, inputs] } else { [inputs, outputs] }
     }
 }
 
@@ -172,7 +172,7 @@ struct Tensor {
     values: Vec<f32>,
 }
 
-/// Reads the file at `path`; its format is told by its content.
+/// Reads the file at `path`; its content determines the format.
 fn read(path: &Path) -> Result<FileLayers, ImportError> {
     let bytes = fs::read(path).map_err(|cause| ImportError::Io { path: path.to_owned(), cause })?;
     if bytes.starts_with(b"PK") || bytes.starts_with(&[0x80]) || is_tar(&bytes) {
@@ -181,7 +181,7 @@ fn read(path: &Path) -> Result<FileLayers, ImportError> {
         found.notices.extend(passed_over);
         return Ok(found);
     }
-    // The head of a safetensors file is its length and an object.
+    // The header of a safetensors file is its length and a JSON object.
     if bytes.get(8) == Some(&b'{')
         && let Ok(file) = SafeTensors::deserialize(&bytes)
     {
@@ -213,18 +213,18 @@ fn of_pytorch(path: &Path) -> Result<Vec<Tensor>, ImportError> {
     .collect()
 }
 
-/// The tensors without those of an optimizer and without single numbers, which checkpoints keep beside the weights; and a line
-/// about these.
+/// Separates the weights from the state of an optimizer or scheduler and from scalars, which checkpoints also contain.
+/// Returns the weights, and a notice about the rest.
 fn without_training_state(tensors: Vec<Tensor>) -> (Vec<Tensor>, Option<String>) {
     let is_state = |tensor: &Tensor| {
         let first = tensor.name.split('.').next().unwrap_or_default();
         tensor.shape.is_empty() || ["optim", "sched"].iter().any(|part| first.contains(part))
     };
     let (mut state, weights): (Vec<_>, Vec<_>) = tensors.into_iter().partition(is_state);
-    // A checkpoint has them in no order.
+    // Tensors of a checkpoint come in arbitrary order.
     state.sort_by_cached_key(|tensor| natural(&tensor.name));
     let names = listed(state.iter().map(|tensor| &*tensor.name), 3);
-    (weights, (!state.is_empty()).then(|| format!("passed over beside the weights: {names}")))
+    (weights, (!state.is_empty()).then(|| format!("ignored besides the weights: {names}")))
 }
 
 fn is_float(kind: DType) -> bool {
@@ -252,7 +252,7 @@ fn f64s(bytes: &[u8]) -> Vec<f32> {
     numbers(bytes, f64::from_le_bytes).into_iter().map(|value| value as f32).collect()
 }
 
-/// The matrices among `tensors`, each with the vector of its module, in the order of their names.
+/// The matrices among `tensors`, each with the vector of the same module as its bias, sorted by name.
 fn layers(path: &Path, mut tensors: Vec<Tensor>) -> Result<FileLayers, ImportError> {
     tensors.sort_by_cached_key(|tensor| natural(&tensor.name));
     let module = |name: &str| name.rsplit_once('.').map_or(String::new(), |(module, _)| module.to_owned());
@@ -273,11 +273,11 @@ fn layers(path: &Path, mut tensors: Vec<Tensor>) -> Result<FileLayers, ImportErr
         tensor.shape.len() == 2
             || (tensor.shape.len() == 1 && layers.iter().any(|layer| module(&layer.name) == own))
     };
-    // A weight says more than its bias.
+    // Report a weight rather than its bias.
     let others = tensors.iter().filter(|tensor| !is_known(tensor));
     if let Some(other) = others.max_by_key(|tensor| tensor.shape.len()) {
         let why = format!(
-            "{} {:?} belongs to no linear layer, and a perceptron has no others",
+            "{} {:?} belongs to no linear layer; a perceptron has only linear layers",
             other.name, other.shape
         );
         return Err(unreadable(path, why));
@@ -285,7 +285,7 @@ fn layers(path: &Path, mut tensors: Vec<Tensor>) -> Result<FileLayers, ImportErr
     Ok(FileLayers { layers, activation: None, notices: Vec::new() })
 }
 
-/// A name with its numbers as numbers, so that layer 10 comes behind layer 9.
+/// A sort key for names with numbers, so that layer 10 follows layer 9.
 fn natural(name: &str) -> Vec<(String, u64)> {
     let mut parts = vec![(String::new(), 0_u64)];
     let mut is_in_number = false;
@@ -301,15 +301,15 @@ fn natural(name: &str) -> Vec<(String, u64)> {
     parts
 }
 
-/// The products with constant matrices in the ONNX file `bytes`, in the order of the graph, each with a row for each output.
+/// The products with constant matrices in the ONNX file `bytes`, in the order of the graph, all with a row for each output.
 fn read_onnx(path: &Path, bytes: &[u8]) -> Result<FileLayers, ImportError> {
     let unreadable = |why: String| ImportError::Unreadable { path: path.to_owned(), why };
     let model = ModelProto::decode(bytes).ok().filter(|model| model.graph.is_some());
     let graph = model.and_then(|model| model.graph).ok_or_else(|| {
-        unreadable("neither a checkpoint of PyTorch's, nor safetensors, nor an ONNX graph".to_owned())
+        unreadable("expected a PyTorch checkpoint, a safetensors file or an ONNX graph".to_owned())
     })?;
     if let Some(apart) = graph.initializer.iter().find(|tensor| tensor.data_location != 0) {
-        return Err(unreadable(format!("the values of {} are in a file of their own", apart.name)));
+        return Err(unreadable(format!("the values of {} are in a separate file", apart.name)));
     }
     let mut layers: Vec<Linear> = Vec::new();
     let (mut activation, mut others) = (None, Vec::new());
@@ -321,10 +321,10 @@ fn read_onnx(path: &Path, bytes: &[u8]) -> Result<FileLayers, ImportError> {
             }
             "Conv" | "ConvTranspose" | "BatchNormalization" | "LayerNormalization" | "LSTM" | "GRU"
             | "RNN" => {
-                return Err(unreadable(format!("{} is no part of a perceptron", node.op_type)));
+                return Err(unreadable(format!("a perceptron has no {}", node.op_type)));
             }
             name => match activation_of(name) {
-                // The first one behind a layer; what comes behind the last is part of the output.
+                // The first activation after a layer; one after the last layer belongs to the output.
                 Some(found) if activation.is_none() && !layers.is_empty() => {
                     activation = Some((found, layers.len()));
                 }
@@ -332,14 +332,14 @@ fn read_onnx(path: &Path, bytes: &[u8]) -> Result<FileLayers, ImportError> {
             },
         }
     }
-    let activation = activation.filter(|(_, behind)| *behind < layers.len()).map(|(found, _)| found);
+    let activation = activation.filter(|(_, before)| *before < layers.len()).map(|(found, _)| found);
     others.sort_unstable();
     others.dedup();
     let notices = if others.is_empty() {
         Vec::new()
     } else {
         vec![format!(
-            "passed over in the graph: {}; features are scaled as the experiment says",
+            "ignored in the graph: {}; the experiment defines the scaling of features",
             others.join(", ")
         )]
     };
@@ -381,10 +381,10 @@ fn gemm(graph: &GraphProto, node: &NodeProto) -> Result<Linear, String> {
     let attribute = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
     let is_plain = |name| attribute(name).is_none_or(|given| given.f == 1.0);
     if !is_plain("alpha") || !is_plain("beta") || attribute("transA").is_some_and(|given| given.i != 0) {
-        return Err(format!("{} is scaled or turned as no layer of a perceptron is", node.name));
+        return Err(format!("{} is scaled or transposed, unlike a layer of a perceptron", node.name));
     }
     let name = node.input.get(1).ok_or_else(|| format!("{} has no matrix", node.name))?;
-    let (shape, values) = matrix(graph, name).ok_or_else(|| format!("{name} is no constant matrix"))?;
+    let (shape, values) = matrix(graph, name).ok_or_else(|| format!("{name} is not a constant matrix"))?;
     let bias = node.input.get(2).filter(|name| !name.is_empty());
     let bias = bias.and_then(|name| values_of(constant(graph, name)?));
     if attribute("transB").is_some_and(|given| given.i != 0) {
@@ -393,10 +393,10 @@ fn gemm(graph: &GraphProto, node: &NodeProto) -> Result<Linear, String> {
     Ok(turned(name, shape, &values, bias))
 }
 
-/// A product, and the sum behind it.
+/// A `MatMul`, and the `Add` of its bias.
 fn matmul(graph: &GraphProto, node: &NodeProto) -> Result<Linear, String> {
     let name = &node.input[1];
-    let (shape, values) = matrix(graph, name).ok_or_else(|| format!("{name} is no constant matrix"))?;
+    let (shape, values) = matrix(graph, name).ok_or_else(|| format!("{name} is not a constant matrix"))?;
     let bias = node.output.first().and_then(|product| {
         let sum = graph.node.iter().find(|next| next.op_type == "Add" && next.input.contains(product))?;
         let other = sum.input.iter().find(|name| *name != product)?;
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_known_by_their_shapes_whatever_their_order() {
+    fn layers_are_matched_by_shape_in_any_order() {
         let layers = [linear("a.out", [3, 5]), linear("b.in", [4, 2]), linear("c.mid", [5, 4])];
         let shapes = [[2, 4], [4, 5], [5, 3]];
         assert_eq!(chain(&layers, &shapes), Some((vec![1, 2, 0], true)));
@@ -432,14 +432,14 @@ mod tests {
     }
 
     #[test]
-    fn what_would_fit_is_said() {
+    fn a_mismatch_names_the_hidden_sizes_that_fit() {
         let layers = [linear("fc1", [7, 2]), linear("fc2", [3, 7])];
         assert!(layers_found(&layers, 2, 3).ends_with("model.hidden=[7] fits"));
         assert!(layers_found(&layers, 5, 3).ends_with("the data have 5 features and 3 classes"));
     }
 
     #[test]
-    fn what_an_optimizer_remembers_is_no_weight() {
+    fn optimizer_state_is_not_imported() {
         let tensor = |(name, shape): (&str, &[usize])| Tensor {
             name: name.to_owned(),
             shape: shape.to_vec(),
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_in_names_count_as_numbers() {
+    fn names_are_sorted_by_their_numbers() {
         let mut names = ["10.weight", "2.weight", "0.weight", "fc1.weight", "fc10.weight", "fc2.weight"];
         names.sort_by_key(|name| natural(name));
         assert_eq!(names, ["0.weight", "2.weight", "10.weight", "fc1.weight", "fc2.weight", "fc10.weight"]);

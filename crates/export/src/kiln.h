@@ -1,8 +1,8 @@
-/* What every network of Kiln's needs in C; written into each header. */
+/* The part that is the same for every network exported by Kiln. */
 
 static inline int kiln_is_none(double value) { return value != value; }
 
-/* A number scaled: (value - offset) / spread, within the range of float; smoothly clipped where `clip` is not 0. */
+/* Scales a number: (value - offset) / spread, within the range of float; smoothly clipped unless `clip` is 0. */
 static inline float kiln_scaled(double value, double median, double offset, double spread, double clip) {
   double most = 3.4028234663852886e38, ratio;
   if (kiln_is_none(value)) value = median;
@@ -13,7 +13,7 @@ static inline float kiln_scaled(double value, double median, double offset, doub
   return (float)ratio;
 }
 
-/* The place of a number among `count` knots that ascend, from -1 to 1. */
+/* The position of a number among `count` ascending knots, from -1 to 1. */
 static inline float kiln_place(double value, double median, const double *knots, int count) {
   int above = 0;
   if (kiln_is_none(value)) value = median;
@@ -24,7 +24,7 @@ static inline float kiln_place(double value, double median, const double *knots,
                  / (count - 1) - 1.0);
 }
 
-/* Whether two words are the same but for capital letters of ASCII. */
+/* Whether two words are equal, ignoring the case of ASCII letters. */
 static inline int kiln_same_word(const char *left, const char *right) {
   for (;; left++, right++) {
     char a = *left, b = *right;
@@ -35,7 +35,7 @@ static inline int kiln_same_word(const char *left, const char *right) {
   }
 }
 
-/* The number of `word` among `count` words; -1 where it is none of them. */
+/* The index of `word` among `count` words; -1 if absent. */
 static inline int kiln_find(const char *word, const char *const *words, int count) {
   int at;
   for (at = 0; at < count; at++) {
@@ -46,7 +46,7 @@ static inline int kiln_find(const char *word, const char *const *words, int coun
   return -1;
 }
 
-/* Year, month, day, weekday (Monday is 1), hour, minute and the days themselves of a number of days since 1970
+/* Converts days since 1970 to year, month, day, weekday (Monday is 1), hour, minute, and the days themselves
    (Howard Hinnant's civil_from_days). */
 static inline void kiln_date(double days, double *parts) {
   double whole = floor(days), z = whole + 719468, era = floor(z / 146097), doe = z - era * 146097;
@@ -67,7 +67,7 @@ static inline void kiln_date(double days, double *parts) {
   }
 }
 
-/* A layer: `out` has a row of `weight` times `in`, and `bias`, each. */
+/* A linear layer: out = weight * in + bias. */
 static inline void kiln_linear(const float *in, float *out, const float *weight, const float *bias, int inputs,
                                int outputs) {
   int row, column;
@@ -86,6 +86,6 @@ static inline void kiln_softmax(float *values, int count) {
   for (at = 0; at < count; at++) values[at] /= total;
 }
 
-/* The logarithm of a probability, none below the least normal number. */
+/* The logarithm of a probability, which is first raised to the least positive normal number. */
 static inline float kiln_log(float probability) { return logf(probability > 1.17549435e-38f ? probability : 1.17549435e-38f); }
 

@@ -1,8 +1,9 @@
 //! Trained networks in the file formats of other programs.
 //!
-//! [`Network::of`] takes a trained perceptron apart (`network.rs`): the treatment of raw values, the layers, the calibration and
-//! the choice of a class. [`export()`] writes it in one [`Format`], then runs the written file on a whole split and compares its
-//! answers with Kiln's (`check.rs`). [`import()`] goes the other way: weights of another program for an experiment's network.
+//! [`Network::of`] takes a trained perceptron apart (`network.rs`): the treatment of raw values, the layers, the calibration
+//! and the choice of a class. [`export()`] writes it in one [`Format`], then runs the written file on a whole split and
+//! compares its answers with Kiln's (`check.rs`). [`import()`] goes the other way: weights of another program for an
+//! experiment's network.
 //!
 //! | file | format |
 //! |---|---|
@@ -79,7 +80,8 @@ impl Format {
 pub struct Exported {
     /// The files with their extensions; the first contains the network.
     pub files: Vec<(&'static str, Vec<u8>)>,
-    /// The comparison with Kiln's own answers; `None` if the file could not be run here, and for a page, which a browser runs.
+    /// The comparison with Kiln's own answers; `None` if the file could not be run here, and for a page, which a browser
+    /// runs.
     pub check: Option<Check>,
     /// The cost of 16-bit weights; `None` for 32-bit weights, or if it was not measured.
     pub cost: Option<Cost>,
@@ -87,76 +89,13 @@ pub struct Exported {
     pub remark: Option<String>,
 }
 
-/// Exports the network of `trained` as files of `format`. Every file except a page is run on the test split first; `progress`
-/// reports downloads of the data.
-///
-/// # Errors
-/// The format does not support the network, the data are not available, or the file does not answer like Kiln.
-pub fn export(
-    trained: &Trained<Mlp>,
-    format: Format,
-    progress: &dyn Progress,
-) -> Result<Exported, ExportError> {
-    let network = Network::of(trained)?;
-    if let Format::Html(bits) = format {
-        return html(trained, network, bits, progress);
-    }
-    let about = sentence(trained, &network)?;
-    let mut files = match format {
-        Format::Onnx => vec![("onnx", onnx(&network, &about, &[])?)],
-        Format::Safetensors => safetensors_files(&network, &about, &metadata(trained, &network, None)?)?,
-        Format::Burnpack => burnpack_file(trained, &metadata(trained, &network, None)?)?,
-        Format::C | Format::Html(_) => vec![("h", c::header(&network, &about).into_bytes())],
-    };
-    let (name, split) = split_to_check(trained, progress)?;
-    let written = &files[0].1;
-    // Weights that were read back are run as an ONNX graph.
-    let by_graph = |read: Network| answers_of_onnx(&onnx(&read, "", &[])?, &read, &split);
-    let (answers, remark) = match format {
-        Format::Onnx => (Some(answers_of_onnx(written, &network, &split)?), None),
-        Format::Safetensors => (Some(by_graph(read_safetensors(written, &network)?)?), None),
-        Format::Burnpack => (Some(by_graph(read_burnpack(written, &network)?)?), None),
-        Format::C | Format::Html(_) => match answers_of_header(written, &network, &split)? {
-            Ok(answers) => (Some(answers), None),
-            Err(remark) => (None, Some(remark)),
-        },
-    };
-    let check = answers.map(|answers| Check::new(name, &answers, &trained.predict(&split), &network));
-    let check = check.transpose()?;
-    if format == Format::Onnx {
-        // The same graph again, with the result of the check in its metadata.
-        files[0].1 = onnx(&network, &about, &metadata(trained, &network, check.as_ref())?)?;
-    }
-    Ok(Exported { files, check, cost: None, remark })
-}
-
-/// The page, with the cost of 16-bit weights on the test data. If the data are no longer available, a remark says so.
-fn html(
-    trained: &Trained<Mlp>,
-    network: Network,
-    bits: Bits,
-    progress: &dyn Progress,
-) -> Result<Exported, ExportError> {
-    let (mut network, mut facts, mut remark) = (network, PageFacts::of(trained)?, None);
-    if bits == Bits::Half {
-        network = network.rounded_to_half()?;
-        match trained.own_split("test", progress) {
-            Ok(split) => facts.cost = Some(Cost::measure(trained, &split)?),
-            Err(error) => {
-                remark = Some(format!("the cost of 16-bit weights was not measured: {}", with_causes(&error)));
-            }
-        }
-    }
-    let page = page(&network, &facts, AnswerSource::Embedded { bits }).into_bytes();
-    Ok(Exported { files: vec![("html", page)], check: None, cost: facts.cost, remark })
-}
-
 /// Why a network could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The run does not store how its columns become features.
     #[error(
-        "the run is of Kiln's first version, which does not store how columns become features: train again, then export the new run"
+        "the run is of Kiln's first version, which does not store how columns become features: train again, then export \
+         the new run"
     )]
     FirstVersion,
     /// The written file cannot be run.
@@ -164,7 +103,8 @@ pub enum ExportError {
     Unreadable(String),
     /// The file does not answer like Kiln.
     #[error(
-        "the file does not answer like Kiln: a probability of example {example} of the {split} split differs by {difference:e}, more than rounding ({tolerance:e}); nothing was written"
+        "the file does not answer like Kiln: a probability of example {example} of the {split} split differs by \
+         {difference:e}, more than rounding ({tolerance:e}); nothing was written"
     )]
     Differs {
         /// The first example with the greatest difference, counted from 0.
@@ -230,4 +170,69 @@ pub enum ImportError {
         /// What the file contains.
         found: String,
     },
+}
+
+/// Exports the network of `trained` as files of `format`. Every file except a page is run on the test split first;
+/// `progress` reports downloads of the data.
+///
+/// # Errors
+/// The format does not support the network, the data are not available, or the file does not answer like Kiln.
+pub fn export(
+    trained: &Trained<Mlp>,
+    format: Format,
+    progress: &dyn Progress,
+) -> Result<Exported, ExportError> {
+    let network = Network::of(trained)?;
+    if let Format::Html(bits) = format {
+        return html(trained, network, bits, progress);
+    }
+    let about = sentence(trained, &network)?;
+    let mut files = match format {
+        Format::Onnx => vec![("onnx", onnx(&network, &about, &[])?)],
+        Format::Safetensors => safetensors_files(&network, &about, &metadata(trained, &network, None)?)?,
+        Format::Burnpack => burnpack_file(trained, &metadata(trained, &network, None)?)?,
+        Format::C | Format::Html(_) => vec![("h", c::header(&network, &about).into_bytes())],
+    };
+    let (name, split) = split_to_check(trained, progress)?;
+    let written = &files[0].1;
+    // Weights that were read back are run as an ONNX graph.
+    let by_graph = |read: Network| answers_of_onnx(&onnx(&read, "", &[])?, &read, &split);
+    let (answers, remark) = match format {
+        Format::Onnx => (Some(answers_of_onnx(written, &network, &split)?), None),
+        Format::Safetensors => (Some(by_graph(read_safetensors(written, &network)?)?), None),
+        Format::Burnpack => (Some(by_graph(read_burnpack(written, &network)?)?), None),
+        Format::C | Format::Html(_) => match answers_of_header(written, &network, &split)? {
+            Ok(answers) => (Some(answers), None),
+            Err(remark) => (None, Some(remark)),
+        },
+    };
+    let check = answers.map(|answers| Check::new(name, &answers, &trained.predict(&split), &network));
+    let check = check.transpose()?;
+    if format == Format::Onnx {
+        // The same graph again, with the result of the check in its metadata.
+        files[0].1 = onnx(&network, &about, &metadata(trained, &network, check.as_ref())?)?;
+    }
+    Ok(Exported { files, check, cost: None, remark })
+}
+
+/// The page, with the cost of 16-bit weights on the test data. If the data are no longer available, a remark says so.
+fn html(
+    trained: &Trained<Mlp>,
+    network: Network,
+    bits: Bits,
+    progress: &dyn Progress,
+) -> Result<Exported, ExportError> {
+    let (mut network, mut facts, mut remark) = (network, PageFacts::of(trained)?, None);
+    if bits == Bits::Half {
+        network = network.rounded_to_half()?;
+        match trained.own_split("test", progress) {
+            Ok(split) => facts.cost = Some(Cost::measure(trained, &split)?),
+            Err(error) => {
+                remark =
+                    Some(format!("the cost of 16-bit weights was not measured: {}", with_causes(&error)));
+            }
+        }
+    }
+    let page = page(&network, &facts, AnswerSource::Embedded { bits }).into_bytes();
+    Ok(Exported { files: vec![("html", page)], check: None, cost: facts.cost, remark })
 }

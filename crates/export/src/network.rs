@@ -1,5 +1,5 @@
-//! A trained perceptron as plain numbers: everything that another program needs to answer like Kiln. Also its weights rounded to
-//! 16 bits, and the cost of the rounding.
+//! A trained perceptron as plain numbers: everything that another program needs to answer like Kiln. Also its weights
+//! rounded to 16 bits, and the cost of the rounding.
 
 use half::f16;
 use kiln::{Mlp, Split, Trained};
@@ -225,8 +225,8 @@ pub(crate) fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
 impl Network {
     /// The network with every weight and bias rounded to 16-bit floating point (IEEE 754 binary16), ties to even.
     ///
-    /// Frequencies and phases of the embedding keep their precision: they are few, and an error in a frequency grows with the
-    /// distance of the number from zero.
+    /// Frequencies and phases of the embedding keep their precision: they are few, and an error in a frequency grows with
+    /// the distance of the number from zero.
     ///
     /// # Errors
     /// [`ExportError::Unsupported`] if a weight is too great for 16 bits and would become infinite.

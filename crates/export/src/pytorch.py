@@ -3,8 +3,8 @@
     model = load("FILE.safetensors")
     probabilities, classes = predict(model, rows)
 
-`rows` are pictures as whole numbers (batch, channels, height, width), or rows of the table: a list of dicts, or a
-pandas.DataFrame.to_dict("records"), with the table's own columns.
+`rows` are pictures as integers (batch, channels, height, width), or rows of the table with its columns: a list of dicts, for
+example from pandas.DataFrame.to_dict("records").
 """
 
 import datetime
@@ -19,14 +19,14 @@ SETTINGS = json.loads(r"""{}""")
 
 
 class Scale(nn.Module):
-    """The factor that standard dropout asks for where no unit is dropped."""
+    """The factor of standard dropout at prediction, when no unit is dropped."""
 
     def forward(self, x):
         return x * SETTINGS["keep"]
 
 
 class Waves(nn.Module):
-    """Numbers as mixed waves, behind the features themselves (Holzmueller and others 2024)."""
+    """Appends an embedding of the numbers, as mixed waves, to the features (Holzmueller et al. 2024)."""
 
     def __init__(self, columns, waves, size):
         super().__init__()
@@ -60,7 +60,7 @@ def sequential():
 
 
 def load(path):
-    """The network with its weights: a Sequential, or a ModuleList of several whose probabilities are averaged."""
+    """The network with its weights: a Sequential, or a ModuleList of several networks, whose probabilities are averaged."""
     count = SETTINGS["members"]
     model = sequential() if count == 1 else nn.ModuleList(sequential() for _ in range(count))
     model.load_state_dict(load_file(path))
@@ -68,7 +68,7 @@ def load(path):
 
 
 def predict(model, rows):
-    """Probabilities (batch, classes) and the names of the classes that are named."""
+    """Probabilities (batch, classes), and the names of the predicted classes."""
     with torch.no_grad():
         x = features(rows)
         if SETTINGS["members"] == 1:
@@ -96,7 +96,7 @@ def predict(model, rows):
 
 
 def features(rows):
-    """What the first layer sees of raw values."""
+    """The input features for raw values."""
     given = SETTINGS["input"]
     if "shape" in given:
         x = torch.as_tensor(rows).float().flatten(1) / given["divisor"]
@@ -109,7 +109,7 @@ def features(rows):
 
 
 def encoded(cell, column):
-    """The features of one cell; NaN, None and the usual words stand for no value."""
+    """The features of one cell; NaN, None and the usual words mean a missing value."""
     treatment = column["treatment"]
     is_missing = cell is None or cell != cell or str(cell) in SETTINGS["input"]["missing"]
     kind, indicator = treatment["as"], [float(is_missing)] if treatment["indicator"] else []
@@ -125,7 +125,7 @@ def encoded(cell, column):
 
 
 def word(cell):
-    """A number as a name: without a fraction where it is whole."""
+    """A number as a name, without ".0" if it is an integer."""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return str(cell)
@@ -149,7 +149,7 @@ EPOCH = datetime.datetime(1970, 1, 1)
 
 
 def days_of(cell, format):
-    """Days since 1970, the time of day as a fraction, of a date, a datetime, or a text written as the table's are."""
+    """Days since 1970, with the time as a fraction, of a date, a datetime, or a text in the table's format."""
     if isinstance(cell, str):
         cell = datetime.datetime.strptime(cell.strip(), format)
         if "%Y" not in format and "%y" not in format:

@@ -27,8 +27,8 @@ pub(crate) fn safetensors_files(
     Ok(vec![("safetensors", bytes), ("py", code(network, about).into_bytes())])
 }
 
-/// The safetensors file `bytes` with `metadata` in its header. The crate takes the metadata as a map without order, which would
-/// make every file different.
+/// The safetensors file `bytes` with `metadata` in its header. The crate takes the metadata as a map without order, which
+/// would make every file different.
 fn with_metadata(bytes: &[u8], metadata: &[(String, String)]) -> Vec<u8> {
     let (length, rest) =
         bytes.split_first_chunk().expect("a safetensors file begins with the length of its header");
@@ -197,7 +197,8 @@ pub(crate) fn sentence(trained: &Trained<Mlp>, network: &Network) -> Result<Stri
     ))
 }
 
-/// The metadata of the network by name: its classes, the preprocessing of its inputs, its provenance, and the result of `check`.
+/// The metadata of the network by name: its classes, the preprocessing of its inputs, its provenance, and the result of
+/// `check`.
 pub(crate) fn metadata(
     trained: &Trained<Mlp>,
     network: &Network,

@@ -1,8 +1,8 @@
-"""Makes the files in `checkpoints/`: one small network for the digits in every way that PyTorch saves one.
+"""Makes the files in `checkpoints/`: a small network for the digits, in all forms in which PyTorch saves networks.
 
     python3 make_checkpoints.py
 
-Made with PyTorch 2.15.0. `evil.pt` runs a command where it is unpickled by Python.
+Made with PyTorch 2.15.0. `evil.pt` runs a command when Python unpickles it.
 """
 
 import os

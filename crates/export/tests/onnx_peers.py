@@ -1,9 +1,9 @@
-"""Holds an ONNX file to Kiln's own answers, in ONNX's checker and in onnxruntime.
+"""Checks an ONNX file with ONNX's checker, and compares its answers in onnxruntime with Kiln's own.
 
     python3 onnx_peers.py MODEL.onnx INPUT ANSWERS.csv
 
-INPUT is a table that the answers are of (`kiln predict RUN INPUT --output ANSWERS.csv`), or a file of images in IDX.
-Prints the largest difference of a probability, and how many classes differ though they are no ties.
+INPUT is the table of the answers (`kiln predict RUN INPUT --output ANSWERS.csv`), or a file of images in IDX. Prints the
+largest difference of a probability, and the number of predicted classes that differ without a tie.
 """
 
 import csv
@@ -57,7 +57,7 @@ def pictures(path, greatest):
     content = open(path, "rb").read()
     count, height, width = struct.unpack(">3I", content[4:16])
     pixels = np.frombuffer(content, np.uint8, offset=16).reshape(count, 1, height, width)
-    # Grey levels come as the training images have them.
+    # Scale grey levels to the range of the training images.
     pixels = ((pixels.astype(int) * greatest + 127) // 255).astype(np.uint8)
     return {"pixels": pixels}
 

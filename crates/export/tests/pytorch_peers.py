@@ -1,9 +1,9 @@
-"""Holds a safetensors file with its page of code to Kiln's own answers, in PyTorch.
+"""Compares the answers of a safetensors file with its page of code, in PyTorch, with Kiln's own.
 
     python3 pytorch_peers.py MODEL INPUT ANSWERS.csv
 
-MODEL.safetensors and MODEL.py are of one export; INPUT and ANSWERS.csv as in onnx_peers.py. Prints the largest difference
-of a probability, and how many classes differ though they are no ties.
+MODEL.safetensors and MODEL.py are the files of one export; INPUT and ANSWERS.csv as in onnx_peers.py. Prints the largest
+difference of a probability, and the number of predicted classes that differ without a tie.
 """
 
 import csv

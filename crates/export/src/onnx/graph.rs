@@ -1,4 +1,4 @@
-//! A graph of ONNX operators under construction, and its bytes.
+//! A builder for graphs of ONNX operators, which encodes them as a file.
 
 use prost::Message;
 
@@ -8,14 +8,14 @@ use super::proto::{
     ValueInfoProto,
 };
 
-/// Understood by every runtime since the middle of 2022.
+/// Every runtime since the middle of 2022 supports this version.
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
-/// The operator set for classical machine learning. `LabelEncoder` is in it.
+/// The operator set for classical machine learning, which contains `LabelEncoder`.
 pub(crate) const ML: &str = "ai.onnx.ml";
 const ML_OPSET: i64 = 3;
 
-/// The size of a dimension that is left open.
+/// The name of the batch dimension, whose size is open.
 const BATCH: &str = "batch";
 
 /// The name of a tensor of the graph.
@@ -48,7 +48,7 @@ struct Node {
     attributes: Vec<(&'static str, Value)>,
 }
 
-/// Something that goes in or comes out: its first dimension is the batch.
+/// An input or output of the graph, of shape [batch, dimensions].
 #[derive(Debug)]
 struct Port {
     name: String,
@@ -57,7 +57,7 @@ struct Port {
     meaning: String,
 }
 
-/// ONNX operators in the order in which they run. Each has one output.
+/// A graph: operators in the order in which they run, each with one output.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     nodes: Vec<Node>,
@@ -67,7 +67,7 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// Takes a tensor of shape [batch, dimensions].
+    /// Adds an input of shape [batch, dimensions].
     pub(crate) fn input(&mut self, name: &str, kind: DataType, dimensions: &[i64], meaning: &str) -> Wire {
         self.inputs.push(Port {
             name: name.to_owned(),
@@ -78,7 +78,7 @@ impl Graph {
         Wire(name.to_owned())
     }
 
-    /// Gives out `wire`, of shape [batch, dimensions], under `name`.
+    /// Makes `wire`, of shape [batch, dimensions], the output `name`.
     pub(crate) fn output(
         &mut self,
         wire: &Wire,
@@ -103,39 +103,39 @@ impl Graph {
         });
     }
 
-    /// A constant with a name of its own.
+    /// A constant with a given name.
     pub(crate) fn constant(&mut self, name: &str, shape: &[usize], values: Values) -> Wire {
         self.constants.push((name.to_owned(), shape.iter().map(|size| *size as i64).collect(), values));
         Wire(name.to_owned())
     }
 
-    /// One number.
+    /// A scalar.
     pub(crate) fn f32(&mut self, value: f32) -> Wire {
         self.unnamed(&[], Values::F32(vec![value]))
     }
 
-    /// One number in double precision.
+    /// A scalar in double precision.
     pub(crate) fn f64(&mut self, value: f64) -> Wire {
         self.unnamed(&[], Values::F64(vec![value]))
     }
 
-    /// A list of whole numbers.
+    /// A list of integers.
     pub(crate) fn ints(&mut self, values: &[i64]) -> Wire {
         self.unnamed(&[values.len()], Values::I64(values.to_vec()))
     }
 
-    /// A constant that nobody asks for by name.
+    /// A constant with a generated name.
     pub(crate) fn unnamed(&mut self, shape: &[usize], values: Values) -> Wire {
         let name = format!("/constant.{}", self.constants.len());
         self.constant(&name, shape, values)
     }
 
-    /// What the operator gives for `inputs`.
+    /// The output of `operator` for `inputs`.
     pub(crate) fn node(&mut self, operator: &'static str, inputs: &[&Wire]) -> Wire {
         self.node_with(operator, "", inputs, &[])
     }
 
-    /// The same with attributes; of another operator set where `domain` is not empty.
+    /// Like [`Graph::node`], with attributes; `domain` selects the operator set, empty for the default.
     pub(crate) fn node_with(
         &mut self,
         operator: &'static str,
@@ -154,12 +154,12 @@ impl Graph {
         Wire(output)
     }
 
-    /// `wire` as numbers of another kind.
+    /// `wire` converted to another data type.
     pub(crate) fn cast(&mut self, wire: &Wire, to: DataType) -> Wire {
         self.node_with("Cast", "", &[wire], &[("to", Value::Int(i64::from(i32::from(to))))])
     }
 
-    /// `wires` side by side.
+    /// `wires` concatenated along `axis`.
     pub(crate) fn concat(&mut self, wires: &[Wire], axis: i64) -> Wire {
         match wires {
             [one] => one.clone(),
@@ -169,7 +169,7 @@ impl Graph {
         }
     }
 
-    /// The file: a `ModelProto` with `metadata`.
+    /// The bytes of the file: a `ModelProto` with the description `about` and `metadata`.
     pub(crate) fn encode(&self, about: &str, metadata: &[(String, String)]) -> Vec<u8> {
         let of = |domain: &str, version| OperatorSetIdProto { domain: domain.to_owned(), version };
         let mut operator_sets = vec![of("", OPSET)];

@@ -1,4 +1,4 @@
-//! Raw values as graph inputs, and their way to features.
+//! The inputs of the graph, and the preprocessing from raw values to features.
 
 use kiln_table::{Column, Part, Preparation, Scale, Treatment};
 
@@ -10,9 +10,8 @@ use crate::{Input, Pixels};
 pub(super) fn features(graph: &mut Graph, input: &Input) -> Wire {
     match input {
         Input::Pixels(Pixels { shape, greatest, divisor, mean, deviation }) => {
-            let meaning = format!(
-                "whole numbers from 0 to {greatest}: plane by plane, row by row, from the upper left"
-            );
+            let meaning =
+                format!("integers from 0 to {greatest}: channel by channel, row by row, from the upper left");
             let sizes = shape.map(|size| size as i64);
             let pixels = graph.input("pixels", DataType::Uint8, &sizes, &meaning);
             let pixels = graph.cast(&pixels, DataType::Float);
@@ -36,19 +35,19 @@ pub(super) fn features(graph: &mut Graph, input: &Input) -> Wire {
     }
 }
 
-/// How a column comes into the graph.
+/// The form in which a column enters the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ColumnKind {
-    /// Numbers; NaN stands for no value.
+    /// Numbers; NaN if missing.
     Numbers,
-    /// Words; the empty one, among others, stands for no value.
+    /// Words; the empty word, among others, means missing.
     Words,
-    /// Days since 1 January 1970, with the time of day as a fraction; NaN stands for no value.
+    /// Days since 1970-01-01, with the time of day as a fraction; NaN if missing.
     Days,
 }
 
 impl ColumnKind {
-    /// The kind of a column that is treated so: names that are all plain numbers come as numbers.
+    /// The kind of a column with this treatment. Categories whose names are all plain numbers enter as numbers.
     pub(crate) fn of(treatment: &Treatment) -> Self {
         match treatment {
             Treatment::Number { .. } => Self::Numbers,
@@ -64,7 +63,7 @@ fn are_numbers(values: &[String]) -> bool {
     !values.is_empty() && values.iter().all(|value| number(value).is_some())
 }
 
-/// The number that is written as `text` in the way that numbers are compared with names.
+/// The number `text`, if Rust prints it in the same way, as in comparisons of numbers with names.
 fn number(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|number| number.is_finite() && number.to_string() == text)
 }
@@ -78,12 +77,11 @@ fn of_column(
 ) -> Vec<Wire> {
     let kind = ColumnKind::of(treatment);
     let (data, meaning) = match kind {
-        ColumnKind::Numbers => (DataType::Double, "a number; NaN where there is none".to_owned()),
-        ColumnKind::Days => (
-            DataType::Double,
-            "days since 1970-01-01, the time as a fraction; NaN where there is none".into(),
-        ),
-        ColumnKind::Words => (DataType::String, "a word; empty where there is none".to_owned()),
+        ColumnKind::Numbers => (DataType::Double, "a number; NaN if missing".to_owned()),
+        ColumnKind::Days => {
+            (DataType::Double, "days since 1970-01-01, the time as a fraction; NaN if missing".into())
+        }
+        ColumnKind::Words => (DataType::String, "a word; empty if missing".to_owned()),
     };
     let input = graph.input(&column.name, data, &[1], &meaning);
     let missing = &preparation.missing;
@@ -130,15 +128,15 @@ fn of_column(
             let words = values.iter().cloned().zip(0..).collect();
             let (count, width) = (values.len(), values.len() + usize::from(*indicator));
             let row = |hot: usize| (0..width).map(|at| f32::from(u8::from(at == hot))).collect();
-            // The values, none, and one that is not known, which is all zeros.
+            // One row for each value, one for a missing value, and one of zeros for an unknown value.
             let rows: Vec<Vec<f32>> = (0..count).chain([count, usize::MAX]).map(row).collect();
             vec![looked_up(graph, &input, words, preparation, &rows)]
         }
     }
 }
 
-/// The rows that belong to the words of `input`: `rows` has one for every code of `words`, then one for no value, then
-/// one for a word that is not known.
+/// The rows for the words of `input`: `rows` has one row for every code in `words`, one for a missing value, and one for an
+/// unknown word.
 fn looked_up(
     graph: &mut Graph,
     input: &Wire,
@@ -167,7 +165,7 @@ fn looked_up(
     graph.node_with("Gather", "", &[&rows, &code], &[("axis", Value::Int(0))])
 }
 
-/// The usual ways to write a word in small and capital letters, which Kiln does not tell apart.
+/// The usual spellings of a word in lower and upper case, which Kiln treats as equal.
 fn spellings(word: &str) -> [String; 4] {
     let mut capital = word.to_ascii_lowercase();
     if let Some(first) = capital.get_mut(..1) {
@@ -176,7 +174,7 @@ fn spellings(word: &str) -> [String; 4] {
     [word.to_owned(), word.to_ascii_lowercase(), word.to_ascii_uppercase(), capital]
 }
 
-/// Where `input` has no value: NaN, or a number that stands for that.
+/// Whether a value of `input` is missing: NaN, or a number that means missing.
 fn missing_number(graph: &mut Graph, input: &Wire, missing: &[String]) -> Wire {
     let mut is_missing = graph.node("IsNaN", &[input]);
     for number in missing.iter().filter_map(|text| text.parse::<f64>().ok()).filter(|it| it.is_finite()) {
@@ -199,7 +197,7 @@ fn with_indicator(
     features
 }
 
-/// `input` in double precision, scaled as [`Scale`] says, in single precision.
+/// `input`, scaled by `scale` in double precision and rounded to single precision.
 fn scaled(graph: &mut Graph, input: &Wire, is_missing: &Wire, scale: &Scale) -> Wire {
     if scale.spread == 0.0 {
         let zero = graph.f32(0.0);
@@ -227,7 +225,7 @@ fn scaled(graph: &mut Graph, input: &Wire, is_missing: &Wire, scale: &Scale) -> 
     graph.cast(&ratio, DataType::Float)
 }
 
-/// The place of `value` among `knots`, from -1 to 1: the sum of the parts of the way between each two that lie below it.
+/// The position of `value` among `knots`, from -1 to 1: the sum of the shares of each interval that lie below it.
 fn place(graph: &mut Graph, value: &Wire, knots: &[f64]) -> Wire {
     let last = knots.len() - 1;
     let from: Vec<f64> = knots[..last].iter().map(|knot| knot / 2.0).collect();
@@ -246,8 +244,8 @@ fn place(graph: &mut Graph, value: &Wire, knots: &[f64]) -> Wire {
     graph.cast(&place, DataType::Float)
 }
 
-/// The parts of dates that are given as days since 1970: the civil date by Howard Hinnant's `civil_from_days`
-/// ("chrono-compatible low-level date algorithms", 2021), in which every number is whole.
+/// The features of dates, which are days since 1970: Howard Hinnant's `civil_from_days` ("chrono-compatible low-level date
+/// algorithms", 2021), in which all numbers are integers.
 fn of_date(graph: &mut Graph, days: &Wire, parts: &[Part]) -> Vec<Wire> {
     let dates = Dates::new(graph, days);
     parts
@@ -333,14 +331,14 @@ impl Dates {
             "minute" => &self.minute,
             _ => return self.days.clone(),
         };
-        // The month of no date would be that of the branch not taken.
+        // For a missing date, the conditions above would still select a month.
         let is_none = graph.node("IsNaN", &[&self.days]);
         let none = graph.f64(f64::NAN);
         graph.node("Where", &[&is_none, &none, part])
     }
 }
 
-/// Whole numbers in double precision.
+/// Integer arithmetic in double precision.
 struct Arithmetic<'a>(&'a mut Graph);
 
 impl Arithmetic<'_> {
@@ -354,14 +352,14 @@ impl Arithmetic<'_> {
         self.0.node("Mul", &[wire, &number])
     }
 
-    /// How often `divisor` goes into `wire`.
+    /// `wire / divisor`, rounded down.
     fn whole_part(&mut self, wire: &Wire, divisor: f64) -> Wire {
         let divisor = self.0.f64(divisor);
         let quotient = self.0.node("Div", &[wire, &divisor]);
         self.0.node("Floor", &[&quotient])
     }
 
-    /// What is left of `wire` without `count` times `divisor`.
+    /// `wire - count * divisor`.
     fn rest(&mut self, wire: &Wire, count: &Wire, divisor: f64) -> Wire {
         let taken = self.times(count, divisor);
         self.0.node("Sub", &[wire, &taken])

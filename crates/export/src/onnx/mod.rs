@@ -1,9 +1,12 @@
-//! ONNX: raw values in, probabilities and a class out, all between them in the graph.
+//! ONNX: one graph from raw values to probabilities and a class.
 //!
-//! Inputs are `pixels`, whole numbers of 8 bits of shape [batch, channels, height, width], or the columns of the table by
-//! their names, each of shape [batch, 1]: numbers in double precision, words as text, dates as days since 1970. Outputs are
-//! `probabilities`, shape [batch, classes], calibrated as Kiln's own answers are, and `label`, the class by number, shape
-//! `[batch]`. The classes' names are in the metadata.
+//! The inputs are `pixels`, 8-bit integers of shape [batch, channels, height, width], or the columns of the table by name,
+//! each of shape [batch, 1]: numbers in double precision, words as text, dates as days since 1970. The outputs are
+//! `probabilities`, shape [batch, classes], calibrated like Kiln's own answers, and `label`, the predicted class by number,
+//! shape `[batch]`. The names of the classes are in the metadata.
+//!
+//! This file writes the layers, `inputs.rs` the features before them, both with the builder in `graph.rs`; `proto.rs` has
+//! the messages of the format, and `run.rs` evaluates a file.
 
 mod graph;
 mod inputs;
@@ -18,16 +21,16 @@ use self::graph::{Graph, Value, Values, Wire};
 use self::proto::DataType;
 use crate::{Calibration, ExportError, Input, Layer, Member, Network, Threshold, Waves};
 
-/// Name of the input that pictures have.
+/// Name of the input of pictures.
 pub(crate) const PIXELS: &str = "pixels";
 /// Names of the outputs.
 pub(crate) const PROBABILITIES: &str = "probabilities";
 pub(crate) const LABEL: &str = "label";
 
-/// `network` as an ONNX file of operator set 17 that says `about` itself, with `metadata`.
+/// `network` as an ONNX file of operator set 17, with the description `about` and `metadata`.
 ///
 /// # Errors
-/// Where a column is called as something else in the graph is.
+/// [`ExportError::Unsupported`] if a column has the name of another tensor of the graph.
 pub fn onnx(network: &Network, about: &str, metadata: &[(String, String)]) -> Result<Vec<u8>, ExportError> {
     if let Input::Columns(preparation) = &network.input {
         let is_taken = |name: &str| {
@@ -38,7 +41,7 @@ pub fn onnx(network: &Network, about: &str, metadata: &[(String, String)]) -> Re
         if let Some((column, _)) = preparation.used().find(|(column, _)| is_taken(&column.name)) {
             return Err(ExportError::Unsupported {
                 format: "ONNX",
-                holds: "inputs under the names of the columns beside names of its own",
+                holds: "columns whose names differ from the names of its other tensors",
                 has: format!("a column called \"{}\"", column.name),
             });
         }
@@ -54,17 +57,17 @@ pub fn onnx(network: &Network, about: &str, metadata: &[(String, String)]) -> Re
         &[classes],
         "the probability of each class",
     );
-    graph.output(&answers.label, LABEL, DataType::Int64, &[], "the class that is named, by number");
+    graph.output(&answers.label, LABEL, DataType::Int64, &[], "the number of the predicted class");
     Ok(graph.encode(about, metadata))
 }
 
-/// Probabilities, shape [batch, classes], and the numbers of the classes that are named, shape `[batch]`.
+/// The probabilities, shape [batch, classes], and the numbers of the predicted classes, shape `[batch]`.
 struct AnswerWires {
     probabilities: Wire,
     label: Wire,
 }
 
-/// What `network` answers for `features`, shape [batch, features].
+/// The answers of `network` for `features`, shape [batch, features].
 fn answers(graph: &mut Graph, network: &Network, features: &Wire) -> AnswerWires {
     let is_alone = network.members.len() == 1;
     let logits: Vec<Wire> = network
@@ -104,7 +107,7 @@ fn softmax(graph: &mut Graph, logits: &Wire) -> Wire {
     graph.node_with("Softmax", "", &[logits], &[("axis", Value::Int(1))])
 }
 
-/// The last layer's values of one network.
+/// The outputs of the last layer of one network.
 fn logits(graph: &mut Graph, network: &Network, member: &Member, parent: &str, features: &Wire) -> Wire {
     let mut values = match &member.waves {
         None => features.clone(),
@@ -149,7 +152,7 @@ fn activated(graph: &mut Graph, function: Activation, x: &Wire) -> Wire {
             let tanh = graph.node("Tanh", &[&softplus]);
             graph.node("Mul", &[x, &tanh])
         }
-        // x / 2 (1 + erf(x / sqrt 2)); the operator `Gelu` came with operator set 20.
+        // x / 2 (1 + erf(x / sqrt 2)): the operator `Gelu` exists only from operator set 20.
         Activation::Gelu => {
             let [root, one, half] =
                 [std::f32::consts::FRAC_1_SQRT_2, 1.0, 0.5].map(|number| graph.f32(number));
@@ -162,13 +165,13 @@ fn activated(graph: &mut Graph, function: Activation, x: &Wire) -> Wire {
     }
 }
 
-/// `features`, and behind them what the waves of the numbers among them are mixed into.
+/// `features`, followed by the embedding of the numbers among them.
 fn with_waves(graph: &mut Graph, waves: &Waves, parent: &str, features: &Wire) -> Wire {
     let Waves { columns, waves: count, size, frequency, phase, weight, bias } = waves;
     let (numbers, count, size) = (columns.len(), *count, *size);
     let columns = graph.ints(&columns.iter().map(|column| *column as i64).collect::<Vec<_>>());
     let numbers_alone = graph.node_with("Gather", "", &[features, &columns], &[("axis", Value::Int(1))]);
-    // [numbers, batch, 1], so that each number has a product of its own.
+    // [numbers, batch, 1], so that `MatMul` multiplies each number with its own matrix.
     let turned = graph.node_with("Transpose", "", &[&numbers_alone], &[("perm", Value::Ints(vec![1, 0]))]);
     let axis = graph.ints(&[2]);
     let turned = graph.node("Unsqueeze", &[&turned, &axis]);
@@ -181,7 +184,7 @@ fn with_waves(graph: &mut Graph, waves: &Waves, parent: &str, features: &Wire) -
     let bias = constant("bias", &[numbers, 1, size], bias);
     let product = graph.node("Mul", &[&turned, &frequency]);
     let turns = graph.node("Add", &[&product, &phase]);
-    // Whole turns change nothing, and the cosine of a small angle is exact everywhere.
+    // Removing whole turns does not change the cosine, and all runtimes compute the cosine of a small angle accurately.
     let half = graph.f32(0.5);
     let shifted = graph.node("Add", &[&turns, &half]);
     let whole = graph.node("Floor", &[&shifted]);
@@ -197,7 +200,7 @@ fn with_waves(graph: &mut Graph, waves: &Waves, parent: &str, features: &Wire) -
     graph.concat(&[features.clone(), added], 1)
 }
 
-/// The logarithm of the mean of the probabilities that `logits` stand for.
+/// The logarithm of the mean of the members' probabilities.
 fn logarithm_of_mean(graph: &mut Graph, logits: &[Wire]) -> Wire {
     let mut sum: Option<Wire> = None;
     for logits in logits {
@@ -213,7 +216,7 @@ fn logarithm_of_mean(graph: &mut Graph, logits: &[Wire]) -> Wire {
     logarithm(graph, &mean)
 }
 
-/// The logarithm of probabilities, none below the least normal number.
+/// The logarithm of probabilities, which are first raised to the least positive normal number.
 fn logarithm(graph: &mut Graph, probabilities: &Wire) -> Wire {
     let least = graph.f32(f32::MIN_POSITIVE);
     let bounded = graph.node("Max", &[probabilities, &least]);
@@ -231,7 +234,7 @@ fn calibrated(graph: &mut Graph, probabilities: &Wire, calibration: Calibration,
     graph.node("Add", &[&kept, &even])
 }
 
-/// The positive class where its probability is at least the threshold, else the other.
+/// The positive class if its probability is at least the threshold, else the other class.
 fn decided(graph: &mut Graph, probabilities: &Wire, threshold: Threshold) -> Wire {
     let Threshold { positive, least } = threshold;
     let place = graph.ints(&[positive as i64]);

@@ -1,8 +1,8 @@
-//! The messages of `onnx.proto` that a perceptron needs, with the numbers that the standard gives their fields.
+//! The messages of `onnx.proto` that a perceptron needs, with the field numbers of the standard.
 
 #![allow(
     missing_docs,
-    reason = "the names are those of the standard, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto"
+    reason = "the standard defines the names: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto"
 )]
 
 use prost::{Enumeration, Message};
@@ -105,7 +105,7 @@ pub(crate) enum AttributeType {
     Strings = 8,
 }
 
-/// The values are little-endian in `raw_data`, or in the field of their kind.
+/// The values are little-endian in `raw_data`, or in the field of their data type.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
@@ -122,12 +122,12 @@ pub(crate) struct TensorProto {
     pub(crate) raw_data: Vec<u8>,
     #[prost(double, repeated, tag = "10")]
     pub(crate) double_data: Vec<f64>,
-    /// 1 where the values are in a file of their own.
+    /// 1 if the values are in a separate file.
     #[prost(int32, tag = "14")]
     pub(crate) data_location: i32,
 }
 
-/// Kinds of values (`TensorProto.DataType`).
+/// `TensorProto.DataType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
 #[repr(i32)]
 pub(crate) enum DataType {
@@ -170,7 +170,7 @@ pub(crate) struct TensorShapeProto {
     pub(crate) dim: Vec<Dimension>,
 }
 
-/// A size, or the name of one that is left open.
+/// The size of a dimension, or its name if the size is open.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Dimension {
     #[prost(int64, optional, tag = "1")]
@@ -180,19 +180,19 @@ pub(crate) struct Dimension {
 }
 
 impl TensorProto {
-    /// Its numbers in single precision, where it has such.
+    /// Its values if they are of type `Float`.
     pub(crate) fn floats(&self) -> Option<Vec<f32>> {
         (self.data_type() == DataType::Float)
             .then(|| self.raw(f32::from_le_bytes).unwrap_or_else(|| self.float_data.clone()))
     }
 
-    /// Its numbers in double precision, where it has such.
+    /// Its values if they are of type `Double`.
     pub(crate) fn doubles(&self) -> Option<Vec<f64>> {
         (self.data_type() == DataType::Double)
             .then(|| self.raw(f64::from_le_bytes).unwrap_or_else(|| self.double_data.clone()))
     }
 
-    /// Its whole numbers, where it has such.
+    /// Its values if they are of type `Int64`.
     pub(crate) fn ints(&self) -> Option<Vec<i64>> {
         (self.data_type() == DataType::Int64)
             .then(|| self.raw(i64::from_le_bytes).unwrap_or_else(|| self.int64_data.clone()))

@@ -1,7 +1,8 @@
-//! A second opinion: an ONNX file run operator by operator, as ONNX's own reference evaluator runs one.
+//! An independent evaluator for ONNX files, which runs them operator by operator, like ONNX's reference evaluator.
 //!
-//! It reads the bytes that are handed over and shares nothing with Kiln's kernels: plain loops in double precision, whose
-//! results are rounded to single precision where the graph says so. It knows the operators that [`super::onnx`] writes.
+//! It reads the bytes of the exported file and shares no code with Kiln's kernels: it uses plain loops in double precision
+//! and rounds results to single precision where the graph has that type. It supports the operators that [`super::onnx`]
+//! writes.
 
 use std::collections::HashMap;
 
@@ -10,21 +11,22 @@ use rayon::prelude::*;
 
 use super::proto::{AttributeProto, DataType, ModelProto, NodeProto, TensorProto};
 
-/// Numbers or words of a shape.
+/// A tensor of numbers or words.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tensor {
     pub(crate) shape: Vec<usize>,
     pub(crate) data: Data,
 }
 
-/// What a [`Tensor`] holds, row by row. Numbers of every kind are kept in double precision, which holds them all.
+/// The values of a [`Tensor`], row-major. Numbers of all types are stored in double precision, which represents them
+/// exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Data {
     Numbers(DataType, Vec<f64>),
     Words(Vec<String>),
 }
 
-/// A file that is ready to run.
+/// A decoded file.
 pub(crate) struct Program {
     nodes: Vec<NodeProto>,
     constants: HashMap<String, Tensor>,
@@ -32,7 +34,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Reads `bytes`, an ONNX file.
+    /// Decodes an ONNX file.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         let model = ModelProto::decode(bytes).map_err(|error| error.to_string())?;
         let graph = model.graph.ok_or("no graph")?;
@@ -45,17 +47,18 @@ impl Program {
         })
     }
 
-    /// The outputs for `inputs`, in the file's order.
+    /// The outputs for `inputs`, in the order of the file.
     pub(crate) fn run<'b>(&'b self, inputs: Vec<(&'b str, Tensor)>) -> Result<Vec<Tensor>, String> {
         let mut values: HashMap<&str, Tensor> = inputs.into_iter().collect();
         for node in &self.nodes {
-            let mut given = Vec::new();
+            let mut inputs = Vec::new();
             for name in &node.input {
                 let found = values.get(name.as_str()).or_else(|| self.constants.get(name));
-                given.push(found.ok_or_else(|| format!("{} needs {name}, which nothing gives", node.name))?);
+                inputs
+                    .push(found.ok_or_else(|| format!("{} needs {name}, which does not exist", node.name))?);
             }
             let result =
-                Operation { node, given }.result().map_err(|error| format!("{}: {error}", node.name))?;
+                Operation { node, inputs }.result().map_err(|error| format!("{}: {error}", node.name))?;
             values.insert(&node.output[0], result);
         }
         let mut outputs = Vec::new();
@@ -77,7 +80,8 @@ impl Tensor {
         let floats = || Some(constant.floats()?.into_iter().map(f64::from).collect());
         let ints = || Some(constant.ints()?.into_iter().map(|value| value as f64).collect());
         let values: Option<Vec<f64>> = floats().or_else(|| constant.doubles()).or_else(ints);
-        let values = values.ok_or_else(|| format!("constant {} is of a kind of its own", constant.name))?;
+        let values =
+            values.ok_or_else(|| format!("constant {} has an unsupported data type", constant.name))?;
         Ok(Self::numbers(constant.data_type(), shape, values))
     }
 
@@ -100,16 +104,16 @@ impl Tensor {
     }
 }
 
-/// A node with what it is given.
+/// A node with its inputs.
 struct Operation<'a> {
     node: &'a NodeProto,
-    given: Vec<&'a Tensor>,
+    inputs: Vec<&'a Tensor>,
 }
 
 impl Operation<'_> {
     fn result(&self) -> Result<Tensor, String> {
         match &*self.node.op_type {
-            "Identity" => Ok(self.given[0].clone()),
+            "Identity" => Ok(self.inputs[0].clone()),
             "Add" => self.pairwise(None, |a, b| a + b),
             "Sub" => self.pairwise(None, |a, b| a - b),
             "Mul" => self.pairwise(None, |a, b| a * b),
@@ -130,16 +134,16 @@ impl Operation<'_> {
             "Softplus" => self.each(None, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
             "Relu" => self.each(None, |x| if x <= 0.0 { 0.0 } else { x }),
             "LeakyRelu" => {
-                let alpha = f64::from(self.attribute("alpha").map_or(0.01, |given| given.f));
+                let alpha = f64::from(self.attribute("alpha").map_or(0.01, |attribute| attribute.f));
                 self.each(None, |x| if x < 0.0 { alpha * x } else { x })
             }
-            // The values that the standard gives the two where a node names none.
+            // The standard's default values of both attributes.
             "Selu" => self.each(None, |x| {
                 let (alpha, gamma) = (f64::from(1.673_263_2_f32), f64::from(1.050_701_f32));
                 gamma * if x > 0.0 { x } else { alpha * x.exp_m1() }
             }),
             "Clip" => {
-                let (least, greatest) = (self.given[1].values()?[0], self.given[2].values()?[0]);
+                let (least, greatest) = (self.inputs[1].values()?[0], self.inputs[2].values()?[0]);
                 self.each(None, |x| {
                     if x < least {
                         least
@@ -156,25 +160,25 @@ impl Operation<'_> {
             "Gather" => self.gather(),
             "Concat" => self.concat(),
             "Flatten" => {
-                let input = self.given[0];
+                let input = self.inputs[0];
                 let rest = input.shape[1..].iter().product();
                 self.reshaped(vec![input.shape[0], rest])
             }
             "Reshape" => {
-                let wanted = self.given[1].ints()?;
+                let wanted = self.inputs[1].ints()?;
                 let known: i64 = wanted.iter().filter(|size| **size >= 0).product();
-                let all = self.given[0].shape.iter().product::<usize>() as i64;
+                let all = self.inputs[0].shape.iter().product::<usize>() as i64;
                 let size = |size: &i64| if *size < 0 { all / known.max(1) } else { *size } as usize;
                 self.reshaped(wanted.iter().map(size).collect())
             }
             "Squeeze" => {
-                let axes = self.given[1].ints()?;
+                let axes = self.inputs[1].ints()?;
                 let kept = |(axis, size): (usize, &usize)| (!axes.contains(&(axis as i64))).then_some(*size);
-                self.reshaped(self.given[0].shape.iter().enumerate().filter_map(kept).collect())
+                self.reshaped(self.inputs[0].shape.iter().enumerate().filter_map(kept).collect())
             }
             "Unsqueeze" => {
-                let mut shape = self.given[0].shape.clone();
-                for axis in self.given[1].ints()? {
+                let mut shape = self.inputs[0].shape.clone();
+                for axis in self.inputs[1].ints()? {
                     shape.insert(axis as usize, 1);
                 }
                 self.reshaped(shape)
@@ -197,7 +201,7 @@ impl Operation<'_> {
                 let found = self.by_row(first)?;
                 Ok(Tensor::numbers(DataType::Int64, vec![found.shape[0]], found.values()?.to_vec()))
             }
-            other => Err(format!("no operator that Kiln writes is called {other}")),
+            other => Err(format!("operator {other} is not supported")),
         }
     }
 
@@ -205,7 +209,7 @@ impl Operation<'_> {
         self.node.attribute.iter().find(|attribute| attribute.name == name)
     }
 
-    /// `values` as the tensor that the node gives out, in the precision of `kind`.
+    /// The output tensor with `values`, in the precision of `kind`.
     fn rounded(kind: DataType, shape: Vec<usize>, mut values: Vec<f64>) -> Tensor {
         if kind == DataType::Float {
             for value in &mut values {
@@ -216,13 +220,13 @@ impl Operation<'_> {
     }
 
     fn each(&self, kind: Option<DataType>, function: impl Fn(f64) -> f64) -> Result<Tensor, String> {
-        let input = self.given[0];
+        let input = self.inputs[0];
         let values = input.values()?.iter().map(|value| function(*value)).collect();
         Ok(Self::rounded(kind.unwrap_or(input.kind()), input.shape.clone(), values))
     }
 
     fn pairwise(&self, kind: Option<DataType>, function: impl Fn(f64, f64) -> f64) -> Result<Tensor, String> {
-        let [left, right] = [self.given[0], self.given[1]];
+        let [left, right] = [self.inputs[0], self.inputs[1]];
         if left.kind() != right.kind() {
             return Err(format!("{:?} and {:?}", left.kind(), right.kind()));
         }
@@ -234,7 +238,7 @@ impl Operation<'_> {
     }
 
     fn choose(&self) -> Result<Tensor, String> {
-        let [condition, yes, no] = [self.given[0], self.given[1], self.given[2]];
+        let [condition, yes, no] = [self.inputs[0], self.inputs[1], self.inputs[2]];
         let shape = broadcast(&broadcast(&condition.shape, &yes.shape)?, &no.shape)?;
         let (conditions, a, b) = (condition.values()?, yes.values()?, no.values()?);
         let values = places(&condition.shape, &shape)
@@ -246,34 +250,38 @@ impl Operation<'_> {
     fn cast(&self) -> Result<Tensor, String> {
         let to = self.attribute("to").ok_or("no kind to cast to")?.i;
         let kinds = [DataType::Float, DataType::Double, DataType::Int64, DataType::Bool];
-        let kind =
-            kinds.into_iter().find(|kind| i64::from(i32::from(*kind)) == to).ok_or("a kind of its own")?;
+        let kind = kinds
+            .into_iter()
+            .find(|kind| i64::from(i32::from(*kind)) == to)
+            .ok_or("an unsupported data type")?;
         self.each(Some(kind), |x| x)
     }
 
     fn look_up(&self) -> Result<Tensor, String> {
-        let Data::Words(words) = &self.given[0].data else { return Err("numbers, no words".to_owned()) };
+        let Data::Words(words) = &self.inputs[0].data else {
+            return Err("numbers where words are needed".to_owned());
+        };
         let (keys, codes) =
             self.attribute("keys_strings").zip(self.attribute("values_int64s")).ok_or("no keys")?;
         let table: HashMap<&[u8], i64> =
             keys.strings.iter().map(Vec::as_slice).zip(codes.ints.iter().copied()).collect();
-        let other = self.attribute("default_int64").map_or(-1, |given| given.i);
+        let other = self.attribute("default_int64").map_or(-1, |attribute| attribute.i);
         let code = |word: &String| *table.get(word.as_bytes()).unwrap_or(&other) as f64;
-        Ok(Tensor::numbers(DataType::Int64, self.given[0].shape.clone(), words.iter().map(code).collect()))
+        Ok(Tensor::numbers(DataType::Int64, self.inputs[0].shape.clone(), words.iter().map(code).collect()))
     }
 
-    /// Rows of a matrix by number, or its columns.
+    /// Selects rows or columns of a matrix by index.
     fn gather(&self) -> Result<Tensor, String> {
-        let [from, places] = [self.given[0], self.given[1]];
+        let [from, places] = [self.inputs[0], self.inputs[1]];
         let (&[rows, columns], values) = (&from.shape[..], from.values()?) else {
-            return Err("no matrix".to_owned());
+            return Err("the input is not a matrix".to_owned());
         };
         let of_columns = self.attribute("axis").is_some_and(|axis| axis.i == 1);
         let size = if of_columns { columns } else { rows };
         let place = |place: i64| if place < 0 { place + size as i64 } else { place } as usize;
         let places: Vec<usize> = places.ints()?.into_iter().map(place).collect();
         if let Some(outside) = places.iter().find(|place| **place >= size) {
-            return Err(format!("place {outside} of {size}"));
+            return Err(format!("index {outside} of {size}"));
         }
         let (shape, values) = if of_columns {
             let row = |row: &[f64]| places.iter().map(|place| row[*place]).collect::<Vec<_>>();
@@ -285,48 +293,48 @@ impl Operation<'_> {
         Ok(Tensor::numbers(from.kind(), shape, values))
     }
 
-    /// Matrices side by side.
+    /// Concatenates matrices along the second axis.
     fn concat(&self) -> Result<Tensor, String> {
-        let rows = self.given[0].shape[0];
-        let width = self.given.iter().map(|tensor| tensor.shape[1]).sum();
+        let rows = self.inputs[0].shape[0];
+        let width = self.inputs.iter().map(|tensor| tensor.shape[1]).sum();
         let mut values = Vec::with_capacity(rows * width);
         for row in 0..rows {
-            for tensor in &self.given {
+            for tensor in &self.inputs {
                 let columns = tensor.shape[1];
                 values.extend_from_slice(&tensor.values()?[row * columns..][..columns]);
             }
         }
-        Ok(Tensor::numbers(self.given[0].kind(), vec![rows, width], values))
+        Ok(Tensor::numbers(self.inputs[0].kind(), vec![rows, width], values))
     }
 
     fn reshaped(&self, shape: Vec<usize>) -> Result<Tensor, String> {
-        let given = self.given[0];
-        if shape.iter().product::<usize>() != given.shape.iter().product::<usize>() {
-            return Err(format!("shape {:?} as {shape:?}", given.shape));
+        let input = self.inputs[0];
+        if shape.iter().product::<usize>() != input.shape.iter().product::<usize>() {
+            return Err(format!("shape {:?} as {shape:?}", input.shape));
         }
-        Ok(Tensor { shape, data: given.data.clone() })
+        Ok(Tensor { shape, data: input.data.clone() })
     }
 
     fn transpose(&self) -> Result<Tensor, String> {
-        let given = self.given[0];
+        let input = self.inputs[0];
         let order: Vec<usize> =
             self.attribute("perm").ok_or("no order")?.ints.iter().map(|axis| *axis as usize).collect();
-        let shape: Vec<usize> = order.iter().map(|axis| given.shape[*axis]).collect();
-        let steps = steps(&given.shape);
-        let turned: Vec<usize> = order.iter().map(|axis| steps[*axis]).collect();
-        let values = given.values()?;
+        let shape: Vec<usize> = order.iter().map(|axis| input.shape[*axis]).collect();
+        let strides = strides(&input.shape);
+        let turned: Vec<usize> = order.iter().map(|axis| strides[*axis]).collect();
+        let values = input.values()?;
         let values = walk(&shape, &turned).map(|at| values[at]).collect();
-        Ok(Tensor::numbers(given.kind(), shape, values))
+        Ok(Tensor::numbers(input.kind(), shape, values))
     }
 
     /// `a * b' + c` of matrices.
     fn gemm(&self) -> Result<Tensor, String> {
-        if self.attribute("transB").is_none_or(|given| given.i != 1) {
-            return Err("its second factor is not turned".to_owned());
+        if self.attribute("transB").is_none_or(|attribute| attribute.i != 1) {
+            return Err("the second factor is not transposed".to_owned());
         }
-        let (a, b, c) = (self.given[0], self.given[1], self.given[2].values()?);
+        let (a, b, c) = (self.inputs[0], self.inputs[1], self.inputs[2].values()?);
         let (&[rows, inner], &[columns, width]) = (&a.shape[..], &b.shape[..]) else {
-            return Err("no matrices".to_owned());
+            return Err("the inputs are not matrices".to_owned());
         };
         if inner != width {
             return Err(format!("rows of {inner} by rows of {width}"));
@@ -340,11 +348,11 @@ impl Operation<'_> {
         Ok(Self::rounded(a.kind(), vec![rows, columns], values))
     }
 
-    /// A product of matrices for each first place of two tensors.
+    /// The matrix product for each index of the first axis of two tensors.
     fn matmul(&self) -> Result<Tensor, String> {
-        let (a, b) = (self.given[0], self.given[1]);
+        let (a, b) = (self.inputs[0], self.inputs[1]);
         let (&[count, rows, inner], &[others, width, columns]) = (&a.shape[..], &b.shape[..]) else {
-            return Err("no lists of matrices".to_owned());
+            return Err("the inputs are not lists of matrices".to_owned());
         };
         if (count, inner) != (others, width) {
             return Err(format!("{:?} by {:?}", a.shape, b.shape));
@@ -362,17 +370,17 @@ impl Operation<'_> {
         Ok(Self::rounded(a.kind(), vec![count, rows, columns], values))
     }
 
-    /// What `function` makes of every row of a matrix, as many values for each.
+    /// Applies `function` to every row of a matrix; it must return the same number of values for each row.
     fn by_row(&self, function: impl Fn(&[f64]) -> Vec<f64>) -> Result<Tensor, String> {
-        let given = self.given[0];
-        let &[rows, columns] = &given.shape[..] else { return Err("no matrix".to_owned()) };
-        let values: Vec<f64> = given.values()?.chunks_exact(columns.max(1)).flat_map(function).collect();
+        let input = self.inputs[0];
+        let &[rows, columns] = &input.shape[..] else { return Err("the input is not a matrix".to_owned()) };
+        let values: Vec<f64> = input.values()?.chunks_exact(columns.max(1)).flat_map(function).collect();
         let width = values.len() / rows.max(1);
-        Ok(Self::rounded(given.kind(), vec![rows, width], values))
+        Ok(Self::rounded(input.kind(), vec![rows, width], values))
     }
 }
 
-/// The sum of products, in several sums that a processor adds side by side.
+/// The scalar product, with several sums that a processor can add in parallel.
 fn dot(left: &[f64], right: &[f64]) -> f64 {
     let (mut sums, (a, rest_a), (b, rest_b)) = ([0.0; 16], left.as_chunks::<16>(), right.as_chunks::<16>());
     for (a, b) in a.iter().zip(b) {
@@ -383,7 +391,7 @@ fn dot(left: &[f64], right: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum::<f64>()
 }
 
-/// The shape that both shapes are repeated to.
+/// The shape to which both shapes broadcast.
 fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, String> {
     let rank = left.len().max(right.len());
     let size =
@@ -397,24 +405,24 @@ fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, String> {
         .collect()
 }
 
-/// How far the next value along each axis is.
-fn steps(shape: &[usize]) -> Vec<usize> {
+/// The stride of each axis of a row-major tensor.
+fn strides(shape: &[usize]) -> Vec<usize> {
     (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect()
 }
 
-/// The places in a tensor of `shape` of each value of `wanted`, the shape that it is repeated to.
+/// For each value of the broadcast shape `wanted`, its index in a tensor of `shape`.
 fn places(shape: &[usize], wanted: &[usize]) -> impl Iterator<Item = usize> {
-    let (own, missing) = (steps(shape), wanted.len() - shape.len());
+    let (own, missing) = (strides(shape), wanted.len() - shape.len());
     let step = |axis: usize| {
         axis.checked_sub(missing).map_or(0, |axis| if shape[axis] == 1 { 0 } else { own[axis] })
     };
-    let steps: Vec<usize> = (0..wanted.len()).map(step).collect();
-    walk(wanted, &steps)
+    let strides: Vec<usize> = (0..wanted.len()).map(step).collect();
+    walk(wanted, &strides)
 }
 
-/// The places that come up when a tensor of `shape` is walked through with `steps`.
-fn walk(shape: &[usize], steps: &[usize]) -> impl Iterator<Item = usize> + use<> {
-    let (shape, steps) = (shape.to_vec(), steps.to_vec());
+/// The indexes of a row-major walk through `shape` with the given strides.
+fn walk(shape: &[usize], strides: &[usize]) -> impl Iterator<Item = usize> + use<> {
+    let (shape, strides) = (shape.to_vec(), strides.to_vec());
     let count: usize = shape.iter().product();
     let mut at = vec![0; shape.len()];
     let mut place = 0;
@@ -422,11 +430,11 @@ fn walk(shape: &[usize], steps: &[usize]) -> impl Iterator<Item = usize> + use<>
         let found = place;
         for axis in (0..shape.len()).rev() {
             at[axis] += 1;
-            place += steps[axis];
+            place += strides[axis];
             if at[axis] < shape[axis] {
                 break;
             }
-            place -= steps[axis] * shape[axis];
+            place -= strides[axis] * shape[axis];
             at[axis] = 0;
         }
         found

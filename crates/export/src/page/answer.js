@@ -1,7 +1,7 @@
-// Asking, and showing what the answer is.
+// Getting answers, and showing them.
 
 const $ = id => document.getElementById(id);
-/// Classes that are all shown, each at its place; of more, the most probable ones.
+/// Up to ALL_SHOWN classes are all shown, in their order; of more classes, only the MOST_PROBABLE.
 const ALL_SHOWN = 12, MOST_PROBABLE = 10;
 
 function element(name, attributes = {}, ...children) {
@@ -11,13 +11,13 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/// A probability in words; no answer is ever quite sure.
+/// A probability as text. It never reads 0 % or 100 %.
 function percent(p) {
   if (!Number.isFinite(p)) return "no number";
   return p < 0.0005 ? "<0.1 %" : p > 0.9995 ? ">99.9 %" : `${(100 * p).toFixed(1)} %`;
 }
 
-/// The answer for levels of pixels, plane by plane, or for a row, an object of values by column.
+/// The answer for the levels of a picture, channel by channel, or for a row, an object of values by column.
 function predict(example) {
   const isRow = input.kind === "columns";
   const { features, warnings } = isRow ? featuresOfRow(example) : { features: featuresOfLevels(example), warnings: [] };
@@ -25,7 +25,7 @@ function predict(example) {
   return { named, probabilities, warnings };
 }
 
-/// What the server answers for some examples, rows or levels, as many as it takes at a time.
+/// The server's answers for rows or levels, no more than it accepts per request.
 async function askOnce(examples) {
   const isRow = input.kind === "columns";
   const body = isRow ? { rows: examples } : {
@@ -49,10 +49,10 @@ async function askOnce(examples) {
   return named.map((named, at) => ({ named, probabilities: all.slice(at * count, (at + 1) * count), warnings: [] }));
 }
 
-/// What the server answers for any number of examples.
+/// The server's answers for any number of examples.
 async function askServer(examples) {
   const { rows, bytes } = described.server;
-  // A level takes four bytes at most, and what stands around the levels some hundred. Rows are short.
+  // A level takes at most four bytes of JSON, and the rest of the body some hundred bytes. Rows are short.
   const fitting = input.kind === "columns" ? rows : Math.floor((bytes - 1000) / (4 * examples[0].length));
   const most = Math.max(1, Math.min(rows, fitting));
   const answers = [];
@@ -63,7 +63,7 @@ async function askServer(examples) {
 /// The answers for several examples, rows or levels.
 const ask = described.server ? askServer : async examples => examples.map(predict);
 
-/// `work`, done one after another; of what comes meanwhile, only the newest.
+/// Runs `work` for one call at a time. Of the calls that arrive meanwhile, only the newest runs.
 function oneAtATime(work) {
   let isBusy = false, waiting = null;
   return async function next(...given) {
@@ -75,14 +75,14 @@ function oneAtATime(work) {
   };
 }
 
-/// Says what went wrong.
+/// Shows an error.
 function fail(error) {
   $("problem").textContent = error instanceof TypeError && described.server
     ? "The server does not answer. Is it still running?" : String(error.message ?? error);
   $("problem").hidden = false;
 }
 
-/// `work`, once for each frame that the browser shows, however often it is asked for; where it shows none, a little later.
+/// Runs `work` at most once per frame of the browser, or a little later if the browser shows no frames.
 function eachFrame(work) {
   let isAsked = false;
   const go = () => {
@@ -106,7 +106,7 @@ const rows = Array.from({ length: classes.length > ALL_SHOWN ? MOST_PROBABLE : c
   return { item, name, share, fill };
 });
 
-/// The classes as they are shown: all in their order, or the most probable first.
+/// The classes to show: all in their order, or the most probable first.
 function order(probabilities) {
   const all = classes.map((_, k) => k);
   if (classes.length <= ALL_SHOWN) return all;
@@ -115,7 +115,7 @@ function order(probabilities) {
 
 let telling;
 
-/// Shows an answer; nothing where there is no question yet.
+/// Shows an answer, or `invitation` if there is none yet.
 function show(answer, invitation = "") {
   $("problem").hidden = true;
   const probabilities = answer?.probabilities ?? classes.map(() => 0);
@@ -134,7 +134,7 @@ function show(answer, invitation = "") {
   $("by-threshold").hidden = !isBeaten;
   $("unusual").replaceChildren(...(answer?.warnings ?? []).map(warning => element("li", {}, warning)));
   $("unusual").hidden = !answer?.warnings.length;
-  // Read out when it has come to rest.
+  // Screen readers read the answer once it no longer changes.
   clearTimeout(telling);
   telling = setTimeout(() => {
     $("live").textContent = answer ? `${classes[answer.named]}, ${percent(probabilities[answer.named])}` : invitation;

@@ -1,11 +1,11 @@
-// From the columns of a table to features, as they were fitted on the training rows.
+// From the columns of a table to features, with the treatments fitted on the training rows.
 
 const DAY = 86400000;
 const PARTS = ["year", "month", "day", "weekday", "hour", "minute"];
 const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
   "November", "December"];
 
-/// How each part of a date is written: what it looks like, and which part it is.
+/// The directives of date formats: a pattern for the text, and the part of the date.
 const DIRECTIVES = {
   "%Y": ["(\\d{4})", "year"], "%y": ["(\\d{2})", "short"], "%m": ["(\\d{1,2})", "month"], "%d": ["(\\d{1,2})", "day"],
   "%H": ["(\\d{1,2})", "hour"], "%I": ["(\\d{1,2})", "hour"], "%M": ["(\\d{1,2})", "minute"],
@@ -15,7 +15,7 @@ const DIRECTIVES = {
 };
 const DIRECTIVE = /%\.f|%:z|%[A-Za-z]/g;
 
-/// A day as the days since 1970, with the time as a fraction.
+/// The days since 1970 of a date, with the time as a fraction; NaN if the date does not exist.
 function moment(year, month, day, seconds) {
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
@@ -23,7 +23,7 @@ function moment(year, month, day, seconds) {
   return isReal && seconds < 86400 ? date.getTime() / DAY + seconds / 86400 : NaN;
 }
 
-/// The days since 1970 that `text`, written in `format`, is; NaN where it is not.
+/// The days since 1970 of the date `text` in `format`; NaN if it has another format.
 function days(text, format) {
   const kinds = [], literal = part => part.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
   const pieces = format.split(DIRECTIVE), directives = format.match(DIRECTIVE) ?? [];
@@ -54,7 +54,7 @@ function parts(at) {
 
 const two = number => String(number).padStart(2, "0");
 
-/// The days `at` since 1970 as `format` has them.
+/// The date `at`, in days since 1970, as text in `format`.
 function written(at, format) {
   const [year, month, day, weekday, hour, minute] = parts(at);
   const names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -66,7 +66,7 @@ function written(at, format) {
   return format.replace(DIRECTIVE, directive => values[directive]);
 }
 
-/// The least and the greatest value that the training rows have in a column; nothing for names.
+/// The least and the greatest value of a column in the training rows; undefined for names.
 function rangeOf(column) {
   if (column.as === "number") return column.scale;
   return column.as === "date" ? column.parts.find(part => part.name === "days")?.scale : undefined;
@@ -77,8 +77,7 @@ function plainNumber(text) {
   return isNumber && Number.isFinite(+text) ? +text : NaN;
 }
 
-/// What a value is to a column: a number, days since 1970, 0 or 1, the number of a name, -1 for a name that is not known, NaN
-/// for no value.
+/// A value as a number: itself, days since 1970, 0 or 1, the index of a name, -1 for an unknown name, NaN for a missing value.
 function rawValue(column, value) {
   if (value === null || value === undefined || value !== value) return NaN;
   const text = String(value).trim();
@@ -139,22 +138,22 @@ function featuresOf(column, raw) {
   }
 }
 
-/// A value of a column in words.
+/// A value of a column as text.
 function shown(column, value) {
   if (column.as !== "date") return Number.isInteger(value) ? String(value) : String(+value.toPrecision(6));
   return written(value, column.format);
 }
 
-/// What is unusual about a value; nothing where it is like those of the training rows.
+/// A warning about an unusual value; empty if the training rows have such values.
 function warningOf(column, raw, value) {
-  if (Number.isNaN(raw)) return column.indicator ? "" : "no value, which no training row lacked";
+  if (Number.isNaN(raw)) return column.indicator ? "" : "missing, but no training row lacks a value here";
   if (raw === -1 && (column.as === "category" || column.as === "boolean")) return `"${value}" was not in the training data`;
   const range = rangeOf(column);
   return range && (raw < range.least || raw > range.greatest)
     ? `outside ${shown(column, range.least)} to ${shown(column, range.greatest)}, the range of the training data` : "";
 }
 
-/// The features of a row, an object of values by column, and what is unusual about it.
+/// The features of a row, an object of values by column, and the warnings about it.
 function featuresOfRow(row) {
   const features = [], warnings = [];
   for (const column of input.columns) {

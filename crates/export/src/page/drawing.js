@@ -1,28 +1,28 @@
-// A picture that is drawn, pasted, dropped or chosen.
+// The drawing area: a picture that the user draws, pastes, drops or chooses.
 
 const SIDE = 320;
-/// Pictures are taken with as many pixels at most.
+/// Larger pictures are reduced to this number of pixels.
 const MOST_PIXELS = 4e6;
 
 function startDrawing() {
   const canvas = $("canvas"), context = canvas.getContext("2d", { willReadFrequently: true });
   const [channels, height, width] = input.shape;
-  /// The pixels of a picture that was not drawn; nothing while one is drawn.
+  /// The pixels of an opened picture; null for a drawing.
   let picture = null;
-  /// Whether anything is on the canvas, and what the network sees of it.
+  /// Whether the canvas is empty, and the levels that the network sees.
   let isEmpty = true, levels = null;
-  /// How many pictures there have been: what is computed for an earlier one is not shown.
+  /// The number of the current picture: results for earlier pictures are not shown.
   let count = 0;
-  /// Where the pen is, and whether the keyboard has put it down.
+  /// The position of the pen, and whether the keyboard has lowered it.
   let pen = { x: SIDE / 2, y: SIDE / 2, isDown: false };
-  /// Whether a mouse, a finger or a stylus draws.
+  /// Whether a mouse, a finger or a stylus is drawing.
   let isDrawing = false;
 
   const isDark = () => $("dark-paper")?.checked ?? false;
   const askAndShow = oneAtATime(async mine => {
     const [answer] = levels ? await ask([levels]) : [];
     if (mine !== count) return;
-    show(answer, isEmpty ? "nothing drawn yet" : "nothing to see: more contrast, please");
+    show(answer, isEmpty ? "nothing drawn yet" : "nothing visible: the picture needs more contrast");
     explainSoon(answer);
   });
   const take = () => {
@@ -52,7 +52,7 @@ function startDrawing() {
     look();
   }
 
-  /// A line from the pen's place to another.
+  /// Draws a line from the pen to another position and moves the pen.
   function lineTo(x, y) {
     context.strokeStyle = isDark() ? "#fff" : "#000";
     [context.lineCap, context.lineJoin, context.lineWidth] = ["round", "round", +$("pen").value];
@@ -65,21 +65,21 @@ function startDrawing() {
     look();
   }
 
-  const place = event => {
+  const position = event => {
     const box = canvas.getBoundingClientRect();
     return [(event.clientX - box.left) * canvas.width / box.width, (event.clientY - box.top) * canvas.height / box.height];
   };
   canvas.addEventListener("pointerdown", event => {
     if (event.button !== 0) return;
-    try { canvas.setPointerCapture(event.pointerId); } catch { /* A pointer that a script made up. */ }
-    [pen.x, pen.y] = place(event);
+    try { canvas.setPointerCapture(event.pointerId); } catch { /* A synthetic event has no pointer. */ }
+    [pen.x, pen.y] = position(event);
     isDrawing = true;
     lineTo(pen.x, pen.y);
   });
   canvas.addEventListener("pointermove", event => {
     if (!isDrawing) return;
     const all = event.getCoalescedEvents?.() ?? [];
-    for (const one of all.length ? all : [event]) lineTo(...place(one));
+    for (const one of all.length ? all : [event]) lineTo(...position(one));
   });
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { isDrawing = false; });
   canvas.addEventListener("keydown", event => {
@@ -101,7 +101,7 @@ function startDrawing() {
     try {
       image = await createImageBitmap(file, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
     } catch {
-      return fail("This browser cannot read that as a picture. PNG, JPEG, WebP and GIF work everywhere.");
+      return fail("This browser cannot read the file as a picture. PNG, JPEG, WebP and GIF work everywhere.");
     }
     const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (image.width * image.height)));
     const [wide, high] = [image.width, image.height].map(side => Math.max(Math.round(side * shrink), 1));
@@ -125,7 +125,7 @@ function startDrawing() {
     small.getContext("2d").putImageData(pixels, 0, 0);
   }
 
-  // What the answer depends on: the picture again and again, each time with one patch of it covered.
+  // The parts that the answer depends on: predict the picture many times, each time with one patch covered.
 
   let waiting;
   function clearHeat() {
@@ -148,7 +148,7 @@ function startDrawing() {
     for (let at = 0; at < patches.length; at += batch) {
       const answers = await ask(patches.slice(at, at + batch).map(patch => patch.covered));
       effects.push(...answers.map(({ probabilities }) => before - logit(probabilities[answer.named])));
-      // The page stays alive meanwhile.
+      // Let the page respond to the user.
       await new Promise(done => setTimeout(done));
       if (mine !== count) return;
     }
@@ -156,7 +156,7 @@ function startDrawing() {
     $("heat-class").textContent = classes[answer.named];
   }
 
-  /// The picture with each of its patches covered by paper: by zero where it is handwriting, else by its mean.
+  /// The picture with each of its patches covered: by zeros for a framed drawing, otherwise by the mean of its channel.
   function patchesOf(levels) {
     const size = width * height, side = Math.max(1, Math.round(Math.min(width, height) / 7)), step = Math.max(1, side >> 1);
     const paper = Array.from({ length: channels }, (_, channel) => {

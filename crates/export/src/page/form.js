@@ -1,6 +1,6 @@
-// A row of a table that is filled in, and how the answer moves with one of its values.
+// The form for a row of a table, and a plot of the answer against one of its values.
 
-/// Points of a curve.
+/// The number of points of a curve.
 const POINTS = 49;
 const OTHER = "(another value)";
 const CURVE = { width: 440, height: 240, left: 48, right: 14, top: 14, bottom: 34 };
@@ -12,7 +12,7 @@ function startForm() {
   }));
   let focused = 0, count = 0;
 
-  /// The format in which the browser's own fields have dates.
+  /// The format of dates in the browser's input fields.
   const iso = column => {
     const [hasDay, hasTime] = [/%[Yy]/.test(column.format), /%[HI]/.test(column.format)];
     return hasDay && hasTime ? "%Y-%m-%dT%H:%M" : hasDay ? "%Y-%m-%d" : "%H:%M";
@@ -29,7 +29,7 @@ function startForm() {
     look();
   }
 
-  /// The value of a field, as a table would have it; null where it is not known.
+  /// The value of a field in the format of the table; null if unknown.
   function valueOf({ column, box, unknown }) {
     if (unknown?.checked || box.value === "") return null;
     if (column.as === "number") return +box.value;
@@ -57,7 +57,7 @@ function startForm() {
     answer(given, count);
   });
 
-  /// Rows that differ from `given` in the values of `column` alone.
+  /// Rows that differ from `given` only in the value of `column`.
   function variants(given, column) {
     let points;
     const range = rangeOf(column);
@@ -71,7 +71,7 @@ function startForm() {
     return { points, examples: points.map(({ value }) => ({ ...given, [column.name]: value })) };
   }
 
-  // The picture of that.
+  // The plot.
 
   function svg(name, attributes, ...children) {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -87,7 +87,7 @@ function startForm() {
     const picture = range ? line(column, range, given, now, points, shares) : list(column, given, points, shares);
     const [least, most] = [Math.min(...shares), Math.max(...shares)].map(percent);
     const words = least === most ? `${least} for every value` : `Between ${least} and ${most}`;
-    $("curve-words").textContent = `${words}, all else as it is.`;
+    $("curve-words").textContent = `${words}, with all other values unchanged.`;
     $("curve").replaceChildren(picture);
   }
 

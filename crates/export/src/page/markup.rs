@@ -1,4 +1,4 @@
-//! What stands on the page.
+//! The visible content of the page.
 
 use kiln_table::{Column, Preparation, Scale, Treatment, counted};
 use maud::{Markup, html};
@@ -6,13 +6,13 @@ use maud::{Markup, html};
 use super::{AnswerSource, Bits, PageFacts};
 use crate::{Cost, Input, Network, Pixels};
 
-/// Classes that a sentence names.
+/// The greatest number of classes that a sentence lists.
 const MOST_NAMED: usize = 12;
 
-/// Classes that leave room for fields on a small screen.
+/// The greatest number of classes whose answer leaves room for fields on a small screen.
 const FEW: usize = 3;
 
-/// All that is to be seen.
+/// The whole content.
 pub(super) fn content(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> Markup {
     html! {
         header {
@@ -21,7 +21,7 @@ pub(super) fn content(network: &Network, facts: &PageFacts, source: AnswerSource
             p.lead { (invitation(network, facts)) }
         }
         main {
-            noscript { p { "This page needs JavaScript, which is switched off here." } }
+            noscript { p { "This page needs JavaScript, but it is switched off." } }
             @match &network.input {
                 Input::Pixels(Pixels { shape, .. }) => {
                     div.stage.pictures {
@@ -45,22 +45,23 @@ pub(super) fn content(network: &Network, facts: &PageFacts, source: AnswerSource
 
 fn invitation(network: &Network, facts: &PageFacts) -> String {
     let classes = &network.classes;
-    let all = if classes.len() <= MOST_NAMED {
-        format!(": {}", classes.join(", "))
+    let are_few = classes.len() <= MOST_NAMED;
+    let all = if are_few {
+        classes.join(", ")
     } else {
-        format!(" of {} classes, such as {}", classes.len(), classes[..3].join(", "))
+        format!("{} classes, such as {}", classes.len(), classes[..3].join(", "))
     };
     match (&network.input, facts.frame) {
         (Input::Columns(preparation), _) => {
             let (class, columns) = (class_column(preparation), preparation.used().count());
             format!(
-                "Predicts “{class}” from {}. Change one, and watch the answer move.",
+                "Predicts “{class}” from {}. Change a value and see how the answer changes.",
                 counted(columns, "value")
             )
         }
-        (_, Some(_)) if classes.len() <= MOST_NAMED => format!("Draw one of these{all}."),
-        (_, Some(_)) => format!("Draw one{all}."),
-        (_, None) => format!("Give it a picture. AnswerSource{all}."),
+        (_, Some(_)) if are_few => format!("Draw one of these: {all}."),
+        (_, Some(_)) => format!("Draw one of {all}."),
+        (_, None) => format!("Choose a picture. Possible answers: {all}."),
     }
 }
 
@@ -84,18 +85,18 @@ fn sheet(facts: &PageFacts, [_, height, width]: [usize; 3]) -> Markup {
             }
             p.note.small { "You can also paste or drop a picture." }
             p.unseen #keys {
-                "With the keyboard: arrow keys move the pen, the space bar puts it down or lifts it, Delete clears. The network \
-                 sees " (width) " by " (height) " pixels."
+                "Keyboard: the arrow keys move the pen, the space bar lowers or lifts it, and Delete clears the drawing. The \
+                 network sees " (width) " by " (height) " pixels."
             }
             p.unseen #pen-place role="status" {}
         }
     }
 }
 
-/// The name of the column that had the class.
+/// The name of the column with the class.
 fn class_column(preparation: &Preparation) -> &str {
-    let is_asked = |name: &&String| preparation.columns.iter().any(|column| column.name == **name);
-    preparation.names.iter().find(|name| !is_asked(name)).map_or("The answer", String::as_str)
+    let is_input = |name: &&String| preparation.columns.iter().any(|column| column.name == **name);
+    preparation.names.iter().find(|name| !is_input(name)).map_or("The answer", String::as_str)
 }
 
 fn answer(title: &str, network: &Network) -> Markup {
@@ -104,7 +105,7 @@ fn answer(title: &str, network: &Network) -> Markup {
             h2 #answer-title { (title) }
             p.verdict { span #named { "?" } span #sure {} }
             ol #bars .bars {}
-            p #by-threshold .note.small hidden { "Another class is more probable, but the threshold decides: see below." }
+            p #by-threshold .note.small hidden { "Another class is more probable, but the threshold decides; see below." }
             ul #unusual .warnings aria-label="Unusual values" hidden {}
             p #problem role="alert" hidden {}
         }
@@ -121,16 +122,16 @@ fn lens([_, height, width]: [usize; 3]) -> Markup {
                     canvas #heat width=(width) height=(height) aria-hidden="true" {}
                 }
                 div.words {
-                    p.note { (width) " × " (height) " pixels, prepared as the training pictures were." }
+                    p.note { (width) " × " (height) " pixels, prepared like the training pictures." }
                     label.check { input #explain type="checkbox"; "Show what the answer depends on" }
                     div #heat-legend hidden {
                         p.small {
-                            span.key.for {} "speaks for " strong #heat-class { "the answer" } " "
-                            span.key.against {} "speaks against it"
+                            span.key.for {} "supports " strong #heat-class { "the answer" } " "
+                            span.key.against {} "contradicts it"
                         }
                         p.note {
-                            "Measured by covering the picture patch by patch. It shows where the network looks, not whether it \
-                             is right."
+                            "Measured by covering the picture patch by patch. It shows which parts matter to the network, not \
+                             whether the answer is correct."
                         }
                     }
                 }
@@ -149,35 +150,35 @@ fn curve() -> Markup {
     }
 }
 
-/// What the numbers on the page are worth.
+/// The reliability of the answers.
 fn trust(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> Markup {
     let share = |value: f64| format!("{:.1} %", 100.0 * value);
     let tested = match facts.tested {
-        None => "These weights have not been tested on examples that they were not trained on.".to_owned(),
+        None => "These weights have not been tested on held-out examples.".to_owned(),
         Some(tested) => {
             let interval = tested.interval.map_or(String::new(), |interval| {
-                format!(" (95 % interval: {} to {})", share(interval.lower), share(interval.upper))
+                format!(" (95 % confidence interval: {} to {})", share(interval.lower), share(interval.upper))
             });
             format!(
-                "Tested on {} held out from training: {} right{interval}. On other data it may be worse.",
+                "Tested on {} held out from training: {} correct{interval}. On other data it may be worse.",
                 counted(tested.examples as usize, "example"),
                 share(tested.share),
             )
         }
     };
     let calibrated = if network.calibration.is_some() {
-        "The probabilities are calibrated: of answers with 80 %, about 8 in 10 should be right, on data like the training data."
+        "The probabilities are calibrated: about 8 in 10 answers with 80 % should be correct, on data like the training data."
     } else {
-        "The probabilities are the network's own and not calibrated: it may be more sure than it is right."
+        "The probabilities are not calibrated: the network may be overconfident."
     };
     let anything = match network.input {
         Input::Pixels(_) => {
-            "It answers for anything: a picture of something else also gets one of these classes, often with a high \
+            "Every picture gets an answer: a picture of something else also gets one of these classes, often with a high \
              probability."
         }
         Input::Columns(_) => {
-            "It answers for any values, even impossible ones. Outside the range of the training data it can only guess; the \
-             page says so."
+            "All values get an answer, even impossible ones. Outside the range of the training data the network can only guess; \
+             the page then shows a warning."
         }
     };
     html! {
@@ -189,7 +190,7 @@ fn trust(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> Mark
                 li { (anything) }
                 @if let Some(threshold) = network.threshold {
                     li {
-                        "“" (network.classes[threshold.positive]) "” is named where its probability is at least "
+                        "“" (network.classes[threshold.positive]) "” is predicted if its probability is at least "
                         (share(threshold.least)) "."
                     }
                 }
@@ -197,7 +198,7 @@ fn trust(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> Mark
                 li {
                     @match source {
                         AnswerSource::Embedded { .. } => "Nothing leaves this page: it computes all answers itself.",
-                        AnswerSource::Server { .. } => "What you enter is sent to the server that this page came from.",
+                        AnswerSource::Server { .. } => "Your input is sent to the server of this page.",
                     }
                 }
             }
@@ -207,15 +208,15 @@ fn trust(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> Mark
 
 fn rounding(cost: Option<&Cost>) -> String {
     let Some(cost) = cost else {
-        return "The weights are rounded to 16 bits; what that changes was not measured.".to_owned();
+        return "The weights are rounded to 16 bits; the effect was not measured.".to_owned();
     };
     let classes = match cost.changed {
-        0 => "not one answer".to_owned(),
+        0 => "no answer".to_owned(),
         changed => counted(changed, "answer"),
     };
     format!(
-        "The weights are rounded to 16 bits. On {} that changed {classes}, and no probability by more than {:.3} \
-         percentage points; {:.2} % right before, {:.2} % after.",
+        "The weights are rounded to 16 bits. On {}, this changed {classes}, and no probability by more than {:.3} \
+         percentage points. Accuracy: {:.2} % before, {:.2} % after.",
         counted(cost.examples, "test example"),
         100.0 * cost.difference,
         100.0 * cost.accuracy,
@@ -252,7 +253,7 @@ fn about(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> Mark
     }
 }
 
-/// What no training row has, as the page's script has it too.
+/// The list entry for a value that no training row has; the script `form.js` uses the same text.
 const OTHER: &str = "(another value)";
 
 /// A field for each column that the network uses.
@@ -264,7 +265,7 @@ fn fields(preparation: &Preparation, examples: Option<usize>) -> Markup {
                 div.fields {
                     @for (at, (column, treatment)) in preparation.used().enumerate() { (field(at, column, treatment, examples)) }
                 }
-                button #reset type="button" { "Start again" }
+                button #reset type="button" { "Reset" }
             }
         }
     }
@@ -273,7 +274,7 @@ fn fields(preparation: &Preparation, examples: Option<usize>) -> Markup {
 fn field(at: usize, column: &Column, treatment: &Treatment, examples: Option<usize>) -> Markup {
     let (id, warning) = (format!("c{at}"), format!("w{at}"));
     let may_miss = !treatment.knows_no_missing();
-    // Where most of the training rows have no value, that is what is typical.
+    // If most of the training rows have no value, start without one.
     let is_rare = may_miss && examples.is_some_and(|examples| 2 * column.missing > examples);
     let start = |usual: &'_ str| if is_rare { String::new() } else { usual.to_owned() };
     html! {
@@ -292,7 +293,7 @@ fn field(at: usize, column: &Column, treatment: &Treatment, examples: Option<usi
                 }
             }
             @if may_miss && has_checkbox(treatment) {
-                label.check { input #{"m" (at)} type="checkbox" checked[is_rare]; "not known" }
+                label.check { input #{"m" (at)} type="checkbox" checked[is_rare]; "unknown" }
             }
             p.odd #(warning) role="status" hidden {}
         }
@@ -310,7 +311,7 @@ fn has_checkbox(treatment: &Treatment) -> bool {
     matches!(treatment, Treatment::Number { .. } | Treatment::Date { .. })
 }
 
-/// A slider over the range of the training rows, and a field for any number.
+/// A slider for the range of the training rows, and a field for any number.
 fn number(at: usize, column: &Column, scale: &Scale) -> Markup {
     let step = step(column, scale);
     let [least, greatest] = [(scale.least / step).ceil() * step, (scale.greatest / step).floor() * step];
@@ -324,7 +325,7 @@ fn number(at: usize, column: &Column, scale: &Scale) -> Markup {
     }
 }
 
-/// A tenth, a hundredth and so on of the range at most; whole where the column has whole numbers.
+/// The step of the slider: a power of ten, at most a hundredth of the range; 1 for a column of integers.
 fn step(column: &Column, scale: &Scale) -> f64 {
     let range = scale.greatest - scale.least;
     let has_whole_ends = scale.least.fract() == 0.0 && scale.greatest.fract() == 0.0;
@@ -335,7 +336,7 @@ fn step(column: &Column, scale: &Scale) -> f64 {
     if range > 0.0 && range.is_finite() { 10_f64.powf((range / 100.0).log10().floor()) } else { 1.0 }
 }
 
-/// `value` to six digits.
+/// `value` with six significant digits.
 fn short(value: f64) -> String {
     format!("{value:.5e}").parse::<f64>().map_or_else(|_| value.to_string(), |value| value.to_string())
 }
@@ -345,12 +346,12 @@ fn list(at: usize, values: &[&String], start: &str, may_miss: bool) -> Markup {
         select #{"c" (at)} data-start=(start) aria-describedby={ "w" (at) } {
             @for value in values { option value=(value) selected[value.as_str() == start] { (value) } }
             option value=(OTHER) { "another value" }
-            @if may_miss { option value="" selected[start.is_empty()] { "not known" } }
+            @if may_miss { option value="" selected[start.is_empty()] { "unknown" } }
         }
     }
 }
 
-/// The kind of field in which browsers take what dates of `format` have.
+/// The type of the browser's input field for dates of `format`.
 fn date_field(format: &str) -> &'static str {
     let has_day = format.contains("%Y") || format.contains("%y");
     let has_time = format.contains("%H") || format.contains("%I");

@@ -1,4 +1,7 @@
-//! One page on which anybody asks a trained network: nothing to install, and nothing that it loads.
+//! A self-contained HTML page to try a trained network: it needs no installation and loads no other file.
+//!
+//! This file assembles the page from its parts: the visible content (`markup.rs`), the facts about the run, a description of
+//! the network in JSON, the weights in base64, and one script.
 
 mod markup;
 
@@ -18,7 +21,7 @@ use crate::weight_files::weights_sha256;
 use crate::{Calibration, Cost, ExportError, Input, Member, Network, Pixels, Threshold};
 
 const STYLE: &str = include_str!("page.css");
-/// One script after another, in one scope.
+/// The scripts, which share one scope.
 const SCRIPTS: [&str; 6] = [
     include_str!("network.js"),
     include_str!("columns.js"),
@@ -29,37 +32,37 @@ const SCRIPTS: [&str; 6] = [
 ];
 const START: &str = include_str!("page.js");
 
-/// Where the page has its answers from.
+/// The source of the page's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerSource<'a> {
-    /// From weights that are in the page: it computes them itself, and is forbidden to ask anything of anybody.
+    /// The page contains the weights and computes the answers itself. Its policy forbids all requests.
     Embedded {
-        /// Bits of a weight.
+        /// The precision of the weights.
         bits: Bits,
     },
-    /// From the server that the page came from, by POST: rows as `{"rows": [...]}`, pictures as the tensor `pixels` of the Open
+    /// The server of the page answers, by POST: rows as `{"rows": [...]}`, pictures as the tensor `pixels` of the Open
     /// Inference Protocol, with the levels that the page shows.
     Server {
-        /// Where it answers, such as `/predict`.
+        /// The path of the request, such as `/predict`.
         path: &'a str,
-        /// Rows or pictures that it takes at a time.
+        /// The greatest number of rows or pictures per request.
         rows: usize,
-        /// Bytes of a body that it takes.
+        /// The greatest number of bytes of a body.
         bytes: usize,
     },
 }
 
-/// How many bits a weight has.
+/// The precision of the weights in a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bits {
-    /// All that it was trained with.
+    /// 32 bits, as trained.
     All,
-    /// Half of them.
+    /// 16 bits.
     Half,
 }
 
 impl Bits {
-    /// Their number.
+    /// The number of bits.
     #[must_use]
     pub fn number(self) -> usize {
         match self {
@@ -69,8 +72,8 @@ impl Bits {
     }
 }
 
-/// The page for `network`. For weights of 16 bits, give it [`Network::rounded_to_half`]: what 16 bits do not hold becomes
-/// infinite here.
+/// The page for `network`. For 16-bit weights, pass [`Network::rounded_to_half`]: here, weights that are too great for 16
+/// bits become infinite.
 #[must_use]
 pub fn page(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> String {
     let description = description_json(network, facts, source);
@@ -81,7 +84,7 @@ pub fn page(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> S
     };
     let body = html! {
         (markup::content(network, facts, source))
-        // Data, which no browser runs.
+        // Data, not code: browsers do not run it.
         script #description type="application/json" { (PreEscaped(description)) }
         @if let AnswerSource::Embedded { bits } = source {
             script #weights type="text/plain" { (PreEscaped(weights(network, bits))) }
@@ -95,8 +98,8 @@ fn script() -> String {
     format!("\"use strict\";\n(() => {{\n{}{START}}})();\n", SCRIPTS.concat())
 }
 
-/// What the page may do: run this one script and no other, show pictures that it holds itself, and ask its own server where
-/// it has one.
+/// The content security policy: the page may run only this script, show only its own pictures, and request only its own
+/// server, if it has one.
 fn policy(script: &str, source: AnswerSource<'_>) -> String {
     let connect = match source {
         AnswerSource::Embedded { .. } => "",
@@ -109,7 +112,7 @@ fn policy(script: &str, source: AnswerSource<'_>) -> String {
     )
 }
 
-/// All weights in the order in which the page reads them, in little-endian bytes, as base64.
+/// All weights as little-endian bytes in base64, in the order in which the script reads them.
 fn weights(network: &Network, bits: Bits) -> String {
     let mut bytes = Vec::with_capacity(network.parameters() * bits.number() / 8);
     for member in &network.members {
@@ -125,43 +128,40 @@ fn weights(network: &Network, bits: Bits) -> String {
     STANDARD.encode(bytes)
 }
 
-/// What a page says of its network besides answers.
+/// The facts about a network that its page shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PageFacts {
     /// Name of the run.
     pub name: String,
-    /// Name of the data that it was trained on.
+    /// Name of the training data.
     pub data: String,
-    /// When it was trained, as 2024-02-29; empty where that is not known.
+    /// The date of the training, such as 2024-02-29; empty if unknown.
     pub date: String,
-    /// Examples that it was trained on; none where that is not known.
+    /// The number of training examples; `None` if unknown.
     pub examples: Option<usize>,
-    /// What its test found; none where these weights were not tested.
+    /// The test accuracy; `None` if these weights were not tested.
     pub tested: Option<Accuracy>,
     /// SHA-256 of the trained weights.
     pub sha256: String,
-    /// How drawings are fitted to the network; none where pictures are only resized, or it takes none.
+    /// How drawings are fitted to the network; `None` if pictures are only resized, or the network takes no pictures.
     pub frame: Option<Frame>,
-    /// What 16 bits cost; none where weights have all their bits, or it was not measured.
+    /// The cost of 16-bit weights; `None` for 32-bit weights, or if it was not measured.
     pub cost: Option<Cost>,
 }
 
-/// A tested accuracy.
+/// The accuracy on held-out examples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
-    /// Share of examples with the right class.
+    /// In [0, 1].
     pub share: f64,
-    /// Its 95 % interval.
+    /// Its 95 % confidence interval.
     pub interval: Option<Interval>,
-    /// Examples that it was tested on.
+    /// The number of test examples.
     pub examples: u64,
 }
 
 impl PageFacts {
-    /// The facts of `trained`, as its run keeps them. What weights of 16 bits cost is for the caller to measure.
-    ///
-    /// # Errors
-    /// Where a file of the run cannot be read.
+    /// The facts in the run of `trained`, without the cost of 16-bit weights, which the caller measures.
     pub fn of(trained: &Trained<Mlp>) -> Result<Self, ExportError> {
         let (run, profile) = (trained.run(), trained.profile());
         let status = run.status().map_err(kiln::Error::from)?;
@@ -178,7 +178,7 @@ impl PageFacts {
     }
 }
 
-/// What the run's own test found, if it tested these weights.
+/// The accuracy in the run's own test, if it tested these weights.
 fn tested(trained: &Trained<Mlp>) -> Result<Option<Accuracy>, ExportError> {
     let path = trained.run().evaluation("test").join(METRICS_FILE);
     if !path.is_file() {
@@ -193,9 +193,8 @@ fn tested(trained: &Trained<Mlp>) -> Result<Option<Accuracy>, ExportError> {
 
 #[derive(Serialize)]
 struct Description<'a> {
-    /// Bits of a weight; none where a server answers.
+    /// Bits of a weight; `None` if a server answers.
     bits: Option<usize>,
-    /// The server that answers.
     server: Option<DescribedServer<'a>>,
     input: DescribedInput<'a>,
     members: Vec<DescribedMember<'a>>,
@@ -210,8 +209,9 @@ struct Description<'a> {
 #[derive(Serialize)]
 struct DescribedServer<'a> {
     path: &'a str,
-    /// What it takes at a time.
+    /// The greatest number of rows or pictures per request.
     rows: usize,
+    /// The greatest number of bytes of a body.
     bytes: usize,
 }
 
@@ -225,9 +225,9 @@ enum DescribedInput<'a> {
     },
     Columns {
         columns: Vec<DescribedColumn<'a>>,
-        /// Words that stand for no value in any table.
+        /// Words that mean a missing value in every table.
         nothing: Vec<&'static str>,
-        /// Those that do in this one.
+        /// Further words with this meaning in this table.
         missing: &'a [String],
     },
 }
@@ -242,11 +242,11 @@ struct DescribedColumn<'a> {
 #[derive(Serialize)]
 struct DescribedMember<'a> {
     waves: Option<DescribedWaves<'a>>,
-    /// Inputs and outputs of every layer.
+    /// Inputs and outputs of each layer.
     layers: Vec<[usize; 2]>,
 }
 
-/// With frequencies and phases, which keep all their bits.
+/// An embedding, with its frequencies and phases, which always have 32 bits.
 #[derive(Serialize)]
 struct DescribedWaves<'a> {
     columns: &'a [usize],
@@ -256,7 +256,7 @@ struct DescribedWaves<'a> {
     phase: &'a [f32],
 }
 
-/// The description as JSON that may stand within a `script` element.
+/// The description of the network for the script: JSON that may be inside a `script` element.
 fn description_json(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> String {
     let (bits, server) = match source {
         AnswerSource::Embedded { bits } => (Some(bits.number()), None),
@@ -275,7 +275,7 @@ fn description_json(network: &Network, facts: &PageFacts, source: AnswerSource<'
         threshold: network.threshold,
         classes: &network.classes,
     };
-    // A name may have `</script>` in it.
+    // A name may contain `</script>`.
     serde_json::to_string(&description).expect("names and numbers are JSON").replace('<', "\\u003c")
 }
 
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_can_leave_its_place() {
+    fn names_are_escaped() {
         let page = page(&network(), &facts(), AnswerSource::Embedded { bits: Bits::All });
         assert_eq!(page.matches("</script>").count(), 3);
         assert!(
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_16_bits_do_not_hold_is_refused() {
+    fn weights_that_are_too_great_for_16_bits_are_refused() {
         let message = network().rounded_to_half().unwrap_err().to_string();
         assert!(message.contains("a weight of 100000 (network 1)"), "{message}");
         let mut fitting = network();
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_ask_its_own_server_and_nobody_else() {
+    fn a_page_may_request_only_its_own_server() {
         let embedded = page(&network(), &facts(), AnswerSource::Embedded { bits: Bits::All });
         let asking =
             page(&network(), &facts(), AnswerSource::Server { path: "/predict", rows: 10, bytes: 1000 });

@@ -1,17 +1,18 @@
-// From features to probabilities. Numbers are single precision where Kiln's are; sums are double, and rounded at the end.
+// From features to probabilities. Numbers have single precision where Kiln's have it; sums are computed in double precision and
+// then rounded.
 
 const text = id => document.getElementById(id).textContent;
 const described = JSON.parse(text("description"));
 const { input, classes } = described;
 const { fround } = Math;
 
-/// The number that the 16 bits of a half stand for.
+/// The number with the 16 bits `bits` (IEEE 754 binary16).
 function half(bits) {
   const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
   return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-/// All weights, in the order in which the page has them.
+/// All weights, in the order of the page.
 function decoded(base64, bits) {
   const binary = atob(base64), view = new DataView(new ArrayBuffer(binary.length));
   for (let at = 0; at < binary.length; at++) view.setUint8(at, binary.charCodeAt(at));
@@ -21,7 +22,7 @@ function decoded(base64, bits) {
   return values;
 }
 
-/// The networks, with views into the one list of weights.
+/// The networks, with views into the list of all weights.
 function networks() {
   const all = decoded(text("weights").trim(), described.bits);
   let at = 0;
@@ -66,7 +67,7 @@ const ACTIVATIONS = {
   "mish": x => x * Math.tanh(softplus(x)),
 };
 
-/// What a layer makes of `values`. Where most of them are zero, as of a drawing, only the others are added up.
+/// The outputs of a layer. If most values are zero, as in a drawing, it adds only the others.
 function linear(layer, values, ending) {
   const { inputs, outputs, weight, bias } = layer;
   const inked = [];
@@ -82,7 +83,7 @@ function linear(layer, values, ending) {
   return out;
 }
 
-/// The features, and behind them what the waves of the numbers among them are mixed into.
+/// The features, followed by the embedding of the numbers among them.
 function embedded(waves, features) {
   if (!waves) return features;
   const { columns, size, frequency, phase, weight, bias } = waves;
@@ -101,7 +102,7 @@ function embedded(waves, features) {
   return out;
 }
 
-/// The last layer's values of one network.
+/// The outputs of the last layer of one network.
 function logits(network, features) {
   const hidden = ACTIVATIONS[described.activation], keep = described.keep, last = network.layers.length - 1;
   const between = x => fround(hidden(fround(x))) * keep;
@@ -117,14 +118,14 @@ function softmax(values) {
   return powers.map(power => power / sum);
 }
 
-/// Of an ensemble, the logarithms of the mean of its networks' probabilities.
+/// The scores of an ensemble: the logarithm of the mean of its networks' probabilities.
 function together(all) {
   if (all.length === 1) return all[0];
   const rows = all.map(softmax);
   return rows[0].map((_, k) => fround(Math.log(rows.reduce((sum, row) => sum + row[k], 0) / rows.length)));
 }
 
-/// Probabilities that fit the examples which the calibration was found on.
+/// Calibrated probabilities.
 function calibrated(probabilities, { temperature, share }) {
   const scaled = probabilities.map(p => Math.log(Math.max(p, 1.1754943508222875e-38)) / temperature);
   return softmax(scaled).map(p => (1 - share) * p + share / scaled.length);
@@ -136,7 +137,7 @@ function greatest(values) {
 
 const members = described.server ? [] : networks();
 
-/// The number of the class that is named for `features`, and the probability of every class.
+/// The number of the predicted class for `features`, and the probability of every class.
 function answered(features) {
   const values = together(members.map(network => logits(network, features)));
   let probabilities;

@@ -1,11 +1,11 @@
-// From a picture to the levels that the network sees. Every step is Kiln's own, so that both see the same.
+// From a picture to the levels that the network sees. Every step follows Kiln's own preprocessing, with the same results.
 
 const FAINT = 1 / 8, FIRM = 96, NOISE = 5, LEAST_CONTRAST = 32, LIGHT = 191, GREYISH = 8;
 
 /// A picture of one channel.
 const plane = (width, height, levels = new Uint8Array(width * height)) => ({ width, height, levels });
 
-/// What makes `after` pixels of `before`: of each, where it begins and its weights. A triangle filter.
+/// A triangle filter that resizes `before` pixels to `after`: the first source pixel and the weights of each result.
 function taps(before, after) {
   const ratio = fround(before / after), wide = Math.max(ratio, 1);
   return Array.from({ length: after }, (_, at) => {
@@ -44,7 +44,7 @@ function resized({ width, height, levels }, newWidth, newHeight) {
   return out;
 }
 
-/// Levels of the outermost pixels, from the least to the greatest.
+/// The sorted levels of the border pixels.
 function border({ width, height, levels }) {
   const found = [];
   for (let x = 0; x < width; x++) found.push(levels[x], levels[(height - 1) * width + x]);
@@ -54,7 +54,7 @@ function border({ width, height, levels }) {
 
 const median = sorted => sorted[Math.floor(sorted.length / 2)];
 
-/// How much darker or lighter than the paper each pixel is, the most of them 255; nothing where nothing is drawn.
+/// The difference of each pixel from the paper, scaled so that the greatest is 255; null if nothing is drawn.
 function ink(grey) {
   const edge = border(grey), paper = median(edge), isDark = paper > 127;
   const distance = level => Math.max(isDark ? paper - level : level - paper, 0);
@@ -66,7 +66,7 @@ function ink(grey) {
   return plane(grey.width, grey.height, grey.levels.map(stretched));
 }
 
-/// The part of `inked` in which something is drawn firmly.
+/// The bounding box of the firm strokes.
 function cropped({ width, height, levels }) {
   let [left, top, right, bottom] = [width, height, -1, -1];
   levels.forEach((level, at) => {
@@ -93,7 +93,7 @@ function centreOfMass({ width, height, levels }) {
   return [across / mass, down / mass];
 }
 
-/// The drawing on `grey`, light on dark, fitted into the network's frame; nothing where nothing is drawn.
+/// The drawing on `grey`, light on dark, fitted into the network's frame; null if nothing is drawn.
 function framed(grey, { box_width, box_height, by_mass }, width, height) {
   const inked = ink(grey);
   if (!inked) return null;
@@ -112,11 +112,10 @@ function framed(grey, { box_width, box_height, by_mass }, width, height) {
   return out;
 }
 
-/// Rounded, halves away from zero.
+/// Rounds half away from zero.
 const away = x => Math.sign(x) * Math.round(Math.abs(x));
 
-/// The pixels of a canvas without transparency: on white, or on black where what is drawn is so light that white would swallow
-/// it.
+/// The pixels of a canvas without transparency: on white, or on black if the picture is too light for a white background.
 function onPaper({ data }) {
   let luma = 0, opacity = 0, isOpaque = true;
   for (let at = 0; at < data.length; at += 4) {
@@ -133,7 +132,7 @@ function onPaper({ data }) {
   });
 }
 
-/// The levels that the network sees of the pixels of a canvas, plane by plane; nothing where nothing is drawn.
+/// The levels that the network sees of the pixels of a canvas, channel by channel; null if nothing is drawn.
 function seen(pixels) {
   const [channels, height, width] = input.shape, data = onPaper(pixels), count = pixels.width * pixels.height;
   const channel = of => plane(pixels.width, pixels.height, Uint8Array.from({ length: count }, (_, at) => of(4 * at)));
@@ -162,7 +161,7 @@ function hasColour(data) {
   return false;
 }
 
-/// The features of levels.
+/// The features for the levels of a picture.
 function featuresOfLevels(levels) {
   const { divisor, mean, deviation } = input;
   if (levels.length !== input.shape.reduce((left, right) => left * right)) {
