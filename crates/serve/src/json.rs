@@ -232,8 +232,8 @@ pub(crate) enum JsonItem<'a> {
     Object(Vec<(Cow<'a, str>, JsonItem<'a>)>),
 }
 
-/// The first `most` items in `body`, and the number of all items. The body is a list, an object with a list under `name`, or an
-/// object that is the only item; 400 if it is anything else.
+/// The first `most` items in `body`, and the number of all items. The body is a list, an object with a list under `name`, or
+/// an object that is the only item; 400 if it is anything else.
 pub(crate) fn items<'a>(
     body: &'a [u8],
     name: &'static str,
@@ -293,7 +293,7 @@ impl JsonItem<'_> {
 /// The position of a value in the body.
 #[derive(Clone, Copy)]
 enum Position {
-    /// The body itself, of which at most `most` items are stored; `name` is the name of their list.
+    /// The body itself, with at most `most` items to store; `name` is the name of their list.
     Body {
         name: &'static str,
         most: usize,

@@ -1,14 +1,16 @@
 //! Trained networks behind HTTP: the Open Inference Protocol v2 with Triton's extensions for binary tensors and
-//! classification, plain JSON for rows and pictures, Prometheus metrics, limits, reload, and a shutdown that loses no request.
+//! classification, plain JSON for rows and pictures, Prometheus metrics, limits, reload, and a shutdown that loses no
+//! request.
 //!
-//! [`serve`] opens the runs that [`Settings`] name and answers requests until a signal stops it. The answer to a row depends on
-//! that row alone: it is bit-identical to `kiln predict`, whatever else the server computes at the same time. Requests are not
-//! batched together: a row takes tens of microseconds, less than waiting for another request would.
+//! [`serve`] opens the runs that [`Settings`] name and answers requests until a signal stops it. The answer to a row depends
+//! on that row alone: it is bit-identical to `kiln predict`, whatever else the server computes at the same time. Requests
+//! are not batched together: a row takes tens of microseconds, less than waiting for another request would.
 //!
-//! A request passes through these files: `server.rs` (connections, signals, shared state), `router.rs` (the gate and the paths),
+//! A request passes through these files: `server.rs` (connections, signals, shared state), `router.rs` (the gate and the
+//! paths),
 //! `request.rs` (slot, deadline, body, refusals), then `protocol.rs` with `infer_request.rs` and `tensor.rs` for the Open
-//! Inference Protocol, `grpc/` for the same over gRPC, or `simple.rs` for plain JSON. `catalog.rs` holds the models, `json.rs`
-//! reads JSON bodies, `metrics.rs` counts, and `openapi.rs` describes it all.
+//! Inference Protocol, `grpc/` for the same over gRPC, or `simple.rs` for plain JSON. `catalog.rs` holds the models,
+//! `json.rs` reads JSON bodies, `metrics.rs` counts, and `openapi.rs` describes it all.
 //!
 //! This crate prints nothing: it reports [`Event`]s to its caller.
 
@@ -49,8 +51,8 @@ pub use ServedModel as Served;
 /// The runs to serve, the address and the limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The runs, each as `RUN` or `NAME=RUN`. `RUN` is a folder, the name of a run (the latest of that name), the beginning of
-    /// a run's id, or `latest`.
+    /// The runs, each as `RUN` or `NAME=RUN`. `RUN` is a folder, the name of a run (the latest of that name), the beginning
+    /// of a run's id, or `latest`.
     pub runs: Vec<String>,
     /// The folder of the runs.
     pub artifacts: PathBuf,

@@ -18,7 +18,10 @@ pub(crate) fn openapi(catalog: &Catalog, limits: &Limits, allow_reload: bool, ha
     let mut add = |path: String, method: &str, operation: Value| {
         paths.insert(path, json!({ method: operation }));
     };
-    let page = |summary: &str, kind: &str| json!({ "summary": summary, "responses": { "200": { "description": summary, "content": { kind: {} } } } });
+    let page = |summary: &str, kind: &str| {
+        let answer = json!({ "description": summary, "content": { kind: {} } });
+        json!({ "summary": summary, "responses": { "200": answer } })
+    };
     for (path, summary, kind) in [
         ("/", "A page to try the model, or a list of such pages", "text/html"),
         ("/docs", "This description as a page", "text/html"),
@@ -89,17 +92,9 @@ pub(crate) fn openapi(catalog: &Catalog, limits: &Limits, allow_reload: bool, ha
         add("/predict".to_owned(), "post", predict(model));
     }
     if has_token {
-        for (path, operations) in &mut paths {
-            for operation in operations.as_object_mut().into_iter().flat_map(Map::values_mut) {
-                if path.starts_with("/v2/health/") {
-                    operation["security"] = json!([]);
-                } else {
-                    operation["responses"]["401"] = refused();
-                }
-            }
-        }
+        describe_token(&mut paths);
     }
-    let description = "Networks trained with Kiln. An error is {\"error\": \"...\"}, which says what was expected and what was found.";
+    let description = "Networks trained with Kiln. An error is {\"error\": \"...\"}, with what was expected and what was found.";
     let mut description = json!({
         "openapi": "3.1.0",
         "info": { "title": "Kiln", "version": env!("CARGO_PKG_VERSION"), "description": description },
@@ -108,10 +103,26 @@ pub(crate) fn openapi(catalog: &Catalog, limits: &Limits, allow_reload: bool, ha
     });
     description["components"]["schemas"]["Error"]["properties"] = json!({ "error": { "type": "string" } });
     if has_token {
-        description["components"]["securitySchemes"] = json!({ "token": { "type": "http", "scheme": "bearer" }, "password": { "type": "http", "scheme": "basic" } });
+        description["components"]["securitySchemes"] = json!({
+            "token": { "type": "http", "scheme": "bearer" },
+            "password": { "type": "http", "scheme": "basic" },
+        });
         description["security"] = json!([{ "token": [] }, { "password": [] }]);
     }
     description
+}
+
+/// Health checks need no token; every other operation may answer 401.
+fn describe_token(paths: &mut Map<String, Value>) {
+    for (path, operations) in paths {
+        for operation in operations.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            if path.starts_with("/v2/health/") {
+                operation["security"] = json!([]);
+            } else {
+                operation["responses"]["401"] = refused();
+            }
+        }
+    }
 }
 
 /// An object with at least these properties.
@@ -175,7 +186,8 @@ fn infer(model: &Model, limits: &Limits) -> Value {
         "schema": { "type": "integer", "minimum": 0 },
     }]);
     let content = json!({ "schema": infer_request(model, limits), "example": infer_example(model) });
-    operation["requestBody"] = json!({ "required": true, "content": { "application/json": content, "application/octet-stream": {} } });
+    let content = json!({ "application/json": content, "application/octet-stream": {} });
+    operation["requestBody"] = json!({ "required": true, "content": content });
     operation
 }
 

@@ -1,5 +1,5 @@
-//! The Open Inference Protocol v2, with Triton's extensions for binary tensors and classification: inference with its outputs,
-//! and metadata of the server and its models.
+//! The Open Inference Protocol v2, with Triton's extensions for binary tensors and classification: inference with its
+//! outputs, and metadata of the server and its models.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -137,8 +137,8 @@ pub(crate) enum OutputData<'a> {
     Texts(Vec<String>),
 }
 
-/// The outputs in the list `requested`, or all outputs without a list; `is_binary` is the default format. 400 if an output does
-/// not exist or occurs twice, or if a classification is requested of another output than `probabilities`.
+/// The outputs in the list `requested`, or all outputs without a list; `is_binary` is the default format. 400 if an output
+/// does not exist or occurs twice, or if a classification is requested of another output than `probabilities`.
 pub(crate) fn requested_outputs(
     requested: Option<&[RequestedOutput<'_>]>,
     is_binary: bool,
@@ -357,7 +357,7 @@ impl<'a> TensorMetadata<'a> {
 /// `POST /v2/repository/index`.
 pub(crate) fn index(catalog: &Catalog) -> Value {
     let versions = catalog.names().flat_map(|name| catalog.versions(name));
-    let one = |model: &std::sync::Arc<Model>| json!({ "name": model.name, "version": model.version, "state": "READY", "reason": "" });
+    let one = |model: &Arc<Model>| json!({ "name": model.name, "version": model.version, "state": "READY", "reason": "" });
     versions.map(one).collect()
 }
 

@@ -21,8 +21,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Limits;
 
-/// One of the slots for requests that are answered at the same time, with the request's deadline. Work that continues after its
-/// request has timed out keeps the slot.
+/// One of the slots for requests that are answered at the same time, with the request's deadline. Work that continues after
+/// its request has timed out keeps the slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     #[expect(dead_code, reason = "held until the work ends")]
@@ -34,7 +34,8 @@ pub(crate) struct Slot {
 /// How much computation a step needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WorkSize {
-    /// Some tens of microseconds: it runs on the thread of its connection, because another thread would cost more than it saves.
+    /// Some tens of microseconds: it runs on the thread of its connection, because another thread would cost more than it
+    /// saves.
     Small,
     /// More: it runs on a blocking thread.
     Large,
@@ -129,8 +130,8 @@ pub(crate) struct Received {
 /// Reads the body of `request` and decompresses it.
 ///
 /// # Errors
-/// 413 if the body is too large, as sent or decompressed; 408 if it does not arrive in time; 400 if it is incomplete; 415 if its
-/// encoding is unknown.
+/// 413 if the body is too large, as sent or decompressed; 408 if it does not arrive in time; 400 if it is incomplete; 415 if
+/// its encoding is unknown.
 pub(crate) async fn receive(request: Request, limits: &Limits) -> Result<Received, Refusal> {
     let (mut parts, body) = request.into_parts();
     let slot = parts.extensions.remove::<Slot>();

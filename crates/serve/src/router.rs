@@ -1,5 +1,5 @@
-//! The paths of the server with their handlers, and the gate in front of them, which checks the token, limits how many requests
-//! run at a time, counts and logs them, and stops panics.
+//! The paths of the server with their handlers, and the gate in front of them, which checks the token, limits how many
+//! requests run at a time, counts and logs them, and stops panics.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -292,8 +292,8 @@ async fn gate(State(server): State<Arc<Server>>, request: Request, next: Next) -
     if response.body().size_hint().lower() > HELD_BYTES { held(response, slot).await } else { response }
 }
 
-/// A long `response` in pieces that keep the request's slot until they are sent: clients that request much and read nothing use up
-/// slots, not more and more memory. A gRPC response stays as it is.
+/// A long `response` in pieces that keep the request's slot until they are sent: clients that request much and read nothing
+/// use up slots, not more and more memory. A gRPC response stays as it is.
 async fn held(response: Response, slot: Option<Slot>) -> Response {
     let (mut parts, body) = response.into_parts();
     let collected = match body.collect().await {

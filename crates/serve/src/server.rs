@@ -31,8 +31,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// requests and closes each connection after its next answer.
 ///
 /// # Errors
-/// A run cannot be opened, the server cannot listen on the address, the drain time is over before every request is answered, or
-/// a second signal stops the server at once.
+/// A run cannot be opened, the server cannot listen on the address, the drain time is over before every request is answered,
+/// or a second signal stops the server at once.
 pub fn serve(
     settings: &Settings,
     observer: impl Fn(&Event<'_>) + Send + Sync + 'static,
@@ -234,7 +234,8 @@ fn served(catalog: &Catalog) -> Vec<ServedModel> {
 
 /// How long a connection waits for the rest of a request header, and for the next request.
 const HEADER_TIME: Duration = Duration::from_secs(75);
-/// How long an idle connection stays open during the shutdown: a request that is already on its way still gets an answer, with
+/// How long an idle connection stays open during the shutdown: a request that is already on its way still gets an answer,
+/// with
 /// `connection: close`.
 const LINGER: Duration = Duration::from_millis(500);
 

@@ -143,8 +143,8 @@ fn files(received: &Received, most: usize) -> Result<Files, Refusal> {
     Ok(files)
 }
 
-/// The pictures in the body, at most `most`, prepared like the training pictures. A picture that cannot be read does not affect
-/// the others.
+/// The pictures in the body, at most `most`, prepared like the training pictures. A picture that cannot be read does not
+/// affect the others.
 fn read_pictures(model: &Model, received: &Received, most: usize) -> Result<Batch, Refusal> {
     let profile = model.trained.profile();
     let (mut pixels, mut rows) = (Vec::new(), Vec::new());
@@ -244,7 +244,7 @@ impl Serialize for Probabilities<'_> {
 }
 
 impl Batch {
-    /// `rows`, with the examples that can be answered; 422 if there are none.
+    /// `rows`, with the examples that can be answered; 422 if it has none.
     fn new(
         rows: Vec<Result<Vec<String>, String>>,
         split: Split,
@@ -253,7 +253,7 @@ impl Batch {
         if split.is_empty() { Err(Self::none(&rows)) } else { Ok(Self { rows, split, remarks }) }
     }
 
-    /// 422: none of `rows` can be answered.
+    /// The refusal, with status 422, of a request without any row that can be answered.
     fn none(rows: &[Result<Vec<String>, String>]) -> Refusal {
         let first = rows.iter().find_map(|row| row.as_ref().err());
         let first = first.map_or("expected at least one row or picture, found none", |first| first);

@@ -27,7 +27,8 @@ pub(crate) struct TensorHeader<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// A tensor with values from JSON; 400 if they do not fit its datatype, or their number or nesting does not fit its shape.
+    /// A tensor with values from JSON; 400 if they do not fit its datatype, or their number or nesting does not fit its
+    /// shape.
     pub(crate) fn from_json(head: TensorHeader<'a>, data: JsonData<'a>) -> Result<Self, Refusal> {
         let (shape, count) = head.checked_shape()?;
         let JsonData { values, lengths } = data;

@@ -2,7 +2,7 @@
 
 #![allow(
     missing_docs,
-    reason = "the names are those of the protocol, https://github.com/kserve/open-inference-protocol"
+    reason = "the protocol defines the names: https://github.com/kserve/open-inference-protocol"
 )]
 
 use std::collections::HashMap;
@@ -15,8 +15,8 @@ use crate::request::Refusal;
 /// The greatest number of inputs and outputs, in all, of a request.
 const MOST: usize = 1 << 14;
 
-/// Limits the number of inputs and outputs in the inference request `bytes`, before it is decoded: an empty message takes two
-/// bytes, but about a hundred times as much memory when decoded.
+/// Limits the number of inputs and outputs in the inference request `bytes`, before it is decoded: an empty message takes
+/// two bytes, but about a hundred times as much memory when decoded.
 pub(super) fn check_counts(mut bytes: &[u8]) -> Result<(), Refusal> {
     let wrong = |error: prost::DecodeError| Refusal::bad(format!("the message: {error}"));
     let mut count = 0;
