@@ -14,6 +14,10 @@ use crate::tensor::{Datatype, Tensor, TensorHeader};
 
 /// The header with the length of the JSON before the binary tensors.
 pub(crate) const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+/// The name of the input of pictures.
+pub(crate) const PIXELS: &str = "pixels";
+/// The name of the single input of rows that consist of numbers only.
+pub(crate) const MATRIX: &str = "inputs";
 
 /// An inference request.
 #[derive(Debug)]
@@ -22,7 +26,7 @@ pub(crate) struct Request<'a> {
     pub(crate) inputs: Vec<Tensor<'a>>,
     /// The requested outputs; `None` means all.
     pub(crate) outputs: Option<Vec<RequestedOutput<'a>>>,
-    /// Whether outputs are binary by deerror.
+    /// Whether outputs are binary by default.
     pub(crate) is_binary: bool,
 }
 
@@ -158,11 +162,6 @@ impl<'a> JsonInput<'a> {
     }
 }
 
-/// The name of the input of pictures.
-pub(crate) const PIXELS: &str = "pixels";
-/// The name of the single input of rows that consist of numbers only.
-pub(crate) const MATRIX: &str = "inputs";
-
 /// The examples of a request.
 pub(crate) struct Examples {
     pub(crate) split: Split,
@@ -184,12 +183,10 @@ fn pictures(
     tensors: &[Tensor<'_>],
     most: usize,
 ) -> Result<Examples, Refusal> {
-    let [tensor] = tensors else {
-        return Err(Refusal::at("inputs", format!("one, \"{PIXELS}\""), names(tensors)));
+    let tensor = match tensors {
+        [tensor] if tensor.name == PIXELS => tensor,
+        _ => return Err(Refusal::at("inputs", format!("one, \"{PIXELS}\""), names(tensors))),
     };
-    if tensor.name != PIXELS {
-        return Err(Refusal::at("inputs", format!("one, \"{PIXELS}\""), names(tensors)));
-    }
     let PictureSize { channels, height, width, greatest } = size;
     let count = tensor.shape[0];
     let is_shape = match tensor.shape[1..] {
@@ -279,12 +276,10 @@ fn rows(columns: &Columns, tensors: &[Tensor<'_>], most: usize) -> Result<Exampl
 /// Rows in one matrix of shape [rows, used columns].
 fn matrix(columns: &Columns, tensor: &Tensor<'_>, most: usize) -> Result<Examples, Refusal> {
     let width = columns.used.len();
-    let [count, found] = tensor.shape[..] else {
-        return Err(tensor.refusal(format!("shape [rows, {width}]"), format!("{:?}", tensor.shape)));
+    let count = match tensor.shape[..] {
+        [count, found] if found == width => count,
+        _ => return Err(tensor.refusal(format!("shape [rows, {width}]"), format!("{:?}", tensor.shape))),
     };
-    if found != width {
-        return Err(tensor.refusal(format!("shape [rows, {width}]"), format!("{:?}", tensor.shape)));
-    }
     if matches!(tensor.values, Values::Texts(_) | Values::Booleans(_)) {
         return Err(tensor.refusal("numbers", tensor.values.kind()));
     }

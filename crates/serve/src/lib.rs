@@ -6,11 +6,11 @@
 //! on that row alone: it is bit-identical to `kiln predict`, whatever else the server computes at the same time. Requests
 //! are not batched together: a row takes tens of microseconds, less than waiting for another request would.
 //!
-//! A request passes through these files: `server.rs` (connections, signals, shared state), `router.rs` (the gate and the
-//! paths),
-//! `request.rs` (slot, deadline, body, refusals), then `protocol.rs` with `infer_request.rs` and `tensor.rs` for the Open
-//! Inference Protocol, `grpc/` for the same over gRPC, or `simple.rs` for plain JSON. `catalog.rs` holds the models,
-//! `json.rs` reads JSON bodies, `metrics.rs` counts, and `openapi.rs` describes it all.
+//! The way of a request: `server.rs` accepts connections and holds the state that requests share; `router.rs` admits the
+//! request and finds its handler; `request.rs` gives it a slot and a deadline, and reads its body. `protocol.rs`, with
+//! `infer_request.rs` and `tensor.rs`, answers by the Open Inference Protocol, `grpc/` does the same over gRPC, and
+//! `simple.rs` answers plain JSON. The models are in `catalog.rs`, parsers of JSON bodies in `json.rs`, counters in
+//! `metrics.rs`, and the description of the interface in `openapi.rs`.
 //!
 //! This crate prints nothing: it reports [`Event`]s to its caller.
 

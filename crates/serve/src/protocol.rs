@@ -20,6 +20,9 @@ use crate::request::{
 use crate::router::{Target, counted_for};
 use crate::server::Server;
 
+/// The names of the outputs of every model.
+pub(crate) const OUTPUTS: [&str; 3] = ["probabilities", "label", "class"];
+
 /// A checked inference request.
 pub(crate) struct InferenceTask {
     pub(crate) id: Option<String>,
@@ -75,9 +78,6 @@ pub(crate) async fn run_inference<T: Send + 'static>(
     model.count_rows(rows, 0, remarks.as_ref());
     Ok(answer)
 }
-
-/// The names of the outputs of every model.
-pub(crate) const OUTPUTS: [&str; 3] = ["probabilities", "label", "class"];
 
 /// A requested output and its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -69,12 +69,12 @@ impl Slot {
 }
 
 impl WorkSize {
-    /// The work of parsing a body of so many bytes.
+    /// The work of parsing a body of `bytes` bytes.
     pub(crate) fn of_body(bytes: usize) -> Self {
         if bytes <= SMALL_BODY { Self::Small } else { Self::Large }
     }
 
-    /// The work of predicting `rows` with a network of so many `weights`.
+    /// The work of predicting `rows` rows with a network of `weights` weights.
     pub(crate) fn of_rows(rows: usize, weights: usize) -> Self {
         let is_small = rows.checked_mul(weights).is_some_and(|product| product <= SMALL_PRODUCT);
         if is_small { Self::Small } else { Self::Large }

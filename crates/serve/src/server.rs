@@ -234,9 +234,8 @@ fn served(catalog: &Catalog) -> Vec<ServedModel> {
 
 /// How long a connection waits for the rest of a request header, and for the next request.
 const HEADER_TIME: Duration = Duration::from_secs(75);
-/// How long an idle connection stays open during the shutdown: a request that is already on its way still gets an answer,
-/// with
-/// `connection: close`.
+/// How long an idle connection stays open during the shutdown: a request on its way still gets an answer, which closes the
+/// connection.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Answers the requests of a connection until it closes, or until `ends` becomes true and the open requests are answered.

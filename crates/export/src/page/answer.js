@@ -113,7 +113,7 @@ function order(probabilities) {
   return all.sort((left, right) => probabilities[right] - probabilities[left]).slice(0, MOST_PROBABLE);
 }
 
-let telling;
+let announcement;
 
 /// Shows an answer, or `invitation` if there is none yet.
 function show(answer, invitation = "") {
@@ -135,8 +135,8 @@ function show(answer, invitation = "") {
   $("unusual").replaceChildren(...(answer?.warnings ?? []).map(warning => element("li", {}, warning)));
   $("unusual").hidden = !answer?.warnings.length;
   // Screen readers read the answer once it no longer changes.
-  clearTimeout(telling);
-  telling = setTimeout(() => {
+  clearTimeout(announcement);
+  announcement = setTimeout(() => {
     $("live").textContent = answer ? `${classes[answer.named]}, ${percent(probabilities[answer.named])}` : invitation;
   }, 800);
 }
