@@ -94,7 +94,7 @@ pub(crate) fn openapi(catalog: &Catalog, limits: &Limits, allow_reload: bool, ha
     if has_token {
         describe_token(&mut paths);
     }
-    let description = "Networks trained with Kiln. An error is {\"error\": \"...\"}, with what was expected and what was found.";
+    let description = "Networks trained with Kiln. An error is {\"error\": \"...\"} and names the expected and the found value.";
     let mut description = json!({
         "openapi": "3.1.0",
         "info": { "title": "Kiln", "version": env!("CARGO_PKG_VERSION"), "description": description },
