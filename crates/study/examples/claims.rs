@@ -1,9 +1,9 @@
-//! How many workers one folder bears: `cargo run --release --example claims -- FOLDER WORKERS TASKS SECONDS`.
+//! How many workers can one folder serve? `cargo run --release --example claims -- FOLDER WORKERS TASKS SECONDS`
 //!
-//! Each worker is a thread that claims as a process of its own would, with its own view of the folder. Prints claims a second,
-//! and how long workers waited for a task.
+//! Each worker is a thread with its own view of the folder, and claims tasks as a separate process would. Prints the claims
+//! per second, and how long workers waited for a task.
 
-#![allow(clippy::print_stdout, reason = "it prints its figures")]
+#![allow(clippy::print_stdout, reason = "it prints its results")]
 
 use std::error::Error;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Several runs on one page: what came of them, their curves over each other, and the settings that differ.
+//! Several runs on one page: their results, their curves in one chart, and the settings that differ.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,20 @@ use kiln_evaluation::{chart, html_page, scrolled};
 use kiln_plot::{Axis, LineChart, PlotError, Series};
 use maud::{Markup, html};
 
-use crate::{Spread, StudyError};
+use crate::StudyError;
+use crate::ranking::Spread;
 
-/// Curves that there is a chart of: split, figure, title.
+/// The charts: split, figure, title.
 const CURVES: [(&str, &str, &str); 4] = [
     ("validation", "loss", "Validation loss by epoch"),
     ("validation", "accuracy", "Validation accuracy by epoch"),
     ("train", "loss", "Training loss by epoch"),
     ("train", "accuracy", "Training accuracy by epoch"),
 ];
-/// Settings that tell repetitions of an experiment apart, and no experiments.
+/// Settings that differ between repetitions of one experiment.
 const REPETITION: [&str; 2] = ["name", "seed"];
 
-/// A self-contained page that holds `runs` beside each other.
-///
-/// # Errors
-/// Where a run's config, status or log cannot be read, or a chart cannot be drawn.
+/// A self-contained page that compares `runs`.
 pub fn comparison_page(runs: &[Run]) -> Result<String, StudyError> {
     let comparison = compare(runs)?;
     let names = names(&comparison);
@@ -36,24 +34,24 @@ pub fn comparison_page(runs: &[Run]) -> Result<String, StudyError> {
     let body = html! {
         header { h1 { (runs.len()) " runs compared" } }
         main {
-            h2 { "What came of them" }
-            (scrolled("What came of the runs", &figures(&comparison, &names)))
+            h2 { "Results" }
+            (scrolled("Results of the runs", &figures(&comparison, &names)))
             @if !repeated.is_empty() {
                 h2 { "With other seeds" }
                 (scrolled("Means over seeds", &means(&comparison, &repeated)))
-                p.note { "Means over runs that differ in their seed alone, with the standard deviation between them." }
+                p.note { "Means over runs that differ only in their seed, with the standard deviation between them." }
             }
             h2 { "Curves" }
             div.charts { @for svg in &charts { (chart(svg, "")) } }
             h2 { "Settings that differ" }
-            @if comparison.config.is_empty() { p { "None: all settings are equal." } }
+            @if comparison.config.is_empty() { p { "All settings are equal." } }
             @else { (scrolled("Settings that differ", &settings(&comparison, &names))) }
         }
     };
     Ok(html_page("Runs compared", "", &body))
 }
 
-/// The experiment's name where it tells the runs apart, else with the id.
+/// The names of the experiments, with the run's id where several runs share a name.
 fn names(comparison: &Comparison) -> Vec<String> {
     let count = |name: &str| comparison.runs.iter().filter(|run| run.name == name).count();
     let name = |run: &kiln_artifacts::ComparedRun| {
@@ -62,7 +60,7 @@ fn names(comparison: &Comparison) -> Vec<String> {
     comparison.runs.iter().map(name).collect()
 }
 
-/// A chart with a line for each run; none where no run has the figure.
+/// A chart with a line for each run; `None` if no run has the figure.
 fn curves(
     names: &[String],
     logs: &[Vec<MetricRow>],
@@ -76,7 +74,8 @@ fn curves(
     };
     let series = names.iter().zip(logs).enumerate();
     let series = series.map(|(number, (name, rows))| Series::new(name, number, points(rows)).with_dots());
-    let y = if figure == "loss" { Axis::logarithmic("loss") } else { Axis::values("accuracy (share right)") };
+    let y =
+        if figure == "loss" { Axis::logarithmic("loss") } else { Axis::values("accuracy (share correct)") };
     match LineChart::new(title, Axis::whole_numbers("epoch"), y, series.collect()).to_svg() {
         Ok(svg) => Ok(Some(svg)),
         Err(PlotError::Nothing { .. }) => Ok(None),
@@ -124,15 +123,15 @@ fn settings(comparison: &Comparison, names: &[String]) -> Markup {
     }
 }
 
-/// Runs that differ in their seed alone.
-struct Repeated {
+/// Runs that differ only in their seed.
+struct SeedGroup {
     settings: String,
-    /// Their places in the comparison.
+    /// Indices into the runs of the comparison.
     runs: Vec<usize>,
 }
 
-/// Groups of two runs or more; what the settings besides the seed are tells them apart.
-fn repeated(comparison: &Comparison) -> Vec<Repeated> {
+/// Groups of two or more such runs, each with the settings that distinguish it from the other groups.
+fn repeated(comparison: &Comparison) -> Vec<SeedGroup> {
     let settings = |place: usize| -> Vec<String> {
         let decisive = comparison.config.iter().filter(|one| !REPETITION.contains(&one.key.as_str()));
         let value = |one: &kiln_artifacts::ConfigDifference| {
@@ -148,11 +147,11 @@ fn repeated(comparison: &Comparison) -> Vec<Repeated> {
     let several = groups.into_iter().filter(|(_, runs)| runs.len() > 1);
     let words =
         |settings: Vec<String>| if settings.is_empty() { "all".to_owned() } else { settings.join(", ") };
-    several.map(|(settings, runs)| Repeated { settings: words(settings), runs }).collect()
+    several.map(|(settings, runs)| SeedGroup { settings: words(settings), runs }).collect()
 }
 
-/// A figure that not all runs of a group have has no mean there.
-fn means(comparison: &Comparison, groups: &[Repeated]) -> Markup {
+/// The means of each group. A figure that some run of the group lacks has no mean.
+fn means(comparison: &Comparison, groups: &[SeedGroup]) -> Markup {
     let mean = |values: &[Option<f64>], runs: &[usize]| {
         let values = runs.iter().map(|run| values[*run]).collect::<Option<Vec<f64>>>();
         values.and_then(|values| Spread::of(&values)).map_or_else(String::new, |spread| spread.shown(4))
@@ -164,7 +163,7 @@ fn means(comparison: &Comparison, groups: &[Repeated]) -> Markup {
                 @for figure in &comparison.figures { th scope="col" { (figure.name) } }
             } }
             tbody {
-                @for Repeated { settings, runs } in groups {
+                @for SeedGroup { settings, runs } in groups {
                     tr {
                         th scope="row" { (settings) }
                         td { (runs.len()) }

@@ -1,15 +1,15 @@
-//! `[search]` of a study file: its space, checked against what the configuration knows of every key.
+//! `[search]` of a study file: reads the space, and checks it against the configuration's rules for every key.
 
 use kiln_config::{ConfigError, Document, Explanation, Located, Origin, Problem, explain, keys, shown};
 use toml::de::{DeTable, DeValue};
 
-use super::Resolver;
-use super::file::{SearchTable, StudyFile};
-use super::trial::{part, written};
-use crate::search::{Condition, Dimension, Domain, Interval, Method, Search};
+use crate::plan::ExperimentResolver;
+use crate::plan::file::{SearchTable, StudyFile, table_at, toml_text};
+use crate::search::{Condition, Dimension, Domain, NumberRange, Search, SearchMethod};
+use crate::work::prepared;
 
-/// Keys, and sections with a dot, that a search leaves alone: how long trials train, on what they are compared, and what decides
-/// nothing.
+/// Keys, and sections with a dot, that a search cannot vary: they decide how long trials train or on which data they are
+/// compared, or they do not change the result.
 const FIXED: [&str; 16] = [
     "name",
     "tags",
@@ -28,19 +28,19 @@ const FIXED: [&str; 16] = [
     "backend.",
     "dashboard.",
 ];
-/// Points of a grid, at most.
+/// The most points of a grid.
 const MOST_POINTS: usize = 100_000;
 
-/// Draws that are looked at before anything is trained: settings that do not go together show in a few.
+/// Draws that are checked before anything is trained: settings that contradict each other show in a few.
 const TRIED: usize = 24;
-/// Points of a grid that are looked at: neighbours differ in one key alone.
+/// Points of a grid that are checked: neighbours differ in a single key.
 const MOST_POINTS_TRIED: usize = 96;
-/// The longest list that is searched: no network here is deeper.
+/// The greatest length of a list: no network here is deeper.
 const LONGEST_LIST: f64 = 64.0;
 
-/// The search that the file asks for, over the base that `resolver` gives with the first of `seeds`.
-pub(super) fn search(
-    resolver: &Resolver<'_>,
+/// The search of the file. Its base is resolved with the first of `seeds`.
+pub(super) fn read_search(
+    resolver: &ExperimentResolver<'_>,
     file: &Located<StudyFile>,
     table: &DeTable<'_>,
     seeds: Option<Vec<u64>>,
@@ -48,12 +48,12 @@ pub(super) fn search(
 ) -> Option<Search> {
     let found: &SearchTable = &file.value.search;
     if seeds.as_ref().is_some_and(Vec::is_empty) {
-        // That there are none is told already.
+        // `seeds` has reported the empty list.
         return None;
     }
     let base =
         match resolver.resolve(&DeTable::new(), seeds.as_ref().and_then(|seeds| seeds.first().copied())) {
-            Ok(base) => super::prepared(base, "base"),
+            Ok(base) => prepared(base, "base"),
             Err(error) => {
                 problems.extend(error.problems);
                 return None;
@@ -61,35 +61,36 @@ pub(super) fn search(
         };
     let before = problems.len();
     let mut reader = SpaceReader { resolver, document: resolver.document, space: Vec::new(), problems };
-    if let Some(space) = part(table, "search").and_then(|search| part(search, "space")) {
+    if let Some(space) = table_at(table, "search").and_then(|search| table_at(search, "space")) {
         reader.table("", space);
     }
     let space = std::mem::take(&mut reader.space);
-    let rules = |path: &str, message: String, problems: &mut Vec<Problem>| {
+    let report = |path: &str, message: String, problems: &mut Vec<Problem>| {
         problems.push(file.problem(path, message));
     };
     if space.is_empty() && problems.len() == before {
         let message = "nothing to search: give `[search.space]` with a key such as \
                        `optimizer.lr = { min = 1e-4, max = 0.1, log = true }`";
-        rules("search", message.to_owned(), problems);
+        report("search", message.to_owned(), problems);
     }
-    let is_grid = found.method == Method::Grid;
+    let is_grid = found.method == SearchMethod::Grid;
     if !is_grid && found.trials.is_none() && found.epochs.is_none() && found.seconds.is_none() {
-        let message = "a search has to end: give `trials`, `epochs` or `seconds`";
-        rules("search", message.to_owned(), problems);
+        let message = "a search needs an end: give `trials`, `epochs` or `seconds`";
+        report("search", message.to_owned(), problems);
     }
     for dimension in space.iter().filter(|dimension| is_grid && dimension.size().is_none()) {
         let key = &dimension.key;
         let message = format!("a grid needs the values of `{key}`: give `choices`, or `step` for a range");
-        rules("search", message, problems);
+        report("search", message, problems);
     }
     let points = || {
         let mut sizes = space.iter().map(|dimension| dimension.size().unwrap_or(1));
         sizes.try_fold(1_usize, usize::checked_mul).unwrap_or(usize::MAX)
     };
     if is_grid && points() > MOST_POINTS {
-        let message = format!("the grid has more than {MOST_POINTS} points: search at random, or by \"tpe\"");
-        rules("search", message, problems);
+        let message =
+            format!("the grid has more than {MOST_POINTS} points: use `method = \"random\"` or \"tpe\"");
+        report("search", message, problems);
         return None;
     }
     if let Some(halving) = found.halving
@@ -99,16 +100,16 @@ pub(super) fn search(
             "`search.halving.min_epochs` = {} must be at least 1 and below `training.epochs` = {}",
             halving.min_epochs, base.training.epochs
         );
-        rules("search.halving.min_epochs", message, problems);
+        report("search.halving.min_epochs", message, problems);
     }
     if found.monitor.needs_validation() && !base.data.has_validation() {
-        let message = "the search looks at a validation figure, but there is no validation split: set `data.validation`, or \
+        let message = "the search compares a validation figure, but there is no validation split: set `data.validation`, or \
                        `search.monitor = \"train_loss\"`";
-        rules("search.monitor", message.to_owned(), problems);
+        report("search.monitor", message.to_owned(), problems);
     }
     if found.mode.is_some_and(|mode| mode != found.monitor.mode()) {
-        let message = "`search.mode` would look for the worst: a loss is better lower, an accuracy higher";
-        rules("search.mode", message.to_owned(), problems);
+        let message = "this `search.mode` would look for the worst trial: a lower loss is better, and a higher accuracy";
+        report("search.mode", message.to_owned(), problems);
     }
     problems.extend(set_as_well(resolver, &space));
     if problems.len() > before {
@@ -134,28 +135,28 @@ pub(super) fn search(
     (problems.len() == before).then_some(search)
 }
 
-/// Arguments that set what is searched.
-fn set_as_well(resolver: &Resolver<'_>, space: &[Dimension]) -> Vec<Problem> {
+/// Problems with arguments that set a key of the space.
+fn set_as_well(resolver: &ExperimentResolver<'_>, space: &[Dimension]) -> Vec<Problem> {
     let searched = |argument: &String| {
         let key = argument.split_once('=')?.0.trim();
         space.iter().any(|dimension| dimension.key == key).then(|| {
             let origin = Origin::CommandLine { text: argument.clone() };
-            Problem::at(origin, format!("`{key}` is searched: it cannot be set as well"))
+            Problem::at(origin, format!("`{key}` is in the search space: it cannot be set as well"))
         })
     };
     resolver.overrides.iter().filter_map(searched).collect()
 }
 
 impl Search {
-    /// The first of some draws whose settings contradict each other, in words.
+    /// The first contradiction among some draws, in words.
     fn contradiction(&self) -> Option<String> {
-        let points = if self.method == Method::Grid { MOST_POINTS_TRIED } else { TRIED };
+        let points = if self.method == SearchMethod::Grid { MOST_POINTS_TRIED } else { TRIED };
         self.first_points(points).into_iter().find_map(|settings| {
             let error = self.experiment("trial", &settings, self.seeds[0]).err()?.to_string();
             let settings: Vec<String> =
                 settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
             Some(format!(
-                "the space holds settings that do not go together ({}): {}",
+                "the space contains settings that contradict each other ({}): {}",
                 settings.join(" "),
                 error.lines().next().unwrap_or_default()
             ))
@@ -165,13 +166,13 @@ impl Search {
 
 /// Reads `[search.space]`.
 struct SpaceReader<'a, 'p> {
-    resolver: &'a Resolver<'a>,
+    resolver: &'a ExperimentResolver<'a>,
     document: &'a Document<'a>,
     space: Vec<Dimension>,
     problems: &'p mut Vec<Problem>,
 }
 
-type Entry<'t, 'a> = (&'t toml::Spanned<toml::de::DeString<'a>>, &'t toml::Spanned<DeValue<'a>>);
+type SpaceEntry<'t, 'a> = (&'t toml::Spanned<toml::de::DeString<'a>>, &'t toml::Spanned<DeValue<'a>>);
 
 impl SpaceReader<'_, '_> {
     fn table(&mut self, section: &str, table: &DeTable<'_>) {
@@ -190,7 +191,7 @@ impl SpaceReader<'_, '_> {
         }
     }
 
-    fn dimension(&mut self, key: &str, (name, value): Entry<'_, '_>) {
+    fn dimension(&mut self, key: &str, (name, value): SpaceEntry<'_, '_>) {
         let span = name.span();
         let known = keys().contains(&key);
         let is_fixed =
@@ -198,10 +199,10 @@ impl SpaceReader<'_, '_> {
         if !known || is_fixed {
             let message = if known {
                 format!(
-                    "`{key}` cannot be searched: trials that differ in it do not compare, or do not differ"
+                    "`{key}` cannot be searched: trials that differ in it cannot be compared, or do not differ at all"
                 )
             } else {
-                // The configuration's own words, with the nearest key.
+                // The configuration's own message, with the nearest key.
                 self.rejected(&format!("{key} = 0"), &[]).unwrap_or_else(|| format!("unknown key `{key}`"))
             };
             return self.problem(&span, message);
@@ -211,9 +212,9 @@ impl SpaceReader<'_, '_> {
             .as_table()
             .ok_or_else(|| {
                 let found = shown(value.get_ref());
-                format!("`{key}` = {found}: a dimension is `{{ choices = [...] }}` or `{{ min = ..., max = ... }}`")
+                format!("`{key}` = {found}: write `{{ choices = [...] }}` or `{{ min = ..., max = ... }}`")
             })
-            .and_then(|table| read(key, table));
+            .and_then(|table| read_dimension(key, table));
         let dimension = match dimension {
             Ok(dimension) => dimension,
             Err(message) => return self.problem(&span, message),
@@ -231,21 +232,18 @@ impl SpaceReader<'_, '_> {
         self.space.push(dimension);
     }
 
-    /// The setting under which a conditional key is set.
+    /// A setting that fulfils the condition of a conditional key.
     fn condition(&self, key: &str, when: &Condition) -> Result<String, String> {
         let other = self.space.iter().find(|dimension| dimension.key == when.key);
         let Some(other) = other else {
-            return Err(format!(
-                "`{key}` depends on `{}`, which has to stand before it in the space",
-                when.key
-            ));
+            return Err(format!("`{key}` depends on `{}`, which must come before it in the space", when.key));
         };
         let Domain::Choices(choices) = &other.domain else {
-            return Err(format!("`{key}` depends on `{}`, which has to have `choices`", when.key));
+            return Err(format!("`{key}` depends on `{}`, which must have `choices`", when.key));
         };
         match when.values.iter().find(|value| !choices.contains(value)) {
             Some(value) => Err(format!(
-                "`{key}` depends on `{}` = {value}, which is none of its choices: {}",
+                "`{key}` depends on `{}` = {value}, which is not among its choices: {}",
                 when.key,
                 choices.join(", ")
             )),
@@ -253,7 +251,7 @@ impl SpaceReader<'_, '_> {
         }
     }
 
-    /// What the configuration says against a setting; none where it takes it.
+    /// The configuration's objection to a setting; `None` if it accepts it.
     fn rejected(&self, setting: &str, beside: &[String]) -> Option<String> {
         let text = beside.iter().map(String::as_str).chain([setting]).collect::<Vec<_>>().join("\n");
         let document = Document::new("search.space", &text);
@@ -270,8 +268,8 @@ impl SpaceReader<'_, '_> {
     }
 }
 
-/// A dimension as its table has it.
-fn read(key: &str, table: &DeTable<'_>) -> Result<Dimension, String> {
+/// Reads one dimension from its table.
+fn read_dimension(key: &str, table: &DeTable<'_>) -> Result<Dimension, String> {
     const KNOWN: [&str; 7] = ["choices", "min", "max", "log", "step", "length", "when"];
     let get =
         |name: &str| table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value.get_ref());
@@ -279,9 +277,9 @@ fn read(key: &str, table: &DeTable<'_>) -> Result<Dimension, String> {
         let unknown = unknown.get_ref();
         let hint = kiln_config::nearest_word(unknown, KNOWN.into_iter())
             .map_or_else(|| KNOWN.join(", "), |meant| format!("did you mean `{meant}`?"));
-        return Err(format!("unknown key `{unknown}` in the dimension `{key}`; {hint}"));
+        return Err(format!("unknown key `{unknown}` in `{key}`; {hint}"));
     }
-    let when = get("when").map(|value| condition(key, value)).transpose()?;
+    let when = get("when").map(|value| read_condition(key, value)).transpose()?;
     let domain = if let Some(choices) = get("choices") {
         let others = ["min", "max", "log", "step", "length"];
         if let Some(other) = others.into_iter().find(|name| get(name).is_some()) {
@@ -289,7 +287,9 @@ fn read(key: &str, table: &DeTable<'_>) -> Result<Dimension, String> {
         }
         let list = choices.as_array().into_iter().flatten();
         if list.clone().any(|choice| choice.get_ref().is_table() || choice.get_ref().is_datetime()) {
-            return Err(format!("`{key}`: a choice is a text, a number, true or false, or a list of these"));
+            return Err(format!(
+                "`{key}`: a choice must be a text, a number, true, false, or a list of these"
+            ));
         }
         let choices: Vec<String> = values(choices);
         if choices.len() < 2 {
@@ -297,16 +297,19 @@ fn read(key: &str, table: &DeTable<'_>) -> Result<Dimension, String> {
         }
         Domain::Choices(choices)
     } else {
-        let interval = interval(key, &get)?;
+        let range = number_range(key, &get)?;
         match get("length") {
-            None => Domain::Number(interval),
-            Some(length) => Domain::List { length: lengths(key, length)?, each: interval },
+            None => Domain::Number(range),
+            Some(length) => Domain::List { length: length_range(key, length)?, each: range },
         }
     };
     Ok(Dimension { key: key.to_owned(), domain, when })
 }
 
-fn interval<'t>(key: &str, get: &impl Fn(&str) -> Option<&'t DeValue<'t>>) -> Result<Interval, String> {
+fn number_range<'t>(
+    key: &str,
+    get: &impl Fn(&str) -> Option<&'t DeValue<'t>>,
+) -> Result<NumberRange, String> {
     let number = |name: &str| match get(name) {
         None => Ok(None),
         Some(value) => match shown(value).replace('_', "").parse::<f64>() {
@@ -335,10 +338,10 @@ fn interval<'t>(key: &str, get: &impl Fn(&str) -> Option<&'t DeValue<'t>>) -> Re
     }
     let is_whole = |name: &str| get(name).is_none_or(DeValue::is_integer);
     let whole = ["min", "max", "step"].into_iter().all(is_whole) && takes_whole_numbers(key);
-    Ok(Interval { min, max, log, step, whole })
+    Ok(NumberRange { min, max, log, step, whole })
 }
 
-/// Whether the key counts something: bounds such as 0 and 1 are whole numbers for a rate, too.
+/// Whether the key takes whole numbers: a rate does not, although its bounds may be written as 0 and 1.
 fn takes_whole_numbers(key: &str) -> bool {
     match explain(key) {
         Ok(Explanation::Key(found)) => found.r#type.contains("whole") || found.r#type.contains("integer"),
@@ -346,7 +349,7 @@ fn takes_whole_numbers(key: &str) -> bool {
     }
 }
 
-fn lengths(key: &str, value: &DeValue<'_>) -> Result<[usize; 2], String> {
+fn length_range(key: &str, value: &DeValue<'_>) -> Result<[usize; 2], String> {
     let lengths: Vec<f64> = values(value).iter().filter_map(|text| text.parse().ok()).collect();
     match lengths[..] {
         [least, most]
@@ -364,10 +367,10 @@ fn lengths(key: &str, value: &DeValue<'_>) -> Result<[usize; 2], String> {
     }
 }
 
-fn condition(key: &str, value: &DeValue<'_>) -> Result<Condition, String> {
+fn read_condition(key: &str, value: &DeValue<'_>) -> Result<Condition, String> {
     let wrong = || {
         format!(
-            "`{key}`: `when` names one other key and its values, such as `when = {{ optimizer.name = [\"sgd\"] }}`"
+            "`{key}`: `when` must name one other key and its values, such as `when = {{ optimizer.name = [\"sgd\"] }}`"
         )
     };
     let (mut path, mut value) = (String::new(), value);
@@ -378,7 +381,7 @@ fn condition(key: &str, value: &DeValue<'_>) -> Result<Condition, String> {
             if path.is_empty() { name.get_ref().to_string() } else { format!("{path}.{}", name.get_ref()) };
         value = inner.get_ref();
     }
-    let found = if value.is_array() { values(value) } else { vec![written(value)] };
+    let found = if value.is_array() { values(value) } else { vec![toml_text(value)] };
     if path.is_empty() || found.is_empty() {
         Err(wrong())
     } else {
@@ -386,7 +389,7 @@ fn condition(key: &str, value: &DeValue<'_>) -> Result<Condition, String> {
     }
 }
 
-/// The values of a list, as TOML; empty for what is not a list.
+/// The values of a list, as TOML; empty if `value` is not a list.
 fn values(value: &DeValue<'_>) -> Vec<String> {
-    value.as_array().into_iter().flatten().map(|value| written(value.get_ref())).collect()
+    value.as_array().into_iter().flatten().map(|value| toml_text(value.get_ref())).collect()
 }

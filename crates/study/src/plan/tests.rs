@@ -1,4 +1,4 @@
-//! What a study file may say, and what it is told where it says something else.
+//! Valid study files, and the messages for mistakes.
 
 use std::fs;
 
@@ -84,7 +84,7 @@ fn an_expectation_may_name_several_things() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place() {
+fn every_mistake_is_reported_with_its_place() {
     let expect = |rest: &str| format!("{TRIAL}[[expect]]\n{rest}");
     for (text, message) in [
         (format!("sedes = [1]\n{TRIAL}"), "study.toml:1: unknown key `sedes`; did you mean `seeds`?"),
@@ -96,7 +96,7 @@ fn every_mistake_is_told_with_its_place() {
             format!("{TRIAL}[xyzzy]\na = 1\n"),
             "study.toml:3: unknown section `[xyzzy]`; there are experiment, axes, search.confirm, search, rules",
         ),
-        (String::new(), "study.toml:1: no trial: a study has [[trial]] tables, or [axes] that span a grid"),
+        (String::new(), "study.toml:1: no trials: give [[trial]] tables, or [axes] for a grid"),
         (format!("{TRIAL}[axes]\nseed = [1]\n"), "study.toml:3: [[trial]] and [axes] exclude each other"),
         (format!("{TRIAL}{TRIAL}"), "study.toml:4: there are two trials with the name \"a\""),
         ("[[trial]]\n".to_owned(), "study.toml:1: `trial[0].name` is missing; it has to be text in quotes"),
@@ -132,7 +132,7 @@ fn every_mistake_is_told_with_its_place() {
             expect("trial = \"c\"\nverdict = \"fit\"\n"),
             "study.toml:4: `expect[0].trial` = \"c\" is none of \"a\"",
         ),
-        (expect("trial = \"a\"\n"), "study.toml:3: nothing is expected"),
+        (expect("trial = \"a\"\n"), "study.toml:3: this expects nothing"),
         (
             expect("trial = \"a\"\ntolerance = 1\nfigures = { test_acuracy = 1 }\n"),
             "study.toml:6: `expect[0].figures` = \"test_acuracy\" is none of",
@@ -152,10 +152,10 @@ fn every_mistake_is_told_with_its_place() {
 }
 
 #[test]
-fn every_mistake_of_a_search_is_told_with_its_place() {
+fn every_mistake_of_a_search_is_reported_with_its_place() {
     let lr = "optimizer.lr = { min = 1e-3, max = 0.1 }";
     for (settings, dimension, message) in [
-        ("seed = 1", lr, "study.toml:1: a search has to end: give `trials`, `epochs` or `seconds`"),
+        ("seed = 1", lr, "study.toml:1: a search needs an end: give `trials`, `epochs` or `seconds`"),
         ("trials = 3", "", "study.toml:1: nothing to search: give `[search.space]`"),
         ("trials = 0", lr, "study.toml:2: `search.trials` = 0 is not allowed; it must be at least 1"),
         (
@@ -189,11 +189,11 @@ fn every_mistake_of_a_search_is_told_with_its_place() {
             lr,
             "study.toml:3: `search.confirm.seeds` = 0 is not allowed",
         ),
-        ("trials = 3", "optimizer.lr = 0.1", "study.toml:4: `optimizer.lr` = 0.1: a dimension is"),
+        ("trials = 3", "optimizer.lr = 0.1", "study.toml:4: `optimizer.lr` = 0.1: write `{ choices"),
         (
             "trials = 3",
             "optimizer.lr = { mim = 1, max = 2 }",
-            "study.toml:4: unknown key `mim` in the dimension `optimizer.lr`; did you mean `min`?",
+            "study.toml:4: unknown key `mim` in `optimizer.lr`; did you mean `min`?",
         ),
         (
             "trials = 3",
@@ -203,7 +203,7 @@ fn every_mistake_of_a_search_is_told_with_its_place() {
         (
             "trials = 3",
             "optimizer.momentum = { min = 0.2, max = 0.9, when = { optimizer.name = \"sgd\" } }",
-            "study.toml:4: `optimizer.momentum` depends on `optimizer.name`, which has to stand before it",
+            "study.toml:4: `optimizer.momentum` depends on `optimizer.name`, which must come before it",
         ),
         (
             "trials = 3",
@@ -224,7 +224,7 @@ fn every_mistake_of_a_search_is_told_with_its_place() {
         (
             "trials = 3\n[experiment]\ndata.validation = 0",
             lr,
-            "study.toml:1: the search looks at a validation figure, but there is no validation split",
+            "study.toml:1: the search compares a validation figure, but there is no validation split",
         ),
     ] {
         let text = format!("[search]\n{settings}\n[search.space]\n{dimension}\n");
@@ -239,9 +239,9 @@ fn the_command_line_sets_what_bounds_a_search_and_not_its_space() {
     let search = read_with(text, &["search.trials=5", "search.confirm.best=1"]).unwrap().search.unwrap();
     assert_eq!((search.trials, search.confirm.best, search.confirm.seeds), (Some(5), 1, 3));
     let both = read_with(text, &["optimizer.lr=0.5"]).unwrap_err();
-    assert!(both.contains("`optimizer.lr` is searched: it cannot be set as well"), "{both}");
+    assert!(both.contains("`optimizer.lr` is in the search space: it cannot be set as well"), "{both}");
     let space = read_with(text, &["search.space={}"]).unwrap_err();
-    assert!(space.contains("the space of a search is given in its file alone"), "{space}");
+    assert!(space.contains("only the study file can set the space of a search"), "{space}");
     let listed = read_with(TRIAL, &["search.trials=5"]).unwrap_err();
     assert!(listed.contains("`search.trials` has no effect: the file has no `[search]`"), "{listed}");
     assert!(read(&format!("seeds = []\n{text}")).unwrap_err().contains("`seeds` must be a list"));
@@ -259,7 +259,7 @@ fn long_choices_are_kept_whole() {
 }
 
 #[test]
-fn a_file_whose_name_is_no_folder_needs_another() {
+fn a_file_whose_name_cannot_be_a_folder_needs_a_name() {
     let folder: TempDir = tempfile::tempdir().unwrap();
     let path = folder.path().join("my study.toml");
     fs::write(&path, TRIAL).unwrap();

@@ -1,78 +1,82 @@
 //! A search: which settings to try, how long to train each, and which to trust in the end.
 //!
-//! It goes in waves. What a wave tries follows from the search's seed and from what the waves before it came to, and from
-//! nothing else: neither from the number of workers, nor from who was first, nor from a clock (but for a budget in seconds,
+//! It goes in waves. What a wave tries follows from the search's seed and from the results of the waves before it, and from
+//! nothing else: neither from the number of workers, nor from their speed, nor from a clock (except for a budget in seconds,
 //! whose end is written down once). So a search that was killed anywhere, and one that 8 workers share, is the search that
 //! one worker does alone.
 //!
-//! 1. *Search.* Trial 0 is the base as it is, trained in full. Each wave promotes the best of what was stopped at a rung, and
-//!    fills up with new trials. A promoted trial goes on in its own run, from its checkpoint.
+//! 1. *Search.* Trial 0 is the base as it is, trained in full. Each wave promotes the best trials that paused at a rung, and
+//!    fills up with new trials. A promoted trial resumes in its own run, from its checkpoint.
 //! 2. *Confirmation.* The best few and the base are trained in full with seeds that the search has not seen. The best of many
 //!    is lucky as well as good; fresh seeds do not flatter it.
 //! 3. *Test.* The winner's runs are tested. No other run ever sees the test data.
+//!
+//! `space` draws settings, `history` collects the results, `waves` decides the next wave; [`SearchAgenda`] makes tasks of
+//! waves; `report` and `report_files` say what was found.
 
-mod agenda;
-mod confirmation;
-mod halving;
 mod history;
-mod propose;
 mod report;
-pub(crate) mod space;
-#[cfg(test)]
-mod tests;
-mod wave;
+mod report_files;
+mod space;
+mod waves;
+
+pub use history::Importance;
+pub use report::{SearchReport, SearchedTrial, TrialStage, Winner};
+pub use space::{Condition, Dimension, Domain, NumberRange};
+pub(crate) use waves::expected_cost;
+
+use std::path::{Path, PathBuf};
 
 use kiln_config::facts::{AT_LEAST_1, between, number};
 use kiln_config::{ConfigError, Experiment, Mode, Monitor, Request, Source, resolve};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use agenda::SearchAgenda;
-pub(crate) use halving::expected;
-use propose::grid;
-pub use report::{Importance, SearchReport, SearchedTrial, TrialStage, Winner};
-pub use space::{Condition, Dimension, Domain, Interval};
+use crate::StudyError;
+use crate::search::history::History;
+use crate::search::space::{grid, propose};
+use crate::search::waves::{Wave, WaveTask, confirmation_wave, search_wave, test_wave};
+use crate::work::{Agenda, Done, Task, Tasks, TrialRun, prepared};
 
-use crate::plan::prepared;
-
-/// What a search tries, resolved and valid.
+/// A search, resolved and valid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Search {
     /// How trials are chosen.
-    pub method: Method,
+    pub method: SearchMethod,
     /// The seed of the choice.
     pub seed: u64,
-    /// Trials that are begun or promoted at once, before the next are chosen.
+    /// Trials that begin or are promoted at once, before the next are chosen.
     pub wave: usize,
-    /// Trials to begin, at most.
+    /// The most trials to begin.
     pub trials: Option<usize>,
-    /// Epochs to train in the search, at most.
+    /// The most epochs to train in the search.
     pub epochs: Option<u64>,
-    /// Seconds of training in the search, at most, over all workers.
+    /// The most seconds of training in the search, over all workers.
     pub seconds: Option<f64>,
     /// The figure that decides.
     pub monitor: Monitor,
-    /// What is tried.
+    /// The space of settings.
     pub space: Vec<Dimension>,
-    /// How trials are stopped early; none where each is trained in full.
+    /// How trials are stopped early; `None` trains every trial in full.
     pub halving: Option<Halving>,
-    /// How the best are tried again.
+    /// How the best trials are confirmed.
     pub confirm: Confirm,
     /// The experiment that all trials start from.
     pub base: Experiment,
-    /// The seeds that every trial is trained with in the search.
+    /// The seeds with which the search trains every trial.
     pub seeds: Vec<u64>,
-    /// Into how many parts the examples are dealt, where each is held out once.
+    /// The number of folds of a cross-validation: each part of the examples is held out once.
     pub folds: Option<u64>,
 }
 
 /// How a search chooses its trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Each on its own, from the whole space.
+#[schemars(rename = "Method")]
+pub enum SearchMethod {
+    /// Independently at random, from the whole space.
     Random,
-    /// Where the best so far were and the others were not, by tree-structured Parzen estimators.
+    /// Near the best trials so far and away from the others, by tree-structured Parzen estimators.
     #[default]
     Tpe,
     /// Every point of the grid, in order.
@@ -86,23 +90,23 @@ pub struct Halving {
     /// Epochs of the first rung.
     #[schemars(transform = number(AT_LEAST_1))]
     pub min_epochs: usize,
-    /// How many times as many epochs the next rung has, and one in how many trials reaches it.
+    /// The factor by which a rung has more epochs than the one before; one in so many trials reaches it.
     #[serde(default = "usual_factor")]
     #[schemars(transform = number(between(2.0, 1000.0)))]
     pub factor: usize,
 }
 
-/// How the best of a search are tried again.
+/// How the best trials of a search are confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Confirm {
-    /// How many, besides the base; 0 for none.
+    /// How many trials, besides the base; 0 for no confirmation.
     #[schemars(transform = number(between(0.0, 1000.0)))]
     pub best: usize,
-    /// With how many fresh seeds.
+    /// The number of fresh seeds.
     #[schemars(transform = number(between(1.0, 1000.0)))]
     pub seeds: u64,
-    /// How often the two best are trained with as many seeds more, while their difference is below twice its standard error.
+    /// How often the two best are trained with as many seeds again, while their difference is below twice its standard error.
     #[schemars(transform = number(between(0.0, 1000.0)))]
     pub repeats: usize,
 }
@@ -118,7 +122,7 @@ fn usual_factor() -> usize {
 }
 
 impl Search {
-    /// The epochs after which trials are compared, the last of them the whole training.
+    /// The epochs after which trials are compared; the last is the whole training.
     #[must_use]
     pub fn rungs(&self) -> Vec<usize> {
         let whole = self.base.training.epochs;
@@ -128,10 +132,7 @@ impl Search {
         below.chain([whole]).collect()
     }
 
-    /// The experiment of a trial with these settings.
-    ///
-    /// # Errors
-    /// Where they do not go together.
+    /// The experiment of a trial with these settings; an error if they contradict each other.
     pub(crate) fn experiment(
         &self,
         name: &str,
@@ -146,7 +147,7 @@ impl Search {
         Ok(prepared(resolved.experiment, name))
     }
 
-    /// Whether a search that was read back can go on.
+    /// Whether a search that was read back from its file is valid.
     pub(crate) fn is_sound(&self) -> bool {
         let halving = self.halving.is_none_or(|halving| halving.factor >= 2 && halving.min_epochs >= 1);
         let sizes = |dimension: &Dimension| match &dimension.domain {
@@ -157,31 +158,31 @@ impl Search {
         halving && self.wave > 0 && !self.space.is_empty() && self.space.iter().all(sizes)
     }
 
-    /// How many coordinates a proposal has.
+    /// The number of coordinates of a proposal.
     fn coordinates(&self) -> usize {
         self.space.iter().map(|dimension| dimension.coordinates().len()).sum()
     }
 
-    /// The points of its grid; none where it is not one.
+    /// The number of points of its grid; `None` for other methods.
     pub(crate) fn points(&self) -> Option<usize> {
-        (self.method == Method::Grid).then(|| grid(&self.space).count())
+        (self.method == SearchMethod::Grid).then(|| grid(&self.space).count())
     }
 
-    /// The first points that it tries; those of estimators are drawn.
+    /// The first points that it tries; for estimators, random points.
     pub(crate) fn first_points(&self, count: usize) -> Vec<Vec<(String, String)>> {
         match self.method {
-            Method::Grid => grid(&self.space).take(count).map(|point| point.settings).collect(),
-            Method::Random | Method::Tpe => self.samples(count),
+            SearchMethod::Grid => grid(&self.space).take(count).map(|point| point.settings).collect(),
+            SearchMethod::Random | SearchMethod::Tpe => self.samples(count),
         }
     }
 
-    /// Points that are drawn from the space, whatever the method.
+    /// Random points of the space, for any method.
     pub(crate) fn samples(&self, count: usize) -> Vec<Vec<(String, String)>> {
-        let random = Self { method: Method::Random, ..self.clone() };
-        (1..=count).filter_map(|number| Some(propose::propose(&random, number, &[])?.settings)).collect()
+        let random = Self { method: SearchMethod::Random, ..self.clone() };
+        (1..=count).filter_map(|number| Some(propose(&random, number, &[])?.settings)).collect()
     }
 
-    /// Seeds of round `round` of the confirmation, from 0, that no earlier training had. With folds they are whole
+    /// The seeds of round `round` of the confirmation, from 0, which no earlier training had. With folds they are whole
     /// cross-validations, dealt anew.
     pub(crate) fn fresh_seeds(&self, round: usize) -> Vec<u64> {
         let whole = |seeds: u64| self.folds.map_or(seeds, |folds| seeds.div_ceil(folds) * folds);
@@ -192,20 +193,130 @@ impl Search {
         (start..start + count).collect()
     }
 
-    /// `figure` as something that is better the lower it is.
+    /// `figure` as a loss: lower is better, and NaN is infinite.
     pub(crate) fn loss(&self, figure: f64) -> f64 {
         let loss = if self.monitor.mode() == Mode::Max { -figure } else { figure };
         if loss.is_nan() { f64::INFINITY } else { loss }
     }
 
-    /// The figure that [`Search::loss`] made `loss` of.
+    /// The inverse of [`Search::loss`].
     pub(crate) fn figure(&self, loss: f64) -> f64 {
         if self.monitor.mode() == Mode::Max { -loss } else { loss }
     }
 
-    /// What tells this search from any other in the same study: all that decides what is tried.
+    /// A hash of everything that decides what is tried: it distinguishes this search from others of the same study.
     pub(crate) fn address(&self) -> String {
         let text = serde_json::to_string(&(self, self.base.identity())).expect("a search is plain data");
         kiln_files::sha256_hex(text.as_bytes())[..8].to_owned()
+    }
+}
+
+/// The best trial of a search so far.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct BestTrial {
+    /// Its name.
+    pub name: String,
+    /// Epochs trained when its figure was measured.
+    pub epochs: usize,
+    /// Its figure.
+    pub figure: f64,
+}
+
+/// The agenda of a search: decides its waves one after the other, or reads those that are decided already.
+pub(crate) struct SearchAgenda<'a> {
+    search: &'a Search,
+    /// The study's folder.
+    study: PathBuf,
+    /// The folder of its waves.
+    folder: PathBuf,
+    history: History,
+    /// The wave in progress. Its number, from 1, counts the waves before it too.
+    current: Option<Wave>,
+    number: usize,
+    /// Whether it stores new decisions.
+    decides: bool,
+}
+
+impl<'a> SearchAgenda<'a> {
+    pub(crate) fn new(search: &'a Search, study: &Path) -> Self {
+        let folder = study.join("searches").join(search.address());
+        let (study, history) = (study.to_owned(), History::default());
+        Self { search, study, folder, history, current: None, number: 0, decides: true }
+    }
+
+    /// The same agenda, read-only: it stores no decisions.
+    pub(crate) fn of_others(self) -> Self {
+        Self { decides: false, ..self }
+    }
+
+    /// The best trial so far.
+    pub(crate) fn best(&self) -> Option<BestTrial> {
+        let trials = &self.history.trials;
+        self.history.in_order(0..trials.len()).into_iter().find_map(|trial| {
+            let (epochs, loss) = trials[trial].last().filter(|(_, loss)| loss.is_finite())?;
+            Some(BestTrial { name: trial_name(trial), epochs, figure: self.search.figure(loss) })
+        })
+    }
+
+    pub(crate) fn search(&self) -> &Search {
+        self.search
+    }
+
+    /// What is known, without the wave in progress.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    fn decide(&self) -> Option<Wave> {
+        let (search, history) = (self.search, &self.history);
+        let searched = || if history.rounds == 0 { search_wave(search, history) } else { None };
+        searched().or_else(|| confirmation_wave(search, history)).or_else(|| test_wave(history))
+    }
+
+    fn tasks(&self, wave: &Wave) -> Result<Vec<Task>, StudyError> {
+        let task = |task: &WaveTask| {
+            let settings = &self.history.trials[task.trial].settings;
+            let name = trial_name(task.trial);
+            let experiment = self.search.experiment(&name, settings, task.seed)?;
+            let trial_run = TrialRun::new(task.trial, &experiment, &self.study);
+            Ok(Task { trial_run, until: task.until })
+        };
+        wave.tasks.iter().map(task).collect()
+    }
+}
+
+/// The name of trial `number` and of its runs.
+pub(crate) fn trial_name(number: usize) -> String {
+    if number == 0 { "base".to_owned() } else { format!("trial-{number:04}") }
+}
+
+impl Agenda for SearchAgenda<'_> {
+    fn next(&mut self, done: Done<'_>) -> Result<Option<Tasks>, StudyError> {
+        if let Some(wave) = self.current.take() {
+            self.history.end(self.search, &wave, &done()?);
+        }
+        self.number += 1;
+        let wave = match Wave::read(&self.folder, self.number)? {
+            Some(wave) => wave,
+            None => match self.decide() {
+                Some(wave) if self.decides => wave.settle(&self.folder, self.number)?,
+                // The next worker decides it; until then this is the status.
+                Some(wave) => wave,
+                None => return Ok(None),
+            },
+        };
+        if !wave.fits(self.search, self.history.trials.len()) {
+            let path = Wave::path(&self.folder, self.number);
+            return Err(StudyError::damaged(&path, &"it does not continue the waves before it"));
+        }
+        self.history.begin(self.search, &wave);
+        let tasks = self.tasks(&wave)?;
+        let stage = wave.stage.words(self.number);
+        self.current = Some(wave);
+        Ok(Some(Tasks { stage: Some(stage), tasks }))
+    }
+
+    fn depends_on_results(&self) -> bool {
+        true
     }
 }

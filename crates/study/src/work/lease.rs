@@ -1,41 +1,40 @@
-//! Who works on what, for workers that share nothing but a folder.
+//! Leases: which worker does which task, for workers that share only a folder.
 //!
-//! A worker that takes a task makes the file `leases/<task>.<n>`, which only one process can make, and touches it from time
-//! to time. It says who holds it. Another worker that has seen it untouched for the lease's time, by its own clock, takes the task
-//! over: it makes the file with the next number. The old holder, should it still live, finds that file when it
-//! touches its own, and leaves the task alone. Where holder and looker are on one host, the looker need not wait: the holder
-//! keeps its file locked, and the system unlocks it when the holder dies.
+//! A worker that takes a task creates the file `leases/<task>.<n>`, which only one process can create, writes its host and
+//! process into it, and touches it from time to time. Another worker that sees the file untouched for the lease time, by its own
+//! clock, takes the task over: it creates the file with the next number. The old holder, if it still lives, finds that file when
+//! it touches its own, and leaves the task alone. If both are on one host, the other worker need not wait: the holder keeps
+//! its file locked, and the operating system unlocks it when the holder dies.
 //!
-//! Numbers only rise until the task is done; then all files of the task go. No clock is compared with another, and no lock
-//! has to work across hosts.
+//! Numbers only rise until the task is done; then all its files are deleted. Clocks of different hosts are never compared, and
+//! no lock has to work across hosts.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::time::{Duration, Instant, SystemTime};
+use std::{fs, io, process};
 
 use serde::{Deserialize, Serialize};
 
-use crate::StudyError;
-use crate::stored::names;
+use crate::{StudyError, file_names};
 
-/// How many times a lease is touched in its time.
+/// How often a lease is touched within its lease time.
 const BEATS: u32 = 6;
-/// What a lease file says once its holder has let go.
+/// The contents of a lease file after its holder has released it.
 const RELEASED: &str = "released\n";
 
-/// Who holds a lease.
+/// The process that holds a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Holder {
-    /// Its host, told from others of the same name by the time it was started.
+pub(crate) struct LeaseHolder {
+    /// Its host. `boot` distinguishes hosts of the same name.
     pub(crate) host: String,
     boot: String,
     pub(crate) process: u32,
 }
 
-impl Holder {
+impl LeaseHolder {
     /// This process.
     pub(crate) fn here() -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -48,11 +47,11 @@ impl Holder {
     }
 }
 
-/// The folder of leases.
+/// The leases of a study.
 #[derive(Clone, Debug)]
 pub(crate) struct Leases {
     folder: PathBuf,
-    holder: Holder,
+    holder: LeaseHolder,
     time: Duration,
 }
 
@@ -61,14 +60,14 @@ pub(crate) struct Leases {
 pub(crate) struct Lease {
     id: String,
     number: u64,
-    /// Locked as long as this process lives.
+    /// Locked while this process lives.
     file: File,
 }
 
 impl Lease {
-    /// Gives a task back that is not done.
+    /// Gives the task back undone.
     pub(crate) fn release(mut self) {
-        // Where that fails, it runs out.
+        // If this fails, the lease expires.
         let _ = self.file.set_len(0).and_then(|()| {
             io::Seek::rewind(&mut self.file)?;
             self.file.write_all(RELEASED.as_bytes())
@@ -76,30 +75,30 @@ impl Lease {
     }
 }
 
-/// A lease of another process, as it was seen.
+/// A lease of another process, as this process saw it.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct LeaseObservation {
     number: u64,
     touched: Option<SystemTime>,
     since: Instant,
 }
 
-/// What an attempt to take a task came to.
+/// The result of an attempt to take a task.
 #[derive(Debug)]
-pub(crate) enum Claim {
-    /// It is this process's now.
-    Mine(Lease),
+pub(crate) enum ClaimResult {
+    /// This process has it now.
+    Acquired(Lease),
     /// Another process has it.
-    Taken(Seen),
+    Held(LeaseObservation),
 }
 
 impl Leases {
-    /// The leases of the study in `folder`, which last for `time` without being touched.
+    /// The leases of the study in `folder`, for reading. They expire when untouched for `time`.
     pub(crate) fn of_study(folder: &Path, time: Duration) -> Self {
-        Self { folder: folder.join("leases"), holder: Holder::here(), time }
+        Self { folder: folder.join("leases"), holder: LeaseHolder::here(), time }
     }
 
-    /// The same, with a place for more.
+    /// The leases of the study in `folder`, for writing: creates their folder.
     pub(crate) fn in_study(folder: &Path, time: Duration) -> Result<Self, StudyError> {
         let leases = Self::of_study(folder, time);
         let folder = &leases.folder;
@@ -107,8 +106,8 @@ impl Leases {
         Ok(leases)
     }
 
-    /// How often a lease is to be touched.
-    pub(crate) fn beat(&self) -> Duration {
+    /// The interval at which a lease must be touched.
+    pub(crate) fn touch_interval(&self) -> Duration {
         self.time / BEATS
     }
 
@@ -116,7 +115,7 @@ impl Leases {
         self.folder.join(format!("{id}.{number}"))
     }
 
-    /// The highest number of a task's leases.
+    /// The highest lease number of a task.
     fn latest(&self, id: &str) -> Option<u64> {
         let mut latest = 0;
         while self.path(id, latest + 1).exists() {
@@ -125,79 +124,83 @@ impl Leases {
         (latest > 0).then_some(latest)
     }
 
-    /// Takes a task that nobody has. `seen` is what was seen of it before, if it was taken then.
-    pub(crate) fn claim(&self, id: &str, seen: Option<&Seen>) -> Result<Claim, StudyError> {
-        let Some(number) = self.latest(id) else { return self.make(id, 1) };
+    /// Takes a task if no process holds it. `seen` is the previous observation of its lease, if it was held then.
+    pub(crate) fn claim(&self, id: &str, seen: Option<&LeaseObservation>) -> Result<ClaimResult, StudyError> {
+        let Some(number) = self.latest(id) else { return self.create(id, 1) };
         let path = self.path(id, number);
         let taken = |touched| {
             let before = seen.filter(|seen| (seen.number, seen.touched) == (number, touched));
-            Claim::Taken(Seen { number, touched, since: before.map_or_else(Instant::now, |seen| seen.since) })
+            ClaimResult::Held(LeaseObservation {
+                number,
+                touched,
+                since: before.map_or_else(Instant::now, |seen| seen.since),
+            })
         };
-        // To open it is what makes a network file system look anew.
+        // Opening the file makes a network file system refresh its metadata.
         let Ok(file) = File::open(&path) else { return Ok(taken(None)) };
         let touched = file.metadata().and_then(|about| about.modified()).ok();
         let text = io::read_to_string(&file).unwrap_or_default();
         if text == RELEASED {
-            return self.make(id, number + 1);
+            return self.create(id, number + 1);
         }
-        let holder: Option<Holder> = serde_json::from_str(&text).ok();
+        let holder: Option<LeaseHolder> = serde_json::from_str(&text).ok();
         let is_dead =
             holder.is_some_and(|holder| holder.shares_host(&self.holder)) && file.try_lock().is_ok();
-        let Claim::Taken(now) = taken(touched) else { unreachable!("`taken` says so") };
+        let ClaimResult::Held(now) = taken(touched) else { unreachable!("`taken` says so") };
         if is_dead || now.since.elapsed() >= self.time {
-            return self.make(id, number + 1);
+            return self.create(id, number + 1);
         }
-        Ok(Claim::Taken(now))
+        Ok(ClaimResult::Held(now))
     }
 
-    fn make(&self, id: &str, number: u64) -> Result<Claim, StudyError> {
+    fn create(&self, id: &str, number: u64) -> Result<ClaimResult, StudyError> {
         let path = self.path(id, number);
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(mut file) => {
                 let text = serde_json::to_string(&self.holder).expect("a holder is plain data");
-                // A file system without locks leaves waiting, which is always right.
+                // On a file system without locks, others wait for the lease time, which is always correct.
                 let _ = file.try_lock();
                 file.write_all(text.as_bytes()).map_err(|cause| StudyError::io("write", &path, cause))?;
-                Ok(Claim::Mine(Lease { id: id.to_owned(), number, file }))
+                Ok(ClaimResult::Acquired(Lease { id: id.to_owned(), number, file }))
             }
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-                Ok(Claim::Taken(Seen { number, touched: None, since: Instant::now() }))
+                Ok(ClaimResult::Held(LeaseObservation { number, touched: None, since: Instant::now() }))
             }
             Err(cause) => Err(StudyError::io("make", &path, cause)),
         }
     }
 
-    /// Touches a lease. False where another process has taken the task over.
+    /// Touches a lease. False if another process has taken the task over.
     pub(crate) fn touch(&self, lease: &Lease) -> bool {
         if !self.holds(lease) {
             return false;
         }
-        // Where that fails, the lease runs out, and the next touch finds it taken over.
+        // If this fails, the lease expires, and the next touch notices that the task was taken over.
         let _ = lease.file.set_modified(SystemTime::now());
         true
     }
 
-    /// Whether a task is still this process's.
+    /// Whether this process still holds the task.
     pub(crate) fn holds(&self, lease: &Lease) -> bool {
         self.path(&lease.id, lease.number).exists() && !self.path(&lease.id, lease.number + 1).exists()
     }
 
-    /// Clears away the leases of a task whose result is there.
+    /// Deletes the leases of a task whose result is stored.
     pub(crate) fn finish(&self, lease: &Lease) {
         for number in 1..=lease.number {
             let _ = fs::remove_file(self.path(&lease.id, number));
         }
     }
 
-    /// Ids of all tasks that have a lease, whoever holds it.
+    /// Ids of all tasks that have a lease file.
     pub(crate) fn ids(&self) -> Result<HashSet<String>, StudyError> {
-        let names = names(&self.folder)?;
+        let names = file_names(&self.folder)?;
         Ok(names.filter_map(|name| Some(name.rsplit_once('.')?.0.to_owned())).collect())
     }
 
-    /// Who holds what now: ids of tasks and holders, by id.
-    pub(crate) fn held(&self) -> Vec<(String, Holder)> {
-        let names = names(&self.folder).into_iter().flatten();
+    /// Current holders, by task id.
+    pub(crate) fn held(&self) -> Vec<(String, LeaseHolder)> {
+        let names = file_names(&self.folder).into_iter().flatten();
         let held = |name: String| {
             let (id, number) = name.rsplit_once('.')?;
             let number: u64 = number.parse().ok()?;
@@ -205,7 +208,7 @@ impl Leases {
             let is_last = !self.path(id, number + 1).exists();
             Some((id.to_owned(), serde_json::from_str(&text).ok().filter(|_| is_last)?))
         };
-        let mut held: Vec<(String, Holder)> = names.filter_map(held).collect();
+        let mut held: Vec<(String, LeaseHolder)> = names.filter_map(held).collect();
         held.sort_by(|left, right| left.0.cmp(&right.0));
         held
     }
@@ -223,17 +226,17 @@ mod tests {
         leases
     }
 
-    fn mine(claim: Claim) -> Lease {
+    fn mine(claim: ClaimResult) -> Lease {
         match claim {
-            Claim::Mine(lease) => lease,
-            Claim::Taken(seen) => panic!("taken: {seen:?}"),
+            ClaimResult::Acquired(lease) => lease,
+            ClaimResult::Held(seen) => panic!("taken: {seen:?}"),
         }
     }
 
-    fn taken(claim: Claim) -> Seen {
+    fn taken(claim: ClaimResult) -> LeaseObservation {
         match claim {
-            Claim::Taken(seen) => seen,
-            Claim::Mine(lease) => panic!("it should be taken: {lease:?}"),
+            ClaimResult::Held(seen) => seen,
+            ClaimResult::Acquired(lease) => panic!("it should be taken: {lease:?}"),
         }
     }
 
@@ -245,7 +248,7 @@ mod tests {
             let claim = |host: usize| {
                 let leases = leases(folder.path(), &format!("host{host}"), long);
                 let claims = (0..50).map(move |task| leases.claim(&format!("task{task}"), None).unwrap());
-                claims.filter(|claim| matches!(claim, Claim::Mine(_))).count()
+                claims.filter(|claim| matches!(claim, ClaimResult::Acquired(_))).count()
             };
             let workers: Vec<_> = (0..8).map(|host| scope.spawn(move || claim(host))).collect();
             workers.into_iter().map(|worker| worker.join().unwrap()).sum()
@@ -259,7 +262,7 @@ mod tests {
         let leases = leases(folder.path(), "here", Duration::from_hours(1));
         let lease = mine(leases.claim("task", None).unwrap());
         taken(leases.claim("task", None).unwrap());
-        // What the system does with the files of a process that dies.
+        // As the operating system closes the files of a process that dies.
         drop(lease);
         mine(leases.claim("task", None).unwrap());
     }

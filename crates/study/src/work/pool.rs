@@ -1,4 +1,5 @@
-//! The places of one process at which tasks are worked off, and the one thread that looks after them.
+//! The worker slots of one process, each training one task at a time, the thread that keeps their leases, and the
+//! progress that they report.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,19 +9,118 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::board::{Board, Next};
-use super::lease::{Lease, Leases};
-use super::result::TaskResult;
-use super::task::{Agenda, Task};
-use super::trainers::{TaskEnd, Trainer, Trainers, Worker};
-use crate::{Progress, StudyError, View};
+use kiln_config::Monitor;
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
-/// How often it is looked whether the study was cancelled.
+use crate::StudyError;
+use crate::work::lease::{Lease, Leases};
+use crate::work::process::{TaskEnd, TrainerProcess, TrainerProcesses, Worker};
+use crate::work::queue::{NextStep, TaskQueue};
+use crate::work::{Agenda, Task, TaskResult};
+
+/// An event of a running study. A `cell` is a task, numbered from 0 over all stages.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// Work begins, or its next stage begins.
+    Planned {
+        /// The stage, if there are several.
+        stage: Option<String>,
+        /// The number of tasks, including those of earlier stages.
+        cells: usize,
+        /// How many of them are done.
+        finished: usize,
+        /// Worker processes at once.
+        jobs: usize,
+    },
+    /// A task was started.
+    Started {
+        /// The task.
+        cell: usize,
+        /// Its trial and seed, in words.
+        name: String,
+        /// Whether it resumes a run that was stopped, paused or failed.
+        resumed: bool,
+    },
+    /// A task made progress.
+    Advanced {
+        /// The task.
+        cell: usize,
+        /// The share of its training that is done, in [0, 1].
+        share: f64,
+        /// Epoch, from 1.
+        epoch: u64,
+        /// Epochs in all.
+        epochs: u64,
+        /// Latest training loss.
+        loss: Option<f64>,
+        /// Latest training accuracy, in [0, 1].
+        accuracy: Option<f64>,
+    },
+    /// A task ended.
+    Ended {
+        /// The task.
+        cell: usize,
+        /// Its trial and seed, in words.
+        name: String,
+        /// How.
+        end: TrialRunEnd,
+    },
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrialRunEnd {
+    /// Trained up to its epoch, and not tested.
+    Paused {
+        /// Epochs trained.
+        epochs: u64,
+        /// The best validation loss so far; without a validation split, the best training loss.
+        loss: Option<f64>,
+    },
+    /// Trained and tested.
+    Finished {
+        /// Share of test examples that are classified correctly, in [0, 1].
+        test_accuracy: f64,
+        /// Seconds of training.
+        seconds: f64,
+    },
+    /// It failed; the others continue.
+    Failed {
+        /// Why.
+        error: String,
+    },
+    /// Another process did it.
+    Elsewhere,
+    /// It was asked to stop, and can be resumed.
+    Stopped,
+}
+
+impl TrialRunEnd {
+    pub(crate) fn of(result: &TaskResult) -> Self {
+        let test_accuracy = result.test.get("accuracy").copied().flatten();
+        match (&result.error, test_accuracy) {
+            (Some(error), _) => Self::Failed { error: error.clone() },
+            (None, Some(test_accuracy)) => Self::Finished { test_accuracy, seconds: result.seconds },
+            (None, None) => {
+                let losses =
+                    [Monitor::ValidationLoss, Monitor::TrainLoss].map(|monitor| result.figure(monitor));
+                Self::Paused { epochs: result.epochs, loss: losses[0].or(losses[1]) }
+            }
+        }
+    }
+}
+
+/// A display of a running study.
+pub trait View {
+    /// Shows an event.
+    fn show(&mut self, progress: &Progress);
+}
+
+const BETWEEN_POLLS: Duration = Duration::from_millis(50);
+/// How often the cancel file is checked.
 const BETWEEN_CANCELS: Duration = Duration::from_secs(1);
-/// How long a place that has nothing to do waits before it asks again.
+/// How long an idle slot waits before it checks again.
 const IDLE: Duration = Duration::from_millis(20);
-/// How often the process of a task may die without coming further, before the task counts as failed.
+/// How often the process of a task may die without progress before the task counts as failed.
 const MOST_CRASHES: usize = 5;
 
 /// How the work of a process ended.
@@ -28,87 +128,87 @@ const MOST_CRASHES: usize = 5;
 pub(crate) enum WorkEnd {
     /// Everything is done.
     Over,
-    /// It was asked to stop before.
+    /// It was asked to stop.
     Stopped,
     /// The study was cancelled.
     Cancelled,
 }
 
-/// What it takes to work.
-pub(crate) struct Pool<'a> {
+/// The worker slots of one process, and what they work on.
+pub(crate) struct WorkerPool<'a> {
     /// The study's folder.
     pub(crate) study: &'a Path,
-    /// How long a lease lasts.
+    /// How long a lease lasts without being touched.
     pub(crate) lease_time: Duration,
-    /// Places.
+    /// The number of slots.
     pub(crate) jobs: usize,
     pub(crate) worker: &'a Worker,
     pub(crate) is_stop_asked: &'a dyn Fn() -> bool,
 }
 
-/// The file in a study's folder whose presence ends all work on it.
+/// The file whose presence in a study's folder ends all work on it.
 pub(crate) const CANCELLED: &str = "cancelled";
 
-/// What the places share.
-struct Shared<'a> {
-    board: Mutex<Board<'a>>,
-    trainers: Trainers<'a>,
+/// The state that all slots share.
+struct PoolState<'a> {
+    queue: Mutex<TaskQueue<'a>>,
+    trainers: TrainerProcesses<'a>,
     leases: Leases,
-    /// The leases of this process, by place.
+    /// The leases of this process, by slot.
     held: Mutex<HashMap<usize, Lease>>,
 }
 
-impl Pool<'_> {
-    /// Works until the agenda is empty, or someone asks to stop.
+impl WorkerPool<'_> {
+    /// Works until the agenda is empty, or a stop is requested.
     pub(crate) fn work(&self, agenda: &mut dyn Agenda, view: &mut dyn View) -> Result<WorkEnd, StudyError> {
         if self.is_cancelled() {
             return Ok(WorkEnd::Cancelled);
         }
-        let board = Board::new(agenda, self.study, self.lease_time, self.jobs)?;
-        let leases = board.leases();
-        let shared = Shared {
-            board: Mutex::new(board),
-            trainers: Trainers::new(self.worker),
+        let queue = TaskQueue::new(agenda, self.study, self.lease_time, self.jobs)?;
+        let leases = queue.leases();
+        let state = PoolState {
+            queue: Mutex::new(queue),
+            trainers: TrainerProcesses::new(self.worker),
             leases,
             held: Mutex::default(),
         };
         let (sender, receiver) = channel();
-        let (mut broken, mut is_cancelled) = (None, false);
+        let (mut first_error, mut is_cancelled) = (None, false);
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
-            for place in 0..self.jobs {
-                let (sender, shared) = (sender.clone(), &shared);
-                scope.spawn(move || shared.labour(place, &sender));
+            for slot in 0..self.jobs {
+                let (sender, state) = (sender.clone(), &state);
+                scope.spawn(move || state.run_tasks(slot, &sender));
             }
             drop(sender);
-            // In a thread of its own: whoever watches may keep this one waiting.
-            scope.spawn(|| shared.keep_touching(&is_over));
-            let mut looked = Instant::now();
+            // In its own thread: the view may block this one.
+            scope.spawn(|| state.keep_touching(&is_over));
+            let mut last_check = Instant::now();
             loop {
-                match receiver.recv_timeout(BETWEEN_LOOKS) {
+                match receiver.recv_timeout(BETWEEN_POLLS) {
                     Ok(Ok(progress)) => view.show(&progress),
                     Ok(Err(error)) => {
-                        broken.get_or_insert(error);
-                        shared.trainers.stop();
+                        first_error.get_or_insert(error);
+                        state.trainers.stop();
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
-                if looked.elapsed() >= BETWEEN_CANCELS {
-                    looked = Instant::now();
+                if last_check.elapsed() >= BETWEEN_CANCELS {
+                    last_check = Instant::now();
                     is_cancelled |= self.is_cancelled();
                 }
                 if is_cancelled || (self.is_stop_asked)() {
-                    shared.trainers.stop();
+                    state.trainers.stop();
                 }
             }
             is_over.store(true, Ordering::Relaxed);
         });
-        if let Some(error) = broken {
+        if let Some(error) = first_error {
             return Err(error);
         }
-        let board = shared.board.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(match (board.is_over(), is_cancelled) {
+        let queue = state.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(match (queue.is_over(), is_cancelled) {
             (true, _) => WorkEnd::Over,
             (false, true) => WorkEnd::Cancelled,
             (false, false) => WorkEnd::Stopped,
@@ -120,14 +220,14 @@ impl Pool<'_> {
     }
 }
 
-impl<'a> Shared<'a> {
-    /// Works off tasks at one place, one after the other.
-    fn labour(&self, place: usize, sender: &Sender<Result<Progress, StudyError>>) {
-        // Nobody listens any more only when the pool's own thread has ended.
-        let tell = |progress| drop(sender.send(Ok(progress)));
-        let mut trainer = Trainer::default();
+impl<'a> PoolState<'a> {
+    /// Does tasks in one slot, one after the other.
+    fn run_tasks(&self, slot: usize, sender: &Sender<Result<Progress, StudyError>>) {
+        // Sending fails only after the pool's own thread has ended.
+        let report = |progress| drop(sender.send(Ok(progress)));
+        let mut trainer = TrainerProcess::default();
         while !self.trainers.is_stopping() {
-            match self.step(place, &mut trainer, &tell) {
+            match self.step(slot, &mut trainer, &report) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
@@ -136,22 +236,27 @@ impl<'a> Shared<'a> {
                 }
             }
         }
-        self.trainers.dismiss(place, &mut trainer);
+        self.trainers.close(slot, &mut trainer);
     }
 
-    /// The next task, or a pause. False where there is nothing more.
-    fn step(&self, place: usize, trainer: &mut Trainer, tell: &dyn Fn(Progress)) -> Result<bool, StudyError> {
-        let next = self.board().next(tell)?;
+    /// Does the next task, or pauses. False if nothing is left.
+    fn step(
+        &self,
+        slot: usize,
+        trainer: &mut TrainerProcess,
+        report: &dyn Fn(Progress),
+    ) -> Result<bool, StudyError> {
+        let next = self.queue().next(report)?;
         match next {
-            Next::Over => return Ok(false),
-            Next::Wait => thread::sleep(IDLE),
-            Next::Task { entry, number, task, lease } => {
-                self.held().insert(place, lease);
-                let end = self.train(place, trainer, number, &task, tell);
-                let lease = self.held().remove(&place);
-                let Some(lease) = lease else { unreachable!("a place keeps its lease until it is done") };
+            NextStep::Over => return Ok(false),
+            NextStep::Wait => thread::sleep(IDLE),
+            NextStep::Task { entry, number, task, lease } => {
+                self.held().insert(slot, lease);
+                let end = self.train(slot, trainer, number, &task, report);
+                let lease = self.held().remove(&slot);
+                let Some(lease) = lease else { unreachable!("a slot keeps its lease until it is done") };
                 match end {
-                    Ok(end) => self.settle(entry, number, &task, lease, end, tell)?,
+                    Ok(end) => self.finish_task(entry, number, &task, lease, end, report)?,
                     Err(error) => {
                         lease.release();
                         return Err(error);
@@ -164,79 +269,83 @@ impl<'a> Shared<'a> {
 
     fn train(
         &self,
-        place: usize,
-        trainer: &mut Trainer,
+        slot: usize,
+        trainer: &mut TrainerProcess,
         number: usize,
         task: &Task,
-        tell: &dyn Fn(Progress),
+        report: &dyn Fn(Progress),
     ) -> Result<TaskEnd, StudyError> {
-        task.cell.prepare()?;
-        let resumed = task.cell.run().is_some();
-        tell(Progress::Started { cell: number, name: task.cell.name.clone(), resumed });
-        self.trainers.train(place, trainer, number, task, tell)
+        task.trial_run.prepare()?;
+        let resumed = task.trial_run.stored_run().is_some();
+        report(Progress::Started { cell: number, name: task.trial_run.name.clone(), resumed });
+        self.trainers.train(slot, trainer, number, task, report)
     }
 
-    fn settle(
+    fn finish_task(
         &self,
         entry: usize,
         number: usize,
         task: &Task,
         lease: Lease,
         end: TaskEnd,
-        tell: &dyn Fn(Progress),
+        report: &dyn Fn(Progress),
     ) -> Result<(), StudyError> {
         let given_back =
-            || Progress::Ended { cell: number, name: task.cell.name.clone(), end: crate::CellEnd::Stopped };
-        let mut board = self.board();
+            || Progress::Ended { cell: number, name: task.trial_run.name.clone(), end: TrialRunEnd::Stopped };
+        let mut queue = self.queue();
         match end {
             TaskEnd::Done(result) if self.leases.holds(&lease) => {
-                let done = board.done(entry, &lease, &result, tell);
+                let done = queue.done(entry, &lease, &result, report);
                 if done.is_err() {
                     lease.release();
                 }
                 done
             }
-            TaskEnd::Crashed(words) if self.leases.holds(&lease) => {
-                let step = task.cell.run().and_then(|(run, _)| Some(run.status().ok()?.step)).unwrap_or(0);
-                if board.crashed(entry, step) >= MOST_CRASHES {
-                    board.done(entry, &lease, &TaskResult::failed(words, false), tell)
+            TaskEnd::Crashed(message) if self.leases.holds(&lease) => {
+                let step = task
+                    .trial_run
+                    .stored_run()
+                    .and_then(|(run, _)| Some(run.status().ok()?.step))
+                    .unwrap_or(0);
+                if queue.crashed(entry, step) >= MOST_CRASHES {
+                    queue.done(entry, &lease, &TaskResult::failed(message, false), report)
                 } else {
-                    tell(given_back());
-                    board.give_back(entry, lease);
+                    report(given_back());
+                    queue.give_back(entry, lease);
                     Ok(())
                 }
             }
             TaskEnd::Done(_) | TaskEnd::Stopped | TaskEnd::Crashed(_) => {
-                tell(given_back());
-                board.give_back(entry, lease);
+                report(given_back());
+                queue.give_back(entry, lease);
                 Ok(())
             }
         }
     }
 
-    /// Touches the leases as often as they need it, until all is over.
+    /// Touches the leases as often as needed, until all is over.
     fn keep_touching(&self, is_over: &AtomicBool) {
         let mut touched = Instant::now();
         while !is_over.load(Ordering::Relaxed) {
-            thread::sleep(BETWEEN_LOOKS);
-            if touched.elapsed() >= self.leases.beat() {
+            thread::sleep(BETWEEN_POLLS);
+            if touched.elapsed() >= self.leases.touch_interval() {
                 touched = Instant::now();
                 self.touch();
             }
         }
     }
 
-    /// Touches the leases, and ends what was taken over by others.
+    /// Touches the leases, and kills the process of a task that another worker has taken over.
     fn touch(&self) {
-        for (&place, lease) in self.held().iter() {
+        for (&slot, lease) in self.held().iter() {
             if !self.leases.touch(lease) {
-                self.trainers.kill(place);
+                self.trainers.kill(slot);
             }
         }
     }
 
-    fn board(&self) -> MutexGuard<'_, Board<'a>> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, TaskQueue<'a>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<usize, Lease>> {
