@@ -1,7 +1,7 @@
 //! How many workers can one folder serve? `cargo run --release --example claims -- FOLDER WORKERS TASKS SECONDS`
 //!
-//! Each worker is a thread with its own view of the folder, and claims tasks as a separate process would. Prints the claims
-//! per second, and how long workers waited for a task.
+//! Each worker is a thread with its own view of the folder, and claims tasks as a separate process would. Prints the
+//! claims per second, and how long workers waited for a task.
 
 #![allow(clippy::print_stdout, reason = "it prints its results")]
 

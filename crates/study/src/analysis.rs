@@ -64,8 +64,9 @@ fn ranking(results: &StudyResults) -> Vec<String> {
     ));
     if results.folds.is_some() && results.is_complete() {
         statements.push(
-            "In each repeat, every example was tested by a network that was not trained on it. The networks share most of their training \
-             examples, so the standard deviation means less than that of equally many independent samples (Bengio and Grandvalet 2004)."
+            "In each repeat, every example was tested by a network that was not trained on it. The networks share most of \
+             their training examples, so the standard deviation means less than that of equally many independent samples \
+             (Bengio and Grandvalet 2004)."
                 .to_owned(),
         );
     }
@@ -216,8 +217,8 @@ fn differing(trials: &[(&TrialResults, Settings)]) -> BTreeSet<String> {
     keys.into_iter().filter(differs).cloned().collect()
 }
 
-/// The settings whose values are ranked by the mean over their trials. For other settings such a mean says little, because
-/// the trials differ in too much else.
+/// The settings whose values are ranked by the mean over their trials. For other settings such a mean says little,
+/// because the trials differ in too much else.
 const AVERAGED: [&str; 3] = ["loss.name", "model.activation", "optimizer.name"];
 
 /// The mean over the trials of each value, if some value has several trials, with the trials that are missing from it.

@@ -245,7 +245,7 @@ pub(crate) struct Picture {
     /// File name without extension.
     pub(crate) name: &'static str,
     pub(crate) svg: String,
-    pub(crate) png: Vec<u8>,
+    png: Vec<u8>,
 }
 
 /// Every picture that has data: `intervals`, `loss`, `accuracy`, `gradients`.

@@ -1,7 +1,7 @@
 //! Many trainings, compared with care; and small networks, traced by hand.
 //!
-//! A [`Plan`] is a study file, resolved: listed trials or a search, seeds and expectations. A [`Study`] is a plan with its
-//! folder. It trains every trial with every seed in worker processes, and writes a report. Where to read:
+//! A [`Plan`] is a study file, resolved: listed trials or a search, seeds and expectations. A [`Study`] is a plan
+//! with its folder. It trains every trial with every seed in worker processes, and writes a report. Where to read:
 //!
 //! 1. `plan`: reads and checks the study file.
 //! 2. `study`: the life of a study: begin, work, cancel, status, report.

@@ -217,11 +217,12 @@ impl Verdict {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Rules")]
 pub struct VerdictRules {
-    /// A trial overfits if its training accuracy is above its test accuracy by more than this, and it does not underfit.
+    /// A trial overfits if its training accuracy is above its test accuracy by more than this, and it does not
+    /// underfit.
     #[schemars(transform = number(AT_LEAST_0))]
     pub overfit_gap: f64,
-    /// A trial underfits if its training and its test accuracy are both below the best trial's test accuracy with the same
-    /// seed by more than this; or its test accuracy alone, if it does not overfit.
+    /// A trial underfits if its training and its test accuracy are both below the best trial's test accuracy with the
+    /// same seed by more than this; or its test accuracy alone, if it does not overfit.
     #[schemars(transform = number(AT_LEAST_0))]
     pub underfit_margin: f64,
 }
@@ -232,8 +233,8 @@ impl Default for VerdictRules {
     }
 }
 
-/// The difference between a deep linear network's outputs and those of one layer, as a share of the greatest output, that
-/// 32-bit rounding can explain.
+/// The difference between a deep linear network's outputs and those of one layer, as a share of the greatest output,
+/// that 32-bit rounding can explain.
 const ROUNDING: f64 = 1e-4;
 
 /// All verdicts of `outcome`; `best` is the best test accuracy of any trial with its seed.
@@ -466,7 +467,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn gradients_and_failures_have_words_of_their_own() {
+    fn gradients_and_failures_have_their_own_verdicts() {
         let mut vanishing = outcome(&[("train_accuracy", 0.1), ("test_accuracy", 0.1)]);
         vanishing.findings = vec![finding(FindingKind::Vanishing)];
         assert_eq!(words(&vanishing), ["underfit", "vanishing"]);

@@ -78,8 +78,8 @@ fn mark_ties(standings: &mut [RankedTrial]) {
     }
 }
 
-/// The paired test over every seed that both trials finished. `None` without stored predictions, or if their numbers differ.
-/// Of a repeated cross-validation only the first repeat counts: the others test the same examples again.
+/// The paired test over every seed that both trials finished. `None` without stored predictions, or if their numbers
+/// differ. Of a repeated cross-validation only the first repeat counts: the others test the same examples again.
 fn paired_test(
     outcomes: &[TrialOutcome],
     first: usize,

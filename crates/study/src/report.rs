@@ -59,7 +59,7 @@ pub(crate) const STYLE: &str = include_str!("style.css");
 const CONCLUSIONS: [&str; 3] = ["Ranking", "Which settings lead", "What to try"];
 
 /// `leaderboard.html` in `folder`; links to runs are relative to it.
-pub(crate) fn report_page(report: &TrialsReport, pictures: &[Picture], folder: &Path) -> String {
+fn report_page(report: &TrialsReport, pictures: &[Picture], folder: &Path) -> String {
     let TrialsReport { findings: results, analysis } = report;
     let about = results.about.trim();
     let (conclusions, others): (Vec<&AnalysisSection>, Vec<&AnalysisSection>) =
@@ -227,9 +227,9 @@ fn expectation_table(TextTable { head, rows }: &TextTable) -> Markup {
     )
 }
 
-/// Writes `out_of_fold/<trial>.csv` for each trial of a cross-validation: the test predictions of all its runs, which did
-/// not train on these examples, each line with the seed of its run. A trial with a missing run gets no file. Files of
-/// earlier studies are deleted.
+/// Writes `out_of_fold/<trial>.csv` for each trial of a cross-validation: the test predictions of all its runs, which
+/// did not train on these examples, each line with the seed of its run. A trial with a missing run gets no file.
+/// Files of earlier studies are deleted.
 fn write_out_of_fold(results: &StudyResults, folder: &Path) -> Result<(), StudyError> {
     let folder = folder.join("out_of_fold");
     match fs::remove_dir_all(&folder) {
@@ -270,9 +270,9 @@ fn joined_predictions(trial: &TrialResults) -> Option<Vec<u8>> {
     writer.into_inner().ok()
 }
 
-/// Writes the report of one run of each trial, unless it exists: of the first failed run, if one failed, else of the first.
-/// A report takes a tenth of a second; `kiln report` writes those of the other seeds. The study does not need them: a
-/// report that cannot be written is left out.
+/// Writes the report of one run of each trial, unless it exists: of the first failed run, if one failed, else of the
+/// first. A report takes a tenth of a second; `kiln report` writes those of the other seeds. The study does not need
+/// them: a report that cannot be written is left out.
 fn write_run_reports(results: &StudyResults) {
     for run in results.trials.iter().filter_map(example_run) {
         if !run.report().exists() {

@@ -274,7 +274,7 @@ pub struct ExpectationCheck {
 }
 
 /// Compares one expectation with the results.
-pub(crate) fn check(expectation: &Expectation, trials: &[TrialResults]) -> ExpectationCheck {
+fn check(expectation: &Expectation, trials: &[TrialResults]) -> ExpectationCheck {
     let trial = trials.iter().find(|trial| trial.name == expectation.trial);
     let Expectation { trial: name, source, must_hold, claim } = expectation;
     let blank = ExpectationCheck {
@@ -359,8 +359,8 @@ fn check_better(
     ExpectationCheck { measured: words.join(", "), holds, ..check }
 }
 
-/// Decimals that a figure is shown with.
-pub(crate) fn digits_of(figure: &str) -> usize {
+/// The number of decimals in the text of a figure.
+fn digits_of(figure: &str) -> usize {
     match figure {
         "seconds" => 1,
         "parameters" => 0,

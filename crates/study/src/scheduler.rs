@@ -43,8 +43,9 @@ const LARGEST_PART: u64 = 10;
 impl Workers {
     /// The script that `sbatch` runs for each worker.
     ///
-    /// A worker exits with 130 after it has saved its trials on request. The script then requeues its job, unless it was
-    /// cancelled; after preemption or the loss of a node Slurm does so itself. The script restarts a killed worker within the job.
+    /// A worker exits with 130 after it has saved its trials on request. The script then requeues its job, unless it
+    /// was cancelled; after preemption or the loss of a node Slurm does so itself. The script restarts a killed
+    /// worker within the job.
     #[must_use]
     pub fn slurm_script(&self) -> String {
         let mut options = vec![
@@ -58,8 +59,8 @@ impl Workers {
         options.extend(self.time.as_ref().map(|time| format!("--time={time}")));
         options.extend(self.partition.as_ref().map(|partition| format!("--partition={partition}")));
         options.extend(self.memory.as_ref().map(|memory| format!("--mem={memory}")));
-        // A script can requeue its job only while it runs: at the time limit it is too late. `B:` sends the signal to the script;
-        // without it, Slurm signals only steps. Slurm may send it up to a minute early.
+        // A script can requeue its job only while it runs: at the time limit it is too late. `B:` sends the signal to
+        // the script; without it, Slurm signals only steps. Slurm may send it up to a minute early.
         let most = self
             .time
             .as_deref()
@@ -121,7 +122,8 @@ exit "$code"
     }
 }
 
-/// Seconds of a time limit: `minutes`, `minutes:seconds` or `hours:minutes:seconds`; after `days-` the first number is hours.
+/// Seconds of a time limit: `minutes`, `minutes:seconds` or `hours:minutes:seconds`; after `days-` the first number
+/// is hours.
 fn time_limit_seconds(time: &str) -> Option<u64> {
     let (days, rest) = match time.split_once('-') {
         Some((days, rest)) => (Some(days.parse::<u64>().ok()?), rest),
@@ -147,8 +149,8 @@ fn quoted(text: &str) -> String {
 impl Workers {
     /// The manifest of an Indexed Job, as JSON for `kubectl apply -f -`.
     ///
-    /// A pod that is evicted, or that its node ends, is replaced without being counted. A pod that exits with 130 has saved its
-    /// trials and is replaced. If the study failed or was cancelled, the pod's index ends.
+    /// A pod that is evicted, or that its node ends, is replaced without being counted. A pod that exits with 130 has
+    /// saved its trials and is replaced. If the study failed or was cancelled, the pod's index ends.
     #[must_use]
     pub fn kubernetes_manifest(&self) -> String {
         let mut limits = serde_json::Map::new();

@@ -149,11 +149,13 @@ impl Study {
         Ok(replace_file(&self.folder.join(CANCELLED), b"")?)
     }
 
-    /// Trains everything that is not finished, and writes the report. `jobs` worker processes train at a time; by default the
-    /// plan's number, or one for each core of the machine. When `is_stop_asked` returns true, all workers save a checkpoint and stop.
+    /// Trains everything that is not finished, and writes the report. `jobs` worker processes train at a time; by
+    /// default the plan's number, or one for each core of the machine. When `is_stop_asked` returns true, all workers
+    /// save a checkpoint and stop.
     ///
     /// # Errors
-    /// The folder cannot be written, or another process runs the same study. A trial that fails is a result, not an error.
+    /// The folder cannot be written, or another process runs the same study. A trial that fails is a result, not an
+    /// error.
     pub fn run(
         &self,
         jobs: Option<usize>,
@@ -172,8 +174,8 @@ impl Study {
         Ok(report)
     }
 
-    /// Joins the other workers of the study until nothing is left. Every worker that is there at the end writes the report.
-    /// Unlike [`Study::run`], it may run in any number of processes at once.
+    /// Joins the other workers of the study until nothing is left. Every worker that is there at the end writes the
+    /// report. Unlike [`Study::run`], it may run in any number of processes at once.
     pub fn work(
         &self,
         jobs: Option<usize>,
@@ -325,7 +327,7 @@ impl Study {
         let results = ResultStore::of_study(folder);
         let mut progress = AgendaProgress::default();
         let best = if let Some(search) = &plan.search {
-            let mut agenda = SearchAgenda::new(search, folder).of_others();
+            let mut agenda = SearchAgenda::new(search, folder).read_only();
             progress.follow(&mut agenda, &results)?;
             agenda.best()
         } else {

@@ -86,10 +86,12 @@ pub(super) struct SearchTable {
     /// The most epochs to train in the search, over all trials.
     #[schemars(transform = number(AT_LEAST_1))]
     pub(super) epochs: Option<u64>,
-    /// The most seconds of training in the search, over all trials and workers. The number of waves then depends on the machine.
+    /// The most seconds of training in the search, over all trials and workers. The number of waves then depends on
+    /// the machine.
     #[schemars(transform = number(POSITIVE))]
     pub(super) seconds: Option<f64>,
-    /// Trials that begin or are promoted at once, before the next are chosen. More keep more workers busy; fewer learn sooner.
+    /// Trials that begin or are promoted at once, before the next are chosen. More keep more workers busy; fewer
+    /// learn sooner.
     #[schemars(transform = number(between(1.0, 1e5)))]
     pub(super) wave: usize,
     /// The figure that decides.

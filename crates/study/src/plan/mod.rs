@@ -58,8 +58,8 @@ pub struct PlanRequest {
     pub path: PathBuf,
     /// The environment; only `KILN_` variables matter.
     pub environment: Vec<(String, String)>,
-    /// `key=value` arguments. `seeds`, `folds`, `repeats`, `jobs`, `lease` and the keys of `search` set the study; all others
-    /// set every experiment.
+    /// `key=value` arguments. `seeds`, `folds`, `repeats`, `jobs`, `lease` and the keys of `search` set the study;
+    /// all others set every experiment.
     pub overrides: Vec<String>,
 }
 
@@ -67,8 +67,8 @@ pub struct PlanRequest {
 const OWN: [&str; 5] = ["seeds", "folds", "repeats", "jobs", "lease"];
 
 impl Plan {
-    /// Reads a study file and resolves every trial with every seed. The error lists everything that is wrong with the file,
-    /// its base, and any experiment.
+    /// Reads a study file and resolves every trial with every seed. The error lists everything that is wrong with the
+    /// file, its base, and any experiment.
     pub fn read(request: &PlanRequest) -> Result<Self, ConfigError> {
         let text = read_text(&request.path)?;
         let shown = request.path.display().to_string();
@@ -349,7 +349,8 @@ fn search_preview(plan: &Plan, search: &Search) -> Preview {
     if rungs.len() > 1 {
         statements.push(format!("They are compared after {} epochs.", kiln_config::listed(rungs, "and")));
         if search.epochs.is_none() && search.seconds.is_none() {
-            let least = "Later trials that beat earlier ones are promoted too: this can take up to three times as many epochs.";
+            let least = "Later trials that beat earlier ones are promoted too: this can take up to three times as many \
+                         epochs.";
             statements.push(least.to_owned());
         }
     }
@@ -361,7 +362,8 @@ fn search_preview(plan: &Plan, search: &Search) -> Preview {
         let first = (confirm.best as u64 + 1) * seeds * whole;
         let more = 2 * seeds * whole * confirm.repeats as u64;
         statements.push(format!(
-            "The best {} and the base are trained again with {seeds} fresh seeds: {first} epochs, and up to {more} more for a close call.",
+            "The best {} and the base are trained again with {seeds} fresh seeds: {first} epochs, and up to {more} more for a \
+             close call.",
             confirm.best
         ));
     }

@@ -8,8 +8,8 @@ use crate::plan::file::{SearchTable, StudyFile, table_at, toml_text};
 use crate::search::{Condition, Dimension, Domain, NumberRange, Search, SearchMethod};
 use crate::work::prepared;
 
-/// Keys, and sections with a dot, that a search cannot vary: they decide how long trials train or on which data they are
-/// compared, or they do not change the result.
+/// Keys, and sections with a dot, that a search cannot vary: they decide how long trials train or on which data they
+/// are compared, or they do not change the result.
 const FIXED: [&str; 16] = [
     "name",
     "tags",
@@ -32,9 +32,9 @@ const FIXED: [&str; 16] = [
 const MOST_POINTS: usize = 100_000;
 
 /// Draws that are checked before anything is trained: settings that contradict each other show in a few.
-const TRIED: usize = 24;
+const CHECKED_DRAWS: usize = 24;
 /// Points of a grid that are checked: neighbours differ in a single key.
-const MOST_POINTS_TRIED: usize = 96;
+const CHECKED_POINTS: usize = 96;
 /// The greatest length of a list: no network here is deeper.
 const LONGEST_LIST: f64 = 64.0;
 
@@ -65,23 +65,20 @@ pub(super) fn read_search(
         reader.table("", space);
     }
     let space = std::mem::take(&mut reader.space);
-    let report = |path: &str, message: String, problems: &mut Vec<Problem>| {
-        problems.push(file.problem(path, message));
-    };
     if space.is_empty() && problems.len() == before {
         let message = "nothing to search: give `[search.space]` with a key such as \
                        `optimizer.lr = { min = 1e-4, max = 0.1, log = true }`";
-        report("search", message.to_owned(), problems);
+        problems.push(file.problem("search", message.to_owned()));
     }
     let is_grid = found.method == SearchMethod::Grid;
     if !is_grid && found.trials.is_none() && found.epochs.is_none() && found.seconds.is_none() {
         let message = "a search needs an end: give `trials`, `epochs` or `seconds`";
-        report("search", message.to_owned(), problems);
+        problems.push(file.problem("search", message.to_owned()));
     }
     for dimension in space.iter().filter(|dimension| is_grid && dimension.size().is_none()) {
         let key = &dimension.key;
         let message = format!("a grid needs the values of `{key}`: give `choices`, or `step` for a range");
-        report("search", message, problems);
+        problems.push(file.problem("search", message));
     }
     let points = || {
         let mut sizes = space.iter().map(|dimension| dimension.size().unwrap_or(1));
@@ -90,7 +87,7 @@ pub(super) fn read_search(
     if is_grid && points() > MOST_POINTS {
         let message =
             format!("the grid has more than {MOST_POINTS} points: use `method = \"random\"` or \"tpe\"");
-        report("search", message, problems);
+        problems.push(file.problem("search", message));
         return None;
     }
     if let Some(halving) = found.halving
@@ -100,16 +97,16 @@ pub(super) fn read_search(
             "`search.halving.min_epochs` = {} must be at least 1 and below `training.epochs` = {}",
             halving.min_epochs, base.training.epochs
         );
-        report("search.halving.min_epochs", message, problems);
+        problems.push(file.problem("search.halving.min_epochs", message));
     }
     if found.monitor.needs_validation() && !base.data.has_validation() {
         let message = "the search compares a validation figure, but there is no validation split: set `data.validation`, or \
                        `search.monitor = \"train_loss\"`";
-        report("search.monitor", message.to_owned(), problems);
+        problems.push(file.problem("search.monitor", message.to_owned()));
     }
     if found.mode.is_some_and(|mode| mode != found.monitor.mode()) {
         let message = "this `search.mode` would look for the worst trial: a lower loss is better, and a higher accuracy";
-        report("search.mode", message.to_owned(), problems);
+        problems.push(file.problem("search.mode", message.to_owned()));
     }
     problems.extend(set_as_well(resolver, &space));
     if problems.len() > before {
@@ -150,7 +147,7 @@ fn set_as_well(resolver: &ExperimentResolver<'_>, space: &[Dimension]) -> Vec<Pr
 impl Search {
     /// The first contradiction among some draws, in words.
     fn contradiction(&self) -> Option<String> {
-        let points = if self.method == SearchMethod::Grid { MOST_POINTS_TRIED } else { TRIED };
+        let points = if self.method == SearchMethod::Grid { CHECKED_POINTS } else { CHECKED_DRAWS };
         self.first_points(points).into_iter().find_map(|settings| {
             let error = self.experiment("trial", &settings, self.seeds[0]).err()?.to_string();
             let settings: Vec<String> =

@@ -104,7 +104,7 @@ impl TrialState {
     }
 }
 
-pub(crate) fn mean(values: &[f64]) -> f64 {
+fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
@@ -142,7 +142,8 @@ impl History {
                 if let Some(error) = &result.error {
                     trial.error.get_or_insert_with(|| error.clone());
                 }
-                // A run reports the epochs of its whole training. A failed one is charged in full: otherwise a budget might never end.
+                // A run reports the epochs of its whole training. A failed one is charged in full: otherwise a budget
+                // might never end.
                 let failed = result.error.as_ref().map_or(0, |_| until as u64);
                 trial.trained.insert(task.seed, (result.epochs.max(failed), result.seconds));
             }
@@ -161,8 +162,8 @@ impl History {
         self.trials.iter().skip(1).map(TrialState::seconds).sum::<f64>() + 0.0
     }
 
-    /// All trials except the base, for the estimators. Trials at a higher rung come first, because only the best are promoted;
-    /// within a rung, the better come first.
+    /// All trials except the base, for the estimators. Trials at a higher rung come first, because only the best are
+    /// promoted; within a rung, the better come first.
     pub(crate) fn observations(&self) -> Vec<Observation> {
         let trials = &self.trials[1..];
         let known = (1..self.trials.len()).filter(|&trial| is_known(&self.trials[trial]));
@@ -208,9 +209,9 @@ impl History {
         self.ranked().first().copied()
     }
 
-    /// Trials that were trained with fresh seeds, the best first. Each seed splits the data anew, and some splits are harder, so
-    /// only means over the same seeds compare: all trials are ranked by the seeds that all have, and the two of a close call by
-    /// all seeds that both have.
+    /// Trials that were trained with fresh seeds, the best first. Each seed splits the data anew, and some splits are
+    /// harder, so only means over the same seeds compare: all trials are ranked by the seeds that all have, and the
+    /// two of a close call by all seeds that both have.
     pub(crate) fn ranked(&self) -> Vec<usize> {
         let losses = |trial: usize, seeds: &[u64]| -> Option<f64> {
             let confirmed = &self.trials[trial].confirmed;
@@ -278,10 +279,10 @@ const GROUPS: usize = 4;
 
 /// The importance of every key, the most important first; empty with too few trials.
 ///
-/// Trials are compared at the first rung, which all of them reach. Their losses are ranked, because a few exploding ones would
-/// dominate otherwise. The values of a key are split into four groups of equal size; if there are few values, each is a group;
-/// lists count by their sum. A conditional key is judged over the trials that set it. The share is epsilon squared (Kelley
-/// 1935): the variance of ranks between groups, corrected for chance.
+/// Trials are compared at the first rung, which all of them reach. Their losses are ranked, because a few exploding
+/// ones would dominate otherwise. The values of a key are split into four groups of equal size; if there are few
+/// values, each is a group; lists count by their sum. A conditional key is judged over the trials that set it. The
+/// share is epsilon squared (Kelley 1935): the variance of ranks between groups, corrected for chance.
 pub(super) fn importance(search: &Search, history: &History) -> Vec<Importance> {
     let first = search.rungs()[0];
     let known: Vec<(usize, f64)> = (1..history.trials.len())

@@ -1,9 +1,9 @@
 //! A search: which settings to try, how long to train each, and which to trust in the end.
 //!
-//! It goes in waves. What a wave tries follows from the search's seed and from the results of the waves before it, and from
-//! nothing else: neither from the number of workers, nor from their speed, nor from a clock (except for a budget in seconds,
-//! whose end is written down once). So a search that was killed anywhere, and one that 8 workers share, is the search that
-//! one worker does alone.
+//! It goes in waves. What a wave tries follows from the search's seed and from the results of the waves before it,
+//! and from nothing else: neither from the number of workers, nor from their speed, nor from a clock (except for a
+//! budget in seconds, whose end is written down once). So a search that was killed anywhere, and one that 8 workers
+//! share, is the search that one worker does alone.
 //!
 //! 1. *Search.* Trial 0 is the base as it is, trained in full. Each wave promotes the best trials that paused at a rung, and
 //!    fills up with new trials. A promoted trial resumes in its own run, from its checkpoint.
@@ -11,8 +11,8 @@
 //!    is lucky as well as good; fresh seeds do not flatter it.
 //! 3. *Test.* The winner's runs are tested. No other run ever sees the test data.
 //!
-//! `space` draws settings, `history` collects the results, `waves` decides the next wave; [`SearchAgenda`] makes tasks of
-//! waves; `report` and `report_files` say what was found.
+//! `space` draws settings, `history` collects the results, `waves` decides the next wave; [`SearchAgenda`] makes
+//! tasks of waves; `report` and `report_files` say what was found.
 
 mod history;
 mod report;
@@ -106,7 +106,8 @@ pub struct Confirm {
     /// The number of fresh seeds.
     #[schemars(transform = number(between(1.0, 1000.0)))]
     pub seeds: u64,
-    /// How often the two best are trained with as many seeds again, while their difference is below twice its standard error.
+    /// How often the two best are trained with as many seeds again, while their difference is below twice its
+    /// standard error.
     #[schemars(transform = number(between(0.0, 1000.0)))]
     pub repeats: usize,
 }
@@ -177,7 +178,7 @@ impl Search {
     }
 
     /// Random points of the space, for any method.
-    pub(crate) fn samples(&self, count: usize) -> Vec<Vec<(String, String)>> {
+    fn samples(&self, count: usize) -> Vec<Vec<(String, String)>> {
         let random = Self { method: SearchMethod::Random, ..self.clone() };
         (1..=count).filter_map(|number| Some(propose(&random, number, &[])?.settings)).collect()
     }
@@ -245,7 +246,7 @@ impl<'a> SearchAgenda<'a> {
     }
 
     /// The same agenda, read-only: it stores no decisions.
-    pub(crate) fn of_others(self) -> Self {
+    pub(crate) fn read_only(self) -> Self {
         Self { decides: false, ..self }
     }
 
@@ -299,7 +300,7 @@ impl Agenda for SearchAgenda<'_> {
         let wave = match Wave::read(&self.folder, self.number)? {
             Some(wave) => wave,
             None => match self.decide() {
-                Some(wave) if self.decides => wave.settle(&self.folder, self.number)?,
+                Some(wave) if self.decides => wave.store(&self.folder, self.number)?,
                 // The next worker decides it; until then this is the status.
                 Some(wave) => wave,
                 None => return Ok(None),

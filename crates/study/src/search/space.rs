@@ -13,8 +13,8 @@ use tpe::{TpeOptimizer, categorical_range, histogram_estimator, parzen_estimator
 
 use crate::search::{Search, SearchMethod};
 
-/// Significant digits of a drawn real number. More digits change less than the noise of a seed; and a last digit that another
-/// system's logarithm rounds differently must not make another trial.
+/// Significant digits of a drawn real number. More digits change less than the noise of a seed; and a last digit that
+/// another system's logarithm rounds differently must not make another trial.
 const DIGITS: usize = 4;
 
 /// A key of the experiment, and the values to try.
@@ -275,9 +275,10 @@ fn at_random(coordinate: Coordinate, stream: &mut Stream) -> f64 {
     }
 }
 
-/// A coordinate by a tree-structured Parzen estimator (Bergstra et al. 2011, "Algorithms for hyper-parameter optimization"):
-/// of 24 draws from where the best tenth of trials lies, the one that is most likely there and least likely among the other
-/// trials. Trials without a result count as others, so that a wave does not try one point many times.
+/// A coordinate by a tree-structured Parzen estimator (Bergstra et al. 2011, "Algorithms for hyper-parameter
+/// optimization"): of 24 draws from where the best tenth of trials lies, the one that is most likely there and least
+/// likely among the other trials. Trials without a result count as others, so that a wave does not try one point many
+/// times.
 fn estimated(coordinate: Coordinate, index: usize, seen: &[Observation], stream: Stream) -> f64 {
     let (estimator, bounds) = match coordinate {
         Coordinate::Share => (parzen_estimator(), tpe::range(0.0, 1.0)),
@@ -319,8 +320,8 @@ impl TryRng for StreamRng {
     }
 }
 
-/// Point `index` of the grid; the last dimension varies fastest. Points that differ only in a key whose condition does not
-/// hold are one point, at the first of their indices.
+/// Point `index` of the grid; the last dimension varies fastest. Points that differ only in a key whose condition
+/// does not hold are one point, at the first of their indices.
 fn point_of_grid(space: &[Dimension], index: usize) -> Option<Proposal> {
     let is_plain = space.iter().all(|dimension| dimension.when.is_none());
     if !is_plain {

@@ -1,7 +1,7 @@
 //! The waves of a search: what the next wave trains, and the file that stores it.
 //!
-//! A search wave promotes trials first, then begins new ones, within the budget. Confirmation waves train the best trials
-//! again with fresh seeds, and the last wave tests the winner.
+//! A search wave promotes trials first, then begins new ones, within the budget. Confirmation waves train the best
+//! trials again with fresh seeds, and the last wave tests the winner.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -93,7 +93,7 @@ impl Wave {
     }
 
     /// Stores this as wave `number`, unless another process was faster. Returns the stored wave.
-    pub(crate) fn settle(self, folder: &Path, number: usize) -> Result<Self, StudyError> {
+    pub(crate) fn store(self, folder: &Path, number: usize) -> Result<Self, StudyError> {
         let path = Self::path(folder, number);
         fs::create_dir_all(folder).map_err(|cause| StudyError::io("create", folder, cause))?;
         if kiln_files::create_file(&path, &json_text(&self)).map_err(ArtifactError::from)? {
@@ -105,8 +105,8 @@ impl Wave {
 
 /// The next wave of the search; `None` if its budget is spent and no trial is left to promote.
 ///
-/// Promotion follows ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"), in waves: at every rung,
-/// the best 1 in `factor` of the trials that have reached it so far.
+/// Promotion follows ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"), in waves: at
+/// every rung, the best 1 in `factor` of the trials that have reached it so far.
 pub(crate) fn search_wave(search: &Search, history: &History) -> Option<Wave> {
     let mut budget = Budget { search, epochs: history.epochs(), is_over: is_out_of_time(search, history) };
     let mut wave = Wave { stage: WaveStage::Search, begun: Vec::new(), tasks: Vec::new() };
@@ -188,8 +188,8 @@ fn promote(search: &Search, wave: &mut Wave, trial: usize, until: usize) {
     wave.tasks.extend(search.seeds.iter().map(task));
 }
 
-/// Trials to promote, with their rung and the next: the highest rung first, and the best first within a rung. At the end of a
-/// search, at least one at each rung.
+/// Trials to promote, with their rung and the next: the highest rung first, and the best first within a rung. At the
+/// end of a search, at least one at each rung.
 fn promoted(search: &Search, history: &History, is_end: bool) -> Vec<(usize, usize, usize)> {
     let Some(halving) = search.halving else { return Vec::new() };
     let rungs = search.rungs();

@@ -1,13 +1,14 @@
 //! Leases: which worker does which task, for workers that share only a folder.
 //!
-//! A worker that takes a task creates the file `leases/<task>.<n>`, which only one process can create, writes its host and
-//! process into it, and touches it from time to time. Another worker that sees the file untouched for the lease time, by its own
-//! clock, takes the task over: it creates the file with the next number. The old holder, if it still lives, finds that file when
-//! it touches its own, and leaves the task alone. If both are on one host, the other worker need not wait: the holder keeps
-//! its file locked, and the operating system unlocks it when the holder dies.
+//! A worker that takes a task creates the file `leases/<task>.<n>`, which only one process can create, writes its
+//! host and process into it, and touches it from time to time. Another worker that sees the file untouched for the
+//! lease time, by its own clock, takes the task over: it creates the file with the next number. The old holder, if it
+//! still lives, finds that file when it touches its own, and leaves the task alone. If both are on one host, the
+//! other worker need not wait: the holder keeps its file locked, and the operating system unlocks it when the holder
+//! dies.
 //!
-//! Numbers only rise until the task is done; then all its files are deleted. Clocks of different hosts are never compared, and
-//! no lock has to work across hosts.
+//! Numbers only rise until the task is done; then all its files are deleted. Clocks of different hosts are never
+//! compared, and no lock has to work across hosts.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_that_try_one_gets_the_task() {
+    fn only_one_of_many_workers_gets_a_task() {
         let folder = tempfile::tempdir().unwrap();
         let long = Duration::from_mins(1);
         let got: usize = thread::scope(|scope| {
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lease_of_another_host_is_free_when_it_was_not_touched_for_its_time_and_its_holder_learns_of_it() {
+    fn an_untouched_lease_of_another_host_expires_and_its_holder_notices() {
         let folder = tempfile::tempdir().unwrap();
         let time = Duration::from_millis(200);
         let [old, new] = ["old", "new"].map(|host| leases(folder.path(), host, time));

@@ -1,8 +1,8 @@
 //! Tasks that worker processes take: one process or many, on one host or on many.
 //!
-//! An [`Agenda`] decides which [`Task`]s are next. Processes that share nothing but the study's folder take them: a `lease`
-//! gives a task to one process, the `queue` picks the next one, the `pool` runs several at a time, and a worker process
-//! (`process`) trains. The result of a task is a file that is written once.
+//! An [`Agenda`] decides which [`Task`]s are next. Processes that share nothing but the study's folder take them: a
+//! `lease` gives a task to one process, the `queue` picks the next one, the `pool` runs several at a time, and a
+//! worker process (`process`) trains. The result of a task is a file that is written once.
 
 mod lease;
 mod pool;
@@ -44,8 +44,8 @@ pub(crate) struct Tasks {
     pub(crate) tasks: Vec<Task>,
 }
 
-/// Reads the results of the latest tasks, in order. A function, because reading ten thousand results takes time that an agenda
-/// without use for them saves.
+/// Reads the results of the latest tasks, in order. A function, because reading ten thousand results takes time that
+/// an agenda without use for them saves.
 pub(crate) type Done<'a> = &'a dyn Fn() -> Result<Vec<TaskResult>, StudyError>;
 
 /// Decides the next tasks, once all earlier tasks are done.
@@ -53,8 +53,8 @@ pub(crate) trait Agenda: Send {
     /// The next tasks; `None` at the end. `done` reads the results of the latest ones.
     fn next(&mut self, done: Done<'_>) -> Result<Option<Tasks>, StudyError>;
 
-    /// Whether a failure that the settings did not cause (a full disk, a missing file) ends the work, because later decisions would
-    /// depend on it.
+    /// Whether a failure that the settings did not cause (a full disk, a missing file) ends the work, because later
+    /// decisions would depend on it.
     fn depends_on_results(&self) -> bool;
 }
 
@@ -73,8 +73,8 @@ const ADDRESS_LENGTH: usize = 16;
 const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(20);
 const EXPERIMENT_FILE: &str = "experiment.toml";
 
-/// One trial with one seed. Its folder is named after everything that decides its result, so that every study finds earlier
-/// trainings again, even under another trial name.
+/// One trial with one seed. Its folder is named after everything that decides its result, so that every study finds
+/// earlier trainings again, even under another trial name.
 #[derive(Clone, Debug)]
 pub(crate) struct TrialRun {
     /// Number of the trial, from 0.
@@ -133,8 +133,8 @@ pub(crate) fn stored_run_in(folder: &Path) -> Option<(Run, RunState)> {
     Some((Run::open(&chosen.path).ok()?, chosen.state?))
 }
 
-/// Locks a folder until the file is dropped, or this process ends. While another process has the lock (a worker may outlive its
-/// study), this waits; it gives `None` once `is_over` is true.
+/// Locks a folder until the file is dropped, or this process ends. While another process has the lock (a worker may
+/// outlive its study), this waits; it gives `None` once `is_over` is true.
 pub(crate) fn lock(folder: &Path, is_over: impl Fn() -> bool) -> Result<Option<File>, StudyError> {
     let path = folder.join("lock");
     let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
@@ -149,8 +149,8 @@ pub(crate) fn lock(folder: &Path, is_over: impl Fn() -> bool) -> Result<Option<F
     }
 }
 
-/// The experiment as a worker gets it: with one computing thread on a CPU, because results must not depend on how many workers
-/// share the machine.
+/// The experiment as a worker gets it: with one computing thread on a CPU, because results must not depend on how
+/// many workers share the machine.
 pub(crate) fn prepared(mut experiment: Experiment, name: &str) -> Experiment {
     name.clone_into(&mut experiment.name);
     // A trial that its own time limit stopped would go to the next worker at once.

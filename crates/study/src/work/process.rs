@@ -1,9 +1,9 @@
 //! Worker processes that train, one for each slot, and the protocol with them: a line of JSON for each order and each
 //! message.
 //!
-//! A process trains task after task, so that starting it and reading the data costs each trial little. It reads orders from
-//! its standard input and stops when that ends. It also ends when the process that started it dies, however it dies, so that
-//! no worker process is left behind.
+//! A process trains task after task, so that starting it and reading the data costs each trial little. It reads
+//! orders from its standard input and stops when that ends. It also ends when the process that started it dies,
+//! however it dies, so that no worker process is left behind.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -57,8 +57,8 @@ impl Order {
         serde_json::from_str(line).map_err(|error| format!("not an order of a study: {error}"))
     }
 
-    /// Trains the run. `on_start` is called before training starts. `report` gets every message except the last one, which is
-    /// returned.
+    /// Trains the run. `on_start` is called before training starts. `report` gets every message except the last one,
+    /// which is returned.
     pub fn carry_out(
         &self,
         stop: &StopSignal,
@@ -119,8 +119,8 @@ impl Order {
     }
 }
 
-/// Whether the training would fail on every machine: its settings make a value non-finite. Other failures, such as a network
-/// that does not fit into memory, depend on the machine.
+/// Whether the training would fail on every machine: its settings make a value non-finite. Other failures, such as a
+/// network that does not fit into memory, depend on the machine.
 fn is_settings_fault(error: &kiln::Error) -> bool {
     matches!(error, kiln::Error::Training(error) if matches!(error.kind(), RunFailure::NonFinite { .. }))
 }
@@ -140,8 +140,8 @@ impl<F: FnMut(&Message) + Send> Observer for MessageObserver<F> {
     }
 }
 
-/// The program that trains for a study. It reads an [`Order`] from each line of its standard input, carries it out, stops when
-/// that input ends, and writes every [`Message`] as a line to its standard error.
+/// The program that trains for a study. It reads an [`Order`] from each line of its standard input, carries it out,
+/// stops when that input ends, and writes every [`Message`] as a line to its standard error.
 #[derive(Clone, Debug)]
 pub struct Worker {
     /// The program.
@@ -188,7 +188,8 @@ impl<'a> TrainerProcesses<'a> {
 
     /// Asks all processes, present and future, to stop with a checkpoint.
     pub(crate) fn stop(&self) {
-        // Closing their input asks them to stop. Dropping a child does not wait for it, so the lock is held only briefly.
+        // Closing their input asks them to stop. Dropping a child does not wait for it, so the lock is held only
+        // briefly.
         drop(self.running().take());
     }
 
@@ -204,7 +205,8 @@ impl<'a> TrainerProcesses<'a> {
         }
     }
 
-    /// Trains `task` in the slot's process, or in a new one. `report` receives progress, with `index` as the task's number.
+    /// Trains `task` in the slot's process, or in a new one. `report` receives progress, with `index` as the task's
+    /// number.
     pub(crate) fn train(
         &self,
         slot: usize,
@@ -292,8 +294,8 @@ impl<'a> TrainerProcesses<'a> {
     }
 }
 
-/// The experiment file contains every setting, so the environment variables that the study has applied already must not be
-/// applied again. The process gets its own process group, so that Ctrl-C reaches only the study.
+/// The experiment file contains every setting, so the environment variables that the study has applied already must
+/// not be applied again. The process gets its own process group, so that Ctrl-C reaches only the study.
 fn isolate(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();

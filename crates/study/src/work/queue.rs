@@ -18,8 +18,8 @@ use crate::work::lease::{ClaimResult, Lease, LeaseObservation, Leases};
 use crate::work::pool::{Progress, TrialRunEnd};
 use crate::work::{Agenda, Done, ResultStore, Task, TaskResult, Tasks, TrialRun};
 
-/// The pause between two polls of tasks that other processes do. While nothing is new the pause doubles, up to the longest:
-/// a thousand workers that wait for one must not keep a file server busy.
+/// The pause between two polls of tasks that other processes do. While nothing is new the pause doubles, up to the
+/// longest: a thousand workers that wait for one must not keep a file server busy.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Tasks in a row found to be taken, before the folders are listed as a whole.
@@ -143,7 +143,8 @@ impl<'a> TaskQueue<'a> {
         }
     }
 
-    /// Jumps to another part of the list after a task that another process has: that process goes through the same list.
+    /// Jumps to another part of the list after a task that another process has: that process goes through the same
+    /// list.
     fn skip_ahead(&mut self, report: &dyn Fn(Progress)) -> Result<(), StudyError> {
         self.misses += 1;
         if self.misses >= MOST_MISSES {
