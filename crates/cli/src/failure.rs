@@ -1,5 +1,12 @@
-//! How a command ends when it does not end well.
+//! How a command ends early: errors with their exit codes, and signals that stop the program.
+//!
+//! Other crates report what is wrong. The `From` implementations here choose the exit code, and add which command or option
+//! of the program helps.
 
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use kiln::StopSignal;
 use kiln_artifacts::ArtifactError;
 use kiln_backend::BackendError;
 use kiln_config::ConfigError;
@@ -8,22 +15,22 @@ use kiln_evaluation::EvaluationError;
 use kiln_export::{ExportError, ImportError};
 use kiln_files::with_causes;
 use kiln_study::StudyError;
-use kiln_training::TrainingError;
+use kiln_training::{TrainingError, restore_terminal};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::output::{has_printed, print_json, say};
 
-/// Something went wrong while doing what was asked.
+/// The command failed.
 pub(crate) const FAILED: u8 = 1;
-/// The request itself is wrong: arguments or experiment file.
+/// The request is invalid: arguments or experiment file.
 pub(crate) const USAGE: u8 = 2;
-/// The work was done, and what it found is not what was expected.
+/// The command finished, but a result differs from what the file expects.
 pub(crate) const VERDICT: u8 = 3;
-/// Someone or something stopped the work; it can be resumed.
+/// A user or a limit stopped the work; it can be resumed.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// The answer of a command that failed before it had another.
+/// The output of a command that failed before it had any other output.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Failed {
     /// What went wrong.
@@ -34,14 +41,14 @@ pub(crate) struct Failed {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
 pub(crate) struct ErrorBody {
-    /// The exit code: 1 failed, 2 the command or the experiment file is wrong, 3 a study found something else than it
-    /// expected, 130 stopped.
+    /// The exit code: 1 failure, 2 invalid command or experiment file, 3 a result differs from what the file expects,
+    /// 130 stopped.
     exit_code: u8,
-    /// What went wrong, and what helps.
+    /// What went wrong, and how to fix it.
     message: String,
 }
 
-/// An exit code with the message that explains it; an empty message is not printed.
+/// An exit code with the message that explains it. An empty message is not printed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
@@ -70,33 +77,33 @@ impl Failure {
         Self { code: INTERRUPTED, message: message.into() }
     }
 
-    /// The same, of what `word` of the command line asks for.
+    /// The same failure, with the word of the command line that caused it.
     #[cfg(feature = "serve")]
     pub(crate) fn about(self, word: &str) -> Self {
         Self { message: format!("{word}: {}", self.message), ..self }
     }
 
-    /// Exit code and message, as answers in JSON have them under `error`.
+    /// Exit code and message, in the form of the JSON field `error`.
     pub(crate) fn body(&self) -> ErrorBody {
         ErrorBody { exit_code: self.code, message: self.message.clone() }
     }
 
-    /// Prints it as the answer in JSON, if there is none yet.
-    pub(crate) fn answer(&self) {
+    /// Prints the failure as JSON, unless another result was printed before.
+    pub(crate) fn print_as_json(&self) {
         if !has_printed() {
             print_json(&Failed { error: self.body() });
         }
     }
 
-    /// Prints the message and gives the exit code; `as_json` where answers are asked for as JSON.
+    /// Prints the message on stderr and, if `as_json`, as JSON on stdout. Returns the exit code.
     pub(crate) fn print(self, as_json: bool) -> u8 {
         if as_json {
-            self.answer();
+            self.print_as_json();
         }
         let Self { code, message } = self;
         match code {
             _ if message.is_empty() => {}
-            // Whoever stops it wants it stopped.
+            // Stopped on request: not an error.
             INTERRUPTED => say(&message),
             _ => say(&format!("error: {message}")),
         }
@@ -150,7 +157,7 @@ impl From<BackendError> for Failure {
     }
 }
 
-/// What a key of the experiment asks of the data in vain is a mistake in the experiment.
+/// Data that does not fit a key of the experiment is a mistake in the experiment: such a fault has no path.
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         match &error {
@@ -162,22 +169,22 @@ impl From<DataError> for Failure {
     }
 }
 
-/// What went wrong with a run folder, and what of the program helps.
+/// Adds what the user can do about the run folder.
 impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Self {
         let advice = match error {
             ArtifactError::DiskFull { .. } => {
-                "; what was saved before is intact: free some space, then go on with a run by `kiln resume`, or try again"
+                "; everything saved before is intact: free some space, then continue a run with `kiln resume`, or try again"
             }
             ArtifactError::PermissionDenied { .. } => {
-                "; change its permissions, or choose another folder (--artifacts DIR or KILN_ARTIFACTS)"
+                "; change the permissions, or choose another folder (--artifacts DIR or KILN_ARTIFACTS)"
             }
             ArtifactError::Io { action: "make", .. } => {
                 "; choose another folder (--artifacts DIR or KILN_ARTIFACTS)"
             }
-            ArtifactError::Gone { .. } => "; put it back and go on with `kiln resume`, or train again",
+            ArtifactError::Gone { .. } => "; put it back and continue with `kiln resume`, or train again",
             ArtifactError::RunNotFound { .. } | ArtifactError::NotARun { .. } => {
-                "; `kiln runs list` shows every run"
+                "; list all runs with `kiln runs list`"
             }
             _ => "",
         };
@@ -190,7 +197,7 @@ impl From<EvaluationError> for Failure {
         match error {
             EvaluationError::Artifact(error) => error.into(),
             EvaluationError::NoCheckpoint { ref run } => {
-                Self::failed(format!("{error}; train it first with `kiln resume {run}`"))
+                Self::failed(format!("{error}; train it first: `kiln resume {run}`"))
             }
             error => Self::failed(with_causes(&error)),
         }
@@ -221,13 +228,100 @@ impl From<TrainingError> for Failure {
         match error {
             TrainingError::Artifact(error) => error.into(),
             TrainingError::Changed { .. } => Self::usage(format!(
-                "{error}: `kiln train`, or `kiln train --from RUN` to begin with the weights of this one"
+                "{error}: use `kiln train`, or `kiln train --from RUN` to start from the weights of this run"
             )),
             TrainingError::NoBatch { .. } => Self::usage(with_causes(&error)),
             TrainingError::Killed => {
-                Self::interrupted(format!("{error}; `kiln resume` goes on from the last checkpoint"))
+                Self::interrupted(format!("{error}; `kiln resume` continues from the last checkpoint"))
             }
             error => Self::failed(with_causes(&error)),
         }
     }
+}
+
+/// The first signal that asked the program to stop.
+static STOPPED_BY: OnceLock<&'static str> = OnceLock::new();
+
+/// The first signal that asked the program to stop, if any did.
+pub(crate) fn stopped_by() -> Option<&'static str> {
+    STOPPED_BY.get().copied()
+}
+
+/// Turns SIGINT, SIGTERM and SIGHUP into a stop request. The second signal exits at once; checkpoints stay valid.
+pub(crate) fn stop_on_ctrl_c(stop: &StopSignal) {
+    let stop = stop.clone();
+    catch(move || {
+        if !stop.request() {
+            restore_terminal();
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    });
+}
+
+/// The same for a process that a scheduler ends. Schedulers signal all processes of a job, some of them twice. Therefore only
+/// a Ctrl-C that comes at least a second after the first signal exits at once.
+pub(crate) fn stop_on_signals(stop: &StopSignal) {
+    let stop = stop.clone();
+    let first = OnceLock::new();
+    catch(move || {
+        let first = *first.get_or_init(Instant::now);
+        if !stop.request() && first.elapsed() >= Duration::from_secs(1) && stopped_by() == Some("Ctrl-C") {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    });
+}
+
+/// At SIGINT, SIGTERM or SIGHUP, calls `last` and exits.
+pub(crate) fn leave_on_ctrl_c(last: impl Fn() + Send + 'static) {
+    catch(move || {
+        last();
+        std::process::exit(i32::from(INTERRUPTED));
+    });
+}
+
+fn catch(handler: impl Fn() + Send + 'static) {
+    if let Err(error) = on_signal(handler) {
+        tracing::warn!("cannot handle Ctrl-C; it will end the program at once: {error}");
+    }
+}
+
+/// Calls `handler` in its own thread at each signal that asks the program to stop.
+#[cfg(unix)]
+fn on_signal(handler: impl Fn() + Send + 'static) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    // Under `nohup`, a handler would make the end of the terminal the end of the run.
+    if !hangup_is_ignored() {
+        signals.add_signal(SIGHUP)?;
+    }
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in &mut signals {
+            // Keep the first.
+            let _ = STOPPED_BY.set(match signal {
+                SIGINT => "Ctrl-C",
+                SIGTERM => "SIGTERM",
+                _ => "the end of its terminal",
+            });
+            handler();
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn on_signal(handler: impl Fn() + Send + 'static) -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(handler)
+}
+
+/// Whether this process was started with SIGHUP ignored, as by `nohup` or `trap "" HUP`.
+///
+/// Children inherit this setting, so a shell that sends SIGHUP to itself survives only if the signal is ignored. A direct
+/// query needs unsafe code, or `/proc`, which macOS lacks. Without a shell the answer is no. Call this before a handler is
+/// set: children do not inherit handlers.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    use std::process::{Command, Stdio};
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "kill -s HUP $$"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.status().is_ok_and(|status| status.success())
 }

@@ -1,16 +1,23 @@
-//! Results go to stdout, talk goes to stderr. A closed pipe is not an error; a full disk is.
+//! Where text goes: results to stdout, messages to stderr, tracing to the run's log file.
+//!
+//! A closed pipe is not an error; a full disk is.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use kiln_artifacts::Run;
 use kiln_files::shortened;
 use serde::Serialize;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::failure::Failure;
 
-/// Why a result could not be written, the first time.
+/// The first error in writing a result.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 /// Whether any result was printed.
 static HAS_PRINTED: AtomicBool = AtomicBool::new(false);
@@ -22,7 +29,7 @@ pub(crate) fn print(text: &str) {
     if let Err(cause) = writeln!(out, "{text}").and_then(|()| out.flush())
         && cause.kind() != ErrorKind::BrokenPipe
     {
-        // Of several, the first says why.
+        // Keep the first.
         let _ = UNWRITTEN.set(cause);
     }
 }
@@ -32,7 +39,7 @@ pub(crate) fn has_printed() -> bool {
     HAS_PRINTED.load(Ordering::Relaxed)
 }
 
-/// That some result could not be written, if so.
+/// Fails if any result could not be written.
 pub(crate) fn check_written() -> Result<(), Failure> {
     match UNWRITTEN.get() {
         Some(cause) => Err(Failure::failed(format!("cannot write the result to standard output: {cause}"))),
@@ -44,24 +51,24 @@ pub(crate) fn check_written() -> Result<(), Failure> {
 pub(crate) fn print_json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => print(&text),
-        // A path that is not UTF-8.
+        // For example, a path that is not UTF-8.
         Err(cause) => {
-            let _ = UNWRITTEN.set(io::Error::other(format!("{cause} (JSON holds no other)")));
+            let _ = UNWRITTEN.set(io::Error::other(format!("{cause} (JSON cannot represent it)")));
         }
     }
 }
 
-/// Tells the user something.
+/// Prints a message for the user on stderr.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// A file of the user's own choice that cannot be written.
+/// The failure for an output file, chosen by the user, that cannot be written.
 pub(crate) fn unwritable(path: &Path, cause: &io::Error) -> Failure {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {
         Some(folder) if !folder.is_dir() => Failure::usage(format!(
-            "cannot write {}: there is no folder {}",
+            "cannot write {}: the folder {} does not exist",
             path.display(),
             folder.display()
         )),
@@ -69,12 +76,12 @@ pub(crate) fn unwritable(path: &Path, cause: &io::Error) -> Failure {
     }
 }
 
-/// The most characters of a cell that [`table`] shows.
-const WIDEST: usize = 200;
+/// Longer cells are cut by [`table`].
+const MAX_CELL_CHARACTERS: usize = 200;
 
-/// Rows as columns of equal width, two spaces apart. Cells that no terminal could show are cut.
+/// Rows as text, in columns of equal width that are two spaces apart.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let cut = |cell: &String| shortened(cell, WIDEST);
+    let cut = |cell: &String| shortened(cell, MAX_CELL_CHARACTERS);
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cut).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -91,11 +98,54 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
-/// A word as a shell takes it.
+/// A word, quoted for a shell if necessary.
 pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The log file of the current run. A worker of a study trains one run after another.
+static LOG: Mutex<Option<File>> = Mutex::new(None);
+
+/// Writes to the log of the current run.
+struct RunLog;
+
+impl Write for RunLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match LOG.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(file) => file.write(bytes),
+            None => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Sends tracing to the run's `train.log`. `KILN_LOG` sets the level; the default is `info`.
+pub(crate) fn log_to(run: &Run) -> Result<(), Failure> {
+    let path = run.train_log();
+    let file = OpenOptions::new().create(true).append(true).open(&path);
+    let file = file.map_err(|error| Failure::failed(format!("cannot open {}: {error}", path.display())))?;
+    let filter = match std::env::var("KILN_LOG") {
+        Ok(text) => {
+            text.parse().map_err(|error| Failure::usage(format!("KILN_LOG = \"{text}\": {error}")))?
+        }
+        Err(_) => quiet_gpu(),
+    };
+    *LOG.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+    let layer = fmt::layer().with_ansi(false).with_writer(|| RunLog).with_filter(filter);
+    // Fails for the second run of a process: the subscriber is already set.
+    let _ = tracing::subscriber::set_global_default(registry().with(layer));
+    Ok(())
+}
+
+/// `info`, but `warn` for wgpu and its parts, which log too much at `info`.
+fn quiet_gpu() -> Targets {
+    let quiet = ["wgpu_core", "wgpu_hal", "naga"].map(|target| (target, LevelFilter::WARN));
+    Targets::new().with_default(LevelFilter::INFO).with_targets(quiet)
 }

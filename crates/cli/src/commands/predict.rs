@@ -1,8 +1,13 @@
-//! `kiln predict`.
+//! `kiln predict`: the classes that a trained network predicts for pictures, rows of a table, or an IDX file.
+//!
+//! Without `--output` each file is predicted on its own and the three most probable classes are shown. With `--output`
+//! the predictions become a CSV file of any length (`predict_csv.rs`).
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use kiln::{Framing, Mlp, Predictions, Run, Split, Trained, of_run, perceptron};
 use kiln_artifacts::replace_file;
 use kiln_data::{Profile, pictures_below};
@@ -12,59 +17,92 @@ use kiln_table::counted;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::arguments::{FramingArgument, Predict};
-use crate::commands::evaluate::{warn_of_threshold, weights};
-use crate::commands::predict_pictures::predict_pictures;
-use crate::commands::predict_table::predict_table;
+use super::evaluate::{warn_of_threshold, weights};
+use super::predict_csv::{predict_pictures, predict_table};
+use super::{RootArgument, runs_and_files};
+use crate::experiment::FileKind;
 use crate::failure::Failure;
-use crate::file_kind::FileKind;
 use crate::output::{print, print_json, say, table};
 use crate::view::DownloadBar;
 
-/// How many classes an answer names.
-const TOP: usize = 3;
-/// A most probable class below this is as good as a guess to most readers.
+#[derive(Debug, Args)]
+pub(crate) struct PredictArguments {
+    /// The run (folder, name, start of an id; default: the latest), then the files. For a network on images: pictures of any
+    /// size, folders of pictures, or IDX files. For a network on tables: CSV files.
+    #[arg(required = true, value_name = "RUN | FILE | FOLDER", add = ArgValueCompleter::new(runs_and_files))]
+    pub(crate) words: Vec<String>,
+    /// The weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file.
+    #[arg(long, value_name = "CKPT")]
+    pub(crate) ckpt: Option<String>,
+    /// How to fit pictures to the input size of the network. Default: the same as for its training pictures.
+    #[arg(long, value_enum)]
+    pub(crate) framing: Option<FramingArgument>,
+    /// Write the predictions to this CSV file (`-` is standard output). Columns: those of the input table, or the names of the
+    /// pictures; the class; the probability of every class; `error` for a row or picture that cannot be predicted; and for
+    /// tables `notes`, on missing and unknown values.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Save each picture to this folder as the network saw it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) seen: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) root: RootArgument,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a picture is fitted to the input size of the network.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FramingArgument {
+    /// Like the digits of MNIST: light on dark, cropped, centred by mass.
+    Handwriting,
+    /// Only resize.
+    Resize,
+}
+
+/// Classes that are shown for each example.
+const SHOWN_CLASSES: usize = 3;
+/// A prediction below this probability gets a warning.
 const LOW_CONFIDENCE: f32 = 0.6;
 
-/// What came of one file.
+/// The predictions for one file.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "PredictedFile")]
-pub(crate) struct Answer {
+pub(crate) struct PredictedFile {
     /// The file.
     file: PathBuf,
-    /// One per example in the file; empty where it could not be read.
+    /// One per example in the file; empty if the file could not be read.
     predictions: Vec<Prediction>,
-    /// The picture that the network saw, where it was asked for.
+    /// The saved picture as the network saw it; null unless requested.
     seen: Option<PathBuf>,
-    /// What is remarkable about the file, a sentence each; absent where nothing is.
+    /// Remarks on the file, a sentence each; absent if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notices: Vec<String>,
-    /// Why it could not be read; null where it was.
+    /// Why the file could not be read; null if it was.
     error: Option<String>,
 }
 
-/// The classes of one example.
+/// The predicted classes of one example.
 #[derive(Serialize, JsonSchema)]
 struct Prediction {
-    /// First the class that is named, then the most probable others: up to three in all.
-    top: Vec<Guess>,
-    /// Whether the answer is as good as a guess: its probability is below 0.6, and no threshold decides.
+    /// The predicted class first, then the most probable others: up to three in all.
+    top: Vec<PredictedClass>,
+    /// Whether the prediction is uncertain: its probability is below 0.6, and no threshold decides.
     low_confidence: bool,
 }
 
 /// A class and its probability.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "PredictedClass")]
-struct Guess {
+struct PredictedClass {
     /// The name of the class.
     class: String,
-    /// Its probability, in [0, 1]; null where it is not a number.
+    /// Its probability, from 0 to 1; null if it is NaN.
     #[schemars(with = "Option<f32>")]
     probability: f32,
 }
 
-/// Answers for each file that can be read; without `--output`, fails in the end if one could not.
-pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
+/// Predicts every file that can be read. Without `--output`, fails at the end if a file could not be read.
+pub(crate) fn predict(arguments: &PredictArguments) -> Result<(), Failure> {
     let (run, files) = run_and_files(arguments)?;
     let weights = weights(arguments.ckpt.as_deref(), &of_run(&run)?)?;
     let trained = Trained::open_with(run, Some(weights), perceptron, &DownloadBar::default())?;
@@ -72,7 +110,7 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
     let is_of_pictures = trained.profile().image_size().is_some();
     if let Some(output) = arguments.output.as_ref().filter(|_| !is_of_pictures) {
         let [file] = &files[..] else {
-            return Err(Failure::usage("--output takes the answers for one table: give one file"));
+            return Err(Failure::usage("--output holds the predictions for one table; give one file"));
         };
         return predict_table(&trained, file, output, arguments.json);
     }
@@ -81,11 +119,11 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
         FramingArgument::Resize => Framing::Resize,
     });
     let files = if is_of_pictures { with_folders(&files)? } else { files };
-    let mut seen = arguments.seen.as_deref().map(Seen::in_folder).transpose()?;
+    let mut seen = arguments.seen.as_deref().map(SeenPictures::in_folder).transpose()?;
     if let Some(output) = &arguments.output {
         return predict_pictures(&trained, &files, framing, seen, output, arguments.json);
     }
-    let answers: Vec<Answer> =
+    let answers: Vec<PredictedFile> =
         files.iter().map(|file| answer(&trained, file, framing, seen.as_mut())).collect();
     if arguments.json {
         print_json(&answers);
@@ -94,12 +132,12 @@ pub(crate) fn predict(arguments: &Predict) -> Result<(), Failure> {
     }
     let unread = answers.iter().filter(|answer| answer.error.is_some()).count();
     if unread > 0 {
-        return Err(Failure::failed(format!("{unread} of {} files could not be answered", answers.len())));
+        return Err(Failure::failed(format!("{unread} of {} files could not be predicted", answers.len())));
     }
     Ok(())
 }
 
-/// `paths`, with the pictures below a folder in place of the folder.
+/// `paths`, with each folder replaced by the pictures in it.
 fn with_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
@@ -110,34 +148,39 @@ fn with_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         let below = pictures_below(path)?;
         if below.passed_over > 0 {
             let others = counted(below.passed_over, "other file");
-            say(&format!("note: {}: {others} passed over", path.display()));
+            say(&format!("note: {}: {others} skipped", path.display()));
         }
         files.extend(below.files);
     }
     Ok(files)
 }
 
-/// The run and what it is asked about: without a run, the first word is a file as well.
-fn run_and_files(arguments: &Predict) -> Result<(Run, Vec<PathBuf>), Failure> {
+/// The run and the files. If the first word is not a run, it is a file for the latest run.
+fn run_and_files(arguments: &PredictArguments) -> Result<(Run, Vec<PathBuf>), Failure> {
     let (first, rest) = arguments.words.split_first().ok_or_else(|| Failure::usage("no file is given"))?;
     let root = &arguments.root.artifacts;
     let files = |words: &[String]| words.iter().map(PathBuf::from).collect::<Vec<_>>();
     match Run::resolve(root, first) {
         Ok(_) if rest.is_empty() => {
-            Err(Failure::usage(format!("{first} is a run: name the files to ask it about after it")))
+            Err(Failure::usage(format!("{first} is a run; add the files to predict after it")))
         }
         Ok(run) => Ok((run, files(rest))),
         Err(_) if Path::new(first).exists() || (rest.is_empty() && first.contains('.')) => {
             let run = Run::resolve(root, "latest")?;
-            say(&format!("asking {}, the latest run", run.folder().display()));
+            say(&format!("using {}, the latest run", run.folder().display()));
             Ok((run, files(&arguments.words)))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, seen: Option<&mut Seen>) -> Answer {
-    let mut answer = Answer {
+fn answer(
+    trained: &Trained<Mlp>,
+    file: &Path,
+    framing: Option<Framing>,
+    seen: Option<&mut SeenPictures>,
+) -> PredictedFile {
+    let mut answer = PredictedFile {
         file: file.to_owned(),
         predictions: Vec::new(),
         seen: None,
@@ -153,14 +196,14 @@ fn answer(trained: &Trained<Mlp>, file: &Path, framing: Option<Framing>, seen: O
         }
         Err(_) if trained.profile().image_size().is_some() && FileKind::of(file) == Some(FileKind::Table) => {
             answer.error =
-                Some(format!("{} is a table, and the network of this run looks at pictures", file.display()));
+                Some(format!("{} is a table, but the network of this run takes pictures", file.display()));
         }
         Err(error) => answer.error = Some(with_causes(&error)),
     }
     answer
 }
 
-/// What the example `at` of the `count` in the file `name` is called.
+/// The name of example `at` of the `count` examples in the file `name`.
 pub(crate) fn numbered(name: &str, at: usize, count: usize) -> String {
     if count == 1 { name.to_owned() } else { format!("{name}[{at}]") }
 }
@@ -170,16 +213,16 @@ impl Prediction {
         let probabilities = predictions.probabilities(at);
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|&left, &right| probabilities[right].total_cmp(&probabilities[left]));
-        // A threshold may name another class than the most probable one.
+        // A threshold may select another class than the most probable one.
         let named = predictions.predicted()[at] as usize;
         let is_by_threshold = order.first() != Some(&named);
         order.sort_by_key(|class| *class != named);
-        let guess = |&class: &usize| Guess {
+        let guess = |&class: &usize| PredictedClass {
             class: predictions.classes()[class].clone(),
             probability: probabilities[class],
         };
-        let top: Vec<Guess> = order.iter().take(TOP).map(guess).collect();
-        // A network that diverged gives NaN, which is no confidence at all.
+        let top: Vec<PredictedClass> = order.iter().take(SHOWN_CLASSES).map(guess).collect();
+        // A diverged network gives NaN: never confident.
         let is_sure = top.first().is_some_and(|guess| {
             guess.probability >= LOW_CONFIDENCE || (is_by_threshold && guess.probability.is_finite())
         });
@@ -187,24 +230,24 @@ impl Prediction {
     }
 }
 
-/// A folder for the pictures that the network saw. Nothing is written beside the user's own: what lies there may be
-/// learned from.
-pub(crate) struct Seen {
+/// A folder for the pictures as the network saw them. Nothing is written next to the user's own pictures: those folders
+/// may be training data.
+pub(crate) struct SeenPictures {
     folder: PathBuf,
     taken: HashSet<PathBuf>,
 }
 
-impl Seen {
-    /// Makes the folder where it is not there.
+impl SeenPictures {
+    /// Creates the folder unless it exists.
     fn in_folder(folder: &Path) -> Result<Self, Failure> {
         std::fs::create_dir_all(folder).map_err(|error| {
-            Failure::failed(format!("cannot make the folder {}: {error}", folder.display()))
+            Failure::failed(format!("cannot create the folder {}: {error}", folder.display()))
         })?;
         Ok(Self { folder: folder.to_owned(), taken: HashSet::new() })
     }
 
-    /// Saves what a network of `profile` sees of `file` as `<name of the file>.seen.png`, if `examples`, those in it, are
-    /// one picture; says so where that cannot be done.
+    /// Saves the one picture in `examples`, read from `file`, as `<name of the file>.seen.png`. Does nothing if there are
+    /// several examples; prints a warning if the picture cannot be saved.
     pub(crate) fn save(&mut self, file: &Path, profile: &Profile, examples: &Split) -> Option<PathBuf> {
         let size = profile.image_size().filter(|_| examples.len() == 1)?;
         let name = file.file_name()?.to_string_lossy();
@@ -222,7 +265,7 @@ impl Seen {
     }
 }
 
-fn show(answers: &[Answer]) {
+fn show(answers: &[PredictedFile]) {
     let mut rows = Vec::new();
     for answer in answers {
         for (number, prediction) in answer.predictions.iter().enumerate() {
@@ -240,7 +283,7 @@ fn show(answers: &[Answer]) {
     }
 }
 
-fn remarks(answer: &Answer) {
+fn remarks(answer: &PredictedFile) {
     let file = answer.file.display();
     if let Some(error) = &answer.error {
         say(&format!("error: {error}"));
@@ -249,15 +292,15 @@ fn remarks(answer: &Answer) {
         say(&format!("note: {file}: {notice}"));
     }
     if let Some(seen) = &answer.seen {
-        say(&format!("{file}: the network saw {}", seen.display()));
+        say(&format!("{file}: seen by the network as {}", seen.display()));
     }
     let unsure = answer.predictions.iter().filter(|prediction| prediction.low_confidence).count();
     if unsure > 0 {
         let share = LOW_CONFIDENCE * 100.0;
         let which = if answer.predictions.len() == 1 {
-            "the answer".to_owned()
+            "the prediction".to_owned()
         } else {
-            format!("{unsure} of {} answers", answer.predictions.len())
+            format!("{unsure} of {} predictions", answer.predictions.len())
         };
         say(&format!("warning: {file}: the confidence of {which} is below {share:.0} %"));
     }

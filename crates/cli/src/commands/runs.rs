@@ -1,24 +1,127 @@
-//! `kiln runs`.
+//! `kiln runs`, `kiln report` and `kiln watch`: runs that exist, finished or not.
 
-use std::io::{IsTerminal, stdin};
-use std::path::Path;
+use std::io::{IsTerminal, stdin, stdout};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
+use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use jiff::tz::TimeZone;
-use kiln::Finding;
+use kiln::{Finding, of_run};
 use kiln_artifacts::{
-    MetricRow, Provenance, Run, RunState, RunSummary, Status, Timestamp, replace_file, runs,
+    Comparison, MetricRow, Provenance, Run, RunState, RunSummary, Scope, Status, Timestamp, replace_file,
+    runs,
 };
-use kiln_evaluation::findings_of_run;
-use kiln_study::comparison_page;
+use kiln_evaluation::{findings_of_run, read_evaluation, write_report, write_training_report};
+use kiln_study::{Study, comparison_page};
+use kiln_training::StopSignal;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::arguments::{RunsAction, SortArgument, StateArgument};
-use crate::failure::{ErrorBody, Failure};
+use super::study_workers::{open_study, status_text};
+use super::{RootArgument, run_names};
+use crate::failure::{ErrorBody, Failure, stop_on_ctrl_c};
 use crate::output::{print, print_json, say, table};
-use kiln::of_run;
+use crate::view::StudyWatch;
 
-/// All there is to know of a run.
+#[derive(Debug, Args)]
+pub(crate) struct RunsArguments {
+    #[command(subcommand)]
+    pub(crate) action: RunsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsAction {
+    /// List runs, one per line, the latest first.
+    List {
+        /// Show only runs whose name or tags contain this text, or whose id starts with it.
+        filter: Option<String>,
+        /// Show only runs in this state.
+        #[arg(long, value_enum)]
+        state: Option<StateArgument>,
+        /// The order of the runs.
+        #[arg(long, value_enum, default_value = "started")]
+        sort: SortArgument,
+        /// Show at most this many runs.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+        #[command(flatten)]
+        root: RootArgument,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the state, figures and findings of a run.
+    Show {
+        /// The run: its folder, its name, the start of its id, or `latest`.
+        #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
+        run: String,
+        #[command(flatten)]
+        root: RootArgument,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete runs: their folders and everything in them.
+    Delete {
+        /// The runs: folders, or starts of ids. A name means the latest run of that name.
+        #[arg(required = true, add = ArgValueCompleter::new(run_names))]
+        runs: Vec<String>,
+        /// Delete without asking.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        root: RootArgument,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare the settings and figures of runs.
+    Compare {
+        /// The runs.
+        #[arg(required = true, num_args = 2.., add = ArgValueCompleter::new(run_names))]
+        runs: Vec<String>,
+        /// Write a page with the curves of all these runs to this file, and print its path.
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        html: Option<PathBuf>,
+        #[command(flatten)]
+        root: RootArgument,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The state of a run.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum StateArgument {
+    /// In training.
+    Running,
+    /// Finished.
+    Finished,
+    /// Stopped, or its process died.
+    Interrupted,
+    /// Failed with an error.
+    Failed,
+}
+
+/// The order of a list of runs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SortArgument {
+    /// Start time, latest first.
+    Started,
+    /// Name.
+    Name,
+    /// Test accuracy, highest first.
+    Accuracy,
+    /// Test loss, lowest first.
+    Loss,
+    /// Training time, longest first.
+    Seconds,
+}
+
+/// The details of a run.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ShownRun<'a> {
     /// The run folder.
@@ -27,13 +130,13 @@ pub(crate) struct ShownRun<'a> {
     name: &'a str,
     /// The name of its folder.
     id: &'a str,
-    /// How far it is, as in its `status.json`.
+    /// Its state and progress, as in `status.json`.
     status: Status,
-    /// What it came from, as in its `run.json`.
+    /// Its provenance, as in `run.json`.
     provenance: Provenance,
-    /// Its metric log, as in its `metrics.jsonl`.
+    /// Its metric log, as in `metrics.jsonl`.
     metrics: Vec<MetricRow>,
-    /// What its figures say against it.
+    /// The problems that its figures show.
     findings: Vec<Finding>,
 }
 
@@ -42,7 +145,7 @@ pub(crate) struct ShownRun<'a> {
 pub(crate) struct DeletedRuns<'a> {
     /// Their folders.
     deleted: &'a [String],
-    /// Why the next one could not be deleted; absent where all were.
+    /// Why the next run could not be deleted; absent if all were deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorBody>,
 }
@@ -59,9 +162,9 @@ pub(crate) fn runs(action: &RunsAction) -> Result<(), Failure> {
             if *json {
                 print_json(&runs);
             } else if runs.is_empty() && all > 0 {
-                print(&format!("none of the {all} runs in {} is so", root.artifacts.display()));
+                print(&format!("no match among the {all} runs in {}", root.artifacts.display()));
             } else if runs.is_empty() {
-                print(&format!("no runs in {}; `kiln train` makes one", root.artifacts.display()));
+                print(&format!("no runs in {}; start one with `kiln train`", root.artifacts.display()));
             } else {
                 print(&list(&runs));
             }
@@ -115,7 +218,7 @@ fn sort_by(runs: &mut [RunSummary], sort: SortArgument) {
         SortArgument::Accuracy => ascending(run.test.map(|test| -test.accuracy)),
         SortArgument::Loss => ascending(run.test.map(|test| test.loss)),
         SortArgument::Seconds => -run.elapsed_seconds,
-        // They come in this order.
+        // These runs already come in order of their start.
         SortArgument::Started | SortArgument::Name => 0.0,
     };
     match sort {
@@ -124,14 +227,17 @@ fn sort_by(runs: &mut [RunSummary], sort: SortArgument) {
     }
 }
 
-/// Deletes the runs, once whoever asked for it has said so again.
+/// Deletes the runs. Unless `is_sure`, asks for confirmation on the terminal first.
 fn delete(runs: &[Run], is_sure: bool, as_json: bool) -> Result<(), Failure> {
     let names: Vec<String> = runs.iter().map(|run| run.folder().display().to_string()).collect();
     if !is_sure {
         let (list, plural) = (names.join("\n"), if runs.len() == 1 { "" } else { "s" });
-        say(&format!("{list}\ndelete {} run{plural} with all that is in there? [y/N]", runs.len()));
+        say(&format!(
+            "{list}\ndelete {} run{plural} and everything in the folder{plural}? [y/N]",
+            runs.len()
+        ));
         if !stdin().is_terminal() {
-            return Err(Failure::usage("nothing is deleted without --yes, or a yes on a terminal"));
+            return Err(Failure::usage("nothing is deleted without --yes, or confirmation on a terminal"));
         }
         let mut answer = String::new();
         let _ = stdin().read_line(&mut answer);
@@ -179,7 +285,7 @@ fn list(runs: &[RunSummary]) -> String {
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
-/// To the minute, in the time of this place.
+/// The local time, to the minute.
 fn local(time: Timestamp) -> String {
     time.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
@@ -200,7 +306,7 @@ fn show(run: &Run, as_json: bool) -> Result<(), Failure> {
     print(&table(&lines));
     let head = ["epoch", "split", "loss", "accuracy"].map(str::to_owned).to_vec();
     let figure = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
-    let epochs = rows.iter().filter(|row| row.scope == kiln_artifacts::Scope::Epoch).map(|row| {
+    let epochs = rows.iter().filter(|row| row.scope == Scope::Epoch).map(|row| {
         vec![
             row.epoch.to_string(),
             row.split.clone(),
@@ -242,7 +348,7 @@ fn facts(run: &Run, status: &Status) -> Vec<Vec<String>> {
     facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
 }
 
-fn compared(comparison: &kiln_artifacts::Comparison) -> String {
+fn compared(comparison: &Comparison) -> String {
     let mut rows = vec![
         std::iter::once(String::new())
             .chain(comparison.runs.iter().map(|run| format!("{}/{}", run.name, run.id)))
@@ -259,4 +365,110 @@ fn compared(comparison: &kiln_artifacts::Comparison) -> String {
         rows.push(std::iter::once(figure.name.clone()).chain(values).collect());
     }
     table(&rows)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
+    pub(crate) run: String,
+    /// The evaluation: `test`, or the name of another folder in the run's `evaluation` folder.
+    #[arg(long, value_name = "NAME", default_value = "test")]
+    pub(crate) evaluation: String,
+    #[command(flatten)]
+    pub(crate) root: RootArgument,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A report that was written.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct WrittenReport<'a> {
+    /// The report, an HTML file.
+    report: &'a Path,
+}
+
+/// Writes plots, gallery and report of an existing evaluation, and prints the path of the report.
+pub(crate) fn report(arguments: &ReportArguments) -> Result<(), Failure> {
+    let path = rewrite(arguments)?;
+    if arguments.json {
+        print_json(&WrittenReport { report: &path });
+    } else {
+        print(&path.display().to_string());
+    }
+    Ok(())
+}
+
+fn rewrite(arguments: &ReportArguments) -> Result<PathBuf, Failure> {
+    let run = Run::resolve(&arguments.root.artifacts, &arguments.run)?;
+    let experiment = of_run(&run)?;
+    let without_test = !run.evaluation("test").is_dir() && run.evaluation("validation").is_dir();
+    let name = match arguments.evaluation.as_str() {
+        // Without test data, the report of a run is on its validation data.
+        "test" if without_test => "validation",
+        name => name,
+    };
+    if name == "test" && !run.evaluation(name).is_dir() && !run.metric_rows()?.is_empty() {
+        // Stopped or failed before its test: report the training itself.
+        return Ok(write_training_report(&run, &experiment)?);
+    }
+    if !run.evaluation(name).is_dir() {
+        let run = run.folder().display();
+        return Err(Failure::usage(format!(
+            "{run} has no evaluation {name:?}; create one with `kiln evaluate {run}`, or \
+             finish an unfinished run with `kiln resume {run}`"
+        )));
+    }
+    let (evaluation, gallery) = read_evaluation(&run, name)?;
+    Ok(write_report(&run, name, &experiment, &evaluation, gallery.as_ref())?)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArguments {
+    /// The run (its folder, its name, the start of its id, or `latest`), or a study (its folder or name).
+    #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) root: RootArgument,
+}
+
+/// Shows the dashboard of a run that another process trains or that has ended, or the progress of a study.
+pub(crate) fn watch(arguments: &WatchArguments) -> Result<(), Failure> {
+    let run = match Run::resolve(&arguments.root.artifacts, &arguments.run) {
+        Ok(run) => run,
+        Err(error) => {
+            let study =
+                open_study(Path::new(&arguments.run), &arguments.root.artifacts).map_err(|_| error)?;
+            let stop = StopSignal::default();
+            stop_on_ctrl_c(&stop);
+            return watch_study(&study, &stop);
+        }
+    };
+    if !stdout().is_terminal() {
+        return Err(Failure::usage(format!(
+            "the dashboard needs a terminal; print the same figures with `kiln runs show {}`",
+            arguments.run
+        )));
+    }
+    let stop = StopSignal::default();
+    stop_on_ctrl_c(&stop);
+    Ok(kiln_training::watch(&run, &stop)?)
+}
+
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows the progress of a study until it is finished or cancelled.
+fn watch_study(study: &Study, stop: &StopSignal) -> Result<(), Failure> {
+    let mut view = StudyWatch::new();
+    loop {
+        let status = study.status()?;
+        view.show(&status);
+        if status.is_finished || status.is_cancelled || stop.is_requested() {
+            drop(view);
+            print(&status_text(&status));
+            return Ok(());
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
 }

@@ -1,5 +1,7 @@
-//! `kiln schema`: the JSON that the program prints, as one vocabulary.
+//! `kiln schema`: the JSON Schema of everything that the program prints as JSON.
 
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use kiln::Event;
 use kiln_artifacts::{Comparison, RunSummary};
 use kiln_config::Explanation;
@@ -10,38 +12,40 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::bench::StepTimes;
-use super::config::{CheckedExperiment, ShownExperiment};
-use super::doctor::BackendCheck;
-use super::evaluate::Evaluated;
-use super::export::ExportedNetwork;
+use super::evaluate::{Evaluated, ExportedNetwork};
+use super::inspect::{BackendCheck, CheckedExperiment, ShownExperiment, StepTimes};
 use super::new::NewExperiment;
-use super::predict::Answer;
-use super::predict_pictures::PredictedPictures;
-use super::predict_table::PredictedTable;
-use super::report::WrittenReport;
-use super::resume::FinishedRun;
-use super::runs::{DeletedRuns, ShownRun};
+use super::predict::PredictedFile;
+use super::predict_csv::{PredictedPictures, PredictedTable};
+use super::runs::{DeletedRuns, ShownRun, WrittenReport};
+use super::schema_words;
 #[cfg(feature = "serve")]
 use super::serve::Serving;
-use super::session::{FailedRun, SessionEvent, TrainedRun};
+use super::train::{FailedRun, FinishedRun, SessionEvent, TrainedRun};
 use crate::failure::{Failed, Failure};
 use crate::output::print_json;
 
-/// The version of the JSON that the program prints. It is raised when a field goes or changes its meaning; a new field
-/// does not raise it, so who reads an answer should pass over fields that it does not know.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArguments {
+    /// A command, such as `train` or `runs list`, `events` for the lines of `--ui json`, or `error`. Default: all of them.
+    #[arg(add = ArgValueCompleter::new(schema_words))]
+    pub(crate) verb: Vec<String>,
+}
+
+/// The version of the JSON output. A field that is removed or changes its meaning raises it. A new field does not, so
+/// programs should ignore fields that they do not know.
 const VERSION: u32 = 1;
 
-/// Gives the schema of a type; what it refers to stays with the generator.
+/// Makes the schema of a type. Types that it refers to become definitions in the generator.
 type Subschema = fn(&mut SchemaGenerator) -> schemars::Schema;
 
-/// What stdout may hold with `--json`, by verb. Beside these, every verb may answer with an error.
+/// The possible outputs on stdout with `--json`, by command. Every command may also print an error.
 const ANSWERS: &[(&str, &[Subschema])] = &[
     ("new", &[of::<NewExperiment<'static>>]),
     ("train", &[of::<TrainedRun<'static>>, of::<FailedRun>]),
     ("resume", &[of::<TrainedRun<'static>>, of::<FinishedRun>, of::<FailedRun>]),
     ("evaluate", &[of::<Evaluated<'static>>]),
-    ("predict", &[of::<Vec<Answer>>, of::<PredictedTable<'static>>, of::<PredictedPictures<'static>>]),
+    ("predict", &[of::<Vec<PredictedFile>>, of::<PredictedTable<'static>>, of::<PredictedPictures<'static>>]),
     ("export", &[of::<ExportedNetwork>]),
     ("import", &[of::<TrainedRun<'static>>]),
     #[cfg(feature = "serve")]
@@ -62,7 +66,7 @@ const ANSWERS: &[(&str, &[Subschema])] = &[
     ("doctor", &[of::<Vec<BackendCheck>>]),
 ];
 
-/// What a line on stderr may be with `--ui json`.
+/// The possible lines on stderr with `--ui json`.
 const EVENTS: &[Subschema] = &[of::<Event>, of::<SessionEvent<'static>>];
 
 const ERROR: &[Subschema] = &[of::<Failed>];
@@ -71,7 +75,7 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> schemars::Schema {
     generator.subschema_for::<T>()
 }
 
-/// Prints the JSON Schema of every answer, or of that of one verb.
+/// Prints the JSON Schema of all outputs, or of one command.
 pub(crate) fn schema(verb: &[String]) -> Result<(), Failure> {
     if verb.is_empty() {
         print_json(&whole());
@@ -81,14 +85,14 @@ pub(crate) fn schema(verb: &[String]) -> Result<(), Failure> {
     let Some(schema) = one(&verb) else {
         let verbs = ANSWERS.iter().map(|(verb, _)| *verb).collect::<Vec<_>>().join(", ");
         return Err(Failure::usage(format!(
-            "`{verb}` has no answer in JSON; these have: {verbs}; and there are `events` and `error`"
+            "`{verb}` has no JSON output; choose one of: {verbs}, events, error"
         )));
     };
     print_json(&schema);
     Ok(())
 }
 
-/// Every word that may follow `kiln schema`.
+/// The words that may follow `kiln schema`.
 pub(crate) fn words() -> Vec<String> {
     let verbs = ANSWERS.iter().flat_map(|(verb, _)| verb.split(' ')).chain(["events", "error"]);
     let mut words: Vec<String> = verbs.map(str::to_owned).collect();
@@ -97,19 +101,19 @@ pub(crate) fn words() -> Vec<String> {
     words
 }
 
-/// The schema of all answers.
+/// The schema of all outputs.
 fn whole() -> Value {
     let mut generator = generator();
     let answers: Map<String, Value> =
         ANSWERS.iter().map(|(verb, options)| ((*verb).to_owned(), any(&mut generator, options))).collect();
     let (events, error) = (any(&mut generator, EVENTS), any(&mut generator, ERROR));
     let body = json!({ "answers": answers, "events": events, "error": error });
-    let description = "`answers` has, by command, what is on stdout with `--json`; a command that fails may have `error` \
-                       there instead. `events` is a line on stderr of a training with `--ui json`.";
-    document("Answers of kiln", "urn:kiln:schema", description, body, generator)
+    let description = "`answers` describes, by command, the output on stdout with `--json`. A command that fails may print \
+                       `error` instead. `events` describes a line on stderr of a training with `--ui json`.";
+    document("Output of kiln", "urn:kiln:schema", description, body, generator)
 }
 
-/// The schema of what one verb prints, of `events` or of `error`.
+/// The schema of one command, of `events` or of `error`.
 fn one(verb: &str) -> Option<Value> {
     let mut generator = generator();
     let id = format!("urn:kiln:schema:{}", verb.replace(' ', "-"));
@@ -120,12 +124,12 @@ fn one(verb: &str) -> Option<Value> {
         }
         "error" => {
             let description =
-                "What is on stdout with `--json` where a command failed before it had an answer.";
+                "The output on stdout with `--json` of a command that failed before it had any other output.";
             ("An error".to_owned(), description, ERROR.to_vec())
         }
         verb => {
             let (_, options) = ANSWERS.iter().find(|(name, _)| *name == verb)?;
-            let description = "What is on stdout; the last option is that of an error.";
+            let description = "The output on stdout; the last option is an error.";
             (format!("kiln {verb} --json"), description, [options, ERROR].concat())
         }
     };
@@ -133,7 +137,7 @@ fn one(verb: &str) -> Option<Value> {
     Some(document(&title, &id, description, body, generator))
 }
 
-/// The schema of a value that is one of `options`.
+/// The schema of a value that matches one of `options`.
 fn any(generator: &mut SchemaGenerator, options: &[Subschema]) -> Value {
     let mut options: Vec<Value> = options.iter().map(|option| option(generator).to_value()).collect();
     match options.len() {
@@ -146,7 +150,7 @@ fn generator() -> SchemaGenerator {
     SchemaSettings::draft2020_12().for_serialize().into_generator()
 }
 
-/// A whole schema: `body` with what it refers to.
+/// A complete schema: `body` with its definitions.
 fn document(title: &str, id: &str, description: &str, body: Value, mut generator: SchemaGenerator) -> Value {
     let mut document = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -155,7 +159,7 @@ fn document(title: &str, id: &str, description: &str, body: Value, mut generator
         "description": description,
         "version": VERSION,
     });
-    let fields = document.as_object_mut().expect("it was made as an object");
+    let fields = document.as_object_mut().expect("json! made an object");
     if let Value::Object(body) = body {
         fields.extend(body);
     }
@@ -165,7 +169,7 @@ fn document(title: &str, id: &str, description: &str, body: Value, mut generator
     document
 }
 
-/// Descriptions are comments of the source, which has lines of its own.
+/// Joins the lines of each paragraph: descriptions are source comments with line breaks of their own.
 fn unwrap_lines(node: &mut Value) {
     match node {
         Value::Object(fields) => {
@@ -189,9 +193,9 @@ mod tests {
     use clap::{Command, CommandFactory};
 
     use super::*;
-    use crate::arguments::Arguments;
+    use crate::Arguments;
 
-    /// Every verb with the flag `--json`, below `command`.
+    /// Every command below `command` that has the flag `--json`.
     fn verbs(command: &Command, above: &str) -> Vec<String> {
         let mut found = Vec::new();
         for verb in command.get_subcommands() {

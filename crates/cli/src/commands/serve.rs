@@ -1,17 +1,68 @@
-//! `kiln serve`.
+//! `kiln serve`: the networks of runs behind HTTP.
 
 use std::fs;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use kiln_serve::{Event, Limits, ServeError, Served, Settings, Token};
+use kiln_table::escaped;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::arguments::Serve;
+use super::{RootArgument, run_names};
 use crate::failure::Failure;
 use crate::output::{print_json, say};
 
-/// What is served, once it is.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// The runs (folder, name, start of an id, or `latest`). A model has the name of its experiment, or NAME. Several runs with
+    /// one name are versions of one model; the latest version answers by default.
+    #[arg(required = true, value_name = "[NAME=]RUN", add = ArgValueCompleter::new(run_names))]
+    pub(crate) runs: Vec<String>,
+    /// The address or host name to listen on. 0.0.0.0 means all addresses of this machine.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
+    pub(crate) host: IpAddr,
+    /// The port. 0 chooses a free one.
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// A file with the bearer token that requests must send. The token may also be in the variable `KILN_TOKEN`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The bearer token itself.
+    #[arg(long, env = "KILN_TOKEN", hide = true, hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Also reload the runs at POST /v2/repository/models/NAME/load, not only at SIGHUP.
+    #[arg(long)]
+    pub(crate) allow_reload: bool,
+    /// Seconds to finish pending requests after SIGTERM or Ctrl-C.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain: u64,
+    /// The largest request body, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_body: u32,
+    /// The largest number of rows in a request.
+    #[arg(long, value_name = "N", default_value_t = 1 << 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_rows: u32,
+    /// The largest number of concurrent requests; further ones get status 429.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_concurrency: u32,
+    /// The time limit of a request in seconds, from its head to its answer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) timeout: u32,
+    /// Log every request to stderr.
+    #[arg(long)]
+    pub(crate) log: bool,
+    #[command(flatten)]
+    pub(crate) root: RootArgument,
+    /// Print the address and the models as JSON when the server is ready.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A server that is ready.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Serving<'a> {
     /// Address and port.
@@ -19,11 +70,11 @@ pub(crate) struct Serving<'a> {
     models: Vec<ServedModel<'a>>,
 }
 
-/// A network under its name.
+/// A served model.
 #[derive(Serialize, JsonSchema)]
 struct ServedModel<'a> {
     name: &'a str,
-    /// Ids of its runs, the one that answers where none is asked for last.
+    /// The ids of its runs. The last one answers by default.
     versions: Vec<&'a str>,
 }
 
@@ -34,7 +85,7 @@ impl<'a> ServedModel<'a> {
 }
 
 /// Serves until a signal ends it.
-pub(crate) fn serve(arguments: Serve) -> Result<(), Failure> {
+pub(crate) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     let token = token(&arguments)?;
     let limits = Limits {
         body_bytes: arguments.max_body as usize * (1 << 20),
@@ -53,14 +104,16 @@ pub(crate) fn serve(arguments: Serve) -> Result<(), Failure> {
         limits,
     };
     if settings.token.is_none() && !settings.host.is_loopback() {
-        say("warning: anybody who reaches this address can ask: --token-file asks them for a token");
+        say(
+            "warning: anyone who can reach this address can use the models; require a token with --token-file",
+        );
     }
     let (log, json) = (arguments.log, arguments.json);
     Ok(kiln_serve::serve(&settings, move |event| tell(event, log, json))?)
 }
 
-/// The token that requests must bring. One that is empty would be no token, and looks like one.
-fn token(arguments: &Serve) -> Result<Option<Token>, Failure> {
+/// The token that requests must send. An empty token is an error: it would protect nothing.
+fn token(arguments: &ServeArguments) -> Result<Option<Token>, Failure> {
     let token = match &arguments.token_file {
         Some(path) => {
             let cannot =
@@ -87,34 +140,34 @@ fn tell(event: &Event<'_>, log: bool, as_json: bool) {
             warn(models);
         }
         Event::Answered { method, path, status, took } if log => {
-            say(&format!("{method} {} {status} {} us", kiln_table::escaped(path), took.as_micros()));
+            say(&format!("{method} {} {status} {} us", escaped(path), took.as_micros()));
         }
-        Event::Failed { path, message } => say(&format!("error: {}: {message}", kiln_table::escaped(path))),
+        Event::Failed { path, message } => say(&format!("error: {}: {message}", escaped(path))),
         Event::Reloaded { models } => {
             say(&format!("reloaded: {}", named(models)));
             warn(models);
         }
         Event::ReloadFailed { error } => {
-            say(&format!("error: not reloaded, the models that were are still served: {error}"));
+            say(&format!("error: reload failed, the previous models are still served: {error}"));
         }
-        Event::Draining { requests } => say(&format!("ending: {requests} requests are still to be answered")),
+        Event::Draining { requests } => say(&format!("ending: {requests} requests are pending")),
         _ => {}
     }
 }
 
-/// Warns of models that answer before their training is over.
+/// Warns about models whose training is not finished.
 fn warn(models: &[Served]) {
     for model in models {
         for version in &model.unfinished {
             say(&format!(
-                "warning: the training of {} ({version}) is not finished: this is its best checkpoint so far",
+                "warning: the training of {} ({version}) is not finished; serving its best checkpoint so far",
                 model.name
             ));
         }
     }
 }
 
-/// The models with the versions that answer.
+/// The models, each with the version that answers by default.
 fn named(models: &[Served]) -> String {
     let one = |model: &Served| {
         let newest = model.versions.last().map_or("", |version| version);
@@ -135,4 +188,17 @@ impl From<ServeError> for Failure {
             error => Self::failed(error.to_string()),
         }
     }
+}
+
+/// The address of an IP address or host name.
+fn address(text: &str) -> Result<IpAddr, String> {
+    let found = (text, 0).to_socket_addrs().map_err(|error| error.to_string())?;
+    let addresses: Vec<_> = found.map(|address| address.ip()).collect();
+    // If a name has both kinds of address, prefer IPv4: more clients try it.
+    addresses
+        .iter()
+        .find(|address| address.is_ipv4())
+        .or(addresses.first())
+        .copied()
+        .ok_or("no address".into())
 }
