@@ -1,11 +1,11 @@
-//! ARCHITECTURE.md's table of which crate may import which.
+//! The rules of ARCHITECTURE.md on imports between crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Crate, the crates of ours that it may import, and libraries that it must not know.
+/// For each crate: the crates of this workspace that it may import, and libraries that it must not import.
 const RULES: [(&str, &[&str], &[&str]); 18] = [
     ("kiln-config", &[], &["burn", "clap"]),
     ("kiln-files", &[], &["burn", "clap"]),
@@ -116,7 +116,7 @@ const RULES: [(&str, &[&str], &[&str]); 18] = [
     ("cnn", &["kiln"], &["clap"]),
 ];
 
-/// Ordinary dependencies of every workspace crate, by name.
+/// The normal dependencies of every workspace crate, by name.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])

@@ -1,9 +1,162 @@
-//! Burn's dashboard: what it shows, how it is left, and what it leaves behind.
+//! Burn's dashboard in a terminal: while `kiln train` runs, and with `kiln watch`.
 
-use crate::experiments::{COSINE, ENDLESS};
-use crate::program::Workplace;
-use crate::run_folder::RunFolder;
-use crate::terminal::Terminal;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::program::{Process, RunFolder, Workplace, skip, wait_for, without_own_settings};
+use crate::{COSINE, ENDLESS};
+
+/// The number of terminals opened so far.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// A shell in a tmux terminal of a given size. Its variable `$PROGRAM` is the path of `kiln`.
+struct Terminal {
+    socket: PathBuf,
+    columns: usize,
+}
+
+impl Terminal {
+    /// Opens a terminal in the workplace. Skips if tmux is not installed.
+    fn open(workplace: &Workplace, columns: usize, rows: usize) -> Option<Self> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            skip("tmux is not installed");
+            return None;
+        }
+        // A tmux server that is about to exit still answers on its socket, so each terminal gets its own socket.
+        let socket = format!("tmux-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let terminal = Self { socket: workplace.path().join(socket), columns };
+        let variables = [
+            format!("PROGRAM={}", env!("CARGO_BIN_EXE_kiln")),
+            format!("HOME={}", workplace.path().display()),
+        ];
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let mut arguments = vec!["new-session", "-d", "-x", &columns, "-y", &rows];
+        arguments.extend(["-c", workplace.path().to_str().unwrap()]);
+        arguments.extend(variables.iter().flat_map(|variable| ["-e", variable]));
+        arguments.push("sh");
+        terminal.tmux(&arguments);
+        // Written in two parts, so that the echo of this line does not count as the prompt.
+        terminal.enter("PS1='rea''dy> '");
+        terminal.wait_for("ready>");
+        Some(terminal)
+    }
+
+    /// Types a line and presses Enter.
+    fn enter(&self, line: &str) {
+        self.tmux(&["send-keys", "-l", line]);
+        self.press("Enter");
+    }
+
+    /// Starts `kiln` with these arguments. [`Terminal::wait_for_exit`] checks its exit code.
+    fn start(&self, arguments: &str) {
+        self.enter(&format!("clear; \"$PROGRAM\" {arguments}; echo \"left with $?.\""));
+    }
+
+    /// Waits until the started program has exited with this code. Returns the screen that it leaves.
+    #[track_caller]
+    fn wait_for_exit(&self, code: i32) -> String {
+        let screen =
+            self.wait_for_any(&(0..=255).map(|code| format!("left with {code}.")).collect::<Vec<_>>());
+        assert!(screen.contains(&format!("left with {code}.")), "{screen}");
+        assert!(!screen.contains("panicked"), "{screen}");
+        screen
+    }
+
+    /// Presses a key, such as `q`, `Enter` or `C-c`.
+    fn press(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    /// The visible text, with wrapped lines joined.
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-J"])
+    }
+
+    #[track_caller]
+    fn wait_for(&self, text: &str) -> String {
+        self.wait_for_any(&[text.to_owned()])
+    }
+
+    #[track_caller]
+    fn wait_for_any(&self, texts: &[String]) -> String {
+        let mut last = String::new();
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for("the screen", || {
+                last = self.screen();
+                texts.iter().any(|text| last.contains(text)).then_some(())
+            });
+        }));
+        assert!(found.is_ok(), "{} did not appear; the screen shows:\n{last}", texts[0]);
+        last
+    }
+
+    /// Checks that the terminal is in the state that a shell needs.
+    #[track_caller]
+    fn expect_restored(&self) {
+        let format = "#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{mouse_sgr_flag}";
+        let state = self.tmux(&["display-message", "-p", format]);
+        assert_eq!(state.trim(), "0 1 0 0", "alternate screen, cursor, mouse, mouse in SGR");
+        self.enter("clear; stty -a");
+        let settings = self.wait_for(" echo ");
+        for setting in ["icanon", "isig", "opost", "icrnl"] {
+            assert!(settings.split_whitespace().any(|word| word == setting), "{setting} is off: {settings}");
+        }
+    }
+
+    /// Checks that the screen shows Burn's dashboard, complete and intact. A capture can fall into the drawing of a frame, so one
+    /// intact capture of several is enough.
+    #[track_caller]
+    fn expect_dashboard(&self) {
+        const LOOKS: usize = 5;
+        let faults: Vec<String> =
+            (0..LOOKS).map_while(|_| self.fault_of_dashboard(&self.wait_for("Progress"))).collect();
+        assert!(faults.len() < LOOKS, "{}", faults.join("\n\n"));
+    }
+
+    fn fault_of_dashboard(&self, screen: &str) -> Option<String> {
+        for title in ["Controls", "Plots", "Metrics", "Status", "Progress", "Loss", "Accuracy"] {
+            if !screen.contains(title) {
+                return Some(format!("{title} is missing:\n{screen}"));
+            }
+        }
+        for line in screen.lines().filter(|line| !line.is_empty()) {
+            if line.chars().count() != self.columns {
+                return Some(format!("not the full width: {line:?}\n{screen}"));
+            }
+            let ends = [line.chars().next(), line.chars().last()];
+            if !ends.iter().flatten().all(|end| "┌┐└┘│".contains(*end)) {
+                return Some(format!("a broken frame: {line:?}\n{screen}"));
+            }
+        }
+        let count = |corner: char| screen.matches(corner).count();
+        let corners = ['┌', '┐', '└', '┘'].map(count);
+        // Plot legends have frames of their own, and the axes of a plot meet in one more corner.
+        let whole = [corners[0], corners[1], corners[3]] == [corners[0]; 3];
+        (!whole).then(|| format!("corners that do not match:\n{screen}"))
+    }
+
+    #[track_caller]
+    fn tmux(&self, arguments: &[&str]) -> String {
+        // `-f`: ignore the user's tmux settings.
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(&self.socket).args(["-f", "/dev/null"]).args(arguments).env_remove("TMUX");
+        without_own_settings(&mut command);
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        assert!(status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8_lossy(&stdout).into_owned()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let mut command = Command::new("tmux");
+        // Best-effort: the server may be gone. The shell and its programs end with the server.
+        let _ = command.arg("-S").arg(&self.socket).arg("kill-server").env_remove("TMUX").output();
+    }
+}
 
 const TRAIN: &str = "train experiment.toml --ui tui";
 
@@ -54,7 +207,7 @@ fn stopped_with(keys: &[&str]) {
     terminal.expect_restored();
     run.expect_state("interrupted");
     assert_eq!(run.status()["stop_reason"], "ctrl_c");
-    goes_on_as_if_undisturbed(&workplace, &run);
+    expect_same_as_undisturbed(&workplace, &run);
 }
 
 fn start_and_press(workplace: &Workplace, terminal: &Terminal, keys: &[&str]) -> RunFolder {
@@ -71,8 +224,8 @@ fn start_and_press(workplace: &Workplace, terminal: &Terminal, keys: &[&str]) ->
     run
 }
 
-/// Resumes the run, stops it again some steps later, and holds it to one that was never stopped.
-fn goes_on_as_if_undisturbed(workplace: &Workplace, run: &RunFolder) {
+/// Resumes the run, stops it again some steps later, and compares it with a run that never stopped.
+fn expect_same_as_undisturbed(workplace: &Workplace, run: &RunFolder) {
     let first = run.checkpoints().last().copied().unwrap();
     let process = workplace.start(&["resume", run.text(), "--ui", "plain", "--no-report"]);
     run.wait_for_checkpoint(first + 100);
@@ -89,15 +242,16 @@ fn goes_on_as_if_undisturbed(workplace: &Workplace, run: &RunFolder) {
 #[test]
 fn its_kill_key_leaves_at_once_with_a_word_and_a_terminal_that_works() {
     let workplace = Workplace::new(ENDLESS);
-    // Narrow enough for the message to wrap: what Burn writes before must not show below its end.
+    // Narrow enough for the message to wrap: earlier output of Burn must not show below it.
     let Some(terminal) = Terminal::open(&workplace, 80, 24) else { return };
     let run = start_and_press(&workplace, &terminal, &["q", "k"]);
     let screen = terminal.wait_for_exit(130);
-    let message = "training was killed from the dashboard; `kiln resume` goes on from the last checkpoint\n";
+    let message =
+        "training was killed from the dashboard; `kiln resume` continues from the last checkpoint\n";
     assert!(screen.contains(message), "{screen}");
     terminal.expect_restored();
     run.expect_state("interrupted");
-    goes_on_as_if_undisturbed(&workplace, &run);
+    expect_same_as_undisturbed(&workplace, &run);
 }
 
 #[test]
@@ -131,4 +285,116 @@ fn needs_a_terminal() {
         .expect(2)
         .says(&["needs a terminal", "--ui plain"]);
     assert!(workplace.runs().is_empty(), "refused before anything is made");
+}
+
+/// A training that is paused with SIGSTOP: it counts as running, and leaves the processor to the watcher.
+fn paused(workplace: &Workplace) -> (Process, RunFolder) {
+    let process = workplace.start_training(&[]);
+    let run = workplace.only_run();
+    run.wait_for_checkpoint(100);
+    process.signal("STOP");
+    // The signal needs a moment to reach every thread.
+    wait_for("the run to stand still", || {
+        thread::sleep(Duration::from_millis(100));
+        let before = run.snapshot();
+        thread::sleep(Duration::from_millis(50));
+        (run.snapshot() == before).then_some(())
+    });
+    (process, run)
+}
+
+/// Checks that a paused training continues in spite of its watchers, and stops it.
+fn expect_continues(mut process: Process, run: &RunFolder) {
+    assert!(process.is_running());
+    run.expect_state("running");
+    let last = run.checkpoints().last().copied().unwrap();
+    process.signal("CONT");
+    run.wait_for_checkpoint(last + 1);
+    process.signal("INT");
+    process.wait().expect(130);
+}
+
+#[test]
+fn shows_a_run_that_another_process_trains_and_does_not_touch_it() {
+    let workplace = Workplace::new(ENDLESS);
+    let (process, run) = paused(&workplace);
+    let before = run.snapshot();
+    for (columns, rows) in [(80, 24), (200, 60)] {
+        let Some(terminal) = Terminal::open(&workplace, columns, rows) else { return };
+        terminal.start("watch");
+        terminal.wait_for("Valid ");
+        terminal.expect_dashboard();
+        terminal.press("C-c");
+        terminal.wait_for_exit(0);
+        terminal.expect_restored();
+    }
+    run.expect_unchanged(&before);
+    expect_continues(process, &run);
+}
+
+#[test]
+fn its_quit_and_kill_keys_leave_the_training_alone() {
+    let workplace = Workplace::new(ENDLESS);
+    let (process, run) = paused(&workplace);
+    for key in ["s", "k"] {
+        let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+        terminal.start("watch");
+        terminal.wait_for("Valid ");
+        terminal.press("q");
+        terminal.wait_for("[k] Stop the training immediately.");
+        terminal.press(key);
+        terminal.wait_for_exit(0);
+        terminal.expect_restored();
+    }
+    expect_continues(process, &run);
+}
+
+#[test]
+fn shows_a_finished_run_until_it_is_closed() {
+    let workplace = Workplace::new(COSINE);
+    let run = workplace.train(&[]);
+    let before = run.snapshot();
+    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    terminal.start("watch latest");
+    terminal.wait_for("Status: finished, q s: leave");
+    terminal.wait_for("Evaluation");
+    let screen = terminal.wait_for("Test ");
+    assert!(!screen.contains("Training is done"), "{screen}");
+    let epochs = run.status()["epochs"].clone();
+    assert!(
+        screen.contains("Accuracy")
+            && !screen.contains(&format!("{}/{epochs}", epochs.as_u64().unwrap() + 1)),
+        "{screen}"
+    );
+    terminal.expect_dashboard();
+    terminal.press("q");
+    terminal.wait_for("[s] Stop the training.");
+    terminal.press("s");
+    terminal.wait_for_exit(0);
+    terminal.expect_restored();
+    run.expect_unchanged(&before);
+}
+
+#[test]
+fn follows_a_run_to_its_end() {
+    let workplace = Workplace::new(ENDLESS);
+    let (process, run) = paused(&workplace);
+    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    terminal.start(&format!("watch {}", run.text()));
+    let first = terminal.wait_for("Valid ");
+    process.signal("CONT");
+    wait_for("another figure", || (terminal.screen() != first).then_some(()));
+    process.signal("KILL");
+    process.wait();
+    terminal.wait_for("Status: interrupted");
+    terminal.press("C-c");
+    terminal.wait_for_exit(0);
+    terminal.expect_restored();
+}
+
+#[test]
+fn without_a_terminal_another_command_is_named() {
+    let workplace = Workplace::new(COSINE);
+    workplace.train(&["training.epochs=1"]);
+    workplace.run(&["watch"]).expect(2).says(&["needs a terminal", "kiln runs show latest"]);
 }

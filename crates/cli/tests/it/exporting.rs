@@ -1,4 +1,4 @@
-//! Networks that leave: what every format answers, beside Kiln and in the programs of others.
+//! Exported and imported networks: every format must predict like Kiln, in Kiln's check and in other programs.
 
 use std::fs;
 use std::path::Path;
@@ -16,10 +16,10 @@ model.hidden = [24, 16]
 training.epochs = 2
 "#;
 
-/// Rounding in single precision: the sums of a layer are added up in another order.
+/// Rounding in single precision: sums are added in another order.
 const ROUNDING: f64 = 1e-6;
 
-/// What may differ between networks of pictures.
+/// Variants of networks for pictures.
 const OF_PICTURES: &[&[&str]] = &[
     &["model.activation=relu"],
     &["model.activation=tanh"],
@@ -43,7 +43,7 @@ const OF_PICTURES: &[&[&str]] = &[
     &["model.members=2", "evaluation.calibration=temperature"],
 ];
 
-/// What may differ between networks of tables.
+/// Variants of networks for tables.
 const OF_TABLES: &[&[&str]] = &[
     &["data.normalization=standard"],
     &["data.normalization=unit"],
@@ -56,7 +56,7 @@ const OF_TABLES: &[&[&str]] = &[
     &["data.folds=0", "data.validation=0.2", "model.members=1", "model.output=sigmoid", "loss.name=mse"],
 ];
 
-/// A table of `rows` rows with every kind of column. Values are missing in all of them but two.
+/// A table of `rows` rows with every kind of column. All columns but two have missing values.
 fn table(rows: usize) -> String {
     let mut text = "amount,spread,same,flag,bit,city,when,\"size, cm\",grade\n".to_owned();
     for row in 0..rows {
@@ -92,7 +92,7 @@ fn table(rows: usize) -> String {
     text
 }
 
-/// Exports `run` in every format but the page, and compares each file's answers for the test split with Kiln's.
+/// Exports `run` in every format but the page, and compares its predictions for the test split with Kiln's.
 fn export_all(workplace: &Workplace, run: &str, what: &str) {
     for format in ["onnx", "safetensors", "burnpack", "c"] {
         let ended = workplace.run(&["export", run, "--format", format, "--force", "--json", "-o", "network"]);
@@ -114,8 +114,8 @@ fn export_all(workplace: &Workplace, run: &str, what: &str) {
     }
 }
 
-/// Holds the files of [`export_all`] to Kiln's answers for the file `input`: the graph in ONNX's checker and in onnxruntime,
-/// and, where there is one, the safetensors file with its page of code in PyTorch.
+/// Compares the files of [`export_all`] with Kiln's predictions for the file `input`: the graph in ONNX's checker and in
+/// onnxruntime and, if installed, the safetensors file and its Python code in PyTorch.
 fn check_with_peers(workplace: &Workplace, python: &str, run: &str, input: &str, what: &str) {
     workplace.run(&["predict", run, input, "--output", "answers.csv"]).expect(0);
     let mut peers = vec![("onnx_peers.py", "network.onnx")];
@@ -196,8 +196,8 @@ fn an_export_is_the_same_every_time_and_overwrites_nothing() {
         }
         assert!(read(&format!("one.{ending}")) == read(&format!("two.{ending}")), "{format}");
     }
-    export("one.onnx").expect(2).says(&["one.onnx is there already", "--force"]);
-    export("nosuch/one.onnx").expect(2).says(&["there is no folder nosuch"]);
+    export("one.onnx").expect(2).says(&["one.onnx already exists", "--force"]);
+    export("nosuch/one.onnx").expect(2).says(&["the folder nosuch does not exist"]);
     let text = String::from_utf8_lossy(&read("one.onnx")).into_owned();
     let hash: Value = run.status()["weights_sha256"].clone();
     for word in
@@ -207,7 +207,7 @@ fn an_export_is_the_same_every_time_and_overwrites_nothing() {
     }
 }
 
-/// The files that `make_checkpoints.py` has made.
+/// A file made by `make_checkpoints.py`.
 fn checkpoint(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/checkpoints");
     folder.join(name).to_string_lossy().into_owned()
@@ -230,7 +230,7 @@ fn checkpoints_of_pytorch_become_runs_that_are_tested() {
     }
     assert_eq!(answers[0]["stop_reason"], "not_trained");
     let run = answers[0]["run"].as_str().unwrap();
-    // What came in goes out again, and comes in once more.
+    // Export the imported network, and import it again.
     export_all(&workplace, run, "an imported network");
     let back =
         ["import", "network.onnx", "experiment.toml", "--json", "model.hidden=[6]", "model.activation=tanh"];

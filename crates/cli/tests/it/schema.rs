@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use image::{GrayImage, Luma};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::experiments::COSINE;
-use crate::json_schema::JsonSchema;
+use crate::COSINE;
 use crate::program::{Ended, Workplace, json};
 
-/// Runs verbs, and checks what they print.
+/// Runs commands and checks their JSON.
 struct Checker {
     workplace: Workplace,
     schemas: RefCell<BTreeMap<String, JsonSchema>>,
@@ -26,7 +25,7 @@ impl Checker {
         fs::write(self.workplace.path().join(name), text).unwrap();
     }
 
-    /// Runs `kiln VERB ARGUMENTS --json` to this exit code and gives its answer, once the schema of the verb allows it.
+    /// Runs `kiln VERB ARGUMENTS --json`, checks exit code and answer, and returns the answer.
     #[track_caller]
     fn asks(&self, verb: &str, arguments: &[&str], code: i32) -> Value {
         let ended = self.runs(verb, &[arguments, &["--json"]].concat(), code);
@@ -35,13 +34,13 @@ impl Checker {
         answer
     }
 
-    /// The same for a training, whose events are checked too; gives these.
+    /// The same for a training. Also checks its events, and returns them.
     #[track_caller]
     fn trains(&self, verb: &str, arguments: &[&str], code: i32) -> Vec<Value> {
         let ended = self.runs(verb, &[arguments, &["--ui", "json", "--json"]].concat(), code);
         self.allows(verb, &json(&ended.stdout));
         let lines: Vec<&str> = ended.stderr.lines().collect();
-        // Whoever stopped or failed says so in words at the end.
+        // A training that stopped or failed ends with a line of text.
         let events: Vec<Value> =
             lines.iter().filter(|line| code == 0 || line.starts_with('{')).map(|line| json(line)).collect();
         assert!(!events.is_empty(), "{}", ended.stderr);
@@ -90,7 +89,7 @@ fn one_schema_has_every_answer_and_each_can_be_had_alone() {
     }
     for wrong in ["watch", "runs", "trian"] {
         let ended = workplace.run(&["schema", wrong]).expect(2);
-        ended.says(&[&format!("`{wrong}` has no answer in JSON"), "runs list", "config explain", "events"]);
+        ended.says(&[&format!("`{wrong}` has no JSON output"), "runs list", "config explain", "events"]);
     }
     for (words, other) in
         [(&["schema", "--help"][..], "kiln config schema"), (&["config", "schema", "--help"], "kiln schema")]
@@ -169,7 +168,7 @@ fn answers_about_runs() {
     let asked = [tested.text(), "one.png", "broken.png", "--seen", "seen"];
     assert!(checker.asks("predict", &asked, 1)[1]["error"].is_string());
     checker.asks("predict", &[tested.text(), "one.png", "broken.png", "--output", "answers.csv"], 0);
-    // One that cannot be read is listed, and one that is gone cannot be deleted.
+    // An unreadable run is listed.
     fs::write(runs[0].file("status.json"), "{").unwrap();
     assert!(checker.asks("runs list", &[], 0).to_string().contains("damaged"));
     let deleted = checker.asks("runs delete", &[second, third, "--yes"], 0);
@@ -177,7 +176,7 @@ fn answers_about_runs() {
     assert!(runs[0].path().exists() && !runs[1].path().exists() && !runs[2].path().exists());
 }
 
-/// Weights so large that the loss is infinite, in a run that ends before anything else is.
+/// Weights so large that the loss is infinite, in a run that ends before any other number becomes non-finite.
 #[test]
 fn what_is_not_finite_is_null_and_the_schema_allows_it() {
     let checker = Checker::new("");
@@ -312,4 +311,187 @@ fn answers_of_searches() {
         "{answer:#}"
     );
     checker.asks("study status", &["tune"], 0);
+}
+
+/// Keywords that restrict nothing. `pattern` occurs only for experiment files, which other tests check.
+const EXPLAINING: [&str; 11] = [
+    "$schema",
+    "$id",
+    "$defs",
+    "title",
+    "description",
+    "version",
+    "default",
+    "format",
+    "pattern",
+    "events",
+    "examples",
+];
+
+/// A schema with its definitions, and a validator for it.
+///
+/// The validators on crates.io would enable other features of libraries that Burn uses, so that the tests would compile Burn
+/// again. This one is stricter than the standard: an object with named fields allows no others, and an unknown keyword is a
+/// fault.
+struct JsonSchema(Value);
+
+impl JsonSchema {
+    fn new(schema: Value) -> Self {
+        Self(schema)
+    }
+
+    /// All faults of `value`, each with its path.
+    fn faults(&self, value: &Value) -> Vec<String> {
+        self.check(&self.0, value, "")
+    }
+
+    fn check(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+        let rules = match schema {
+            Value::Bool(true) => return Vec::new(),
+            Value::Object(rules) => rules,
+            other => return vec![format!("{at}: {other} is not a schema")],
+        };
+        rules.iter().flat_map(|(keyword, rule)| self.keyword(keyword, rule, rules, value, at)).collect()
+    }
+
+    fn keyword(
+        &self,
+        keyword: &str,
+        rule: &Value,
+        rules: &Map<String, Value>,
+        value: &Value,
+        at: &str,
+    ) -> Vec<String> {
+        let unless = |holds: bool| {
+            if holds { Vec::new() } else { vec![format!("{at}: {keyword} {rule} does not allow {value}")] }
+        };
+        let number = |compare: fn(f64, f64) -> bool| {
+            unless(value.as_f64().is_none_or(|value| compare(value, rule.as_f64().unwrap())))
+        };
+        let length = value.as_array().map(|values| values.len() as u64);
+        match keyword {
+            _ if EXPLAINING.contains(&keyword) => Vec::new(),
+            "$ref" => self.check(self.definition(rule.as_str().unwrap()), value, at),
+            "type" => match rule {
+                Value::Array(names) => unless(names.iter().any(|name| is_of_type(value, name))),
+                name => unless(is_of_type(value, name)),
+            },
+            "const" => unless(value == rule),
+            "enum" => unless(rule.as_array().unwrap().contains(value)),
+            "anyOf" | "oneOf" => self.options(keyword, rule.as_array().unwrap(), value, at),
+            "minimum" => number(|value, bound| value >= bound),
+            "maximum" => number(|value, bound| value <= bound),
+            "exclusiveMinimum" => number(|value, bound| value > bound),
+            "exclusiveMaximum" => number(|value, bound| value < bound),
+            "minItems" => unless(length.is_none_or(|length| length >= rule.as_u64().unwrap())),
+            "maxItems" => unless(length.is_none_or(|length| length <= rule.as_u64().unwrap())),
+            "minLength" => {
+                unless(value.as_str().is_none_or(|text| text.len() as u64 >= rule.as_u64().unwrap()))
+            }
+            "required" => {
+                let names = rule.as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+                unless(
+                    value
+                        .as_object()
+                        .is_none_or(|fields| names.into_iter().all(|name| fields.contains_key(name))),
+                )
+            }
+            // Checked together with `properties`.
+            "additionalProperties" | "patternProperties" if rules.contains_key("properties") => Vec::new(),
+            "properties" | "additionalProperties" | "patternProperties" => self.fields(rules, value, at),
+            "items" | "prefixItems" => self.entries(rules, value, at),
+            _ => vec![format!("{at}: the keyword {keyword} is unknown to this test")],
+        }
+    }
+
+    fn definition(&self, reference: &str) -> &Value {
+        self.0
+            .pointer(reference.strip_prefix('#').unwrap())
+            .unwrap_or_else(|| panic!("{reference} is missing"))
+    }
+
+    /// Checks that `value` matches one of `options`. If not, returns the faults by the closest option.
+    fn options(&self, keyword: &str, options: &[Value], value: &Value, at: &str) -> Vec<String> {
+        let found: Vec<Vec<String>> = options.iter().map(|option| self.check(option, value, at)).collect();
+        match found.iter().filter(|faults| faults.is_empty()).count() {
+            0 => {
+                let of_other_type = format!("{at}: type");
+                let is_other =
+                    |faults: &[String]| faults.iter().any(|fault| fault.starts_with(&of_other_type));
+                found.into_iter().min_by_key(|faults| (is_other(faults), faults.len())).unwrap_or_default()
+            }
+            1 => Vec::new(),
+            _ if keyword == "anyOf" => Vec::new(),
+            _ => vec![format!("{at}: several of {keyword} allow {value}")],
+        }
+    }
+
+    fn fields(&self, rules: &Map<String, Value>, value: &Value, at: &str) -> Vec<String> {
+        let Value::Object(fields) = value else { return Vec::new() };
+        let check = |(name, value): (&String, &Value)| {
+            let at = format!("{at}/{name}");
+            let numbered = rules.get("patternProperties").and_then(|rules| rules.get(r"^\d+$"));
+            let by_number = numbered.filter(|_| name.chars().all(|letter| letter.is_ascii_digit()));
+            let by_name = rules.get("properties").and_then(|rules| rules.get(name));
+            match by_name.or(by_number).or(rules.get("additionalProperties")) {
+                None | Some(Value::Bool(false)) => vec![format!("{at} is not described")],
+                Some(rule) => self.check(rule, value, &at),
+            }
+        };
+        fields.iter().flat_map(check).collect()
+    }
+
+    fn entries(&self, rules: &Map<String, Value>, value: &Value, at: &str) -> Vec<String> {
+        let Value::Array(values) = value else { return Vec::new() };
+        let first = rules.get("prefixItems").and_then(Value::as_array);
+        let rule = |index: usize| first.and_then(|rules| rules.get(index)).or(rules.get("items"));
+        let check = |(index, value): (usize, &Value)| match rule(index) {
+            Some(rule) => self.check(rule, value, &format!("{at}/{index}")),
+            None => vec![format!("{at}/{index} is not described")],
+        };
+        values.iter().enumerate().flat_map(check).collect()
+    }
+}
+
+fn is_of_type(value: &Value, name: &Value) -> bool {
+    match name.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("{other} is not a type"),
+    }
+}
+
+#[test]
+fn what_a_schema_does_not_describe_is_a_fault() {
+    let schema = JsonSchema::new(serde_json::json!({
+        "anyOf": [{ "$ref": "#/$defs/Run" }, { "type": "null" }],
+        "$defs": { "Run": {
+            "type": "object",
+            "properties": {
+                "loss": { "type": ["number", "null"] },
+                "top": { "type": "array", "prefixItems": [{ "type": "string" }], "minItems": 1, "maxItems": 1 },
+                "state": { "enum": ["done"] },
+            },
+            "required": ["loss"],
+        } },
+    }));
+    let faults = |text: &str| schema.faults(&serde_json::from_str(text).unwrap());
+    for right in [r#"{"loss":null}"#, "null", r#"{"loss":1.5,"top":["a"],"state":"done"}"#] {
+        assert_eq!(faults(right), Vec::<String>::new(), "{right}");
+    }
+    for (wrong, place) in [
+        (r#"{"loss":"high"}"#, "/loss"),
+        (r#"{"loss":1,"more":2}"#, "/more"),
+        (r#"{"loss":1,"top":["a","b"]}"#, "/top"),
+        (r#"{"loss":1,"top":[1]}"#, "/top/0"),
+        (r#"{"loss":1,"state":"else"}"#, "/state"),
+        ("{}", "required"),
+    ] {
+        assert!(faults(wrong).iter().any(|fault| fault.contains(place)), "{wrong}: {:?}", faults(wrong));
+    }
 }

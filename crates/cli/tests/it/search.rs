@@ -1,4 +1,4 @@
-//! Searches: the same trials, the same order, the same winner, whoever works and whatever is killed.
+//! Searches: the trials, their order and the winner depend neither on the number of workers nor on kills.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{Ended, Process, Workplace, wait_for};
-use crate::random::Random;
+use crate::program::{Ended, Process, Random, Workplace, wait_for};
 
 const BASE: &str = "name = \"base\"\n[data]\nlimit = 400\n[model]\nhidden = [16]\n[training]\nepochs = 9\n\
                     batch_size = 16\n[checkpoint]\ninterval_steps = 20\n[dashboard]\nlog_interval = 10\n";
@@ -57,7 +56,7 @@ fn report(workplace: &Workplace) -> Value {
     serde_json::from_str(&fs::read_to_string(folder(workplace).join("study.json")).unwrap()).unwrap()
 }
 
-/// Everything that was decided, wave by wave.
+/// The decisions of the search, wave by wave.
 fn waves(workplace: &Workplace) -> Vec<String> {
     let searches: Vec<PathBuf> = entries(&folder(workplace).join("searches"));
     let [search] = &searches[..] else { panic!("one search: {searches:?}") };
@@ -70,7 +69,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// Folders of runs below a trial's folder.
+/// The run folders of a trial.
 fn runs_of(trial: &Path) -> Vec<PathBuf> {
     let below =
         |folder: &PathBuf| entries(folder).into_iter().filter(|path| path.is_dir()).collect::<Vec<_>>();
@@ -94,14 +93,14 @@ fn a_search_finds_better_settings_and_tests_the_winner_alone() {
     assert!(best.join("config.toml").is_file(), "the winner's best run");
     let again = folder(&workplace).join("winner.toml");
     workplace.run(&["config", "check", again.to_str().unwrap()]).expect(0);
-    // What was not to be tested has no test figures anywhere in its folder.
+    // Trials other than the winner have no test figures anywhere in their folders.
     let tested = entries(&folder(&workplace).join("trials"))
         .iter()
         .flat_map(|trial| runs_of(trial))
         .filter(|run| run.join("evaluation/test").exists())
         .count();
     assert_eq!(tested as u64, trials[0]["test_accuracy"]["count"].as_u64().unwrap());
-    // Once more: nothing is trained again, nothing is decided again.
+    // Repeated: nothing is trained or decided again.
     let (board, waves_before) = (leaderboard(&workplace), waves(&workplace));
     run(&workplace, &[]).expect(0);
     assert_eq!((leaderboard(&workplace), waves(&workplace)), (board, waves_before));
@@ -126,7 +125,7 @@ fn a_promoted_trial_is_the_run_that_was_never_paused() {
             lines.collect::<Vec<String>>()
         };
         assert_eq!(log(&run), log(alone.path()), "{}", run.display());
-        // Resumed by hand, it is tested, and has the weights of the one that never paused.
+        // After a manual resume, the run is tested and has the weights of the run that never paused.
         workplace.run(&["resume", run.to_str().unwrap(), "--ui", "plain", "--no-report"]).expect(0);
         let weights = |folder: &Path| {
             let status: Value =
@@ -137,19 +136,19 @@ fn a_promoted_trial_is_the_run_that_was_never_paused() {
     }
 }
 
-/// The process and those that it started.
+/// The child processes of `process`.
 fn family(process: &Process) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).into_iter().flatten();
     let children = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
     children.flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// Kills a worker, which may have ended by itself since it was looked for.
+/// Kills a worker. The worker may have ended in the meantime.
 fn kill(worker: &str) {
     Command::new("kill").args(["-KILL", worker]).stderr(Stdio::null()).status().unwrap();
 }
 
-/// A hundred kills, with one, two and eight workers: of a worker, of the study's process, and of both at once, as a host dies.
+/// A hundred kills with one, two and eight workers: of a worker, of the study's process, or of both, like a host that dies.
 #[test]
 fn a_search_that_is_killed_a_hundred_times_is_the_same_search_byte_for_byte() {
     let undisturbed = workplace(SEARCH);
@@ -186,7 +185,7 @@ fn a_search_that_is_killed_a_hundred_times_is_the_same_search_byte_for_byte() {
             .into_iter()
             .filter(|trial| runs_of(trial).len() > 1)
             .collect();
-        assert!(begun_twice.is_empty(), "a run that was begun is gone on with: {begun_twice:?}");
+        assert!(begun_twice.is_empty(), "a started run is resumed, not repeated: {begun_twice:?}");
     }
 }
 
@@ -201,7 +200,7 @@ fn workers_that_come_and_go_share_a_search() {
     let (second, third) = (work(), work());
     wait_for("a result", || (!entries(&folder(&shared).join("results")).is_empty()).then_some(()));
     second.signal("TERM");
-    // It may have been done before the signal came.
+    // It may have finished before the signal came.
     let stopped = second.wait();
     assert!([0, 130].contains(&stopped.status.code().unwrap()), "{stopped:?}");
     first.signal("KILL");

@@ -1,30 +1,19 @@
-//! `kiln serve`: what is answered, what is refused and why, limits, reload, and the end.
+//! `kiln serve`: the answers, and the reasons for refusals. Load, reload and shutdown are tested in `web.rs`.
 
 use std::fs;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::program::{DEADLINE, Workplace, wait_for};
-use crate::web::{Answer, Served, request};
+use crate::program::Workplace;
+use crate::web::{Served, ask, digits, pictures, request};
 
-const DIGITS: &str =
-    "name = \"digits\"\n[data]\nsource = \"digits\"\n[model]\nhidden = [32]\n[training]\nepochs = 2\n";
 const TABLE: &str = "name = \"fruit\"\n[data]\nsource = \"csv\"\npath = \"fruit.csv\"\nlabel_column = \"kind\"\n\
                      [model]\nhidden = [16]\n[training]\nepochs = 3\n[evaluation]\nbaselines = false\n";
 
-fn digits() -> Workplace {
-    let workplace = Workplace::new(DIGITS);
-    workplace.train(&[]);
-    workplace
-}
-
-/// Rows that a network can learn from: numbers, of which some are missing, and names.
+/// Learnable rows: numbers with missing values, and names.
 fn fruit() -> Workplace {
     let workplace = Workplace::new(TABLE);
     let mut file = fs::File::create(workplace.path().join("fruit.csv")).unwrap();
@@ -37,38 +26,6 @@ fn fruit() -> Workplace {
     }
     workplace.train(&[]);
     workplace
-}
-
-/// Pictures of the size of digits, all different.
-fn pictures(count: usize) -> Vec<u8> {
-    (0..count * 64).map(|at| (at / 64 * 31 + at * at * 7 % 1013) as u8 % 17).collect()
-}
-
-/// An inference request with binary tensors both ways, and the length of its JSON.
-fn binary(pixels: &[u8]) -> (Vec<u8>, String) {
-    let head = json!({
-        "inputs": [{
-            "name": "pixels", "datatype": "UINT8", "shape": [pixels.len() / 64, 1, 8, 8],
-            "parameters": { "binary_data_size": pixels.len() },
-        }],
-        "outputs": [{ "name": "probabilities", "parameters": { "binary_data": true } }],
-    })
-    .to_string();
-    let length = head.len().to_string();
-    ([head.as_bytes(), pixels].concat(), length)
-}
-
-/// The bytes of the probabilities of `pixels`.
-fn probabilities(answer: &Answer) -> Vec<u8> {
-    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-    let length: usize = answer.header("inference-header-content-length").unwrap().parse().unwrap();
-    answer.body[length..].to_vec()
-}
-
-fn ask(served: &Served, pixels: &[u8]) -> Vec<u8> {
-    let (body, length) = binary(pixels);
-    let headers = [("Inference-Header-Content-Length", &*length)];
-    probabilities(&served.ask("POST", "/v2/models/digits/infer", &headers, &body))
 }
 
 #[test]
@@ -180,7 +137,7 @@ fn what_is_wrong_is_said_and_harms_nobody() {
         .ask("POST", "/predict", &[("Content-Type", "image/png")], b"no picture")
         .refused(422, &["picture"]);
     served.post("/predict", &json!({ "images": ["*"] })).refused(422, &["base64"]);
-    // A body that is cut short: the client goes away.
+    // A truncated body: the client disconnects.
     let mut client = served.connect().unwrap();
     client.send(&request("POST", infer, &[], text.as_bytes())[..200]).unwrap();
     drop(client);
@@ -215,7 +172,7 @@ fn pictures_and_rows_come_as_plain_json_beside_bad_ones() {
     let body = [part.as_bytes(), png.get_ref(), b"\r\n--b--\r\n"].concat();
     let kind = [("Content-Type", "multipart/form-data; boundary=b")];
     assert_eq!(&served.ask("POST", "/predict", &kind, &body).expect(200)["predictions"][0], found);
-    // Larger than what the parser of forms takes by itself.
+    // Larger than the default limit of the form parser.
     let noise = image::RgbImage::from_fn(1000, 1000, |x, y| {
         let at = x.wrapping_mul(2_654_435_761).wrapping_add(y.wrapping_mul(40_503)).wrapping_mul(x ^ y);
         image::Rgb([at as u8, (at >> 8) as u8, (at >> 16) as u8])
@@ -263,7 +220,7 @@ fn rows_get_what_kiln_predict_says_and_drift_is_counted() {
     let mut yes = rows["rows"][0].clone();
     yes["ripe"] = true.into();
     let yes = served.post("/predict", &yes).expect(200);
-    assert_eq!(yes["predictions"][0], found["predictions"][0], "true is the column's own word for it");
+    assert_eq!(yes["predictions"][0], found["predictions"][0], "true equals the word of the column");
     served.post("/predict", &rows["rows"][4]).refused(422, &["\"ripe\""]);
 
     let column = |name: &str, datatype: &str, data: Value| json!({ "name": name, "datatype": datatype, "shape": [2, 1], "data": data });
@@ -298,107 +255,6 @@ fn rows_get_what_kiln_predict_says_and_drift_is_counted() {
 }
 
 #[test]
-fn an_answer_has_the_same_bits_alone_among_a_thousand_and_under_load() {
-    for overrides in [&[][..], &["model.members=3", "evaluation.calibration=\"temperature\""]] {
-        let workplace = Workplace::new(DIGITS);
-        workplace.train(overrides);
-        let served = Served::start(&workplace, &["latest"]);
-        let pixels = pictures(1000);
-        let together = ask(&served, &pixels);
-        assert_eq!(together.len(), 1000 * 40);
-        thread::scope(|scope| {
-            for thread in 0..4 {
-                let (served, pixels, together) = (&served, &pixels, &together);
-                scope.spawn(move || {
-                    let mut client = served.connect().unwrap();
-                    for first in (thread * 7..990).step_by(13) {
-                        let count = 1 + (first + thread) % 9;
-                        let (body, length) = binary(&pixels[first * 64..][..count * 64]);
-                        let headers = [("Inference-Header-Content-Length", &*length)];
-                        let answer = client.ask("POST", "/v2/models/digits/infer", &headers, &body).unwrap();
-                        assert!(
-                            probabilities(&answer) == together[first * 40..][..count * 40],
-                            "{first} {count}"
-                        );
-                    }
-                });
-            }
-            scope.spawn(|| assert!((0..5).all(|_| ask(&served, &pixels) == together)));
-        });
-    }
-}
-
-#[test]
-fn limits_are_kept() {
-    let workplace = digits();
-    let arguments = ["latest", "--max-body", "1", "--max-concurrency", "1", "--timeout", "1"];
-    let served = Served::start(&workplace, &arguments);
-    let infer = "/v2/models/digits/infer";
-    let (body, length) = binary(&pictures(1));
-    let headers = [("Inference-Header-Content-Length", &*length)];
-    // Announced, it is refused before it is there; unannounced, when it is too much.
-    let mut client = served.connect().unwrap();
-    client
-        .send(format!("POST {infer} HTTP/1.1\r\nHost: k\r\nContent-Length: 2000000\r\n\r\n").as_bytes())
-        .unwrap();
-    client.answer().unwrap().refused(413, &["1048576 bytes at most", "2000000"]);
-    let mut client = served.connect().unwrap();
-    let chunk = [b"180000\r\n".as_slice(), &vec![b' '; 0x18_0000], b"\r\n0\r\n\r\n"].concat();
-    let head = format!("POST {infer} HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n");
-    client.send(head.as_bytes()).unwrap();
-    // The server may close before all is sent.
-    let _ = client.send(&chunk);
-    client.answer().unwrap().refused(413, &["1048576 bytes at most"]);
-    // A slow sender has the only place for as long as it may take.
-    let whole = request("POST", infer, &headers, &body);
-    let ask = || served.ask("POST", infer, &headers, &body);
-    let (mut slow, busy) = wait_for("a server without a place", || {
-        // On a loaded machine the time of the sender before may be over before this one asks.
-        (ask().status == 200).then_some(())?;
-        let mut slow = served.connect().unwrap();
-        slow.send(&whole[..whole.len() - 1]).unwrap();
-        thread::sleep(Duration::from_millis(50));
-        Some((slow, ask())).filter(|(_, answer)| answer.status != 200)
-    });
-    busy.refused(429, &["1 requests"]);
-    assert_eq!(busy.header("retry-after"), Some("1"));
-    served.get("/v2/health/ready").expect(200);
-    slow.answer().unwrap().refused(408, &["within 1 s"]);
-    assert_eq!(ask().status, 200);
-}
-
-#[test]
-fn an_answer_that_nobody_reads_keeps_its_place_and_is_cut_at_the_end() {
-    let workplace = digits();
-    let arguments = ["latest", "--max-concurrency", "1", "--max-rows", "1000000", "--drain", "1"];
-    let served = Served::start(&workplace, &arguments);
-    // Its answer is longer than what the system takes of one that is not read.
-    let (count, levels) = (200_000, pictures(200_000));
-    let head = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [count, 64],
-        "parameters": { "binary_data_size": levels.len() } }] });
-    let head = head.to_string();
-    let length = head.len().to_string();
-    let length = [("Inference-Header-Content-Length", &*length)];
-    let one = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [1, 64], "data": pictures(1) }] });
-    let infer = "/v2/models/digits/infer";
-    let mut reader = served.connect().unwrap();
-    let whole = request("POST", infer, &length, &[head.as_bytes(), &levels].concat());
-    reader.send(&whole).unwrap();
-    wait_for("an answer that is computed", || {
-        let page = served.get("/metrics");
-        page.text().contains("kiln_requests_total{model=\"digits\",outcome=\"ok\"} 1\n").then_some(())
-    });
-    served.post(infer, &one).refused(429, &["1 requests"]);
-    assert_eq!(reader.answer().unwrap().expect(200)["outputs"][1]["shape"], json!([count]));
-    wait_for("the place", || (served.post(infer, &one).status == 200).then_some(()));
-    reader.send(&whole).unwrap();
-    wait_for("a second answer", || (served.post(infer, &one).status == 429).then_some(()));
-    served.process.signal("TERM");
-    let Served { process, .. } = served;
-    process.wait().expect(1).says(&["1 connections were cut"]);
-}
-
-#[test]
 fn a_page_of_another_site_asks_in_vain_and_a_run_that_trains_still_is_named() {
     let workplace = digits();
     let run = workplace.only_run();
@@ -406,7 +262,7 @@ fn a_page_of_another_site_asks_in_vain_and_a_run_that_trains_still_is_named() {
     status["state"] = "interrupted".into();
     fs::write(run.file("status.json"), status.to_string()).unwrap();
     let mut served = Served::start(&workplace, &["latest", "--host", "localhost"]);
-    served.process.wait_for_stderr("is not finished: this is its best checkpoint so far");
+    served.process.wait_for_stderr("is not finished; serving its best checkpoint so far");
     let from = |site: &str| served.ask("POST", "/v2/repository/index", &[("Sec-Fetch-Site", site)], b"");
     from("same-origin").expect(200);
     from("cross-site").refused(403, &["another site"]);
@@ -431,116 +287,20 @@ fn a_token_is_asked_for_everywhere_but_for_health() {
     workplace.run(&["serve", "none"]).expect(1).says(&["none: "]);
 }
 
+#[cfg(feature = "grpc")]
 #[test]
-fn a_reload_loses_no_request_and_mixes_no_answers() {
-    let workplace = digits();
-    let served = Served::start(&workplace, &["latest", "--allow-reload"]);
-    let version = |answer: &Value| answer["model_version"].as_str().unwrap().to_owned();
-    let body = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [1, 64], "data": pictures(1) }],
-        "outputs": [{ "name": "probabilities" }] });
-    let infer = "/v2/models/digits/infer";
-    let before = served.post(infer, &body).expect(200);
-    workplace.train(&["seed=7"]);
-    let (is_over, new) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let after = thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                let mut client = served.connect().unwrap();
-                let mut others = Vec::new();
-                while !is_over.load(Ordering::Relaxed) {
-                    let text = body.to_string();
-                    let answer = client.ask("POST", infer, &[], text.as_bytes()).unwrap().expect(200);
-                    if version(&answer) == version(&before) {
-                        assert_eq!(answer, before);
-                    } else {
-                        new.fetch_add(1, Ordering::Relaxed);
-                        others.push(answer);
-                    }
-                }
-                assert!(others.windows(2).all(|pair| pair[0] == pair[1]));
-            });
-        }
-        thread::sleep(Duration::from_millis(50));
-        served.process.signal("HUP");
-        wait_for("answers of the new run", || (new.load(Ordering::Relaxed) > 100).then_some(()));
-        for _ in 0..10 {
-            served.post("/v2/repository/models/digits/load", &json!({})).expect(200);
-        }
-        is_over.store(true, Ordering::Relaxed);
-        served.post(infer, &body).expect(200)
-    });
-    assert_ne!(version(&after), version(&before));
-    assert_ne!(after["outputs"], before["outputs"]);
-    // A run that cannot be opened changes nothing.
-    fs::rename(workplace.artifacts(), workplace.path().join("gone")).unwrap();
-    served.post("/v2/repository/models/digits/load", &json!({})).refused(500, &["still served"]);
-    assert_eq!(served.post(infer, &body).expect(200), after);
-}
-
-#[test]
-fn sigterm_loses_no_request_and_answers_none_twice() {
-    let workplace = digits();
-    let Served { process, .. } = {
-        let served = Served::start(&workplace, &["latest"]);
-        let answered = AtomicUsize::new(0);
-        let (large, length) = binary(&pictures(16_000));
-        let mut in_flight = served.connect().unwrap();
-        let whole = request(
-            "POST",
-            "/v2/models/digits/infer",
-            &[("Inference-Header-Content-Length", &length)],
-            &large,
-        );
-        // Its body ends only after the signal.
-        in_flight.send(&whole[..whole.len() - 10]).unwrap();
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    let (body, length) = binary(&pictures(1));
-                    let headers = [("Inference-Header-Content-Length", &*length)];
-                    // Until the server takes no connection any more.
-                    while let Ok(mut client) = served.connect() {
-                        loop {
-                            let answer = client.ask("POST", "/v2/models/digits/infer", &headers, &body);
-                            let answer = answer.expect("a request that was sent is answered");
-                            assert_eq!(probabilities(&answer).len(), 40);
-                            answered.fetch_add(1, Ordering::Relaxed);
-                            if answer.header("connection") == Some("close") {
-                                assert!(client.is_closed(), "nothing comes after the last answer");
-                                break;
-                            }
-                        }
-                    }
-                });
-            }
-            wait_for("some answers", || (answered.load(Ordering::Relaxed) > 200).then_some(()));
-            let idle = served.connect().unwrap();
-            served.process.signal("TERM");
-            wait_for("a closed door", || served.connect().is_err().then_some(()));
-            in_flight.send(&whole[whole.len() - 10..]).unwrap();
-            assert_eq!(probabilities(&in_flight.answer().unwrap()).len(), 16_000 * 40);
-            drop(idle);
-        });
-        served
-    };
-    process.wait().expect(0).says(&["ending: "]);
-}
-
-#[test]
-fn a_second_signal_and_a_deadline_end_what_does_not_end() {
-    let workplace = digits();
-    for (arguments, signals, code) in [(&["latest"][..], 2, 130), (&["latest", "--drain", "1"], 1, 1)] {
-        let served = Served::start(&workplace, arguments);
-        let mut stuck = served.connect().unwrap();
-        stuck.send(b"POST /predict HTTP/1.1\r\nHost: k\r\nContent-Length: 100\r\n\r\n{").unwrap();
-        wait_for("a request", || served.get("/metrics").text().contains("in_flight 2\n").then_some(()));
-        let begun = Instant::now();
-        served.process.signal("TERM");
-        wait_for("the drain", || served.process.stderr().contains("ending: 1").then_some(()));
-        if signals == 2 {
-            served.process.signal("INT");
-        }
-        served.process.wait().expect(code).says(&["1 connections"]);
-        assert!(begun.elapsed() < DEADLINE / 6);
-    }
+fn grpc_answers_as_http_does() {
+    let Some(python) = crate::program::python_with("tritonclient.grpc, tritonclient.http") else { return };
+    let workplace = Workplace::new("name = \"digits\"\n[model]\nhidden = [32]\n[training]\nepochs = 2\n");
+    workplace.train(&[]);
+    let served = Served::start(&workplace, &["latest"]);
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/grpc_peer.py");
+    let output = std::process::Command::new(python).arg(script).arg(served.address()).output().unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.trim() == "the same", "{errors}");
+    let counted = served.get("/metrics").text().contains("outcome=\"rejected\"} 3\n");
+    assert!(counted, "{}", served.get("/metrics").text());
+    let Served { process, .. } = served;
+    process.signal("TERM");
+    process.wait().expect(0);
 }

@@ -1,4 +1,4 @@
-//! Studies: many runs in worker processes, which survive what happens to them.
+//! Studies: many runs in worker processes, in spite of kills, signals and failed trials.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::{Ended, Workplace, send, wait_for};
-use crate::random::Random;
+use crate::program::{Ended, Random, Workplace, send, wait_for};
 
 const BASE: &str = r#"
 name = "base"
@@ -28,7 +27,7 @@ interval_steps = 5
 log_interval = 5
 "#;
 
-/// Two trials that are one and the same computation, and one that is not; two seeds.
+/// Two trials that are the same computation and one that differs, with two seeds.
 const STUDY: &str = r#"
 name = "small"
 base = "experiment.toml"
@@ -58,7 +57,7 @@ fn folder(workplace: &Workplace) -> PathBuf {
     workplace.artifacts().join("studies/small")
 }
 
-/// The leaderboard without its last column, the time.
+/// The leaderboard without its last column, which is a time.
 fn leaderboard(workplace: &Workplace) -> Vec<String> {
     let text = fs::read_to_string(folder(workplace).join("leaderboard.csv")).unwrap();
     text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
@@ -68,11 +67,11 @@ fn findings(workplace: &Workplace) -> Value {
     serde_json::from_str(&fs::read_to_string(folder(workplace).join("study.json")).unwrap()).unwrap()
 }
 
-/// Every run folder of the study, with the step that it has reached.
+/// Every run folder of the study, with its current step.
 fn runs(workplace: &Workplace) -> BTreeMap<PathBuf, u64> {
     let below = |folder: PathBuf| {
         let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
-        // A name that begins with a dot is a folder that is still being made.
+        // A name that starts with a dot is an unfinished folder.
         let is_whole = |path: &PathBuf| !path.file_name().unwrap().to_string_lossy().starts_with('.');
         entries.filter(|path| path.is_dir() && is_whole(path)).collect::<Vec<_>>()
     };
@@ -137,10 +136,10 @@ fn a_study_that_is_killed_again_and_again_ends_as_one_that_was_not() {
     run(&disturbed, &[]).expect(0);
     are_left_alone(&disturbed, &before);
     assert_eq!(leaderboard(&disturbed), leaderboard(&undisturbed));
-    assert_eq!(runs(&disturbed).len(), 6, "a run that was begun is gone on with, not begun again");
+    assert_eq!(runs(&disturbed).len(), 6, "a started run is resumed, not repeated");
 }
 
-/// What a kill leaves finished stays as it is: the same metric log, not written again.
+/// Checks that runs that were finished before a kill still have the same metric log.
 fn are_left_alone(workplace: &Workplace, before: &BTreeMap<PathBuf, Vec<u8>>) {
     let now = finished(workplace);
     for (path, log) in before {
@@ -169,12 +168,12 @@ fn ctrl_c_stops_all_workers_with_a_checkpoint_and_the_study_goes_on() {
     process
         .wait()
         .expect(130)
-        .says(&["stopped by Ctrl-C", "`kiln study study.toml training.epochs=40` goes on from here"]);
+        .says(&["stopped by Ctrl-C", "resume with `kiln study study.toml training.epochs=40`"]);
     for folder in runs(&disturbed).into_keys() {
         let status = fs::read_to_string(folder.join("status.json")).unwrap();
         assert!(!status.contains("\"running\""), "{status}");
     }
-    run(&disturbed, &[long]).expect(0).says(&["going on"]);
+    run(&disturbed, &[long]).expect(0).says(&["resuming"]);
     assert_eq!(leaderboard(&disturbed), leaderboard(&undisturbed));
 }
 
@@ -233,7 +232,7 @@ fn a_trial_that_diverges_fails_alone_with_its_diagnosis() {
     let trials = findings["trials"].as_array().unwrap();
     assert_eq!(trials.iter().filter(|trial| trial["rank"].is_u64()).count(), 3);
     assert_eq!(trials[3]["seeds"][0]["verdicts"], serde_json::json!(["exploding", "failed"]));
-    run(&workplace, &["seeds=[0]"]).expect(1).says(&["4 runs, 3 of them finished before", "going on"]);
+    run(&workplace, &["seeds=[0]"]).expect(1).says(&["4 runs, 3 of them finished before", "resuming"]);
 }
 
 #[test]
@@ -268,7 +267,7 @@ fn nothing_is_trained_where_any_trial_is_wrong() {
     assert!(!workplace.artifacts().exists());
 }
 
-/// Every row is tested once in each repeat, by a network that has not learned from it.
+/// In each repeat, every row is tested once, by a network that was not trained on it.
 #[test]
 fn a_study_in_folds_tests_every_row_once() {
     let text = "name = \"small\"\nfolds = 4\nrepeats = 2\n[experiment]\ndata.source = \"csv\"\n\
@@ -297,10 +296,10 @@ fn a_study_in_folds_tests_every_row_once() {
         tested[repeat][line] += 1;
         // Rows 0 to 2, which are lines 2 to 4, are of one group, and so on.
         let group = (repeat as u32, (line as u32 - 2) / 3);
-        assert_eq!(*seeds_of_group.entry(group).or_insert(seed), seed, "group {group:?} is torn apart");
+        assert_eq!(*seeds_of_group.entry(group).or_insert(seed), seed, "group {group:?} is split");
     }
     assert!(tested.iter().all(|lines| lines[2..62].iter().all(|&times| times == 1)), "{tested:?}");
     let parts =
         |repeat: u32| -> Vec<u64> { (0..20).map(|group| seeds_of_group[&(repeat, group)] % 4).collect() };
-    assert_ne!(parts(0), parts(1), "dealt anew");
+    assert_ne!(parts(0), parts(1), "the repeats have different folds");
 }

@@ -1,14 +1,16 @@
-//! A client of `kiln serve` that sees every byte: one connection, which is kept.
+//! A client of `kiln serve` that sees every byte, and the tests of a server under load: limits, reload, shutdown.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::program::{Process, Workplace, json, wait_for};
+use crate::program::{self, DEADLINE, Process, Workplace, wait_for};
 
-/// A server that runs. Dropped, it is killed.
+/// A running server. Drop kills it.
 pub(crate) struct Served {
     pub(crate) process: Process,
     address: String,
@@ -19,11 +21,11 @@ pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Names in small letters.
+    /// Header names are in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -53,7 +55,7 @@ impl Served {
         Ok(Client { stream: BufReader::new(stream) })
     }
 
-    /// The answer to one request on a connection of its own.
+    /// Sends one request on a new connection, and returns the response.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.connect().unwrap().ask(method, path, headers, body).unwrap()
     }
@@ -83,7 +85,7 @@ impl Client {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// Reads one answer.
+    /// Reads one response.
     pub(crate) fn answer(&mut self) -> io::Result<Answer> {
         let mut line = || -> io::Result<String> {
             let mut line = String::new();
@@ -107,7 +109,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Whether the server has closed the connection, and has sent nothing more.
+    /// Whether the server has closed the connection without sending more.
     pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok([]) | Err(_))
     }
@@ -124,17 +126,17 @@ impl Answer {
 
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        json(self.text())
+        program::json(self.text())
     }
 
-    /// Checks the status, and gives the JSON.
+    /// Checks the status, and returns the JSON.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         self.json()
     }
 
-    /// Checks that the request was refused with `status` and a reason that has each of `texts`.
+    /// Checks that the request was refused with `status`, for a reason that contains each of `texts`.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, texts: &[&str]) {
         let reason = self.expect(status)["error"].as_str().expect("a reason").to_owned();
@@ -144,11 +146,267 @@ impl Answer {
     }
 }
 
-/// A request as it goes over the wire.
+/// The bytes of a request.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: kiln\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
     [head.as_bytes(), b"\r\n", body].concat()
+}
+
+const DIGITS: &str =
+    "name = \"digits\"\n[data]\nsource = \"digits\"\n[model]\nhidden = [32]\n[training]\nepochs = 2\n";
+
+pub(crate) fn digits() -> Workplace {
+    let workplace = Workplace::new(DIGITS);
+    workplace.train(&[]);
+    workplace
+}
+
+/// Different pictures of the size of the digits.
+pub(crate) fn pictures(count: usize) -> Vec<u8> {
+    (0..count * 64).map(|at| (at / 64 * 31 + at * at * 7 % 1013) as u8 % 17).collect()
+}
+
+/// An inference request with binary input and output, and the length of its JSON.
+pub(crate) fn binary(pixels: &[u8]) -> (Vec<u8>, String) {
+    let head = json!({
+        "inputs": [{
+            "name": "pixels", "datatype": "UINT8", "shape": [pixels.len() / 64, 1, 8, 8],
+            "parameters": { "binary_data_size": pixels.len() },
+        }],
+        "outputs": [{ "name": "probabilities", "parameters": { "binary_data": true } }],
+    })
+    .to_string();
+    let length = head.len().to_string();
+    ([head.as_bytes(), pixels].concat(), length)
+}
+
+/// The bytes of the probabilities in a binary response.
+pub(crate) fn probabilities(answer: &Answer) -> Vec<u8> {
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    let length: usize = answer.header("inference-header-content-length").unwrap().parse().unwrap();
+    answer.body[length..].to_vec()
+}
+
+pub(crate) fn ask(served: &Served, pixels: &[u8]) -> Vec<u8> {
+    let (body, length) = binary(pixels);
+    let headers = [("Inference-Header-Content-Length", &*length)];
+    probabilities(&served.ask("POST", "/v2/models/digits/infer", &headers, &body))
+}
+
+#[test]
+fn an_answer_has_the_same_bits_alone_among_a_thousand_and_under_load() {
+    for overrides in [&[][..], &["model.members=3", "evaluation.calibration=\"temperature\""]] {
+        let workplace = Workplace::new(DIGITS);
+        workplace.train(overrides);
+        let served = Served::start(&workplace, &["latest"]);
+        let pixels = pictures(1000);
+        let together = ask(&served, &pixels);
+        assert_eq!(together.len(), 1000 * 40);
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let (served, pixels, together) = (&served, &pixels, &together);
+                scope.spawn(move || {
+                    let mut client = served.connect().unwrap();
+                    for first in (thread * 7..990).step_by(13) {
+                        let count = 1 + (first + thread) % 9;
+                        let (body, length) = binary(&pixels[first * 64..][..count * 64]);
+                        let headers = [("Inference-Header-Content-Length", &*length)];
+                        let answer = client.ask("POST", "/v2/models/digits/infer", &headers, &body).unwrap();
+                        assert!(
+                            probabilities(&answer) == together[first * 40..][..count * 40],
+                            "{first} {count}"
+                        );
+                    }
+                });
+            }
+            scope.spawn(|| assert!((0..5).all(|_| ask(&served, &pixels) == together)));
+        });
+    }
+}
+
+#[test]
+fn limits_are_kept() {
+    let workplace = digits();
+    let arguments = ["latest", "--max-body", "1", "--max-concurrency", "1", "--timeout", "1"];
+    let served = Served::start(&workplace, &arguments);
+    let infer = "/v2/models/digits/infer";
+    let (body, length) = binary(&pictures(1));
+    let headers = [("Inference-Header-Content-Length", &*length)];
+    // A body with a length is refused before it is sent; a chunked body, when it becomes too long.
+    let mut client = served.connect().unwrap();
+    client
+        .send(format!("POST {infer} HTTP/1.1\r\nHost: k\r\nContent-Length: 2000000\r\n\r\n").as_bytes())
+        .unwrap();
+    client.answer().unwrap().refused(413, &["1048576 bytes at most", "2000000"]);
+    let mut client = served.connect().unwrap();
+    let chunk = [b"180000\r\n".as_slice(), &vec![b' '; 0x18_0000], b"\r\n0\r\n\r\n"].concat();
+    let head = format!("POST {infer} HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send(head.as_bytes()).unwrap();
+    // The server may close the connection first.
+    let _ = client.send(&chunk);
+    client.answer().unwrap().refused(413, &["1048576 bytes at most"]);
+    // A slow client occupies the only place until its time limit.
+    let whole = request("POST", infer, &headers, &body);
+    let ask = || served.ask("POST", infer, &headers, &body);
+    let (mut slow, busy) = wait_for("a server without a place", || {
+        // On a loaded machine, the time limit of an earlier slow client may pass before this request.
+        (ask().status == 200).then_some(())?;
+        let mut slow = served.connect().unwrap();
+        slow.send(&whole[..whole.len() - 1]).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        Some((slow, ask())).filter(|(_, answer)| answer.status != 200)
+    });
+    busy.refused(429, &["1 requests"]);
+    assert_eq!(busy.header("retry-after"), Some("1"));
+    served.get("/v2/health/ready").expect(200);
+    slow.answer().unwrap().refused(408, &["within 1 s"]);
+    assert_eq!(ask().status, 200);
+}
+
+#[test]
+fn an_answer_that_nobody_reads_keeps_its_place_and_is_cut_at_the_end() {
+    let workplace = digits();
+    let arguments = ["latest", "--max-concurrency", "1", "--max-rows", "1000000", "--drain", "1"];
+    let served = Served::start(&workplace, &arguments);
+    // The response is longer than the system buffers for a client that does not read.
+    let (count, levels) = (200_000, pictures(200_000));
+    let head = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [count, 64],
+        "parameters": { "binary_data_size": levels.len() } }] });
+    let head = head.to_string();
+    let length = head.len().to_string();
+    let length = [("Inference-Header-Content-Length", &*length)];
+    let one = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [1, 64], "data": pictures(1) }] });
+    let infer = "/v2/models/digits/infer";
+    let mut reader = served.connect().unwrap();
+    let whole = request("POST", infer, &length, &[head.as_bytes(), &levels].concat());
+    reader.send(&whole).unwrap();
+    wait_for("an answer that is computed", || {
+        let page = served.get("/metrics");
+        page.text().contains("kiln_requests_total{model=\"digits\",outcome=\"ok\"} 1\n").then_some(())
+    });
+    served.post(infer, &one).refused(429, &["1 requests"]);
+    assert_eq!(reader.answer().unwrap().expect(200)["outputs"][1]["shape"], json!([count]));
+    wait_for("the place", || (served.post(infer, &one).status == 200).then_some(()));
+    reader.send(&whole).unwrap();
+    wait_for("a second answer", || (served.post(infer, &one).status == 429).then_some(()));
+    served.process.signal("TERM");
+    let Served { process, .. } = served;
+    process.wait().expect(1).says(&["1 connections were cut"]);
+}
+
+#[test]
+fn a_reload_loses_no_request_and_mixes_no_answers() {
+    let workplace = digits();
+    let served = Served::start(&workplace, &["latest", "--allow-reload"]);
+    let version = |answer: &Value| answer["model_version"].as_str().unwrap().to_owned();
+    let body = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [1, 64], "data": pictures(1) }],
+        "outputs": [{ "name": "probabilities" }] });
+    let infer = "/v2/models/digits/infer";
+    let before = served.post(infer, &body).expect(200);
+    workplace.train(&["seed=7"]);
+    let (is_over, new) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let after = thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut client = served.connect().unwrap();
+                let mut others = Vec::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    let text = body.to_string();
+                    let answer = client.ask("POST", infer, &[], text.as_bytes()).unwrap().expect(200);
+                    if version(&answer) == version(&before) {
+                        assert_eq!(answer, before);
+                    } else {
+                        new.fetch_add(1, Ordering::Relaxed);
+                        others.push(answer);
+                    }
+                }
+                assert!(others.windows(2).all(|pair| pair[0] == pair[1]));
+            });
+        }
+        thread::sleep(Duration::from_millis(50));
+        served.process.signal("HUP");
+        wait_for("answers of the new run", || (new.load(Ordering::Relaxed) > 100).then_some(()));
+        for _ in 0..10 {
+            served.post("/v2/repository/models/digits/load", &json!({})).expect(200);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        served.post(infer, &body).expect(200)
+    });
+    assert_ne!(version(&after), version(&before));
+    assert_ne!(after["outputs"], before["outputs"]);
+    // A failed reload changes nothing.
+    fs::rename(workplace.artifacts(), workplace.path().join("gone")).unwrap();
+    served.post("/v2/repository/models/digits/load", &json!({})).refused(500, &["still served"]);
+    assert_eq!(served.post(infer, &body).expect(200), after);
+}
+
+#[test]
+fn sigterm_loses_no_request_and_answers_none_twice() {
+    let workplace = digits();
+    let Served { process, .. } = {
+        let served = Served::start(&workplace, &["latest"]);
+        let answered = AtomicUsize::new(0);
+        let (large, length) = binary(&pictures(16_000));
+        let mut in_flight = served.connect().unwrap();
+        let whole = request(
+            "POST",
+            "/v2/models/digits/infer",
+            &[("Inference-Header-Content-Length", &length)],
+            &large,
+        );
+        // The end of its body comes after the signal.
+        in_flight.send(&whole[..whole.len() - 10]).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let (body, length) = binary(&pictures(1));
+                    let headers = [("Inference-Header-Content-Length", &*length)];
+                    // Until the server accepts no more connections.
+                    while let Ok(mut client) = served.connect() {
+                        loop {
+                            let answer = client.ask("POST", "/v2/models/digits/infer", &headers, &body);
+                            let answer = answer.expect("a request that was sent is answered");
+                            assert_eq!(probabilities(&answer).len(), 40);
+                            answered.fetch_add(1, Ordering::Relaxed);
+                            if answer.header("connection") == Some("close") {
+                                assert!(client.is_closed(), "nothing comes after the last answer");
+                                break;
+                            }
+                        }
+                    }
+                });
+            }
+            wait_for("some answers", || (answered.load(Ordering::Relaxed) > 200).then_some(()));
+            let idle = served.connect().unwrap();
+            served.process.signal("TERM");
+            wait_for("a closed door", || served.connect().is_err().then_some(()));
+            in_flight.send(&whole[whole.len() - 10..]).unwrap();
+            assert_eq!(probabilities(&in_flight.answer().unwrap()).len(), 16_000 * 40);
+            drop(idle);
+        });
+        served
+    };
+    process.wait().expect(0).says(&["ending: "]);
+}
+
+#[test]
+fn a_second_signal_and_a_deadline_end_what_does_not_end() {
+    let workplace = digits();
+    for (arguments, signals, code) in [(&["latest"][..], 2, 130), (&["latest", "--drain", "1"], 1, 1)] {
+        let served = Served::start(&workplace, arguments);
+        let mut stuck = served.connect().unwrap();
+        stuck.send(b"POST /predict HTTP/1.1\r\nHost: k\r\nContent-Length: 100\r\n\r\n{").unwrap();
+        wait_for("a request", || served.get("/metrics").text().contains("in_flight 2\n").then_some(()));
+        let begun = Instant::now();
+        served.process.signal("TERM");
+        wait_for("the drain", || served.process.stderr().contains("ending: 1").then_some(()));
+        if signals == 2 {
+            served.process.signal("INT");
+        }
+        served.process.wait().expect(code).says(&["1 connections"]);
+        assert!(begun.elapsed() < DEADLINE / 6);
+    }
 }
