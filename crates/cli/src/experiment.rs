@@ -20,7 +20,7 @@ pub(crate) struct ExperimentArguments {
     /// The experiment file (default: the built-in digits), then `key=value` overrides, such as `optimizer.lr=1e-3` or
     /// `model.hidden=[256]`.
     #[arg(value_name = "FILE | KEY=VALUE", add = ArgValueCompleter::new(files_and_keys))]
-    pub(crate) words: Vec<String>,
+    words: Vec<String>,
 }
 
 /// A path that a user may give by mistake where an experiment file is expected.

@@ -22,13 +22,13 @@ use serde::Serialize;
 use crate::output::{has_printed, print_json, say};
 
 /// The command failed.
-pub(crate) const FAILED: u8 = 1;
+const FAILED: u8 = 1;
 /// The request is invalid: arguments or experiment file.
-pub(crate) const USAGE: u8 = 2;
+const USAGE: u8 = 2;
 /// The command finished, but a result differs from what the file expects.
-pub(crate) const VERDICT: u8 = 3;
+const VERDICT: u8 = 3;
 /// A user or a limit stopped the work; it can be resumed.
-pub(crate) const INTERRUPTED: u8 = 130;
+const INTERRUPTED: u8 = 130;
 
 /// The output of a command that failed before it had any other output.
 #[derive(Serialize, JsonSchema)]

@@ -93,8 +93,8 @@ Examples:
   kiln predict latest photo.png
   kiln config explain optimizer                  list the settings and their meaning
 
-Exit codes: 0 success, 1 failure, 2 invalid command or experiment file, 3 a result differs from what the file
-expects, 130 stopped (`kiln resume` continues).";
+Exit codes: 0 success, 1 failure, 2 invalid command or experiment file, 3 a result differs from
+what the file expects, 130 stopped (`kiln resume` continues).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -149,7 +149,8 @@ Examples:
   kiln study configs/studies/digits-search.toml --dry-run
   kiln study work artifacts/studies/digits-search          join from another host
   kiln study submit FILE --engine slurm --workers 20 --time 4:00:00
-Repeat the command to resume a study that was stopped or killed. For a file with the name of a verb: kiln study ./work")]
+Repeat the command to resume a study that was stopped or killed.
+If a file has the name of a verb, write its path: kiln study ./work")]
     Study(Box<StudyArguments>),
     /// Compute one training step of a small network, value by value: every sum, derivative, gradient and new weight.
     Trace(TraceArguments),
@@ -168,7 +169,7 @@ The JSON Schema of experiment files: kiln config schema.")]
     /// Train for a study, by orders on standard input.
     #[command(hide = true)]
     Worker,
-    /// Print a script that completes commands, runs, files and keys. Load it at shell startup: `source <(kiln completions bash)`.
+    /// Print a script that completes commands, runs, files and keys. To load it at shell startup: `source <(kiln completions bash)`.
     Completions {
         /// The shell.
         shell: Shell,

@@ -19,30 +19,29 @@ use crate::view::DownloadBar;
 
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArguments {
-    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    /// The run: its folder, its name (the latest of that name), the start of its id, or `latest`.
     #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
-    pub(crate) run: String,
+    run: String,
     /// The split of the experiment's own data.
     #[arg(long, value_enum, default_value = "test")]
-    pub(crate) split: SplitArgument,
+    split: SplitArgument,
     /// Other labelled data of the same shape: a CSV file, a folder with IDX test files, or a folder with one subfolder of
     /// pictures per class.
     #[arg(long, value_name = "PATH", conflicts_with = "split")]
-    pub(crate) data: Option<PathBuf>,
-    /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file; by default those that
-    /// `evaluation.ckpt` names.
+    data: Option<PathBuf>,
+    /// The weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file. Default: `evaluation.ckpt` of the run.
     #[arg(long, value_name = "CKPT")]
-    pub(crate) ckpt: Option<String>,
+    ckpt: Option<String>,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     /// Print the figures as JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// A split of the experiment's own data.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum SplitArgument {
+enum SplitArgument {
     /// The test examples.
     Test,
     /// The validation examples, held out of the training data.
@@ -53,7 +52,7 @@ pub(crate) enum SplitArgument {
 
 impl SplitArgument {
     /// The name of the split in file names.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Test => "test",
             Self::Validation => "validation",
@@ -64,35 +63,34 @@ impl SplitArgument {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
-    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    /// The run: its folder, its name (the latest of that name), the start of its id, or `latest`.
     #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
-    pub(crate) run: String,
+    run: String,
     /// The format.
     #[arg(long, value_enum, default_value = "onnx")]
-    pub(crate) format: FormatArgument,
+    format: FormatArgument,
     /// Bits per weight in a page. 16 bits halve the file; the command prints what that changes on the test data.
     #[arg(long, value_enum, default_value = "16")]
-    pub(crate) bits: BitsArgument,
-    /// Which weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file; by default those that
-    /// `evaluation.ckpt` names.
+    bits: BitsArgument,
+    /// The weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file. Default: `evaluation.ckpt` of the run.
     #[arg(long, value_name = "CKPT")]
-    pub(crate) ckpt: Option<String>,
+    ckpt: Option<String>,
     /// Where to write the network. Default: the name of the run, in the current folder.
     #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
     /// Overwrite existing files.
     #[arg(long)]
-    pub(crate) force: bool,
+    force: bool,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     /// Print JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// An export format.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum FormatArgument {
+enum FormatArgument {
     /// For ONNX runtimes: one graph from raw values to the class.
     Onnx,
     /// For PyTorch: the weights, and Python code that loads them.
@@ -107,7 +105,7 @@ pub(crate) enum FormatArgument {
 
 /// Bits per weight.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum BitsArgument {
+enum BitsArgument {
     /// Rounded.
     #[value(name = "16")]
     Half,
@@ -150,7 +148,7 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Result<(), Failure> {
     let run = trained.run();
     let state = run.state_now()?;
     if state != RunState::Finished {
-        say(&format!("warning: the run is {state}; this is its state so far"));
+        say(&format!("warning: the run is {state}; these figures are preliminary"));
     }
     warn_of_threshold(&trained);
     let (evaluation, report) = trained.evaluate(&name, &split)?;

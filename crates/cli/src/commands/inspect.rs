@@ -123,13 +123,13 @@ pub(crate) fn config(action: &ConfigAction) -> Result<(), Failure> {
 #[derive(Debug, Args)]
 pub(crate) struct DataArguments {
     #[command(flatten)]
-    pub(crate) experiment: ExperimentArguments,
+    experiment: ExperimentArguments,
     /// The number of examples to print.
     #[arg(long, value_name = "N", default_value_t = 4)]
-    pub(crate) examples: usize,
+    examples: usize,
     /// Print JSON, without examples.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// Describes the data of an experiment and prints some examples.
@@ -236,13 +236,13 @@ fn examples(data: &DataSet, count: usize) {
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
     #[command(flatten)]
-    pub(crate) experiment: ExperimentArguments,
+    experiment: ExperimentArguments,
     /// The number of training steps. The first tenth is warm-up.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..))]
-    pub(crate) steps: u32,
+    steps: u32,
     /// Print JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// The times of a training step.
@@ -358,7 +358,7 @@ fn profile_text(profile: &StepProfile, batches: usize) -> String {
 pub(crate) struct DoctorArguments {
     /// Print JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// The check of a backend.

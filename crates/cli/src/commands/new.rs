@@ -24,29 +24,29 @@ use crate::view::DownloadBar;
 #[derive(Debug, Args)]
 pub(crate) struct NewArguments {
     /// A table (CSV or similar, plain or gzipped), a folder with one subfolder of pictures per class, or a folder of IDX files.
-    pub(crate) path: PathBuf,
+    path: PathBuf,
     /// Settings of the data, such as `data.header=false` or `data.missing=["-9"]`. They decide how the data is read, and are
     /// written to the file.
     #[arg(value_name = "KEY=VALUE", add = ArgValueCompleter::new(keys))]
-    pub(crate) overrides: Vec<String>,
+    overrides: Vec<String>,
     /// The column of the table that holds the class: its name or its position (1 is the first, -1 the last).
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
-    pub(crate) label: Option<String>,
+    label: Option<String>,
     /// A table with test rows in the same columns. Default: hold out some rows of the first table.
     #[arg(long, value_name = "FILE")]
-    pub(crate) test: Option<PathBuf>,
+    test: Option<PathBuf>,
     /// The names of the columns from left to right, separated by commas, for a file without a header.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) names: Vec<String>,
+    names: Vec<String>,
     /// Where to write the experiment file. Default: the name of the data, in the current folder.
     #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
     /// Overwrite an existing file.
     #[arg(long)]
-    pub(crate) force: bool,
+    force: bool,
     /// Print JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// An experiment file that was written, and a description of its data.

@@ -30,31 +30,31 @@ pub(crate) struct PredictArguments {
     /// The run (folder, name, start of an id; default: the latest), then the files. For a network on images: pictures of any
     /// size, folders of pictures, or IDX files. For a network on tables: CSV files.
     #[arg(required = true, value_name = "RUN | FILE | FOLDER", add = ArgValueCompleter::new(runs_and_files))]
-    pub(crate) words: Vec<String>,
+    words: Vec<String>,
     /// The weights: `best`, `last`, `step-N`, a checkpoint folder or a safetensors file.
     #[arg(long, value_name = "CKPT")]
-    pub(crate) ckpt: Option<String>,
+    ckpt: Option<String>,
     /// How to fit pictures to the input size of the network. Default: the same as for its training pictures.
     #[arg(long, value_enum)]
-    pub(crate) framing: Option<FramingArgument>,
+    framing: Option<FramingArgument>,
     /// Write the predictions to this CSV file (`-` is standard output). Columns: those of the input table, or the names of the
     /// pictures; the class; the probability of every class; `error` for a row or picture that cannot be predicted; and for
     /// tables `notes`, on missing and unknown values.
     #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
     /// Save each picture to this folder as the network saw it.
     #[arg(long, value_name = "DIR")]
-    pub(crate) seen: Option<PathBuf>,
+    seen: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     /// Print JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// How a picture is fitted to the input size of the network.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum FramingArgument {
+enum FramingArgument {
     /// Like the digits of MNIST: light on dark, cropped, centred by mass.
     Handwriting,
     /// Only resize.
@@ -123,16 +123,16 @@ pub(crate) fn predict(arguments: &PredictArguments) -> Result<(), Failure> {
     if let Some(output) = &arguments.output {
         return predict_pictures(&trained, &files, framing, seen, output, arguments.json);
     }
-    let answers: Vec<PredictedFile> =
-        files.iter().map(|file| answer(&trained, file, framing, seen.as_mut())).collect();
+    let predicted: Vec<PredictedFile> =
+        files.iter().map(|file| predict_file(&trained, file, framing, seen.as_mut())).collect();
     if arguments.json {
-        print_json(&answers);
+        print_json(&predicted);
     } else {
-        show(&answers);
+        show(&predicted);
     }
-    let unread = answers.iter().filter(|answer| answer.error.is_some()).count();
+    let unread = predicted.iter().filter(|result| result.error.is_some()).count();
     if unread > 0 {
-        return Err(Failure::failed(format!("{unread} of {} files could not be predicted", answers.len())));
+        return Err(Failure::failed(format!("{unread} of {} files could not be predicted", predicted.len())));
     }
     Ok(())
 }
@@ -174,13 +174,13 @@ fn run_and_files(arguments: &PredictArguments) -> Result<(Run, Vec<PathBuf>), Fa
     }
 }
 
-fn answer(
+fn predict_file(
     trained: &Trained<Mlp>,
     file: &Path,
     framing: Option<Framing>,
     seen: Option<&mut SeenPictures>,
 ) -> PredictedFile {
-    let mut answer = PredictedFile {
+    let mut result = PredictedFile {
         file: file.to_owned(),
         predictions: Vec::new(),
         seen: None,
@@ -190,17 +190,17 @@ fn answer(
     match trained.inputs(file, framing) {
         Ok(inputs) => {
             let found = trained.predict(&inputs.examples);
-            answer.predictions = (0..found.len()).map(|at| Prediction::new(&found, at)).collect();
-            answer.notices = inputs.notices;
-            answer.seen = seen.and_then(|seen| seen.save(file, trained.profile(), &inputs.examples));
+            result.predictions = (0..found.len()).map(|at| Prediction::new(&found, at)).collect();
+            result.notices = inputs.notices;
+            result.seen = seen.and_then(|seen| seen.save(file, trained.profile(), &inputs.examples));
         }
         Err(_) if trained.profile().image_size().is_some() && FileKind::of(file) == Some(FileKind::Table) => {
-            answer.error =
+            result.error =
                 Some(format!("{} is a table, but the network of this run takes pictures", file.display()));
         }
-        Err(error) => answer.error = Some(with_causes(&error)),
+        Err(error) => result.error = Some(with_causes(&error)),
     }
-    answer
+    result
 }
 
 /// The name of example `at` of the `count` examples in the file `name`.
@@ -265,11 +265,11 @@ impl SeenPictures {
     }
 }
 
-fn show(answers: &[PredictedFile]) {
+fn show(predicted: &[PredictedFile]) {
     let mut rows = Vec::new();
-    for answer in answers {
-        for (number, prediction) in answer.predictions.iter().enumerate() {
-            let name = numbered(&answer.file.display().to_string(), number, answer.predictions.len());
+    for result in predicted {
+        for (number, prediction) in result.predictions.iter().enumerate() {
+            let name = numbered(&result.file.display().to_string(), number, result.predictions.len());
             let guesses = prediction.top.iter();
             let guesses = guesses.map(|guess| format!("{} {:.1} %", guess.class, guess.probability * 100.0));
             rows.push(std::iter::once(name).chain(guesses).collect());
@@ -278,29 +278,29 @@ fn show(answers: &[PredictedFile]) {
     if !rows.is_empty() {
         print(&table(&rows));
     }
-    for answer in answers {
-        remarks(answer);
+    for result in predicted {
+        print_remarks(result);
     }
 }
 
-fn remarks(answer: &PredictedFile) {
-    let file = answer.file.display();
-    if let Some(error) = &answer.error {
+fn print_remarks(result: &PredictedFile) {
+    let file = result.file.display();
+    if let Some(error) = &result.error {
         say(&format!("error: {error}"));
     }
-    for notice in &answer.notices {
+    for notice in &result.notices {
         say(&format!("note: {file}: {notice}"));
     }
-    if let Some(seen) = &answer.seen {
+    if let Some(seen) = &result.seen {
         say(&format!("{file}: seen by the network as {}", seen.display()));
     }
-    let unsure = answer.predictions.iter().filter(|prediction| prediction.low_confidence).count();
+    let unsure = result.predictions.iter().filter(|prediction| prediction.low_confidence).count();
     if unsure > 0 {
         let share = LOW_CONFIDENCE * 100.0;
-        let which = if answer.predictions.len() == 1 {
+        let which = if result.predictions.len() == 1 {
             "the prediction".to_owned()
         } else {
-            format!("{unsure} of {} predictions", answer.predictions.len())
+            format!("{unsure} of {} predictions", result.predictions.len())
         };
         say(&format!("warning: {file}: the confidence of {which} is below {share:.0} %"));
     }

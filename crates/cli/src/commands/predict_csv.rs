@@ -53,7 +53,7 @@ pub(crate) fn predict_table(
     let mut rows = trained.rows(file)?;
     let classes = &trained.profile().classes;
     let mut csv_file =
-        PredictionsFile::begin(output, &[file.to_owned()], rows.columns(), classes, &["error", "notes"])?;
+        PredictionsCsv::begin(output, &[file.to_owned()], rows.columns(), classes, &["error", "notes"])?;
     let Counts { all, bad, noted } = write_rows(trained, &mut rows, &mut csv_file)?;
     csv_file.finish()?;
     let notices = rows.remarks();
@@ -79,7 +79,7 @@ pub(crate) fn predict_table(
 fn write_rows(
     trained: &Trained<Mlp>,
     rows: &mut TableRows,
-    csv_file: &mut PredictionsFile<'_>,
+    csv_file: &mut PredictionsCsv<'_>,
 ) -> Result<Counts, Failure> {
     let (width, mut counts) = (rows.columns().len(), Counts::default());
     while let Some(block) = rows.next_block(ROWS_PER_BLOCK).map_err(Failure::from)? {
@@ -130,7 +130,7 @@ pub(crate) fn predict_pictures(
     json: bool,
 ) -> Result<(), Failure> {
     let classes = &trained.profile().classes;
-    let mut csv_file = PredictionsFile::begin(output, files, &["file".to_owned()], classes, &["error"])?;
+    let mut csv_file = PredictionsCsv::begin(output, files, &["file".to_owned()], classes, &["error"])?;
     let mut bad = 0;
     for block in files.chunks(FILES_PER_BLOCK) {
         for (file, inputs) in block.iter().zip(trained.inputs_of(block, framing)) {
@@ -169,7 +169,7 @@ pub(crate) fn predict_pictures(
 
 /// A CSV file with a line per example: the columns of the input, the class, the probability of every class, and remarks.
 /// The file appears at its path when it is complete.
-pub(crate) struct PredictionsFile<'a> {
+pub(crate) struct PredictionsCsv<'a> {
     writer: csv::Writer<BufWriter<Sink>>,
     output: &'a Path,
     classes: &'a [String],
@@ -183,7 +183,7 @@ enum Sink {
     Stream(Box<dyn Write>),
 }
 
-impl<'a> PredictionsFile<'a> {
+impl<'a> PredictionsCsv<'a> {
     /// Begins the file `output` (`-` is standard output) for the examples in `files`, with the `input` columns first and the
     /// columns `remarks` last.
     pub(crate) fn begin(

@@ -369,17 +369,17 @@ fn compared(comparison: &Comparison) -> String {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// The run: its folder, its name (the latest of that name), the beginning of its id, or `latest`.
+    /// The run: its folder, its name (the latest of that name), the start of its id, or `latest`.
     #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
-    pub(crate) run: String,
+    run: String,
     /// The evaluation: `test`, or the name of another folder in the run's `evaluation` folder.
     #[arg(long, value_name = "NAME", default_value = "test")]
-    pub(crate) evaluation: String,
+    evaluation: String,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     /// Print JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// A report that was written.
@@ -428,9 +428,9 @@ fn rewrite(arguments: &ReportArguments) -> Result<PathBuf, Failure> {
 pub(crate) struct WatchArguments {
     /// The run (its folder, its name, the start of its id, or `latest`), or a study (its folder or name).
     #[arg(default_value = "latest", add = ArgValueCompleter::new(run_names))]
-    pub(crate) run: String,
+    run: String,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
 }
 
 /// Shows the dashboard of a run that another process trains or that has ended, or the progress of a study.

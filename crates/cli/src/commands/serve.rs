@@ -21,45 +21,45 @@ pub(crate) struct ServeArguments {
     /// The runs (folder, name, start of an id, or `latest`). A model has the name of its experiment, or NAME. Several runs with
     /// one name are versions of one model; the latest version answers by default.
     #[arg(required = true, value_name = "[NAME=]RUN", add = ArgValueCompleter::new(run_names))]
-    pub(crate) runs: Vec<String>,
+    runs: Vec<String>,
     /// The address or host name to listen on. 0.0.0.0 means all addresses of this machine.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
-    pub(crate) host: IpAddr,
+    host: IpAddr,
     /// The port. 0 chooses a free one.
     #[arg(long, default_value_t = 8080)]
-    pub(crate) port: u16,
+    port: u16,
     /// A file with the bearer token that requests must send. The token may also be in the variable `KILN_TOKEN`.
     #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
     /// The bearer token itself.
     #[arg(long, env = "KILN_TOKEN", hide = true, hide_env_values = true)]
-    pub(crate) token: Option<String>,
+    token: Option<String>,
     /// Also reload the runs at POST /v2/repository/models/NAME/load, not only at SIGHUP.
     #[arg(long)]
-    pub(crate) allow_reload: bool,
+    allow_reload: bool,
     /// Seconds to finish pending requests after SIGTERM or Ctrl-C.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub(crate) drain: u64,
+    drain: u64,
     /// The largest request body, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_body: u32,
+    max_body: u32,
     /// The largest number of rows in a request.
     #[arg(long, value_name = "N", default_value_t = 1 << 16, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_rows: u32,
+    max_rows: u32,
     /// The largest number of concurrent requests; further ones get status 429.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_concurrency: u32,
+    max_concurrency: u32,
     /// The time limit of a request in seconds, from its head to its answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) timeout: u32,
+    timeout: u32,
     /// Log every request to stderr.
     #[arg(long)]
-    pub(crate) log: bool,
+    log: bool,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     /// Print the address and the models as JSON when the server is ready.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// A server that is ready.

@@ -26,23 +26,23 @@ use crate::view::study_view;
 pub(crate) struct StudyArguments {
     /// A study file, such as `configs/studies/ten-experiments.toml`.
     #[arg(value_hint = ValueHint::FilePath, required = true)]
-    pub(crate) file: Option<String>,
+    file: Option<String>,
     /// `seeds=[0,1,2]`, `folds=5`, `repeats=2` and `jobs=4` apply to the study, `search.trials=100` and similar keys to its search.
     /// All other keys, such as `training.epochs=3`, apply to every trial.
     #[arg(value_name = "KEY=VALUE", add = ArgValueCompleter::new(keys))]
-    pub(crate) overrides: Vec<String>,
+    overrides: Vec<String>,
     #[command(flatten)]
-    pub(crate) worker: WorkerArguments,
+    worker: WorkerArguments,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     /// Print what the study would train and what that costs, without training.
     #[arg(long)]
-    pub(crate) dry_run: bool,
+    dry_run: bool,
     /// Print the results as JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
     #[command(subcommand)]
-    pub(crate) action: Option<StudyAction>,
+    action: Option<StudyAction>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,7 +53,7 @@ pub(crate) enum StudyAction {
     Submit(SubmitArguments),
     /// Show the progress of a study, and its running workers.
     Status(StatusArguments),
-    /// Stop all workers of a study on all hosts, after they save a checkpoint.
+    /// Stop all workers of a study on all hosts. Each saves a checkpoint first.
     Cancel(CancelArguments),
 }
 
@@ -208,10 +208,10 @@ fn study_table(Table { head, rows }: Table) -> String {
 #[derive(Debug, Args)]
 pub(crate) struct TraceArguments {
     /// A worked example, such as `configs/worked/backpropagation.toml`.
-    pub(crate) file: PathBuf,
+    file: PathBuf,
     /// Print JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 /// Prints every quantity of a worked example next to the figure that its file expects.

@@ -29,71 +29,71 @@ use crate::view::{StudyUi, study_view};
 pub(crate) struct WorkerArguments {
     /// The number of concurrent trials, each with one thread. Default: one per core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) jobs: Option<u16>,
+    pub(super) jobs: Option<u16>,
     /// What to show on stderr while training. The default on a terminal is bars.
     #[arg(long, value_enum)]
-    pub(crate) ui: Option<StudyUi>,
+    pub(super) ui: Option<StudyUi>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct WorkArguments {
     /// The study: its folder, or its name.
     #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) study: PathBuf,
+    study: PathBuf,
     #[command(flatten)]
-    pub(crate) worker: WorkerArguments,
+    worker: WorkerArguments,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArguments {
     /// A study file.
     #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) file: String,
+    file: String,
     /// Overrides, as for `kiln study`.
     #[arg(value_name = "KEY=VALUE", add = ArgValueCompleter::new(keys))]
-    pub(crate) overrides: Vec<String>,
+    overrides: Vec<String>,
     /// The scheduler.
     #[arg(long, value_enum)]
-    pub(crate) engine: EngineArgument,
+    engine: EngineArgument,
     /// The number of worker processes.
     #[arg(long, value_name = "N", default_value = "1")]
-    pub(crate) workers: NonZeroUsize,
+    workers: NonZeroUsize,
     /// The number of concurrent trials in each worker, and of processors that it requests.
     #[arg(long, value_name = "N", default_value = "1")]
-    pub(crate) jobs: NonZeroUsize,
+    jobs: NonZeroUsize,
     /// The time limit of each worker in the format of the scheduler, such as `4:00:00`. A new worker then resumes the work.
     #[arg(long, value_name = "T")]
-    pub(crate) time: Option<String>,
+    time: Option<String>,
     /// The partition (Slurm).
     #[arg(long, value_name = "P")]
-    pub(crate) partition: Option<String>,
+    partition: Option<String>,
     /// The memory of each worker in the format of the scheduler, such as `4G`.
     #[arg(long, value_name = "M")]
-    pub(crate) memory: Option<String>,
+    memory: Option<String>,
     /// How many seconds before the time limit a worker saves its trials and ends (Slurm).
     #[arg(long, value_name = "SECONDS", default_value_t = 90)]
-    pub(crate) notice: u32,
+    notice: u32,
     /// The container image with the `kiln` program (Kubernetes).
     #[arg(long, value_name = "IMAGE", default_value = "kiln")]
-    pub(crate) image: String,
+    image: String,
     /// The volume claim that holds the artifacts (Kubernetes).
     #[arg(long, value_name = "CLAIM", default_value = "artifacts")]
-    pub(crate) claim: String,
+    claim: String,
     /// An additional option for the scheduler, such as `--option=--account=physics`. May be repeated.
     #[arg(long, value_name = "OPTION")]
-    pub(crate) option: Vec<String>,
+    option: Vec<String>,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     /// Print the submission without submitting it.
     #[arg(long)]
-    pub(crate) dry_run: bool,
+    dry_run: bool,
 }
 
 /// A scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EngineArgument {
+enum EngineArgument {
     /// An `sbatch` job array.
     Slurm,
     /// A manifest of an Indexed Job for `kubectl apply`.
@@ -104,21 +104,21 @@ pub(crate) enum EngineArgument {
 pub(crate) struct StatusArguments {
     /// The study: its folder, or its name.
     #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) study: PathBuf,
+    study: PathBuf,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     /// Print JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CancelArguments {
     /// The study: its folder, or its name.
     #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) study: PathBuf,
+    study: PathBuf,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
 }
 
 /// The plan of a study file with the overrides of the command line.

@@ -28,42 +28,42 @@ use crate::view::{DownloadBar, JsonLines, TextLines, next_steps, summary};
 #[derive(Debug, Args)]
 pub(crate) struct TrainArguments {
     #[command(flatten)]
-    pub(crate) experiment: ExperimentArguments,
+    experiment: ExperimentArguments,
     /// Start from the weights of this run (those that its test uses) instead of random weights.
     #[arg(long, value_name = "RUN", add = ArgValueCompleter::new(run_names))]
-    pub(crate) from: Option<String>,
+    from: Option<String>,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     #[command(flatten)]
-    pub(crate) output: OutputArguments,
+    output: OutputArguments,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArguments {
     /// The run: its folder, its name (the latest of that name), the start of its id, or `latest`.
     #[arg(add = ArgValueCompleter::new(run_names))]
-    pub(crate) run: String,
+    run: String,
     /// Settings that may change, such as `training.max_time`, `dashboard.ui` or `data.path`. `training.epochs=80` makes the
     /// run longer, unless its learning rate schedule spans the whole training.
     #[arg(value_name = "KEY=VALUE", add = ArgValueCompleter::new(keys))]
-    pub(crate) overrides: Vec<String>,
+    overrides: Vec<String>,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     #[command(flatten)]
-    pub(crate) output: OutputArguments,
+    output: OutputArguments,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     /// The file with the weights. Code in the file is never executed.
     #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) file: PathBuf,
+    file: PathBuf,
     #[command(flatten)]
-    pub(crate) experiment: ExperimentArguments,
+    experiment: ExperimentArguments,
     #[command(flatten)]
-    pub(crate) root: RootArgument,
+    root: RootArgument,
     #[command(flatten)]
-    pub(crate) output: OutputArguments,
+    output: OutputArguments,
 }
 
 /// What a training shows and writes.
@@ -71,18 +71,18 @@ pub(crate) struct ImportArguments {
 pub(crate) struct OutputArguments {
     /// What to show on stderr while training. The default on a terminal is the dashboard.
     #[arg(long, value_enum)]
-    pub(crate) ui: Option<UiArgument>,
+    ui: Option<UiArgument>,
     /// Print the result as JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
     /// Skip plots, gallery and report. `kiln report` writes them later.
     #[arg(long)]
-    pub(crate) no_report: bool,
+    no_report: bool,
 }
 
 /// The view of a running training.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum UiArgument {
+enum UiArgument {
     /// Burn's full-screen dashboard.
     Tui,
     /// Lines of text.

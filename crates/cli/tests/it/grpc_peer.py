@@ -1,4 +1,4 @@
-"""Asks the server at ADDRESS over gRPC and over HTTP; fails where they do not answer the same. The model is `digits`."""
+"""Sends the same requests for the model `digits` to the server at ADDRESS over gRPC and HTTP; fails if the answers differ."""
 
 import sys
 

@@ -44,6 +44,13 @@ impl Workplace {
         Self { folder, outputs: AtomicUsize::new(0) }
     }
 
+    /// A new folder with this experiment file and this `study.toml`.
+    pub(crate) fn with_study(experiment: &str, study: &str) -> Self {
+        let workplace = Self::new(experiment);
+        fs::write(workplace.path().join("study.toml"), study).unwrap();
+        workplace
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -92,6 +99,11 @@ impl Workplace {
     /// Runs `kiln` until it ends, with any exit code.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.start(arguments).wait()
+    }
+
+    /// Runs the study of `study.toml` until it ends, with lines on stderr.
+    pub(crate) fn run_study(&self, arguments: &[&str]) -> Ended {
+        self.run(&[&["study", "study.toml", "--ui", "plain"], arguments].concat())
     }
 
     /// Like [`Workplace::run`], in another working directory.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{Ended, Process, Random, Workplace, wait_for};
+use crate::program::{Process, Random, Workplace, wait_for};
 
 const BASE: &str = "name = \"base\"\n[data]\nlimit = 400\n[model]\nhidden = [16]\n[training]\nepochs = 9\n\
                     batch_size = 16\n[checkpoint]\ninterval_steps = 20\n[dashboard]\nlog_interval = 10\n";
@@ -35,13 +35,7 @@ repeats = 1
 "#;
 
 fn workplace(search: &str) -> Workplace {
-    let workplace = Workplace::new(BASE);
-    fs::write(workplace.path().join("study.toml"), search).unwrap();
-    workplace
-}
-
-fn run(workplace: &Workplace, arguments: &[&str]) -> Ended {
-    workplace.run(&[&["study", "study.toml", "--ui", "plain"], arguments].concat())
+    Workplace::with_study(BASE, search)
 }
 
 fn folder(workplace: &Workplace) -> PathBuf {
@@ -79,7 +73,7 @@ fn runs_of(trial: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_search_finds_better_settings_and_tests_the_winner_alone() {
     let workplace = workplace(SEARCH);
-    let ended = run(&workplace, &[]).expect(0);
+    let ended = workplace.run_study(&[]).expect(0);
     let report = report(&workplace);
     let trials = report["trials"].as_array().unwrap();
     assert_eq!(trials.len(), 25, "24 and the base");
@@ -102,14 +96,14 @@ fn a_search_finds_better_settings_and_tests_the_winner_alone() {
     assert_eq!(tested as u64, trials[0]["test_accuracy"]["count"].as_u64().unwrap());
     // Repeated: nothing is trained or decided again.
     let (board, waves_before) = (leaderboard(&workplace), waves(&workplace));
-    run(&workplace, &[]).expect(0);
+    workplace.run_study(&[]).expect(0);
     assert_eq!((leaderboard(&workplace), waves(&workplace)), (board, waves_before));
 }
 
 #[test]
 fn a_promoted_trial_is_the_run_that_was_never_paused() {
     let workplace = workplace(SEARCH);
-    run(&workplace, &[]).expect(0);
+    workplace.run_study(&[]).expect(0);
     let report = report(&workplace);
     let trained = report["trials"].as_array().unwrap().iter().filter(|trial| trial["stage"] == "trained");
     let paused: Vec<PathBuf> =
@@ -152,7 +146,7 @@ fn kill(worker: &str) {
 #[test]
 fn a_search_that_is_killed_a_hundred_times_is_the_same_search_byte_for_byte() {
     let undisturbed = workplace(SEARCH);
-    run(&undisturbed, &["--jobs", "1"]).expect(0);
+    undisturbed.run_study(&["--jobs", "1"]).expect(0);
     let mut random = Random::new(11);
     for (jobs, kills) in [("1", 34), ("2", 33), ("8", 33)] {
         let disturbed = workplace(SEARCH);
@@ -192,7 +186,7 @@ fn a_search_that_is_killed_a_hundred_times_is_the_same_search_byte_for_byte() {
 #[test]
 fn workers_that_come_and_go_share_a_search() {
     let alone = workplace(SEARCH);
-    run(&alone, &["--jobs", "1"]).expect(0);
+    alone.run_study(&["--jobs", "1"]).expect(0);
     let shared = workplace(SEARCH);
     let first = shared.start(&["study", "study.toml", "--ui", "none", "--jobs", "1"]);
     wait_for("the plan", || folder(&shared).join("plan.json").is_file().then_some(()));
@@ -223,7 +217,7 @@ fn workers_that_come_and_go_share_a_search() {
 fn a_search_that_is_cancelled_stops_everywhere_and_goes_on_when_asked() {
     let alone = workplace(SEARCH);
     let long = "training.epochs=40";
-    run(&alone, &[long]).expect(0);
+    alone.run_study(&[long]).expect(0);
     let cancelled = workplace(SEARCH);
     let process = cancelled.start(&["study", "study.toml", long, "--ui", "none", "--jobs", "1"]);
     wait_for("a result", || {
@@ -233,14 +227,14 @@ fn a_search_that_is_cancelled_stops_everywhere_and_goes_on_when_asked() {
     cancelled.run(&["study", "cancel", "tune"]).expect(0).says(&["cancelled"]);
     process.wait().expect(130);
     cancelled.run(&["study", "work", "tune", "--ui", "none"]).expect(1).says(&["was cancelled"]);
-    run(&cancelled, &[long]).expect(0);
+    cancelled.run_study(&[long]).expect(0);
     assert_eq!(leaderboard(&cancelled), leaderboard(&alone));
 }
 
 #[test]
 fn a_dry_run_says_what_it_would_cost_and_leaves_nothing_behind() {
     let workplace = workplace(SEARCH);
-    let ended = run(&workplace, &["--dry-run"]).expect(0);
+    let ended = workplace.run_study(&["--dry-run"]).expect(0);
     for words in ["trial-0001", "optimizer.lr", "24 trials, at least", "compared after 1, 3 and 9 epochs"] {
         assert!(ended.stdout.contains(words), "{words}\n{}", ended.stdout);
     }
@@ -257,7 +251,7 @@ fn a_grid_tries_every_point_and_settings_that_fail_are_last() {
                 optimizer.momentum = { min = 0.0, max = 0.9, step = 0.9, when = { optimizer.name = \"sgd\" } }\n\
                 [search.confirm]\nbest = 1\nseeds = 1\nrepeats = 0\n";
     let workplace = workplace(grid);
-    run(&workplace, &["training.epochs=2"]).expect(0);
+    workplace.run_study(&["training.epochs=2"]).expect(0);
     let report = report(&workplace);
     let trials = report["trials"].as_array().unwrap();
     let settings: BTreeSet<String> = trials.iter().map(|trial| trial["settings"].to_string()).collect();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::{Ended, Random, Workplace, send, wait_for};
+use crate::program::{Random, Workplace, send, wait_for};
 
 const BASE: &str = r#"
 name = "base"
@@ -44,13 +44,7 @@ overrides = { optimizer.name = "sgd", optimizer.lr = 0.1 }
 "#;
 
 fn workplace(study: &str) -> Workplace {
-    let workplace = Workplace::new(BASE);
-    fs::write(workplace.path().join("study.toml"), study).unwrap();
-    workplace
-}
-
-fn run(workplace: &Workplace, overrides: &[&str]) -> Ended {
-    workplace.run(&[&["study", "study.toml", "--ui", "plain"], overrides].concat())
+    Workplace::with_study(BASE, study)
 }
 
 fn folder(workplace: &Workplace) -> PathBuf {
@@ -89,7 +83,7 @@ fn runs(workplace: &Workplace) -> BTreeMap<PathBuf, u64> {
 #[test]
 fn a_study_ranks_its_trials_names_shared_traces_and_trains_nothing_twice() {
     let workplace = workplace(STUDY);
-    let first = run(&workplace, &[]).expect(0);
+    let first = workplace.run_study(&[]).expect(0);
     assert_eq!(first.stdout.lines().next_back(), Some("artifacts/studies/small"));
     let findings = findings(&workplace);
     assert_eq!(findings["shared_traces"], serde_json::json!([["nll", "cross-entropy"]]));
@@ -102,7 +96,7 @@ fn a_study_ranks_its_trials_names_shared_traces_and_trains_nothing_twice() {
     let runs_before = runs(&workplace);
     assert_eq!(runs_before.len(), 6);
     let board = fs::read_to_string(folder(&workplace).join("leaderboard.csv")).unwrap();
-    run(&workplace, &[]).expect(0).says(&["6 runs, 6 of them finished before"]);
+    workplace.run_study(&[]).expect(0).says(&["6 runs, 6 of them finished before"]);
     assert_eq!(runs(&workplace), runs_before);
     assert_eq!(fs::read_to_string(folder(&workplace).join("leaderboard.csv")).unwrap(), board);
 }
@@ -111,7 +105,7 @@ fn a_study_ranks_its_trials_names_shared_traces_and_trains_nothing_twice() {
 fn figures_do_not_depend_on_the_number_of_workers() {
     let [one, three] = ["1", "3"].map(|jobs| {
         let workplace = workplace(STUDY);
-        run(&workplace, &["--jobs", jobs]).expect(0);
+        workplace.run_study(&["--jobs", jobs]).expect(0);
         leaderboard(&workplace)
     });
     assert_eq!(one, three);
@@ -121,7 +115,7 @@ fn figures_do_not_depend_on_the_number_of_workers() {
 fn a_study_that_is_killed_again_and_again_ends_as_one_that_was_not() {
     let undisturbed = workplace(STUDY);
     let started = Instant::now();
-    run(&undisturbed, &[]).expect(0);
+    undisturbed.run_study(&[]).expect(0);
     let whole = started.elapsed();
     let mut random = Random::new(5);
     let disturbed = workplace(STUDY);
@@ -133,7 +127,7 @@ fn a_study_that_is_killed_again_and_again_ends_as_one_that_was_not() {
         process.wait();
         before.append(&mut finished(&disturbed));
     }
-    run(&disturbed, &[]).expect(0);
+    disturbed.run_study(&[]).expect(0);
     are_left_alone(&disturbed, &before);
     assert_eq!(leaderboard(&disturbed), leaderboard(&undisturbed));
     assert_eq!(runs(&disturbed).len(), 6, "a started run is resumed, not repeated");
@@ -158,7 +152,7 @@ fn finished(workplace: &Workplace) -> BTreeMap<PathBuf, Vec<u8>> {
 fn ctrl_c_stops_all_workers_with_a_checkpoint_and_the_study_goes_on() {
     let undisturbed = workplace(STUDY);
     let long = "training.epochs=40";
-    run(&undisturbed, &[long]).expect(0);
+    undisturbed.run_study(&[long]).expect(0);
     let disturbed = workplace(STUDY);
     let process = disturbed.start(&["study", "study.toml", long, "--ui", "plain"]);
     wait_for("two workers", || {
@@ -173,7 +167,7 @@ fn ctrl_c_stops_all_workers_with_a_checkpoint_and_the_study_goes_on() {
         let status = fs::read_to_string(folder.join("status.json")).unwrap();
         assert!(!status.contains("\"running\""), "{status}");
     }
-    run(&disturbed, &[long]).expect(0).says(&["resuming"]);
+    disturbed.run_study(&[long]).expect(0).says(&["resuming"]);
     assert_eq!(leaderboard(&disturbed), leaderboard(&undisturbed));
 }
 
@@ -226,13 +220,14 @@ fn a_trial_that_diverges_fails_alone_with_its_diagnosis() {
          model.activation = \"relu\", model.hidden = [16, 16, 16] }}\n"
     );
     let workplace = workplace(&failing);
-    let ended = run(&workplace, &["seeds=[0]"]).expect(1).says(&["FAILED: loss became", "failed: diverging"]);
+    let ended =
+        workplace.run_study(&["seeds=[0]"]).expect(1).says(&["FAILED: loss became", "failed: diverging"]);
     assert!(ended.stdout.contains("diverging: optimizer.lr=0.1 (now 1000000)"), "{}", ended.stdout);
     let findings = findings(&workplace);
     let trials = findings["trials"].as_array().unwrap();
     assert_eq!(trials.iter().filter(|trial| trial["rank"].is_u64()).count(), 3);
     assert_eq!(trials[3]["seeds"][0]["verdicts"], serde_json::json!(["exploding", "failed"]));
-    run(&workplace, &["seeds=[0]"]).expect(1).says(&["4 runs, 3 of them finished before", "resuming"]);
+    workplace.run_study(&["seeds=[0]"]).expect(1).says(&["4 runs, 3 of them finished before", "resuming"]);
 }
 
 #[test]
@@ -243,11 +238,12 @@ fn an_expectation_that_must_hold_and_does_not_is_a_verdict() {
              tolerance = 0.3\n{rest}"
         )
     };
-    run(&workplace(&expect("0.8", "")), &["seeds=[0]"]).expect(0);
-    run(&workplace(&expect("0.1", "")), &["seeds=[0]"])
+    workplace(&expect("0.8", "")).run_study(&["seeds=[0]"]).expect(0);
+    workplace(&expect("0.1", ""))
+        .run_study(&["seeds=[0]"])
         .expect(3)
         .says(&["not reproduced: sgd: test_accuracy"]);
-    run(&workplace(&expect("0.1", "must_hold = false")), &["seeds=[0]"]).expect(0);
+    workplace(&expect("0.1", "must_hold = false")).run_study(&["seeds=[0]"]).expect(0);
 }
 
 #[test]
@@ -255,7 +251,7 @@ fn two_studies_of_one_name_do_not_run_at_once() {
     let workplace = workplace(STUDY);
     let process = workplace.start(&["study", "study.toml", "training.epochs=100000", "--ui", "none"]);
     wait_for("a worker", || runs(&workplace).values().next().map(|_| ()));
-    run(&workplace, &[]).expect(1).says(&["another process is running the study"]);
+    workplace.run_study(&[]).expect(1).says(&["another process is running the study"]);
     process.signal("INT");
     process.wait().expect(130);
 }
@@ -263,7 +259,10 @@ fn two_studies_of_one_name_do_not_run_at_once() {
 #[test]
 fn nothing_is_trained_where_any_trial_is_wrong() {
     let workplace = workplace(&STUDY.replace("optimizer.lr = 0.1", "optimizer.lrr = 0.1"));
-    run(&workplace, &[]).expect(2).says(&["study.toml:13: unknown key `optimizer.lrr`", "`optimizer.lr`"]);
+    workplace
+        .run_study(&[])
+        .expect(2)
+        .says(&["study.toml:13: unknown key `optimizer.lrr`", "`optimizer.lr`"]);
     assert!(!workplace.artifacts().exists());
 }
 
@@ -273,14 +272,13 @@ fn a_study_in_folds_tests_every_row_once() {
     let text = "name = \"small\"\nfolds = 4\nrepeats = 2\n[experiment]\ndata.source = \"csv\"\n\
                 data.path = \"rows.csv\"\ndata.group_column = \"group\"\nmodel.hidden = [4]\n\
                 training.epochs = 2\ntraining.batch_size = 8\n[[trial]]\nname = \"net\"\n";
-    let workplace = Workplace::new("");
-    fs::write(workplace.path().join("study.toml"), text).unwrap();
+    let workplace = Workplace::with_study("", text);
     let row = |row: u32| {
         format!("{}.5,{},g{},{}\n", row * 7 % 50, row * 3 % 11, row / 3, ["a", "b"][row as usize % 2])
     };
     let rows = "x,y,group,label\n".to_owned() + &(0..60).map(row).collect::<String>();
     fs::write(workplace.path().join("rows.csv"), rows).unwrap();
-    run(&workplace, &[]).expect(0);
+    workplace.run_study(&[]).expect(0);
     let found = findings(&workplace);
     assert_eq!((&found["folds"], &found["seeds"].as_array().unwrap().len()), (&4.into(), &8));
     assert!(found["analysis"].to_string().contains("over 2 times 4 folds"), "{}", found["analysis"]);

@@ -23,7 +23,7 @@ pub(crate) struct Client {
 
 /// A response.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     /// Header names are in lower case.
     pub(crate) headers: Vec<(String, String)>,
@@ -56,15 +56,15 @@ impl Served {
     }
 
     /// Sends one request on a new connection, and returns the response.
-    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         self.connect().unwrap().ask(method, path, headers, body).unwrap()
     }
 
-    pub(crate) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.ask("GET", path, &[], b"")
     }
 
-    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
         self.ask("POST", path, &[("Content-Type", "application/json")], body.to_string().as_bytes())
     }
 }
@@ -76,7 +76,7 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> io::Result<Answer> {
+    ) -> io::Result<Response> {
         self.send(&request(method, path, headers, body))?;
         self.answer()
     }
@@ -86,7 +86,7 @@ impl Client {
     }
 
     /// Reads one response.
-    pub(crate) fn answer(&mut self) -> io::Result<Answer> {
+    pub(crate) fn answer(&mut self) -> io::Result<Response> {
         let mut line = || -> io::Result<String> {
             let mut line = String::new();
             match self.stream.read_line(&mut line)? {
@@ -102,7 +102,7 @@ impl Client {
             let Some((name, value)) = line.split_once(':') else { break };
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer { status, headers, body: Vec::new() };
+        let mut answer = Response { status, headers, body: Vec::new() };
         let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
         answer.body = vec![0; length];
         self.stream.read_exact(&mut answer.body)?;
@@ -115,7 +115,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| &**value)
     }
@@ -184,7 +184,7 @@ pub(crate) fn binary(pixels: &[u8]) -> (Vec<u8>, String) {
 }
 
 /// The bytes of the probabilities in a binary response.
-pub(crate) fn probabilities(answer: &Answer) -> Vec<u8> {
+pub(crate) fn probabilities(answer: &Response) -> Vec<u8> {
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     let length: usize = answer.header("inference-header-content-length").unwrap().parse().unwrap();
     answer.body[length..].to_vec()
