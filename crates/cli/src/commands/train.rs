@@ -337,7 +337,7 @@ fn begin(session: &Session, notices: &[String], output: &OutputArguments) -> Res
 }
 
 fn show_outcome(ui: Ui, session: &Session, outcome: &Outcome, output: &OutputArguments) {
-    sum_up(ui, session, outcome, output);
+    summarize(ui, session, outcome, output);
     print_outcome(outcome, outcome.test.as_ref().map(figures), output.json);
 }
 
@@ -405,7 +405,7 @@ fn figures(metrics: &Metrics) -> PassFigures {
 }
 
 /// Summarizes the result on stderr, in the same view as the training.
-fn sum_up(ui: Ui, session: &Session, outcome: &Outcome, output: &OutputArguments) {
+fn summarize(ui: Ui, session: &Session, outcome: &Outcome, output: &OutputArguments) {
     match ui {
         Ui::None => {}
         Ui::Json => {
