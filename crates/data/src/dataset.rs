@@ -1,120 +1,55 @@
-//! A data set ready for training: splits, classes and scaling.
+//! Loading: from the `[data]` section of an experiment to a data set that is ready for training.
 
-use std::path::{Path, PathBuf};
-
-use kiln_config::{Channels, Data, Holdout};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use kiln_files::Hasher;
+use kiln_config::{Channels, ClassLabel, Data};
+use kiln_table::{listed, quoted};
 
 use crate::{
-    DataError, Downloads, Fault, Folders, Normalizer, Profile, Progress, Reading, Split,
-    balance::{imbalance, rare_classes},
-    columns::prepare,
-    holdout::{Choice, Ties, choose, choose_groups, deal},
-    label_noise::mislabel,
-    selection::Selection,
+    DataError, Downloads, Fault, FileRecord, Folders, Normalizer, Profile, Progress, Reading, Shape, Split,
+    Ties,
+    holdout::{Choice, check_folds, choose, deal, hold_out, mislabel, one_part},
+    profile::content_hash,
     source::{Means, Source, reader},
+    tables::prepare,
 };
 
-/// Test data that is held out of a source's own examples does not depend on the experiment's seed, so that
-/// runs with different seeds are tested on the same examples.
+/// The test split does not depend on the experiment's seed, so that runs with different seeds are tested on the same
+/// examples.
 const TEST_SEED: u64 = 0;
 
-/// Everything that an experiment learns from and is tested on.
+/// The splits of an experiment, their classes and their scaling.
 #[derive(Clone, Debug)]
 pub struct DataSet {
-    /// Name of the source, as the experiment file has it.
+    /// The source, as `data.source` names it.
     pub name: String,
-    /// What the features of an example are.
+    /// The features of an example.
     pub shape: Shape,
     /// Names of the classes, by number.
     pub classes: Vec<String>,
-    /// Examples to learn from.
+    /// Training examples.
     pub train: Split,
-    /// Examples held out of the training data, to watch for overfitting; those of the training data themselves where each
-    /// member of a network leaves a part of them out.
+    /// Validation examples. With `data.folds` these are the training examples themselves: each member of the ensemble
+    /// leaves out one part of them.
     pub validation: Option<Split>,
-    /// Examples to test on; empty where everything is trained on.
+    /// Test examples; empty if there is no test data.
     pub test: Split,
     /// The scaling, fitted on `train` alone.
     pub normalizer: Normalizer,
     /// One hash over the names and contents of all files.
     pub sha256: String,
-    /// The files that the data came from.
+    /// The files of the data.
     pub files: Vec<FileRecord>,
-    /// How files of images are read.
+    /// How pixel values are stored in the files.
     pub reading: Reading,
-    /// What is remarkable about the data, a sentence each.
+    /// Remarks about the data for the user, a sentence each.
     pub notices: Vec<String>,
-    /// Columns each of whose values belongs to one class alone: they may give the class away.
+    /// Columns in which every value occurs in one class only: they may leak the class.
     pub leaks: Vec<String>,
     /// How ties between classes were broken when examples were held out.
     pub ties: Ties,
 }
 
-/// What the features of an example are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(rename = "ExampleShape")]
-pub enum Shape {
-    /// An image, row by row. One in colour is three planes: all of its red, then its green, then its blue (channel,
-    /// height, width, as in `PyTorch`).
-    Image {
-        /// Pixels from top to bottom.
-        height: usize,
-        /// Pixels from left to right.
-        width: usize,
-        /// Planes: 1 for grey, 3 for red, green and blue.
-        #[serde(default = "grey")]
-        channels: usize,
-    },
-    /// Columns of a table, by name.
-    Columns(Vec<String>),
-}
-
-impl Shape {
-    /// The number of features.
-    #[must_use]
-    pub fn features(&self) -> usize {
-        match self {
-            Self::Image { height, width, channels } => channels * height * width,
-            Self::Columns(names) => names.len(),
-        }
-    }
-}
-
-/// The planes of images in files that were written before images had colour.
-fn grey() -> usize {
-    1
-}
-
-/// A file that data came from; for `image-folder`, the pictures of one class.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FileRecord {
-    /// Name within the data set, without `.gz`.
-    pub name: String,
-    /// Where it lies; the name again for embedded data.
-    pub path: PathBuf,
-    /// Size on disk.
-    pub bytes: u64,
-    /// SHA-256 of the uncompressed content, in hexadecimal.
-    pub sha256: String,
-}
-
-impl FileRecord {
-    /// The name that its user knows it by: of a table, that of the file.
-    #[must_use]
-    pub fn shown_name(&self) -> String {
-        let is_table = Path::new(&self.name).extension().is_some_and(|extension| extension == "csv");
-        let own = self.path.file_name().filter(|_| is_table);
-        own.map_or_else(|| self.name.clone(), |own| own.to_string_lossy().into_owned())
-    }
-}
-
 impl DataSet {
-    /// The validation examples that nothing is learned from, if any are held out.
+    /// The validation examples that are not trained on; none with `data.folds`.
     #[must_use]
     pub fn held_out(&self) -> Option<&Split> {
         self.validation.as_ref().filter(|split| !split.has_folds())
@@ -133,14 +68,10 @@ impl DataSet {
     }
 }
 
-/// Reads the data that `data` asks for, cuts it into splits and fits the scaling.
+/// Reads the data of an experiment, cuts it into splits and fits the scaling.
 ///
-/// `seed` decides which examples are held out for validation, which are left out by a limit and which get a
-/// wrong label. A published
-/// data set that is not here is downloaded, and `progress` is told how far that is.
-///
-/// # Errors
-/// If the data is missing, damaged or not what `data` says, or too little of it is left to train or test on.
+/// `seed` decides which examples are held out for validation, which ones a limit keeps and which ones get a wrong label.
+/// A published data set that is not on this machine is downloaded.
 pub fn load(
     data: &Data,
     seed: u64,
@@ -150,10 +81,7 @@ pub fn load(
     load_with(data, seed, folders, &Downloads::default(), progress)
 }
 
-/// Reads the data of a run that keeps `profile`, with the same splits and the same features as it had.
-///
-/// # Errors
-/// As [`load`].
+/// Reads the data of an existing run with this `profile`, with the same splits and the same features.
 pub fn load_like(
     profile: &Profile,
     data: &Data,
@@ -161,7 +89,7 @@ pub fn load_like(
     folders: &Folders,
     progress: &dyn Progress,
 ) -> Result<DataSet, DataError> {
-    // Once a run has begun, the pictures there are no longer decide; runs from before pictures had colour keep to grey.
+    // `auto` was decided when the run began. Profiles from before Kiln read colour mean grey.
     let channels = match (data.channels, profile.channels()) {
         (Channels::Auto, Some(1)) => Channels::Grey,
         (Channels::Auto, Some(_)) => Channels::Rgb,
@@ -171,10 +99,7 @@ pub fn load_like(
     Loading { data, seed, like: Some(profile) }.load(folders, &Downloads::default(), progress)
 }
 
-/// As [`load`], with other mirrors or time-outs.
-///
-/// # Errors
-/// As [`load`].
+/// Like [`load`], with other mirrors or timeouts.
 pub fn load_with(
     data: &Data,
     seed: u64,
@@ -185,11 +110,10 @@ pub fn load_with(
     Loading { data, seed, like: None }.load(folders, downloads, progress)
 }
 
-/// What is loaded, and like what.
 struct Loading<'a> {
     data: &'a Data,
     seed: u64,
-    /// The profile of a run whose splits and features these are to be.
+    /// The profile of an existing run, whose splits and features must be the same.
     like: Option<&'a Profile>,
 }
 
@@ -211,11 +135,8 @@ impl Loading<'_> {
         let (train, test) = match &test {
             Some(_) if data.test_folds > 0 => {
                 let found = "test data in files of their own";
-                let fault = Fault::in_key("data.test_folds", "examples of which any may be tested on", found);
-                return Err(DataError::unfit(
-                    "no parts",
-                    fault.remedy("set it to 0, or take those files away"),
-                ));
+                let fault = Fault::in_key("data.test_folds", "a source without test data of its own", found);
+                return Err(DataError::unfit("no parts", fault.remedy("set it to 0, or remove those files")));
             }
             Some(test) => (train, selection.apply(test)),
             None if data.test_folds > 0 => one_part(&train, data.test_folds, groups, seed)?,
@@ -282,88 +203,6 @@ impl Loading<'_> {
     }
 }
 
-/// What is left of `split`, and the one of `count` parts that is held out of it: `seed` counts them round, and all of them are
-/// dealt anew when it has.
-fn one_part(
-    split: &Split,
-    count: usize,
-    groups: Option<&[u32]>,
-    seed: u64,
-) -> Result<(Split, Split), DataError> {
-    if count == 1 {
-        let fault = Fault::in_key("data.test_folds", "0, or at least 2 parts", "1");
-        return Err(DataError::unfit("nothing to train on", fault.remedy("raise it")));
-    }
-    check_folds("data.test_folds", split, count)?;
-    let parts = deal(split, count, groups, seed / count as u64, Choice::TestFolds);
-    let part = (seed % count as u64) as u32;
-    let positions = 0..split.len() as u32;
-    let (held_out, others): (Vec<u32>, Vec<u32>) =
-        positions.partition(|&position| parts[position as usize] == part);
-    if held_out.is_empty() || others.is_empty() {
-        let expected = format!("at least {count} groups");
-        let fault =
-            Fault::in_key("data.test_folds", expected, format!("too few: part {part} is empty, or all"));
-        return Err(DataError::unfit("parts without an example", fault.remedy("lower it")));
-    }
-    Ok((split.select(&others), split.select(&held_out)))
-}
-
-/// What is left of `split`, and what is held out of it.
-fn hold_out(
-    key: &str,
-    holdout: Holdout,
-    split: Split,
-    groups: Option<&[u32]>,
-    seed: u64,
-    choice: Choice,
-    ties: Ties,
-) -> Result<(Split, Split), DataError> {
-    let count = held_out_count(key, holdout, split.len())?;
-    if count == 0 {
-        let nothing = split.select(&[]);
-        return Ok((split, nothing));
-    }
-    let chosen = match groups {
-        Some(groups) => choose_groups(&split, groups, count, seed, choice),
-        None => choose(&split, count, seed, choice, ties),
-    };
-    if chosen.chosen.is_empty() {
-        let fault =
-            Fault::in_key("data.group_column", "groups that can be held out whole", "one that is nearly all");
-        return Err(DataError::unfit("nothing held out", fault.remedy(format!("set {key} to 0"))));
-    }
-    Ok((split.select(&chosen.others), split.select(&chosen.chosen)))
-}
-
-/// The number of examples that `holdout` takes from `total`, which leaves at least one.
-fn held_out_count(key: &str, holdout: Holdout, total: usize) -> Result<usize, DataError> {
-    let count = holdout.count_of(total);
-    if holdout.is_nothing() || total == 0 {
-        return Ok(0);
-    }
-    if count == 0 {
-        let fault = Fault::in_key(key, "a share of at least one example", format!("none of {total}"));
-        return Err(DataError::unfit("nothing held out", fault.remedy("raise it, or set it to 0")));
-    }
-    if count >= total {
-        let expected = format!("fewer than the {total} examples there are");
-        let fault = Fault::in_key(key, expected, format!("{count}"));
-        return Err(DataError::unfit("nothing to train on", fault.remedy("lower it, or give more data")));
-    }
-    Ok(count)
-}
-
-/// An error where there are not enough examples for every part to have one.
-fn check_folds(key: &str, split: &Split, folds: usize) -> Result<(), DataError> {
-    if split.len() >= folds {
-        return Ok(());
-    }
-    let expected = format!("at most a part for each of the {} examples", split.len());
-    let fault = Fault::in_key(key, expected, folds.to_string());
-    Err(DataError::unfit("parts without an example", fault.remedy("lower it")))
-}
-
 fn limit(split: Split, limit: Option<usize>, seed: u64, choice: Choice, ties: Ties) -> Split {
     match limit {
         Some(limit) if limit < split.len() => split.select(&choose(&split, limit, seed, choice, ties).chosen),
@@ -389,26 +228,159 @@ fn check_not_empty(train: &Split, test: &Split, has_test: bool) -> Result<(), Da
     Ok(())
 }
 
-/// The most probabilities that a test writes down: a number of ten characters each.
+/// The most probabilities that `predictions.csv` may hold, at ten characters each: about 1 GB.
 const MOST_PROBABILITIES: usize = 100_000_000;
 
-/// An error where the files of a test would grow beyond what anyone looks at: they hold a number for every class of every
-/// example.
+/// Limits the size of `predictions.csv`, which holds one probability per example and class.
 fn check_size(test: &Split, classes: usize) -> Result<(), DataError> {
     if test.len().saturating_mul(classes) <= MOST_PROBABILITIES {
         return Ok(());
     }
-    let expected = format!("at most {MOST_PROBABILITIES} probabilities to write down");
+    let expected = format!("at most {MOST_PROBABILITIES} probabilities (test examples times classes)");
     let found = format!("{} test examples of {classes} classes", test.len());
     let remedy = format!("test on fewer examples, with data.test_limit={}", MOST_PROBABILITIES / classes);
     Err(DataError::unfit("too much to test on", Fault::in_key("data.test", expected, found).remedy(remedy)))
 }
 
-/// One hash over names and contents; where the files lie and whether they are compressed does not matter.
-pub(crate) fn content_hash(files: &[FileRecord]) -> String {
-    let mut hasher = Hasher::default();
-    for file in files {
-        hasher.update(format!("{} {}\n", file.sha256, file.name).as_bytes());
+/// The classes that an experiment keeps, renumbered in the order in which it names them.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    /// Names of the classes that are kept, by new number.
+    pub(crate) classes: Vec<String>,
+    /// New number of every class of the source; none if the class is left out.
+    new_number: Vec<Option<u32>>,
+}
+
+impl Selection {
+    /// The classes that `wanted` names; all of `classes` if `wanted` is empty.
+    pub(crate) fn new(classes: &[String], wanted: &[ClassLabel]) -> Result<Self, DataError> {
+        if wanted.is_empty() {
+            let new_number = (0..classes.len() as u32).map(Some).collect();
+            return Ok(Self { classes: classes.to_vec(), new_number });
+        }
+        let mut selection = Self { classes: Vec::new(), new_number: vec![None; classes.len()] };
+        for label in wanted {
+            let class = find(classes, label)?;
+            if selection.new_number[class].is_some() {
+                return Err(repeated(&classes[class]));
+            }
+            selection.new_number[class] = Some(selection.classes.len() as u32);
+            selection.classes.push(classes[class].clone());
+        }
+        if selection.classes.len() == 1 {
+            let fault = Fault::in_key("data.classes", "at least two classes", "one");
+            return Err(DataError::unfit(
+                "only one class",
+                fault.remedy("name at least two: a classifier has to distinguish classes"),
+            ));
+        }
+        Ok(selection)
     }
-    hasher.finish()
+
+    /// The examples of `split` whose class is kept.
+    pub(crate) fn apply(&self, split: &Split) -> Split {
+        split.relabel(|label| self.new_number[label as usize])
+    }
+}
+
+/// The number of the class that `label` means. A number is first compared with the names of the classes, because the
+/// classes of a csv file may be called 3 and 7; then it is the class's number.
+fn find(classes: &[String], label: &ClassLabel) -> Result<usize, DataError> {
+    let (name, number) = match label {
+        ClassLabel::Name(name) => (name.clone(), None),
+        ClassLabel::Number(number) => (number.to_string(), Some(*number)),
+    };
+    classes
+        .iter()
+        .position(|class| *class == name)
+        .or(number.filter(|&number| number < classes.len()))
+        .ok_or_else(|| unknown(classes, &name))
+}
+
+fn unknown(classes: &[String], name: &str) -> DataError {
+    let names: Vec<String> =
+        (0..).zip(classes).map(|(number, class)| format!("{number} ({class})")).collect();
+    let expected = format!("a class of this data: {}", names.join(", "));
+    DataError::unfit("unknown class", Fault::in_key("data.classes", expected, format!("\"{name}\"")))
+}
+
+fn repeated(name: &str) -> DataError {
+    let fault = Fault::in_key("data.classes", "every class once", format!("\"{name}\" twice"));
+    DataError::unfit("repeated class", fault.remedy("name it once"))
+}
+
+/// A notice if the largest class has more than ten times the examples of the smallest.
+fn imbalance(classes: &[String], train: &Split) -> Option<String> {
+    const TIMES: usize = 10;
+    let counts = train.counts(classes.len());
+    let (least, fewest) = counts.iter().enumerate().min_by_key(|&(_, count)| count)?;
+    let (most, greatest) = counts.iter().enumerate().max_by_key(|&(_, count)| count)?;
+    (fewest * TIMES < *greatest).then(|| {
+        format!(
+            "class {} has {greatest} training examples and {} has {fewest}: accuracy says little about the smaller \
+             class; loss.class_weights=\"balanced\" gives all classes the same weight",
+            quoted(&classes[most]),
+            quoted(&classes[least])
+        )
+    })
+}
+
+/// Notices about classes without an example in a split that is not empty.
+fn rare_classes(classes: &[String], train: &Split, validation: &Split, test: &Split) -> Vec<String> {
+    let lacking = |split: &Split| {
+        let counts = split.counts(classes.len());
+        let names = classes.iter().zip(counts).filter(|&(_, count)| count == 0 && !split.is_empty());
+        names.map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+    };
+    let sentence = |split: &Split, what: &str, so: &str| {
+        let names = lacking(split);
+        let many = format!(
+            "{} of the {} classes have no {what} example, {so}: {}",
+            names.len(),
+            classes.len(),
+            listed(names.iter().copied(), 8)
+        );
+        (!names.is_empty()).then_some(many)
+    };
+    let never_learnt = sentence(train, "training", "so the network cannot learn them");
+    let never_seen = sentence(validation, "validation", "so the validation figures do not cover them");
+    let never_tested = sentence(test, "test", "so the test figures do not cover them");
+    [never_learnt, never_seen, never_tested].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::values::Storage;
+
+    fn classes(names: &[&str]) -> Vec<String> {
+        names.iter().copied().map(String::from).collect()
+    }
+
+    #[test]
+    fn classes_are_renumbered_in_the_order_that_the_user_names_them() {
+        let wanted = [ClassLabel::Number(2), ClassLabel::Name("ant".into())];
+        let selection = Selection::new(&classes(&["ant", "bee", "cat"]), &wanted).unwrap();
+        assert_eq!(selection.classes, ["cat", "ant"]);
+        let split = Split::new(Storage::bytes(1, vec![10, 11, 12, 13], 255), vec![0, 1, 2, 0]);
+        let kept = selection.apply(&split);
+        assert_eq!(kept.labels(), [1, 0, 1]);
+        assert_eq!(kept.raw(1), crate::Raw::Bytes(&[12]));
+    }
+
+    #[test]
+    fn a_number_means_the_class_of_that_name_first() {
+        let selection =
+            Selection::new(&classes(&["3", "7", "9"]), &[ClassLabel::Number(7), ClassLabel::Number(0)]);
+        assert_eq!(selection.unwrap().classes, ["7", "3"]);
+    }
+
+    #[test]
+    fn an_unknown_class_is_answered_with_those_there_are() {
+        let error = Selection::new(&classes(&["ant", "bee"]), &[ClassLabel::Name("cat".into())]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown class: data.classes: expected a class of this data: 0 (ant), 1 (bee), found \"cat\""
+        );
+    }
 }

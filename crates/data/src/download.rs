@@ -1,7 +1,8 @@
-//! Getting a published data set from its mirrors, so that a file is there whole or not at all.
+//! Downloads of published data sets. A file appears complete and verified, or not at all: bytes gather in `<name>.gz.part`,
+//! are compared with the published hash, decompressed aside, and renamed last. A transfer resumes where it broke off.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -9,21 +10,21 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 use kiln_files::{Disk as _, Hasher, SystemDisk, replace_file};
-
-use crate::{
-    DataError, Progress, Published, PublishedFile,
-    data_file::DataFile,
-    source::note_path,
-    transfer::{Failure, Transfer},
+use ureq::{
+    Agent, Body,
+    http::{Response, StatusCode, header},
 };
 
-/// How often a transfer that breaks off is taken up again at the same mirror.
+use crate::source::{DataFile, note_path};
+use crate::{DataError, Fault, Progress, Published, PublishedFile};
+
+/// How often a transfer that breaks off is resumed at the same mirror.
 const RESUMPTIONS: usize = 3;
 
-/// Where published data sets are downloaded from, and how long a mirror may take.
+/// Settings for downloads of published data sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Downloads {
-    /// Mirrors to use instead of the data set's own: addresses that file names are appended to.
+    /// Mirrors that replace the data set's own: URL prefixes to which file names are appended.
     pub mirrors: Option<Vec<String>>,
     /// How long a mirror may take.
     pub timeouts: Timeouts,
@@ -32,9 +33,9 @@ pub struct Downloads {
 /// How long a mirror may take before the next one is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To be connected to, TLS included.
+    /// To accept the connection, including TLS.
     pub connect: Duration,
-    /// To answer, and then between any two pieces of the answer.
+    /// To send the first byte of the response, and between any two pieces of it.
     pub stall: Duration,
 }
 
@@ -44,25 +45,25 @@ impl Default for Timeouts {
     }
 }
 
-/// A published data set that is not here, and that no mirror gave.
+/// The error of a published data set that is not on this machine and that no mirror provided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
     /// Name of the data set.
     pub name: String,
-    /// The folder that it belongs in.
+    /// The folder for its files.
     pub folder: PathBuf,
-    /// The files that it consists of.
+    /// Names of its files.
     pub files: Vec<String>,
-    /// What was tried, in order.
+    /// The failed attempts, in order.
     pub attempts: Vec<Attempt>,
 }
 
 /// One attempt to download a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// The address.
+    /// The URL.
     pub url: String,
-    /// Why it did not work.
+    /// Why it failed.
     pub reason: String,
 }
 
@@ -76,7 +77,7 @@ impl std::fmt::Display for Unavailable {
         }
         writeln!(
             f,
-            "to put it there by hand, place {} (plain or .gz) in {}",
+            "to install it by hand, place {} (plain or .gz) in {}",
             self.files.join(", "),
             self.folder.display()
         )?;
@@ -85,11 +86,10 @@ impl std::fmt::Display for Unavailable {
 }
 
 impl Downloads {
-    /// Downloads the files of `set` that `folder` does not have yet; processes that share the folder wait
-    /// for one another.
+    /// Downloads the files of `set` that are missing in `folder`. Processes that share the folder wait for each other.
     ///
     /// # Errors
-    /// If no mirror gives the right bytes, or `folder` cannot be written to. Files that were there stay.
+    /// If no mirror provides the right bytes, or `folder` is not writable. Complete files stay.
     pub fn fetch(&self, set: &Published, folder: &Path, progress: &dyn Progress) -> Result<(), DataError> {
         fs::create_dir_all(folder).map_err(DataError::write(folder))?;
         let lock_path = folder.join(".lock");
@@ -138,14 +138,14 @@ impl Downloads {
     }
 }
 
-/// Downloads the compressed file from one mirror, taking it up again when it breaks off.
+/// Downloads the compressed file from one mirror, and resumes when the transfer breaks off.
 fn from_mirror(transfer: &Transfer<'_>, progress: &dyn Progress) -> Result<(), Failure> {
     let mut resumptions = 0;
     loop {
         let had_part = transfer.part_bytes() > 0;
         match transfer.run(progress).and_then(|()| transfer.verify()) {
             Err(Failure::BrokenOff(_)) if resumptions < RESUMPTIONS => {}
-            // What another mirror had begun may have been wrong from the start.
+            // The part was discarded: the bytes of an earlier mirror may have been wrong from the start.
             Err(Failure::Refused(_))
                 if had_part && transfer.part_bytes() == 0 && resumptions < RESUMPTIONS => {}
             outcome => return outcome,
@@ -154,7 +154,7 @@ fn from_mirror(transfer: &Transfer<'_>, progress: &dyn Progress) -> Result<(), F
     }
 }
 
-/// Decompresses the verified `part` and gives it its final name, which no unfinished file ever has.
+/// Decompresses the verified `part` and gives it its final name. Unfinished files never have this name.
 fn install(file: &PublishedFile, part: &Path, folder: &Path) -> Result<(), DataError> {
     let path = folder.join(file.name);
     let aside = folder.join(format!("{}.new", file.name));
@@ -165,15 +165,15 @@ fn install(file: &PublishedFile, part: &Path, folder: &Path) -> Result<(), DataE
         fs::rename(&aside, &path).map_err(DataError::write(&path))?;
         SystemDisk.sync_folder(folder).map_err(DataError::write(folder))
     });
-    // The compressed bytes are those that were published; should they still not decompress to what was
-    // expected, keeping them would only repeat the failure.
+    // The compressed bytes are the published ones. If they decompress to something unexpected, keeping them would only
+    // repeat the failure.
     for leftover in [part, &aside] {
         let _ = fs::remove_file(leftover);
     }
     installed
 }
 
-/// Decompresses `part` into `aside`, and returns the hash of what it wrote there.
+/// Decompresses `part` into `aside`, and returns the hash of the uncompressed bytes.
 fn decompress(file: &PublishedFile, part: &Path, aside: &Path) -> Result<String, DataError> {
     let compressed = File::open(part).map_err(DataError::read(part))?;
     let mut reader = MultiGzDecoder::new(io::BufReader::new(compressed)).take(file.bytes + 1);
@@ -182,7 +182,7 @@ fn decompress(file: &PublishedFile, part: &Path, aside: &Path) -> Result<String,
     let mut buffer = vec![0; 1 << 16];
     let mut bytes = 0;
     loop {
-        let count = reader.read(&mut buffer).map_err(crate::data_file::read_error(part))?;
+        let count = reader.read(&mut buffer).map_err(DataError::unreadable(part))?;
         if count == 0 {
             break;
         }
@@ -194,11 +194,186 @@ fn decompress(file: &PublishedFile, part: &Path, aside: &Path) -> Result<String,
     let sha256 = hasher.finish();
     if bytes != file.bytes || file.sha256.is_some_and(|expected| expected != sha256) {
         let expected = format!("{} bytes of SHA-256 {}", file.bytes, file.sha256.unwrap_or("(any)"));
-        let fault = crate::Fault::new(part, expected, format!("{bytes} bytes of {sha256}"));
+        let fault = Fault::new(part, expected, format!("{bytes} bytes of {sha256}"));
         return Err(DataError::unfit(
             "wrong checksum",
             fault.place("uncompressed").remedy("please report this"),
         ));
     }
     Ok(sha256)
+}
+
+/// The transfer of one file from one mirror.
+struct Transfer<'a> {
+    url: &'a str,
+    file: &'a PublishedFile,
+    /// The file for the compressed bytes until they are complete.
+    part: &'a Path,
+    timeouts: Timeouts,
+}
+
+/// Why a transfer failed.
+#[derive(Debug)]
+enum Failure {
+    /// The connection ended early; the transfer can resume.
+    BrokenOff(String),
+    /// This mirror does not have the right file, or does not respond.
+    Refused(String),
+    /// This machine cannot store the file; another mirror would not help.
+    Disk(DataError),
+}
+
+impl Transfer<'_> {
+    /// The number of bytes received so far.
+    fn part_bytes(&self) -> u64 {
+        self.part.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    /// Downloads the missing bytes. Afterwards the part is complete, but not verified.
+    fn run(&self, progress: &dyn Progress) -> Result<(), Failure> {
+        if self.part_bytes() >= self.file.gzip_bytes {
+            return Ok(());
+        }
+        progress.begin(&format!("{}.gz", self.file.name), Some(self.file.gzip_bytes));
+        let outcome = self.request().and_then(|response| self.receive(response, progress));
+        progress.end();
+        outcome
+    }
+
+    /// Compares the complete part with the published size and hash, and removes it if they differ.
+    fn verify(&self) -> Result<(), Failure> {
+        let (bytes, sha256) = hash_file(self.part).map_err(Failure::Disk)?;
+        if bytes == self.file.gzip_bytes && sha256 == self.file.gzip_sha256 {
+            return Ok(());
+        }
+        self.discard();
+        Err(Failure::Refused(format!(
+            "wrong bytes: expected SHA-256 {}, found {sha256} ({bytes} bytes)",
+            self.file.gzip_sha256
+        )))
+    }
+
+    fn discard(&self) {
+        // If the part cannot be removed, the next verification finds and reports it again.
+        let _ = fs::remove_file(self.part);
+    }
+
+    fn request(&self) -> Result<Response<Body>, Failure> {
+        let config = Agent::config_builder()
+            .timeout_connect(Some(self.timeouts.connect))
+            .timeout_resolve(Some(self.timeouts.connect))
+            .timeout_recv_response(Some(self.timeouts.stall))
+            .timeout_per_read(Some(self.timeouts.stall))
+            .timeout_per_write(Some(self.timeouts.stall))
+            .http_status_as_error(false)
+            .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let mut request =
+            Agent::new_with_config(config).get(self.url).header(header::ACCEPT_ENCODING, "identity");
+        let have = self.part_bytes();
+        if have > 0 {
+            request = request.header(header::RANGE, format!("bytes={have}-"));
+        }
+        request.call().map_err(|error| Failure::Refused(self.reason(&error)))
+    }
+
+    fn receive(&self, response: Response<Body>, progress: &dyn Progress) -> Result<(), Failure> {
+        let mut received = self.start(&response)?;
+        let mut part =
+            self.open_part(received).map_err(|error| Failure::Disk(DataError::write(self.part)(error)))?;
+        progress.advance(received);
+        let mut reader = response.into_body().into_reader();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let count = reader.read(&mut buffer).map_err(|error| self.broken_off(received, error))?;
+            if count == 0 {
+                break;
+            }
+            received += count as u64;
+            if received > self.file.gzip_bytes {
+                self.discard();
+                return Err(Failure::Refused(format!(
+                    "sent more than the {} bytes of the file",
+                    self.file.gzip_bytes
+                )));
+            }
+            part.write_all(&buffer[..count])
+                .map_err(|error| Failure::Disk(DataError::write(self.part)(error)))?;
+            progress.advance(count as u64);
+        }
+        if received < self.file.gzip_bytes {
+            return Err(self.broken_off(received, io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(())
+    }
+
+    /// The position of the response's first byte: a server may ignore the requested range and send the whole file.
+    fn start(&self, response: &Response<Body>) -> Result<u64, Failure> {
+        let have = self.part_bytes();
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let start = match response.status() {
+            StatusCode::OK => 0,
+            StatusCode::PARTIAL_CONTENT => {
+                let range = text(header::CONTENT_RANGE).unwrap_or_default();
+                if !range.starts_with(&format!("bytes {have}-")) {
+                    self.discard();
+                    return Err(Failure::Refused(format!("sent another range: \"{range}\"")));
+                }
+                have
+            }
+            status => {
+                if status == StatusCode::RANGE_NOT_SATISFIABLE {
+                    self.discard();
+                }
+                return Err(Failure::Refused(format!("responded with HTTP status {status}")));
+            }
+        };
+        let offered = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+        match offered {
+            Some(offered) if start.saturating_add(offered) != self.file.gzip_bytes => Err(Failure::Refused(
+                format!("offers {} bytes, expected {}", start.saturating_add(offered), self.file.gzip_bytes),
+            )),
+            _ => Ok(start),
+        }
+    }
+
+    fn open_part(&self, start: u64) -> io::Result<File> {
+        if start == 0 { File::create(self.part) } else { OpenOptions::new().append(true).open(self.part) }
+    }
+
+    /// After a stall, the next mirror resumes; any other interruption is worth another attempt at this mirror.
+    fn broken_off(&self, received: u64, error: io::Error) -> Failure {
+        let at = format!("after {received} of {} bytes", self.file.gzip_bytes);
+        match ureq::Error::from(error) {
+            error @ ureq::Error::Timeout(_) => Failure::Refused(format!("{} {at}", self.reason(&error))),
+            error => Failure::BrokenOff(format!("broke off {at}: {}", self.reason(&error))),
+        }
+    }
+
+    fn reason(&self, error: &ureq::Error) -> String {
+        match error {
+            ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+                format!("no connection within {:?}", self.timeouts.connect)
+            }
+            ureq::Error::Timeout(_) => format!("no data for {:?}", self.timeouts.stall),
+            ureq::Error::HostNotFound => "host not found: is this machine online?".to_owned(),
+            error => error.to_string(),
+        }
+    }
+}
+
+/// Size and SHA-256 of the file at `path`.
+fn hash_file(path: &Path) -> Result<(u64, String), DataError> {
+    let mut reader = File::open(path).map_err(DataError::read(path))?;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 1 << 16];
+    let mut bytes = 0;
+    loop {
+        let count = reader.read(&mut buffer).map_err(DataError::unreadable(path))?;
+        if count == 0 {
+            return Ok((bytes, hasher.finish()));
+        }
+        bytes += count as u64;
+        hasher.update(&buffer[..count]);
+    }
 }

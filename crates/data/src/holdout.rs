@@ -1,13 +1,16 @@
-//! Choosing some of a split's examples, the same share of every class.
+//! Random choices of examples: what is held out for validation and test, what a limit keeps, the parts of cross-validation,
+//! and which labels are made wrong. Each is stratified (the same share of every class) and a pure function of its arguments.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use kiln_config::Holdout;
 use kiln_config::random::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::Split;
+use crate::{DataError, Fault, Split};
 
-/// What a choice is for; each has random numbers of its own.
+/// The purpose of a choice: each has its own random stream. The order is part of the stream's key, so new purposes go last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Choice {
     Validation,
@@ -19,26 +22,25 @@ pub(crate) enum Choice {
     TestFolds,
 }
 
-/// Which classes get one more of those to choose where their claims are equal.
+/// Which class gets one more example if several have the same remainder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ties {
-    /// Those with the lowest numbers, as the first version of Kiln had it: its runs are resumed so.
+    /// The class with the lowest number. Runs of the first version of Kiln are resumed this way.
     #[default]
     LowestClass,
-    /// Drawn by the seed, so that no class is always left out.
+    /// A class drawn by the seed, so that no class is always at a disadvantage.
     Drawn,
 }
 
-/// The positions that were chosen, and the others; both ascending.
+/// The chosen positions and the others, both ascending.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) chosen: Vec<u32>,
     pub(crate) others: Vec<u32>,
 }
 
-/// Chooses `count` examples of `split` at random, as many of each class as its share asks for, to within one:
-/// a pure function of its arguments.
+/// Chooses `count` examples of `split` at random, stratified: each class gets its exact share, rounded up or down.
 pub(crate) fn choose(split: &Split, count: usize, seed: u64, choice: Choice, ties: Ties) -> Chosen {
     let mut classes = positions_by_class(split);
     let sizes: Vec<usize> = classes.iter().map(Vec::len).collect();
@@ -58,6 +60,91 @@ pub(crate) fn choose(split: &Split, count: usize, seed: u64, choice: Choice, tie
     Chosen { chosen, others }
 }
 
+/// Cuts `split` into `count` parts and holds one out; returns the others and the held-out part. Consecutive seeds hold out
+/// part after part; after `count` seeds the examples are dealt again.
+pub(crate) fn one_part(
+    split: &Split,
+    count: usize,
+    groups: Option<&[u32]>,
+    seed: u64,
+) -> Result<(Split, Split), DataError> {
+    if count == 1 {
+        let fault = Fault::in_key("data.test_folds", "0, or at least 2 parts", "1");
+        return Err(DataError::unfit("nothing to train on", fault.remedy("raise it")));
+    }
+    check_folds("data.test_folds", split, count)?;
+    let parts = deal(split, count, groups, seed / count as u64, Choice::TestFolds);
+    let part = (seed % count as u64) as u32;
+    let positions = 0..split.len() as u32;
+    let (held_out, others): (Vec<u32>, Vec<u32>) =
+        positions.partition(|&position| parts[position as usize] == part);
+    if held_out.is_empty() || others.is_empty() {
+        let expected = format!("at least {count} groups");
+        let fault =
+            Fault::in_key("data.test_folds", expected, format!("too few: part {part} is empty, or all"));
+        return Err(DataError::unfit("parts without an example", fault.remedy("lower it")));
+    }
+    Ok((split.select(&others), split.select(&held_out)))
+}
+
+/// Holds examples out of `split`; returns the others and the held-out examples.
+pub(crate) fn hold_out(
+    key: &str,
+    holdout: Holdout,
+    split: Split,
+    groups: Option<&[u32]>,
+    seed: u64,
+    choice: Choice,
+    ties: Ties,
+) -> Result<(Split, Split), DataError> {
+    let count = held_out_count(key, holdout, split.len())?;
+    if count == 0 {
+        let nothing = split.select(&[]);
+        return Ok((split, nothing));
+    }
+    let chosen = match groups {
+        Some(groups) => choose_groups(&split, groups, count, seed, choice),
+        None => choose(&split, count, seed, choice, ties),
+    };
+    if chosen.chosen.is_empty() {
+        let fault = Fault::in_key(
+            "data.group_column",
+            "groups small enough to hold out",
+            "one group with nearly all rows",
+        );
+        return Err(DataError::unfit("nothing held out", fault.remedy(format!("set {key} to 0"))));
+    }
+    Ok((split.select(&chosen.others), split.select(&chosen.chosen)))
+}
+
+/// The number of examples that `holdout` takes from `total`; at least one example remains.
+fn held_out_count(key: &str, holdout: Holdout, total: usize) -> Result<usize, DataError> {
+    let count = holdout.count_of(total);
+    if holdout.is_nothing() || total == 0 {
+        return Ok(0);
+    }
+    if count == 0 {
+        let fault = Fault::in_key(key, "a share of at least one example", format!("none of {total}"));
+        return Err(DataError::unfit("nothing held out", fault.remedy("raise it, or set it to 0")));
+    }
+    if count >= total {
+        let expected = format!("fewer than the {total} examples there are");
+        let fault = Fault::in_key(key, expected, format!("{count}"));
+        return Err(DataError::unfit("nothing to train on", fault.remedy("lower it, or give more data")));
+    }
+    Ok(count)
+}
+
+/// An error if there are fewer examples than parts.
+pub(crate) fn check_folds(key: &str, split: &Split, folds: usize) -> Result<(), DataError> {
+    if split.len() >= folds {
+        return Ok(());
+    }
+    let expected = format!("at most {} parts, one for each example", split.len());
+    let fault = Fault::in_key(key, expected, folds.to_string());
+    Err(DataError::unfit("parts without an example", fault.remedy("lower it")))
+}
+
 fn positions_by_class(split: &Split) -> Vec<Vec<u32>> {
     let class_count = split.labels().iter().max().map_or(0, |&label| label as usize + 1);
     let mut classes = vec![Vec::new(); class_count];
@@ -67,8 +154,7 @@ fn positions_by_class(split: &Split) -> Vec<Vec<u32>> {
     classes
 }
 
-/// Chooses whole groups at random until `count` examples of `split` are as nearly reached as one group can: a pure function
-/// of its arguments. `groups` are those of the split's rows.
+/// Chooses whole groups at random, until their examples are about `count`. `groups` is indexed by the source's rows.
 pub(crate) fn choose_groups(
     split: &Split,
     groups: &[u32],
@@ -86,7 +172,7 @@ pub(crate) fn choose_groups(
     let mut is_chosen = vec![false; sizes.len()];
     let mut total = 0;
     for group in order {
-        // Half a group too many is nearer than half a group too few.
+        // Take the group if this brings the total closer to `count`.
         if total + sizes[group] / 2 < count && total + sizes[group] < split.len() {
             is_chosen[group] = true;
             total += sizes[group];
@@ -96,8 +182,8 @@ pub(crate) fn choose_groups(
     Chosen { chosen, others }
 }
 
-/// Deals the examples of `split` into `count` parts, the same share of each class to within one, or whole groups into parts of
-/// about the same size; the part of each, from 0. A pure function of its arguments. `groups` are those of the split's rows.
+/// Deals the examples of `split` into `count` parts and returns the part of each example, from 0. Without groups the parts are
+/// stratified; with `groups`, indexed by the source's rows, whole groups go into parts of about the same size.
 pub(crate) fn deal(
     split: &Split,
     count: usize,
@@ -124,8 +210,8 @@ pub(crate) fn deal(
     }
     let mut members: Vec<Vec<usize>> = members.into_values().collect();
     purpose(u64::MAX).shuffle(&mut members);
-    // The largest first, each to where there is most room.
-    members.sort_by_key(|group| std::cmp::Reverse(group.len()));
+    // The largest group first, each into the smallest part so far.
+    members.sort_by_key(|group| Reverse(group.len()));
     let mut sizes = vec![0; count];
     for group in members {
         let fold = (0..count).min_by_key(|&fold| sizes[fold]).unwrap_or_default();
@@ -137,8 +223,8 @@ pub(crate) fn deal(
     folds
 }
 
-/// Shares `count` among classes of these sizes by largest remainder: each gets its exact share rounded down
-/// or up, and the sum is `count`, or all there is. Of equal remainders, that of the class with the lower rank comes first.
+/// Divides `count` among classes of these sizes by the largest-remainder method: each class gets its exact share, rounded
+/// down or up, and the sum is `count` or the total. Among equal remainders, the lower rank comes first.
 fn quotas(sizes: &[usize], count: usize, ranks: &[usize]) -> Vec<usize> {
     let total: u128 = sizes.iter().map(|&size| size as u128).sum();
     let count = (count as u128).min(total);
@@ -149,11 +235,28 @@ fn quotas(sizes: &[usize], count: usize, ranks: &[usize]) -> Vec<usize> {
     let mut quotas: Vec<usize> = sizes.iter().map(|&size| (share(size) / total) as usize).collect();
     let missing = count as usize - quotas.iter().sum::<usize>();
     let mut by_remainder: Vec<usize> = (0..sizes.len()).collect();
-    by_remainder.sort_by_key(|&class| (std::cmp::Reverse(share(sizes[class]) % total), ranks[class]));
+    by_remainder.sort_by_key(|&class| (Reverse(share(sizes[class]) % total), ranks[class]));
     for &class in &by_remainder[..missing] {
         quotas[class] += 1;
     }
     quotas
+}
+
+/// Replaces the class of a `share` of the examples by another class, drawn at random (`data.label_noise`). A network can
+/// only memorize these labels.
+pub(crate) fn mislabel(train: Split, share: f64, class_count: usize, seed: u64, ties: Ties) -> Split {
+    let count = (train.len() as f64 * share).round() as usize;
+    if count == 0 || class_count < 2 {
+        return train;
+    }
+    let mut stream = Stream::new(seed, Purpose::Split, &[Choice::LabelNoise as u64, u64::MAX]);
+    let mut labels = train.labels().to_vec();
+    for position in choose(&train, count, seed, Choice::LabelNoise, ties).chosen {
+        let label = &mut labels[position as usize];
+        let step = 1 + stream.below(class_count - 1) as u32;
+        *label = (*label + step) % class_count as u32;
+    }
+    train.with_labels(labels)
 }
 
 #[cfg(test)]
@@ -161,7 +264,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::storage::Storage;
+    use crate::values::Storage;
 
     fn split(labels: Vec<u32>) -> Split {
         Split::new(Storage::bytes(1, vec![0; labels.len()], 255), labels)
@@ -234,5 +337,18 @@ mod tests {
             }
             prop_assert_eq!(chosen, choose(&split, count, seed, Choice::Test, Ties::Drawn).chosen);
         }
+    }
+
+    #[test]
+    fn the_given_share_of_examples_gets_another_class() {
+        let truth: Vec<u32> = (0..300).map(|position| position % 3).collect();
+        let split = Split::new(Storage::bytes(1, vec![0; 300], 1), truth.clone());
+        let noisy = mislabel(split.clone(), 0.2, 3, 7, Ties::Drawn);
+        let wrong = noisy.labels().iter().zip(&truth).filter(|(found, truth)| found != truth).count();
+        assert_eq!(wrong, 60);
+        assert!(noisy.labels().iter().all(|&label| label < 3));
+        assert_eq!(noisy.labels(), mislabel(split.clone(), 0.2, 3, 7, Ties::Drawn).labels());
+        assert_ne!(noisy.labels(), mislabel(split.clone(), 0.2, 3, 8, Ties::Drawn).labels());
+        assert_eq!(mislabel(split, 0.0, 3, 7, Ties::Drawn).labels(), truth);
     }
 }

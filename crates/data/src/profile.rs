@@ -1,54 +1,228 @@
-//! What new examples have to be like for a network that was trained on a data set.
+//! The facts about a data set: its shape and files, a description for the user, and the profile that a run keeps so that
+//! new examples can be read, checked and scaled without the training data.
 
-use serde::{Deserialize, Serialize};
-
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kiln_config::{ClassWeights, DecisionName, Evaluation};
-use kiln_table::{Fault, Preparation, listed, quoted};
+use kiln_config::{ClassWeights, Data, DecisionName, Evaluation};
+use kiln_files::Hasher;
+use kiln_table::{Column, Preparation, listed, quoted};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::{DataError, DataSet, Normalizer, Reading, Shape, Split, Ties};
+use crate::source::{Means, Place, reader};
+use crate::{DataError, DataSet, Downloads, Fault, Folders, NoProgress, Normalizer, Split, Ties, load_with};
 
-/// All that it takes to bring new examples before a trained network: kept in its run, so that predictions
-/// need no training data.
+/// The features of an example.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "ExampleShape")]
+pub enum Shape {
+    /// An image, row by row. A colour image has three planes, red, green and blue: (channels, height, width), as in
+    /// `PyTorch`.
+    Image {
+        /// Pixels from top to bottom.
+        height: usize,
+        /// Pixels from left to right.
+        width: usize,
+        /// Planes: 1 for grey, 3 for red, green and blue.
+        #[serde(default = "grey")]
+        channels: usize,
+    },
+    /// Columns of a table, by name.
+    Columns(Vec<String>),
+}
+
+impl Shape {
+    /// The number of features.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        match self {
+            Self::Image { height, width, channels } => channels * height * width,
+            Self::Columns(names) => names.len(),
+        }
+    }
+}
+
+/// The default for profiles from before Kiln read colour.
+fn grey() -> usize {
+    1
+}
+
+/// A file of the data; for `image-folder`, all pictures of one class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileRecord {
+    /// Name within the data set, without `.gz`.
+    pub name: String,
+    /// Its path; for embedded data the name again.
+    pub path: PathBuf,
+    /// Size on disk.
+    pub bytes: u64,
+    /// SHA-256 of the uncompressed content, in hexadecimal.
+    pub sha256: String,
+}
+
+impl FileRecord {
+    /// The name that the user knows: for a table, the name of the file on disk.
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        let is_table = Path::new(&self.name).extension().is_some_and(|extension| extension == "csv");
+        let own = self.path.file_name().filter(|_| is_table);
+        own.map_or_else(|| self.name.clone(), |own| own.to_string_lossy().into_owned())
+    }
+}
+
+/// How pixel values are stored in the files of a data set. The files do not say it; it is found out from the training
+/// images and applies to all later files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reading {
+    /// The white level of 16-bit pictures: 65,535, or 4,095 or 255 if the training pictures use only 12 or 8 bits.
+    pub picture_white: u16,
+    /// The white level in IDX files: 255, or 1 if the training images range from 0 to 1.
+    pub idx_white: u8,
+    /// Whether IDX images are transposed when they are read.
+    pub is_transposed: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { picture_white: u16::MAX, idx_white: u8::MAX, is_transposed: false }
+    }
+}
+
+/// A data set as it is on this machine, or as it would be downloaded.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "DataDescription")]
+pub struct Description {
+    /// The source, as `data.source` names it.
+    #[serde(rename = "source")]
+    pub name: String,
+    /// Its authors and licence; null for the user's own data.
+    pub origin: Option<String>,
+    /// The folder or file of the data, or the folder for the download; null if embedded.
+    pub location: Option<PathBuf>,
+    /// Its content; null if it is not on this machine.
+    pub content: Option<Content>,
+    /// The size of the download in bytes; zero if the data is on this machine.
+    pub download_bytes: u64,
+}
+
+/// The content of a data set, before classes are selected and examples are held out.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "DataContent")]
+pub struct Content {
+    /// The features of an example.
+    pub shape: Shape,
+    /// Names of the classes, by number.
+    pub classes: Vec<String>,
+    /// Training examples of each class.
+    pub train: Vec<usize>,
+    /// Test examples of each class; null if the test data is held out of the training data.
+    pub test: Option<Vec<usize>>,
+    /// Validation examples of each class; null if they are held out of the training data.
+    pub validation: Option<Vec<usize>>,
+    /// The files.
+    pub files: Vec<FileRecord>,
+    /// One hash over the names and contents of all files.
+    pub sha256: String,
+    /// Remarks about the data for the user, a sentence each.
+    pub notices: Vec<String>,
+    /// The columns of a table, as fitted on the training rows; absent if the data is not a table.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
+}
+
+/// Describes the data of an experiment with this `seed`, without downloading anything. A published data set that is not
+/// on this machine is described without content.
+pub fn describe(data: &Data, seed: u64, folders: &Folders) -> Result<Description, DataError> {
+    let reader = reader(data.source);
+    let Place { path, missing_bytes } = reader.place(data, folders);
+    Ok(Description {
+        name: data.source.name().to_owned(),
+        origin: reader.origin().map(str::to_owned),
+        location: path,
+        content: if missing_bytes == 0 { Some(content(data, seed, folders)?) } else { None },
+        download_bytes: missing_bytes,
+    })
+}
+
+fn content(data: &Data, seed: u64, folders: &Folders) -> Result<Content, DataError> {
+    // No mirrors: a file that has vanished meanwhile is an error, not a download.
+    let offline = Downloads { mirrors: Some(Vec::new()), ..Downloads::default() };
+    let means = Means { folders, downloads: &offline, progress: &NoProgress };
+    let source = reader(data.source).read(data, &means)?;
+    let class_count = source.classes.len();
+    let (mut shape, mut notices, mut columns) = (source.shape, source.notices, Vec::new());
+    if source.tables.is_some() {
+        let set = load_with(data, seed, folders, &offline, &NoProgress)?;
+        if let Normalizer::Table(preparation) = &set.normalizer {
+            columns.clone_from(&preparation.columns);
+        }
+        (shape, notices) = (set.shape, set.notices);
+    }
+    Ok(Content {
+        train: source.train.counts(class_count),
+        test: source.test.map(|test| test.counts(class_count)),
+        validation: source.validation.map(|validation| validation.counts(class_count)),
+        shape,
+        classes: source.classes,
+        sha256: content_hash(&source.files),
+        files: source.files,
+        notices,
+        columns,
+    })
+}
+
+/// One hash over names and contents. It does not depend on the folder of the files, or on whether they are compressed.
+pub(crate) fn content_hash(files: &[FileRecord]) -> String {
+    let mut hasher = Hasher::default();
+    for file in files {
+        hasher.update(format!("{} {}\n", file.sha256, file.name).as_bytes());
+    }
+    hasher.finish()
+}
+
+/// All facts that are needed to prepare new examples for a trained network. The run keeps them in `data.json`, so that
+/// predictions do not need the training data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Name of the source, as the experiment file has it.
+    /// The source, as `data.source` names it.
     pub source: String,
-    /// What the features of an example are.
+    /// The features of an example.
     pub shape: Shape,
     /// Names of the classes, by number.
     pub classes: Vec<String>,
     /// The greatest value that a pixel can have; none for tables.
     pub greatest_pixel: Option<u8>,
-    /// The scaling, as it was fitted on the training data.
+    /// The scaling, fitted on the training data.
     pub normalizer: Normalizer,
-    /// How files of images are read.
+    /// How pixel values are stored in the files.
     #[serde(default)]
     pub reading: Reading,
-    /// How much each class counts in the loss; none where all count the same.
+    /// The weight of each class in the loss; empty if all classes have the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_weights: Vec<f64>,
     /// How ties between classes were broken when examples were held out.
     #[serde(default)]
     pub ties: Ties,
-    /// What is remarkable about the data, a sentence each.
+    /// Remarks about the data for the user, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
-    /// How many examples each split has; none of an earlier version's run.
+    /// The sizes of the splits; missing in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examples: Option<ExampleCounts>,
 }
 
-/// Numbers of examples.
+/// The sizes of the splits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExampleCounts {
-    /// Those that are trained on.
+    /// Training examples.
     pub train: usize,
-    /// Those that are held out to validate on.
+    /// Validation examples.
     pub validation: usize,
-    /// Those that are held out to test on.
+    /// Test examples.
     pub test: usize,
 }
 
@@ -74,10 +248,7 @@ impl Profile {
         }
     }
 
-    /// The same, with the weight that each class of `data` has by `weights`.
-    ///
-    /// # Errors
-    /// Where `weights` name a class that there is not.
+    /// Adds the class weights; an error if `weights` name an unknown class.
     pub fn with_class_weights(self, weights: &ClassWeights, data: &DataSet) -> Result<Self, DataError> {
         let counts = data.train.counts(data.class_count());
         let class_weights = weights.of(&data.classes, &counts).map_err(|unknown| {
@@ -89,11 +260,7 @@ impl Profile {
         Ok(Self { class_weights, ..self })
     }
 
-    /// Makes sure that there are two classes, where something else than the most probable one is to be named, and that the
-    /// positive one is one of them.
-    ///
-    /// # Errors
-    /// Where not.
+    /// Checks that a decision by threshold has exactly two classes, and that `evaluation.positive` is one of them.
     pub fn check_decision(&self, evaluation: &Evaluation) -> Result<(), DataError> {
         if evaluation.decision == DecisionName::MostProbable {
             return Ok(());
@@ -116,7 +283,7 @@ impl Profile {
         }
     }
 
-    /// How the columns of a table become features, where examples are its rows.
+    /// How the columns of a table become features; none if the examples are not rows of a table.
     #[must_use]
     pub fn preparation(&self) -> Option<&Preparation> {
         match &self.normalizer {
@@ -125,8 +292,8 @@ impl Profile {
         }
     }
 
-    /// How the rows of a table are kept for the network, where it takes any: of the first version of Kiln, whose networks
-    /// scale the numbers themselves, as plain numbers.
+    /// How the rows of a table are stored; none for images. In runs of the first version of Kiln the rows are plain numbers,
+    /// and [`Normalizer::Columns`] scales them.
     #[must_use]
     pub fn row_preparation(&self) -> Option<Arc<Preparation>> {
         match (&self.normalizer, &self.shape) {
@@ -136,7 +303,7 @@ impl Profile {
         }
     }
 
-    /// The places of measured numbers among the features: none where examples are images.
+    /// The indices of the numeric features; empty for images.
     #[must_use]
     pub fn numbers(&self) -> Vec<usize> {
         match (&self.normalizer, &self.shape) {
@@ -146,7 +313,7 @@ impl Profile {
         }
     }
 
-    /// Height and width, where examples are images.
+    /// Height and width of the images; none for tables.
     #[must_use]
     pub fn image_size(&self) -> Option<[usize; 2]> {
         match self.shape {
@@ -155,7 +322,7 @@ impl Profile {
         }
     }
 
-    /// Planes of an image: 1 for grey, 3 for red, green and blue; none where examples are no images.
+    /// Planes of an image: 1 for grey, 3 for red, green and blue; none for tables.
     #[must_use]
     pub fn channels(&self) -> Option<usize> {
         match self.shape {
@@ -164,7 +331,7 @@ impl Profile {
         }
     }
 
-    /// Grey levels 0 to 255 as the training images have them.
+    /// Converts levels from 0 to 255 to the levels of the training images (0 to 16 for `digits`).
     pub(crate) fn to_own_levels(&self, pixels: &mut [u8]) {
         let greatest = u32::from(self.greatest_pixel.unwrap_or(u8::MAX));
         for pixel in pixels {
@@ -178,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_go_from_none_to_the_greatest() {
+    fn levels_are_scaled_to_those_of_the_training_images() {
         let profile = |greatest_pixel| Profile {
             source: "digits".to_owned(),
             shape: Shape::Image { height: 2, width: 2, channels: 1 },
@@ -202,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_from_before_there_was_colour_is_one_of_grey_images() {
+    fn a_profile_from_before_there_was_colour_means_grey_images() {
         let text = r#"{"source":"idx","shape":{"image":{"height":2,"width":3}},"classes":["0","1"],
             "greatest_pixel":255,"normalizer":{"kind":"divide","divisor":255.0}}"#;
         let profile: Profile = serde_json::from_str(text).unwrap();

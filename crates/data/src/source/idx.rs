@@ -1,22 +1,18 @@
-//! The IDX format of the MNIST files: a header with element type and dimensions, then the elements.
+//! The IDX format of the MNIST files: a header with element type and dimensions, then the elements; and its numbers as
+//! pixels or labels.
 //!
-//! Files come from anywhere, so nothing in the header is believed before the bytes are there.
-//! Format: "The IDX file format" on the MNIST page (Y. `LeCun` and others), big-endian throughout.
+//! Files are untrusted: memory grows with the bytes that arrive, never with the sizes in the header. Format: "The IDX file
+//! format" on the MNIST page (Y. `LeCun` and others), big-endian throughout.
 
-use std::{
-    io::{self, Read},
-    path::Path,
-};
+use std::io::{self, Read};
+use std::path::Path;
 
 use kiln_files::Hasher;
 
-use super::idx_element::Element;
-use crate::{
-    DataError, Fault,
-    data_file::{DataFile, read_error},
-};
+use super::DataFile;
+use crate::{DataError, Fault};
 
-/// Examples are numbered by 32 bits, and 4 GiB of pixels are more than anyone keeps in IDX files.
+/// Examples are numbered with 32 bits, and real IDX files stay far below 4 GiB.
 const GREATEST_SIZE: u64 = 1 << 32;
 const COPY_AGAIN: &str = "download or copy it again";
 
@@ -26,18 +22,19 @@ pub(crate) struct Idx {
     /// Sizes, outermost first.
     pub(crate) dimensions: Vec<usize>,
     pub(crate) element: Element,
-    /// The numbers, as they lie in the file.
+    /// The numbers, as bytes of the file.
     pub(crate) bytes: Vec<u8>,
     /// SHA-256 of header and numbers.
     pub(crate) sha256: String,
 }
 
-/// What the numbers of a file are, which bounds how many dimensions it may have.
+/// The meaning of a file's numbers, which limits the number of dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Content {
-    /// Count and pixels; count, height, width; or these with colours last or before the height.
+    /// (count, pixels), (count, height, width), or with colours: (count, height, width, colours) or (count, colours, height,
+    /// width).
     Images,
-    /// Count; or count and columns, of which the first is the class.
+    /// (count) or (count, columns), with the class in the first column.
     Labels,
 }
 
@@ -50,18 +47,17 @@ impl Content {
     }
 }
 
-/// True if `start`, the first bytes of a file, are those of an IDX file.
+/// Whether `start` is the beginning of an IDX file.
 pub(crate) fn begins_as_idx(start: &[u8]) -> bool {
     matches!(start, [0, 0, code, 1..=4, ..] if Element::of_code(*code).is_some())
 }
 
-/// Reads `file`, which must have numbers of this content.
+/// Reads `file`, whose dimensions must fit `content`.
 pub(crate) fn read(file: &DataFile, content: Content) -> Result<Idx, DataError> {
     parse(file.open()?, file.most_bytes(), content, &file.path)
 }
 
-/// Reads IDX from `reader`, which gives at most `most_bytes`. Memory follows the bytes that arrive: a header
-/// that promises more than there can be is refused.
+/// Reads IDX from `reader`, which has at most `most_bytes`. A header that promises more is refused.
 pub(crate) fn parse(
     mut reader: impl Read,
     most_bytes: u64,
@@ -88,7 +84,7 @@ pub(crate) fn parse(
 
 fn read_header(reader: &mut impl Read, length: usize, path: &Path) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::with_capacity(length);
-    reader.take(length as u64).read_to_end(&mut bytes).map_err(read_error(path))?;
+    reader.take(length as u64).read_to_end(&mut bytes).map_err(DataError::unreadable(path))?;
     if bytes.len() < length {
         let fault = Fault::new(path, format!("{length} bytes"), bytes.len().to_string());
         return Err(DataError::unfit("truncated IDX header", fault.place("header").remedy(COPY_AGAIN)));
@@ -100,12 +96,12 @@ fn read_header(reader: &mut impl Read, length: usize, path: &Path) -> Result<Vec
 fn check_magic(magic: &[u8], content: Content, path: &Path) -> Result<(Element, usize), DataError> {
     let fault = |expected: &str, found: String| Fault::new(path, expected, found).place("header");
     if magic[0] != 0 || magic[1] != 0 || !matches!(magic[2], 0x08..=0x0E) {
-        let remedy = "is this the file that its name says?";
+        let remedy = "is this the right file?";
         let fault = fault("the bytes 00 00 08 at the start", format!("{magic:02x?}"));
         return Err(DataError::unfit("not an IDX file", fault.remedy(remedy)));
     }
     let element = Element::of_code(magic[2]).ok_or_else(|| {
-        let found = "an element type that IDX does not have (0a)".to_owned();
+        let found = "0a, which IDX does not define".to_owned();
         let fault = fault("unsigned bytes (08)", found).remedy("convert the values to 0..255");
         DataError::unfit("unsupported IDX element type", fault)
     })?;
@@ -136,13 +132,12 @@ fn count_bytes(dimensions: &[usize], element: Element, path: &Path) -> Result<u6
     })
 }
 
-/// Reads exactly `expected` bytes, and makes sure that no more follow: only at the end of its stream does
-/// gzip compare its checksum.
+/// Reads exactly `expected` bytes, and checks that no more follow. Reading to the end also makes gzip compare its checksum.
 fn read_values(reader: impl Read, expected: u64, path: &Path) -> Result<Vec<u8>, DataError> {
-    // A plain file has been seen to be this long; a compressed one that lies costs at most 64 MiB.
+    // A plain file is known to be this long. A compressed file with a wrong header costs at most 64 MiB.
     let mut values = Vec::with_capacity(expected.min(64 << 20) as usize);
     let mut reader = reader.take(expected + 1);
-    reader.read_to_end(&mut values).map_err(read_error(path))?;
+    reader.read_to_end(&mut values).map_err(DataError::unreadable(path))?;
     let found = values.len() as u64;
     if found < expected {
         return Err(truncated(path, expected, found.to_string()));
@@ -161,6 +156,146 @@ fn read_values(reader: impl Read, expected: u64, path: &Path) -> Result<Vec<u8>,
 fn truncated(path: &Path, expected: u64, found: String) -> DataError {
     let fault = Fault::new(path, format!("{expected} bytes"), found);
     DataError::unfit("truncated IDX file", fault.place("after the header").remedy(COPY_AGAIN))
+}
+
+/// The type of a file's numbers ("The IDX file format" on the MNIST page).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    U8,
+    I8,
+    I16,
+    I32,
+    F32,
+    F64,
+}
+
+impl Element {
+    /// The type with this code in the header.
+    pub(super) fn of_code(code: u8) -> Option<Self> {
+        Some(match code {
+            0x08 => Self::U8,
+            0x09 => Self::I8,
+            0x0B => Self::I16,
+            0x0C => Self::I32,
+            0x0D => Self::F32,
+            0x0E => Self::F64,
+            _ => return None,
+        })
+    }
+
+    /// Bytes per number.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::U8 | Self::I8 => 1,
+            Self::I16 => 2,
+            Self::I32 | Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
+    /// The name in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::U8 => "unsigned bytes",
+            Self::I8 => "signed bytes",
+            Self::I16 => "16-bit integers",
+            Self::I32 => "32-bit integers",
+            Self::F32 => "32-bit floats",
+            Self::F64 => "64-bit floats",
+        }
+    }
+}
+
+impl Idx {
+    /// The number at `index`. Double precision represents the numbers of all types exactly.
+    fn number(&self, index: usize) -> f64 {
+        let bytes = &self.bytes[index * self.element.size()..];
+        match self.element {
+            Element::U8 => f64::from(bytes[0]),
+            Element::I8 => f64::from(bytes[0].cast_signed()),
+            Element::I16 => f64::from(i16::from_be_bytes([bytes[0], bytes[1]])),
+            Element::I32 => f64::from(i32::from_be_bytes(first(bytes))),
+            Element::F32 => f64::from(f32::from_be_bytes(first(bytes))),
+            Element::F64 => f64::from_be_bytes(first(bytes)),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.bytes.len() / self.element.size()
+    }
+
+    /// The white level of training images: 1 if all numbers are from 0 to 1, otherwise 255. A number outside 0 to 255 is an
+    /// error.
+    pub(super) fn white(&self, path: &Path) -> Result<u8, DataError> {
+        if self.element == Element::U8 {
+            return Ok(if self.bytes.iter().max() == Some(&1) { 1 } else { u8::MAX });
+        }
+        let (mut least, mut greatest) = (f64::INFINITY, f64::NEG_INFINITY);
+        for index in 0..self.count() {
+            let number = self.number(index);
+            if !(0.0..=255.0).contains(&number) {
+                return Err(self.no_pixel(path, index, "0 to 255, or 0 to 1"));
+            }
+            (least, greatest) = (least.min(number), greatest.max(number));
+        }
+        Ok(if greatest <= 1.0 && greatest > least { 1 } else { u8::MAX })
+    }
+
+    /// A notice about pixels that are converted.
+    pub(super) fn pixel_notice(&self, white: u8) -> Option<String> {
+        let name = self.element.name();
+        let is_float = matches!(self.element, Element::F32 | Element::F64);
+        match white {
+            1 if is_float => Some(format!("pixels are {name} from 0 to 1: multiplied by 255 and rounded")),
+            1 => Some("pixels are 0 and 1: read as 0 and 255".to_owned()),
+            _ if is_float => Some(format!("pixels are {name} from 0 to 255: rounded to whole numbers")),
+            _ if self.element == Element::U8 => None,
+            _ => Some(format!("pixels are {name} from 0 to 255: used without change")),
+        }
+    }
+
+    /// The numbers, from 0 to `white`, as pixels from 0 to 255. A number outside is an error.
+    pub(crate) fn into_pixels(self, white: u8, path: &Path) -> Result<Vec<u8>, DataError> {
+        if self.element == Element::U8 && white == u8::MAX {
+            return Ok(self.bytes);
+        }
+        let (white, factor) = (f64::from(white), 255.0 / f64::from(white));
+        let pixel = |index| {
+            let number = self.number(index);
+            if (0.0..=white).contains(&number) {
+                Ok((number * factor).round() as u8)
+            } else {
+                Err(self.no_pixel(path, index, &format!("0 to {white}, as in the training images")))
+            }
+        };
+        (0..self.count()).map(pixel).collect()
+    }
+
+    fn no_pixel(&self, path: &Path, index: usize, expected: &str) -> DataError {
+        let found = format!("{} among {}", self.number(index), self.element.name());
+        let fault = Fault::new(path, format!("pixels from {expected}"), found)
+            .place(format!("value {index}"))
+            .remedy("convert the pixels to unsigned bytes from 0 to 255");
+        DataError::unfit("not a pixel", fault)
+    }
+
+    /// One label per row, from the first column: in QMNIST's labels this is the class. A number that is not whole is an error.
+    pub(super) fn labels(&self, path: &Path) -> Result<Vec<i64>, DataError> {
+        let columns = self.dimensions.get(1).copied().unwrap_or(1);
+        let label = |row: usize| {
+            let number = self.number(row * columns);
+            if number.fract() == 0.0 && number.abs() <= f64::from(u32::MAX) {
+                return Ok(number as i64);
+            }
+            let fault = Fault::new(path, "a whole number", number.to_string()).place(format!("label {row}"));
+            Err(DataError::unfit("not a label", fault.remedy("give each class a number")))
+        };
+        (0..self.dimensions[0]).map(label).collect()
+    }
+}
+
+fn first<const COUNT: usize>(bytes: &[u8]) -> [u8; COUNT] {
+    *bytes.first_chunk().expect("`parse` read whole numbers")
 }
 
 #[cfg(test)]
@@ -199,13 +334,13 @@ mod tests {
 
     #[test]
     fn a_header_that_promises_more_than_there_is_costs_no_memory() {
-        // 4 GiB promised by 16 bytes: refused before anything of that size is asked for.
+        // 16 bytes promise 4 GiB: refused before memory is allocated.
         let error = parse_plain(&header(8, &[65_536, 256, 256]), Content::Images).unwrap_err();
         assert!(error.to_string().starts_with("truncated IDX file"), "{error}");
     }
 
     #[test]
-    fn a_gzip_bomb_is_read_no_further_than_its_header_says() {
+    fn a_gzip_bomb_is_read_only_as_far_as_its_header_says() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&header(8, &[1, 2, 2])).unwrap();
         encoder.write_all(&vec![0; 50_000_000]).unwrap();
@@ -240,5 +375,72 @@ mod tests {
                 prop_assert_eq!(idx.bytes.len() + 4 + 4 * idx.dimensions.len(), bytes.len());
             }
         }
+    }
+
+    fn idx(element: Element, dimensions: &[usize], bytes: impl IntoIterator<Item = Vec<u8>>) -> Idx {
+        let bytes = bytes.into_iter().flatten().collect();
+        Idx { dimensions: dimensions.to_vec(), element, bytes, sha256: String::new() }
+    }
+
+    fn floats(values: &[f32]) -> Idx {
+        idx(Element::F32, &[values.len(), 1], values.iter().map(|value| value.to_be_bytes().to_vec()))
+    }
+
+    fn path() -> &'static Path {
+        Path::new("images")
+    }
+
+    #[test]
+    fn every_type_gives_pixels_from_0_to_255() {
+        let same = [
+            idx(Element::U8, &[3, 1], [vec![0, 7, 255]]),
+            idx(Element::I16, &[3, 1], [0_i16, 7, 255].map(|value| value.to_be_bytes().to_vec())),
+            idx(Element::I32, &[3, 1], [0_i32, 7, 255].map(|value| value.to_be_bytes().to_vec())),
+            floats(&[0.0, 7.2, 254.9]),
+            idx(Element::F64, &[3, 1], [0_f64, 7.0, 255.0].map(|value| value.to_be_bytes().to_vec())),
+        ];
+        for idx in same {
+            let (element, white) = (idx.element, idx.white(path()).unwrap());
+            assert_eq!(idx.pixel_notice(white).is_none(), element == Element::U8);
+            assert_eq!(idx.into_pixels(white, path()).unwrap(), [0, 7, 255], "{element:?}");
+        }
+        let signed = idx(Element::I8, &[2, 1], [vec![0, 127]]);
+        assert_eq!(signed.into_pixels(255, path()).unwrap(), [0, 127]);
+    }
+
+    #[test]
+    fn pixels_from_0_to_1_are_stretched() {
+        let shares = floats(&[0.0, 0.5, 1.0]);
+        assert_eq!(shares.white(path()).unwrap(), 1);
+        assert_eq!(shares.into_pixels(1, path()).unwrap(), [0, 128, 255]);
+        let bits = idx(Element::U8, &[2, 1], [vec![0, 1]]);
+        assert_eq!(bits.white(path()).unwrap(), 1);
+        assert_eq!(bits.into_pixels(1, path()).unwrap(), [0, 255]);
+        // Black pixels alone do not determine the white level.
+        assert_eq!(idx(Element::U8, &[2, 1], [vec![0, 0]]).white(path()).unwrap(), 255);
+        assert_eq!(floats(&[0.0]).white(path()).unwrap(), 255);
+    }
+
+    #[test]
+    fn numbers_that_are_not_pixels_are_refused_by_position() {
+        for (idx, place) in [
+            (floats(&[0.0, -0.5]), "value 1"),
+            (floats(&[f32::NAN]), "value 0"),
+            (idx(Element::I8, &[2, 1], [vec![1, 200]]), "found -56 among signed bytes"),
+            (idx(Element::I16, &[1, 1], [vec![1, 0]]), "found 256 among 16-bit integers"),
+        ] {
+            let error = idx.white(path()).unwrap_err().to_string();
+            assert!(error.contains(place) && error.contains("0 to 255"), "{error}");
+        }
+        let error = floats(&[0.5, 2.0]).into_pixels(1, path()).unwrap_err().to_string();
+        assert!(error.contains("0 to 1, as in the training images"), "{error}");
+    }
+
+    #[test]
+    fn the_first_of_several_columns_is_the_label() {
+        let qmnist = idx(Element::I32, &[2, 2], [5_i32, 9, -1, 8].map(|value| value.to_be_bytes().to_vec()));
+        assert_eq!(qmnist.labels(path()).unwrap(), [5, -1]);
+        let error = floats(&[1.5]).labels(path()).unwrap_err().to_string();
+        assert!(error.contains("label 0") && error.contains("1.5"), "{error}");
     }
 }

@@ -1,17 +1,26 @@
-//! The IDX files of a data set, found by the names under which they are spread.
+//! The IDX files of a data set, plain or compressed, found under the names that archives and programs give them.
 
 use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use kiln_table::listed;
+use flate2::read::MultiGzDecoder;
+use kiln_table::{GZIP, listed};
 
 use super::check_folder;
 use super::idx::Content;
-use super::idx_folder::{FILE_NAMES, missing_files};
-use super::idx_name::{Name, Role};
-use crate::{DataError, Fault, data_file::DataFile};
+use crate::{DataError, Fault};
 
-/// Folders of a folder that are looked into.
+/// MNIST's names: training images, training labels, test images, test labels.
+pub(super) const FILE_NAMES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
+/// The most subfolders that are searched.
 const MOST_FOLDERS: usize = 64;
 
 /// The files of a data set: images and labels of each split.
@@ -25,11 +34,8 @@ pub(super) struct IdxFiles {
 type Slots = BTreeMap<(Role, Content), DataFile>;
 
 impl IdxFiles {
-    /// The files at `path`: in that folder, or in one within it that alone has them. Where `path` is a file, the set that
-    /// it belongs to.
-    ///
-    /// # Errors
-    /// Where there are none, some are missing, or there are several sets.
+    /// Finds the files in the folder `path`, or in its only subfolder with IDX files. If `path` is a file, finds the files of
+    /// the same set. Missing files and several sets are errors.
     pub(super) fn find(path: &Path) -> Result<Self, DataError> {
         if let Some((folder, family)) = folder_and_family(path) {
             return Self::of_slots(folder, families(folder).remove(&family).unwrap_or_default());
@@ -48,7 +54,7 @@ impl IdxFiles {
         }
     }
 
-    /// The files among `families` of `folder`: MNIST's own names go first.
+    /// The files of the only set with training data among `families`; MNIST's own names are preferred.
     fn of_families(folder: &Path, mut families: BTreeMap<String, Slots>) -> Result<Self, DataError> {
         let is_trainable = |slots: &Slots| {
             [Content::Images, Content::Labels]
@@ -90,11 +96,8 @@ impl IdxFiles {
     }
 }
 
-/// The test images and labels at `path`: in that folder, or in one within it. Where `path` is a file, those of the set
-/// that it belongs to. None where they are not there.
-///
-/// # Errors
-/// Where there are several sets, and none under MNIST's own names.
+/// The test images and labels in the folder `path` or in a subfolder; if `path` is a file, those of the same set. None if
+/// they do not exist. Several sets are an error unless one has MNIST's own names.
 pub(super) fn find_test(path: &Path) -> Result<Option<[DataFile; 2]>, DataError> {
     let pairs = |folder: &Path| -> Vec<(String, [DataFile; 2])> {
         let pair = |(family, mut slots): (String, Slots)| {
@@ -117,7 +120,7 @@ pub(super) fn find_test(path: &Path) -> Result<Option<[DataFile; 2]>, DataError>
     Ok(found.into_iter().next().map(|(_, pair)| pair))
 }
 
-/// The folder of the file at `path`, and the set that its name says; none where it is no IDX file.
+/// The folder of the file at `path`, and the set in its name; none if this is not the name of an IDX file.
 fn folder_and_family(path: &Path) -> Option<(&Path, String)> {
     let name = path.file_name().filter(|_| path.is_file())?;
     let Name { family, .. } = Name::read(&name.to_string_lossy())?;
@@ -125,7 +128,7 @@ fn folder_and_family(path: &Path) -> Option<(&Path, String)> {
     Some((folder, family))
 }
 
-/// MNIST's four files in `folder`, under whatever names; none where one is missing.
+/// MNIST's four files in `folder` under any usual names; none if one is missing.
 pub(super) fn find_four(folder: &Path) -> Option<[DataFile; 4]> {
     let IdxFiles { train: [first, second], test } =
         IdxFiles::of_slots(folder, families(folder).remove("")?).ok()?;
@@ -133,8 +136,8 @@ pub(super) fn find_four(folder: &Path) -> Option<[DataFile; 4]> {
     Some([first, second, third, fourth])
 }
 
-/// The IDX files in `folder`, by what stands before the split in their names. Kaggle's archives have each file in a folder
-/// of its name.
+/// The IDX files in `folder`, by set: the part of the name before the split. In Kaggle's archives each file is in a folder of
+/// the same name.
 fn families(folder: &Path) -> BTreeMap<String, Slots> {
     let mut found: Vec<(bool, DataFile, Name)> = Vec::new();
     for (name, path) in entries(folder) {
@@ -149,7 +152,7 @@ fn families(folder: &Path) -> BTreeMap<String, Slots> {
             found.push((false, file, read));
         }
     }
-    // MNIST's own names go before others, plain files before compressed ones.
+    // MNIST's own names are preferred to others, plain files to compressed ones.
     found.sort_by_key(|(is_within, file, _)| {
         let is_own = FILE_NAMES.contains(&file.name.as_str());
         (*is_within, !is_own, file.is_gzip, file.path.clone())
@@ -161,7 +164,7 @@ fn families(folder: &Path) -> BTreeMap<String, Slots> {
     families
 }
 
-/// The folders within `folder`, and a folder `raw` in each: so torchvision lays its data sets.
+/// The subfolders of `folder`, each with its subfolder `raw`, where torchvision puts its files.
 fn inner_folders(folder: &Path) -> Vec<PathBuf> {
     let folders = entries(folder).into_iter().map(|(_, path)| path).filter(|path| path.is_dir());
     let with_raw = |path: PathBuf| [path.join("raw"), path];
@@ -177,11 +180,131 @@ fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
     entries
 }
 
+pub(super) fn missing_files(folder: &Path, missing: &[&str]) -> DataError {
+    let expected = format!("{} (plain or .gz)", FILE_NAMES.join(", "));
+    let fault = Fault::new(folder, expected, format!("no {}", missing.join(", no ")));
+    DataError::unfit(
+        "missing data",
+        fault.remedy("put the files there, or point data.path at the folder that has them"),
+    )
+}
+
 fn several(folder: &Path, kind: &str, names: &[String]) -> DataError {
     let found = listed(names.iter().map(String::as_str), 10);
     let fault = Fault::new(folder, format!("one {kind} of IDX files"), found)
         .remedy("point data.path at the folder of one, or at one of its files");
     DataError::unfit("several data sets", fault)
+}
+
+/// The facts in the name of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    /// The set: the part before the split, such as `emnist-letters`; empty for MNIST's own names.
+    pub(super) family: String,
+    pub(super) role: Role,
+    pub(super) content: Content,
+}
+
+/// The split of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    Train,
+    Test,
+}
+
+impl Name {
+    /// Parses a name such as `emnist-letters-train-images-idx3-ubyte.gz`; none for other names.
+    pub(super) fn read(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gzip")).unwrap_or(&name);
+        let words: Vec<&str> = name.split(|letter: char| !letter.is_ascii_alphanumeric()).collect();
+        let format = words.iter().position(|word| is_format(word))?;
+        let is_type = |word: &str| matches!(word, "ubyte" | "byte" | "short" | "int" | "float" | "double");
+        let at = words.iter().position(|word| role(word).is_some())?;
+        if !words[format + 1..].iter().all(|word| is_type(word)) || at > format {
+            return None;
+        }
+        let content = match words[at + 1..format] {
+            ["images" | "image"] => Content::Images,
+            ["labels" | "label"] => Content::Labels,
+            _ => return None,
+        };
+        Some(Self { family: words[..at].join("-"), role: role(words[at])?, content })
+    }
+}
+
+fn is_format(word: &str) -> bool {
+    word.strip_prefix("idx")
+        .is_some_and(|rank| rank.len() <= 1 && rank.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn role(word: &str) -> Option<Role> {
+    match word {
+        "train" | "training" => Some(Role::Train),
+        "t10k" | "test" | "testing" => Some(Role::Test),
+        _ => None,
+    }
+}
+
+/// Deflate's greatest compression ratio (RFC 1951: 258 bytes from 2 bits).
+const GREATEST_RATIO: u64 = 1032;
+
+/// An existing file, plain or compressed with gzip.
+#[derive(Clone, Debug)]
+pub(crate) struct DataFile {
+    /// Name without `.gz`.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) is_gzip: bool,
+    /// Size on disk.
+    pub(crate) bytes: u64,
+}
+
+impl DataFile {
+    /// The file `name` in `folder`, or else `name.gz`.
+    pub(crate) fn find(folder: &Path, name: &str) -> Option<Self> {
+        [name, &format!("{name}.gz")].into_iter().find_map(|name| Self::at(folder, name))
+    }
+
+    /// The file of exactly this name in `folder`.
+    pub(crate) fn at(folder: &Path, name: &str) -> Option<Self> {
+        Self::of(&folder.join(name))
+    }
+
+    /// The file at `path`. Its first bytes tell whether it is compressed; if they are neither gzip's nor IDX's, its name does.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let bytes = path.metadata().ok().filter(Metadata::is_file)?.len();
+        let name = path.file_name()?.to_string_lossy();
+        let plain_name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gzip"));
+        let is_gzip = match start_of(path).as_deref() {
+            Some(start) if start == GZIP => true,
+            Some([0, 0]) => false,
+            _ => plain_name.is_some(),
+        };
+        Some(Self { name: plain_name.unwrap_or(&name).to_owned(), path: path.to_owned(), is_gzip, bytes })
+    }
+
+    /// A reader of the uncompressed bytes.
+    pub(crate) fn open(&self) -> Result<Box<dyn Read>, DataError> {
+        let file = File::open(&self.path).map_err(DataError::read(&self.path))?;
+        Ok(if self.is_gzip {
+            Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, file)))
+        } else {
+            Box::new(file)
+        })
+    }
+
+    /// An upper bound for the uncompressed size; exact for a plain file.
+    pub(crate) fn most_bytes(&self) -> u64 {
+        if self.is_gzip { self.bytes.saturating_mul(GREATEST_RATIO) } else { self.bytes }
+    }
+}
+
+/// The first two bytes.
+fn start_of(path: &Path) -> Option<Vec<u8>> {
+    let mut start = Vec::with_capacity(2);
+    File::open(path).ok()?.take(2).read_to_end(&mut start).ok()?;
+    Some(start)
 }
 
 #[cfg(test)]
@@ -206,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_found_where_archives_and_programs_put_them() {
+    fn files_are_found_in_the_places_where_archives_and_programs_put_them() {
         for names in [
             [
                 "train-images-idx3-ubyte",
@@ -253,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn test_files_of_several_sets_leave_a_choice() {
+    fn test_files_of_several_sets_are_ambiguous() {
         let root = tempfile::tempdir().unwrap();
         put(root.path(), &["a-test-images-idx3-ubyte", "a-test-labels-idx1-ubyte"]);
         let chosen = |path: &str| {
@@ -274,5 +397,25 @@ mod tests {
         let error = found(&["train-images.idx3-ubyte", "t10k-labels.idx1-ubyte"], "").unwrap_err();
         assert!(error.contains("no train-labels-idx1-ubyte, no t10k-images-idx3-ubyte"), "{error}");
         assert!(found(&["README"], "").unwrap_err().contains("no train-images-idx3-ubyte, no train-labels"));
+    }
+
+    #[test]
+    fn names_tell_set_split_and_content() {
+        let read = |name| Name::read(name).map(|name| (name.family, name.role, name.content));
+        let some = |family: &str, role, content| Some((family.to_owned(), role, content));
+        for (name, expected) in [
+            ("train-images-idx3-ubyte", some("", Role::Train, Content::Images)),
+            ("train-labels.idx1-ubyte.gz", some("", Role::Train, Content::Labels)),
+            ("t10k-images-idx3-ubyte", some("", Role::Test, Content::Images)),
+            ("Test-Labels-idx1-ubyte", some("", Role::Test, Content::Labels)),
+            ("emnist-letters-test-images-idx3-ubyte.gz", some("emnist-letters", Role::Test, Content::Images)),
+            ("qmnist-train-labels-idx2-int.gz", some("qmnist", Role::Train, Content::Labels)),
+            ("train_images.idx", some("", Role::Train, Content::Images)),
+            ("train-images-idx3-ubyte.sha256", None),
+            ("train-images.zip", None),
+            ("README", None),
+        ] {
+            assert_eq!(read(name), expected, "{name}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! IDX files in a folder, as MNIST and its like have them.
+//! The source `idx`: a folder of IDX files like MNIST's, as images and classes.
 
 use std::path::Path;
 
@@ -6,24 +6,15 @@ use kiln_config::{Data, Transpose};
 use kiln_table::listed;
 
 use super::idx::{Content, Idx, read as read_idx};
-use super::idx_files::{IdxFiles, find_test};
-use super::idx_images::Images;
+use super::idx_files::{DataFile, IdxFiles, find_test};
 use super::{Means, Reader, Source, labelled_pictures, path_of};
-use crate::{
-    DataError, Fault, FileRecord, Profile, Reading, Shape, Split, data_file::DataFile, storage::Storage,
-};
+use crate::values::Storage;
+use crate::{DataError, Fault, FileRecord, Profile, Reading, Shape, Split};
 
-/// MNIST's names: training images, training labels, test images, test labels.
-pub(super) const FILE_NAMES: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
-/// More classes than these are something else than classes.
+/// The most classes: with more, the labels are probably something else.
 const MOST_CLASSES: usize = 1000;
 
-/// Images and their labels, read.
+/// Images and their labels, with the files that they were read from.
 pub(super) type Pair = [(DataFile, Idx); 2];
 
 pub(super) struct IdxFolder;
@@ -38,7 +29,7 @@ impl Reader for IdxFolder {
     }
 }
 
-/// Reads the user's own IDX files. The labels that occur in training are the classes, named by their numbers.
+/// Reads the user's own IDX files. The labels of the training images are the classes; their names are the numbers.
 fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     let files = IdxFiles::find(path)?;
     let is_transposed = is_transposed(data, &files.train[0]);
@@ -49,26 +40,23 @@ fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     let mut notices = Vec::new();
     notices.extend(images.pixel_notice(idx_white));
     if let Some(columns) = labels.dimensions.get(1).filter(|&&columns| columns > 1) {
-        notices.push(format!("of the {columns} numbers of each label the first is the class"));
+        notices.push(format!("labels have {columns} numbers each: the first is the class"));
     }
     notices.extend(class_notice);
     if is_transposed {
         notices.push(
-            "rows and columns of the images are exchanged: EMNIST's lie on their side (data.transpose)"
-                .to_owned(),
+            "the images are transposed, because EMNIST stores them on their side (data.transpose)".to_owned(),
         );
     }
     if test.is_none() {
-        notices.push(
-            "there are no test files: test data is held out of the training images (data.test)".to_owned(),
-        );
+        notices.push("no test files: test data is held out of the training images (data.test)".to_owned());
     }
     let reading = Reading { idx_white, is_transposed, ..Reading::default() };
     let names = numbers.iter().map(ToString::to_string).collect();
     Ok(Source { notices, ..assemble("idx", names, &numbers, (train, test), reading)? })
 }
 
-/// Whether the experiment exchanges rows and columns of the images in `file`.
+/// Whether the images in `file` are transposed: with `auto`, those of EMNIST.
 fn is_transposed(data: &Data, file: &DataFile) -> bool {
     match data.transpose {
         Transpose::Switch(is_on) => is_on,
@@ -76,7 +64,7 @@ fn is_transposed(data: &Data, file: &DataFile) -> bool {
     }
 }
 
-/// The labels that occur in training, sorted, and what to tell of them where they are not 0, 1, 2 and so on.
+/// The distinct training labels, sorted; and a notice unless they are 0, 1, 2 and so on.
 fn classes(file: &DataFile, labels: &Idx) -> Result<(Vec<i64>, Option<String>), DataError> {
     let mut numbers = labels.labels(&file.path)?;
     numbers.sort_unstable();
@@ -86,7 +74,7 @@ fn classes(file: &DataFile, labels: &Idx) -> Result<(Vec<i64>, Option<String>), 
         let fault = fault("at least two classes", format!("the label {number} alone"));
         return Err(DataError::unfit(
             "only one class",
-            fault.remedy("a classifier needs classes to tell apart"),
+            fault.remedy("add images of other classes: a classifier has to distinguish classes"),
         ));
     }
     if numbers.len() > MOST_CLASSES {
@@ -102,7 +90,7 @@ fn classes(file: &DataFile, labels: &Idx) -> Result<(Vec<i64>, Option<String>), 
     Ok((numbers, notice))
 }
 
-/// Numbers as text: "1 to 26", or each.
+/// Numbers as text: a range such as "1 to 26", or a list.
 fn range(numbers: &[i64]) -> String {
     let mut numbers = numbers.to_vec();
     numbers.sort_unstable();
@@ -115,16 +103,7 @@ fn range(numbers: &[i64]) -> String {
     }
 }
 
-pub(super) fn missing_files(folder: &Path, missing: &[&str]) -> DataError {
-    let expected = format!("{} (plain or .gz)", FILE_NAMES.join(", "));
-    let fault = Fault::new(folder, expected, format!("no {}", missing.join(", no ")));
-    DataError::unfit(
-        "missing data",
-        fault.remedy("put the files there, or point data.path at the folder that has them"),
-    )
-}
-
-/// Reads all files at once, a thread each: decompressing and hashing take most of the time.
+/// Reads all files in parallel, one thread each: decompression and hashing take most of the time.
 pub(super) fn read_pairs(files: IdxFiles) -> Result<(Pair, Option<Pair>), DataError> {
     let contents = [Content::Images, Content::Labels];
     let all: Vec<DataFile> = files.train.into_iter().chain(files.test.into_iter().flatten()).collect();
@@ -142,7 +121,7 @@ pub(super) fn read_pairs(files: IdxFiles) -> Result<(Pair, Option<Pair>), DataEr
     Ok((train, pair().transpose()?))
 }
 
-/// Makes a source of files whose labels must be among `numbers`, which the names of `classes` stand for.
+/// Makes a source of files. Their labels must be among `numbers`; `classes` are the names of these numbers.
 pub(super) fn assemble(
     name: &str,
     classes: Vec<String>,
@@ -177,8 +156,8 @@ fn record(file: &DataFile, idx: &Idx) -> FileRecord {
     }
 }
 
-/// The test images and labels at `path` as a split of the classes of `profile`, by the names that `names` gives to
-/// the numbers in the file; without names, the numbers are the names. None where they are not there.
+/// The IDX test images and labels at `path` as a split of the classes of `profile`; none if the files do not exist. The
+/// labels in the file are indices into `names`; without `names`, they are the names of the classes.
 pub(super) fn labelled(
     path: &Path,
     names: Option<&[&str]>,
@@ -209,8 +188,8 @@ pub(super) fn labelled(
     Some(read())
 }
 
-/// Images and their labels as a split, whose classes are the places of the labels among `numbers`. The images must have
-/// `size` (height, width, channels), if one is given; it is given back.
+/// Images and labels as a split, and the size of the images (height, width, channels), which must be `size` if given. The
+/// class of a label is its index in `numbers`.
 fn split(
     [(images_file, images), (labels_file, labels)]: Pair,
     numbers: &[i64],
@@ -237,4 +216,133 @@ fn split(
     let classes = labels.iter().enumerate().map(class).collect::<Result<_, _>>()?;
     let size = images.size();
     Ok((size, Split::new(Storage::bytes(size.iter().product(), images.pixels, u8::MAX), classes)))
+}
+
+/// Images of one size.
+#[derive(Debug)]
+pub(crate) struct Images {
+    pub(crate) count: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// 1 for grey, 3 for red, green and blue.
+    pub(crate) channels: usize,
+    pub(crate) pixels: Vec<u8>,
+}
+
+/// The order of an image's numbers in a file.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    height: usize,
+    width: usize,
+    channels: usize,
+    /// Whether the colours of a pixel are adjacent; otherwise the colours are separate planes.
+    is_by_pixel: bool,
+}
+
+impl Images {
+    /// The images in `idx`, which was read from `file`. Its dimensions are (count, height, width); (count, pixels of a
+    /// square); or (count, height, width, colours) or (count, colours, height, width), with 1 or 3 colours.
+    pub(crate) fn new(file: &DataFile, idx: Idx, reading: Reading) -> Result<Self, DataError> {
+        let layout = Layout::of(file, &idx.dimensions)?;
+        let count = idx.dimensions[0];
+        let mut pixels = idx.into_pixels(reading.idx_white, &file.path)?;
+        let Layout { mut height, mut width, channels, is_by_pixel } = layout;
+        if is_by_pixel && channels > 1 {
+            let plane = height * width;
+            pixels = reordered(&pixels, plane * channels, |at| (at % plane) * channels + at / plane);
+        }
+        if reading.is_transposed {
+            pixels = reordered(&pixels, height * width, |at| (at % height) * width + at / height);
+            (height, width) = (width, height);
+        }
+        Ok(Self { count, height, width, channels, pixels })
+    }
+
+    /// Height, width and channels.
+    pub(crate) fn size(&self) -> [usize; 3] {
+        [self.height, self.width, self.channels]
+    }
+
+    /// An error if the images, read from `file`, differ in size from the training images.
+    pub(crate) fn check_size(&self, file: &DataFile, size: [usize; 3]) -> Result<(), DataError> {
+        if self.size() == size {
+            return Ok(());
+        }
+        let text = |[height, width, channels]: [usize; 3]| match channels {
+            1 => format!("{height}x{width} pixels"),
+            _ => format!("{height}x{width} pixels in {channels} colours"),
+        };
+        let expected = format!("{}, as in the training images", text(size));
+        let fault = Fault::new(&file.path, expected, text(self.size()));
+        Err(DataError::unfit("image sizes differ", fault.remedy("take both from the same data set")))
+    }
+}
+
+impl Layout {
+    fn of(file: &DataFile, dimensions: &[usize]) -> Result<Self, DataError> {
+        let grey = Self { height: 1, width: 1, channels: 1, is_by_pixel: false };
+        match *dimensions {
+            [_, height, width] => return Ok(Self { height, width, ..grey }),
+            [_, pixels] if pixels.isqrt().pow(2) == pixels => {
+                return Ok(Self { height: pixels.isqrt(), width: pixels.isqrt(), ..grey });
+            }
+            [_, height, width, channels @ (1 | 3)] => {
+                return Ok(Self { height, width, channels, is_by_pixel: true });
+            }
+            [_, channels @ (1 | 3), height, width] => return Ok(Self { height, width, channels, ..grey }),
+            _ => {}
+        }
+        let expected = "(images, height, width), (images, pixels of a square), or these with 1 or 3 colours";
+        let fault = Fault::new(&file.path, expected, format!("dimensions {dimensions:?}")).place("header");
+        Err(DataError::unfit("impossible images", fault.remedy("write them as (images, height, width)")))
+    }
+}
+
+/// Permutes each group of `size` pixels: the new pixel at index `i` is the old one at `from(i)`.
+fn reordered(pixels: &[u8], size: usize, from: impl Fn(usize) -> usize) -> Vec<u8> {
+    let mut reordered = Vec::with_capacity(pixels.len());
+    for group in pixels.chunks(size) {
+        reordered.extend((0..size).map(|at| group[from(at)]));
+    }
+    reordered
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::source::idx::Element;
+
+    fn images(dimensions: &[usize], reading: Reading) -> Result<Images, DataError> {
+        let count = dimensions.iter().product();
+        let bytes = (0..count).map(|value| value as u8).collect();
+        let idx = Idx { dimensions: dimensions.to_vec(), element: Element::U8, bytes, sha256: String::new() };
+        let file =
+            DataFile { name: "images".to_owned(), path: PathBuf::from("images"), is_gzip: false, bytes: 0 };
+        Images::new(&file, idx, reading)
+    }
+
+    #[test]
+    fn colours_are_separated_into_planes() {
+        let by_pixel = images(&[2, 1, 2, 3], Reading::default()).unwrap();
+        assert_eq!((by_pixel.count, by_pixel.size()), (2, [1, 2, 3]));
+        assert_eq!(by_pixel.pixels, [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]);
+        let by_plane = images(&[1, 3, 1, 2], Reading::default()).unwrap();
+        assert_eq!((by_plane.size(), by_plane.pixels), ([1, 2, 3], vec![0, 1, 2, 3, 4, 5]));
+    }
+
+    #[test]
+    fn flat_images_are_squares() {
+        assert_eq!(images(&[2, 9], Reading::default()).unwrap().size(), [3, 3, 1]);
+        let error = images(&[2, 8], Reading::default()).unwrap_err().to_string();
+        assert!(error.contains("[2, 8]") && error.contains("square"), "{error}");
+        images(&[2, 4, 4, 2], Reading::default()).unwrap_err();
+    }
+
+    #[test]
+    fn images_on_their_side_are_set_upright() {
+        let turned = images(&[1, 2, 3], Reading { is_transposed: true, ..Reading::default() }).unwrap();
+        assert_eq!((turned.size(), turned.pixels), ([3, 2, 1], vec![0, 3, 1, 4, 2, 5]));
+    }
 }

@@ -1,21 +1,14 @@
-//! Where examples come from: one module per kind of source.
+//! Sources of examples, one [`Reader`] each.
 //!
-//! A new source is a module with its [`Reader`], its row in [`reader`], and its variant of [`DataSource`], which says what
-//! is known of it before any of it is read.
+//! A new source is a reader, its row in [`reader`], and its variant of [`DataSource`], which has the facts that are known
+//! before any data is read.
 
-mod catalog;
-pub(crate) mod csv;
-mod digits;
-mod generated;
+mod built_in;
+mod csv;
 pub(crate) mod idx;
-mod idx_element;
 mod idx_files;
 mod idx_folder;
-pub(crate) mod idx_images;
-mod idx_name;
-mod idx_numbers;
 mod image_folder;
-mod labels;
 pub(crate) mod picture;
 mod published;
 
@@ -23,33 +16,33 @@ use std::path::{Path, PathBuf};
 
 use kiln_config::{Data, DataSource};
 
-use catalog::{FASHION_MNIST, KMNIST, MNIST};
-pub use catalog::{Published, PublishedFile};
 pub use csv::read_options;
 pub(crate) use csv::{Tables, prepared, unlabelled_rows};
+pub(crate) use idx_files::DataFile;
+pub(crate) use idx_folder::Images;
 pub use image_folder::{Pictures, pictures_below};
 pub(crate) use published::note_path;
+use published::{FASHION_MNIST, KMNIST, MNIST};
+pub use published::{Folders, Published, PublishedFile};
 
-use crate::{
-    DataError, Downloads, Fault, FileRecord, Folders, Framing, Profile, Progress, Reading, Shape, Split,
-};
+use crate::{DataError, Downloads, Fault, FileRecord, Framing, Profile, Progress, Reading, Shape, Split};
 
-/// How a kind of source is read.
+/// Reads a source.
 pub(crate) trait Reader {
-    /// Who made the data, and its licence; none for the user's own data.
+    /// The authors and licence of the data; none for the user's own data.
     fn origin(&self) -> Option<&'static str> {
         None
     }
 
-    /// Where it is.
+    /// The location of the data.
     fn place(&self, data: &Data, _folders: &Folders) -> Place {
         Place { path: data.path.clone(), missing_bytes: 0 }
     }
 
-    /// Reads all of it.
+    /// Reads all examples.
     fn read(&self, data: &Data, means: &Means<'_>) -> Result<Source, DataError>;
 
-    /// Reads labelled examples at `path` to test a network on; see [`labelled`](crate::labelled).
+    /// Reads other labelled examples at `path`; see [`labelled`](crate::labelled).
     fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError>;
 
     /// How a user's picture is fitted to the size of the training pictures.
@@ -61,18 +54,18 @@ pub(crate) trait Reader {
 /// The reader of each source.
 pub(crate) fn reader(source: DataSource) -> &'static dyn Reader {
     match source {
-        DataSource::Digits => &digits::Digits,
+        DataSource::Digits => &built_in::Digits,
         DataSource::Mnist => &MNIST,
         DataSource::FashionMnist => &FASHION_MNIST,
         DataSource::Kmnist => &KMNIST,
         DataSource::Idx => &idx_folder::IdxFolder,
         DataSource::Csv => &csv::Csv,
         DataSource::ImageFolder => &image_folder::ImageFolder,
-        DataSource::Moons | DataSource::Spirals | DataSource::NoisyFeatures => &generated::Generated,
+        DataSource::Moons | DataSource::Spirals | DataSource::NoisyFeatures => &built_in::Generated,
     }
 }
 
-/// What a source may need to get at its data.
+/// The folders and the network, for readers that need them.
 #[derive(Clone, Copy)]
 pub(crate) struct Means<'a> {
     pub(crate) folders: &'a Folders,
@@ -80,36 +73,48 @@ pub(crate) struct Means<'a> {
     pub(crate) progress: &'a dyn Progress,
 }
 
-/// Where a source's data is.
+/// The location of a source's data.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The folder or file where it is, or the folder that it would be downloaded to; none if embedded.
+    /// The folder or file of the data, or the folder for the download; none if embedded.
     pub(crate) path: Option<PathBuf>,
-    /// Bytes that would have to be downloaded; zero if it is here.
+    /// The size of the download in bytes; zero if the data is on this machine.
     pub(crate) missing_bytes: u64,
 }
 
-/// All that a source has, before any of it is selected or held out.
+/// All examples of a source, before classes are selected and examples are held out.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) shape: Shape,
     pub(crate) classes: Vec<String>,
     pub(crate) train: Split,
-    /// Validation data, where the source has its own.
+    /// Validation data, if the source has its own.
     pub(crate) validation: Option<Split>,
-    /// Test data, where the source has its own.
+    /// Test data, if the source has its own.
     pub(crate) test: Option<Split>,
     pub(crate) files: Vec<FileRecord>,
-    /// How files of images are read.
+    /// How pixel values are stored in the files.
     pub(crate) reading: Reading,
-    /// What whoever uses the data should know, a sentence each.
+    /// Remarks for the user, a sentence each.
     pub(crate) notices: Vec<String>,
-    /// The tables whose rows the splits have, where their columns are yet to become features.
+    /// The tables to which the rows of the splits refer, if the source has tables; their columns are not fitted yet.
     pub(crate) tables: Option<Tables>,
 }
 
-/// `data.path`, which this source cannot do without.
+/// Reads other labelled examples at `path`, to test a trained network on them.
+///
+/// For a network on tables, `path` is a csv file with the columns of the training data. For a network on images it is a
+/// folder with a folder of pictures per class; or a folder with `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` (or
+/// other usual names), or one of these files.
+///
+/// `data` is the experiment's section: it names the label column, and the source, which gives the numbers in IDX files
+/// their class names. Columns, image size and classes must be those of `profile`.
+pub fn labelled(path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
+    reader(data.source).labelled(path, data, profile)
+}
+
+/// `data.path`, which this source requires.
 fn path_of(data: &Data) -> Result<&Path, DataError> {
     data.path.as_deref().ok_or_else(|| {
         let needed = data.source.facts().path.unwrap_or("a path");
@@ -119,7 +124,8 @@ fn path_of(data: &Data) -> Result<&Path, DataError> {
     })
 }
 
-/// Labelled pictures at `path`: IDX test files, whose numbers mean `names` or themselves, or a folder per class.
+/// Labelled pictures at `path`: IDX test files or a folder per class. The labels of IDX files are indices into `names`, or
+/// the names of the classes themselves.
 fn labelled_pictures(
     path: &Path,
     names: Option<&[&str]>,

@@ -1,18 +1,86 @@
-//! The crate from outside: whole loads, broken files, mirrors that misbehave.
+//! The crate from outside: whole loads, broken files, mirrors that misbehave. Data files for the tests are made here.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
 mod broken;
-mod broken_csv;
-mod broken_idx;
-mod broken_pictures;
-mod broken_settings;
-mod fixture;
-mod idx_sets;
-mod mirror;
-mod mirrors;
-mod mnist;
-mod pictures;
+mod downloads;
+mod images;
 mod sources;
-mod tables;
-mod trained;
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use kiln_config::{Data, DataSource, Holdout};
+use kiln_data::{DataError, DataSet, Downloads, Folders, NoProgress};
+
+const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
+const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
+const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";
+const TEST_LABELS: &str = "t10k-labels-idx1-ubyte";
+
+/// Loads without a network, with the folders of a machine that has no data.
+fn load(data: &Data) -> Result<DataSet, DataError> {
+    let nowhere = PathBuf::from("no-such-folder");
+    let folders = Folders { data_dir: None, cache: nowhere };
+    let offline = Downloads { mirrors: Some(Vec::new()), ..Downloads::default() };
+    kiln_data::load_with(data, 42, &folders, &offline, &NoProgress)
+}
+
+/// The settings for a source of the user's own data, nothing held out for validation.
+fn data(source: DataSource, path: impl Into<PathBuf>) -> Data {
+    Data { source, path: Some(path.into()), validation: Holdout::Count(0), ..Data::default() }
+}
+
+/// An IDX file of `kind` with the values 0, 1, 2 and so on.
+fn idx(kind: u8, dimensions: &[u32], values: impl IntoIterator<Item = u8>) -> Vec<u8> {
+    let mut bytes = vec![0, 0, kind, dimensions.len() as u8];
+    bytes.extend(dimensions.iter().flat_map(|size| size.to_be_bytes()));
+    bytes.extend(values);
+    bytes
+}
+
+/// Four good IDX files: 6 training and 4 test images of 2x3 pixels, of two classes.
+fn write_idx(folder: &Path) {
+    fs::write(folder.join(TRAIN_IMAGES), idx(8, &[6, 2, 3], 0..36)).unwrap();
+    fs::write(folder.join(TRAIN_LABELS), idx(8, &[6], [0, 1, 0, 1, 0, 1])).unwrap();
+    fs::write(folder.join(TEST_IMAGES), idx(8, &[4, 2, 3], 100..124)).unwrap();
+    fs::write(folder.join(TEST_LABELS), idx(8, &[4], [1, 0, 1, 0])).unwrap();
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Writes a grey picture whose pixels all have one level, in the format that the name asks for.
+fn write_picture(path: &Path, side: u32, level: u8) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image::GrayImage::from_pixel(side, side, image::Luma([level])).save(path).unwrap();
+}
+
+/// Two classes of five pictures each.
+fn good_pictures(folder: &Path) {
+    for class in ["cat", "dog"] {
+        for number in 0..5 {
+            write_picture(&folder.join(class).join(format!("{number}.png")), 4, 10 * number);
+        }
+    }
+}
+
+fn put(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
+    fs::write(folder.join(name), bytes).unwrap();
+}
+
+/// The names of the files in `folder`, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

@@ -1,13 +1,22 @@
-//! Whole loads of good data from every source.
+//! Whole loads of good data, and examples for a network that is trained already.
 
-use std::fs;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use burn_dataset::Dataset;
-use kiln_config::{ClassLabel, Data, DataSource, Holdout, Normalization};
-use kiln_data::{DataSet, Example, Folders, NoProgress, Normalizer, Raw, Shape, Split, describe};
+use kiln_config::{ClassLabel, Data, DataSource, Holdout, LabelColumn, Normalization};
+use kiln_data::{
+    DataSet, Downloads, Example, Folders, Framing, NoProgress, Normalizer, Profile, Raw, Shape, Split,
+    TableRows, describe, inputs, inputs_of_values, labelled, load_with,
+};
 use kiln_table::Treatment;
 
-use crate::fixture::{TRAIN_IMAGES, data, gzip, idx, load, write_idx, write_picture};
+use crate::{
+    TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, data, good_pictures, gzip, idx, load, write_idx, write_picture,
+};
 
 fn raw(split: &Split) -> Vec<Vec<f32>> {
     (0..split.len()).map(|position| split.raw(position).to_floats()).collect()
@@ -179,4 +188,275 @@ fn a_description_counts_what_is_there_and_downloads_nothing() {
     let content = digits.content.unwrap();
     assert_eq!(content.train.iter().sum::<usize>() + content.test.unwrap().iter().sum::<usize>(), 1797);
     assert_eq!(content.sha256, load(&Data::default()).unwrap().sha256);
+}
+
+/// The table `text` beside the test table `tested`, if any.
+fn table(text: &str, tested: Option<&str>, more: impl FnOnce(Data) -> Data) -> DataSet {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::write(place("train.csv"), text).unwrap();
+    let test_path = tested.map(|rows| {
+        fs::write(place("test.csv"), rows).unwrap();
+        place("test.csv")
+    });
+    load(&more(Data { test_path, ..data(DataSource::Csv, place("train.csv")) })).unwrap()
+}
+
+fn rows(count: usize, row: impl Fn(usize) -> String) -> String {
+    (0..count).map(row).collect()
+}
+
+#[test]
+fn labels_that_differ_in_writing_alone_are_one_class_if_asked_for() {
+    let writings = ["Bad", "bad", "BAD.", "\" bad\"", "bad", "good", "Good", "good"];
+    let text = format!("x,label\n{}", rows(80, |row| format!("{row},{}\n", writings[row % 8])));
+    let apart = table(&text, None, |data| data);
+    assert_eq!(apart.class_count(), 6);
+    let asked =
+        |notice: &&String| notice.contains("are they the same?") && notice.contains("data.join_labels=true");
+    assert_eq!(apart.notices.iter().filter(asked).count(), 1, "{:?}", apart.notices);
+    // Other files may have other writings still.
+    let later = "x,label\n1,BAD\n2,gOOd\n3,bad\n";
+    let one = table(&text, Some(later), |data| Data { join_labels: true, ..data });
+    assert_eq!(one.classes, ["bad", "good"], "the most frequent writing");
+    assert_eq!(one.train.counts(2), [50, 30]);
+    assert_eq!(one.test.labels(), [0, 1, 0]);
+    assert!(!one.notices.iter().any(|notice| notice.contains("are they the same?")), "{:?}", one.notices);
+    let joined = one.notices.iter().find(|notice| notice.contains("are the same: ")).unwrap();
+    assert!(joined.contains("\"Bad\" as \"bad\"") && joined.contains("\"Good\" as \"good\""), "{joined}");
+    // Of equally frequent ones, the first in order.
+    let numbers = ["1", "1.0", "01", "2"];
+    let text = format!("x,label\n{}", rows(40, |row| format!("{row},{}\n", numbers[row % 4])));
+    assert_eq!(table(&text, None, |data| Data { join_labels: true, ..data }).classes, ["01", "2"]);
+}
+
+#[test]
+fn rows_that_are_tested_and_trained_on_are_counted_and_many_are_a_warning() {
+    let text = format!("x,y,label\n{}", rows(200, |row| format!("{row}.25,{},{}\n", row % 7, row % 2)));
+    let said = |equal: usize| {
+        let row = |row: usize| {
+            if row < equal { format!("{row}.25,{},0\n", row % 7) } else { format!("{row}.5,1,1\n") }
+        };
+        let set = table(&text, Some(&format!("x,y,label\n{}", rows(100, row))), |data| data);
+        set.notices.into_iter().filter(|notice| notice.contains("equal a training row")).collect::<Vec<_>>()
+    };
+    assert_eq!(said(0), <[String; 0]>::default());
+    assert_eq!(said(5), ["5 of 100 test rows equal a training row"]);
+    assert_eq!(
+        said(6),
+        ["6 of 100 test rows equal a training row, so their figures are better than on new rows"]
+    );
+}
+
+#[test]
+fn a_file_without_a_header_is_said_to_be_read_by_place() {
+    let body = |count| rows(count, |row| format!("{row}.5,{},{}\n", row % 7, row % 2));
+    let last = |data| Data { label_column: LabelColumn::Place(-1), validation: Holdout::Count(0), ..data };
+    let said = |set: DataSet| {
+        set.notices.into_iter().filter(|notice| notice.contains("no header")).collect::<Vec<_>>()
+    };
+    let plain = said(table(&body(40), None, last));
+    assert!(plain.len() == 1 && plain[0].contains("3 columns are identified by position"), "{plain:?}");
+    let header = "x,y,label\n";
+    let beside = said(table(&format!("{header}{}", body(40)), Some(&body(10)), |data| data));
+    let wanted = "test data: the file has no header: its 3 columns are matched with those of the training table by their places";
+    // The class stands where the training table has it.
+    assert_eq!(beside, [wanted]);
+    let named = table(&format!("{header}{}", body(40)), Some(&format!("{header}{}", body(10))), |data| data);
+    assert_eq!(said(named), <[String; 0]>::default());
+}
+
+fn idx_profile(folder: &Path) -> (Data, Profile) {
+    write_idx(folder);
+    let settings = data(DataSource::Idx, folder);
+    let profile = Profile::of(&load(&settings).unwrap());
+    (settings, profile)
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug, E: std::fmt::Display>(result: Result<T, E>, words: &[&str]) {
+    let message = result.map_err(|error| error.to_string()).unwrap_err();
+    for word in words {
+        assert!(message.contains(word), "{word:?} in {message}");
+    }
+}
+
+#[test]
+fn labelled_idx_files_need_the_test_pair_the_size_and_the_classes() {
+    let own = tempfile::tempdir().unwrap();
+    let (settings, profile) = idx_profile(own.path());
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join(format!("{TEST_IMAGES}.gz")), gzip(&idx(8, &[2, 2, 3], 0..12))).unwrap();
+    fs::write(other.path().join(TEST_LABELS), idx(8, &[2], [1, 0])).unwrap();
+    let split = labelled(other.path(), &settings, &profile).unwrap();
+    assert_eq!((split.len(), split.labels()), (2, &[1, 0][..]));
+    assert_eq!(split.raw(1), Raw::Bytes(&[6, 7, 8, 9, 10, 11]));
+    fs::write(other.path().join(TEST_LABELS), idx(8, &[2], [1, 2])).unwrap();
+    refused(labelled(other.path(), &settings, &profile), &["label 1", "0 to 1", "found 2"]);
+    fs::write(other.path().join(format!("{TEST_IMAGES}.gz")), gzip(&idx(8, &[2, 3, 2], 0..12))).unwrap();
+    refused(labelled(other.path(), &settings, &profile), &["2x3 pixels", "3x2"]);
+    refused(labelled(&other.path().join("none"), &settings, &profile), &["none", "found nothing"]);
+}
+
+#[test]
+fn labelled_pictures_take_the_levels_of_the_training_images() {
+    // The digits have 16 levels.
+    let profile = Profile::of(&load(&Data::default()).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    write_picture(&folder.path().join("3/a.png"), 20, 255);
+    write_picture(&folder.path().join("7/b.png"), 8, 128);
+    let split = labelled(folder.path(), &Data::default(), &profile).unwrap();
+    assert_eq!((split.labels(), split.width()), (&[3, 7][..], 64));
+    assert_eq!((split.raw(0), split.raw(1)), (Raw::Bytes(&[16; 64]), Raw::Bytes(&[8; 64])));
+    write_picture(&folder.path().join("ten/c.png"), 8, 128);
+    refused(labelled(folder.path(), &Data::default(), &profile), &["\"ten\"", "\"0\", \"1\", \"2\""]);
+}
+
+#[test]
+fn generated_examples_have_no_other_data() {
+    let settings = Data { source: DataSource::Moons, ..Data::default() };
+    let profile = Profile::of(&load(&settings).unwrap());
+    refused(labelled(Path::new("any.csv"), &settings, &profile), &["any.csv", "another seed"]);
+}
+
+#[test]
+fn images_come_from_idx_files_and_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, profile) = idx_profile(folder.path());
+    let images = inputs(&folder.path().join(TEST_IMAGES), &profile, Framing::Handwriting).unwrap();
+    assert_eq!((images.examples.len(), images.is_prepared), (4, false));
+    assert_eq!(images.examples.raw(0), Raw::Bytes(&[100, 101, 102, 103, 104, 105]));
+    let picture = folder.path().join("own.png");
+    write_picture(&picture, 9, 77);
+    let resized = inputs(&picture, &profile, Framing::Resize).unwrap();
+    assert_eq!((resized.examples.raw(0), resized.is_prepared), (Raw::Bytes(&[77; 6]), true));
+    refused(inputs(&picture, &profile, Framing::Handwriting), &["own.png", "one grey level"]);
+    refused(inputs(folder.path(), &profile, Framing::Resize), &["a folder"]);
+    fs::write(&picture, "no picture").unwrap();
+    refused(inputs(&picture, &profile, Framing::Resize), &["own.png", "a whole PNG, JPEG"]);
+}
+
+#[test]
+fn a_transparent_ground_is_paper() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, profile) = idx_profile(folder.path());
+    let path = folder.path().join("ink.png");
+    let ink = image::RgbaImage::from_fn(30, 20, |x, _| image::Rgba([0, 0, 0, if x < 15 { 255 } else { 0 }]));
+    ink.save(&path).unwrap();
+    let seen = inputs(&path, &profile, Framing::Resize).unwrap();
+    let Raw::Bytes(pixels) = seen.examples.raw(0) else { panic!("pictures are bytes") };
+    assert_eq!((pixels[0], pixels[2]), (0, 255));
+    // What it was trained on was read in the same way.
+    let pictures = tempfile::tempdir().unwrap();
+    fs::create_dir_all(pictures.path().join("0")).unwrap();
+    fs::copy(&path, pictures.path().join("0/ink.png")).unwrap();
+    let trained = labelled(pictures.path(), &Data::default(), &profile).unwrap();
+    assert_eq!(trained.raw(0), seen.examples.raw(0));
+}
+
+#[test]
+fn the_framing_is_that_of_the_training_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    good_pictures(folder.path());
+    let pictures = Profile::of(&load(&data(DataSource::ImageFolder, folder.path())).unwrap());
+    assert_eq!(Framing::of(&pictures), Framing::Resize);
+    let own = tempfile::tempdir().unwrap();
+    assert_eq!(Framing::of(&idx_profile(own.path()).1), Framing::Resize);
+    assert_eq!(Framing::of(&Profile::of(&load(&Data::default()).unwrap())), Framing::Handwriting);
+}
+
+/// The features of the rows of `split`, as the network of `profile` takes them.
+fn features(profile: &Profile, split: &Split) -> Vec<Vec<f32>> {
+    let mut features = vec![0.0; profile.shape.features()];
+    let row = |position| {
+        profile.normalizer.write(split.raw(position), &mut features);
+        features.clone()
+    };
+    (0..split.len()).map(row).collect()
+}
+
+#[test]
+fn a_network_of_the_first_version_takes_numbers_from_anywhere() {
+    let profile: Profile = serde_json::from_str(
+        r#"{"source": "csv", "shape": {"columns": ["x", "y"]}, "classes": ["a", "b"], "greatest_pixel": null,
+            "normalizer": {"kind": "columns", "offset": [1.0, 0.0], "spread": [2.0, 0.0]}}"#,
+    )
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.csv");
+    fs::write(&path, "y,label,x\n7,b,5\n8,a,1\n").unwrap();
+    let wanted = [[2.0, 0.0], [0.0, 0.0]];
+    let mut rows = TableRows::open(&path, &profile).unwrap();
+    assert_eq!(features(&profile, &rows.next_block(9).unwrap().unwrap().examples), wanted);
+    let unlabelled = inputs(&path, &profile, Framing::Resize).unwrap();
+    assert_eq!(features(&profile, &unlabelled.examples), wanted);
+    let values = inputs_of_values(&[5.0, 7.0, 1.0, 8.0], &profile).unwrap();
+    assert_eq!(features(&profile, &values.examples), wanted);
+    let labelled = labelled(&path, &data(DataSource::Csv, &path), &profile).unwrap();
+    assert_eq!(
+        (labelled.labels(), features(&profile, &labelled)),
+        (&[1, 0][..], wanted.map(Vec::from).to_vec())
+    );
+    // Nothing was fitted that could stand in for a number.
+    fs::write(&path, "x,y\n1,\n1,2\n").unwrap();
+    refused(inputs(&path, &profile, Framing::Resize), &["line 2, column \"y\"", "a number, found nothing"]);
+    let mut rows = TableRows::open(&path, &profile).unwrap();
+    let faults = rows.next_block(9).unwrap().unwrap().faults;
+    assert!(faults[0].as_ref().unwrap().contains("column \"y\": expected a number") && faults[1].is_none());
+}
+
+#[test]
+fn values_stand_for_the_number_columns_of_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.csv");
+    let trained = |text: &str| {
+        fs::write(&path, text).unwrap();
+        Profile::of(&load(&data(DataSource::Csv, &path)).unwrap())
+    };
+    // The second column is constant and left out.
+    let rows: String = (0..20).map(|row| format!("{row},5,{}\n", row % 2)).collect();
+    let numbers = trained(&format!("n,c,label\n{rows}"));
+    let values = inputs_of_values(&[0.0, 10.0], &numbers).unwrap();
+    let found = features(&numbers, &values.examples);
+    assert!(found.len() == 2 && found[0][0] < found[1][0], "{found:?}");
+    let rows: String = (0..20).map(|row| format!("{row},{},{}\n", ["a", "b"][row % 2], row % 2)).collect();
+    let words = trained(&format!("n,w,label\n{rows}"));
+    refused(inputs_of_values(&[1.0, 0.0], &words), &["column \"w\", which is a category", "as a table"]);
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that checks nothing must say so")]
+fn mnist_is_the_published_one() {
+    let Some(data_dir) = env::var_os("KILN_DATA_DIR").map(PathBuf::from) else {
+        eprintln!("SKIPPED: set KILN_DATA_DIR to a folder with MNIST to run this test");
+        return;
+    };
+    let folders = Folders { data_dir: Some(data_dir), cache: "no-such-folder".into() };
+    let offline = Downloads { mirrors: Some(Vec::new()), ..Downloads::default() };
+    let data = Data {
+        source: DataSource::Mnist,
+        validation: Holdout::Count(0),
+        normalization: Normalization::Standard,
+        ..Data::default()
+    };
+    let start = Instant::now();
+    let set = load_with(&data, 42, &folders, &offline, &NoProgress).unwrap();
+    eprintln!("MNIST was loaded in {:.3} s", start.elapsed().as_secs_f64());
+
+    assert_eq!(set.train.counts(10), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
+    assert_eq!(set.test.counts(10), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+    assert_eq!(set.train.labels()[..5], [5, 0, 4, 1, 9]);
+    // The constants of torchvision's MNIST examples.
+    let Normalizer::Standardize { mean, deviation, .. } = set.normalizer else {
+        panic!("pixels are standardized")
+    };
+    assert!((mean - 0.1307).abs() < 5e-5 && (deviation - 0.3081).abs() < 5e-5, "{mean} {deviation}");
+    let image = set.train.render_values(0, &set.shape);
+    assert!(
+        image
+            .lines()
+            .nth(5)
+            .unwrap()
+            .ends_with("3  18  18  18 126 136 175  26 166 255 247 127   0   0   0   0")
+    );
 }

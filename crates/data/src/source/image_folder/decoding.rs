@@ -1,18 +1,18 @@
 //! The pictures of a split, decoded.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
-use kiln_config::Channels;
+use kiln_config::{Channels, Unreadable as Policy};
 use kiln_files::Hasher;
-use kiln_table::listed;
+use kiln_table::{counted, escaped, listed, quoted};
 use rayon::prelude::*;
 
-use super::super::picture::{self, Decoded, Form, with_channels};
-use super::classed::Class;
+use super::classes::Class;
 use super::entries::Entry;
-use super::observed::Observed;
-use super::unreadable::Unreadable;
-use crate::{DataError, Fault, FileRecord, Split, storage::Storage};
+use crate::source::picture::{self, Decoded, Form, with_channels};
+use crate::values::Storage;
+use crate::{DataError, Fault, FileRecord, Split};
 
 /// Pictures that are decoded before any of them is put where all lie: few enough to take little memory besides.
 const BLOCK: usize = 2048;
@@ -149,4 +149,133 @@ fn numbers(found: &[Class], classes: &[String]) -> Result<Vec<u32>, DataError> {
         })
     };
     found.iter().map(number).collect()
+}
+
+/// Pictures that show nothing, and those of which there are copies.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    blank: Vec<PathBuf>,
+    /// Each picture's class and path, in their order.
+    pictures: Vec<(u32, PathBuf)>,
+    /// The first picture of each content, by SHA-256.
+    first: HashMap<String, usize>,
+    /// Each picture that repeats an earlier one, with that one.
+    copies: Vec<(usize, usize)>,
+}
+
+impl Observed {
+    /// Notes a picture of `class`, of `plane` pixels.
+    pub(super) fn note(&mut self, path: &Path, class: u32, decoded: &Decoded, plane: usize) {
+        let is_even = |levels: &[u8]| levels.iter().all(|level| *level == levels[0]);
+        if decoded.planes.chunks(plane).all(is_even) {
+            self.blank.push(path.to_owned());
+        }
+        let at = self.pictures.len();
+        self.pictures.push((class, path.to_owned()));
+        let first = *self.first.entry(decoded.sha256.clone()).or_insert(at);
+        if first != at {
+            self.copies.push((at, first));
+        }
+    }
+
+    /// What to tell of the split called `role`; names count from `root`.
+    pub(super) fn notices(&self, role: &str, root: &Path) -> Vec<String> {
+        let name = |path: &PathBuf| path.strip_prefix(root).unwrap_or(path).display().to_string();
+        let mut notices = Vec::new();
+        if !self.blank.is_empty() {
+            let blank: Vec<String> = self.blank.iter().map(name).collect();
+            notices.push(format!(
+                "{role} pictures of one colour all over: {} of {} ({})",
+                blank.len(),
+                self.pictures.len(),
+                listed(blank.iter().map(String::as_str), 5)
+            ));
+        }
+        let (same, other): (Vec<_>, Vec<_>) =
+            self.copies.iter().partition(|(copy, first)| self.pictures[*copy].0 == self.pictures[*first].0);
+        for (copies, kind) in [(same, "within a class"), (other, "under another class")] {
+            if !copies.is_empty() {
+                let pair = |&(copy, first): &(usize, usize)| {
+                    format!("{} = {}", name(&self.pictures[copy].1), name(&self.pictures[first].1))
+                };
+                let pairs: Vec<String> = copies.iter().map(pair).collect();
+                let named = listed(pairs.iter().map(String::as_str), 3);
+                notices.push(format!("copies among the {role} pictures, {kind}: {} ({named})", copies.len()));
+            }
+        }
+        notices
+    }
+
+    /// What to tell of pictures that are among the training pictures too.
+    pub(super) fn shared(&self, training: &Self, role: &str) -> Option<String> {
+        let is_shared = |content: &&String| training.first.contains_key(*content);
+        let count = self.first.keys().filter(is_shared).count();
+        (count > 0).then(|| format!("different {role} pictures that are in training too: {count}"))
+    }
+}
+
+/// So many are named in an error.
+const MOST_NAMED: usize = 20;
+/// So many are named in a notice.
+const MOST_LEFT_OUT: usize = 5;
+
+/// Pictures that could not be read, each with what was wrong.
+#[derive(Debug, Default)]
+pub(super) struct Unreadable {
+    pictures: Vec<(PathBuf, DataError)>,
+}
+
+impl Unreadable {
+    pub(super) fn push(&mut self, path: &Path, error: DataError) {
+        self.pictures.push((path.to_owned(), error));
+    }
+
+    pub(super) fn extend(&mut self, other: Self) {
+        self.pictures.extend(other.pictures);
+    }
+
+    /// What `policy` makes of them: an error that names them, or a notice. Names count from `root`.
+    pub(super) fn settle(mut self, root: &Path, policy: Policy) -> Result<Option<String>, DataError> {
+        let count = self.pictures.len();
+        let name =
+            |(path, _): &(PathBuf, DataError)| path.strip_prefix(root).unwrap_or(path).display().to_string();
+        match policy {
+            _ if count == 0 => Ok(None),
+            Policy::Skip => {
+                let all: Vec<String> = self.pictures.iter().map(name).collect();
+                let named = listed(all.iter().map(String::as_str), MOST_LEFT_OUT);
+                Ok(Some(format!("left out {}, for they cannot be read: {named}", counted(count, "picture"))))
+            }
+            Policy::Error if count == 1 => Err(or_left_out(self.pictures.remove(0).1)),
+            Policy::Error => {
+                let told = |picture| format!("{} ({})", quoted(&name(picture)), reason(&picture.1));
+                let mut found: Vec<String> = self.pictures.iter().take(MOST_NAMED).map(told).collect();
+                if count > MOST_NAMED {
+                    found.push(format!("and {} more", count - MOST_NAMED));
+                }
+                let found = found.join(", ");
+                let fault =
+                    Fault::new(root, "pictures that can be read", format!("{count} that cannot: {found}"));
+                let remedy = "save them again as PNG, take them away, or set data.unreadable to \"skip\" to leave \
+                              them out";
+                Err(DataError::unfit("unreadable pictures", fault.remedy(remedy)))
+            }
+        }
+    }
+}
+
+/// The error of a single picture, with what else can be done where it is one of many.
+fn or_left_out(mut error: DataError) -> DataError {
+    if let DataError::Unfit { fault, .. } = &mut error {
+        fault.remedy += ", or set data.unreadable to \"skip\" to leave it out";
+    }
+    error
+}
+
+fn reason(error: &DataError) -> String {
+    match error {
+        DataError::Unfit { fault, .. } => escaped(&fault.found),
+        DataError::Read { source, .. } => source.to_string(),
+        other => escaped(&other.to_string()),
+    }
 }

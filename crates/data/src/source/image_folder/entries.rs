@@ -5,11 +5,11 @@ use std::fs::{self, DirEntry, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use kiln_table::listed;
+use kiln_table::{counted, listed};
 
-use super::super::picture::{begins_as_picture, has_picture_name};
-use super::picture_table::is_table;
-use crate::DataError;
+use super::classes::is_table;
+use crate::source::picture::{begins_as_picture, has_picture_name};
+use crate::{DataError, Fault};
 
 /// What systems and programs leave in folders, in lower case. They hide these by other means than a dot.
 const SYSTEM: [&str; 7] =
@@ -159,4 +159,59 @@ impl PassedOver {
         }
         notices
     }
+}
+
+/// Folders are looked into, this many one within the other.
+const MOST_DEPTH: usize = 8;
+
+/// The pictures in a folder and in the folders within it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pictures {
+    /// Their files, sorted.
+    pub files: Vec<PathBuf>,
+    /// How many other files were passed over.
+    pub passed_over: usize,
+}
+
+/// Finds the pictures below `folder`, by their names or by their first bytes.
+///
+/// # Errors
+/// Where a folder cannot be read, or there is no picture.
+pub fn pictures_below(folder: &Path) -> Result<Pictures, DataError> {
+    let mut passed_over = PassedOver::below(folder);
+    let Entries { folders, mut pictures, tables } = Entries::read(folder, &mut passed_over)?;
+    passed_over.note_all(&tables);
+    for inner in &folders {
+        below(inner, &mut pictures, 1, &mut passed_over)?;
+    }
+    let mut files: Vec<PathBuf> = pictures.into_iter().map(|picture| picture.path).collect();
+    files.sort();
+    let passed_over = passed_over.count();
+    if files.is_empty() {
+        let found = format!("none among {}", counted(passed_over, "file"));
+        return Err(DataError::unfit("no pictures", Fault::new(folder, "at least one picture", found)));
+    }
+    Ok(Pictures { files, passed_over })
+}
+
+/// Adds the pictures below `folder`, whose name counts from the class's folder.
+pub(super) fn below(
+    folder: &Entry,
+    pictures: &mut Vec<Entry>,
+    depth: usize,
+    passed_over: &mut PassedOver,
+) -> Result<(), DataError> {
+    // A link may lead back to where it lies.
+    if depth > MOST_DEPTH || folder.path.is_symlink() {
+        passed_over.note(&folder.path);
+        return Ok(());
+    }
+    let entries = Entries::read(&folder.path, passed_over)?;
+    passed_over.note_all(&entries.tables);
+    let inner = |entry: Entry| Entry { name: format!("{}/{}", folder.name, entry.name), path: entry.path };
+    pictures.extend(entries.pictures.into_iter().map(inner));
+    for entry in entries.folders {
+        below(&inner(entry), pictures, depth + 1, passed_over)?;
+    }
+    Ok(())
 }

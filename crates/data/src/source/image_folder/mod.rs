@@ -1,26 +1,22 @@
-//! Pictures in folders: one for each class, or one with a table of their classes.
+//! The source `image-folder`: pictures in a folder per class, or in one folder with a table of their classes.
+//!
+//! This file finds the folders of the splits and puts the source together. `entries` lists a folder, `classes` finds the
+//! class of every picture, and `decoding` turns pictures into pixels and remarks on them.
 
-mod classed;
+mod classes;
 mod decoding;
 mod entries;
-mod labels_file;
-mod layout;
-mod observed;
-mod picture_table;
-mod unreadable;
-mod walk;
 
 use std::mem::take;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kiln_config::{Channels, Data};
 use kiln_table::{counted, quoted};
 
-use self::classed::{Class, Found};
+use self::classes::{Class, Found};
 use self::decoding::{DecodedSplit, Wish};
-use self::entries::PassedOver;
-use self::layout::Layout;
-pub use self::walk::{Pictures, pictures_below};
+use self::entries::{Entries, Entry, PassedOver};
+pub use self::entries::{Pictures, pictures_below};
 use super::{Means, Reader, Source, check_folder, labelled_pictures, path_of};
 use crate::{DataError, Fault, Profile, Reading, Shape, Split};
 
@@ -38,8 +34,7 @@ impl Reader for ImageFolder {
 
 const FOLDER: &str = "a folder with a folder of pictures per class";
 
-/// Reads the pictures below `path`, as [`Layout::find`] and [`Found::find`] say; test pictures also from
-/// `data.test_path`.
+/// Reads the pictures below `path` (see [`Layout::find`] and [`Found::find`]); `data.test_path` replaces the test folder.
 fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     check_folder(path, FOLDER)?;
     let mut passed_over = PassedOver::below(path);
@@ -70,15 +65,15 @@ fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     decoded(data, path, &classes, [Some(train), validation, test], notices)
 }
 
-/// The classes of a test folder that was found beside the training pictures. One without classes is what someone else
-/// keeps the answers of: nothing can be tested on it.
+/// The classes of a test folder beside the training folder. Competitions publish test pictures without classes: these are
+/// not a test split.
 fn of_test_folder(found: Found, folder: &Path, root: &Path, notices: &mut Vec<String>) -> Option<Vec<Class>> {
     match found {
         Found::Classed(classes) => Some(classes),
         Found::Unlabelled(pictures) => {
             notices.push(format!(
-                "nothing says what the {} in {} may show, so nothing is tested there: it is for `predict`; test data \
-                 is held out of the training pictures (data.test)",
+                "not used: {} in {} without classes, which are for `kiln predict`; test data is held out of the training \
+                 pictures (data.test)",
                 counted(pictures.len(), "picture"),
                 quoted(&folder.strip_prefix(root).unwrap_or(folder).display().to_string())
             ));
@@ -104,7 +99,7 @@ fn decoded(
         let wish = Wish { white: reading.picture_white, ..wish };
         train = DecodedSplit::new(&found, classes, wish, "train")?;
         notices.push(format!(
-            "the pictures of 16 bits use {bits} of them: {} counts as white",
+            "the 16-bit pictures use only {bits} bits: level {} is white",
             reading.picture_white
         ));
     }
@@ -144,7 +139,7 @@ fn decoded(
     })
 }
 
-/// The bits that levels up to `greatest` take, of which cameras and scanners use 8, 12 or all 16.
+/// The bits that levels up to `greatest` need: cameras and scanners use 8, 12 or 16.
 fn bits(greatest: u16) -> u32 {
     match greatest {
         0..=255 => 8,
@@ -163,15 +158,15 @@ fn observations(
     let mut notices = Vec::new();
     if data.channels == Channels::Auto && train.coloured > 0 {
         notices.push(format!(
-            "training pictures with colour: {} of {}; all are read as red, green and blue (data.channels = \"grey\" \
-             leaves colour out)",
+            "training pictures with colour: {} of {}; all pictures are read as red, green and blue \
+             (data.channels = \"grey\" reads all as grey)",
             train.coloured,
             train.len()
         ));
     }
     if let Some(validation) = validation {
         notices.push(format!(
-            "the validation split has a folder of its own, with {}: data.validation holds out nothing",
+            "the validation split has its own folder, with {}: data.validation is ignored",
             counted(validation.len(), "picture")
         ));
     }
@@ -203,4 +198,137 @@ pub(super) fn labelled(path: &Path, data: &Data, profile: &Profile) -> Result<Sp
         tracing::warn!(notice, "other pictures");
     }
     Ok(split.into_split().at_levels_of(profile))
+}
+
+/// The most levels of folders that contain only the data set's folder.
+const MOST_WRAPPERS: usize = 4;
+
+/// The folders of the splits.
+#[derive(Debug, PartialEq, Eq)]
+struct Layout {
+    train: PathBuf,
+    validation: Option<PathBuf>,
+    test: Option<PathBuf>,
+}
+
+impl Layout {
+    /// Finds the splits below `path`: folders `train`, `val` and `test` or other usual names; otherwise everything is for
+    /// training. A single folder that contains everything is opened first.
+    fn find(path: &Path, passed_over: &mut PassedOver) -> Result<Self, DataError> {
+        let mut path = path.to_owned();
+        for _ in 0..MOST_WRAPPERS {
+            let entries = Entries::read(&path, passed_over)?;
+            if let Some(layout) = Self::of_names(&path, &entries, passed_over)? {
+                return Ok(layout);
+            }
+            match wrapped(&entries, passed_over)? {
+                Some(inner) => path = inner,
+                None => break,
+            }
+        }
+        Ok(Self { train: path, validation: None, test: None })
+    }
+
+    /// The splits among the `entries` of `path`; none unless there is a `train` and at least one other split.
+    fn of_names(
+        path: &Path,
+        entries: &Entries,
+        passed_over: &mut PassedOver,
+    ) -> Result<Option<Self>, DataError> {
+        let mut found: [Option<&Entry>; 3] = [None; 3];
+        let mut others = Vec::new();
+        for folder in &entries.folders {
+            let Some(role) = role(&folder.name) else {
+                others.push(folder);
+                continue;
+            };
+            if let Some(before) = found[role].replace(folder) {
+                let both = format!("both \"{}\" and \"{}\"", before.name, folder.name);
+                let fault = Fault::new(path, "one folder for each of train, val and test", both)
+                    .remedy("remove one of them, or merge them");
+                return Err(DataError::unfit("two folders of one split", fault));
+            }
+        }
+        let [Some(train), validation, test] = found else { return Ok(None) };
+        if validation.is_none() && test.is_none() {
+            return Ok(None);
+        }
+        for folder in others {
+            passed_over.note(&folder.path);
+        }
+        passed_over.note_all(&entries.pictures);
+        let path_of = |entry: Option<&Entry>| entry.map(|entry| entry.path.clone());
+        Ok(Some(Self { train: train.path.clone(), validation: path_of(validation), test: path_of(test) }))
+    }
+}
+
+/// 0 for training, 1 for validation, 2 for test.
+fn role(name: &str) -> Option<usize> {
+    match &*name.to_lowercase() {
+        "train" | "training" => Some(0),
+        "val" | "valid" | "validation" => Some(1),
+        "test" | "testing" => Some(2),
+        _ => None,
+    }
+}
+
+/// The only folder among `entries`, if it contains the whole data set: it has subfolders, or pictures and a table of their
+/// classes in or beside it.
+fn wrapped(entries: &Entries, passed_over: &mut PassedOver) -> Result<Option<PathBuf>, DataError> {
+    let [folder] = &entries.folders[..] else { return Ok(None) };
+    if !entries.pictures.is_empty() {
+        return Ok(None);
+    }
+    let inner = Entries::read(&folder.path, passed_over)?;
+    let is_flat = inner.folders.is_empty() && !inner.pictures.is_empty();
+    let is_wrapped = if is_flat {
+        !entries.tables.is_empty() || !inner.tables.is_empty()
+    } else {
+        !inner.folders.is_empty() && inner.pictures.is_empty()
+    };
+    Ok(is_wrapped.then(|| folder.path.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The layout of a folder with these folders in it.
+    fn found(folders: &[&str]) -> Result<[Option<String>; 3], String> {
+        let root = tempfile::tempdir().unwrap();
+        for folder in folders {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        let layout = Layout::find(root.path(), &mut PassedOver::below(root.path()));
+        let Layout { train, validation, test } = layout.map_err(|error| error.to_string())?;
+        Ok([Some(train), validation, test]
+            .map(|path| path.map(|path| path.strip_prefix(root.path()).unwrap().display().to_string())))
+    }
+
+    #[test]
+    fn splits_are_found_under_their_usual_names() {
+        let some = |name: &str| Some(name.to_owned());
+        for (folders, expected) in [
+            (&["train", "test"][..], [some("train"), None, some("test")]),
+            (&["Train", "VAL"], [some("Train"), some("VAL"), None]),
+            (&["training", "valid", "testing"], [some("training"), some("valid"), some("testing")]),
+            (&["cat", "dog"], [some(""), None, None]),
+            // A vehicle.
+            (&["bus", "train"], [some(""), None, None]),
+            (&["data/mine/cat", "data/mine/dog", "__MACOSX/data"], [some("data/mine"), None, None]),
+            (&["data/train/cat", "data/test/cat"], [some("data/train"), None, some("data/test")]),
+            (&["train/cat", "train/dog"], [some("train"), None, None]),
+            (&["cat"], [some(""), None, None]),
+        ] {
+            assert_eq!(found(folders), Ok(expected), "{folders:?}");
+        }
+    }
+
+    #[test]
+    fn two_folders_of_one_split_are_refused() {
+        let error = found(&["train", "val", "validation"]).unwrap_err();
+        assert!(error.contains("both \"val\" and \"validation\""), "{error}");
+    }
 }

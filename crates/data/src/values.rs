@@ -1,19 +1,170 @@
-//! How raw values are scaled before a network sees them.
+//! The raw values of examples, stored once and shared by all splits, and their scaling to a network's features.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use kiln_config::Normalization;
-use kiln_table::Preparation;
+use kiln_table::{Blocks, Preparation};
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
-use crate::{Raw, Split};
+use crate::Split;
 
-/// A scaling, fitted on the training split alone and kept with the run, so that test data and a user's own
-/// examples are scaled in the same way.
+/// The values of many examples, row after row, in the type of the source: a pixel takes one byte.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    width: usize,
+    values: Values,
+}
+
+#[derive(Debug)]
+enum Values {
+    Bytes { values: Vec<u8>, greatest: u8 },
+    Floats(Vec<f32>),
+    Cells { values: Blocks<f64>, preparation: Arc<Preparation>, lines: Vec<u32> },
+}
+
+/// The raw values of one example, as the source has them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Raw<'a> {
+    /// Pixels from 0 to 255 (`digits`: to 16), plane by plane and row by row; see [`Shape::Image`](crate::Shape).
+    Bytes(&'a [u8]),
+    /// Numbers, one per feature.
+    Floats(&'a [f32]),
+    /// The stored cells of a table's row; see [`Preparation`].
+    Cells(&'a [f64]),
+}
+
+impl Storage {
+    /// Pixels of images of `width` pixels each, none above `greatest`.
+    pub(crate) fn bytes(width: usize, values: Vec<u8>, greatest: u8) -> Self {
+        debug_assert_eq!(values.len() % width, 0, "rows are whole");
+        Self { width, values: Values::Bytes { values, greatest } }
+    }
+
+    /// Rows of `width` numbers each.
+    pub(crate) fn floats(width: usize, values: Vec<f32>) -> Self {
+        debug_assert_eq!(values.len() % width, 0, "rows are whole");
+        Self { width, values: Values::Floats(values) }
+    }
+
+    /// Rows of a table as `preparation` stores them, and the line of the file on which each begins.
+    pub(crate) fn cells(values: Blocks<f64>, preparation: Arc<Preparation>, lines: Vec<u32>) -> Self {
+        let width = preparation.raw_width();
+        debug_assert_eq!((values.rows(), values.width()), (lines.len(), width), "rows are whole");
+        Self { width, values: Values::Cells { values, preparation, lines } }
+    }
+
+    /// No rows yet: a table is stored after its columns are fitted on the training rows.
+    pub(crate) fn pending() -> Self {
+        Self::floats(1, Vec::new())
+    }
+
+    /// Values per example.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The greatest value that a pixel can have; none for numbers.
+    pub(crate) fn greatest(&self) -> Option<u8> {
+        match self.values {
+            Values::Bytes { greatest, .. } => Some(greatest),
+            Values::Floats(_) | Values::Cells { .. } => None,
+        }
+    }
+
+    /// How the rows of a table are stored; none for other examples.
+    pub(crate) fn preparation(&self) -> Option<&Arc<Preparation>> {
+        match &self.values {
+            Values::Cells { preparation, .. } => Some(preparation),
+            _ => None,
+        }
+    }
+
+    /// The line of the user's table on which example `row` begins; none for other examples.
+    pub(crate) fn line(&self, row: usize) -> Option<u32> {
+        match &self.values {
+            Values::Cells { lines, .. } => Some(lines[row]),
+            _ => None,
+        }
+    }
+
+    /// For each pair of rows, a copy of the first with the columns `values` of the second.
+    pub(crate) fn with_values_of(
+        &self,
+        pairs: impl Iterator<Item = (u32, u32)>,
+        values: &Range<usize>,
+    ) -> Self {
+        let donor_of = |(row, donor): (u32, u32)| {
+            let from = move |at: usize| if values.contains(&at) { donor } else { row };
+            (0..self.width).map(move |at| (from(at) as usize, at))
+        };
+        let flat = |(row, at): (usize, usize)| row * self.width + at;
+        match &self.values {
+            Values::Bytes { values, greatest } => {
+                let values = pairs.flat_map(donor_of).map(|place| values[flat(place)]).collect();
+                Self::bytes(self.width, values, *greatest)
+            }
+            Values::Floats(values) => {
+                let values = pairs.flat_map(donor_of).map(|place| values[flat(place)]).collect();
+                Self::floats(self.width, values)
+            }
+            Values::Cells { values, preparation, lines } => {
+                let (mut cells, mut own_lines) = (Blocks::new(self.width), Vec::new());
+                for pair in pairs {
+                    cells.push(donor_of(pair).map(|(row, at)| values.row(row)[at]));
+                    own_lines.push(lines[pair.0 as usize]);
+                }
+                Self::cells(cells, Arc::clone(preparation), own_lines)
+            }
+        }
+    }
+
+    /// The values of example `row`.
+    pub(crate) fn row(&self, row: usize) -> Raw<'_> {
+        let range = || row * self.width..(row + 1) * self.width;
+        match &self.values {
+            Values::Bytes { values, .. } => Raw::Bytes(&values[range()]),
+            Values::Floats(values) => Raw::Floats(&values[range()]),
+            Values::Cells { values, .. } => Raw::Cells(values.row(row)),
+        }
+    }
+}
+
+impl Raw<'_> {
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(values) => values.len(),
+            Self::Floats(values) => values.len(),
+            Self::Cells(values) => values.len(),
+        }
+    }
+
+    /// True when there is no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values as floats, not scaled.
+    #[must_use]
+    pub fn to_floats(&self) -> Vec<f32> {
+        match self {
+            Self::Bytes(values) => values.iter().copied().map(f32::from).collect(),
+            Self::Floats(values) => values.to_vec(),
+            Self::Cells(values) => values.iter().map(|&value| value as f32).collect(),
+        }
+    }
+}
+
+/// A scaling, fitted on the training split only and kept with the run, so that test data and a user's own examples are
+/// scaled in the same way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Normalizer {
-    /// `value / divisor`: pixels to [0, 1]. The division is IEEE's, so the result equals that of
-    /// `image.float() / 255` in `PyTorch`, bit for bit.
+    /// `value / divisor`: pixels to [0, 1]. IEEE division gives the same bits as `image.float() / 255` in `PyTorch`.
     Divide {
         /// The greatest value that a pixel can have.
         divisor: f32,
@@ -30,9 +181,9 @@ pub enum Normalizer {
     },
     /// `(value - offset) / spread`, by column; a column whose spread is zero becomes zero.
     Columns {
-        /// What is subtracted, one number per column.
+        /// Subtracted, one number per column.
         offset: Vec<f32>,
-        /// What is divided by, one number per column; zero marks a constant column.
+        /// Divisor, one number per column; zero marks a constant column.
         spread: Vec<f32>,
     },
     /// The columns of a table, each by its own treatment.
@@ -40,7 +191,7 @@ pub enum Normalizer {
 }
 
 impl Normalizer {
-    /// Fits a scaling on `train`, which must not be empty. The columns of a table were fitted when they were read.
+    /// Fits a scaling on `train`, which must not be empty. The columns of a table are fitted already.
     ///
     /// `unit` divides pixels by the greatest value a pixel can have, and maps columns from their range to
     /// [0, 1]; `standard` gives all pixels together, or each column, mean 0 and standard deviation 1.
@@ -58,7 +209,7 @@ impl Normalizer {
         }
     }
 
-    /// The number of features of an example that is kept as `width` values.
+    /// The number of features of an example of `width` raw values.
     #[must_use]
     pub fn features(&self, width: usize) -> usize {
         match self {
@@ -70,12 +221,12 @@ impl Normalizer {
     /// Writes the features of `raw` to `out`.
     ///
     /// # Panics
-    /// If `out` has another number of values than [`Normalizer::features`], or this was fitted on another number of columns.
+    /// If the length of `out` is not [`Normalizer::features`], or the scaling was fitted on another number of columns.
     pub fn write(&self, raw: Raw<'_>, out: &mut [f32]) {
         assert_eq!(self.features(raw.len()), out.len(), "a place for every feature");
         match (self, raw) {
             (Self::Table(preparation), Raw::Cells(cells)) => preparation.encode(cells, out),
-            // A network of the first version of Kiln scales 32-bit numbers.
+            // Networks of the first version of Kiln scale 32-bit floats.
             (_, Raw::Cells(_)) => self.dispatch(Raw::Floats(&raw.to_floats()), out),
             _ => self.dispatch(raw, out),
         }
@@ -86,15 +237,15 @@ impl Normalizer {
     }
 }
 
-/// The scaling of one example, compiled for every set of vector instructions, of which the processor's own is taken;
-/// a division rounds in the same way in each.
+/// The scaling of one example, compiled for each set of vector instructions; `pulp` selects the processor's set at run
+/// time. Division rounds the same way in all of them.
 struct Scaling<'a> {
     normalizer: &'a Normalizer,
     raw: Raw<'a>,
     out: &'a mut [f32],
 }
 
-#[expect(clippy::inline_always, reason = "the vector instructions reach what is inlined, and nothing else")]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled with the vector instructions")]
 impl WithSimd for Scaling<'_> {
     type Output = ();
 
@@ -104,15 +255,15 @@ impl WithSimd for Scaling<'_> {
             Raw::Bytes(values) => self.normalizer.scale(values, self.out),
             Raw::Floats(values) => self.normalizer.scale(values, self.out),
             Raw::Cells(_) => {
-                unreachable!("the rows of a table are scaled as 32-bit numbers, or by its preparation")
+                unreachable!("`write` hands over a table's rows as floats, or to their preparation")
             }
         }
     }
 }
 
-#[expect(clippy::inline_always, reason = "the vector instructions reach what is inlined, and nothing else")]
+#[expect(clippy::inline_always, reason = "only inlined code is compiled with the vector instructions")]
 impl Normalizer {
-    // Each arm is one pass over slices without a branch or a lookup in it, which the compiler vectorizes.
+    // Each arm is one pass over slices without branches or lookups, so that the compiler can vectorize it.
     #[inline(always)]
     fn scale<T: Copy + Into<f32>>(&self, values: &[T], out: &mut [f32]) {
         match self {
@@ -142,7 +293,7 @@ impl Normalizer {
     }
 }
 
-/// Mean and deviation from a histogram: the sums are whole numbers, so they are exact in any order.
+/// Mean and deviation of all pixels. Sums over a histogram are sums of integers: exact in any order.
 fn standardize_pixels(train: &Split, greatest: u8) -> Normalizer {
     let mut histogram = [0_u64; 256];
     for position in 0..train.len() {
@@ -162,12 +313,12 @@ fn standardize_pixels(train: &Split, greatest: u8) -> Normalizer {
     Normalizer::Standardize {
         divisor,
         mean: (mean / f64::from(divisor)) as f32,
-        // Images of one grey level have no deviation; they become zero, not infinite.
+        // If all pixels are equal, they become zero.
         deviation: if deviation == 0.0 { 1.0 } else { (deviation / f64::from(divisor)) as f32 },
     }
 }
 
-/// Offset and spread of every column, as `measure` finds them in the column's values.
+/// Offset and spread of every column; `measure` computes them from the column's values.
 fn by_column(train: &Split, measure: impl Fn(&[f32]) -> (f32, f32)) -> Normalizer {
     let (offset, spread) = (0..train.width())
         .map(|column| {
@@ -189,7 +340,7 @@ fn least_and_range(column: &[f32]) -> (f32, f32) {
 }
 
 fn mean_and_deviation(column: &[f32]) -> (f32, f32) {
-    // Rounding would give a constant column a deviation of about 1e-17, and dividing by that blows it up.
+    // Rounding would give a constant column a deviation of about 1e-17, and the division would blow it up.
     if let (least, 0.0) = least_and_range(column) {
         return (least, 0.0);
     }
@@ -202,7 +353,6 @@ fn mean_and_deviation(column: &[f32]) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::Storage;
 
     fn pixels(values: &[u8], greatest: u8) -> Split {
         Split::new(Storage::bytes(1, values.to_vec(), greatest), vec![0; values.len()])
@@ -271,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scaling_survives_being_stored() {
+    fn a_scaling_is_the_same_after_it_was_stored() {
         for normalizer in [
             Normalizer::Divide { divisor: 255.0 },
             Normalizer::Standardize { divisor: 255.0, mean: 0.130_660_5, deviation: 0.308_107_8 },
