@@ -15,6 +15,9 @@ use rayon::prelude::*;
 
 use crate::{Normalizer, Split};
 
+/// Values per task: fewer are not worth the hand-over to another thread.
+const VALUES: usize = 1 << 14;
+
 /// Examples that pass through the network together.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -53,9 +56,6 @@ impl Batch {
         self.len() == 0
     }
 }
-
-/// Values per task: fewer are not worth the hand-over to another thread.
-const VALUES: usize = 1 << 14;
 
 impl Split {
     /// The examples at `positions`, scaled by `normalizer`, on `device`, for `pass`.
@@ -136,7 +136,7 @@ pub fn epoch_order(len: usize, seed: u64, epoch: u64, shuffle: bool) -> Vec<u32>
 
 /// An iterator over the batches of one epoch; each batch is made on demand.
 #[derive(Clone, Debug)]
-pub struct Epoch {
+pub struct EpochBatches {
     split: Split,
     normalizer: Arc<Normalizer>,
     device: Device,
@@ -148,7 +148,7 @@ pub struct Epoch {
     first_step: Option<u64>,
 }
 
-impl Epoch {
+impl EpochBatches {
     /// The batches of epoch number `epoch`, beginning with batch number `first_batch` (both from 0). The rest of an epoch
     /// has the same batches as in an uninterrupted run.
     #[must_use]
@@ -198,7 +198,7 @@ impl Epoch {
     }
 }
 
-impl Iterator for Epoch {
+impl Iterator for EpochBatches {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
@@ -220,7 +220,7 @@ impl Iterator for Epoch {
     }
 }
 
-impl ExactSizeIterator for Epoch {}
+impl ExactSizeIterator for EpochBatches {}
 
 /// A data loader for Burn's learner: the batches of a split, epoch after epoch.
 ///
@@ -267,9 +267,9 @@ impl SplitLoader {
 
     /// The batches of epoch number `epoch` from batch number `first_batch` on (both from 0).
     #[must_use]
-    pub fn epoch(&self, epoch: u64, first_batch: usize) -> Epoch {
+    pub fn epoch(&self, epoch: u64, first_batch: usize) -> EpochBatches {
         let Self { split, normalizer, batching, device, .. } = self;
-        let batches = Epoch::new(split, normalizer, batching, epoch, first_batch, device);
+        let batches = EpochBatches::new(split, normalizer, batching, epoch, first_batch, device);
         if self.is_training { batches.for_training(epoch) } else { batches }
     }
 
@@ -321,7 +321,7 @@ impl<I: From<Batch> + 'static> DataLoader<I> for SplitLoader {
 }
 
 struct LoaderIterator<I> {
-    batches: Epoch,
+    batches: EpochBatches,
     input: PhantomData<I>,
 }
 
@@ -347,12 +347,13 @@ mod tests {
     use super::*;
     use crate::values::Storage;
 
-    fn epoch(examples: u8, batching: Batching, epoch: u64, first_batch: usize) -> Epoch {
+    fn epoch(examples: u8, batching: Batching, epoch: u64, first_batch: usize) -> EpochBatches {
         let values: Vec<u8> = (0..examples).flat_map(|value| [value, 2 * value]).collect();
         let labels = (0..u32::from(examples)).collect();
         let split = Split::new(Storage::bytes(2, values, 255), labels);
         let normalizer = Arc::new(Normalizer::Divide { divisor: 1.0 });
-        Epoch::new(&split, &normalizer, &batching, epoch, first_batch, &Device::flex()).for_training(epoch)
+        EpochBatches::new(&split, &normalizer, &batching, epoch, first_batch, &Device::flex())
+            .for_training(epoch)
     }
 
     fn classes(batch: &Batch) -> Vec<i64> {

@@ -4,17 +4,19 @@ use kiln_config::{Channels, ClassLabel, Data};
 use kiln_table::{listed, quoted};
 
 use crate::{
-    DataError, Downloads, Fault, FileRecord, Folders, Normalizer, Profile, Progress, Reading, Shape, Split,
-    Ties,
-    holdout::{Choice, check_folds, choose, deal, hold_out, mislabel, one_part},
+    DataError, DataFolders, Downloads, Fault, FileRecord, ImageEncoding, Normalizer, Profile, Progress,
+    Shape, Split, TieBreak,
+    holdout::{ChoicePurpose, check_folds, choose, deal, hold_out, mislabel, one_part},
     profile::content_hash,
-    source::{Means, Source, reader},
+    source::{SourceContext, SourceData, reader},
     tables::prepare,
 };
 
 /// The test split does not depend on the experiment's seed, so that runs with different seeds are tested on the same
 /// examples.
 const TEST_SEED: u64 = 0;
+/// The most probabilities that `predictions.csv` may hold, at ten characters each: about 1 GB.
+const MOST_PROBABILITIES: usize = 100_000_000;
 
 /// The splits of an experiment, their classes and their scaling.
 #[derive(Clone, Debug)]
@@ -39,13 +41,13 @@ pub struct DataSet {
     /// The files of the data.
     pub files: Vec<FileRecord>,
     /// How pixel values are stored in the files.
-    pub reading: Reading,
+    pub reading: ImageEncoding,
     /// Remarks about the data for the user, a sentence each.
     pub notices: Vec<String>,
     /// Columns in which every value occurs in one class only: they may leak the class.
     pub leaks: Vec<String>,
     /// How ties between classes were broken when examples were held out.
-    pub ties: Ties,
+    pub ties: TieBreak,
 }
 
 impl DataSet {
@@ -75,7 +77,7 @@ impl DataSet {
 pub fn load(
     data: &Data,
     seed: u64,
-    folders: &Folders,
+    folders: &DataFolders,
     progress: &dyn Progress,
 ) -> Result<DataSet, DataError> {
     load_with(data, seed, folders, &Downloads::default(), progress)
@@ -86,7 +88,7 @@ pub fn load_like(
     profile: &Profile,
     data: &Data,
     seed: u64,
-    folders: &Folders,
+    folders: &DataFolders,
     progress: &dyn Progress,
 ) -> Result<DataSet, DataError> {
     // `auto` was decided when the run began. Profiles from before Kiln read colour mean grey.
@@ -96,68 +98,61 @@ pub fn load_like(
         (channels, _) => channels,
     };
     let data = &Data { channels, ..data.clone() };
-    Loading { data, seed, like: Some(profile) }.load(folders, &Downloads::default(), progress)
+    LoadRequest { data, seed, like: Some(profile) }.load(folders, &Downloads::default(), progress)
 }
 
 /// Like [`load`], with other mirrors or timeouts.
 pub fn load_with(
     data: &Data,
     seed: u64,
-    folders: &Folders,
+    folders: &DataFolders,
     downloads: &Downloads,
     progress: &dyn Progress,
 ) -> Result<DataSet, DataError> {
-    Loading { data, seed, like: None }.load(folders, downloads, progress)
+    LoadRequest { data, seed, like: None }.load(folders, downloads, progress)
 }
 
-struct Loading<'a> {
+struct LoadRequest<'a> {
     data: &'a Data,
     seed: u64,
     /// The profile of an existing run, whose splits and features must be the same.
     like: Option<&'a Profile>,
 }
 
-impl Loading<'_> {
+impl LoadRequest<'_> {
     fn load(
         &self,
-        folders: &Folders,
+        folders: &DataFolders,
         downloads: &Downloads,
         progress: &dyn Progress,
     ) -> Result<DataSet, DataError> {
         let Self { data, seed, like } = *self;
-        let ties = like.map_or(Ties::Drawn, |profile| profile.ties);
+        let ties = like.map_or(TieBreak::Drawn, |profile| profile.ties);
         let mut leaks = Vec::new();
-        let Source { name, mut shape, classes, train, test, validation, files, reading, mut notices, tables } =
-            reader(data.source).read(data, &Means { folders, downloads, progress })?;
-        let selection = Selection::new(&classes, &data.classes)?;
+        let SourceData {
+            name,
+            mut shape,
+            classes,
+            train,
+            test,
+            validation,
+            files,
+            reading,
+            mut notices,
+            tables,
+        } = reader(data.source).read(data, &SourceContext { folders, downloads, progress })?;
+        let selection = ClassSelection::new(&classes, &data.classes)?;
         let groups = tables.as_ref().and_then(|tables| tables.groups.as_deref());
         let train = selection.apply(&train);
-        let (train, test) = match &test {
-            Some(_) if data.test_folds > 0 => {
-                let found = "test data in files of their own";
-                let fault = Fault::in_key("data.test_folds", "a source without test data of its own", found);
-                return Err(DataError::unfit("no parts", fault.remedy("set it to 0, or remove those files")));
-            }
-            Some(test) => (train, selection.apply(test)),
-            None if data.test_folds > 0 => one_part(&train, data.test_folds, groups, seed)?,
-            None => hold_out("data.test", data.test, train, groups, TEST_SEED, Choice::Test, ties)?,
-        };
-        let train = limit(train, data.limit, seed, Choice::TrainLimit, ties);
-        let test = limit(test, data.test_limit, seed, Choice::TestLimit, ties);
-        let (train, validation) = match validation {
-            Some(validation) => (train, selection.apply(&validation)),
-            None if data.folds > 0 => (train.clone(), train.select(&[])),
-            None => {
-                hold_out("data.validation", data.validation, train, groups, seed, Choice::Validation, ties)?
-            }
-        };
+        let own = [validation, test].map(|split| split.map(|split| selection.apply(&split)));
+        let [train, validation, test] = self.cut(train, own, groups, ties)?;
         check_not_empty(&train, &test, data.has_test())?;
         check_size(&test, selection.classes.len())?;
         notices.extend(rare_classes(&selection.classes, &train, &validation, &test));
         notices.extend(imbalance(&selection.classes, &train));
         let folds = if data.folds > 0 {
             check_folds("data.folds", &train, data.folds)?;
-            Some(deal(&train, data.folds, groups, seed, Choice::Folds))
+            Some(deal(&train, data.folds, groups, seed, ChoicePurpose::Folds))
         } else {
             None
         };
@@ -201,11 +196,45 @@ impl Loading<'_> {
             ties,
         })
     }
+
+    /// Cuts `train` into training, validation and test examples, except for validation and test data of the source's own.
+    fn cut(
+        &self,
+        train: Split,
+        [own_validation, own_test]: [Option<Split>; 2],
+        groups: Option<&[u32]>,
+        ties: TieBreak,
+    ) -> Result<[Split; 3], DataError> {
+        let Self { data, seed, .. } = *self;
+        let (train, test) = match own_test {
+            Some(_) if data.test_folds > 0 => {
+                let found = "test data in files of its own";
+                let fault = Fault::in_key("data.test_folds", "a source without test data of its own", found);
+                return Err(DataError::unfit("no parts", fault.remedy("set it to 0, or remove those files")));
+            }
+            Some(test) => (train, test),
+            None if data.test_folds > 0 => one_part(&train, data.test_folds, groups, seed)?,
+            None => hold_out("data.test", data.test, train, groups, TEST_SEED, ChoicePurpose::Test, ties)?,
+        };
+        let train = limit(train, data.limit, seed, ChoicePurpose::TrainLimit, ties);
+        let test = limit(test, data.test_limit, seed, ChoicePurpose::TestLimit, ties);
+        let (train, validation) = match own_validation {
+            Some(validation) => (train, validation),
+            None if data.folds > 0 => (train.clone(), train.select(&[])),
+            None => {
+                let purpose = ChoicePurpose::Validation;
+                hold_out("data.validation", data.validation, train, groups, seed, purpose, ties)?
+            }
+        };
+        Ok([train, validation, test])
+    }
 }
 
-fn limit(split: Split, limit: Option<usize>, seed: u64, choice: Choice, ties: Ties) -> Split {
+fn limit(split: Split, limit: Option<usize>, seed: u64, purpose: ChoicePurpose, ties: TieBreak) -> Split {
     match limit {
-        Some(limit) if limit < split.len() => split.select(&choose(&split, limit, seed, choice, ties).chosen),
+        Some(limit) if limit < split.len() => {
+            split.select(&choose(&split, limit, seed, purpose, ties).chosen)
+        }
         _ => split,
     }
 }
@@ -228,9 +257,6 @@ fn check_not_empty(train: &Split, test: &Split, has_test: bool) -> Result<(), Da
     Ok(())
 }
 
-/// The most probabilities that `predictions.csv` may hold, at ten characters each: about 1 GB.
-const MOST_PROBABILITIES: usize = 100_000_000;
-
 /// Limits the size of `predictions.csv`, which holds one probability per example and class.
 fn check_size(test: &Split, classes: usize) -> Result<(), DataError> {
     if test.len().saturating_mul(classes) <= MOST_PROBABILITIES {
@@ -244,16 +270,16 @@ fn check_size(test: &Split, classes: usize) -> Result<(), DataError> {
 
 /// The classes that an experiment keeps, renumbered in the order in which it names them.
 #[derive(Debug)]
-pub(crate) struct Selection {
+struct ClassSelection {
     /// Names of the classes that are kept, by new number.
-    pub(crate) classes: Vec<String>,
+    classes: Vec<String>,
     /// New number of every class of the source; none if the class is left out.
     new_number: Vec<Option<u32>>,
 }
 
-impl Selection {
+impl ClassSelection {
     /// The classes that `wanted` names; all of `classes` if `wanted` is empty.
-    pub(crate) fn new(classes: &[String], wanted: &[ClassLabel]) -> Result<Self, DataError> {
+    fn new(classes: &[String], wanted: &[ClassLabel]) -> Result<Self, DataError> {
         if wanted.is_empty() {
             let new_number = (0..classes.len() as u32).map(Some).collect();
             return Ok(Self { classes: classes.to_vec(), new_number });
@@ -278,7 +304,7 @@ impl Selection {
     }
 
     /// The examples of `split` whose class is kept.
-    pub(crate) fn apply(&self, split: &Split) -> Split {
+    fn apply(&self, split: &Split) -> Split {
         split.relabel(|label| self.new_number[label as usize])
     }
 }
@@ -360,24 +386,25 @@ mod tests {
     #[test]
     fn classes_are_renumbered_in_the_order_that_the_user_names_them() {
         let wanted = [ClassLabel::Number(2), ClassLabel::Name("ant".into())];
-        let selection = Selection::new(&classes(&["ant", "bee", "cat"]), &wanted).unwrap();
+        let selection = ClassSelection::new(&classes(&["ant", "bee", "cat"]), &wanted).unwrap();
         assert_eq!(selection.classes, ["cat", "ant"]);
         let split = Split::new(Storage::bytes(1, vec![10, 11, 12, 13], 255), vec![0, 1, 2, 0]);
         let kept = selection.apply(&split);
         assert_eq!(kept.labels(), [1, 0, 1]);
-        assert_eq!(kept.raw(1), crate::Raw::Bytes(&[12]));
+        assert_eq!(kept.raw(1), crate::RawValues::Bytes(&[12]));
     }
 
     #[test]
     fn a_number_means_the_class_of_that_name_first() {
         let selection =
-            Selection::new(&classes(&["3", "7", "9"]), &[ClassLabel::Number(7), ClassLabel::Number(0)]);
+            ClassSelection::new(&classes(&["3", "7", "9"]), &[ClassLabel::Number(7), ClassLabel::Number(0)]);
         assert_eq!(selection.unwrap().classes, ["7", "3"]);
     }
 
     #[test]
     fn an_unknown_class_is_answered_with_those_there_are() {
-        let error = Selection::new(&classes(&["ant", "bee"]), &[ClassLabel::Name("cat".into())]).unwrap_err();
+        let error =
+            ClassSelection::new(&classes(&["ant", "bee"]), &[ClassLabel::Name("cat".into())]).unwrap_err();
         assert_eq!(
             error.to_string(),
             "unknown class: data.classes: expected a class of this data: 0 (ant), 1 (bee), found \"cat\""

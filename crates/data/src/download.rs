@@ -16,7 +16,7 @@ use ureq::{
 };
 
 use crate::source::{DataFile, note_path};
-use crate::{DataError, Fault, Progress, Published, PublishedFile};
+use crate::{DataError, Fault, Progress, PublishedFile, PublishedSet};
 
 /// How often a transfer that breaks off is resumed at the same mirror.
 const RESUMPTIONS: usize = 3;
@@ -47,7 +47,7 @@ impl Default for Timeouts {
 
 /// The error of a published data set that is not on this machine and that no mirror provided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unavailable {
+pub struct UnavailableData {
     /// Name of the data set.
     pub name: String,
     /// The folder for its files.
@@ -55,24 +55,24 @@ pub struct Unavailable {
     /// Names of its files.
     pub files: Vec<String>,
     /// The failed attempts, in order.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<DownloadAttempt>,
 }
 
 /// One attempt to download a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct DownloadAttempt {
     /// The URL.
     pub url: String,
     /// Why it failed.
     pub reason: String,
 }
 
-impl std::error::Error for Unavailable {}
+impl std::error::Error for UnavailableData {}
 
-impl std::fmt::Display for Unavailable {
+impl std::fmt::Display for UnavailableData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{} is not on this machine, and could not be downloaded:", self.name)?;
-        for Attempt { url, reason } in &self.attempts {
+        for DownloadAttempt { url, reason } in &self.attempts {
             writeln!(f, "  {url}: {reason}")?;
         }
         writeln!(
@@ -90,7 +90,7 @@ impl Downloads {
     ///
     /// # Errors
     /// If no mirror provides the right bytes, or `folder` is not writable. Complete files stay.
-    pub fn fetch(&self, set: &Published, folder: &Path, progress: &dyn Progress) -> Result<(), DataError> {
+    pub fn fetch(&self, set: &PublishedSet, folder: &Path, progress: &dyn Progress) -> Result<(), DataError> {
         fs::create_dir_all(folder).map_err(DataError::write(folder))?;
         let lock_path = folder.join(".lock");
         let lock = File::create(&lock_path).map_err(DataError::write(&lock_path))?;
@@ -105,7 +105,7 @@ impl Downloads {
 
     fn fetch_file(
         &self,
-        set: &Published,
+        set: &PublishedSet,
         file: &PublishedFile,
         folder: &Path,
         progress: &dyn Progress,
@@ -118,14 +118,14 @@ impl Downloads {
             tracing::info!(url, "downloading");
             match from_mirror(&transfer, progress) {
                 Ok(()) => return install(file, &part, folder),
-                Err(Failure::Disk(error)) => return Err(error),
-                Err(Failure::BrokenOff(reason) | Failure::Refused(reason)) => {
+                Err(TransferFailure::Disk(error)) => return Err(error),
+                Err(TransferFailure::BrokenOff(reason) | TransferFailure::Refused(reason)) => {
                     tracing::warn!(url, reason, "download failed");
-                    attempts.push(Attempt { url, reason });
+                    attempts.push(DownloadAttempt { url, reason });
                 }
             }
         }
-        Err(DataError::Unavailable(Box::new(Unavailable {
+        Err(DataError::Unavailable(Box::new(UnavailableData {
             name: set.name.to_owned(),
             folder: folder.to_path_buf(),
             files: set.files.iter().map(|file| file.name.to_owned()).collect(),
@@ -133,20 +133,20 @@ impl Downloads {
         })))
     }
 
-    fn mirrors_of(&self, set: &Published) -> Vec<String> {
+    fn mirrors_of(&self, set: &PublishedSet) -> Vec<String> {
         self.mirrors.clone().unwrap_or_else(|| set.mirrors.iter().copied().map(String::from).collect())
     }
 }
 
 /// Downloads the compressed file from one mirror, and resumes when the transfer breaks off.
-fn from_mirror(transfer: &Transfer<'_>, progress: &dyn Progress) -> Result<(), Failure> {
+fn from_mirror(transfer: &Transfer<'_>, progress: &dyn Progress) -> Result<(), TransferFailure> {
     let mut resumptions = 0;
     loop {
         let had_part = transfer.part_bytes() > 0;
         match transfer.run(progress).and_then(|()| transfer.verify()) {
-            Err(Failure::BrokenOff(_)) if resumptions < RESUMPTIONS => {}
+            Err(TransferFailure::BrokenOff(_)) if resumptions < RESUMPTIONS => {}
             // The part was discarded: the bytes of an earlier mirror may have been wrong from the start.
-            Err(Failure::Refused(_))
+            Err(TransferFailure::Refused(_))
                 if had_part && transfer.part_bytes() == 0 && resumptions < RESUMPTIONS => {}
             outcome => return outcome,
         }
@@ -214,7 +214,7 @@ struct Transfer<'a> {
 
 /// Why a transfer failed.
 #[derive(Debug)]
-enum Failure {
+enum TransferFailure {
     /// The connection ended early; the transfer can resume.
     BrokenOff(String),
     /// This mirror does not have the right file, or does not respond.
@@ -230,7 +230,7 @@ impl Transfer<'_> {
     }
 
     /// Downloads the missing bytes. Afterwards the part is complete, but not verified.
-    fn run(&self, progress: &dyn Progress) -> Result<(), Failure> {
+    fn run(&self, progress: &dyn Progress) -> Result<(), TransferFailure> {
         if self.part_bytes() >= self.file.gzip_bytes {
             return Ok(());
         }
@@ -241,13 +241,13 @@ impl Transfer<'_> {
     }
 
     /// Compares the complete part with the published size and hash, and removes it if they differ.
-    fn verify(&self) -> Result<(), Failure> {
-        let (bytes, sha256) = hash_file(self.part).map_err(Failure::Disk)?;
+    fn verify(&self) -> Result<(), TransferFailure> {
+        let (bytes, sha256) = hash_file(self.part).map_err(TransferFailure::Disk)?;
         if bytes == self.file.gzip_bytes && sha256 == self.file.gzip_sha256 {
             return Ok(());
         }
         self.discard();
-        Err(Failure::Refused(format!(
+        Err(TransferFailure::Refused(format!(
             "wrong bytes: expected SHA-256 {}, found {sha256} ({bytes} bytes)",
             self.file.gzip_sha256
         )))
@@ -258,7 +258,7 @@ impl Transfer<'_> {
         let _ = fs::remove_file(self.part);
     }
 
-    fn request(&self) -> Result<Response<Body>, Failure> {
+    fn request(&self) -> Result<Response<Body>, TransferFailure> {
         let config = Agent::config_builder()
             .timeout_connect(Some(self.timeouts.connect))
             .timeout_resolve(Some(self.timeouts.connect))
@@ -274,13 +274,14 @@ impl Transfer<'_> {
         if have > 0 {
             request = request.header(header::RANGE, format!("bytes={have}-"));
         }
-        request.call().map_err(|error| Failure::Refused(self.reason(&error)))
+        request.call().map_err(|error| TransferFailure::Refused(self.reason(&error)))
     }
 
-    fn receive(&self, response: Response<Body>, progress: &dyn Progress) -> Result<(), Failure> {
+    fn receive(&self, response: Response<Body>, progress: &dyn Progress) -> Result<(), TransferFailure> {
         let mut received = self.start(&response)?;
-        let mut part =
-            self.open_part(received).map_err(|error| Failure::Disk(DataError::write(self.part)(error)))?;
+        let mut part = self
+            .open_part(received)
+            .map_err(|error| TransferFailure::Disk(DataError::write(self.part)(error)))?;
         progress.advance(received);
         let mut reader = response.into_body().into_reader();
         let mut buffer = vec![0; 1 << 16];
@@ -292,13 +293,13 @@ impl Transfer<'_> {
             received += count as u64;
             if received > self.file.gzip_bytes {
                 self.discard();
-                return Err(Failure::Refused(format!(
+                return Err(TransferFailure::Refused(format!(
                     "sent more than the {} bytes of the file",
                     self.file.gzip_bytes
                 )));
             }
             part.write_all(&buffer[..count])
-                .map_err(|error| Failure::Disk(DataError::write(self.part)(error)))?;
+                .map_err(|error| TransferFailure::Disk(DataError::write(self.part)(error)))?;
             progress.advance(count as u64);
         }
         if received < self.file.gzip_bytes {
@@ -308,7 +309,7 @@ impl Transfer<'_> {
     }
 
     /// The position of the response's first byte: a server may ignore the requested range and send the whole file.
-    fn start(&self, response: &Response<Body>) -> Result<u64, Failure> {
+    fn start(&self, response: &Response<Body>) -> Result<u64, TransferFailure> {
         let have = self.part_bytes();
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let start = match response.status() {
@@ -317,7 +318,7 @@ impl Transfer<'_> {
                 let range = text(header::CONTENT_RANGE).unwrap_or_default();
                 if !range.starts_with(&format!("bytes {have}-")) {
                     self.discard();
-                    return Err(Failure::Refused(format!("sent another range: \"{range}\"")));
+                    return Err(TransferFailure::Refused(format!("sent another range: \"{range}\"")));
                 }
                 have
             }
@@ -325,14 +326,18 @@ impl Transfer<'_> {
                 if status == StatusCode::RANGE_NOT_SATISFIABLE {
                     self.discard();
                 }
-                return Err(Failure::Refused(format!("responded with HTTP status {status}")));
+                return Err(TransferFailure::Refused(format!("responded with HTTP status {status}")));
             }
         };
         let offered = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
         match offered {
-            Some(offered) if start.saturating_add(offered) != self.file.gzip_bytes => Err(Failure::Refused(
-                format!("offers {} bytes, expected {}", start.saturating_add(offered), self.file.gzip_bytes),
-            )),
+            Some(offered) if start.saturating_add(offered) != self.file.gzip_bytes => {
+                Err(TransferFailure::Refused(format!(
+                    "offers {} bytes, expected {}",
+                    start.saturating_add(offered),
+                    self.file.gzip_bytes
+                )))
+            }
             _ => Ok(start),
         }
     }
@@ -342,11 +347,13 @@ impl Transfer<'_> {
     }
 
     /// After a stall, the next mirror resumes; any other interruption is worth another attempt at this mirror.
-    fn broken_off(&self, received: u64, error: io::Error) -> Failure {
+    fn broken_off(&self, received: u64, error: io::Error) -> TransferFailure {
         let at = format!("after {received} of {} bytes", self.file.gzip_bytes);
         match ureq::Error::from(error) {
-            error @ ureq::Error::Timeout(_) => Failure::Refused(format!("{} {at}", self.reason(&error))),
-            error => Failure::BrokenOff(format!("broke off {at}: {}", self.reason(&error))),
+            error @ ureq::Error::Timeout(_) => {
+                TransferFailure::Refused(format!("{} {at}", self.reason(&error)))
+            }
+            error => TransferFailure::BrokenOff(format!("broke off {at}: {}", self.reason(&error))),
         }
     }
 

@@ -1,5 +1,6 @@
-//! Random choices of examples: what is held out for validation and test, what a limit keeps, the parts of cross-validation,
-//! and which labels are made wrong. Each is stratified (the same share of every class) and a pure function of its arguments.
+//! Random choices of examples: validation and test data, the examples that a limit keeps, the parts of cross-validation, and
+//! the examples that get a wrong label. All are pure functions of their arguments. They are stratified (the same share of
+//! every class), unless whole groups stay together.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use crate::{DataError, Fault, Split};
 
 /// The purpose of a choice: each has its own random stream. The order is part of the stream's key, so new purposes go last.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Choice {
+pub(crate) enum ChoicePurpose {
     Validation,
     Test,
     TrainLimit,
@@ -25,7 +26,7 @@ pub(crate) enum Choice {
 /// Which class gets one more example if several have the same remainder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ties {
+pub enum TieBreak {
     /// The class with the lowest number. Runs of the first version of Kiln are resumed this way.
     #[default]
     LowestClass,
@@ -35,29 +36,35 @@ pub enum Ties {
 
 /// The chosen positions and the others, both ascending.
 #[derive(Debug)]
-pub(crate) struct Chosen {
+pub(crate) struct Partition {
     pub(crate) chosen: Vec<u32>,
     pub(crate) others: Vec<u32>,
 }
 
 /// Chooses `count` examples of `split` at random, stratified: each class gets its exact share, rounded up or down.
-pub(crate) fn choose(split: &Split, count: usize, seed: u64, choice: Choice, ties: Ties) -> Chosen {
+pub(crate) fn choose(
+    split: &Split,
+    count: usize,
+    seed: u64,
+    purpose: ChoicePurpose,
+    ties: TieBreak,
+) -> Partition {
     let mut classes = positions_by_class(split);
     let sizes: Vec<usize> = classes.iter().map(Vec::len).collect();
     let mut is_chosen = vec![false; split.len()];
     let mut ranks: Vec<usize> = (0..sizes.len()).collect();
-    if ties == Ties::Drawn {
-        Stream::new(seed, Purpose::Split, &[choice as u64, u64::MAX - 1]).shuffle(&mut ranks);
+    if ties == TieBreak::Drawn {
+        Stream::new(seed, Purpose::Split, &[purpose as u64, u64::MAX - 1]).shuffle(&mut ranks);
     }
     for (class, quota) in quotas(&sizes, count, &ranks).into_iter().enumerate() {
-        let mut stream = Stream::new(seed, Purpose::Split, &[choice as u64, class as u64]);
+        let mut stream = Stream::new(seed, Purpose::Split, &[purpose as u64, class as u64]);
         stream.shuffle(&mut classes[class]);
         for &position in &classes[class][..quota] {
             is_chosen[position as usize] = true;
         }
     }
     let (chosen, others) = (0..split.len() as u32).partition(|&position| is_chosen[position as usize]);
-    Chosen { chosen, others }
+    Partition { chosen, others }
 }
 
 /// Cuts `split` into `count` parts and holds one out; returns the others and the held-out part. Consecutive seeds hold out
@@ -73,7 +80,7 @@ pub(crate) fn one_part(
         return Err(DataError::unfit("nothing to train on", fault.remedy("raise it")));
     }
     check_folds("data.test_folds", split, count)?;
-    let parts = deal(split, count, groups, seed / count as u64, Choice::TestFolds);
+    let parts = deal(split, count, groups, seed / count as u64, ChoicePurpose::TestFolds);
     let part = (seed % count as u64) as u32;
     let positions = 0..split.len() as u32;
     let (held_out, others): (Vec<u32>, Vec<u32>) =
@@ -81,7 +88,7 @@ pub(crate) fn one_part(
     if held_out.is_empty() || others.is_empty() {
         let expected = format!("at least {count} groups");
         let fault =
-            Fault::in_key("data.test_folds", expected, format!("too few: part {part} is empty, or all"));
+            Fault::in_key("data.test_folds", expected, format!("too few: part {part} has no group, or all"));
         return Err(DataError::unfit("parts without an example", fault.remedy("lower it")));
     }
     Ok((split.select(&others), split.select(&held_out)))
@@ -94,19 +101,19 @@ pub(crate) fn hold_out(
     split: Split,
     groups: Option<&[u32]>,
     seed: u64,
-    choice: Choice,
-    ties: Ties,
+    purpose: ChoicePurpose,
+    ties: TieBreak,
 ) -> Result<(Split, Split), DataError> {
     let count = held_out_count(key, holdout, split.len())?;
     if count == 0 {
         let nothing = split.select(&[]);
         return Ok((split, nothing));
     }
-    let chosen = match groups {
-        Some(groups) => choose_groups(&split, groups, count, seed, choice),
-        None => choose(&split, count, seed, choice, ties),
+    let Partition { chosen, others } = match groups {
+        Some(groups) => choose_groups(&split, groups, count, seed, purpose),
+        None => choose(&split, count, seed, purpose, ties),
     };
-    if chosen.chosen.is_empty() {
+    if chosen.is_empty() {
         let fault = Fault::in_key(
             "data.group_column",
             "groups small enough to hold out",
@@ -114,7 +121,7 @@ pub(crate) fn hold_out(
         );
         return Err(DataError::unfit("nothing held out", fault.remedy(format!("set {key} to 0"))));
     }
-    Ok((split.select(&chosen.others), split.select(&chosen.chosen)))
+    Ok((split.select(&others), split.select(&chosen)))
 }
 
 /// The number of examples that `holdout` takes from `total`; at least one example remains.
@@ -160,15 +167,15 @@ pub(crate) fn choose_groups(
     groups: &[u32],
     count: usize,
     seed: u64,
-    choice: Choice,
-) -> Chosen {
+    purpose: ChoicePurpose,
+) -> Partition {
     let group_of = |position: u32| groups[split.source_row(position as usize) as usize] as usize;
     let mut sizes = vec![0_usize; groups.iter().max().map_or(0, |&group| group as usize + 1)];
     for position in 0..split.len() as u32 {
         sizes[group_of(position)] += 1;
     }
     let mut order: Vec<usize> = (0..sizes.len()).filter(|&group| sizes[group] > 0).collect();
-    Stream::new(seed, Purpose::Split, &[choice as u64, u64::MAX - 2]).shuffle(&mut order);
+    Stream::new(seed, Purpose::Split, &[purpose as u64, u64::MAX - 2]).shuffle(&mut order);
     let mut is_chosen = vec![false; sizes.len()];
     let mut total = 0;
     for group in order {
@@ -179,7 +186,7 @@ pub(crate) fn choose_groups(
         }
     }
     let (chosen, others) = (0..split.len() as u32).partition(|&position| is_chosen[group_of(position)]);
-    Chosen { chosen, others }
+    Partition { chosen, others }
 }
 
 /// Deals the examples of `split` into `count` parts and returns the part of each example, from 0. Without groups the parts are
@@ -189,14 +196,14 @@ pub(crate) fn deal(
     count: usize,
     groups: Option<&[u32]>,
     seed: u64,
-    choice: Choice,
+    purpose: ChoicePurpose,
 ) -> Vec<u32> {
-    let purpose = |index: u64| Stream::new(seed, Purpose::Split, &[choice as u64, index]);
+    let stream = |index: u64| Stream::new(seed, Purpose::Split, &[purpose as u64, index]);
     let mut folds = vec![0; split.len()];
     let Some(groups) = groups else {
         let mut dealt = 0;
         for (class, mut positions) in (0..).zip(positions_by_class(split)) {
-            purpose(class).shuffle(&mut positions);
+            stream(class).shuffle(&mut positions);
             for position in positions {
                 folds[position as usize] = dealt;
                 dealt = (dealt + 1) % count as u32;
@@ -209,7 +216,7 @@ pub(crate) fn deal(
         members.entry(groups[split.source_row(position) as usize]).or_default().push(position);
     }
     let mut members: Vec<Vec<usize>> = members.into_values().collect();
-    purpose(u64::MAX).shuffle(&mut members);
+    stream(u64::MAX).shuffle(&mut members);
     // The largest group first, each into the smallest part so far.
     members.sort_by_key(|group| Reverse(group.len()));
     let mut sizes = vec![0; count];
@@ -244,14 +251,14 @@ fn quotas(sizes: &[usize], count: usize, ranks: &[usize]) -> Vec<usize> {
 
 /// Replaces the class of a `share` of the examples by another class, drawn at random (`data.label_noise`). A network can
 /// only memorize these labels.
-pub(crate) fn mislabel(train: Split, share: f64, class_count: usize, seed: u64, ties: Ties) -> Split {
+pub(crate) fn mislabel(train: Split, share: f64, class_count: usize, seed: u64, ties: TieBreak) -> Split {
     let count = (train.len() as f64 * share).round() as usize;
     if count == 0 || class_count < 2 {
         return train;
     }
-    let mut stream = Stream::new(seed, Purpose::Split, &[Choice::LabelNoise as u64, u64::MAX]);
+    let mut stream = Stream::new(seed, Purpose::Split, &[ChoicePurpose::LabelNoise as u64, u64::MAX]);
     let mut labels = train.labels().to_vec();
-    for position in choose(&train, count, seed, Choice::LabelNoise, ties).chosen {
+    for position in choose(&train, count, seed, ChoicePurpose::LabelNoise, ties).chosen {
         let label = &mut labels[position as usize];
         let step = 1 + stream.below(class_count - 1) as u32;
         *label = (*label + step) % class_count as u32;
@@ -282,20 +289,20 @@ mod tests {
     #[test]
     fn each_purpose_and_seed_chooses_other_examples() {
         let split = split((0..1000).map(|position| position % 10).collect());
-        let reference = choose(&split, 100, 1, Choice::Validation, Ties::Drawn).chosen;
-        assert_eq!(reference, choose(&split, 100, 1, Choice::Validation, Ties::Drawn).chosen);
-        assert_ne!(reference, choose(&split, 100, 2, Choice::Validation, Ties::Drawn).chosen);
-        assert_ne!(reference, choose(&split, 100, 1, Choice::TrainLimit, Ties::Drawn).chosen);
+        let reference = choose(&split, 100, 1, ChoicePurpose::Validation, TieBreak::Drawn).chosen;
+        assert_eq!(reference, choose(&split, 100, 1, ChoicePurpose::Validation, TieBreak::Drawn).chosen);
+        assert_ne!(reference, choose(&split, 100, 2, ChoicePurpose::Validation, TieBreak::Drawn).chosen);
+        assert_ne!(reference, choose(&split, 100, 1, ChoicePurpose::TrainLimit, TieBreak::Drawn).chosen);
     }
 
     #[test]
     fn groups_are_dealt_whole_into_parts_of_about_one_size() {
         let split = split((0..60).map(|position| position % 2).collect());
         let groups: Vec<u32> = (0..60).map(|row| row / 4).collect();
-        let folds = deal(&split, 4, Some(&groups), 1, Choice::Folds);
+        let folds = deal(&split, 4, Some(&groups), 1, ChoicePurpose::Folds);
         assert!((0..60).all(|row| folds[row] == folds[row / 4 * 4]));
         assert!((0..4).all(|fold| (12..=16).contains(&folds.iter().filter(|&&of| of == fold).count())));
-        assert_ne!(folds, deal(&split, 4, Some(&groups), 2, Choice::Folds));
+        assert_ne!(folds, deal(&split, 4, Some(&groups), 2, ChoicePurpose::Folds));
     }
 
     proptest! {
@@ -306,7 +313,7 @@ mod tests {
             seed: u64,
         ) {
             let split = split(labels);
-            let folds = deal(&split, count, None, seed, Choice::Folds);
+            let folds = deal(&split, count, None, seed, ChoicePurpose::Folds);
             for class in 0..6 {
                 let of = |fold: u32| {
                     let both = split.labels().iter().zip(&folds);
@@ -325,7 +332,7 @@ mod tests {
         ) {
             let split = split(labels);
             let count = (split.len() as f64 * share) as usize;
-            let Chosen { chosen, others } = choose(&split, count, seed, Choice::Test, Ties::Drawn);
+            let Partition { chosen, others } = choose(&split, count, seed, ChoicePurpose::Test, TieBreak::Drawn);
             prop_assert_eq!(chosen.len(), count);
             let mut all: Vec<u32> = chosen.iter().chain(&others).copied().collect();
             all.sort_unstable();
@@ -335,7 +342,7 @@ mod tests {
                 let exact = before as f64 * count as f64 / split.len() as f64;
                 prop_assert!((after as f64 - exact).abs() < 1.0, "{after} of {exact}");
             }
-            prop_assert_eq!(chosen, choose(&split, count, seed, Choice::Test, Ties::Drawn).chosen);
+            prop_assert_eq!(chosen, choose(&split, count, seed, ChoicePurpose::Test, TieBreak::Drawn).chosen);
         }
     }
 
@@ -343,12 +350,12 @@ mod tests {
     fn the_given_share_of_examples_gets_another_class() {
         let truth: Vec<u32> = (0..300).map(|position| position % 3).collect();
         let split = Split::new(Storage::bytes(1, vec![0; 300], 1), truth.clone());
-        let noisy = mislabel(split.clone(), 0.2, 3, 7, Ties::Drawn);
+        let noisy = mislabel(split.clone(), 0.2, 3, 7, TieBreak::Drawn);
         let wrong = noisy.labels().iter().zip(&truth).filter(|(found, truth)| found != truth).count();
         assert_eq!(wrong, 60);
         assert!(noisy.labels().iter().all(|&label| label < 3));
-        assert_eq!(noisy.labels(), mislabel(split.clone(), 0.2, 3, 7, Ties::Drawn).labels());
-        assert_ne!(noisy.labels(), mislabel(split.clone(), 0.2, 3, 8, Ties::Drawn).labels());
-        assert_eq!(mislabel(split, 0.0, 3, 7, Ties::Drawn).labels(), truth);
+        assert_eq!(noisy.labels(), mislabel(split.clone(), 0.2, 3, 7, TieBreak::Drawn).labels());
+        assert_ne!(noisy.labels(), mislabel(split.clone(), 0.2, 3, 8, TieBreak::Drawn).labels());
+        assert_eq!(mislabel(split, 0.0, 3, 7, TieBreak::Drawn).labels(), truth);
     }
 }

@@ -1,8 +1,7 @@
 //! A user's own examples, without labels, in the form that a trained network takes: pictures and IDX files, rows of tables,
 //! or plain values. A picture of something drawn is framed like the digits of MNIST.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
@@ -10,10 +9,19 @@ use image::{GrayImage, Luma};
 use kiln_table::{Blocks, GZIP, Preparation, Treatment, quoted};
 use serde::Serialize;
 
-use crate::source::picture::{self, Opened, planes, with_channels};
-use crate::source::{DataFile, Images, idx, reader, unlabelled_rows};
+use crate::source::picture::{self, OpenedPicture, planes, with_channels};
+use crate::source::{DataFile, IdxImages, idx, reader, start_of, unlabelled_rows};
 use crate::values::Storage;
 use crate::{DataError, Fault, Profile, Shape, Split};
+
+/// Pixels fainter than this share of the strongest ink count as paper: cameras and JPEG leave such traces.
+const FAINT: f64 = 1.0 / 8.0;
+/// The least ink that counts for the bounding box of the drawing; fainter pixels may be a shadow.
+const FIRM: u8 = 96;
+/// Pixels within this many standard deviations of the paper's noise count as paper.
+const NOISE: f64 = 5.0;
+/// If even the strongest ink differs less than this from the background, the picture is empty.
+const LEAST_CONTRAST: u8 = 32;
 
 /// Examples from one file.
 #[derive(Clone, Debug)]
@@ -77,9 +85,7 @@ pub fn inputs(path: &Path, profile: &Profile, framing: Framing) -> Result<Inputs
 
 /// Whether the file at `path` is an IDX file, plain or compressed. No format of pictures begins with the same bytes.
 fn is_idx(path: &Path) -> Result<bool, DataError> {
-    let mut start = Vec::with_capacity(4);
-    let file = File::open(path).map_err(DataError::read(path))?;
-    file.take(4).read_to_end(&mut start).map_err(DataError::read(path))?;
+    let start = start_of(path, 4).map_err(DataError::read(path))?;
     Ok(idx::begins_as_idx(&start) || start.starts_with(&GZIP))
 }
 
@@ -167,9 +173,9 @@ fn unlabelled(storage: Storage, count: usize, is_prepared: bool) -> Inputs {
 
 fn images_of_idx(path: &Path, size: [usize; 3], profile: &Profile) -> Result<Inputs, DataError> {
     let file = DataFile::of(path).ok_or_else(|| DataError::read(path)(ErrorKind::NotFound.into()))?;
-    let images = Images::new(&file, idx::read(&file, idx::Content::Images)?, profile.reading)?;
+    let images = IdxImages::new(&file, idx::read(&file, idx::IdxContent::Images)?, profile.reading)?;
     images.check_size(&file, size)?;
-    let Images { count, mut pixels, .. } = images;
+    let IdxImages { count, mut pixels, .. } = images;
     profile.to_own_levels(&mut pixels);
     let greatest = profile.greatest_pixel.unwrap_or(u8::MAX);
     Ok(unlabelled(Storage::bytes(size.iter().product(), pixels, greatest), count, false))
@@ -179,7 +185,7 @@ fn picture_of(content: &[u8], path: &Path, profile: &Profile, framing: Framing) 
     let Shape::Image { height, width, channels } = profile.shape else {
         unreachable!("the network takes pictures")
     };
-    let Opened { picture, .. } = picture::opened(content, path, profile.reading.picture_white)?;
+    let OpenedPicture { picture, .. } = picture::opened(content, path, profile.reading.picture_white)?;
     let has_size = (picture.width(), picture.height()) == (width as u32, height as u32);
     let (levels, is_prepared) = match framing {
         Framing::Resize => (planes(picture, [height, width], channels > 1), !has_size),
@@ -204,15 +210,6 @@ fn nothing_to_see(path: &Path) -> DataError {
     let fault = Fault::new(path, "something drawn on a plain background", "one grey level all over");
     DataError::unfit("unreadable picture", fault.remedy("give a picture with more contrast"))
 }
-
-/// Pixels fainter than this share of the strongest ink count as paper: cameras and JPEG leave such traces.
-const FAINT: f64 = 1.0 / 8.0;
-/// The least ink that counts for the bounding box of the drawing; fainter pixels may be a shadow.
-const FIRM: u8 = 96;
-/// Pixels within this many standard deviations of the paper's noise count as paper.
-const NOISE: f64 = 5.0;
-/// If even the strongest ink differs less than this from the background, the picture is empty.
-const LEAST_CONTRAST: u8 = 32;
 
 /// The size of the picture that a drawing becomes, and the position of the drawing in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

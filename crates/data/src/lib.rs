@@ -35,17 +35,28 @@ use std::{
 
 use kiln_table::TableError;
 
-pub use batches::{Batch, Batching, Epoch, Pass, SplitLoader, epoch_order};
+pub use batches::{Batch, Batching, EpochBatches, Pass, SplitLoader, epoch_order};
 pub use dataset::{DataSet, load, load_like, load_with};
-pub use download::{Attempt, Downloads, Timeouts, Unavailable};
-pub use holdout::Ties;
+pub use download::{DownloadAttempt, Downloads, Timeouts, UnavailableData};
+pub use holdout::TieBreak;
 pub use inputs::{Frame, Framing, Inputs, examples_of_pixels, inputs, inputs_of_picture, inputs_of_values};
 pub use kiln_table::{Column, Fault, Preparation};
-pub use profile::{Content, Description, ExampleCounts, FileRecord, Profile, Reading, Shape, describe};
-pub use source::{Folders, Pictures, Published, PublishedFile, labelled, pictures_below, read_options};
+pub use profile::{
+    DataContent, DataDescription, ExampleCounts, FileRecord, ImageEncoding, Profile, Shape, describe,
+};
+pub use source::{
+    DataFolders, PictureFiles, PublishedFile, PublishedSet, labelled, pictures_below, read_options,
+};
 pub use split::{Example, Split, render_blocks, render_columns, render_numbers};
-pub use tables::{GivenRows, Holds, RowBlock, TableRows, UsedColumn};
-pub use values::{Normalizer, Raw};
+pub use tables::{RowBlock, RowBuffer, TableRows, UsedColumn, ValueKind};
+pub use values::{Normalizer, RawValues};
+
+pub use batches::EpochBatches as Epoch;
+pub use holdout::TieBreak as Ties;
+pub use profile::{DataContent as Content, DataDescription as Description, ImageEncoding as Reading};
+pub use source::DataFolders as Folders;
+pub use tables::{RowBuffer as GivenRows, ValueKind as Holds};
+pub use values::RawValues as Raw;
 
 /// The error of loading data.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +79,7 @@ pub enum DataError {
     },
     /// A published data set is not on this machine, and no mirror provided it.
     #[error(transparent)]
-    Unavailable(Box<Unavailable>),
+    Unavailable(Box<UnavailableData>),
 
     /// The data is damaged, or does not fit the experiment.
     #[error("{kind}: {fault}")]

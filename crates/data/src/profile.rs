@@ -10,8 +10,10 @@ use kiln_table::{Column, Preparation, listed, quoted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::source::{Means, Place, reader};
-use crate::{DataError, DataSet, Downloads, Fault, Folders, NoProgress, Normalizer, Split, Ties, load_with};
+use crate::source::{SourceContext, SourceLocation, reader};
+use crate::{
+    DataError, DataFolders, DataSet, Downloads, Fault, NoProgress, Normalizer, Split, TieBreak, load_with,
+};
 
 /// The features of an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -76,7 +78,7 @@ impl FileRecord {
 /// images and applies to all later files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Reading {
+pub struct ImageEncoding {
     /// The white level of 16-bit pictures: 65,535, or 4,095 or 255 if the training pictures use only 12 or 8 bits.
     pub picture_white: u16,
     /// The white level in IDX files: 255, or 1 if the training images range from 0 to 1.
@@ -85,7 +87,7 @@ pub struct Reading {
     pub is_transposed: bool,
 }
 
-impl Default for Reading {
+impl Default for ImageEncoding {
     fn default() -> Self {
         Self { picture_white: u16::MAX, idx_white: u8::MAX, is_transposed: false }
     }
@@ -94,7 +96,7 @@ impl Default for Reading {
 /// A data set as it is on this machine, or as it would be downloaded.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "DataDescription")]
-pub struct Description {
+pub struct DataDescription {
     /// The source, as `data.source` names it.
     #[serde(rename = "source")]
     pub name: String,
@@ -103,7 +105,7 @@ pub struct Description {
     /// The folder or file of the data, or the folder for the download; null if embedded.
     pub location: Option<PathBuf>,
     /// Its content; null if it is not on this machine.
-    pub content: Option<Content>,
+    pub content: Option<DataContent>,
     /// The size of the download in bytes; zero if the data is on this machine.
     pub download_bytes: u64,
 }
@@ -111,7 +113,7 @@ pub struct Description {
 /// The content of a data set, before classes are selected and examples are held out.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "DataContent")]
-pub struct Content {
+pub struct DataContent {
     /// The features of an example.
     pub shape: Shape,
     /// Names of the classes, by number.
@@ -135,10 +137,10 @@ pub struct Content {
 
 /// Describes the data of an experiment with this `seed`, without downloading anything. A published data set that is not
 /// on this machine is described without content.
-pub fn describe(data: &Data, seed: u64, folders: &Folders) -> Result<Description, DataError> {
+pub fn describe(data: &Data, seed: u64, folders: &DataFolders) -> Result<DataDescription, DataError> {
     let reader = reader(data.source);
-    let Place { path, missing_bytes } = reader.place(data, folders);
-    Ok(Description {
+    let SourceLocation { path, missing_bytes } = reader.location(data, folders);
+    Ok(DataDescription {
         name: data.source.name().to_owned(),
         origin: reader.origin().map(str::to_owned),
         location: path,
@@ -147,11 +149,11 @@ pub fn describe(data: &Data, seed: u64, folders: &Folders) -> Result<Description
     })
 }
 
-fn content(data: &Data, seed: u64, folders: &Folders) -> Result<Content, DataError> {
+fn content(data: &Data, seed: u64, folders: &DataFolders) -> Result<DataContent, DataError> {
     // No mirrors: a file that has vanished meanwhile is an error, not a download.
     let offline = Downloads { mirrors: Some(Vec::new()), ..Downloads::default() };
-    let means = Means { folders, downloads: &offline, progress: &NoProgress };
-    let source = reader(data.source).read(data, &means)?;
+    let context = SourceContext { folders, downloads: &offline, progress: &NoProgress };
+    let source = reader(data.source).read(data, &context)?;
     let class_count = source.classes.len();
     let (mut shape, mut notices, mut columns) = (source.shape, source.notices, Vec::new());
     if source.tables.is_some() {
@@ -161,7 +163,7 @@ fn content(data: &Data, seed: u64, folders: &Folders) -> Result<Content, DataErr
         }
         (shape, notices) = (set.shape, set.notices);
     }
-    Ok(Content {
+    Ok(DataContent {
         train: source.train.counts(class_count),
         test: source.test.map(|test| test.counts(class_count)),
         validation: source.validation.map(|validation| validation.counts(class_count)),
@@ -200,13 +202,13 @@ pub struct Profile {
     pub normalizer: Normalizer,
     /// How pixel values are stored in the files.
     #[serde(default)]
-    pub reading: Reading,
+    pub reading: ImageEncoding,
     /// The weight of each class in the loss; empty if all classes have the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_weights: Vec<f64>,
     /// How ties between classes were broken when examples were held out.
     #[serde(default)]
-    pub ties: Ties,
+    pub ties: TieBreak,
     /// Remarks about the data for the user, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
@@ -352,9 +354,9 @@ mod tests {
             classes: vec!["0".to_owned(), "1".to_owned()],
             greatest_pixel,
             normalizer: Normalizer::Divide { divisor: 16.0 },
-            reading: Reading::default(),
+            reading: ImageEncoding::default(),
             class_weights: vec![1.0, 2.0],
-            ties: Ties::Drawn,
+            ties: TieBreak::Drawn,
             notices: Vec::new(),
             examples: None,
         };
@@ -374,6 +376,6 @@ mod tests {
             "greatest_pixel":255,"normalizer":{"kind":"divide","divisor":255.0}}"#;
         let profile: Profile = serde_json::from_str(text).unwrap();
         assert_eq!((profile.channels(), profile.shape.features()), (Some(1), 6));
-        assert_eq!(profile.reading, Reading::default());
+        assert_eq!(profile.reading, ImageEncoding::default());
     }
 }

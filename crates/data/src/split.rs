@@ -7,7 +7,10 @@ use std::sync::Arc;
 use burn_dataset::{Dataset, DatasetError};
 use kiln_table::Preparation;
 
-use crate::{Profile, Raw, Shape, values::Storage};
+use crate::{Profile, RawValues, Shape, values::Storage};
+
+/// From background to the strongest ink.
+const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 
 /// Examples for one use (training, validation or test). A clone is cheap: it shares everything.
 ///
@@ -112,7 +115,7 @@ impl Split {
 
     /// The raw values of the example at `position`.
     #[must_use]
-    pub fn raw(&self, position: usize) -> Raw<'_> {
+    pub fn raw(&self, position: usize) -> RawValues<'_> {
         self.storage.row(self.rows[position] as usize)
     }
 
@@ -205,7 +208,7 @@ impl Split {
     pub(crate) fn at_levels_of(&self, profile: &Profile) -> Self {
         let mut pixels = Vec::with_capacity(self.len() * self.width());
         for position in 0..self.len() {
-            if let Raw::Bytes(row) = self.raw(position) {
+            if let RawValues::Bytes(row) = self.raw(position) {
                 pixels.extend_from_slice(row);
             }
         }
@@ -230,9 +233,6 @@ impl Dataset<Example> for Split {
         self.rows.len()
     }
 }
-
-/// From background to the strongest ink.
-const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 
 /// An image as block characters, a line per row of `width` pixels. A pixel takes two characters, because a terminal's
 /// characters are about twice as high as wide. `greatest` is the greatest possible value of a pixel.
@@ -299,7 +299,7 @@ impl Split {
     #[must_use]
     pub fn words(&self, position: usize, shape: &Shape) -> Vec<(String, String)> {
         match (self.raw(position), shape, self.preparation()) {
-            (Raw::Cells(cells), _, Some(preparation)) => preparation.words(cells),
+            (RawValues::Cells(cells), _, Some(preparation)) => preparation.words(cells),
             (raw, Shape::Columns(names), _) => {
                 let values = raw.to_floats().into_iter().map(|value| value.to_string());
                 names.iter().cloned().zip(values).collect()
@@ -312,7 +312,7 @@ impl Split {
         let numbered =
             |values: Vec<f32>| (0..).map(|at: usize| at.to_string()).zip(values).collect::<Vec<_>>();
         match (self.raw(position), shape) {
-            (Raw::Bytes(pixels), Shape::Image { width, .. }) => image(pixels, *width),
+            (RawValues::Bytes(pixels), Shape::Image { width, .. }) => image(pixels, *width),
             (_, Shape::Columns(_)) => render_columns(&self.words(position, shape)),
             (raw, Shape::Image { .. }) => render_columns(&numbered(raw.to_floats())),
         }

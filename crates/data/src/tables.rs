@@ -14,12 +14,12 @@ use kiln_table::{
 };
 use rayon::prelude::*;
 
-use crate::source::{Tables, not_pictures, prepared};
+use crate::source::{SourceTables, not_pictures, prepared};
 use crate::values::Storage;
-use crate::{DataError, Profile, Raw, Shape, Split};
+use crate::{DataError, Profile, RawValues, Shape, Split};
 
 /// Splits whose columns are fitted.
-pub(crate) struct Prepared {
+pub(crate) struct FittedSplits {
     pub(crate) shape: Shape,
     /// Train, validation, test.
     pub(crate) splits: [Split; 3],
@@ -31,12 +31,12 @@ pub(crate) struct Prepared {
 /// Fits the columns on the rows of `train`, and stores the rows of all splits accordingly. An existing run's profile `like`
 /// replaces the fit.
 pub(crate) fn prepare(
-    tables: Tables,
+    tables: SourceTables,
     data: &Data,
     like: Option<&Profile>,
     [train, validation, test]: [Split; 3],
-) -> Result<Prepared, DataError> {
-    let Tables { train: table, test: test_table, validation: validation_table, aside, .. } = tables;
+) -> Result<FittedSplits, DataError> {
+    let SourceTables { train: table, test: test_table, validation: validation_table, aside, .. } = tables;
     let columns = &data.columns;
     let choices = Choices {
         drop: columns.drop.clone(),
@@ -76,7 +76,7 @@ pub(crate) fn prepare(
         own_test.unwrap_or_else(|| of_train(test)),
     ];
     notices.extend(repeated(&splits));
-    Ok(Prepared { shape, splits, notices, leaks })
+    Ok(FittedSplits { shape, splits, notices, leaks })
 }
 
 /// An error if `choices` name a column that the table does not have.
@@ -161,7 +161,7 @@ fn leaks(table: &Table, preparation: &Preparation, train: &Split) -> Vec<String>
 fn repeated([train, validation, test]: &[Split; 3]) -> Vec<String> {
     let hash = |split: &Split, position: usize| {
         let mut hasher = DefaultHasher::new();
-        if let Raw::Cells(cells) = split.raw(position) {
+        if let RawValues::Cells(cells) = split.raw(position) {
             for cell in cells {
                 cell.to_bits().hash(&mut hasher);
             }
@@ -195,12 +195,12 @@ pub struct UsedColumn {
     /// The range of its values among the raw values of an example ([`Split::raw`]).
     pub values: Range<usize>,
     /// The kind of its values.
-    pub holds: Holds,
+    pub holds: ValueKind,
 }
 
 /// The kind of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holds {
+pub enum ValueKind {
     /// Amounts.
     Numbers,
     /// Indices of categories, from 0; a negative index is an unknown category.
@@ -214,7 +214,7 @@ impl Split {
     #[must_use]
     pub fn used_columns(&self, shape: &Shape) -> Vec<UsedColumn> {
         let mut start = 0;
-        let mut column = |name: &str, width: usize, holds: Holds| {
+        let mut column = |name: &str, width: usize, holds: ValueKind| {
             start += width;
             UsedColumn { name: name.to_owned(), values: start - width..start, holds }
         };
@@ -223,15 +223,15 @@ impl Split {
                 .used()
                 .map(|(of, treatment)| {
                     let holds = match treatment {
-                        Treatment::Number { .. } => Holds::Numbers,
-                        Treatment::Boolean { .. } | Treatment::Category { .. } => Holds::Words,
-                        Treatment::Date { .. } => Holds::Dates,
+                        Treatment::Number { .. } => ValueKind::Numbers,
+                        Treatment::Boolean { .. } | Treatment::Category { .. } => ValueKind::Words,
+                        Treatment::Date { .. } => ValueKind::Dates,
                     };
                     column(&of.name, treatment.raw_width(), holds)
                 })
                 .collect(),
             (None, Shape::Columns(names)) => {
-                names.iter().map(|name| column(name, 1, Holds::Numbers)).collect()
+                names.iter().map(|name| column(name, 1, ValueKind::Numbers)).collect()
             }
             (None, Shape::Image { .. }) => Vec::new(),
         }
@@ -336,13 +336,13 @@ impl TableRows {
 }
 
 /// Rows of a table that a program gives one by one, to predict them.
-pub struct GivenRows {
+pub struct RowBuffer {
     preparation: Arc<Preparation>,
     cells: Blocks<f64>,
     remarks: Remarks,
 }
 
-impl GivenRows {
+impl RowBuffer {
     /// No rows yet, for a network whose training rows have this `preparation` ([`Profile::row_preparation`]).
     #[must_use]
     pub fn new(preparation: &Arc<Preparation>) -> Self {

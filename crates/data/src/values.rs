@@ -14,11 +14,11 @@ use crate::Split;
 #[derive(Debug)]
 pub(crate) struct Storage {
     width: usize,
-    values: Values,
+    values: StoredValues,
 }
 
 #[derive(Debug)]
-enum Values {
+enum StoredValues {
     Bytes { values: Vec<u8>, greatest: u8 },
     Floats(Vec<f32>),
     Cells { values: Blocks<f64>, preparation: Arc<Preparation>, lines: Vec<u32> },
@@ -26,7 +26,7 @@ enum Values {
 
 /// The raw values of one example, as the source has them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Raw<'a> {
+pub enum RawValues<'a> {
     /// Pixels from 0 to 255 (`digits`: to 16), plane by plane and row by row; see [`Shape::Image`](crate::Shape).
     Bytes(&'a [u8]),
     /// Numbers, one per feature.
@@ -39,20 +39,20 @@ impl Storage {
     /// Pixels of images of `width` pixels each, none above `greatest`.
     pub(crate) fn bytes(width: usize, values: Vec<u8>, greatest: u8) -> Self {
         debug_assert_eq!(values.len() % width, 0, "rows are whole");
-        Self { width, values: Values::Bytes { values, greatest } }
+        Self { width, values: StoredValues::Bytes { values, greatest } }
     }
 
     /// Rows of `width` numbers each.
     pub(crate) fn floats(width: usize, values: Vec<f32>) -> Self {
         debug_assert_eq!(values.len() % width, 0, "rows are whole");
-        Self { width, values: Values::Floats(values) }
+        Self { width, values: StoredValues::Floats(values) }
     }
 
     /// Rows of a table as `preparation` stores them, and the line of the file on which each begins.
     pub(crate) fn cells(values: Blocks<f64>, preparation: Arc<Preparation>, lines: Vec<u32>) -> Self {
         let width = preparation.raw_width();
         debug_assert_eq!((values.rows(), values.width()), (lines.len(), width), "rows are whole");
-        Self { width, values: Values::Cells { values, preparation, lines } }
+        Self { width, values: StoredValues::Cells { values, preparation, lines } }
     }
 
     /// No rows yet: a table is stored after its columns are fitted on the training rows.
@@ -68,15 +68,15 @@ impl Storage {
     /// The greatest value that a pixel can have; none for numbers.
     pub(crate) fn greatest(&self) -> Option<u8> {
         match self.values {
-            Values::Bytes { greatest, .. } => Some(greatest),
-            Values::Floats(_) | Values::Cells { .. } => None,
+            StoredValues::Bytes { greatest, .. } => Some(greatest),
+            StoredValues::Floats(_) | StoredValues::Cells { .. } => None,
         }
     }
 
     /// How the rows of a table are stored; none for other examples.
     pub(crate) fn preparation(&self) -> Option<&Arc<Preparation>> {
         match &self.values {
-            Values::Cells { preparation, .. } => Some(preparation),
+            StoredValues::Cells { preparation, .. } => Some(preparation),
             _ => None,
         }
     }
@@ -84,7 +84,7 @@ impl Storage {
     /// The line of the user's table on which example `row` begins; none for other examples.
     pub(crate) fn line(&self, row: usize) -> Option<u32> {
         match &self.values {
-            Values::Cells { lines, .. } => Some(lines[row]),
+            StoredValues::Cells { lines, .. } => Some(lines[row]),
             _ => None,
         }
     }
@@ -101,15 +101,15 @@ impl Storage {
         };
         let flat = |(row, at): (usize, usize)| row * self.width + at;
         match &self.values {
-            Values::Bytes { values, greatest } => {
+            StoredValues::Bytes { values, greatest } => {
                 let values = pairs.flat_map(donor_of).map(|place| values[flat(place)]).collect();
                 Self::bytes(self.width, values, *greatest)
             }
-            Values::Floats(values) => {
+            StoredValues::Floats(values) => {
                 let values = pairs.flat_map(donor_of).map(|place| values[flat(place)]).collect();
                 Self::floats(self.width, values)
             }
-            Values::Cells { values, preparation, lines } => {
+            StoredValues::Cells { values, preparation, lines } => {
                 let (mut cells, mut own_lines) = (Blocks::new(self.width), Vec::new());
                 for pair in pairs {
                     cells.push(donor_of(pair).map(|(row, at)| values.row(row)[at]));
@@ -121,17 +121,17 @@ impl Storage {
     }
 
     /// The values of example `row`.
-    pub(crate) fn row(&self, row: usize) -> Raw<'_> {
+    pub(crate) fn row(&self, row: usize) -> RawValues<'_> {
         let range = || row * self.width..(row + 1) * self.width;
         match &self.values {
-            Values::Bytes { values, .. } => Raw::Bytes(&values[range()]),
-            Values::Floats(values) => Raw::Floats(&values[range()]),
-            Values::Cells { values, .. } => Raw::Cells(values.row(row)),
+            StoredValues::Bytes { values, .. } => RawValues::Bytes(&values[range()]),
+            StoredValues::Floats(values) => RawValues::Floats(&values[range()]),
+            StoredValues::Cells { values, .. } => RawValues::Cells(values.row(row)),
         }
     }
 }
 
-impl Raw<'_> {
+impl RawValues<'_> {
     /// The number of values.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -222,39 +222,39 @@ impl Normalizer {
     ///
     /// # Panics
     /// If the length of `out` is not [`Normalizer::features`], or the scaling was fitted on another number of columns.
-    pub fn write(&self, raw: Raw<'_>, out: &mut [f32]) {
+    pub fn write(&self, raw: RawValues<'_>, out: &mut [f32]) {
         assert_eq!(self.features(raw.len()), out.len(), "a place for every feature");
         match (self, raw) {
-            (Self::Table(preparation), Raw::Cells(cells)) => preparation.encode(cells, out),
+            (Self::Table(preparation), RawValues::Cells(cells)) => preparation.encode(cells, out),
             // Networks of the first version of Kiln scale 32-bit floats.
-            (_, Raw::Cells(_)) => self.dispatch(Raw::Floats(&raw.to_floats()), out),
+            (_, RawValues::Cells(_)) => self.dispatch(RawValues::Floats(&raw.to_floats()), out),
             _ => self.dispatch(raw, out),
         }
     }
 
-    fn dispatch(&self, raw: Raw<'_>, out: &mut [f32]) {
-        Arch::new().dispatch(Scaling { normalizer: self, raw, out });
+    fn dispatch(&self, raw: RawValues<'_>, out: &mut [f32]) {
+        Arch::new().dispatch(ScaleTask { normalizer: self, raw, out });
     }
 }
 
 /// The scaling of one example, compiled for each set of vector instructions; `pulp` selects the processor's set at run
 /// time. Division rounds the same way in all of them.
-struct Scaling<'a> {
+struct ScaleTask<'a> {
     normalizer: &'a Normalizer,
-    raw: Raw<'a>,
+    raw: RawValues<'a>,
     out: &'a mut [f32],
 }
 
 #[expect(clippy::inline_always, reason = "only inlined code is compiled with the vector instructions")]
-impl WithSimd for Scaling<'_> {
+impl WithSimd for ScaleTask<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         match self.raw {
-            Raw::Bytes(values) => self.normalizer.scale(values, self.out),
-            Raw::Floats(values) => self.normalizer.scale(values, self.out),
-            Raw::Cells(_) => {
+            RawValues::Bytes(values) => self.normalizer.scale(values, self.out),
+            RawValues::Floats(values) => self.normalizer.scale(values, self.out),
+            RawValues::Cells(_) => {
                 unreachable!("`write` hands over a table's rows as floats, or to their preparation")
             }
         }
@@ -297,7 +297,7 @@ impl Normalizer {
 fn standardize_pixels(train: &Split, greatest: u8) -> Normalizer {
     let mut histogram = [0_u64; 256];
     for position in 0..train.len() {
-        if let Raw::Bytes(pixels) = train.raw(position) {
+        if let RawValues::Bytes(pixels) = train.raw(position) {
             for &pixel in pixels {
                 histogram[usize::from(pixel)] += 1;
             }
@@ -323,9 +323,9 @@ fn by_column(train: &Split, measure: impl Fn(&[f32]) -> (f32, f32)) -> Normalize
     let (offset, spread) = (0..train.width())
         .map(|column| {
             let value = |position| match train.raw(position) {
-                Raw::Bytes(values) => f32::from(values[column]),
-                Raw::Floats(values) => values[column],
-                Raw::Cells(values) => values[column] as f32,
+                RawValues::Bytes(values) => f32::from(values[column]),
+                RawValues::Floats(values) => values[column],
+                RawValues::Cells(values) => values[column] as f32,
             };
             measure(&(0..train.len()).map(value).collect::<Vec<f32>>())
         })

@@ -14,15 +14,15 @@ use kiln_table::{
     quoted,
 };
 
-use super::{Means, Reader, Source, not_pictures, path_of};
+use super::{MOST_CLASSES, SourceContext, SourceData, SourceReader, not_pictures, path_of};
 use crate::values::Storage;
-use crate::{DataError, FileRecord, NoProgress, Profile, Progress, Reading, Shape, Split};
+use crate::{DataError, FileRecord, ImageEncoding, NoProgress, Profile, Progress, Shape, Split};
 
 pub(super) struct Csv;
 
-impl Reader for Csv {
-    fn read(&self, data: &Data, means: &Means<'_>) -> Result<Source, DataError> {
-        read(data, path_of(data)?, means.progress)
+impl SourceReader for Csv {
+    fn read(&self, data: &Data, context: &SourceContext<'_>) -> Result<SourceData, DataError> {
+        read(data, path_of(data)?, context.progress)
     }
 
     fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
@@ -32,14 +32,14 @@ impl Reader for Csv {
             names if names.is_empty() => read_table(path, &options, &NoProgress)?,
             names => like_table(path, &options, &names, &NoProgress)?,
         };
-        let Classes { rows, labels, .. } = Classes::among(&table, &profile.classes)?;
+        let TableClasses { rows, labels, .. } = TableClasses::among(&table, &profile.classes)?;
         prepared(Split::pending(rows, labels), table, &preparation)
     }
 }
 
 /// The tables of a source. Their columns are not features yet: they are fitted later, on the training rows.
 #[derive(Debug)]
-pub(crate) struct Tables {
+pub(crate) struct SourceTables {
     pub(crate) train: Table,
     pub(crate) test: Option<Table>,
     pub(crate) validation: Option<Table>,
@@ -50,12 +50,12 @@ pub(crate) struct Tables {
 }
 
 /// Reads the table at `path`, and those at `data.test_path` and `data.validation_path` if they are set.
-fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, DataError> {
+fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<SourceData, DataError> {
     let options = read_options(data)?;
     let train = read_table(path, &options, progress)?;
     let is_forced =
         data.columns.category.iter().any(|name| Some(name) == train.label().map(|at| &train.names()[at]));
-    let found = Classes::of(&train, data, is_forced)?;
+    let found = TableClasses::of(&train, data, is_forced)?;
     let mut files = vec![record(&train, "train")];
     let mut notices: Vec<String> = train.layout().notices.clone();
     if !train.layout().has_names() {
@@ -73,7 +73,7 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
         } else {
             read_table(path, &options, progress)?
         };
-        let others = Classes::among(&table, &found.names)?;
+        let others = TableClasses::among(&table, &found.names)?;
         files.push(record(&table, role));
         let of_file = table.layout().notices.iter().cloned().chain(others.notices);
         notices.extend(of_file.map(|notice| format!("{role} data: {notice}")));
@@ -89,7 +89,7 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
         aside.push(column);
         groups = Some(groups_of(&train, column));
     }
-    Ok(Source {
+    Ok(SourceData {
         name: data.source.name().to_owned(),
         shape: Shape::Columns(Vec::new()),
         classes: found.names,
@@ -97,9 +97,9 @@ fn read(data: &Data, path: &Path, progress: &dyn Progress) -> Result<Source, Dat
         test: test_split,
         validation: validation_split,
         files,
-        reading: Reading::default(),
+        reading: ImageEncoding::default(),
         notices,
-        tables: Some(Tables { train, test, validation, aside, groups }),
+        tables: Some(SourceTables { train, test, validation, aside, groups }),
     })
 }
 
@@ -203,12 +203,9 @@ pub(crate) fn prepared(
     Ok(split.of(&Arc::new(Storage::cells(rows, Arc::clone(preparation), lines))))
 }
 
-/// The most classes: predictions, confusion matrix and report grow with their number.
-const MOST_CLASSES: usize = 1000;
-
 /// The class of each row that has one.
 #[derive(Debug)]
-pub(super) struct Classes {
+pub(super) struct TableClasses {
     pub(super) names: Vec<String>,
     /// The rows that have a class.
     pub(super) rows: Vec<u32>,
@@ -225,7 +222,7 @@ fn text_of(table: &Table, row: usize, column: usize) -> Option<u32> {
     }
 }
 
-impl Classes {
+impl TableClasses {
     /// Finds the classes in the label column of `table`. Unless `is_forced`, a column of quantities or of a different name in
     /// nearly every row is an error.
     pub(super) fn of(table: &Table, data: &Data, is_forced: bool) -> Result<Self, DataError> {

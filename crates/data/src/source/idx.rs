@@ -18,10 +18,10 @@ const COPY_AGAIN: &str = "download or copy it again";
 
 /// The content of one IDX file.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Idx {
+pub(crate) struct IdxArray {
     /// Sizes, outermost first.
     pub(crate) dimensions: Vec<usize>,
-    pub(crate) element: Element,
+    pub(crate) element: ElementType,
     /// The numbers, as bytes of the file.
     pub(crate) bytes: Vec<u8>,
     /// SHA-256 of header and numbers.
@@ -30,7 +30,7 @@ pub(crate) struct Idx {
 
 /// The meaning of a file's numbers, which limits the number of dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Content {
+pub(crate) enum IdxContent {
     /// (count, pixels), (count, height, width), or with colours: (count, height, width, colours) or (count, colours, height,
     /// width).
     Images,
@@ -38,7 +38,7 @@ pub(crate) enum Content {
     Labels,
 }
 
-impl Content {
+impl IdxContent {
     fn allows(self, rank: usize) -> bool {
         match self {
             Self::Images => (2..=4).contains(&rank),
@@ -49,11 +49,11 @@ impl Content {
 
 /// Whether `start` is the beginning of an IDX file.
 pub(crate) fn begins_as_idx(start: &[u8]) -> bool {
-    matches!(start, [0, 0, code, 1..=4, ..] if Element::of_code(*code).is_some())
+    matches!(start, [0, 0, code, 1..=4, ..] if ElementType::of_code(*code).is_some())
 }
 
 /// Reads `file`, whose dimensions must fit `content`.
-pub(crate) fn read(file: &DataFile, content: Content) -> Result<Idx, DataError> {
+pub(crate) fn read(file: &DataFile, content: IdxContent) -> Result<IdxArray, DataError> {
     parse(file.open()?, file.most_bytes(), content, &file.path)
 }
 
@@ -61,9 +61,9 @@ pub(crate) fn read(file: &DataFile, content: Content) -> Result<Idx, DataError> 
 pub(crate) fn parse(
     mut reader: impl Read,
     most_bytes: u64,
-    content: Content,
+    content: IdxContent,
     path: &Path,
-) -> Result<Idx, DataError> {
+) -> Result<IdxArray, DataError> {
     let mut hasher = Hasher::default();
     let magic = read_header(&mut reader, 4, path)?;
     let (element, rank) = check_magic(&magic, content, path)?;
@@ -79,7 +79,7 @@ pub(crate) fn parse(
     }
     let bytes = read_values(reader, expected, path)?;
     hasher.update(&bytes);
-    Ok(Idx { dimensions, element, bytes, sha256: hasher.finish() })
+    Ok(IdxArray { dimensions, element, bytes, sha256: hasher.finish() })
 }
 
 fn read_header(reader: &mut impl Read, length: usize, path: &Path) -> Result<Vec<u8>, DataError> {
@@ -93,14 +93,14 @@ fn read_header(reader: &mut impl Read, length: usize, path: &Path) -> Result<Vec
 }
 
 /// The type of the numbers and how many dimensions they have.
-fn check_magic(magic: &[u8], content: Content, path: &Path) -> Result<(Element, usize), DataError> {
+fn check_magic(magic: &[u8], content: IdxContent, path: &Path) -> Result<(ElementType, usize), DataError> {
     let fault = |expected: &str, found: String| Fault::new(path, expected, found).place("header");
     if magic[0] != 0 || magic[1] != 0 || !matches!(magic[2], 0x08..=0x0E) {
         let remedy = "is this the right file?";
         let fault = fault("the bytes 00 00 08 at the start", format!("{magic:02x?}"));
         return Err(DataError::unfit("not an IDX file", fault.remedy(remedy)));
     }
-    let element = Element::of_code(magic[2]).ok_or_else(|| {
+    let element = ElementType::of_code(magic[2]).ok_or_else(|| {
         let found = "0a, which IDX does not define".to_owned();
         let fault = fault("unsigned bytes (08)", found).remedy("convert the values to 0..255");
         DataError::unfit("unsupported IDX element type", fault)
@@ -108,8 +108,8 @@ fn check_magic(magic: &[u8], content: Content, path: &Path) -> Result<(Element, 
     let rank = usize::from(magic[3]);
     if !content.allows(rank) {
         let expected = match content {
-            Content::Images => "3 (images, height, width)",
-            Content::Labels => "1 (labels)",
+            IdxContent::Images => "3 (images, height, width)",
+            IdxContent::Labels => "1 (labels)",
         };
         let fault = fault(expected, rank.to_string()).remedy("are the images and the labels swapped?");
         return Err(DataError::unfit("wrong number of IDX dimensions", fault));
@@ -117,7 +117,7 @@ fn check_magic(magic: &[u8], content: Content, path: &Path) -> Result<(Element, 
     Ok((element, rank))
 }
 
-fn count_bytes(dimensions: &[usize], element: Element, path: &Path) -> Result<u64, DataError> {
+fn count_bytes(dimensions: &[usize], element: ElementType, path: &Path) -> Result<u64, DataError> {
     let shape = format!("{dimensions:?}");
     if dimensions.contains(&0) {
         let fault = Fault::new(path, "at least one value", format!("dimensions {shape}")).place("header");
@@ -160,7 +160,7 @@ fn truncated(path: &Path, expected: u64, found: String) -> DataError {
 
 /// The type of a file's numbers ("The IDX file format" on the MNIST page).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Element {
+pub(crate) enum ElementType {
     U8,
     I8,
     I16,
@@ -169,7 +169,7 @@ pub(crate) enum Element {
     F64,
 }
 
-impl Element {
+impl ElementType {
     /// The type with this code in the header.
     pub(super) fn of_code(code: u8) -> Option<Self> {
         Some(match code {
@@ -206,17 +206,17 @@ impl Element {
     }
 }
 
-impl Idx {
+impl IdxArray {
     /// The number at `index`. Double precision represents the numbers of all types exactly.
     fn number(&self, index: usize) -> f64 {
         let bytes = &self.bytes[index * self.element.size()..];
         match self.element {
-            Element::U8 => f64::from(bytes[0]),
-            Element::I8 => f64::from(bytes[0].cast_signed()),
-            Element::I16 => f64::from(i16::from_be_bytes([bytes[0], bytes[1]])),
-            Element::I32 => f64::from(i32::from_be_bytes(first(bytes))),
-            Element::F32 => f64::from(f32::from_be_bytes(first(bytes))),
-            Element::F64 => f64::from_be_bytes(first(bytes)),
+            ElementType::U8 => f64::from(bytes[0]),
+            ElementType::I8 => f64::from(bytes[0].cast_signed()),
+            ElementType::I16 => f64::from(i16::from_be_bytes([bytes[0], bytes[1]])),
+            ElementType::I32 => f64::from(i32::from_be_bytes(first(bytes))),
+            ElementType::F32 => f64::from(f32::from_be_bytes(first(bytes))),
+            ElementType::F64 => f64::from_be_bytes(first(bytes)),
         }
     }
 
@@ -227,7 +227,7 @@ impl Idx {
     /// The white level of training images: 1 if all numbers are from 0 to 1, otherwise 255. A number outside 0 to 255 is an
     /// error.
     pub(super) fn white(&self, path: &Path) -> Result<u8, DataError> {
-        if self.element == Element::U8 {
+        if self.element == ElementType::U8 {
             return Ok(if self.bytes.iter().max() == Some(&1) { 1 } else { u8::MAX });
         }
         let (mut least, mut greatest) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -244,19 +244,19 @@ impl Idx {
     /// A notice about pixels that are converted.
     pub(super) fn pixel_notice(&self, white: u8) -> Option<String> {
         let name = self.element.name();
-        let is_float = matches!(self.element, Element::F32 | Element::F64);
+        let is_float = matches!(self.element, ElementType::F32 | ElementType::F64);
         match white {
             1 if is_float => Some(format!("pixels are {name} from 0 to 1: multiplied by 255 and rounded")),
             1 => Some("pixels are 0 and 1: read as 0 and 255".to_owned()),
             _ if is_float => Some(format!("pixels are {name} from 0 to 255: rounded to whole numbers")),
-            _ if self.element == Element::U8 => None,
+            _ if self.element == ElementType::U8 => None,
             _ => Some(format!("pixels are {name} from 0 to 255: used without change")),
         }
     }
 
     /// The numbers, from 0 to `white`, as pixels from 0 to 255. A number outside is an error.
     pub(crate) fn into_pixels(self, white: u8, path: &Path) -> Result<Vec<u8>, DataError> {
-        if self.element == Element::U8 && white == u8::MAX {
+        if self.element == ElementType::U8 && white == u8::MAX {
             return Ok(self.bytes);
         }
         let (white, factor) = (f64::from(white), 255.0 / f64::from(white));
@@ -319,23 +319,23 @@ mod tests {
         bytes
     }
 
-    fn parse_plain(bytes: &[u8], content: Content) -> Result<Idx, DataError> {
+    fn parse_plain(bytes: &[u8], content: IdxContent) -> Result<IdxArray, DataError> {
         parse(bytes, bytes.len() as u64, content, Path::new("file"))
     }
 
     #[test]
     fn a_whole_file_is_read_and_hashed() {
         let bytes = file(8, &[2, 2, 3], 12);
-        let idx = parse_plain(&bytes, Content::Images).unwrap();
+        let idx = parse_plain(&bytes, IdxContent::Images).unwrap();
         assert_eq!(idx.dimensions, [2, 2, 3]);
         assert_eq!(idx.sha256, kiln_files::sha256_hex(&bytes));
-        assert_eq!((idx.element, idx.bytes), (Element::U8, (0..12).collect::<Vec<u8>>()));
+        assert_eq!((idx.element, idx.bytes), (ElementType::U8, (0..12).collect::<Vec<u8>>()));
     }
 
     #[test]
     fn a_header_that_promises_more_than_there_is_costs_no_memory() {
         // 16 bytes promise 4 GiB: refused before memory is allocated.
-        let error = parse_plain(&header(8, &[65_536, 256, 256]), Content::Images).unwrap_err();
+        let error = parse_plain(&header(8, &[65_536, 256, 256]), IdxContent::Images).unwrap_err();
         assert!(error.to_string().starts_with("truncated IDX file"), "{error}");
     }
 
@@ -347,7 +347,7 @@ mod tests {
         let bomb = encoder.finish().unwrap();
         let reader = flate2::read::MultiGzDecoder::new(&bomb[..]);
         let error =
-            parse(reader, bomb.len() as u64 * 1032, Content::Images, Path::new("bomb.gz")).unwrap_err();
+            parse(reader, bomb.len() as u64 * 1032, IdxContent::Images, Path::new("bomb.gz")).unwrap_err();
         assert!(error.to_string().starts_with("over-long IDX file"), "{error}");
     }
 
@@ -357,7 +357,7 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
             is_labels: bool,
         ) {
-            let _ = parse_plain(&bytes, if is_labels { Content::Labels } else { Content::Images });
+            let _ = parse_plain(&bytes, if is_labels { IdxContent::Labels } else { IdxContent::Images });
         }
 
         #[test]
@@ -369,7 +369,7 @@ mod tests {
             let mut bytes = file(8, &[2, 2, 3], 12);
             bytes[position] = value;
             bytes.truncate(cut);
-            if let Ok(idx) = parse_plain(&bytes, Content::Images) {
+            if let Ok(idx) = parse_plain(&bytes, IdxContent::Images) {
                 let count = idx.dimensions.iter().product::<usize>();
                 prop_assert_eq!(idx.bytes.len(), count * idx.element.size());
                 prop_assert_eq!(idx.bytes.len() + 4 + 4 * idx.dimensions.len(), bytes.len());
@@ -377,13 +377,13 @@ mod tests {
         }
     }
 
-    fn idx(element: Element, dimensions: &[usize], bytes: impl IntoIterator<Item = Vec<u8>>) -> Idx {
+    fn idx(element: ElementType, dimensions: &[usize], bytes: impl IntoIterator<Item = Vec<u8>>) -> IdxArray {
         let bytes = bytes.into_iter().flatten().collect();
-        Idx { dimensions: dimensions.to_vec(), element, bytes, sha256: String::new() }
+        IdxArray { dimensions: dimensions.to_vec(), element, bytes, sha256: String::new() }
     }
 
-    fn floats(values: &[f32]) -> Idx {
-        idx(Element::F32, &[values.len(), 1], values.iter().map(|value| value.to_be_bytes().to_vec()))
+    fn floats(values: &[f32]) -> IdxArray {
+        idx(ElementType::F32, &[values.len(), 1], values.iter().map(|value| value.to_be_bytes().to_vec()))
     }
 
     fn path() -> &'static Path {
@@ -393,18 +393,18 @@ mod tests {
     #[test]
     fn every_type_gives_pixels_from_0_to_255() {
         let same = [
-            idx(Element::U8, &[3, 1], [vec![0, 7, 255]]),
-            idx(Element::I16, &[3, 1], [0_i16, 7, 255].map(|value| value.to_be_bytes().to_vec())),
-            idx(Element::I32, &[3, 1], [0_i32, 7, 255].map(|value| value.to_be_bytes().to_vec())),
+            idx(ElementType::U8, &[3, 1], [vec![0, 7, 255]]),
+            idx(ElementType::I16, &[3, 1], [0_i16, 7, 255].map(|value| value.to_be_bytes().to_vec())),
+            idx(ElementType::I32, &[3, 1], [0_i32, 7, 255].map(|value| value.to_be_bytes().to_vec())),
             floats(&[0.0, 7.2, 254.9]),
-            idx(Element::F64, &[3, 1], [0_f64, 7.0, 255.0].map(|value| value.to_be_bytes().to_vec())),
+            idx(ElementType::F64, &[3, 1], [0_f64, 7.0, 255.0].map(|value| value.to_be_bytes().to_vec())),
         ];
         for idx in same {
             let (element, white) = (idx.element, idx.white(path()).unwrap());
-            assert_eq!(idx.pixel_notice(white).is_none(), element == Element::U8);
+            assert_eq!(idx.pixel_notice(white).is_none(), element == ElementType::U8);
             assert_eq!(idx.into_pixels(white, path()).unwrap(), [0, 7, 255], "{element:?}");
         }
-        let signed = idx(Element::I8, &[2, 1], [vec![0, 127]]);
+        let signed = idx(ElementType::I8, &[2, 1], [vec![0, 127]]);
         assert_eq!(signed.into_pixels(255, path()).unwrap(), [0, 127]);
     }
 
@@ -413,11 +413,11 @@ mod tests {
         let shares = floats(&[0.0, 0.5, 1.0]);
         assert_eq!(shares.white(path()).unwrap(), 1);
         assert_eq!(shares.into_pixels(1, path()).unwrap(), [0, 128, 255]);
-        let bits = idx(Element::U8, &[2, 1], [vec![0, 1]]);
+        let bits = idx(ElementType::U8, &[2, 1], [vec![0, 1]]);
         assert_eq!(bits.white(path()).unwrap(), 1);
         assert_eq!(bits.into_pixels(1, path()).unwrap(), [0, 255]);
         // Black pixels alone do not determine the white level.
-        assert_eq!(idx(Element::U8, &[2, 1], [vec![0, 0]]).white(path()).unwrap(), 255);
+        assert_eq!(idx(ElementType::U8, &[2, 1], [vec![0, 0]]).white(path()).unwrap(), 255);
         assert_eq!(floats(&[0.0]).white(path()).unwrap(), 255);
     }
 
@@ -426,8 +426,8 @@ mod tests {
         for (idx, place) in [
             (floats(&[0.0, -0.5]), "value 1"),
             (floats(&[f32::NAN]), "value 0"),
-            (idx(Element::I8, &[2, 1], [vec![1, 200]]), "found -56 among signed bytes"),
-            (idx(Element::I16, &[1, 1], [vec![1, 0]]), "found 256 among 16-bit integers"),
+            (idx(ElementType::I8, &[2, 1], [vec![1, 200]]), "found -56 among signed bytes"),
+            (idx(ElementType::I16, &[1, 1], [vec![1, 0]]), "found 256 among 16-bit integers"),
         ] {
             let error = idx.white(path()).unwrap_err().to_string();
             assert!(error.contains(place) && error.contains("0 to 255"), "{error}");
@@ -438,7 +438,8 @@ mod tests {
 
     #[test]
     fn the_first_of_several_columns_is_the_label() {
-        let qmnist = idx(Element::I32, &[2, 2], [5_i32, 9, -1, 8].map(|value| value.to_be_bytes().to_vec()));
+        let qmnist =
+            idx(ElementType::I32, &[2, 2], [5_i32, 9, -1, 8].map(|value| value.to_be_bytes().to_vec()));
         assert_eq!(qmnist.labels(path()).unwrap(), [5, -1]);
         let error = floats(&[1.5]).labels(path()).unwrap_err().to_string();
         assert!(error.contains("label 0") && error.contains("1.5"), "{error}");

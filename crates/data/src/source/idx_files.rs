@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use kiln_table::{GZIP, listed};
 
-use super::check_folder;
-use super::idx::Content;
+use super::idx::IdxContent;
+use super::{check_folder, start_of};
 use crate::{DataError, Fault};
 
+/// Deflate's greatest compression ratio (RFC 1951: 258 bytes from 2 bits).
+const GREATEST_RATIO: u64 = 1032;
 /// MNIST's names: training images, training labels, test images, test labels.
 pub(super) const FILE_NAMES: [&str; 4] = [
     "train-images-idx3-ubyte",
@@ -19,9 +21,59 @@ pub(super) const FILE_NAMES: [&str; 4] = [
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ];
-
 /// The most subfolders that are searched.
 const MOST_FOLDERS: usize = 64;
+
+/// An existing file, plain or compressed with gzip.
+#[derive(Clone, Debug)]
+pub(crate) struct DataFile {
+    /// Name without `.gz`.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) is_gzip: bool,
+    /// Size on disk.
+    pub(crate) bytes: u64,
+}
+
+impl DataFile {
+    /// The file `name` in `folder`, or else `name.gz`.
+    pub(crate) fn find(folder: &Path, name: &str) -> Option<Self> {
+        [name, &format!("{name}.gz")].into_iter().find_map(|name| Self::at(folder, name))
+    }
+
+    /// The file of exactly this name in `folder`.
+    pub(crate) fn at(folder: &Path, name: &str) -> Option<Self> {
+        Self::of(&folder.join(name))
+    }
+
+    /// The file at `path`. Its first bytes tell whether it is compressed; if they are neither gzip's nor IDX's, its name does.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let bytes = path.metadata().ok().filter(Metadata::is_file)?.len();
+        let name = path.file_name()?.to_string_lossy();
+        let plain_name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gzip"));
+        let is_gzip = match start_of(path, 2).ok().as_deref() {
+            Some(start) if start == GZIP => true,
+            Some([0, 0]) => false,
+            _ => plain_name.is_some(),
+        };
+        Some(Self { name: plain_name.unwrap_or(&name).to_owned(), path: path.to_owned(), is_gzip, bytes })
+    }
+
+    /// A reader of the uncompressed bytes.
+    pub(crate) fn open(&self) -> Result<Box<dyn Read>, DataError> {
+        let file = File::open(&self.path).map_err(DataError::read(&self.path))?;
+        Ok(if self.is_gzip {
+            Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, file)))
+        } else {
+            Box::new(file)
+        })
+    }
+
+    /// An upper bound for the uncompressed size; exact for a plain file.
+    pub(crate) fn most_bytes(&self) -> u64 {
+        if self.is_gzip { self.bytes.saturating_mul(GREATEST_RATIO) } else { self.bytes }
+    }
+}
 
 /// The files of a data set: images and labels of each split.
 #[derive(Debug)]
@@ -30,8 +82,45 @@ pub(super) struct IdxFiles {
     pub(super) test: Option<[DataFile; 2]>,
 }
 
+/// The facts in the name of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IdxName {
+    /// The set: the part before the split, such as `emnist-letters`; empty for MNIST's own names.
+    pub(super) family: String,
+    pub(super) role: SplitRole,
+    pub(super) content: IdxContent,
+}
+
+/// The split of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SplitRole {
+    Train,
+    Test,
+}
+
+impl IdxName {
+    /// Parses a name such as `emnist-letters-train-images-idx3-ubyte.gz`; none for other names.
+    pub(super) fn read(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gzip")).unwrap_or(&name);
+        let words: Vec<&str> = name.split(|letter: char| !letter.is_ascii_alphanumeric()).collect();
+        let format = words.iter().position(|word| is_format(word))?;
+        let is_type = |word: &str| matches!(word, "ubyte" | "byte" | "short" | "int" | "float" | "double");
+        let at = words.iter().position(|word| role(word).is_some())?;
+        if !words[format + 1..].iter().all(|word| is_type(word)) || at > format {
+            return None;
+        }
+        let content = match words[at + 1..format] {
+            ["images" | "image"] => IdxContent::Images,
+            ["labels" | "label"] => IdxContent::Labels,
+            _ => return None,
+        };
+        Some(Self { family: words[..at].join("-"), role: role(words[at])?, content })
+    }
+}
+
 /// Files of each split and content.
-type Slots = BTreeMap<(Role, Content), DataFile>;
+type SetFiles = BTreeMap<(SplitRole, IdxContent), DataFile>;
 
 impl IdxFiles {
     /// Finds the files in the folder `path`, or in its only subfolder with IDX files. If `path` is a file, finds the files of
@@ -55,11 +144,11 @@ impl IdxFiles {
     }
 
     /// The files of the only set with training data among `families`; MNIST's own names are preferred.
-    fn of_families(folder: &Path, mut families: BTreeMap<String, Slots>) -> Result<Self, DataError> {
-        let is_trainable = |slots: &Slots| {
-            [Content::Images, Content::Labels]
+    fn of_families(folder: &Path, mut families: BTreeMap<String, SetFiles>) -> Result<Self, DataError> {
+        let is_trainable = |slots: &SetFiles| {
+            [IdxContent::Images, IdxContent::Labels]
                 .iter()
-                .all(|&content| slots.contains_key(&(Role::Train, content)))
+                .all(|&content| slots.contains_key(&(SplitRole::Train, content)))
         };
         if families.len() > 1 && !families.get("").is_some_and(is_trainable) {
             families.retain(|_, slots| is_trainable(slots));
@@ -72,12 +161,12 @@ impl IdxFiles {
         Self::of_slots(folder, slots)
     }
 
-    fn of_slots(folder: &Path, mut slots: Slots) -> Result<Self, DataError> {
+    fn of_slots(folder: &Path, mut slots: SetFiles) -> Result<Self, DataError> {
         let keys = [
-            (Role::Train, Content::Images),
-            (Role::Train, Content::Labels),
-            (Role::Test, Content::Images),
-            (Role::Test, Content::Labels),
+            (SplitRole::Train, IdxContent::Images),
+            (SplitRole::Train, IdxContent::Labels),
+            (SplitRole::Test, IdxContent::Images),
+            (SplitRole::Test, IdxContent::Labels),
         ];
         let [train_images, train_labels, test_images, test_labels] = keys.map(|key| slots.remove(&key));
         let is_missing = [&train_images, &train_labels, &test_images, &test_labels].map(Option::is_none);
@@ -100,9 +189,9 @@ impl IdxFiles {
 /// they do not exist. Several sets are an error unless one has MNIST's own names.
 pub(super) fn find_test(path: &Path) -> Result<Option<[DataFile; 2]>, DataError> {
     let pairs = |folder: &Path| -> Vec<(String, [DataFile; 2])> {
-        let pair = |(family, mut slots): (String, Slots)| {
-            let images = slots.remove(&(Role::Test, Content::Images))?;
-            Some((family, [images, slots.remove(&(Role::Test, Content::Labels))?]))
+        let pair = |(family, mut slots): (String, SetFiles)| {
+            let images = slots.remove(&(SplitRole::Test, IdxContent::Images))?;
+            Some((family, [images, slots.remove(&(SplitRole::Test, IdxContent::Labels))?]))
         };
         families(folder).into_iter().filter_map(pair).collect()
     };
@@ -123,7 +212,7 @@ pub(super) fn find_test(path: &Path) -> Result<Option<[DataFile; 2]>, DataError>
 /// The folder of the file at `path`, and the set in its name; none if this is not the name of an IDX file.
 fn folder_and_family(path: &Path) -> Option<(&Path, String)> {
     let name = path.file_name().filter(|_| path.is_file())?;
-    let Name { family, .. } = Name::read(&name.to_string_lossy())?;
+    let IdxName { family, .. } = IdxName::read(&name.to_string_lossy())?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some((folder, family))
 }
@@ -138,13 +227,13 @@ pub(super) fn find_four(folder: &Path) -> Option<[DataFile; 4]> {
 
 /// The IDX files in `folder`, by set: the part of the name before the split. In Kaggle's archives each file is in a folder of
 /// the same name.
-fn families(folder: &Path) -> BTreeMap<String, Slots> {
-    let mut found: Vec<(bool, DataFile, Name)> = Vec::new();
+fn families(folder: &Path) -> BTreeMap<String, SetFiles> {
+    let mut found: Vec<(bool, DataFile, IdxName)> = Vec::new();
     for (name, path) in entries(folder) {
-        let Some(read) = Name::read(&name) else { continue };
+        let Some(read) = IdxName::read(&name) else { continue };
         if path.is_dir() {
             let same = |inner: &String| {
-                Name::read(inner).filter(|name| (name.role, name.content) == (read.role, read.content))
+                IdxName::read(inner).filter(|name| (name.role, name.content) == (read.role, read.content))
             };
             let inner = entries(&path).into_iter().filter_map(|(name, _)| Some((same(&name)?, name)));
             found.extend(inner.filter_map(|(read, name)| Some((true, DataFile::at(&path, &name)?, read))));
@@ -157,7 +246,7 @@ fn families(folder: &Path) -> BTreeMap<String, Slots> {
         let is_own = FILE_NAMES.contains(&file.name.as_str());
         (*is_within, !is_own, file.is_gzip, file.path.clone())
     });
-    let mut families: BTreeMap<String, Slots> = BTreeMap::new();
+    let mut families: BTreeMap<String, SetFiles> = BTreeMap::new();
     for (_, file, name) in found {
         families.entry(name.family).or_default().entry((name.role, name.content)).or_insert(file);
     }
@@ -196,115 +285,17 @@ fn several(folder: &Path, kind: &str, names: &[String]) -> DataError {
     DataError::unfit("several data sets", fault)
 }
 
-/// The facts in the name of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name {
-    /// The set: the part before the split, such as `emnist-letters`; empty for MNIST's own names.
-    pub(super) family: String,
-    pub(super) role: Role,
-    pub(super) content: Content,
-}
-
-/// The split of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Role {
-    Train,
-    Test,
-}
-
-impl Name {
-    /// Parses a name such as `emnist-letters-train-images-idx3-ubyte.gz`; none for other names.
-    pub(super) fn read(name: &str) -> Option<Self> {
-        let name = name.to_lowercase();
-        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gzip")).unwrap_or(&name);
-        let words: Vec<&str> = name.split(|letter: char| !letter.is_ascii_alphanumeric()).collect();
-        let format = words.iter().position(|word| is_format(word))?;
-        let is_type = |word: &str| matches!(word, "ubyte" | "byte" | "short" | "int" | "float" | "double");
-        let at = words.iter().position(|word| role(word).is_some())?;
-        if !words[format + 1..].iter().all(|word| is_type(word)) || at > format {
-            return None;
-        }
-        let content = match words[at + 1..format] {
-            ["images" | "image"] => Content::Images,
-            ["labels" | "label"] => Content::Labels,
-            _ => return None,
-        };
-        Some(Self { family: words[..at].join("-"), role: role(words[at])?, content })
-    }
-}
-
 fn is_format(word: &str) -> bool {
     word.strip_prefix("idx")
         .is_some_and(|rank| rank.len() <= 1 && rank.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn role(word: &str) -> Option<Role> {
+fn role(word: &str) -> Option<SplitRole> {
     match word {
-        "train" | "training" => Some(Role::Train),
-        "t10k" | "test" | "testing" => Some(Role::Test),
+        "train" | "training" => Some(SplitRole::Train),
+        "t10k" | "test" | "testing" => Some(SplitRole::Test),
         _ => None,
     }
-}
-
-/// Deflate's greatest compression ratio (RFC 1951: 258 bytes from 2 bits).
-const GREATEST_RATIO: u64 = 1032;
-
-/// An existing file, plain or compressed with gzip.
-#[derive(Clone, Debug)]
-pub(crate) struct DataFile {
-    /// Name without `.gz`.
-    pub(crate) name: String,
-    pub(crate) path: PathBuf,
-    pub(crate) is_gzip: bool,
-    /// Size on disk.
-    pub(crate) bytes: u64,
-}
-
-impl DataFile {
-    /// The file `name` in `folder`, or else `name.gz`.
-    pub(crate) fn find(folder: &Path, name: &str) -> Option<Self> {
-        [name, &format!("{name}.gz")].into_iter().find_map(|name| Self::at(folder, name))
-    }
-
-    /// The file of exactly this name in `folder`.
-    pub(crate) fn at(folder: &Path, name: &str) -> Option<Self> {
-        Self::of(&folder.join(name))
-    }
-
-    /// The file at `path`. Its first bytes tell whether it is compressed; if they are neither gzip's nor IDX's, its name does.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        let bytes = path.metadata().ok().filter(Metadata::is_file)?.len();
-        let name = path.file_name()?.to_string_lossy();
-        let plain_name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gzip"));
-        let is_gzip = match start_of(path).as_deref() {
-            Some(start) if start == GZIP => true,
-            Some([0, 0]) => false,
-            _ => plain_name.is_some(),
-        };
-        Some(Self { name: plain_name.unwrap_or(&name).to_owned(), path: path.to_owned(), is_gzip, bytes })
-    }
-
-    /// A reader of the uncompressed bytes.
-    pub(crate) fn open(&self) -> Result<Box<dyn Read>, DataError> {
-        let file = File::open(&self.path).map_err(DataError::read(&self.path))?;
-        Ok(if self.is_gzip {
-            Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, file)))
-        } else {
-            Box::new(file)
-        })
-    }
-
-    /// An upper bound for the uncompressed size; exact for a plain file.
-    pub(crate) fn most_bytes(&self) -> u64 {
-        if self.is_gzip { self.bytes.saturating_mul(GREATEST_RATIO) } else { self.bytes }
-    }
-}
-
-/// The first two bytes.
-fn start_of(path: &Path) -> Option<Vec<u8>> {
-    let mut start = Vec::with_capacity(2);
-    File::open(path).ok()?.take(2).read_to_end(&mut start).ok()?;
-    Some(start)
 }
 
 #[cfg(test)]
@@ -401,16 +392,19 @@ mod tests {
 
     #[test]
     fn names_tell_set_split_and_content() {
-        let read = |name| Name::read(name).map(|name| (name.family, name.role, name.content));
+        let read = |name| IdxName::read(name).map(|name| (name.family, name.role, name.content));
         let some = |family: &str, role, content| Some((family.to_owned(), role, content));
         for (name, expected) in [
-            ("train-images-idx3-ubyte", some("", Role::Train, Content::Images)),
-            ("train-labels.idx1-ubyte.gz", some("", Role::Train, Content::Labels)),
-            ("t10k-images-idx3-ubyte", some("", Role::Test, Content::Images)),
-            ("Test-Labels-idx1-ubyte", some("", Role::Test, Content::Labels)),
-            ("emnist-letters-test-images-idx3-ubyte.gz", some("emnist-letters", Role::Test, Content::Images)),
-            ("qmnist-train-labels-idx2-int.gz", some("qmnist", Role::Train, Content::Labels)),
-            ("train_images.idx", some("", Role::Train, Content::Images)),
+            ("train-images-idx3-ubyte", some("", SplitRole::Train, IdxContent::Images)),
+            ("train-labels.idx1-ubyte.gz", some("", SplitRole::Train, IdxContent::Labels)),
+            ("t10k-images-idx3-ubyte", some("", SplitRole::Test, IdxContent::Images)),
+            ("Test-Labels-idx1-ubyte", some("", SplitRole::Test, IdxContent::Labels)),
+            (
+                "emnist-letters-test-images-idx3-ubyte.gz",
+                some("emnist-letters", SplitRole::Test, IdxContent::Images),
+            ),
+            ("qmnist-train-labels-idx2-int.gz", some("qmnist", SplitRole::Train, IdxContent::Labels)),
+            ("train_images.idx", some("", SplitRole::Train, IdxContent::Images)),
             ("train-images-idx3-ubyte.sha256", None),
             ("train-images.zip", None),
             ("README", None),

@@ -5,22 +5,19 @@ use std::path::Path;
 use kiln_config::{Data, Transpose};
 use kiln_table::listed;
 
-use super::idx::{Content, Idx, read as read_idx};
+use super::idx::{IdxArray, IdxContent, read as read_idx};
 use super::idx_files::{DataFile, IdxFiles, find_test};
-use super::{Means, Reader, Source, labelled_pictures, path_of};
+use super::{MOST_CLASSES, SourceContext, SourceData, SourceReader, labelled_pictures, path_of};
 use crate::values::Storage;
-use crate::{DataError, Fault, FileRecord, Profile, Reading, Shape, Split};
-
-/// The most classes: with more, the labels are probably something else.
-const MOST_CLASSES: usize = 1000;
+use crate::{DataError, Fault, FileRecord, ImageEncoding, Profile, Shape, Split};
 
 /// Images and their labels, with the files that they were read from.
-pub(super) type Pair = [(DataFile, Idx); 2];
+pub(super) type LabelledImages = [(DataFile, IdxArray); 2];
 
 pub(super) struct IdxFolder;
 
-impl Reader for IdxFolder {
-    fn read(&self, data: &Data, _: &Means<'_>) -> Result<Source, DataError> {
+impl SourceReader for IdxFolder {
+    fn read(&self, data: &Data, _: &SourceContext<'_>) -> Result<SourceData, DataError> {
         read(data, path_of(data)?)
     }
 
@@ -30,7 +27,7 @@ impl Reader for IdxFolder {
 }
 
 /// Reads the user's own IDX files. The labels of the training images are the classes; their names are the numbers.
-fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
+fn read(data: &Data, path: &Path) -> Result<SourceData, DataError> {
     let files = IdxFiles::find(path)?;
     let is_transposed = is_transposed(data, &files.train[0]);
     let (train, test) = read_pairs(files)?;
@@ -51,9 +48,9 @@ fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
     if test.is_none() {
         notices.push("no test files: test data is held out of the training images (data.test)".to_owned());
     }
-    let reading = Reading { idx_white, is_transposed, ..Reading::default() };
+    let reading = ImageEncoding { idx_white, is_transposed, ..ImageEncoding::default() };
     let names = numbers.iter().map(ToString::to_string).collect();
-    Ok(Source { notices, ..assemble("idx", names, &numbers, (train, test), reading)? })
+    Ok(SourceData { notices, ..assemble("idx", names, &numbers, (train, test), reading)? })
 }
 
 /// Whether the images in `file` are transposed: with `auto`, those of EMNIST.
@@ -65,7 +62,7 @@ fn is_transposed(data: &Data, file: &DataFile) -> bool {
 }
 
 /// The distinct training labels, sorted; and a notice unless they are 0, 1, 2 and so on.
-fn classes(file: &DataFile, labels: &Idx) -> Result<(Vec<i64>, Option<String>), DataError> {
+fn classes(file: &DataFile, labels: &IdxArray) -> Result<(Vec<i64>, Option<String>), DataError> {
     let mut numbers = labels.labels(&file.path)?;
     numbers.sort_unstable();
     numbers.dedup();
@@ -104,16 +101,16 @@ fn range(numbers: &[i64]) -> String {
 }
 
 /// Reads all files in parallel, one thread each: decompression and hashing take most of the time.
-pub(super) fn read_pairs(files: IdxFiles) -> Result<(Pair, Option<Pair>), DataError> {
-    let contents = [Content::Images, Content::Labels];
+pub(super) fn read_pairs(files: IdxFiles) -> Result<(LabelledImages, Option<LabelledImages>), DataError> {
+    let contents = [IdxContent::Images, IdxContent::Labels];
     let all: Vec<DataFile> = files.train.into_iter().chain(files.test.into_iter().flatten()).collect();
-    let read: Vec<Result<Idx, DataError>> = std::thread::scope(|scope| {
+    let read: Vec<Result<IdxArray, DataError>> = std::thread::scope(|scope| {
         let start = |(file, content)| scope.spawn(move || read_idx(file, content));
         let threads: Vec<_> = all.iter().zip(contents.into_iter().cycle()).map(start).collect();
         threads.into_iter().map(|thread| thread.join().expect("reading an IDX file does not panic")).collect()
     });
     let mut files = all.into_iter().zip(read).map(|(file, idx)| Ok((file, idx?)));
-    let mut pair = || -> Option<Result<Pair, DataError>> {
+    let mut pair = || -> Option<Result<LabelledImages, DataError>> {
         let (images, labels) = (files.next()?, files.next()?);
         Some(images.and_then(|images| Ok([images, labels?])))
     };
@@ -126,14 +123,14 @@ pub(super) fn assemble(
     name: &str,
     classes: Vec<String>,
     numbers: &[i64],
-    (train, test): (Pair, Option<Pair>),
-    reading: Reading,
-) -> Result<Source, DataError> {
+    (train, test): (LabelledImages, Option<LabelledImages>),
+    reading: ImageEncoding,
+) -> Result<SourceData, DataError> {
     let files = train.iter().chain(test.iter().flatten()).map(|(file, idx)| record(file, idx)).collect();
     let (size, train) = split(train, numbers, None, reading)?;
     let test = test.map(|test| split(test, numbers, Some(size), reading)).transpose()?.map(|(_, test)| test);
     let [height, width, channels] = size;
-    Ok(Source {
+    Ok(SourceData {
         name: name.to_owned(),
         shape: Shape::Image { height, width, channels },
         classes,
@@ -147,7 +144,7 @@ pub(super) fn assemble(
     })
 }
 
-fn record(file: &DataFile, idx: &Idx) -> FileRecord {
+fn record(file: &DataFile, idx: &IdxArray) -> FileRecord {
     FileRecord {
         name: file.name.clone(),
         path: file.path.clone(),
@@ -174,7 +171,7 @@ pub(super) fn labelled(
         None => class.parse().ok(),
     };
     let numbers: Option<Vec<i64>> = profile.classes.iter().map(number).collect();
-    let reading = Reading { is_transposed: is_transposed(data, &files[0]), ..profile.reading };
+    let reading = ImageEncoding { is_transposed: is_transposed(data, &files[0]), ..profile.reading };
     let read = || {
         let numbers = numbers.ok_or_else(|| {
             let classes = listed(profile.classes.iter().map(String::as_str), 20);
@@ -191,12 +188,12 @@ pub(super) fn labelled(
 /// Images and labels as a split, and the size of the images (height, width, channels), which must be `size` if given. The
 /// class of a label is its index in `numbers`.
 fn split(
-    [(images_file, images), (labels_file, labels)]: Pair,
+    [(images_file, images), (labels_file, labels)]: LabelledImages,
     numbers: &[i64],
     size: Option<[usize; 3]>,
-    reading: Reading,
+    reading: ImageEncoding,
 ) -> Result<([usize; 3], Split), DataError> {
-    let images = Images::new(&images_file, images, reading)?;
+    let images = IdxImages::new(&images_file, images, reading)?;
     images.check_size(&images_file, size.unwrap_or(images.size()))?;
     let labels = labels.labels(&labels_file.path)?;
     if labels.len() != images.count {
@@ -220,7 +217,7 @@ fn split(
 
 /// Images of one size.
 #[derive(Debug)]
-pub(crate) struct Images {
+pub(crate) struct IdxImages {
     pub(crate) count: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
@@ -231,7 +228,7 @@ pub(crate) struct Images {
 
 /// The order of an image's numbers in a file.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
+struct PixelOrder {
     height: usize,
     width: usize,
     channels: usize,
@@ -239,14 +236,14 @@ struct Layout {
     is_by_pixel: bool,
 }
 
-impl Images {
+impl IdxImages {
     /// The images in `idx`, which was read from `file`. Its dimensions are (count, height, width); (count, pixels of a
     /// square); or (count, height, width, colours) or (count, colours, height, width), with 1 or 3 colours.
-    pub(crate) fn new(file: &DataFile, idx: Idx, reading: Reading) -> Result<Self, DataError> {
-        let layout = Layout::of(file, &idx.dimensions)?;
+    pub(crate) fn new(file: &DataFile, idx: IdxArray, reading: ImageEncoding) -> Result<Self, DataError> {
+        let order = PixelOrder::of(file, &idx.dimensions)?;
         let count = idx.dimensions[0];
         let mut pixels = idx.into_pixels(reading.idx_white, &file.path)?;
-        let Layout { mut height, mut width, channels, is_by_pixel } = layout;
+        let PixelOrder { mut height, mut width, channels, is_by_pixel } = order;
         if is_by_pixel && channels > 1 {
             let plane = height * width;
             pixels = reordered(&pixels, plane * channels, |at| (at % plane) * channels + at / plane);
@@ -278,7 +275,7 @@ impl Images {
     }
 }
 
-impl Layout {
+impl PixelOrder {
     fn of(file: &DataFile, dimensions: &[usize]) -> Result<Self, DataError> {
         let grey = Self { height: 1, width: 1, channels: 1, is_by_pixel: false };
         match *dimensions {
@@ -312,37 +309,43 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::source::idx::Element;
+    use crate::source::idx::ElementType;
 
-    fn images(dimensions: &[usize], reading: Reading) -> Result<Images, DataError> {
+    fn images(dimensions: &[usize], reading: ImageEncoding) -> Result<IdxImages, DataError> {
         let count = dimensions.iter().product();
         let bytes = (0..count).map(|value| value as u8).collect();
-        let idx = Idx { dimensions: dimensions.to_vec(), element: Element::U8, bytes, sha256: String::new() };
+        let idx = IdxArray {
+            dimensions: dimensions.to_vec(),
+            element: ElementType::U8,
+            bytes,
+            sha256: String::new(),
+        };
         let file =
             DataFile { name: "images".to_owned(), path: PathBuf::from("images"), is_gzip: false, bytes: 0 };
-        Images::new(&file, idx, reading)
+        IdxImages::new(&file, idx, reading)
     }
 
     #[test]
     fn colours_are_separated_into_planes() {
-        let by_pixel = images(&[2, 1, 2, 3], Reading::default()).unwrap();
+        let by_pixel = images(&[2, 1, 2, 3], ImageEncoding::default()).unwrap();
         assert_eq!((by_pixel.count, by_pixel.size()), (2, [1, 2, 3]));
         assert_eq!(by_pixel.pixels, [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]);
-        let by_plane = images(&[1, 3, 1, 2], Reading::default()).unwrap();
+        let by_plane = images(&[1, 3, 1, 2], ImageEncoding::default()).unwrap();
         assert_eq!((by_plane.size(), by_plane.pixels), ([1, 2, 3], vec![0, 1, 2, 3, 4, 5]));
     }
 
     #[test]
     fn flat_images_are_squares() {
-        assert_eq!(images(&[2, 9], Reading::default()).unwrap().size(), [3, 3, 1]);
-        let error = images(&[2, 8], Reading::default()).unwrap_err().to_string();
+        assert_eq!(images(&[2, 9], ImageEncoding::default()).unwrap().size(), [3, 3, 1]);
+        let error = images(&[2, 8], ImageEncoding::default()).unwrap_err().to_string();
         assert!(error.contains("[2, 8]") && error.contains("square"), "{error}");
-        images(&[2, 4, 4, 2], Reading::default()).unwrap_err();
+        images(&[2, 4, 4, 2], ImageEncoding::default()).unwrap_err();
     }
 
     #[test]
     fn images_on_their_side_are_set_upright() {
-        let turned = images(&[1, 2, 3], Reading { is_transposed: true, ..Reading::default() }).unwrap();
+        let turned =
+            images(&[1, 2, 3], ImageEncoding { is_transposed: true, ..ImageEncoding::default() }).unwrap();
         assert_eq!((turned.size(), turned.pixels), ([3, 2, 1], vec![0, 3, 1, 4, 2, 5]));
     }
 }

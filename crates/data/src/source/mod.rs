@@ -1,4 +1,4 @@
-//! Sources of examples, one [`Reader`] each.
+//! Sources of examples, one [`SourceReader`] each.
 //!
 //! A new source is a reader, its row in [`reader`], and its variant of [`DataSource`], which has the facts that are known
 //! before any data is read.
@@ -12,35 +12,43 @@ mod image_folder;
 pub(crate) mod picture;
 mod published;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use kiln_config::{Data, DataSource};
 
 pub use csv::read_options;
-pub(crate) use csv::{Tables, prepared, unlabelled_rows};
+pub(crate) use csv::{SourceTables, prepared, unlabelled_rows};
 pub(crate) use idx_files::DataFile;
-pub(crate) use idx_folder::Images;
-pub use image_folder::{Pictures, pictures_below};
+pub(crate) use idx_folder::IdxImages;
+pub use image_folder::{PictureFiles, pictures_below};
 pub(crate) use published::note_path;
+pub use published::{DataFolders, PublishedFile, PublishedSet};
 use published::{FASHION_MNIST, KMNIST, MNIST};
-pub use published::{Folders, Published, PublishedFile};
 
-use crate::{DataError, Downloads, Fault, FileRecord, Framing, Profile, Progress, Reading, Shape, Split};
+use crate::{
+    DataError, Downloads, Fault, FileRecord, Framing, ImageEncoding, Profile, Progress, Shape, Split,
+};
+
+/// The most classes: predictions, confusion matrix and report grow with their number. With more, the label column or file
+/// is probably the wrong one.
+const MOST_CLASSES: usize = 1000;
 
 /// Reads a source.
-pub(crate) trait Reader {
+pub(crate) trait SourceReader {
     /// The authors and licence of the data; none for the user's own data.
     fn origin(&self) -> Option<&'static str> {
         None
     }
 
     /// The location of the data.
-    fn place(&self, data: &Data, _folders: &Folders) -> Place {
-        Place { path: data.path.clone(), missing_bytes: 0 }
+    fn location(&self, data: &Data, _folders: &DataFolders) -> SourceLocation {
+        SourceLocation { path: data.path.clone(), missing_bytes: 0 }
     }
 
     /// Reads all examples.
-    fn read(&self, data: &Data, means: &Means<'_>) -> Result<Source, DataError>;
+    fn read(&self, data: &Data, context: &SourceContext<'_>) -> Result<SourceData, DataError>;
 
     /// Reads other labelled examples at `path`; see [`labelled`](crate::labelled).
     fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError>;
@@ -52,7 +60,7 @@ pub(crate) trait Reader {
 }
 
 /// The reader of each source.
-pub(crate) fn reader(source: DataSource) -> &'static dyn Reader {
+pub(crate) fn reader(source: DataSource) -> &'static dyn SourceReader {
     match source {
         DataSource::Digits => &built_in::Digits,
         DataSource::Mnist => &MNIST,
@@ -67,15 +75,15 @@ pub(crate) fn reader(source: DataSource) -> &'static dyn Reader {
 
 /// The folders and the network, for readers that need them.
 #[derive(Clone, Copy)]
-pub(crate) struct Means<'a> {
-    pub(crate) folders: &'a Folders,
+pub(crate) struct SourceContext<'a> {
+    pub(crate) folders: &'a DataFolders,
     pub(crate) downloads: &'a Downloads,
     pub(crate) progress: &'a dyn Progress,
 }
 
 /// The location of a source's data.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct SourceLocation {
     /// The folder or file of the data, or the folder for the download; none if embedded.
     pub(crate) path: Option<PathBuf>,
     /// The size of the download in bytes; zero if the data is on this machine.
@@ -84,7 +92,7 @@ pub(crate) struct Place {
 
 /// All examples of a source, before classes are selected and examples are held out.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct SourceData {
     pub(crate) name: String,
     pub(crate) shape: Shape,
     pub(crate) classes: Vec<String>,
@@ -95,11 +103,11 @@ pub(crate) struct Source {
     pub(crate) test: Option<Split>,
     pub(crate) files: Vec<FileRecord>,
     /// How pixel values are stored in the files.
-    pub(crate) reading: Reading,
+    pub(crate) reading: ImageEncoding,
     /// Remarks for the user, a sentence each.
     pub(crate) notices: Vec<String>,
     /// The tables to which the rows of the splits refer, if the source has tables; their columns are not fitted yet.
-    pub(crate) tables: Option<Tables>,
+    pub(crate) tables: Option<SourceTables>,
 }
 
 /// Reads other labelled examples at `path`, to test a trained network on them.
@@ -136,6 +144,13 @@ fn labelled_pictures(
         Some(split) => split,
         None => image_folder::labelled(path, data, profile),
     }
+}
+
+/// The first `count` bytes of a file, fewer if it is shorter.
+pub(crate) fn start_of(path: &Path, count: usize) -> io::Result<Vec<u8>> {
+    let mut start = Vec::with_capacity(count);
+    File::open(path)?.take(count as u64).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 pub(crate) fn not_pictures(path: &Path) -> DataError {

@@ -18,10 +18,20 @@ use crate::{DataError, Fault};
 const MOST_FILE_BYTES: u64 = 256 << 20;
 const MOST_SIDE: u32 = 16_384;
 const MOST_DECODED_BYTES: u64 = 512 << 20;
+/// File name extensions of pictures. Kiln cannot read all of these formats, but such files are reported as unreadable, not
+/// skipped.
+const EXTENSIONS: [&str; 25] = [
+    "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tif", "tiff", "pbm", "pgm",
+    "ppm", "pnm", "pam", "qoi", "heic", "heif", "avif", "jxl", "jp2", "psd", "tga",
+];
+/// A pixel is grey if its red, green and blue differ at most this much: some formats do not store grey exactly.
+const GREYISH: u8 = 8;
+/// Ink lighter than this is invisible on white paper.
+const LIGHT: u64 = 191;
 
 /// How a picture is decoded.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Form {
+pub(crate) struct DecodeOptions {
     /// Height and width.
     pub(crate) size: [usize; 2],
     /// Whether colour is kept.
@@ -32,7 +42,7 @@ pub(crate) struct Form {
 
 /// A picture in the size that the network takes.
 #[derive(Debug)]
-pub(super) struct Decoded {
+pub(super) struct DecodedPicture {
     /// One plane of grey levels, row by row; or three planes, red, green and blue, if the picture has colour and colour is
     /// kept.
     pub(super) planes: Vec<u8>,
@@ -45,18 +55,18 @@ pub(super) struct Decoded {
 }
 
 /// A picture as people see it: upright, opaque, and with its white level stretched to the full range.
-pub(crate) struct Opened {
+pub(crate) struct OpenedPicture {
     pub(crate) picture: DynamicImage,
     /// The greatest level in the file of a 16-bit picture.
     pub(super) greatest: Option<u16>,
 }
 
 /// Reads and decodes the picture at `path`.
-pub(super) fn decode(path: &Path, form: Form) -> Result<Decoded, DataError> {
+pub(super) fn decode(path: &Path, options: DecodeOptions) -> Result<DecodedPicture, DataError> {
     let content = content(path)?;
-    let Opened { picture, greatest } = opened(&content, path, form.white)?;
-    let planes = planes(picture, form.size, form.with_colour);
-    Ok(Decoded { planes, greatest, bytes: content.len() as u64, sha256: sha256_hex(&content) })
+    let OpenedPicture { picture, greatest } = opened(&content, path, options.white)?;
+    let planes = planes(picture, options.size, options.with_colour);
+    Ok(DecodedPicture { planes, greatest, bytes: content.len() as u64, sha256: sha256_hex(&content) })
 }
 
 pub(crate) fn content(path: &Path) -> Result<Vec<u8>, DataError> {
@@ -69,7 +79,7 @@ pub(crate) fn content(path: &Path) -> Result<Vec<u8>, DataError> {
 }
 
 /// The picture in `content`; `white` is the white level of 16-bit pictures, and `path` is its name in messages.
-pub(crate) fn opened(content: &[u8], path: &Path, white: u16) -> Result<Opened, DataError> {
+pub(crate) fn opened(content: &[u8], path: &Path, white: u16) -> Result<OpenedPicture, DataError> {
     let unreadable = |found: String| {
         let expected = format!(
             "a whole PNG, JPEG, WebP, BMP, GIF, TIFF, PNM or QOI picture of at most {MOST_SIDE} pixels a side"
@@ -92,7 +102,7 @@ pub(crate) fn opened(content: &[u8], path: &Path, white: u16) -> Result<Opened, 
     };
     let greatest = greatest_level(&picture);
     stretch(&mut picture, white);
-    Ok(Opened { picture: on_paper(picture), greatest })
+    Ok(OpenedPicture { picture: on_paper(picture), greatest })
 }
 
 /// Decodes a picture and turns it upright: many cameras store it rotated, with the orientation in Exif.
@@ -112,13 +122,6 @@ fn decoded(content: &[u8]) -> Result<DynamicImage, ImageError> {
     picture.apply_orientation(orientation);
     Ok(picture)
 }
-
-/// File name extensions of pictures. Kiln cannot read all of these formats, but such files are reported as unreadable, not
-/// skipped.
-const EXTENSIONS: [&str; 25] = [
-    "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tif", "tiff", "pbm", "pgm",
-    "ppm", "pnm", "pam", "qoi", "heic", "heif", "avif", "jxl", "jp2", "psd", "tga",
-];
 
 /// Whether the name has the extension of a picture.
 pub(crate) fn has_picture_name(name: &str) -> bool {
@@ -166,9 +169,6 @@ fn is_cut_jpeg(content: &[u8]) -> bool {
         }
     }
 }
-
-/// A pixel is grey if its red, green and blue differ at most this much: some formats do not store grey exactly.
-const GREYISH: u8 = 8;
 
 /// The greatest level of a 16-bit picture, without opacity; none for 8 bits.
 fn greatest_level(picture: &DynamicImage) -> Option<u16> {
@@ -235,9 +235,6 @@ fn by_plane(pixels: &RgbImage) -> Vec<u8> {
     let pixels = pixels.as_chunks::<3>().0;
     (0..3).flat_map(|channel| pixels.iter().map(move |pixel| pixel[channel])).collect()
 }
-
-/// Ink lighter than this cannot be told from white paper.
-const LIGHT: u64 = 191;
 
 /// `picture` without transparency: on white paper, or on black if the drawing is so light that it would disappear on white.
 /// The choice depends on this picture only, so that it is the same in training and in a single prediction.

@@ -7,21 +7,23 @@ use std::path::{Path, PathBuf};
 use kiln_config::Data;
 use kiln_files::sha256_hex;
 
-use super::idx::Idx;
+use super::idx::IdxArray;
 use super::idx_files::{DataFile, FILE_NAMES, IdxFiles, find_four, missing_files};
-use super::{Means, Place, Reader, Source, check_folder, idx_folder, labelled_pictures};
-use crate::{DataError, Fault, Framing, Profile, Reading, Split};
+use super::{
+    SourceContext, SourceData, SourceLocation, SourceReader, check_folder, idx_folder, labelled_pictures,
+};
+use crate::{DataError, Fault, Framing, ImageEncoding, Profile, Split};
 
 /// The folders of published data sets on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folders {
+pub struct DataFolders {
     /// The user's folder for data sets, from `KILN_DATA_DIR`; if set, it replaces the cache.
     pub data_dir: Option<PathBuf>,
     /// The cache; downloads create it.
     pub cache: PathBuf,
 }
 
-impl Folders {
+impl DataFolders {
     /// `KILN_DATA_DIR`, and `kiln` in the user's cache folder: `XDG_CACHE_HOME` or `~/.cache`,
     /// `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
     #[must_use]
@@ -45,25 +47,59 @@ fn cache_in_home() -> &'static str {
     if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" }
 }
 
-impl Reader for Published {
+/// A data set that its authors have published as four IDX files.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishedSet {
+    /// Name of the source in the experiment file, and of its folder.
+    pub name: &'static str,
+    /// Name of its folder in torchvision.
+    pub torchvision_name: &'static str,
+    /// Its authors, publication and licence.
+    pub origin: &'static str,
+    /// Names of the ten classes.
+    pub classes: [&'static str; 10],
+    /// How a user's picture is fitted to the size of its images.
+    pub framing: Framing,
+    /// URL prefixes to which the file names are appended, in the order of attempts.
+    pub mirrors: &'static [&'static str],
+    /// Training images, training labels, test images, test labels.
+    pub files: [PublishedFile; 4],
+}
+
+/// One file as published, compressed with gzip.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishedFile {
+    /// Name without `.gz`.
+    pub name: &'static str,
+    /// Size of the compressed file.
+    pub gzip_bytes: u64,
+    /// SHA-256 of the compressed file.
+    pub gzip_sha256: &'static str,
+    /// Size of the uncompressed file.
+    pub bytes: u64,
+    /// SHA-256 of the uncompressed file, if published. Otherwise a verified download writes it to `<name>.sha256`.
+    pub sha256: Option<&'static str>,
+}
+
+impl SourceReader for PublishedSet {
     fn origin(&self) -> Option<&'static str> {
         Some(self.origin)
     }
 
-    fn place(&self, data: &Data, folders: &Folders) -> Place {
+    fn location(&self, data: &Data, folders: &DataFolders) -> SourceLocation {
         let (folder, is_complete) = locate(self, data.path.as_deref(), folders);
         // Nothing is downloaded into a folder that the user names.
         let is_here = is_complete || data.path.is_some();
         let missing_bytes = if is_here { 0 } else { self.files.iter().map(|file| file.gzip_bytes).sum() };
-        Place { path: Some(folder), missing_bytes }
+        SourceLocation { path: Some(folder), missing_bytes }
     }
 
-    fn read(&self, data: &Data, means: &Means<'_>) -> Result<Source, DataError> {
-        let (folder, is_complete) = locate(self, data.path.as_deref(), means.folders);
+    fn read(&self, data: &Data, context: &SourceContext<'_>) -> Result<SourceData, DataError> {
+        let (folder, is_complete) = locate(self, data.path.as_deref(), context.folders);
         match &data.path {
             _ if is_complete => {}
             Some(path) => return Err(incomplete(path, &folder)),
-            None => means.downloads.fetch(self, &folder, means.progress)?,
+            None => context.downloads.fetch(self, &folder, context.progress)?,
         }
         let files = complete_files(&folder).ok_or_else(|| incomplete(&folder, &folder))?;
         let [first, second, third, fourth] = files;
@@ -77,7 +113,7 @@ impl Reader for Published {
         }
         let classes = self.classes.map(str::to_owned).to_vec();
         let numbers: Vec<i64> = (0..).take(classes.len()).collect();
-        idx_folder::assemble(self.name, classes, &numbers, (train, test), Reading::default())
+        idx_folder::assemble(self.name, classes, &numbers, (train, test), ImageEncoding::default())
     }
 
     fn labelled(&self, path: &Path, data: &Data, profile: &Profile) -> Result<Split, DataError> {
@@ -92,7 +128,7 @@ impl Reader for Published {
 /// Looks for all files of `set` in `path`, or else in the data folder, or else in the cache: first in a subfolder of the
 /// set's name, then in the folder itself, then in torchvision's `MNIST/raw`. Returns the folder of the files and true; if
 /// they are missing, the folder for them and false.
-fn locate(set: &Published, path: Option<&Path>, folders: &Folders) -> (PathBuf, bool) {
+fn locate(set: &PublishedSet, path: Option<&Path>, folders: &DataFolders) -> (PathBuf, bool) {
     let root = path.or(folders.data_dir.as_deref());
     let (named, others) = match root {
         Some(root) => {
@@ -134,7 +170,12 @@ fn incomplete(path: &Path, named: &Path) -> DataError {
 }
 
 /// Compares the hash of a file with the published one.
-fn check(set: &Published, published: &PublishedFile, file: &DataFile, idx: &Idx) -> Result<(), DataError> {
+fn check(
+    set: &PublishedSet,
+    published: &PublishedFile,
+    file: &DataFile,
+    idx: &IdxArray,
+) -> Result<(), DataError> {
     let (expected, found) = match published.sha256 {
         Some(sha256) => (sha256.to_owned(), idx.sha256.clone()),
         None if file.is_gzip => {
@@ -171,47 +212,13 @@ fn noted_hash(path: &Path) -> Option<String> {
     Some(std::fs::read_to_string(note_path(path)).ok()?.trim().to_owned())
 }
 
-/// A data set that its authors have published as four IDX files.
-#[derive(Clone, Copy, Debug)]
-pub struct Published {
-    /// Name of the source in the experiment file, and of its folder.
-    pub name: &'static str,
-    /// Name of its folder in torchvision.
-    pub torchvision_name: &'static str,
-    /// Its authors, publication and licence.
-    pub origin: &'static str,
-    /// Names of the ten classes.
-    pub classes: [&'static str; 10],
-    /// How a user's picture is fitted to the size of its images.
-    pub framing: Framing,
-    /// URL prefixes to which the file names are appended, in the order of attempts.
-    pub mirrors: &'static [&'static str],
-    /// Training images, training labels, test images, test labels.
-    pub files: [PublishedFile; 4],
-}
-
-/// One file as published, compressed with gzip.
-#[derive(Clone, Copy, Debug)]
-pub struct PublishedFile {
-    /// Name without `.gz`.
-    pub name: &'static str,
-    /// Size of the compressed file.
-    pub gzip_bytes: u64,
-    /// SHA-256 of the compressed file.
-    pub gzip_sha256: &'static str,
-    /// Size of the uncompressed file.
-    pub bytes: u64,
-    /// SHA-256 of the uncompressed file, if published. Otherwise a verified download writes it to `<name>.sha256`.
-    pub sha256: Option<&'static str>,
-}
-
 const TRAIN_IMAGE_BYTES: u64 = 16 + 60_000 * 28 * 28;
 const TRAIN_LABEL_BYTES: u64 = 8 + 60_000;
 const TEST_IMAGE_BYTES: u64 = 16 + 10_000 * 28 * 28;
 const TEST_LABEL_BYTES: u64 = 8 + 10_000;
 
 /// Handwritten digits. Hashes of the compressed files: TensorFlow Datasets' `url_checksums/mnist.txt`.
-pub(crate) const MNIST: Published = Published {
+pub(crate) const MNIST: PublishedSet = PublishedSet {
     name: "mnist",
     torchvision_name: "MNIST",
     origin: "Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits (1998), CC BY-SA 3.0",
@@ -255,7 +262,7 @@ pub(crate) const MNIST: Published = Published {
 
 /// Articles of clothing. Hashes of the compressed files: TensorFlow Datasets'
 /// `url_checksums/fashion_mnist.txt`; of the uncompressed ones: several independent readers of the data set.
-pub(crate) const FASHION_MNIST: Published = Published {
+pub(crate) const FASHION_MNIST: PublishedSet = PublishedSet {
     name: "fashion-mnist",
     torchvision_name: "FashionMNIST",
     origin: "H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST (Zalando Research, 2017), MIT licence",
@@ -310,7 +317,7 @@ pub(crate) const FASHION_MNIST: Published = Published {
 
 /// Handwritten Japanese characters. Hashes of the compressed files: TensorFlow Datasets' `url_checksums/kmnist.txt`; those
 /// of the uncompressed files are not published.
-pub(crate) const KMNIST: Published = Published {
+pub(crate) const KMNIST: PublishedSet = PublishedSet {
     name: "kmnist",
     torchvision_name: "KMNIST",
     origin: "ROIS-DS Center for Open Data in the Humanities: KMNIST dataset (T. Clanuwat et al. 2018), CC BY-SA 4.0",
@@ -358,8 +365,8 @@ mod tests {
     use crate::source::idx;
     use crate::{Downloads, NoProgress};
 
-    fn with(variables: &'static [(&str, &str)]) -> Folders {
-        Folders::from_variables(|name| {
+    fn with(variables: &'static [(&str, &str)]) -> DataFolders {
+        DataFolders::from_variables(|name| {
             variables.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value))
         })
     }
@@ -378,8 +385,8 @@ mod tests {
         assert_eq!(with(&[("HOME", "/h")]).data_dir, None);
     }
 
-    fn folders(root: &Path) -> Folders {
-        Folders { data_dir: Some(root.join("data")), cache: root.join("cache") }
+    fn folders(root: &Path) -> DataFolders {
+        DataFolders { data_dir: Some(root.join("data")), cache: root.join("cache") }
     }
 
     fn put_files(folder: &Path) {
@@ -389,7 +396,7 @@ mod tests {
         }
     }
 
-    fn found(set: &Published, path: Option<&Path>, folders: &Folders) -> (bool, PathBuf) {
+    fn found(set: &PublishedSet, path: Option<&Path>, folders: &DataFolders) -> (bool, PathBuf) {
         let (folder, is_complete) = locate(set, path, folders);
         (is_complete, folder)
     }
@@ -398,7 +405,7 @@ mod tests {
     fn the_path_is_preferred_to_the_data_folder_and_the_data_folder_to_the_cache() {
         let root = tempfile::tempdir().unwrap();
         let folders = folders(root.path());
-        let cache_only = Folders { data_dir: None, ..folders.clone() };
+        let cache_only = DataFolders { data_dir: None, ..folders.clone() };
         assert_eq!(found(&MNIST, None, &cache_only), (false, root.path().join("cache/mnist")));
         assert_eq!(found(&MNIST, None, &folders), (false, root.path().join("data/mnist")));
         put_files(&root.path().join("data"));
@@ -413,9 +420,12 @@ mod tests {
     fn nothing_is_downloaded_into_a_path_that_the_user_names() {
         let root = tempfile::tempdir().unwrap();
         let data = Data { path: Some(root.path().to_owned()), ..Data::default() };
-        let means =
-            Means { folders: &folders(root.path()), downloads: &Downloads::default(), progress: &NoProgress };
-        let error = MNIST.read(&data, &means).unwrap_err();
+        let context = SourceContext {
+            folders: &folders(root.path()),
+            downloads: &Downloads::default(),
+            progress: &NoProgress,
+        };
+        let error = MNIST.read(&data, &context).unwrap_err();
         assert!(
             error.to_string().contains("no train-images-idx3-ubyte, no train-labels-idx1-ubyte"),
             "{error}"
@@ -432,7 +442,7 @@ mod tests {
         std::fs::write(note_path(&path), sha256_hex(&bytes)).unwrap();
         let checked = || {
             let file = DataFile::find(root.path(), FILE_NAMES[1]).unwrap();
-            check(&KMNIST, &KMNIST.files[1], &file, &idx::read(&file, idx::Content::Labels).unwrap())
+            check(&KMNIST, &KMNIST.files[1], &file, &idx::read(&file, idx::IdxContent::Labels).unwrap())
         };
         checked().unwrap();
         std::fs::write(&path, [0, 0, 8, 1, 0, 0, 0, 2, 1, 1]).unwrap();

@@ -1,4 +1,4 @@
-//! Broken files and settings lead to an error that says what is wrong, where, and what to do; never to a panic.
+//! Broken files and impossible settings: each leads to an error that names the place and the remedy, and never to a panic.
 
 use std::{fs, path::Path};
 
@@ -10,7 +10,7 @@ use crate::{
     write_idx, write_picture,
 };
 
-/// A fault in the files of a folder: what it is called, how it is made, and what the message must say.
+/// A broken folder: the name of the case, the function that breaks a good folder, and fragments of the message.
 type FileCase = (&'static str, fn(&Path), &'static [&'static str]);
 
 fn check(name: &str, result: Result<DataSet, DataError>, fragments: &[&str]) {
@@ -39,7 +39,11 @@ fn put_gzip(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
 }
 
 const IDX: &[FileCase] = &[
-    ("no byte", |f| put(f, TRAIN_IMAGES, []), &["truncated IDX header", TRAIN_IMAGES, "4 bytes", "found 0"]),
+    (
+        "an empty file",
+        |f| put(f, TRAIN_IMAGES, []),
+        &["truncated IDX header", TRAIN_IMAGES, "4 bytes", "found 0"],
+    ),
     ("three bytes", |f| put(f, TRAIN_LABELS, [0, 0, 8]), &["truncated IDX header", TRAIN_LABELS, "found 3"]),
     (
         "half a header",
@@ -59,7 +63,7 @@ const IDX: &[FileCase] = &[
         &["unsupported IDX element type"],
     ),
     (
-        "floats that are no pixels",
+        "floats that are not pixels",
         |f| put(f, TRAIN_IMAGES, idx(0x0D, &[6, 2, 3], (0..144).map(|byte| byte | 0x40))),
         &["not a pixel", "32-bit floats", "0 to 255, or 0 to 1", "value 1"],
     ),
@@ -79,7 +83,7 @@ const IDX: &[FileCase] = &[
         &["not a pixel", TEST_IMAGES, "0 to 1, as in the training images"],
     ),
     (
-        "labels that are no whole numbers",
+        "labels that are not whole numbers",
         |f| put(f, TRAIN_LABELS, idx(0x0D, &[6], [0x3F, 0xC0, 0, 0].repeat(6))),
         &["not a label", TRAIN_LABELS, "1.5"],
     ),
@@ -113,12 +117,12 @@ const IDX: &[FileCase] = &[
         &["impossible images", "[6, 2, 3, 2]"],
     ),
     (
-        "flat images that are no squares",
+        "flat images that are not squares",
         |f| put(f, TRAIN_IMAGES, idx(8, &[6, 6], 0..36)),
         &["impossible images", "[6, 6]", "square"],
     ),
     (
-        "colour in training alone",
+        "colour only in training",
         |f| put(f, TRAIN_IMAGES, idx(8, &[6, 2, 3, 3], 0..108)),
         &["image sizes differ", "2x3 pixels in 3 colours", "found 2x3"],
     ),
@@ -146,7 +150,7 @@ const IDX: &[FileCase] = &[
         &["truncated IDX file", "36 bytes", "35"],
     ),
     (
-        "a header alone",
+        "only a header",
         |f| put(f, TEST_IMAGES, idx(8, &[4, 2, 3], [])),
         &["truncated IDX file", "found at most 0"],
     ),
@@ -192,7 +196,7 @@ const IDX: &[FileCase] = &[
         &["no train-images-idx3-ubyte, no train-labels"],
     ),
     (
-        "text called gzip",
+        "text with the extension gz",
         |f| put_gzip(f, TRAIN_IMAGES, "not gzip at all"),
         &["damaged gzip file", ".gz", "delete it"],
     ),
@@ -243,7 +247,7 @@ const IDX: &[FileCase] = &[
         &["truncated IDX file", "4000000000 bytes"],
     ),
     (
-        "a folder of a file's name",
+        "a folder with the name of a file",
         |f| {
             fs::remove_file(f.join(TRAIN_IMAGES)).unwrap();
             fs::create_dir(f.join(TRAIN_IMAGES)).unwrap();
@@ -257,20 +261,20 @@ fn broken_idx_files_are_refused_by_name() {
     check_folders(DataSource::Idx, write_idx, IDX);
 }
 
-/// A fault in a csv file: its text, and what the message must say.
+/// A broken csv file: the name of the case, the text, and fragments of the message.
 type CsvCase = (&'static str, &'static [u8], &'static [&'static str]);
 
 const CSV: &[CsvCase] = &[
-    ("no byte", b"", &["empty table"]),
+    ("an empty file", b"", &["empty table"]),
     ("blank lines", b"\n\n\n", &["empty table"]),
-    ("a header alone", b"a,b,label\n", &["table without rows"]),
+    ("only a header", b"a,b,label\n", &["table without rows"]),
     (
         "another label column",
         b"a,b,Kind of\n1,2,x\n",
         &["no label column", "expected a column \"label\"", "1 is the first, -1 the last"],
     ),
     (
-        "a label column nearly so called",
+        "a label column with a similar name",
         b"a,b,labels\n1,2,x\n",
         &["did you mean data.label_column=\"labels\"?"],
     ),
@@ -280,15 +284,15 @@ const CSV: &[CsvCase] = &[
         b"1,2,x\n3,4,y\n",
         &["no label column", "3 columns without names", "data.label_column=-1", "data.names"],
     ),
-    ("labels alone", b"label\nx\ny\n", &["no feature columns"]),
-    ("features alone", b"a\n1\n2\n", &["no feature columns"]),
+    ("only labels", b"label\nx\ny\n", &["no feature columns"]),
+    ("only features", b"a\n1\n2\n", &["no feature columns"]),
     (
         "a short row",
         b"a,b,label\n1,2,x\n3,y\n5,6,y\n",
         &["ragged row", "line 3", "expected 3 cells", "found 2"],
     ),
     ("a long row", b"a,b,label\n1,2,x\n1,2,x,4\n1,2,y\n", &["ragged row", "line 3", "found 4"]),
-    ("a row cut off", b"a,b,label\n1,2,x\n1,2,y\n7", &["ragged row", "line 4", "found 1"]),
+    ("a truncated row", b"a,b,label\n1,2,x\n1,2,y\n7", &["ragged row", "line 4", "found 1"]),
     ("a short row of a file from Windows", b"a,b,label\r\n1,2,x\r\n\r\n3,y\r\n5,6,y\r\n", &["line 4"]),
     ("a short row of an old Macintosh", b"a,b,label\r1,2,x\r3,y\r5,6,y\r", &["line 3"]),
     ("infinity", b"a,label\ninf,x\n1,y\n2,x\n", &["not a number", "line 2, column \"a\"", "\"inf\""]),
@@ -297,10 +301,14 @@ const CSV: &[CsvCase] = &[
     ("one class", b"a,label\n1,x\n2,x\n", &["only one class", "\"x\" alone"]),
     ("no class", b"a,label\n1,\n2,NA\n", &["only one class", "found none"]),
     ("constant columns", b"a,label\n1,x\n1,y\n1,x\n", &["no feature columns", "\"a\" (constant)"]),
-    ("bytes that are no text", b"a,label\n1,x\n\xc3\x28,y\n", &["nothing held out"]),
-    ("too few rows to hold any out", b"a,label\n1,x\n2,y\n", &["nothing held out", "data.test", "none of 2"]),
+    ("bytes that are not text", b"a,label\n1,x\n\xc3\x28,y\n", &["nothing held out"]),
+    (
+        "too few rows to hold some out",
+        b"a,label\n1,x\n2,y\n",
+        &["nothing held out", "data.test", "none of 2"],
+    ),
     ("JSON", b"{\"a\": 1, \"label\": \"x\"}\n", &["no table", "JSON"]),
-    ("a page", b"<!DOCTYPE html><html></html>", &["no table", "HTML"]),
+    ("an HTML page", b"<!DOCTYPE html><html></html>", &["no table", "HTML"]),
     ("a control character", b"\x1b[31m,b\n1,x\n", &["no label column", "\\u{1b}"]),
 ];
 
@@ -349,7 +357,7 @@ const HUGE_PNG: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\0\0\0\0\xa5\xb9\x2a\x9e\0\0\0\0IEND\xae\x42\x60\x82";
 
 const PICTURES: &[FileCase] = &[
-    ("no classes", without_classes, &["no class folders", "a folder of its name"]),
+    ("no classes", without_classes, &["no class folders", "a folder with the name of the class"]),
     (
         "pictures without class folders",
         |f| {
@@ -378,7 +386,11 @@ const PICTURES: &[FileCase] = &[
         },
         &["class without pictures"],
     ),
-    ("text called png", |f| put(&f.join("cat"), "9.png", "no picture"), &["unreadable picture", "9.png"]),
+    (
+        "text with the extension png",
+        |f| put(&f.join("cat"), "9.png", "no picture"),
+        &["unreadable picture", "9.png"],
+    ),
     (
         "an empty picture",
         |f| put(&f.join("dog"), "9.jpg", ""),
@@ -407,13 +419,13 @@ const PICTURES: &[FileCase] = &[
         &["unreadable picture", "exceeds limit"],
     ),
     (
-        "a format that is not read",
+        "a format that Kiln cannot read",
         |f| put(&f.join("cat"), "9.heic", "\0\0\0\x18ftypheic"),
         &["unreadable picture", "9.heic", "save it again as PNG"],
     ),
     ("a bitmap of two bytes", |f| put(&f.join("cat"), "9.bmp", "BM"), &["unreadable picture", "9.bmp"]),
     (
-        "a JPEG picture that was cut",
+        "a truncated JPEG picture",
         |f| {
             write_picture(&f.join("cat/9.jpg"), 64, 100);
             let whole = fs::read(f.join("cat/9.jpg")).unwrap();
@@ -439,14 +451,14 @@ const PICTURES: &[FileCase] = &[
         ],
     ),
     (
-        "a name that a terminal would obey",
+        "a name with terminal control characters",
         |f| put(&f.join("cat"), "\u{1b}[31m\n.png", "no picture"),
         &["unreadable picture", "\\u{1b}[31m\\n.png"],
     ),
     (
-        "folders alone in a class",
+        "only folders in a class",
         |f| write_picture(&f.join("eel/more/0.png"), 4, 1),
-        &["class without pictures", "folders alone, such as \"more\"", "data.path"],
+        &["class without pictures", "only folders, such as \"more\"", "data.path"],
     ),
     (
         "a test class without training pictures",
@@ -478,7 +490,7 @@ fn paths_that_lead_nowhere_are_named() {
     fs::write(&file, "x").unwrap();
     for source in [DataSource::Idx, DataSource::ImageFolder, DataSource::Mnist, DataSource::Kmnist] {
         check(
-            "nothing there",
+            "a missing path",
             load(&data(source, folder.path().join("no"))),
             &["missing data", "found nothing"],
         );
@@ -568,5 +580,5 @@ fn settings_that_leave_nothing_are_refused_by_key() {
     good_pictures(folder.path());
     let data = Data { test: Holdout::Count(0), ..data(DataSource::ImageFolder, folder.path()) };
     let set = load(&data).unwrap();
-    assert!(set.test.is_empty(), "no test data were asked for");
+    assert!(set.test.is_empty(), "no test data is wanted");
 }

@@ -1,4 +1,5 @@
-//! Downloads from mirrors that stall, break off, lie, or are not there.
+//! Downloads from mirrors that stall, break off, send wrong bytes or do not exist. The mirrors are local web servers that
+//! misbehave on purpose.
 
 use std::{
     fs,
@@ -15,26 +16,19 @@ use std::{
 
 use kiln_config::{Data, DataSource};
 use kiln_data::{
-    DataError, Downloads, Folders, Framing, NoProgress, Progress, Published, PublishedFile, Timeouts,
+    DataError, DataFolders, Downloads, Framing, NoProgress, Progress, PublishedFile, PublishedSet, Timeouts,
     load_with,
 };
 
-use crate::{gzip, names};
+use crate::{FILE_NAMES, gzip, names};
 
-/// A data set of four files, each a few hundred kilobytes that do not compress.
+/// A data set of four files of noise, up to 300 kB, which does not compress.
 struct Fixture {
-    set: Published,
+    set: PublishedSet,
     files: Vec<(String, Vec<u8>)>,
     plain: Vec<Vec<u8>>,
     folder: tempfile::TempDir,
 }
-
-const NAMES: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
 
 fn hash(bytes: &[u8]) -> &'static str {
     kiln_files::sha256_hex(bytes).leak()
@@ -50,13 +44,13 @@ fn fixture() -> Fixture {
         [300_000, 1_000, 200_000, 500].iter().map(|&bytes| noise(bytes, bytes as usize)).collect();
     let compressed: Vec<Vec<u8>> = plain.iter().map(|bytes| gzip(bytes)).collect();
     let files = std::array::from_fn(|index| PublishedFile {
-        name: NAMES[index],
+        name: FILE_NAMES[index],
         gzip_bytes: compressed[index].len() as u64,
         gzip_sha256: hash(&compressed[index]),
         bytes: plain[index].len() as u64,
         sha256: Some(hash(&plain[index])),
     });
-    let set = Published {
+    let set = PublishedSet {
         name: "made-up",
         torchvision_name: "MadeUp",
         origin: "",
@@ -65,7 +59,7 @@ fn fixture() -> Fixture {
         mirrors: &[],
         files,
     };
-    let files = NAMES.iter().map(|name| format!("{name}.gz")).zip(compressed).collect();
+    let files = FILE_NAMES.iter().map(|name| format!("{name}.gz")).zip(compressed).collect();
     Fixture { set, files, plain, folder: tempfile::tempdir().unwrap() }
 }
 
@@ -83,16 +77,16 @@ impl Fixture {
     }
 
     fn assert_complete(&self) {
-        let mut expected = NAMES.map(String::from).to_vec();
+        let mut expected = FILE_NAMES.map(String::from).to_vec();
         expected.push(".lock".to_owned());
         expected.sort();
         assert_eq!(names(self.folder.path()), expected, "the four files, and nothing unfinished");
-        for (name, plain) in NAMES.iter().zip(&self.plain) {
+        for (name, plain) in FILE_NAMES.iter().zip(&self.plain) {
             assert!(fs::read(self.folder.path().join(name)).unwrap() == *plain, "{name} has the right bytes");
         }
     }
 
-    /// Nothing but parts and the lock: no file has its final name.
+    /// Only parts and the lock: no file has its final name.
     fn assert_nothing_final(&self) {
         for name in names(self.folder.path()) {
             let unfinished = Path::new(&name).extension().is_some_and(|extension| extension == "part");
@@ -117,7 +111,7 @@ fn reasons(error: DataError) -> Vec<String> {
     }
 }
 
-/// The first mirror misbehaves so, and the second is good.
+/// Fetches from a mirror with this behaviour and a good second one; returns the requests to each.
 fn second_mirror_helps(behaviour: Behaviour) -> (Vec<String>, Vec<String>) {
     let fixture = fixture();
     let (first, second) = (fixture.mirror(behaviour), fixture.mirror(Behaviour::Good));
@@ -126,7 +120,7 @@ fn second_mirror_helps(behaviour: Behaviour) -> (Vec<String>, Vec<String>) {
     (first.requests(), second.requests())
 }
 
-/// The only mirror misbehaves so: why, as the error tells it.
+/// Fetches from a single mirror with this behaviour; returns the reason in the error.
 fn alone(behaviour: Behaviour) -> String {
     let fixture = fixture();
     let mirror = fixture.mirror(behaviour);
@@ -165,69 +159,72 @@ fn a_good_mirror_gives_all_files_and_the_progress_counts_their_bytes() {
     let counter = Counter::default();
     fixture.fetch_with(&[&mirror], &counter).unwrap();
     fixture.assert_complete();
-    assert_eq!(mirror.requests(), NAMES.map(|name| format!("{name}.gz")));
+    assert_eq!(mirror.requests(), FILE_NAMES.map(|name| format!("{name}.gz")));
     assert_eq!(counter.open.load(Ordering::Relaxed), 0);
     assert_eq!(counter.bytes.load(Ordering::Relaxed), counter.total.load(Ordering::Relaxed));
 }
 
 #[test]
-fn what_is_there_is_not_downloaded_again() {
+fn existing_files_are_not_downloaded_again() {
     let fixture = fixture();
     let mirror = fixture.mirror(Behaviour::Good);
-    fs::write(fixture.folder.path().join(NAMES[0]), "good, says the user").unwrap();
-    fs::write(fixture.folder.path().join(format!("{}.gz", NAMES[2])), "also good").unwrap();
+    fs::write(fixture.folder.path().join(FILE_NAMES[0]), "the user's own").unwrap();
+    fs::write(fixture.folder.path().join(format!("{}.gz", FILE_NAMES[2])), "also good").unwrap();
     fixture.fetch(&[&mirror]).unwrap();
-    assert_eq!(mirror.requests(), [format!("{}.gz", NAMES[1]), format!("{}.gz", NAMES[3])]);
-    assert_eq!(fs::read(fixture.folder.path().join(NAMES[0])).unwrap(), b"good, says the user");
+    assert_eq!(mirror.requests(), [format!("{}.gz", FILE_NAMES[1]), format!("{}.gz", FILE_NAMES[3])]);
+    assert_eq!(fs::read(fixture.folder.path().join(FILE_NAMES[0])).unwrap(), b"the user's own");
 }
 
 #[test]
-fn a_transfer_that_breaks_off_is_taken_up_where_it_stopped() {
+fn a_transfer_that_breaks_off_resumes_where_it_stopped() {
     let fixture = fixture();
     let mirror = fixture.mirror(Behaviour::CutsOff(400));
     fixture.fetch(&[&mirror]).unwrap();
     fixture.assert_complete();
-    assert_eq!(mirror.requests()[..2], [format!("{}.gz", NAMES[0]), format!("{}.gz[400-]", NAMES[0])]);
+    assert_eq!(
+        mirror.requests()[..2],
+        [format!("{}.gz", FILE_NAMES[0]), format!("{}.gz[400-]", FILE_NAMES[0])]
+    );
 }
 
 #[test]
-fn a_transfer_that_was_killed_is_taken_up_by_the_next_run() {
+fn the_next_run_resumes_a_transfer_that_was_killed() {
     let fixture = fixture();
     let mirror = fixture.mirror(Behaviour::Good);
-    let part = fixture.folder.path().join(format!("{}.gz.part", NAMES[0]));
+    let part = fixture.folder.path().join(format!("{}.gz.part", FILE_NAMES[0]));
     fs::write(&part, &fixture.files[0].1[..1234]).unwrap();
     fixture.fetch(&[&mirror]).unwrap();
     fixture.assert_complete();
-    assert_eq!(mirror.requests()[0], format!("{}.gz[1234-]", NAMES[0]));
+    assert_eq!(mirror.requests()[0], format!("{}.gz[1234-]", FILE_NAMES[0]));
 }
 
 #[test]
-fn a_complete_part_is_verified_without_asking_again() {
+fn a_complete_part_is_verified_without_a_request() {
     let fixture = fixture();
     let mirror = fixture.mirror(Behaviour::Good);
-    fs::write(fixture.folder.path().join(format!("{}.gz.part", NAMES[0])), &fixture.files[0].1).unwrap();
+    fs::write(fixture.folder.path().join(format!("{}.gz.part", FILE_NAMES[0])), &fixture.files[0].1).unwrap();
     fixture.fetch(&[&mirror]).unwrap();
     fixture.assert_complete();
     assert_eq!(mirror.requests().len(), 3);
 }
 
 #[test]
-fn a_part_of_something_else_is_thrown_away_and_the_file_asked_for_anew() {
+fn a_part_with_wrong_bytes_is_discarded_and_the_file_downloaded_again() {
     for stale in [vec![7; 1234], vec![7; 10_000_000]] {
         let fixture = fixture();
         let mirror = fixture.mirror(Behaviour::Good);
-        fs::write(fixture.folder.path().join(format!("{}.gz.part", NAMES[0])), stale).unwrap();
+        fs::write(fixture.folder.path().join(format!("{}.gz.part", FILE_NAMES[0])), stale).unwrap();
         fixture.fetch(&[&mirror]).unwrap();
         fixture.assert_complete();
     }
 }
 
 #[test]
-fn a_mirror_that_stalls_is_left_for_the_next_which_goes_on_there() {
+fn the_next_mirror_resumes_where_a_mirror_stalled() {
     let start = Instant::now();
     let (first, second) = second_mirror_helps(Behaviour::Stalls(450));
     assert_eq!(first.len(), 4);
-    assert_eq!(second[0], format!("{}.gz[450-]", NAMES[0]));
+    assert_eq!(second[0], format!("{}.gz[450-]", FILE_NAMES[0]));
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     let reason = alone(Behaviour::Stalls(450));
     assert!(reason.contains("no data for 300ms after 450 of"), "{reason}");
@@ -242,8 +239,8 @@ fn a_mirror_that_never_answers_is_left_for_the_next() {
 #[test]
 fn a_mirror_that_always_breaks_off_is_left_after_a_few_attempts() {
     let (first, second) = second_mirror_helps(Behaviour::AlwaysCutsOff(50));
-    assert_eq!(first.iter().filter(|request| request.starts_with(NAMES[0])).count(), 4);
-    assert_eq!(second[0], format!("{}.gz[200-]", NAMES[0]));
+    assert_eq!(first.iter().filter(|request| request.starts_with(FILE_NAMES[0])).count(), 4);
+    assert_eq!(second[0], format!("{}.gz[200-]", FILE_NAMES[0]));
     let reason = alone(Behaviour::AlwaysCutsOff(50));
     assert!(reason.contains("broke off after 200 of"), "{reason}");
 }
@@ -267,7 +264,7 @@ fn a_mirror_that_answers_with_another_range_is_left_for_the_next() {
 fn a_mirror_with_wrong_bytes_is_left_for_the_next() {
     let (first, second) = second_mirror_helps(Behaviour::WrongBytes);
     assert_eq!((first.len(), second.len()), (4, 4));
-    assert_eq!(second[0], format!("{}.gz", NAMES[0]), "nothing of the wrong bytes is kept");
+    assert_eq!(second[0], format!("{}.gz", FILE_NAMES[0]), "nothing of the wrong bytes is kept");
     let reason = alone(Behaviour::WrongBytes);
     assert!(reason.contains("wrong bytes: expected SHA-256"), "{reason}");
 }
@@ -297,12 +294,12 @@ fn a_good_file_survives_the_failure_of_another() {
     let fixture = fixture();
     let good = Mirror::start(Behaviour::Good, fixture.files[..1].to_vec());
     fixture.fetch(&[&good]).unwrap_err();
-    let path = fixture.folder.path().join(NAMES[0]);
+    let path = fixture.folder.path().join(FILE_NAMES[0]);
     assert!(fs::read(&path).unwrap() == fixture.plain[0]);
     let bad = fixture.mirror(Behaviour::WrongBytes);
     fixture.fetch(&[&bad]).unwrap_err();
     assert!(fs::read(&path).unwrap() == fixture.plain[0]);
-    assert_eq!(names(fixture.folder.path()), [".lock", NAMES[0]]);
+    assert_eq!(names(fixture.folder.path()), [".lock", FILE_NAMES[0]]);
 }
 
 #[test]
@@ -316,12 +313,12 @@ fn bytes_that_decompress_to_something_else_get_no_final_name() {
 }
 
 #[test]
-fn the_hash_of_a_file_that_nobody_has_published_one_for_is_noted() {
+fn the_hash_of_a_file_without_a_published_one_is_kept() {
     let mut fixture = fixture();
     let expected = fixture.set.files[0].sha256.take().unwrap();
     let mirror = fixture.mirror(Behaviour::Good);
     fixture.fetch(&[&mirror]).unwrap();
-    let note = fixture.folder.path().join(format!("{}.sha256", NAMES[0]));
+    let note = fixture.folder.path().join(format!("{}.sha256", FILE_NAMES[0]));
     assert_eq!(fs::read_to_string(note).unwrap(), expected);
 }
 
@@ -350,7 +347,7 @@ fn a_folder_that_cannot_be_made_is_named() {
 }
 
 #[test]
-fn without_a_network_the_message_says_what_was_tried_and_what_to_do() {
+fn without_a_network_the_message_lists_the_attempts_and_the_remedies() {
     let root = tempfile::tempdir().unwrap();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let downloads = Downloads {
@@ -360,7 +357,7 @@ fn without_a_network_the_message_says_what_was_tried_and_what_to_do() {
     let data = Data { source: DataSource::Mnist, ..Data::default() };
     for data_dir in [None, Some(root.path().join("data"))] {
         let folder = data_dir.clone().unwrap_or_else(|| root.path().join("cache")).join("mnist");
-        let folders = Folders { data_dir, cache: root.path().join("cache") };
+        let folders = DataFolders { data_dir, cache: root.path().join("cache") };
         let message = load_with(&data, 42, &folders, &downloads, &NoProgress).unwrap_err().to_string();
         for fragment in [
             "mnist is not on this machine",
@@ -375,20 +372,20 @@ fn without_a_network_the_message_says_what_was_tried_and_what_to_do() {
     }
 }
 
-/// What a mirror does with a request.
+/// The response of a mirror to a request.
 #[derive(Clone, Copy, Debug)]
 enum Behaviour {
-    /// Serves the file, or the part that is asked for.
+    /// Serves the file, or the requested part.
     Good,
-    /// Serves the whole file, whatever part is asked for.
+    /// Serves the whole file, even if only a part is requested.
     IgnoresRange,
-    /// Closes the connection after this many bytes of a first answer; a request for the rest is served.
+    /// Closes the connection after this many bytes of the first response; serves a request for the rest.
     CutsOff(usize),
-    /// Closes the connection after this many bytes of every answer.
+    /// Closes the connection after this many bytes of every response.
     AlwaysCutsOff(usize),
     /// Sends this many bytes and then nothing, without closing the connection.
     Stalls(usize),
-    /// Takes the request and never answers.
+    /// Accepts the request and never responds.
     NeverAnswers,
     /// Serves other bytes of the right length.
     WrongBytes,
@@ -396,9 +393,9 @@ enum Behaviour {
     TooLong,
     /// Serves a file that is too long, without announcing a length.
     EndlessWithoutLength,
-    /// Answers with this status.
+    /// Responds with this status.
     Status(u16),
-    /// Answers a request for a part with another part.
+    /// Serves another part than requested.
     WrongRange,
 }
 
@@ -418,20 +415,20 @@ impl Mirror {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (files, log) = (files.clone(), Arc::clone(&log));
-                // A client that has seen enough hangs up, and writing to it fails.
+                // Writing fails after the client hangs up.
                 thread::spawn(move || answer(stream.unwrap(), behaviour, &files, &log));
             }
         });
         Self { address, requests }
     }
 
-    /// The requests so far: the name of the file, and the range in brackets if a part was asked for.
+    /// The requests so far: the name of the file, and the range in brackets if a part was requested.
     fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
 
-/// The name and the first byte that are asked for.
+/// The requested name and first byte.
 fn read_request(stream: &TcpStream) -> Option<(String, Option<usize>)> {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let name = lines.next()?.split(' ').nth(1)?.trim_start_matches('/').to_owned();

@@ -1,15 +1,15 @@
-//! Data sets of images as people have them: IDX files, and folders of pictures.
+//! Good data sets of images in all their variants: IDX files, and folders of pictures.
 
 use std::fs;
 use std::path::Path;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
 use kiln_config::{Automatic, Channels, Data, DataSource, Transpose, Unreadable};
-use kiln_data::{DataSet, Folders, Framing, Profile, Raw, Shape, describe, inputs, labelled};
+use kiln_data::{DataFolders, DataSet, Framing, Profile, RawValues, Shape, describe, inputs, labelled};
 
 use crate::{
-    TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, data, good_pictures, gzip, idx, load, put,
-    write_idx, write_picture,
+    FILE_NAMES, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, data, good_pictures, gzip, idx, load,
+    put, write_idx, write_picture,
 };
 
 fn read(folder: &Path) -> DataSet {
@@ -17,14 +17,14 @@ fn read(folder: &Path) -> DataSet {
 }
 
 fn rename(folder: &Path, names: [&str; 4]) {
-    for (from, to) in [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS].into_iter().zip(names) {
+    for (from, to) in FILE_NAMES.into_iter().zip(names) {
         fs::create_dir_all(folder.join(to).parent().unwrap()).unwrap();
         fs::rename(folder.join(from), folder.join(to)).unwrap();
     }
 }
 
 fn pixels(set: &DataSet, at: usize) -> &[u8] {
-    let Raw::Bytes(pixels) = set.train.raw(at) else { panic!("images are bytes") };
+    let RawValues::Bytes(pixels) = set.train.raw(at) else { panic!("images are bytes") };
     pixels
 }
 
@@ -64,7 +64,7 @@ fn the_same_files_are_the_same_set_under_every_name() {
 }
 
 #[test]
-fn compression_is_told_by_the_bytes_and_not_by_the_name() {
+fn the_bytes_and_not_the_name_tell_whether_a_file_is_compressed() {
     let folder = tempfile::tempdir().unwrap();
     write_idx(folder.path());
     let plain = read(folder.path());
@@ -74,7 +74,7 @@ fn compression_is_told_by_the_bytes_and_not_by_the_name() {
     let own = folder.path().join("own");
     fs::write(&own, gzip(&idx(8, &[2, 2, 3], 0..12))).unwrap();
     let images = inputs(&own, &Profile::of(&plain), Framing::Resize).unwrap();
-    assert_eq!(images.examples.raw(1), Raw::Bytes(&[6, 7, 8, 9, 10, 11]));
+    assert_eq!(images.examples.raw(1), RawValues::Bytes(&[6, 7, 8, 9, 10, 11]));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn emnist_is_set_upright_and_its_labels_begin_at_one() {
 }
 
 #[test]
-fn labels_are_the_classes_that_occur() {
+fn the_classes_are_the_labels_that_occur() {
     let folder = tempfile::tempdir().unwrap();
     write_idx(folder.path());
     fs::write(folder.path().join(TRAIN_LABELS), idx(8, &[6, 1], [0, 1, 0, 1, 255, 1])).unwrap();
@@ -124,13 +124,13 @@ fn labels_are_the_classes_that_occur() {
         "{:?}",
         set.notices
     );
-    // QMNIST has the writer and more beside the class.
+    // QMNIST has more than the class, such as the writer.
     let rows: Vec<u8> =
         [4_i32, 9, 5, 9, 4, 9, 5, 9, 4, 9, 5, 9].iter().flat_map(|n| n.to_be_bytes()).collect();
     fs::write(folder.path().join(TRAIN_LABELS), idx(0x0C, &[6, 2], rows)).unwrap();
     fs::write(folder.path().join(TEST_LABELS), idx(8, &[4], [5, 4, 5, 4])).unwrap();
     let set = read(folder.path());
-    assert!(set.notices[0].contains("of the 2 numbers"), "{:?}", set.notices);
+    assert!(set.notices[0].contains("2 numbers each"), "{:?}", set.notices);
     assert_eq!(
         (set.classes.as_slice(), set.test.labels()),
         (&["4".to_owned(), "5".to_owned()][..], &[1, 0, 1, 0][..])
@@ -154,11 +154,11 @@ fn numbers_of_every_type_are_pixels() {
     let set = read(folder.path());
     assert_eq!(pixels(&set, 0), [0, 255, 0, 255, 0, 255]);
     assert!(set.notices[0].contains("0 and 1: read as 0 and 255"), "{:?}", set.notices);
-    // One image alone, with little in it, is read as those of training were.
+    // A single dark image is read with the white level of the training images.
     let own = folder.path().join("own-idx3-ubyte");
     fs::write(&own, idx(8, &[1, 2, 3], [0, 0, 0, 0, 0, 1])).unwrap();
     let seen = inputs(&own, &Profile::of(&set), Framing::Resize).unwrap();
-    assert_eq!(seen.examples.raw(0), Raw::Bytes(&[0, 0, 0, 0, 0, 255]));
+    assert_eq!(seen.examples.raw(0), RawValues::Bytes(&[0, 0, 0, 0, 0, 255]));
 }
 
 #[test]
@@ -194,13 +194,13 @@ fn a_published_set_is_found_where_torchvision_keeps_it() {
     fs::create_dir_all(&raw).unwrap();
     write_idx(&raw);
     let settings = Data { source: DataSource::Mnist, ..Data::default() };
-    let folders = Folders { data_dir: Some(root.path().to_owned()), cache: "no-such-folder".into() };
-    // These are not MNIST's bytes, which shows that they were found.
+    let folders = DataFolders { data_dir: Some(root.path().to_owned()), cache: "no-such-folder".into() };
+    // The error about wrong bytes shows that the files were found.
     let error = describe(&settings, 0, &folders).unwrap_err().to_string();
     assert!(error.contains("wrong checksum") && error.contains("MNIST/raw"), "{error}");
 }
 
-/// The pictures in `folder`, resized to 2x2.
+/// The `[data]` section for the pictures in `folder`, resized to 2x2.
 fn settings(folder: &Path) -> Data {
     Data { image_size: [2, 2], ..data(DataSource::ImageFolder, folder) }
 }
@@ -218,7 +218,7 @@ fn solid(colour: [u8; 3]) -> RgbImage {
 fn first_of(set: &DataSet, class: &str) -> Vec<u8> {
     let class = set.classes.iter().position(|name| name == class).unwrap() as u32;
     let at = set.train.labels().iter().position(|&label| label == class).unwrap();
-    let Raw::Bytes(pixels) = set.train.raw(at) else { panic!("pictures are bytes") };
+    let RawValues::Bytes(pixels) = set.train.raw(at) else { panic!("pictures are bytes") };
     pixels.to_vec()
 }
 
@@ -230,10 +230,10 @@ fn notes(set: &DataSet, words: &[&str]) {
 }
 
 #[test]
-fn colour_is_kept_where_there_is_any_and_left_out_where_that_is_asked_for() {
+fn colour_is_kept_unless_grey_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..5 {
-        // Red and green of one luma, which grey cannot tell apart, and a class without colour.
+        // Red and green with the same luma, and a class without colour.
         save(&folder.path().join(format!("red/{number}.png")), solid([255, 0, 0]));
         save(&folder.path().join(format!("green/{number}.png")), solid([0, 76, 0]));
         write_picture(&folder.path().join(format!("grey/{number}.png")), 2, 40 + number);
@@ -251,20 +251,20 @@ fn colour_is_kept_where_there_is_any_and_left_out_where_that_is_asked_for() {
     assert_eq!(first_of(&grey, "red"), [54; 4]);
     assert_eq!(grey.sha256, set.sha256);
 
-    // What comes to the trained network is read in the same way.
+    // A picture for the trained network is read in the same way.
     let profile = Profile::of(&set);
     let own = folder.path().join("own.png");
     save(&own, RgbImage::from_pixel(9, 9, Rgb([10, 20, 30])));
     let seen = inputs(&own, &profile, Framing::Resize).unwrap().examples;
-    assert_eq!(seen.raw(0), Raw::Bytes(&[10, 10, 10, 10, 20, 20, 20, 20, 30, 30, 30, 30]));
+    assert_eq!(seen.raw(0), RawValues::Bytes(&[10, 10, 10, 10, 20, 20, 20, 20, 30, 30, 30, 30]));
     let drawn = inputs(&own, &profile, Framing::Handwriting);
-    assert!(drawn.is_err(), "one colour all over shows nothing");
+    assert!(drawn.is_err(), "a single colour is not a drawing");
     let other = labelled(&folder.path().join("."), &settings(folder.path()), &profile).unwrap();
     assert_eq!((other.len(), other.width()), (15, 12));
 }
 
 #[test]
-fn grey_pictures_stay_grey_unless_colour_is_asked_for() {
+fn grey_pictures_stay_grey_unless_colour_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     good_pictures(folder.path());
     let set = load(&settings(folder.path())).unwrap();
@@ -276,7 +276,7 @@ fn grey_pictures_stay_grey_unless_colour_is_asked_for() {
 }
 
 #[test]
-fn every_format_is_read_whatever_its_name() {
+fn every_format_is_read_under_any_name() {
     let folder = tempfile::tempdir().unwrap();
     good_pictures(folder.path());
     let cat = folder.path().join("cat");
@@ -294,17 +294,17 @@ fn every_format_is_read_whatever_its_name() {
         ("j.data", "bmp"),
     ] {
         let written = folder.path().join(format!("picture.{extension}"));
-        // Of these, QOI and WebP alone have no grey.
+        // RGB, because QOI and WebP do not have grey.
         DynamicImage::from(levels.clone()).into_rgb8().save(&written).unwrap();
         fs::rename(written, cat.join(name)).unwrap();
     }
     let set = load(&settings(folder.path())).unwrap();
     assert_eq!(set.train.len() + set.test.len(), 20);
-    assert!(set.notices.iter().all(|notice| !notice.contains("passed over")), "{:?}", set.notices);
+    assert!(set.notices.iter().all(|notice| !notice.contains("skipped")), "{:?}", set.notices);
 }
 
 #[test]
-fn what_is_no_picture_is_passed_over_and_told() {
+fn files_that_are_not_pictures_are_skipped_with_a_notice() {
     let folder = tempfile::tempdir().unwrap();
     good_pictures(folder.path());
     let plain = load(&settings(folder.path())).unwrap();
@@ -319,14 +319,18 @@ fn what_is_no_picture_is_passed_over_and_told() {
     assert_eq!((&set.sha256, &set.classes), (&plain.sha256, &plain.classes));
     notes(
         &set,
-        &["no picture of a class: \"__MACOSX\"", "and 3 more", "earlier prediction: \"cat/0.png.seen.png\""],
+        &[
+            "not pictures of a class: \"__MACOSX\"",
+            "and 3 more",
+            "earlier prediction: \"cat/0.png.seen.png\"",
+        ],
     );
     assert!(set.notices.iter().all(|notice| !notice.contains('\u{1b}')), "{:?}", set.notices);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_is_not_waited_for() {
+fn a_pipe_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
     good_pictures(folder.path());
     let pipe = folder.path().join("cat/pipe.png");
@@ -335,7 +339,7 @@ fn a_pipe_is_not_waited_for() {
 }
 
 #[test]
-fn pictures_that_cannot_be_read_are_left_out_where_that_is_asked_for() {
+fn pictures_that_cannot_be_read_are_left_out_if_configured() {
     let folder = tempfile::tempdir().unwrap();
     good_pictures(folder.path());
     let plain = load(&settings(folder.path())).unwrap();
@@ -344,7 +348,7 @@ fn pictures_that_cannot_be_read_are_left_out_where_that_is_asked_for() {
     let skip = Data { unreadable: Unreadable::Skip, ..settings(folder.path()) };
     let set = load(&skip).unwrap();
     assert_eq!(set.train.len(), plain.train.len());
-    notes(&set, &["left out 2 pictures, for they cannot be read: \"cat/8.png\", \"dog/9.jpg\""]);
+    notes(&set, &["left out 2 pictures that cannot be read: \"cat/8.png\", \"dog/9.jpg\""]);
     for number in 0..5 {
         put(&folder.path().join("dog"), &format!("{number}.png"), "");
     }
@@ -363,7 +367,10 @@ fn splits_are_taken_from_their_folders() {
     let set =
         load(&Data { validation: kiln_config::Holdout::Fraction(0.1), ..settings(folder.path()) }).unwrap();
     assert_eq!((set.train.len(), set.validation.as_ref().unwrap().len(), set.test.len()), (10, 11, 10));
-    notes(&set, &["validation split has its own folder, with 11 pictures", "in training too"]);
+    notes(
+        &set,
+        &["validation split has its own folder, with 11 pictures", "also among the training pictures"],
+    );
     assert_eq!(
         set.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(),
         ["train/cat", "train/dog", "test/cat", "test/dog", "val/cat", "val/dog"]
@@ -371,7 +378,7 @@ fn splits_are_taken_from_their_folders() {
 }
 
 #[test]
-fn a_test_folder_without_classes_is_for_prediction() {
+fn a_test_folder_without_classes_is_not_a_test_split() {
     let folder = tempfile::tempdir().unwrap();
     good_pictures(&folder.path().join("train"));
     write_picture(&folder.path().join("test/1.png"), 4, 1);
@@ -380,11 +387,11 @@ fn a_test_folder_without_classes_is_for_prediction() {
     notes(&set, &["1 picture in \"test\" without classes", "`kiln predict`"]);
     let test_path = Some(folder.path().join("test"));
     let error = load(&Data { test_path, ..settings(folder.path()) }).unwrap_err().to_string();
-    assert!(error.contains("pictures without classes") && error.contains("`predict`"), "{error}");
+    assert!(error.contains("pictures without classes") && error.contains("`kiln predict`"), "{error}");
 }
 
 #[test]
-fn a_table_may_say_what_pictures_show() {
+fn a_table_may_have_the_classes_of_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let mut table = "image,kind\n".to_owned();
     for number in 0..10 {
@@ -411,7 +418,7 @@ fn folders_within_a_class_belong_to_it() {
 }
 
 #[test]
-fn light_ink_on_nothing_stays_visible() {
+fn light_ink_on_a_transparent_ground_stays_visible() {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..5 {
         let drawn = |level: u8, column| {
@@ -426,7 +433,7 @@ fn light_ink_on_nothing_stays_visible() {
 }
 
 #[test]
-fn few_of_16_bits_are_stretched_for_all_pictures_alike() {
+fn levels_of_12_bits_are_stretched_in_all_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let deep = |level: u16| ImageBuffer::<Luma<u16>, _>::from_pixel(2, 2, Luma([level]));
     for number in 0..5 {
@@ -439,8 +446,8 @@ fn few_of_16_bits_are_stretched_for_all_pictures_alike() {
     let own = folder.path().join("own.png");
     save(&own, deep(2048));
     let seen = inputs(&own, &Profile::of(&set), Framing::Resize).unwrap();
-    assert_eq!(seen.examples.raw(0), Raw::Bytes(&[128; 4]));
-    // All of 16 bits, and opacity has its own.
+    assert_eq!(seen.examples.raw(0), RawValues::Bytes(&[128; 4]));
+    // Levels of 16 bits are not stretched, and opacity does not count.
     save(
         &folder.path().join("light/5.png"),
         ImageBuffer::<LumaA<u16>, _>::from_pixel(2, 2, LumaA([60_000, 65_535])),
@@ -450,7 +457,7 @@ fn few_of_16_bits_are_stretched_for_all_pictures_alike() {
 }
 
 #[test]
-fn blank_pictures_and_copies_are_told() {
+fn blank_pictures_and_copies_lead_to_notices() {
     let folder = tempfile::tempdir().unwrap();
     let drawn = |seed: u32| GrayImage::from_fn(2, 2, |x, y| Luma([(seed * 50 + x * 20 + y * 7) as u8]));
     for number in 0..4 {
@@ -463,9 +470,9 @@ fn blank_pictures_and_copies_are_told() {
     notes(
         &set,
         &[
-            "training pictures of one colour all over: 1 of 10 (\"dog/blank.png\")",
-            "copies among the training pictures, within a class: 1 (\"cat/5.png = cat/0.png\")",
-            "copies among the training pictures, under another class: 4 (\"dog/0.png = cat/0.png\"",
+            "training pictures with a single colour: 1 of 10 (\"dog/blank.png\")",
+            "copies among the training pictures, in the same class: 1 (\"cat/5.png = cat/0.png\")",
+            "copies among the training pictures, in another class: 4 (\"dog/0.png = cat/0.png\"",
         ],
     );
 }

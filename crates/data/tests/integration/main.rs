@@ -1,4 +1,4 @@
-//! The crate from outside: whole loads, broken files, mirrors that misbehave. Data files for the tests are made here.
+//! Tests of the crate from outside, and the files that they use.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
@@ -15,27 +15,29 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use kiln_config::{Data, DataSource, Holdout};
-use kiln_data::{DataError, DataSet, Downloads, Folders, NoProgress};
+use kiln_data::{DataError, DataFolders, DataSet, Downloads, NoProgress};
 
+/// The names of MNIST's files.
+const FILE_NAMES: [&str; 4] = [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS];
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
 const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";
 const TEST_LABELS: &str = "t10k-labels-idx1-ubyte";
 
-/// Loads without a network, with the folders of a machine that has no data.
+/// Loads without a network, on a machine without data sets.
 fn load(data: &Data) -> Result<DataSet, DataError> {
     let nowhere = PathBuf::from("no-such-folder");
-    let folders = Folders { data_dir: None, cache: nowhere };
+    let folders = DataFolders { data_dir: None, cache: nowhere };
     let offline = Downloads { mirrors: Some(Vec::new()), ..Downloads::default() };
     kiln_data::load_with(data, 42, &folders, &offline, &NoProgress)
 }
 
-/// The settings for a source of the user's own data, nothing held out for validation.
+/// The `[data]` section for a source at `path`, without validation data.
 fn data(source: DataSource, path: impl Into<PathBuf>) -> Data {
     Data { source, path: Some(path.into()), validation: Holdout::Count(0), ..Data::default() }
 }
 
-/// An IDX file of `kind` with the values 0, 1, 2 and so on.
+/// An IDX file with the element type `kind`.
 fn idx(kind: u8, dimensions: &[u32], values: impl IntoIterator<Item = u8>) -> Vec<u8> {
     let mut bytes = vec![0, 0, kind, dimensions.len() as u8];
     bytes.extend(dimensions.iter().flat_map(|size| size.to_be_bytes()));
@@ -57,7 +59,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Writes a grey picture whose pixels all have one level, in the format that the name asks for.
+/// Writes a picture with a single grey level; the extension decides the format.
 fn write_picture(path: &Path, side: u32, level: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     image::GrayImage::from_pixel(side, side, image::Luma([level])).save(path).unwrap();

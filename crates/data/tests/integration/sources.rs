@@ -1,4 +1,5 @@
-//! Whole loads of good data, and examples for a network that is trained already.
+//! Good data from every source; examples for trained networks: other labelled data, and a user's own. The real MNIST is
+//! tested if `KILN_DATA_DIR` tells where it is.
 
 use std::{
     env, fs,
@@ -9,8 +10,8 @@ use std::{
 use burn_dataset::Dataset;
 use kiln_config::{ClassLabel, Data, DataSource, Holdout, LabelColumn, Normalization};
 use kiln_data::{
-    DataSet, Downloads, Example, Folders, Framing, NoProgress, Normalizer, Profile, Raw, Shape, Split,
-    TableRows, describe, inputs, inputs_of_values, labelled, load_with,
+    DataFolders, DataSet, Downloads, Example, Framing, NoProgress, Normalizer, Profile, RawValues, Shape,
+    Split, TableRows, describe, inputs, inputs_of_values, labelled, load_with,
 };
 use kiln_table::Treatment;
 
@@ -34,7 +35,7 @@ fn digits_need_no_network_and_no_files() {
 
 #[test]
 fn the_seed_decides_the_validation_split_and_never_the_test_split() {
-    let folders = Folders { data_dir: None, cache: "no-such-folder".into() };
+    let folders = DataFolders { data_dir: None, cache: "no-such-folder".into() };
     let load = |seed| kiln_data::load(&Data::default(), seed, &folders, &NoProgress).unwrap();
     let rows =
         |split: &Split| (0..split.len()).map(|position| split.source_row(position)).collect::<Vec<_>>();
@@ -49,7 +50,7 @@ fn the_seed_decides_the_validation_split_and_never_the_test_split() {
 }
 
 #[test]
-fn classes_are_kept_in_the_order_in_which_they_are_named_and_limits_are_stratified() {
+fn classes_keep_the_order_of_the_experiment_and_limits_are_stratified() {
     let classes = vec![ClassLabel::Number(7), ClassLabel::Name("3".into())];
     let set = load(&Data { classes, limit: Some(100), test_limit: Some(20), ..Data::default() }).unwrap();
     assert_eq!(set.classes, ["7", "3"]);
@@ -65,7 +66,7 @@ fn idx_files_are_read_plain_or_compressed_with_the_same_hash() {
     assert_eq!(plain.shape, Shape::Image { height: 2, width: 3, channels: 1 });
     assert_eq!(plain.classes, ["0", "1"]);
     assert_eq!((plain.train.len(), plain.test.len()), (6, 4));
-    assert_eq!(plain.train.raw(1), Raw::Bytes(&[6, 7, 8, 9, 10, 11]));
+    assert_eq!(plain.train.raw(1), RawValues::Bytes(&[6, 7, 8, 9, 10, 11]));
     assert_eq!((plain.train.label(1), plain.test.labels()), (1, &[1, 0, 1, 0][..]));
     assert!(plain.validation.is_none());
 
@@ -114,7 +115,7 @@ fn test_rows_of_a_table_are_held_out_by_class() {
 }
 
 #[test]
-fn the_scaling_is_fitted_on_what_is_left_for_training() {
+fn the_scaling_is_fitted_on_the_training_rows_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.csv");
     let rows: Vec<String> = (0..20).map(|row| format!("{row},{}\n", row % 2)).collect();
@@ -127,7 +128,7 @@ fn the_scaling_is_fitted_on_what_is_left_for_training() {
     let greatest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     assert!(
         greatest - least < 19.0,
-        "this seed must hold out an end of the range for the test to mean anything"
+        "this seed must hold out an end of the range, or the test proves nothing"
     );
     let scale = |set: &DataSet| match &set.normalizer {
         Normalizer::Table(preparation) => match &preparation.columns[0].treatment {
@@ -156,13 +157,13 @@ fn pictures_are_resized_and_their_folders_are_the_classes() {
     assert_eq!((set.train.counts(2), set.test.counts(2)), (vec![4, 4], vec![1, 1]));
     for position in 0..set.train.len() {
         let expected = if set.train.label(position) == 1 { 200 } else { 100 };
-        let Raw::Bytes(pixels) = set.train.raw(position) else { panic!("pictures are bytes") };
+        let RawValues::Bytes(pixels) = set.train.raw(position) else { panic!("pictures are bytes") };
         assert!(pixels.iter().all(|pixel| pixel.abs_diff(expected) <= 2), "{pixels:?}");
     }
 }
 
 #[test]
-fn test_pictures_may_have_a_folder_of_their_own() {
+fn test_pictures_may_have_their_own_folder() {
     let folder = tempfile::tempdir().unwrap();
     for (role, count) in [("train", 3), ("test", 2)] {
         for number in 0..count {
@@ -178,8 +179,8 @@ fn test_pictures_may_have_a_folder_of_their_own() {
 }
 
 #[test]
-fn a_description_counts_what_is_there_and_downloads_nothing() {
-    let nowhere = Folders { data_dir: None, cache: "no-such-folder".into() };
+fn a_description_counts_local_examples_and_downloads_nothing() {
+    let nowhere = DataFolders { data_dir: None, cache: "no-such-folder".into() };
     let mnist = describe(&Data { source: DataSource::Mnist, ..Data::default() }, 0, &nowhere).unwrap();
     assert_eq!((mnist.content, mnist.download_bytes), (None, 11_594_722));
     assert_eq!(mnist.location.unwrap(), nowhere.cache.join("mnist"));
@@ -190,7 +191,7 @@ fn a_description_counts_what_is_there_and_downloads_nothing() {
     assert_eq!(content.sha256, load(&Data::default()).unwrap().sha256);
 }
 
-/// The table `text` beside the test table `tested`, if any.
+/// Loads the training table `text`, and the test table `tested` if given.
 fn table(text: &str, tested: Option<&str>, more: impl FnOnce(Data) -> Data) -> DataSet {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
@@ -207,63 +208,63 @@ fn rows(count: usize, row: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn labels_that_differ_in_writing_alone_are_one_class_if_asked_for() {
-    let writings = ["Bad", "bad", "BAD.", "\" bad\"", "bad", "good", "Good", "good"];
-    let text = format!("x,label\n{}", rows(80, |row| format!("{row},{}\n", writings[row % 8])));
+fn labels_that_differ_only_in_spelling_are_joined_if_configured() {
+    let spellings = ["Bad", "bad", "BAD.", "\" bad\"", "bad", "good", "Good", "good"];
+    let text = format!("x,label\n{}", rows(80, |row| format!("{row},{}\n", spellings[row % 8])));
     let apart = table(&text, None, |data| data);
     assert_eq!(apart.class_count(), 6);
-    let asked =
+    let question =
         |notice: &&String| notice.contains("are they the same?") && notice.contains("data.join_labels=true");
-    assert_eq!(apart.notices.iter().filter(asked).count(), 1, "{:?}", apart.notices);
-    // Other files may have other writings still.
+    assert_eq!(apart.notices.iter().filter(question).count(), 1, "{:?}", apart.notices);
+    // Other files may have still other spellings.
     let later = "x,label\n1,BAD\n2,gOOd\n3,bad\n";
     let one = table(&text, Some(later), |data| Data { join_labels: true, ..data });
-    assert_eq!(one.classes, ["bad", "good"], "the most frequent writing");
+    assert_eq!(one.classes, ["bad", "good"], "the most frequent spelling");
     assert_eq!(one.train.counts(2), [50, 30]);
     assert_eq!(one.test.labels(), [0, 1, 0]);
     assert!(!one.notices.iter().any(|notice| notice.contains("are they the same?")), "{:?}", one.notices);
     let joined = one.notices.iter().find(|notice| notice.contains("are the same: ")).unwrap();
     assert!(joined.contains("\"Bad\" as \"bad\"") && joined.contains("\"Good\" as \"good\""), "{joined}");
-    // Of equally frequent ones, the first in order.
+    // The first of equally frequent spellings.
     let numbers = ["1", "1.0", "01", "2"];
     let text = format!("x,label\n{}", rows(40, |row| format!("{row},{}\n", numbers[row % 4])));
     assert_eq!(table(&text, None, |data| Data { join_labels: true, ..data }).classes, ["01", "2"]);
 }
 
 #[test]
-fn rows_that_are_tested_and_trained_on_are_counted_and_many_are_a_warning() {
+fn test_rows_that_equal_training_rows_are_counted_and_many_are_a_warning() {
     let text = format!("x,y,label\n{}", rows(200, |row| format!("{row}.25,{},{}\n", row % 7, row % 2)));
-    let said = |equal: usize| {
+    let notices_of = |equal: usize| {
         let row = |row: usize| {
             if row < equal { format!("{row}.25,{},0\n", row % 7) } else { format!("{row}.5,1,1\n") }
         };
         let set = table(&text, Some(&format!("x,y,label\n{}", rows(100, row))), |data| data);
         set.notices.into_iter().filter(|notice| notice.contains("equal a training row")).collect::<Vec<_>>()
     };
-    assert_eq!(said(0), <[String; 0]>::default());
-    assert_eq!(said(5), ["5 of 100 test rows equal a training row"]);
+    assert_eq!(notices_of(0), <[String; 0]>::default());
+    assert_eq!(notices_of(5), ["5 of 100 test rows equal a training row"]);
     assert_eq!(
-        said(6),
+        notices_of(6),
         ["6 of 100 test rows equal a training row, so their figures are better than on new rows"]
     );
 }
 
 #[test]
-fn a_file_without_a_header_is_said_to_be_read_by_place() {
+fn a_notice_tells_that_a_file_without_a_header_is_read_by_position() {
     let body = |count| rows(count, |row| format!("{row}.5,{},{}\n", row % 7, row % 2));
     let last = |data| Data { label_column: LabelColumn::Place(-1), validation: Holdout::Count(0), ..data };
-    let said = |set: DataSet| {
+    let notices_of = |set: DataSet| {
         set.notices.into_iter().filter(|notice| notice.contains("no header")).collect::<Vec<_>>()
     };
-    let plain = said(table(&body(40), None, last));
+    let plain = notices_of(table(&body(40), None, last));
     assert!(plain.len() == 1 && plain[0].contains("3 columns are identified by position"), "{plain:?}");
     let header = "x,y,label\n";
-    let beside = said(table(&format!("{header}{}", body(40)), Some(&body(10)), |data| data));
+    let beside = notices_of(table(&format!("{header}{}", body(40)), Some(&body(10)), |data| data));
     let wanted = "test data: the file has no header: its 3 columns are matched with those of the training table by their places";
-    // The class stands where the training table has it.
+    // The class is in the same column as in the training table.
     assert_eq!(beside, [wanted]);
     let named = table(&format!("{header}{}", body(40)), Some(&format!("{header}{}", body(10))), |data| data);
-    assert_eq!(said(named), <[String; 0]>::default());
+    assert_eq!(notices_of(named), <[String; 0]>::default());
 }
 
 fn idx_profile(folder: &Path) -> (Data, Profile) {
@@ -290,7 +291,7 @@ fn labelled_idx_files_need_the_test_pair_the_size_and_the_classes() {
     fs::write(other.path().join(TEST_LABELS), idx(8, &[2], [1, 0])).unwrap();
     let split = labelled(other.path(), &settings, &profile).unwrap();
     assert_eq!((split.len(), split.labels()), (2, &[1, 0][..]));
-    assert_eq!(split.raw(1), Raw::Bytes(&[6, 7, 8, 9, 10, 11]));
+    assert_eq!(split.raw(1), RawValues::Bytes(&[6, 7, 8, 9, 10, 11]));
     fs::write(other.path().join(TEST_LABELS), idx(8, &[2], [1, 2])).unwrap();
     refused(labelled(other.path(), &settings, &profile), &["label 1", "0 to 1", "found 2"]);
     fs::write(other.path().join(format!("{TEST_IMAGES}.gz")), gzip(&idx(8, &[2, 3, 2], 0..12))).unwrap();
@@ -300,20 +301,20 @@ fn labelled_idx_files_need_the_test_pair_the_size_and_the_classes() {
 
 #[test]
 fn labelled_pictures_take_the_levels_of_the_training_images() {
-    // The digits have 16 levels.
+    // The pixels of `digits` range from 0 to 16.
     let profile = Profile::of(&load(&Data::default()).unwrap());
     let folder = tempfile::tempdir().unwrap();
     write_picture(&folder.path().join("3/a.png"), 20, 255);
     write_picture(&folder.path().join("7/b.png"), 8, 128);
     let split = labelled(folder.path(), &Data::default(), &profile).unwrap();
     assert_eq!((split.labels(), split.width()), (&[3, 7][..], 64));
-    assert_eq!((split.raw(0), split.raw(1)), (Raw::Bytes(&[16; 64]), Raw::Bytes(&[8; 64])));
+    assert_eq!((split.raw(0), split.raw(1)), (RawValues::Bytes(&[16; 64]), RawValues::Bytes(&[8; 64])));
     write_picture(&folder.path().join("ten/c.png"), 8, 128);
     refused(labelled(folder.path(), &Data::default(), &profile), &["\"ten\"", "\"0\", \"1\", \"2\""]);
 }
 
 #[test]
-fn generated_examples_have_no_other_data() {
+fn generated_sources_cannot_be_tested_on_files() {
     let settings = Data { source: DataSource::Moons, ..Data::default() };
     let profile = Profile::of(&load(&settings).unwrap());
     refused(labelled(Path::new("any.csv"), &settings, &profile), &["any.csv", "another seed"]);
@@ -325,11 +326,11 @@ fn images_come_from_idx_files_and_pictures() {
     let (_, profile) = idx_profile(folder.path());
     let images = inputs(&folder.path().join(TEST_IMAGES), &profile, Framing::Handwriting).unwrap();
     assert_eq!((images.examples.len(), images.is_prepared), (4, false));
-    assert_eq!(images.examples.raw(0), Raw::Bytes(&[100, 101, 102, 103, 104, 105]));
+    assert_eq!(images.examples.raw(0), RawValues::Bytes(&[100, 101, 102, 103, 104, 105]));
     let picture = folder.path().join("own.png");
     write_picture(&picture, 9, 77);
     let resized = inputs(&picture, &profile, Framing::Resize).unwrap();
-    assert_eq!((resized.examples.raw(0), resized.is_prepared), (Raw::Bytes(&[77; 6]), true));
+    assert_eq!((resized.examples.raw(0), resized.is_prepared), (RawValues::Bytes(&[77; 6]), true));
     refused(inputs(&picture, &profile, Framing::Handwriting), &["own.png", "one grey level"]);
     refused(inputs(folder.path(), &profile, Framing::Resize), &["a folder"]);
     fs::write(&picture, "no picture").unwrap();
@@ -337,16 +338,16 @@ fn images_come_from_idx_files_and_pictures() {
 }
 
 #[test]
-fn a_transparent_ground_is_paper() {
+fn a_transparent_ground_becomes_paper() {
     let folder = tempfile::tempdir().unwrap();
     let (_, profile) = idx_profile(folder.path());
     let path = folder.path().join("ink.png");
     let ink = image::RgbaImage::from_fn(30, 20, |x, _| image::Rgba([0, 0, 0, if x < 15 { 255 } else { 0 }]));
     ink.save(&path).unwrap();
     let seen = inputs(&path, &profile, Framing::Resize).unwrap();
-    let Raw::Bytes(pixels) = seen.examples.raw(0) else { panic!("pictures are bytes") };
+    let RawValues::Bytes(pixels) = seen.examples.raw(0) else { panic!("pictures are bytes") };
     assert_eq!((pixels[0], pixels[2]), (0, 255));
-    // What it was trained on was read in the same way.
+    // Labelled pictures are read in the same way.
     let pictures = tempfile::tempdir().unwrap();
     fs::create_dir_all(pictures.path().join("0")).unwrap();
     fs::copy(&path, pictures.path().join("0/ink.png")).unwrap();
@@ -365,7 +366,7 @@ fn the_framing_is_that_of_the_training_pictures() {
     assert_eq!(Framing::of(&Profile::of(&load(&Data::default()).unwrap())), Framing::Handwriting);
 }
 
-/// The features of the rows of `split`, as the network of `profile` takes them.
+/// The scaled features of the examples of `split`.
 fn features(profile: &Profile, split: &Split) -> Vec<Vec<f32>> {
     let mut features = vec![0.0; profile.shape.features()];
     let row = |position| {
@@ -376,7 +377,7 @@ fn features(profile: &Profile, split: &Split) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn a_network_of_the_first_version_takes_numbers_from_anywhere() {
+fn a_network_of_the_first_version_takes_tables_and_values() {
     let profile: Profile = serde_json::from_str(
         r#"{"source": "csv", "shape": {"columns": ["x", "y"]}, "classes": ["a", "b"], "greatest_pixel": null,
             "normalizer": {"kind": "columns", "offset": [1.0, 0.0], "spread": [2.0, 0.0]}}"#,
@@ -397,7 +398,7 @@ fn a_network_of_the_first_version_takes_numbers_from_anywhere() {
         (labelled.labels(), features(&profile, &labelled)),
         (&[1, 0][..], wanted.map(Vec::from).to_vec())
     );
-    // Nothing was fitted that could stand in for a number.
+    // No value was fitted to replace a missing number.
     fs::write(&path, "x,y\n1,\n1,2\n").unwrap();
     refused(inputs(&path, &profile, Framing::Resize), &["line 2, column \"y\"", "a number, found nothing"]);
     let mut rows = TableRows::open(&path, &profile).unwrap();
@@ -406,7 +407,7 @@ fn a_network_of_the_first_version_takes_numbers_from_anywhere() {
 }
 
 #[test]
-fn values_stand_for_the_number_columns_of_a_table() {
+fn values_are_the_numeric_columns_of_a_table() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.csv");
     let trained = |text: &str| {
@@ -431,7 +432,7 @@ fn mnist_is_the_published_one() {
         eprintln!("SKIPPED: set KILN_DATA_DIR to a folder with MNIST to run this test");
         return;
     };
-    let folders = Folders { data_dir: Some(data_dir), cache: "no-such-folder".into() };
+    let folders = DataFolders { data_dir: Some(data_dir), cache: "no-such-folder".into() };
     let offline = Downloads { mirrors: Some(Vec::new()), ..Downloads::default() };
     let data = Data {
         source: DataSource::Mnist,

@@ -1,4 +1,4 @@
-//! The pictures of a split, by class.
+//! The class of every picture: the name of its folder, or its row in a table in or beside the folder.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -6,60 +6,68 @@ use std::path::{Path, PathBuf};
 use kiln_config::listed as alternatives;
 use kiln_table::{ReadOptions, Record, Records, counted, listed, quoted};
 
-use super::entries::{Entries, Entry, PassedOver, below};
+use super::entries::{Entry, FolderEntries, SkippedFiles, below};
 use crate::{DataError, Fault};
 
-/// The pictures of a class.
+/// The most tables that are searched.
+const MOST_TABLES: usize = 32;
+/// Larger tables are not searched.
+const MOST_BYTES: u64 = 64 << 20;
+/// The usual names of the class column, for tables without the column `data.label_column`.
+const CLASS_COLUMNS: [&str; 9] =
+    ["label", "labels", "class", "classid", "class_id", "classname", "class_name", "category", "target"];
+
+/// A class and its pictures.
 #[derive(Debug)]
-pub(super) struct Class {
+pub(super) struct PictureClass {
     pub(super) name: String,
-    /// The class's folder, or the file that says which pictures are of it.
+    /// The class's folder, or the table that names its pictures.
     pub(super) path: PathBuf,
-    /// By name, which counts from the class's folder.
+    /// Sorted by name, relative to the class's folder.
     pub(super) pictures: Vec<Entry>,
 }
 
-/// What the folder of a split holds.
+/// The pictures in the folder of a split.
 #[derive(Debug)]
-pub(super) enum Found {
-    /// Classes by name, each with pictures.
-    Classed(Vec<Class>),
-    /// So many pictures, and nothing that says what they show.
+pub(super) enum SplitPictures {
+    /// Classes with their pictures, sorted by name.
+    Classed(Vec<PictureClass>),
+    /// Pictures whose classes are unknown.
     Unlabelled(Vec<Entry>),
 }
 
-impl Found {
-    /// Reads `folder`: a folder of pictures for each class, or pictures and a table that says of what class they are.
+impl SplitPictures {
+    /// Lists `folder`: a folder of pictures for each class, or pictures and a table of their classes.
     pub(super) fn find(
         folder: &Path,
         label_column: &str,
-        passed_over: &mut PassedOver,
+        skipped: &mut SkippedFiles,
     ) -> Result<Self, DataError> {
-        let Entries { folders, pictures, tables } = Entries::read(folder, passed_over)?;
+        let FolderEntries { folders, pictures, tables } = FolderEntries::read(folder, skipped)?;
         if !pictures.is_empty()
             && let Some(labels) = LabelsFile::find(folder, &pictures, &tables, label_column)?
         {
-            passed_over.note_all(&folders);
-            return Ok(Self::Classed(by_label(pictures, &labels, passed_over)?));
+            skipped.note_all(&folders);
+            return Ok(Self::Classed(by_label(pictures, &labels, skipped)?));
         }
         if folders.is_empty() && !pictures.is_empty() {
             return Ok(Self::Unlabelled(pictures));
         }
         if folders.is_empty() {
             let fault = Fault::new(folder, "a folder per class", "none");
-            let remedy = "put the pictures of each class in a folder of its name";
+            let remedy = "put the pictures of each class in a folder with the name of the class";
             return Err(DataError::unfit("no class folders", fault.remedy(remedy)));
         }
-        passed_over.note_all(&pictures);
-        passed_over.note_all(&tables);
+        skipped.note_all(&pictures);
+        skipped.note_all(&tables);
         let class = |Entry { name, path }: Entry| {
-            Ok(Class { pictures: in_class(&name, &path, passed_over)?, name, path })
+            Ok(PictureClass { pictures: in_class(&name, &path, skipped)?, name, path })
         };
         Ok(Self::Classed(folders.into_iter().map(class).collect::<Result<_, DataError>>()?))
     }
 
-    /// The classes; an error where nothing says what the pictures in `folder` show.
-    pub(super) fn classes(self, folder: &Path) -> Result<Vec<Class>, DataError> {
+    /// The classes; an error if the classes of the pictures in `folder` are unknown.
+    pub(super) fn classes(self, folder: &Path) -> Result<Vec<PictureClass>, DataError> {
         match self {
             Self::Classed(classes) => Ok(classes),
             Self::Unlabelled(pictures) => Err(unlabelled(folder, &pictures)),
@@ -67,21 +75,21 @@ impl Found {
     }
 }
 
-/// Every class's pictures, as `labels` says.
+/// The pictures by class; those without a class in `labels` are skipped.
 fn by_label(
     pictures: Vec<Entry>,
     labels: &LabelsFile,
-    passed_over: &mut PassedOver,
-) -> Result<Vec<Class>, DataError> {
-    let mut classes: Vec<Class> = Vec::new();
+    skipped: &mut SkippedFiles,
+) -> Result<Vec<PictureClass>, DataError> {
+    let mut classes: Vec<PictureClass> = Vec::new();
     for picture in pictures {
         let Some(name) = labels.class_of(&picture.name)? else {
-            passed_over.note(&picture.path);
+            skipped.note(&picture.path);
             continue;
         };
         match classes.iter_mut().find(|class| class.name == name) {
             Some(class) => class.pictures.push(picture),
-            None => classes.push(Class {
+            None => classes.push(PictureClass {
                 name: name.to_owned(),
                 path: labels.path().to_owned(),
                 pictures: vec![picture],
@@ -92,27 +100,27 @@ fn by_label(
     Ok(classes)
 }
 
-/// The pictures in the folder of a class and in the folders within it.
-fn in_class(class: &str, folder: &Path, passed_over: &mut PassedOver) -> Result<Vec<Entry>, DataError> {
-    let entries = Entries::read(folder, passed_over)?;
-    passed_over.note_all(&entries.tables);
+/// The pictures in the folder of a class and in its subfolders.
+fn in_class(class: &str, folder: &Path, skipped: &mut SkippedFiles) -> Result<Vec<Entry>, DataError> {
+    let entries = FolderEntries::read(folder, skipped)?;
+    skipped.note_all(&entries.tables);
     let mut pictures = entries.pictures;
     if pictures.is_empty() {
         let fault = |found: &str| Fault::new(folder, "at least one picture", found);
         let fault = if entries.folders.is_empty() {
-            let remedy = format!("add pictures of {}, or take the folder away", quoted(class));
+            let remedy = format!("add pictures of {}, or remove the folder", quoted(class));
             fault("none").remedy(remedy)
         } else {
-            let found = format!("folders alone, such as {}", quoted(&entries.folders[0].name));
+            let found = format!("only folders, such as {}", quoted(&entries.folders[0].name));
             fault(&found).remedy(
-                "move the pictures up into the folder of their class, or point data.path at the folder that holds \
-                 the class folders",
+                "move the pictures up into the folder of their class, or set data.path to the folder that contains the \
+                 class folders",
             )
         };
         return Err(DataError::unfit("class without pictures", fault));
     }
     for inner in entries.folders {
-        below(&inner, &mut pictures, 1, passed_over)?;
+        below(&inner, &mut pictures, 1, skipped)?;
     }
     Ok(pictures)
 }
@@ -131,13 +139,13 @@ fn unlabelled(folder: &Path, pictures: &[Entry]) -> DataError {
         format!(" (the names begin with {}: are these the classes?)", alternatives(beginnings, "and"))
     };
     let remedy = format!(
-        "put the pictures of each class in a folder of its name{hint}, or a labels.csv beside them; what shows something \
-         unknown is for `predict`, once a network is trained"
+        "put the pictures of each class in a folder with the name of the class{hint}, or put a labels.csv beside them; to \
+         classify unknown pictures, use `kiln predict` with a trained network"
     );
     DataError::unfit("pictures without classes", fault.remedy(remedy))
 }
 
-/// The words that the names begin with, if they are few and every name has one, as in `cat.0.png`.
+/// The first words of the names, if they may be classes: few, and one in every name, as in `cat.0.png`.
 fn beginnings(pictures: &[Entry]) -> Vec<String> {
     let word = |picture: &Entry| picture.name.chars().take_while(|letter| letter.is_alphabetic()).collect();
     let mut words: Vec<String> = pictures.iter().map(word).collect();
@@ -147,20 +155,18 @@ fn beginnings(pictures: &[Entry]) -> Vec<String> {
     if is_telling && words.iter().all(|word| !word.is_empty()) { words } else { Vec::new() }
 }
 
-/// More tables than these are not looked into.
-const MOST_TABLES: usize = 32;
 /// The classes of pictures, by the pictures' names.
 #[derive(Debug)]
 pub(super) struct LabelsFile {
     table: PictureTable,
     class_column: usize,
-    /// Rows of each picture, by its name without what follows the last dot too.
+    /// The rows of each picture, by its name as in the table, with or without extension.
     rows: HashMap<String, Vec<usize>>,
 }
 
 impl LabelsFile {
-    /// The table among `tables` in `folder`, or else beside the folder, that names its `pictures`; none where no table
-    /// names as many as half of them.
+    /// Finds the table that names `pictures`: among `tables` in `folder`, or else beside the folder. None if no table names
+    /// at least half of them.
     pub(super) fn find(
         folder: &Path,
         pictures: &[Entry],
@@ -189,7 +195,7 @@ impl LabelsFile {
         Ok(Self { table, class_column, rows })
     }
 
-    /// The class of the picture of this name; none where the table does not say it.
+    /// The class of a picture; none if it is not in the table.
     pub(super) fn class_of(&self, picture: &str) -> Result<Option<&str>, DataError> {
         let rows = [picture, stem(picture)].into_iter().find_map(|name| self.rows.get(name));
         let mut classes = rows.into_iter().flatten().map(|&row| self.class_in(row));
@@ -226,7 +232,7 @@ fn beside(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The one that bears the name of `folder`, or else the only one.
+/// The table with the name of `folder`, or else the only one.
 fn chosen(folder: &Path, mut tables: Vec<PictureTable>) -> Result<Option<PictureTable>, DataError> {
     let is_namesake = |table: &PictureTable| match (table.path.file_stem(), folder.file_name()) {
         (Some(stem), Some(name)) => stem.eq_ignore_ascii_case(name),
@@ -239,37 +245,31 @@ fn chosen(folder: &Path, mut tables: Vec<PictureTable>) -> Result<Option<Picture
         let paths: Vec<String> = tables.iter().map(|table| table.path.display().to_string()).collect();
         let found = listed(paths.iter().map(String::as_str), 5);
         let fault = Fault::new(folder, "one csv file that names these pictures", found)
-            .remedy("take the others away, or give one the name of the folder");
+            .remedy("remove the others, or give one the name of the folder");
         return Err(DataError::unfit("several files of labels", fault));
     }
     Ok(tables.pop())
 }
-
-/// Larger tables are not looked into.
-const MOST_BYTES: u64 = 64 << 20;
-/// What the column of classes is called where the experiment's `data.label_column` is not there.
-const CLASS_COLUMNS: [&str; 9] =
-    ["label", "labels", "class", "classid", "class_id", "classname", "class_name", "category", "target"];
 
 /// A table that names pictures.
 #[derive(Debug)]
 pub(super) struct PictureTable {
     pub(super) path: PathBuf,
     pub(super) rows: Vec<Vec<String>>,
-    /// The column of the names.
+    /// The column of the pictures' names.
     pub(super) file_column: usize,
     pub(super) has_header: bool,
 }
 
-/// True if the name of a file is that of a table.
+/// Whether the file is a table, by its extension.
 pub(super) fn is_table(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     matches!(extension.as_deref(), Some("csv" | "tsv"))
 }
 
 impl PictureTable {
-    /// The table at `path`, if one of its columns names at least half of `pictures`. What cannot be read is none, and
-    /// so is what someone prepared to hand in answers: its classes are made up.
+    /// The table at `path`, if it can be read and one of its columns names at least half of `pictures`. A competition's sample
+    /// submission is ignored: its classes are placeholders.
     pub(super) fn of_pictures(path: &Path, pictures: &[Entry]) -> Option<Self> {
         let name = path.file_stem()?.to_string_lossy().to_lowercase();
         if name.contains("submission") || path.metadata().ok()?.len() > MOST_BYTES {
@@ -283,14 +283,14 @@ impl PictureTable {
         };
         let columns = rows.first()?.len();
         let counts = (0..columns).map(|column| rows.iter().filter(|row| is_named(row, column)).count());
-        // Of equal columns the first.
+        // The first of equal columns.
         let (file_column, count) =
             counts.enumerate().max_by_key(|&(column, count)| (count, columns - column))?;
         let has_header = !is_named(&rows[0], file_column);
         (count * 2 >= pictures.len()).then(|| Self { path: path.to_owned(), rows, file_column, has_header })
     }
 
-    /// The column of classes: the one called `label_column`, or as such columns usually are, or the only other one.
+    /// The column of classes: the one called `label_column`, or one with a usual name, or the only other column.
     pub(super) fn class_column(&self, label_column: &str) -> Result<usize, DataError> {
         let header = &self.rows[0];
         let others = || (0..header.len()).filter(|&column| column != self.file_column);
@@ -304,14 +304,15 @@ impl PictureTable {
             return Ok(column);
         }
         let columns = listed(header.iter().map(String::as_str), 10);
-        let fault = Fault::new(&self.path, format!("a column {} of classes", quoted(label_column)), columns)
-            .place("line 1")
-            .remedy("set data.label_column to the name of the column that has the classes");
+        let fault =
+            Fault::new(&self.path, format!("a column {} with the classes", quoted(label_column)), columns)
+                .place("line 1")
+                .remedy("set data.label_column to the name of the column with the classes");
         Err(DataError::unfit("no column of classes", fault))
     }
 }
 
-/// The rows of the table at `path`.
+/// The rows of the table at `path`; none if it cannot be read.
 fn rows(path: &Path) -> Option<Vec<Vec<String>>> {
     let options = ReadOptions { header: Some(false), ..ReadOptions::default() };
     let mut records = Records::open(path, &options).ok()?;
@@ -322,12 +323,12 @@ fn rows(path: &Path) -> Option<Vec<Vec<String>>> {
     Some(rows)
 }
 
-/// What follows the last slash.
+/// The part of a path after its last slash or backslash.
 pub(super) fn file_name(cell: &str) -> &str {
     cell.rsplit(['/', '\\']).next().unwrap_or(cell)
 }
 
-/// `name` without what follows its last dot.
+/// `name` without its extension.
 pub(super) fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
@@ -378,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_table_does_not_say_is_not_made_up() {
+    fn pictures_that_are_not_in_a_table_have_no_class() {
         assert_eq!(classes(&[("x.csv", "file,label\nz.png,cat\n")], "label"), Ok(None));
         assert_eq!(
             classes(&[("sample_submission.csv", "a,b\na.png,0\nb.png,0\nc.png,0\n")], "label"),
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_leave_a_choice_are_refused() {
+    fn ambiguous_tables_are_refused() {
         let one = "file,label\na.png,cat\nb.png,dog\nc.png,cat\n";
         let error = classes(&[("x.csv", one), ("y.csv", one)], "label").unwrap_err();
         assert!(error.contains("x.csv") && error.contains("y.csv"), "{error}");

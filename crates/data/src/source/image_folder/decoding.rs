@@ -1,4 +1,5 @@
-//! The pictures of a split, decoded.
+//! The pictures of a split, decoded in parallel: pixels and labels, pictures that cannot be read, and remarks about those
+//! that can.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,36 +9,40 @@ use kiln_files::Hasher;
 use kiln_table::{counted, escaped, listed, quoted};
 use rayon::prelude::*;
 
-use super::classes::Class;
+use super::classes::PictureClass;
 use super::entries::Entry;
-use crate::source::picture::{self, Decoded, Form, with_channels};
+use crate::source::picture::{self, DecodeOptions, DecodedPicture, with_channels};
 use crate::values::Storage;
 use crate::{DataError, Fault, FileRecord, Split};
 
-/// Pictures that are decoded before any of them is put where all lie: few enough to take little memory besides.
+/// Pictures per block: a whole block is decoded before it is appended, which takes additional memory.
 const BLOCK: usize = 2048;
+/// The most pictures that an error names.
+const MOST_NAMED: usize = 20;
+/// The most pictures that a notice names.
+const MOST_LEFT_OUT: usize = 5;
 
 /// How pictures are decoded.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
+pub(super) struct PictureOptions {
     /// Height and width.
     pub(super) size: [usize; 2],
     pub(super) channels: Channels,
-    /// The level of a picture of 16 bits that is white.
+    /// The white level of 16-bit pictures.
     pub(super) white: u16,
 }
 
-/// A split that was decoded.
+/// The decoded pictures of a split.
 #[derive(Debug)]
 pub(super) struct DecodedSplit {
-    /// Planes of each picture: 1 or 3.
+    /// Planes per picture: 1 or 3.
     pub(super) channels: usize,
     pub(super) files: Vec<FileRecord>,
-    pub(super) unreadable: Unreadable,
-    pub(super) observed: Observed,
-    /// Pictures with colour.
+    pub(super) unreadable: UnreadablePictures,
+    pub(super) remarks: PictureRemarks,
+    /// The number of pictures with colour.
     pub(super) coloured: usize,
-    /// The greatest level among pictures of 16 bits.
+    /// The greatest level of all 16-bit pictures.
     pub(super) greatest: Option<u16>,
     pixels: Vec<u8>,
     labels: Vec<u32>,
@@ -45,26 +50,30 @@ pub(super) struct DecodedSplit {
 }
 
 impl DecodedSplit {
-    /// Decodes the pictures of `found` on all processor cores, in their order. Every class must be among `classes`.
-    /// `role` is what the split is called.
+    /// Decodes the pictures of `found` on all processor cores; their order stays. Every class must be among `classes`.
+    /// `role` is the name of the split in file records.
     pub(super) fn new(
-        found: &[Class],
+        found: &[PictureClass],
         classes: &[String],
-        wish: Wish,
+        options: PictureOptions,
         role: &str,
     ) -> Result<Self, DataError> {
         let numbers = numbers(found, classes)?;
-        let form = Form { size: wish.size, with_colour: wish.channels != Channels::Grey, white: wish.white };
+        let decode_options = DecodeOptions {
+            size: options.size,
+            with_colour: options.channels != Channels::Grey,
+            white: options.white,
+        };
         let mut split = Self {
-            channels: if wish.channels == Channels::Rgb { 3 } else { 1 },
+            channels: if options.channels == Channels::Rgb { 3 } else { 1 },
             files: Vec::new(),
-            unreadable: Unreadable::default(),
-            observed: Observed::default(),
+            unreadable: UnreadablePictures::default(),
+            remarks: PictureRemarks::default(),
             coloured: 0,
             greatest: None,
             pixels: Vec::new(),
             labels: Vec::new(),
-            size: wish.size,
+            size: options.size,
         };
         let mut records: Vec<(u64, Hasher)> = found.iter().map(|_| (0, Hasher::default())).collect();
         let all: Vec<(usize, &Entry)> = (0..)
@@ -73,7 +82,7 @@ impl DecodedSplit {
             .collect();
         for block in all.chunks(BLOCK) {
             let decoded: Vec<_> =
-                block.par_iter().map(|(_, picture)| picture::decode(&picture.path, form)).collect();
+                block.par_iter().map(|(_, picture)| picture::decode(&picture.path, decode_options)).collect();
             for (&(at, picture), decoded) in block.iter().zip(decoded) {
                 match decoded {
                     Ok(decoded) => {
@@ -86,7 +95,7 @@ impl DecodedSplit {
                 }
             }
         }
-        let record = |(class, (bytes, hasher)): (&Class, (u64, Hasher))| FileRecord {
+        let record = |(class, (bytes, hasher)): (&PictureClass, (u64, Hasher))| FileRecord {
             name: format!("{role}/{}", class.name),
             path: class.path.clone(),
             bytes,
@@ -96,17 +105,17 @@ impl DecodedSplit {
         Ok(split)
     }
 
-    fn push(&mut self, decoded: Decoded, class: u32, path: &Path) {
+    fn push(&mut self, decoded: DecodedPicture, class: u32, path: &Path) {
         let plane = self.plane();
         let has_colour = decoded.planes.len() > plane;
         if has_colour && self.channels == 1 {
-            // The first picture with colour: those before it get as many planes.
+            // The first picture with colour: the pictures before it get three planes, too.
             self.pixels = self.pixels.chunks(plane).flat_map(|grey| grey.repeat(3)).collect();
             self.channels = 3;
         }
         self.coloured += usize::from(has_colour);
         self.greatest = self.greatest.max(decoded.greatest);
-        self.observed.note(path, class, &decoded, plane);
+        self.remarks.note(path, class, &decoded, plane);
         self.labels.push(class);
         if has_colour || self.channels == 1 {
             self.pixels.extend_from_slice(&decoded.planes);
@@ -123,7 +132,7 @@ impl DecodedSplit {
         self.labels.len()
     }
 
-    /// True where a class of training pictures has none that can be read.
+    /// Whether `class` has no picture.
     pub(super) fn lacks(&self, class: usize) -> bool {
         !self.labels.contains(&(class as u32))
     }
@@ -134,9 +143,9 @@ impl DecodedSplit {
     }
 }
 
-/// The number of each class of `found` among `classes`.
-fn numbers(found: &[Class], classes: &[String]) -> Result<Vec<u32>, DataError> {
-    let number = |class: &Class| {
+/// The index in `classes` of each class of `found`.
+fn numbers(found: &[PictureClass], classes: &[String]) -> Result<Vec<u32>, DataError> {
+    let number = |class: &PictureClass| {
         let number = classes.iter().position(|name| *name == class.name).map(|number| number as u32);
         number.ok_or_else(|| {
             let all = listed(classes.iter().map(String::as_str), 20);
@@ -151,21 +160,21 @@ fn numbers(found: &[Class], classes: &[String]) -> Result<Vec<u32>, DataError> {
     found.iter().map(number).collect()
 }
 
-/// Pictures that show nothing, and those of which there are copies.
+/// Blank pictures and copies, for notices.
 #[derive(Debug, Default)]
-pub(super) struct Observed {
+pub(super) struct PictureRemarks {
     blank: Vec<PathBuf>,
-    /// Each picture's class and path, in their order.
+    /// Class and path of each picture.
     pictures: Vec<(u32, PathBuf)>,
-    /// The first picture of each content, by SHA-256.
+    /// The first picture with each content, by SHA-256.
     first: HashMap<String, usize>,
-    /// Each picture that repeats an earlier one, with that one.
+    /// Pairs of a copy and the first picture with the same content.
     copies: Vec<(usize, usize)>,
 }
 
-impl Observed {
-    /// Notes a picture of `class`, of `plane` pixels.
-    pub(super) fn note(&mut self, path: &Path, class: u32, decoded: &Decoded, plane: usize) {
+impl PictureRemarks {
+    /// Notes a picture of `class` with `plane` pixels per plane.
+    pub(super) fn note(&mut self, path: &Path, class: u32, decoded: &DecodedPicture, plane: usize) {
         let is_even = |levels: &[u8]| levels.iter().all(|level| *level == levels[0]);
         if decoded.planes.chunks(plane).all(is_even) {
             self.blank.push(path.to_owned());
@@ -178,14 +187,14 @@ impl Observed {
         }
     }
 
-    /// What to tell of the split called `role`; names count from `root`.
+    /// Notices about the split called `role`; names are relative to `root`.
     pub(super) fn notices(&self, role: &str, root: &Path) -> Vec<String> {
         let name = |path: &PathBuf| path.strip_prefix(root).unwrap_or(path).display().to_string();
         let mut notices = Vec::new();
         if !self.blank.is_empty() {
             let blank: Vec<String> = self.blank.iter().map(name).collect();
             notices.push(format!(
-                "{role} pictures of one colour all over: {} of {} ({})",
+                "{role} pictures with a single colour: {} of {} ({})",
                 blank.len(),
                 self.pictures.len(),
                 listed(blank.iter().map(String::as_str), 5)
@@ -193,7 +202,7 @@ impl Observed {
         }
         let (same, other): (Vec<_>, Vec<_>) =
             self.copies.iter().partition(|(copy, first)| self.pictures[*copy].0 == self.pictures[*first].0);
-        for (copies, kind) in [(same, "within a class"), (other, "under another class")] {
+        for (copies, kind) in [(same, "in the same class"), (other, "in another class")] {
             if !copies.is_empty() {
                 let pair = |&(copy, first): &(usize, usize)| {
                     format!("{} = {}", name(&self.pictures[copy].1), name(&self.pictures[first].1))
@@ -206,26 +215,22 @@ impl Observed {
         notices
     }
 
-    /// What to tell of pictures that are among the training pictures too.
+    /// A notice about pictures that are also among the training pictures.
     pub(super) fn shared(&self, training: &Self, role: &str) -> Option<String> {
         let is_shared = |content: &&String| training.first.contains_key(*content);
         let count = self.first.keys().filter(is_shared).count();
-        (count > 0).then(|| format!("different {role} pictures that are in training too: {count}"))
+        (count > 0)
+            .then(|| format!("different {role} pictures that are also among the training pictures: {count}"))
     }
 }
 
-/// So many are named in an error.
-const MOST_NAMED: usize = 20;
-/// So many are named in a notice.
-const MOST_LEFT_OUT: usize = 5;
-
-/// Pictures that could not be read, each with what was wrong.
+/// Pictures that cannot be read, each with its error.
 #[derive(Debug, Default)]
-pub(super) struct Unreadable {
+pub(super) struct UnreadablePictures {
     pictures: Vec<(PathBuf, DataError)>,
 }
 
-impl Unreadable {
+impl UnreadablePictures {
     pub(super) fn push(&mut self, path: &Path, error: DataError) {
         self.pictures.push((path.to_owned(), error));
     }
@@ -234,7 +239,7 @@ impl Unreadable {
         self.pictures.extend(other.pictures);
     }
 
-    /// What `policy` makes of them: an error that names them, or a notice. Names count from `root`.
+    /// Applies `policy`: an error that names the pictures, or a notice. Names are relative to `root`.
     pub(super) fn settle(mut self, root: &Path, policy: Policy) -> Result<Option<String>, DataError> {
         let count = self.pictures.len();
         let name =
@@ -244,7 +249,7 @@ impl Unreadable {
             Policy::Skip => {
                 let all: Vec<String> = self.pictures.iter().map(name).collect();
                 let named = listed(all.iter().map(String::as_str), MOST_LEFT_OUT);
-                Ok(Some(format!("left out {}, for they cannot be read: {named}", counted(count, "picture"))))
+                Ok(Some(format!("left out {} that cannot be read: {named}", counted(count, "picture"))))
             }
             Policy::Error if count == 1 => Err(or_left_out(self.pictures.remove(0).1)),
             Policy::Error => {
@@ -256,15 +261,14 @@ impl Unreadable {
                 let found = found.join(", ");
                 let fault =
                     Fault::new(root, "pictures that can be read", format!("{count} that cannot: {found}"));
-                let remedy = "save them again as PNG, take them away, or set data.unreadable to \"skip\" to leave \
-                              them out";
+                let remedy = "save them again as PNG, remove them, or set data.unreadable to \"skip\" to leave them out";
                 Err(DataError::unfit("unreadable pictures", fault.remedy(remedy)))
             }
         }
     }
 }
 
-/// The error of a single picture, with what else can be done where it is one of many.
+/// The error of a single picture, with the remedy to leave it out.
 fn or_left_out(mut error: DataError) -> DataError {
     if let DataError::Unfit { fault, .. } = &mut error {
         fault.remedy += ", or set data.unreadable to \"skip\" to leave it out";

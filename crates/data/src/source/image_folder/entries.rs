@@ -1,24 +1,25 @@
-//! What lies in a folder of pictures.
+//! The entries of a folder of pictures, and a record of the files that are skipped.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirEntry, File};
-use std::io::Read;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
 use kiln_table::{counted, listed};
 
 use super::classes::is_table;
 use crate::source::picture::{begins_as_picture, has_picture_name};
+use crate::source::start_of;
 use crate::{DataError, Fault};
 
-/// What systems and programs leave in folders, in lower case. They hide these by other means than a dot.
+/// Files and folders of operating systems and programs that do not begin with a dot, in lower case.
 const SYSTEM: [&str; 7] =
     ["thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "__macosx", "$recycle.bin"];
-/// The end of the names under which earlier versions of Kiln left what a network saw beside the user's pictures.
-const SEEN: &str = ".seen.png";
-
-/// So many of what was passed over are named.
+/// The extension of prepared inputs, which earlier versions of Kiln wrote beside the user's pictures.
+const PREPARED_INPUT: &str = ".seen.png";
+/// The most skipped files that a notice names.
 const MOST_NAMED: usize = 5;
+/// The most levels of folders within a class.
+const MOST_DEPTH: usize = 8;
 
 /// A file or folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,43 +28,43 @@ pub(super) struct Entry {
     pub(super) path: PathBuf,
 }
 
-/// What lies in a folder, each kind by name.
+/// The entries of a folder, each kind sorted by name.
 #[derive(Debug, Default)]
-pub(super) struct Entries {
+pub(super) struct FolderEntries {
     pub(super) folders: Vec<Entry>,
-    /// Files that are pictures by their name or by their first bytes.
+    /// Pictures, by their extension or by their first bytes.
     pub(super) pictures: Vec<Entry>,
-    /// Tables, which may say what the pictures show.
+    /// Tables, which may have the classes of the pictures.
     pub(super) tables: Vec<Entry>,
 }
 
-/// What was passed over below a folder.
+/// Files and folders that were skipped below a folder.
 #[derive(Debug)]
-pub(super) struct PassedOver {
+pub(super) struct SkippedFiles {
     root: PathBuf,
-    /// No pictures.
+    /// Those that are not pictures of a class.
     others: BTreeSet<String>,
-    /// Left by predictions.
-    seen: BTreeSet<String>,
+    /// Prepared inputs of earlier predictions.
+    prepared_inputs: BTreeSet<String>,
 }
 
-impl Entries {
-    /// Reads `folder`. What is no picture, no table and no folder is noted in `passed_over`.
-    pub(super) fn read(folder: &Path, passed_over: &mut PassedOver) -> Result<Self, DataError> {
+impl FolderEntries {
+    /// Lists `folder`. Everything but folders, pictures and tables is noted in `skipped`.
+    pub(super) fn read(folder: &Path, skipped: &mut SkippedFiles) -> Result<Self, DataError> {
         let mut entries = Self::default();
         for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
             let entry = entry.map_err(DataError::read(folder))?;
             let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
             let kinds = match kind(&entry, &name) {
-                Kind::Folder => &mut entries.folders,
-                Kind::Picture => &mut entries.pictures,
-                Kind::Table => &mut entries.tables,
-                Kind::Seen => {
-                    passed_over.seen.insert(passed_over.name_of(&path));
+                EntryKind::Folder => &mut entries.folders,
+                EntryKind::Picture => &mut entries.pictures,
+                EntryKind::Table => &mut entries.tables,
+                EntryKind::PreparedInput => {
+                    skipped.prepared_inputs.insert(skipped.name_of(&path));
                     continue;
                 }
-                Kind::Other => {
-                    passed_over.note(&path);
+                EntryKind::Other => {
+                    skipped.note(&path);
                     continue;
                 }
             };
@@ -76,55 +77,49 @@ impl Entries {
     }
 }
 
-enum Kind {
+enum EntryKind {
     Folder,
     Picture,
     Table,
-    Seen,
+    PreparedInput,
     Other,
 }
 
-fn kind(entry: &DirEntry, name: &str) -> Kind {
+fn kind(entry: &DirEntry, name: &str) -> EntryKind {
     let lower = name.to_lowercase();
     if name.starts_with('.') || SYSTEM.contains(&&*lower) {
-        return Kind::Other;
+        return EntryKind::Other;
     }
-    // Links are followed. What a broken one should lead to is told when it is opened.
+    // Links are followed. A broken link to a picture becomes an error when it is opened.
     let file_type = entry.file_type().ok().filter(|kind| !kind.is_symlink());
     let file_type = file_type.or_else(|| entry.path().metadata().ok().map(|metadata| metadata.file_type()));
     let Some(file_type) = file_type else {
-        return if has_picture_name(name) { Kind::Picture } else { Kind::Other };
+        return if has_picture_name(name) { EntryKind::Picture } else { EntryKind::Other };
     };
     if file_type.is_dir() {
-        return Kind::Folder;
+        return EntryKind::Folder;
     }
-    // Pipes and devices have no end that one could wait for.
+    // Reading a pipe or a device might never end.
     if !file_type.is_file() {
-        return Kind::Other;
+        return EntryKind::Other;
     }
-    if lower.ends_with(SEEN) {
-        Kind::Seen
+    if lower.ends_with(PREPARED_INPUT) {
+        EntryKind::PreparedInput
     } else if has_picture_name(name) {
-        Kind::Picture
+        EntryKind::Picture
     } else if is_table(Path::new(name)) {
-        Kind::Table
-    } else if start_of(&entry.path()).is_some_and(|start| begins_as_picture(&start)) {
-        Kind::Picture
+        EntryKind::Table
+    } else if start_of(&entry.path(), 16).is_ok_and(|start| begins_as_picture(&start)) {
+        EntryKind::Picture
     } else {
-        Kind::Other
+        EntryKind::Other
     }
 }
 
-fn start_of(path: &Path) -> Option<Vec<u8>> {
-    let mut start = Vec::with_capacity(16);
-    File::open(path).ok()?.take(16).read_to_end(&mut start).ok()?;
-    Some(start)
-}
-
-impl PassedOver {
-    /// Nothing yet; names count from `root`.
+impl SkippedFiles {
+    /// An empty record; its names are relative to `root`.
     pub(super) fn below(root: &Path) -> Self {
-        Self { root: root.to_owned(), others: BTreeSet::new(), seen: BTreeSet::new() }
+        Self { root: root.to_owned(), others: BTreeSet::new(), prepared_inputs: BTreeSet::new() }
     }
 
     pub(super) fn note(&mut self, path: &Path) {
@@ -137,81 +132,74 @@ impl PassedOver {
         }
     }
 
-    /// How many files and folders.
+    /// The number of skipped files and folders.
     pub(super) fn count(&self) -> usize {
-        self.others.len() + self.seen.len()
+        self.others.len() + self.prepared_inputs.len()
     }
 
     fn name_of(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 
-    /// What to tell of it.
     pub(super) fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
         if !self.others.is_empty() {
             let named = listed(self.others.iter().map(String::as_str), MOST_NAMED);
-            notices.push(format!("passed over what is no picture of a class: {named}"));
+            notices.push(format!("skipped, because they are not pictures of a class: {named}"));
         }
-        if !self.seen.is_empty() {
-            let named = listed(self.seen.iter().map(String::as_str), MOST_NAMED);
-            notices.push(format!("passed over what a network saw, saved by an earlier prediction: {named}"));
+        if !self.prepared_inputs.is_empty() {
+            let named = listed(self.prepared_inputs.iter().map(String::as_str), MOST_NAMED);
+            notices
+                .push(format!("skipped, because they are prepared inputs of an earlier prediction: {named}"));
         }
         notices
     }
 }
 
-/// Folders are looked into, this many one within the other.
-const MOST_DEPTH: usize = 8;
-
-/// The pictures in a folder and in the folders within it.
+/// The pictures in a folder and in its subfolders.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pictures {
-    /// Their files, sorted.
+pub struct PictureFiles {
+    /// Their paths, sorted.
     pub files: Vec<PathBuf>,
-    /// How many other files were passed over.
+    /// The number of other files, which are skipped.
     pub passed_over: usize,
 }
 
-/// Finds the pictures below `folder`, by their names or by their first bytes.
-///
-/// # Errors
-/// Where a folder cannot be read, or there is no picture.
-pub fn pictures_below(folder: &Path) -> Result<Pictures, DataError> {
-    let mut passed_over = PassedOver::below(folder);
-    let Entries { folders, mut pictures, tables } = Entries::read(folder, &mut passed_over)?;
-    passed_over.note_all(&tables);
+/// Finds the pictures below `folder`, by their extensions or by their first bytes. An error if there are none.
+pub fn pictures_below(folder: &Path) -> Result<PictureFiles, DataError> {
+    let mut skipped = SkippedFiles::below(folder);
+    let FolderEntries { folders, mut pictures, tables } = FolderEntries::read(folder, &mut skipped)?;
+    skipped.note_all(&tables);
     for inner in &folders {
-        below(inner, &mut pictures, 1, &mut passed_over)?;
+        below(inner, &mut pictures, 1, &mut skipped)?;
     }
     let mut files: Vec<PathBuf> = pictures.into_iter().map(|picture| picture.path).collect();
     files.sort();
-    let passed_over = passed_over.count();
     if files.is_empty() {
-        let found = format!("none among {}", counted(passed_over, "file"));
+        let found = format!("none among {}", counted(skipped.count(), "file"));
         return Err(DataError::unfit("no pictures", Fault::new(folder, "at least one picture", found)));
     }
-    Ok(Pictures { files, passed_over })
+    Ok(PictureFiles { files, passed_over: skipped.count() })
 }
 
-/// Adds the pictures below `folder`, whose name counts from the class's folder.
+/// Adds the pictures below `folder`. Names are relative to the class's folder.
 pub(super) fn below(
     folder: &Entry,
     pictures: &mut Vec<Entry>,
     depth: usize,
-    passed_over: &mut PassedOver,
+    skipped: &mut SkippedFiles,
 ) -> Result<(), DataError> {
-    // A link may lead back to where it lies.
+    // A link may lead to a parent folder.
     if depth > MOST_DEPTH || folder.path.is_symlink() {
-        passed_over.note(&folder.path);
+        skipped.note(&folder.path);
         return Ok(());
     }
-    let entries = Entries::read(&folder.path, passed_over)?;
-    passed_over.note_all(&entries.tables);
+    let entries = FolderEntries::read(&folder.path, skipped)?;
+    skipped.note_all(&entries.tables);
     let inner = |entry: Entry| Entry { name: format!("{}/{}", folder.name, entry.name), path: entry.path };
     pictures.extend(entries.pictures.into_iter().map(inner));
     for entry in entries.folders {
-        below(&inner(entry), pictures, depth + 1, passed_over)?;
+        below(&inner(entry), pictures, depth + 1, skipped)?;
     }
     Ok(())
 }

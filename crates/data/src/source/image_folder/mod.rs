@@ -13,17 +13,21 @@ use std::path::{Path, PathBuf};
 use kiln_config::{Channels, Data};
 use kiln_table::{counted, quoted};
 
-use self::classes::{Class, Found};
-use self::decoding::{DecodedSplit, Wish};
-use self::entries::{Entries, Entry, PassedOver};
-pub use self::entries::{Pictures, pictures_below};
-use super::{Means, Reader, Source, check_folder, labelled_pictures, path_of};
-use crate::{DataError, Fault, Profile, Reading, Shape, Split};
+use self::classes::{PictureClass, SplitPictures};
+use self::decoding::{DecodedSplit, PictureOptions};
+use self::entries::{Entry, FolderEntries, SkippedFiles};
+pub use self::entries::{PictureFiles, pictures_below};
+use super::{SourceContext, SourceData, SourceReader, check_folder, labelled_pictures, path_of};
+use crate::{DataError, Fault, ImageEncoding, Profile, Shape, Split};
+
+const FOLDER: &str = "a folder with a folder of pictures per class";
+/// The most levels of folders that contain only the data set's folder.
+const MOST_WRAPPERS: usize = 4;
 
 pub(super) struct ImageFolder;
 
-impl Reader for ImageFolder {
-    fn read(&self, data: &Data, _: &Means<'_>) -> Result<Source, DataError> {
+impl SourceReader for ImageFolder {
+    fn read(&self, data: &Data, _: &SourceContext<'_>) -> Result<SourceData, DataError> {
         read(data, path_of(data)?)
     }
 
@@ -32,28 +36,27 @@ impl Reader for ImageFolder {
     }
 }
 
-const FOLDER: &str = "a folder with a folder of pictures per class";
-
-/// Reads the pictures below `path` (see [`Layout::find`] and [`Found::find`]); `data.test_path` replaces the test folder.
-fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
+/// Reads the pictures below `path`, see [`SplitFolders::find`] and [`SplitPictures::find`]. `data.test_path` replaces the
+/// test folder.
+fn read(data: &Data, path: &Path) -> Result<SourceData, DataError> {
     check_folder(path, FOLDER)?;
-    let mut passed_over = PassedOver::below(path);
-    let layout = Layout::find(path, &mut passed_over)?;
+    let mut skipped = SkippedFiles::below(path);
+    let folders = SplitFolders::find(path, &mut skipped)?;
     let mut notices = Vec::new();
     let label_column = data.label_column.to_string();
-    let mut found = |folder: &Path| Found::find(folder, &label_column, &mut passed_over);
-    let train = found(&layout.train)?.classes(&layout.train)?;
+    let mut found = |folder: &Path| SplitPictures::find(folder, &label_column, &mut skipped);
+    let train = found(&folders.train)?.classes(&folders.train)?;
     let classes: Vec<String> = train.iter().map(|class| class.name.clone()).collect();
     if let [class] = &classes[..] {
         let found = format!("{} alone", quoted(class));
-        let fault = Fault::new(&layout.train, "at least two class folders", found);
+        let fault = Fault::new(&folders.train, "at least two class folders", found);
         return Err(DataError::unfit("only one class", fault));
     }
-    let validation = match &layout.validation {
+    let validation = match &folders.validation {
         Some(folder) => Some(found(folder)?.classes(folder)?),
         None => None,
     };
-    let test = match (&data.test_path, &layout.test) {
+    let test = match (&data.test_path, &folders.test) {
         (Some(folder), _) => {
             check_folder(folder, FOLDER)?;
             Some(found(folder)?.classes(folder)?)
@@ -61,16 +64,21 @@ fn read(data: &Data, path: &Path) -> Result<Source, DataError> {
         (None, Some(folder)) => of_test_folder(found(folder)?, folder, path, &mut notices),
         (None, None) => None,
     };
-    notices.extend(passed_over.notices());
+    notices.extend(skipped.notices());
     decoded(data, path, &classes, [Some(train), validation, test], notices)
 }
 
 /// The classes of a test folder beside the training folder. Competitions publish test pictures without classes: these are
 /// not a test split.
-fn of_test_folder(found: Found, folder: &Path, root: &Path, notices: &mut Vec<String>) -> Option<Vec<Class>> {
+fn of_test_folder(
+    found: SplitPictures,
+    folder: &Path,
+    root: &Path,
+    notices: &mut Vec<String>,
+) -> Option<Vec<PictureClass>> {
     match found {
-        Found::Classed(classes) => Some(classes),
-        Found::Unlabelled(pictures) => {
+        SplitPictures::Classed(classes) => Some(classes),
+        SplitPictures::Unlabelled(pictures) => {
             notices.push(format!(
                 "not used: {} in {} without classes, which are for `kiln predict`; test data is held out of the training \
                  pictures (data.test)",
@@ -87,26 +95,27 @@ fn decoded(
     data: &Data,
     root: &Path,
     classes: &[String],
-    [train, validation, test]: [Option<Vec<Class>>; 3],
+    [train, validation, test]: [Option<Vec<PictureClass>>; 3],
     mut notices: Vec<String>,
-) -> Result<Source, DataError> {
-    let mut reading = Reading::default();
-    let wish = Wish { size: data.image_size, channels: data.channels, white: reading.picture_white };
+) -> Result<SourceData, DataError> {
+    let mut reading = ImageEncoding::default();
+    let options =
+        PictureOptions { size: data.image_size, channels: data.channels, white: reading.picture_white };
     let found = train.unwrap_or_default();
-    let mut train = DecodedSplit::new(&found, classes, wish, "train")?;
+    let mut train = DecodedSplit::new(&found, classes, options, "train")?;
     if let Some(bits @ (8 | 12)) = train.greatest.map(bits) {
         reading.picture_white = (1 << bits) - 1;
-        let wish = Wish { white: reading.picture_white, ..wish };
-        train = DecodedSplit::new(&found, classes, wish, "train")?;
+        let options = PictureOptions { white: reading.picture_white, ..options };
+        train = DecodedSplit::new(&found, classes, options, "train")?;
         notices.push(format!(
             "the 16-bit pictures use only {bits} bits: level {} is white",
             reading.picture_white
         ));
     }
     let channels = if train.channels == 1 { Channels::Grey } else { Channels::Rgb };
-    let wish = Wish { channels, white: reading.picture_white, ..wish };
-    let of = |found: Option<Vec<Class>>, role| {
-        found.map(|found| DecodedSplit::new(&found, classes, wish, role)).transpose()
+    let options = PictureOptions { channels, white: reading.picture_white, ..options };
+    let of = |found: Option<Vec<PictureClass>>, role| {
+        found.map(|found| DecodedSplit::new(&found, classes, options, role)).transpose()
     };
     let (mut validation, mut test) = (of(validation, "val")?, of(test, "test")?);
 
@@ -125,7 +134,7 @@ fn decoded(
         files.append(&mut split.files);
     }
     let [height, width] = data.image_size;
-    Ok(Source {
+    Ok(SourceData {
         name: "image-folder".to_owned(),
         shape: Shape::Image { height, width, channels: train.channels },
         classes: classes.to_vec(),
@@ -170,11 +179,11 @@ fn observations(
             counted(validation.len(), "picture")
         ));
     }
-    notices.extend(train.observed.notices("training", root));
+    notices.extend(train.remarks.notices("training", root));
     for (split, role) in [(validation, "validation"), (test, "test")] {
         if let Some(split) = split {
-            notices.extend(split.observed.notices(role, root));
-            notices.extend(split.observed.shared(&train.observed, role));
+            notices.extend(split.remarks.notices(role, root));
+            notices.extend(split.remarks.shared(&train.remarks, role));
         }
     }
     notices
@@ -186,42 +195,40 @@ pub(super) fn labelled(path: &Path, data: &Data, profile: &Profile) -> Result<Sp
         return Err(super::not_pictures(path));
     };
     check_folder(path, "a folder with IDX test files or with a folder of pictures per class")?;
-    let mut passed_over = PassedOver::below(path);
-    let folder = Layout::find(path, &mut passed_over)?;
+    let mut skipped = SkippedFiles::below(path);
+    let folder = SplitFolders::find(path, &mut skipped)?;
     let folder = folder.test.unwrap_or(folder.train);
-    let found = Found::find(&folder, &data.label_column.to_string(), &mut passed_over)?.classes(&folder)?;
+    let found =
+        SplitPictures::find(&folder, &data.label_column.to_string(), &mut skipped)?.classes(&folder)?;
     let channels = if channels == 1 { Channels::Grey } else { Channels::Rgb };
-    let wish = Wish { size, channels, white: profile.reading.picture_white };
-    let mut split = DecodedSplit::new(&found, &profile.classes, wish, "test")?;
+    let options = PictureOptions { size, channels, white: profile.reading.picture_white };
+    let mut split = DecodedSplit::new(&found, &profile.classes, options, "test")?;
     let left_out = take(&mut split.unreadable).settle(path, data.unreadable)?;
-    for notice in passed_over.notices().into_iter().chain(left_out) {
+    for notice in skipped.notices().into_iter().chain(left_out) {
         tracing::warn!(notice, "other pictures");
     }
     Ok(split.into_split().at_levels_of(profile))
 }
 
-/// The most levels of folders that contain only the data set's folder.
-const MOST_WRAPPERS: usize = 4;
-
 /// The folders of the splits.
 #[derive(Debug, PartialEq, Eq)]
-struct Layout {
+struct SplitFolders {
     train: PathBuf,
     validation: Option<PathBuf>,
     test: Option<PathBuf>,
 }
 
-impl Layout {
+impl SplitFolders {
     /// Finds the splits below `path`: folders `train`, `val` and `test` or other usual names; otherwise everything is for
     /// training. A single folder that contains everything is opened first.
-    fn find(path: &Path, passed_over: &mut PassedOver) -> Result<Self, DataError> {
+    fn find(path: &Path, skipped: &mut SkippedFiles) -> Result<Self, DataError> {
         let mut path = path.to_owned();
         for _ in 0..MOST_WRAPPERS {
-            let entries = Entries::read(&path, passed_over)?;
-            if let Some(layout) = Self::of_names(&path, &entries, passed_over)? {
-                return Ok(layout);
+            let entries = FolderEntries::read(&path, skipped)?;
+            if let Some(folders) = Self::of_names(&path, &entries, skipped)? {
+                return Ok(folders);
             }
-            match wrapped(&entries, passed_over)? {
+            match wrapped(&entries, skipped)? {
                 Some(inner) => path = inner,
                 None => break,
             }
@@ -232,8 +239,8 @@ impl Layout {
     /// The splits among the `entries` of `path`; none unless there is a `train` and at least one other split.
     fn of_names(
         path: &Path,
-        entries: &Entries,
-        passed_over: &mut PassedOver,
+        entries: &FolderEntries,
+        skipped: &mut SkippedFiles,
     ) -> Result<Option<Self>, DataError> {
         let mut found: [Option<&Entry>; 3] = [None; 3];
         let mut others = Vec::new();
@@ -254,9 +261,9 @@ impl Layout {
             return Ok(None);
         }
         for folder in others {
-            passed_over.note(&folder.path);
+            skipped.note(&folder.path);
         }
-        passed_over.note_all(&entries.pictures);
+        skipped.note_all(&entries.pictures);
         let path_of = |entry: Option<&Entry>| entry.map(|entry| entry.path.clone());
         Ok(Some(Self { train: train.path.clone(), validation: path_of(validation), test: path_of(test) }))
     }
@@ -274,12 +281,12 @@ fn role(name: &str) -> Option<usize> {
 
 /// The only folder among `entries`, if it contains the whole data set: it has subfolders, or pictures and a table of their
 /// classes in or beside it.
-fn wrapped(entries: &Entries, passed_over: &mut PassedOver) -> Result<Option<PathBuf>, DataError> {
+fn wrapped(entries: &FolderEntries, skipped: &mut SkippedFiles) -> Result<Option<PathBuf>, DataError> {
     let [folder] = &entries.folders[..] else { return Ok(None) };
     if !entries.pictures.is_empty() {
         return Ok(None);
     }
-    let inner = Entries::read(&folder.path, passed_over)?;
+    let inner = FolderEntries::read(&folder.path, skipped)?;
     let is_flat = inner.folders.is_empty() && !inner.pictures.is_empty();
     let is_wrapped = if is_flat {
         !entries.tables.is_empty() || !inner.tables.is_empty()
@@ -295,14 +302,14 @@ mod tests {
 
     use super::*;
 
-    /// The layout of a folder with these folders in it.
+    /// The split folders found in a folder with these subfolders.
     fn found(folders: &[&str]) -> Result<[Option<String>; 3], String> {
         let root = tempfile::tempdir().unwrap();
         for folder in folders {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        let layout = Layout::find(root.path(), &mut PassedOver::below(root.path()));
-        let Layout { train, validation, test } = layout.map_err(|error| error.to_string())?;
+        let folders = SplitFolders::find(root.path(), &mut SkippedFiles::below(root.path()));
+        let SplitFolders { train, validation, test } = folders.map_err(|error| error.to_string())?;
         Ok([Some(train), validation, test]
             .map(|path| path.map(|path| path.strip_prefix(root.path()).unwrap().display().to_string())))
     }
