@@ -258,8 +258,8 @@ impl SplitLoader {
         Self { is_training: true, ..self }
     }
 
-    /// Makes the next `iter` begin with batch number `first_batch` of epoch number `epoch` (both from 0). Loaders that were
-    /// made from this one before (by `to_device` or `slice`) keep their own count.
+    /// Makes the next `iter` begin with batch number `first_batch` of epoch number `epoch` (both from 0). Loaders
+    /// that were made from this one before (by `to_device` or `slice`) keep their own count.
     pub fn resume_at(&self, epoch: u64, first_batch: usize) {
         self.next_epoch.store(epoch, Ordering::Relaxed);
         self.first_batch.store(first_batch, Ordering::Relaxed);

@@ -1,5 +1,6 @@
-//! Downloads of published data sets. A file appears complete and verified, or not at all: bytes gather in `<name>.gz.part`,
-//! are compared with the published hash, decompressed aside, and renamed last. A transfer resumes where it broke off.
+//! Downloads of published data sets. A file appears complete and verified, or not at all: bytes gather in
+//! `<name>.gz.part`, are compared with the published hash, decompressed aside, and renamed last. A transfer resumes
+//! where it broke off.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -1,6 +1,6 @@
-//! Random choices of examples: validation and test data, the examples that a limit keeps, the parts of cross-validation, and
-//! the examples that get a wrong label. All are pure functions of their arguments. They are stratified (the same share of
-//! every class), unless whole groups stay together.
+//! Random choices of examples: validation and test data, the examples that a limit keeps, the parts of
+//! cross-validation, and the examples that get a wrong label. All are pure functions of their arguments. They are
+//! stratified (the same share of every class), unless whole groups stay together.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Fault, Split};
 
-/// The purpose of a choice: each has its own random stream. The order is part of the stream's key, so new purposes go last.
+/// The purpose of a choice: each has its own random stream. The order is part of the stream's key, so new purposes go
+/// last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ChoicePurpose {
     Validation,
@@ -67,8 +68,8 @@ pub(crate) fn choose(
     Partition { chosen, others }
 }
 
-/// Cuts `split` into `count` parts and holds one out; returns the others and the held-out part. Consecutive seeds hold out
-/// part after part; after `count` seeds the examples are dealt again.
+/// Cuts `split` into `count` parts and holds one out; returns the others and the held-out part. Consecutive seeds
+/// hold out part after part; after `count` seeds the examples are dealt again.
 pub(crate) fn one_part(
     split: &Split,
     count: usize,
@@ -135,7 +136,7 @@ fn held_out_count(key: &str, holdout: Holdout, total: usize) -> Result<usize, Da
         return Err(DataError::unfit("nothing held out", fault.remedy("raise it, or set it to 0")));
     }
     if count >= total {
-        let expected = format!("fewer than the {total} examples there are");
+        let expected = format!("fewer than the {total} examples");
         let fault = Fault::in_key(key, expected, format!("{count}"));
         return Err(DataError::unfit("nothing to train on", fault.remedy("lower it, or give more data")));
     }
@@ -189,8 +190,9 @@ pub(crate) fn choose_groups(
     Partition { chosen, others }
 }
 
-/// Deals the examples of `split` into `count` parts and returns the part of each example, from 0. Without groups the parts are
-/// stratified; with `groups`, indexed by the source's rows, whole groups go into parts of about the same size.
+/// Deals the examples of `split` into `count` parts and returns the part of each example, from 0. Without groups the
+/// parts are stratified; with `groups`, indexed by the source's rows, whole groups go into parts of about the same
+/// size.
 pub(crate) fn deal(
     split: &Split,
     count: usize,

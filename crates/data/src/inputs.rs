@@ -1,5 +1,5 @@
-//! A user's own examples, without labels, in the form that a trained network takes: pictures and IDX files, rows of tables,
-//! or plain values. A picture of something drawn is framed like the digits of MNIST.
+//! A user's own examples, without labels, in the form that a trained network takes: pictures and IDX files, rows of
+//! tables, or plain values. A drawing can be framed like the digits of MNIST.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -121,8 +121,8 @@ pub fn examples_of_pixels(pixels: Vec<u8>, profile: &Profile) -> Result<Split, D
     Ok(Split::new(Storage::bytes(width, pixels, greatest), labels))
 }
 
-/// The examples in consecutive raw `values`: pixels from 0 to 255, plane by plane and row by row, or the columns of a table
-/// in their order. All values must be finite.
+/// The examples in consecutive raw `values`: pixels from 0 to 255, plane by plane and row by row, or the columns of a
+/// table in their order. All values must be finite.
 pub fn inputs_of_values(values: &[f32], profile: &Profile) -> Result<Inputs, DataError> {
     let place = Path::new("the values");
     let rows = profile.row_preparation();

@@ -98,8 +98,8 @@ impl DataError {
         move |source| Self::Read { path, source }
     }
 
-    /// Wraps a failure to read `path`, which may be compressed: damaged gzip data is [`Self::Unfit`], a failure of the disk
-    /// is [`Self::Read`].
+    /// Wraps a failure to read `path`, which may be compressed: damaged gzip data is [`Self::Unfit`], a failure of
+    /// the disk is [`Self::Read`].
     pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
         move |error| kiln_table::read_error(path, error).into()
     }

@@ -294,8 +294,8 @@ impl Profile {
         }
     }
 
-    /// How the rows of a table are stored; none for images. In runs of the first version of Kiln the rows are plain numbers,
-    /// and [`Normalizer::Columns`] scales them.
+    /// How the rows of a table are stored; none for images. In runs of the first version of Kiln the rows are plain
+    /// numbers, and [`Normalizer::Columns`] scales them.
     #[must_use]
     pub fn row_preparation(&self) -> Option<Arc<Preparation>> {
         match (&self.normalizer, &self.shape) {

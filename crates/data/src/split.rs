@@ -1,4 +1,5 @@
-//! A split: some of the examples of a shared storage, with their labels; and examples as text, for a terminal or a report.
+//! A split: some of the examples of a shared storage, with their labels; and examples as text, for a terminal or a
+//! report.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
@@ -94,8 +95,8 @@ impl Split {
         self.rows.is_empty()
     }
 
-    /// The number of raw values per example. For images it is the number of features; the rows of a table may have more or
-    /// fewer features, see [`crate::Normalizer::features`].
+    /// The number of raw values per example. For images it is the number of features; the rows of a table may have
+    /// more or fewer features, see [`crate::Normalizer::features`].
     #[must_use]
     pub fn width(&self) -> usize {
         self.storage.width()

@@ -28,8 +28,8 @@ pub(crate) struct FittedSplits {
     pub(crate) leaks: Vec<String>,
 }
 
-/// Fits the columns on the rows of `train`, and stores the rows of all splits accordingly. An existing run's profile `like`
-/// replaces the fit.
+/// Fits the columns on the rows of `train`, and stores the rows of all splits accordingly. An existing run's profile
+/// `like` replaces the fit.
 pub(crate) fn prepare(
     tables: SourceTables,
     data: &Data,
@@ -271,16 +271,16 @@ pub struct RowBlock {
     pub rows: Vec<Record>,
     /// The error of each row; none if the row can be predicted.
     pub faults: Vec<Option<String>>,
-    /// The unknown values of each row that can be predicted, such as `embarked: unknown "Z"; deck: missing`; empty if there
-    /// are none.
+    /// The unknown and missing values of each row that can be predicted, such as `embarked: unknown "Z"; deck: missing`;
+    /// empty if all values are known.
     pub notes: Vec<String>,
     /// The rows that can be predicted, in order. Their labels are all 0, without meaning.
     pub examples: Split,
 }
 
 impl TableRows {
-    /// Opens the table at `path` (`-` is standard input). It must have all columns that the network uses, in any order; other
-    /// columns are ignored.
+    /// Opens the table at `path` (`-` is standard input). It must have all columns that the network uses, in any
+    /// order; other columns are ignored.
     pub fn open(path: &Path, profile: &Profile) -> Result<Self, DataError> {
         let preparation = profile.row_preparation().ok_or_else(|| not_pictures(path))?;
         let records = Records::open(path, &preparation.read_options())?;
@@ -350,8 +350,8 @@ impl RowBuffer {
         Self { preparation: Arc::clone(preparation), cells, remarks: Remarks::default() }
     }
 
-    /// Adds a row; `value` returns the value of each used column, by index. Returns a note for each unknown or missing value,
-    /// as in [`Preparation::remark`].
+    /// Adds a row; `value` returns the value of each used column, by index. Returns a note for each unknown or
+    /// missing value, as in [`Preparation::remark`].
     ///
     /// # Errors
     /// The first value that does not fit its column. The row is not added.

@@ -202,7 +202,7 @@ impl Normalizer {
         }
         match (normalization, train.greatest_pixel()) {
             (Normalization::Unit, Some(greatest)) => Self::Divide { divisor: f32::from(greatest) },
-            // The others are for tables; the experiment file is checked for that.
+            // `robust` and `quantile` are for tables only; the experiment file is checked for that.
             (_, Some(greatest)) => standardize_pixels(train, greatest),
             (Normalization::Unit, None) => by_column(train, least_and_range),
             (_, None) => by_column(train, mean_and_deviation),

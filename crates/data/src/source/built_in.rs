@@ -1,5 +1,5 @@
-//! Sources that need neither files nor a network: the UCI optical digits, which are embedded in the program, and generated
-//! problems of known shape, the same for every seed of an experiment.
+//! Sources that need neither files nor a network: the UCI optical digits, which are embedded in the program, and
+//! generated problems of known shape, the same for every seed of an experiment.
 
 use std::f64::consts::PI;
 use std::io::Read;

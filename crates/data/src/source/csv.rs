@@ -1,5 +1,5 @@
-//! The source `csv`: a table with columns of any kind, one of which holds the class. Classes that differ only in spelling
-//! (case, spaces, a final full stop) are recognized as the same.
+//! The source `csv`: a table with columns of any kind and a label column. Classes that differ only in spelling (case,
+//! spaces, a final full stop) are recognized as the same.
 
 use std::cell::LazyCell;
 use std::cmp::Ordering;
@@ -223,8 +223,8 @@ fn text_of(table: &Table, row: usize, column: usize) -> Option<u32> {
 }
 
 impl TableClasses {
-    /// Finds the classes in the label column of `table`. Unless `is_forced`, a column of quantities or of a different name in
-    /// nearly every row is an error.
+    /// Finds the classes in the label column of `table`. Unless `is_forced`, a column of quantities or of a different
+    /// name in nearly every row is an error.
     pub(super) fn of(table: &Table, data: &Data, is_forced: bool) -> Result<Self, DataError> {
         let column = label_of(table);
         let mut classes: Vec<String> = table.texts(column).iter().map(ToString::to_string).collect();

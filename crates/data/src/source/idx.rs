@@ -1,8 +1,8 @@
 //! The IDX format of the MNIST files: a header with element type and dimensions, then the elements; and its numbers as
 //! pixels or labels.
 //!
-//! Files are untrusted: memory grows with the bytes that arrive, never with the sizes in the header. Format: "The IDX file
-//! format" on the MNIST page (Y. `LeCun` and others), big-endian throughout.
+//! Files are untrusted: memory grows with the bytes that arrive, never with the sizes in the header. Format: "The IDX
+//! file format" on the MNIST page (Y. `LeCun` and others), big-endian throughout.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -31,8 +31,8 @@ pub(crate) struct IdxArray {
 /// The meaning of a file's numbers, which limits the number of dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum IdxContent {
-    /// (count, pixels), (count, height, width), or with colours: (count, height, width, colours) or (count, colours, height,
-    /// width).
+    /// (count, pixels), (count, height, width), or with colours: (count, height, width, colours) or (count, colours,
+    /// height, width).
     Images,
     /// (count) or (count, columns), with the class in the first column.
     Labels,
@@ -132,7 +132,8 @@ fn count_bytes(dimensions: &[usize], element: ElementType, path: &Path) -> Resul
     })
 }
 
-/// Reads exactly `expected` bytes, and checks that no more follow. Reading to the end also makes gzip compare its checksum.
+/// Reads exactly `expected` bytes, and checks that no more follow. Reading to the end also makes gzip compare its
+/// checksum.
 fn read_values(reader: impl Read, expected: u64, path: &Path) -> Result<Vec<u8>, DataError> {
     // A plain file is known to be this long. A compressed file with a wrong header costs at most 64 MiB.
     let mut values = Vec::with_capacity(expected.min(64 << 20) as usize);
@@ -224,8 +225,8 @@ impl IdxArray {
         self.bytes.len() / self.element.size()
     }
 
-    /// The white level of training images: 1 if all numbers are from 0 to 1, otherwise 255. A number outside 0 to 255 is an
-    /// error.
+    /// The white level of training images: 1 if all numbers are from 0 to 1, otherwise 255. A number outside 0 to 255
+    /// is an error.
     pub(super) fn white(&self, path: &Path) -> Result<u8, DataError> {
         if self.element == ElementType::U8 {
             return Ok(if self.bytes.iter().max() == Some(&1) { 1 } else { u8::MAX });
@@ -279,7 +280,8 @@ impl IdxArray {
         DataError::unfit("not a pixel", fault)
     }
 
-    /// One label per row, from the first column: in QMNIST's labels this is the class. A number that is not whole is an error.
+    /// One label per row, from the first column: in QMNIST's labels this is the class. A number that is not whole is
+    /// an error.
     pub(super) fn labels(&self, path: &Path) -> Result<Vec<i64>, DataError> {
         let columns = self.dimensions.get(1).copied().unwrap_or(1);
         let label = |row: usize| {

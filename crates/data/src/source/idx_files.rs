@@ -46,7 +46,8 @@ impl DataFile {
         Self::of(&folder.join(name))
     }
 
-    /// The file at `path`. Its first bytes tell whether it is compressed; if they are neither gzip's nor IDX's, its name does.
+    /// The file at `path`. Its first bytes tell whether it is compressed; if they are neither gzip's nor IDX's, its
+    /// name does.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let bytes = path.metadata().ok().filter(Metadata::is_file)?.len();
         let name = path.file_name()?.to_string_lossy();
@@ -123,8 +124,8 @@ impl IdxName {
 type SetFiles = BTreeMap<(SplitRole, IdxContent), DataFile>;
 
 impl IdxFiles {
-    /// Finds the files in the folder `path`, or in its only subfolder with IDX files. If `path` is a file, finds the files of
-    /// the same set. Missing files and several sets are errors.
+    /// Finds the files in the folder `path`, or in its only subfolder with IDX files. If `path` is a file, finds the
+    /// files of the same set. Missing files and several sets are errors.
     pub(super) fn find(path: &Path) -> Result<Self, DataError> {
         if let Some((folder, family)) = folder_and_family(path) {
             return Self::of_slots(folder, families(folder).remove(&family).unwrap_or_default());
@@ -225,8 +226,8 @@ pub(super) fn find_four(folder: &Path) -> Option<[DataFile; 4]> {
     Some([first, second, third, fourth])
 }
 
-/// The IDX files in `folder`, by set: the part of the name before the split. In Kaggle's archives each file is in a folder of
-/// the same name.
+/// The IDX files in `folder`, by set: the part of the name before the split. In Kaggle's archives each file is in a
+/// folder of the same name.
 fn families(folder: &Path) -> BTreeMap<String, SetFiles> {
     let mut found: Vec<(bool, DataFile, IdxName)> = Vec::new();
     for (name, path) in entries(folder) {
@@ -274,14 +275,14 @@ pub(super) fn missing_files(folder: &Path, missing: &[&str]) -> DataError {
     let fault = Fault::new(folder, expected, format!("no {}", missing.join(", no ")));
     DataError::unfit(
         "missing data",
-        fault.remedy("put the files there, or point data.path at the folder that has them"),
+        fault.remedy("put the files there, or set data.path to the folder that has them"),
     )
 }
 
 fn several(folder: &Path, kind: &str, names: &[String]) -> DataError {
     let found = listed(names.iter().map(String::as_str), 10);
     let fault = Fault::new(folder, format!("one {kind} of IDX files"), found)
-        .remedy("point data.path at the folder of one, or at one of its files");
+        .remedy("set data.path to the folder of one of them, or to one of its files");
     DataError::unfit("several data sets", fault)
 }
 

@@ -132,8 +132,8 @@ fn path_of(data: &Data) -> Result<&Path, DataError> {
     })
 }
 
-/// Labelled pictures at `path`: IDX test files or a folder per class. The labels of IDX files are indices into `names`, or
-/// the names of the classes themselves.
+/// Labelled pictures at `path`: IDX test files or a folder per class. The labels of IDX files are indices into
+/// `names`, or the names of the classes themselves.
 fn labelled_pictures(
     path: &Path,
     names: Option<&[&str]>,
@@ -163,7 +163,7 @@ fn check_folder(folder: &Path, expected: &str) -> Result<(), DataError> {
         return Ok(());
     }
     let found = if folder.exists() { "a file" } else { "nothing" };
-    let fault = Fault::new(folder, expected, found)
-        .remedy("check data.path, data.test_path or the path that was given");
+    let fault =
+        Fault::new(folder, expected, found).remedy("check data.path, data.test_path or the given path");
     Err(DataError::unfit("missing data", fault))
 }

@@ -18,8 +18,8 @@ use crate::{DataError, Fault};
 const MOST_FILE_BYTES: u64 = 256 << 20;
 const MOST_SIDE: u32 = 16_384;
 const MOST_DECODED_BYTES: u64 = 512 << 20;
-/// File name extensions of pictures. Kiln cannot read all of these formats, but such files are reported as unreadable, not
-/// skipped.
+/// File name extensions of pictures. Kiln cannot read all of these formats, but such files are reported as
+/// unreadable, not skipped.
 const EXTENSIONS: [&str; 25] = [
     "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tif", "tiff", "pbm", "pgm",
     "ppm", "pnm", "pam", "qoi", "heic", "heif", "avif", "jxl", "jp2", "psd", "tga",
@@ -43,8 +43,8 @@ pub(crate) struct DecodeOptions {
 /// A picture in the size that the network takes.
 #[derive(Debug)]
 pub(super) struct DecodedPicture {
-    /// One plane of grey levels, row by row; or three planes, red, green and blue, if the picture has colour and colour is
-    /// kept.
+    /// One plane of grey levels, row by row; or three planes, red, green and blue, if the picture has colour and
+    /// colour is kept.
     pub(super) planes: Vec<u8>,
     /// The greatest level in the file of a 16-bit picture.
     pub(super) greatest: Option<u16>,
@@ -181,7 +181,8 @@ fn greatest_level(picture: &DynamicImage) -> Option<u16> {
     }
 }
 
-/// Stretches the levels of a 16-bit picture so that `white` becomes the greatest; opacity and 8-bit pictures do not change.
+/// Stretches the levels of a 16-bit picture so that `white` becomes the greatest; opacity and 8-bit pictures do not
+/// change.
 fn stretch(picture: &mut DynamicImage, white: u16) {
     if white == u16::MAX {
         return;
@@ -236,8 +237,8 @@ fn by_plane(pixels: &RgbImage) -> Vec<u8> {
     (0..3).flat_map(|channel| pixels.iter().map(move |pixel| pixel[channel])).collect()
 }
 
-/// `picture` without transparency: on white paper, or on black if the drawing is so light that it would disappear on white.
-/// The choice depends on this picture only, so that it is the same in training and in a single prediction.
+/// `picture` without transparency: on white paper, or on black if the drawing is so light that it would disappear on
+/// white. The choice depends on this picture only, so that it is the same in training and in a single prediction.
 fn on_paper(picture: DynamicImage) -> DynamicImage {
     if !picture.color().has_alpha() {
         return picture;
@@ -250,8 +251,8 @@ fn on_paper(picture: DynamicImage) -> DynamicImage {
     DynamicImage::ImageRgba8(paper)
 }
 
-/// Whether the drawing is light: its mean luma (ITU-R BT.709), weighted by opacity. False for an opaque picture, which hides
-/// the paper.
+/// Whether the drawing is light: its mean luma (ITU-R BT.709), weighted by opacity. False for an opaque picture,
+/// which hides the paper.
 fn is_light(drawn: &RgbaImage) -> bool {
     let (mut luma, mut opacity, mut is_opaque) = (0, 0, true);
     for &Rgba([red, green, blue, alpha]) in drawn.pixels() {

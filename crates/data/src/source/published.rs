@@ -315,8 +315,8 @@ pub(crate) const FASHION_MNIST: PublishedSet = PublishedSet {
     ],
 };
 
-/// Handwritten Japanese characters. Hashes of the compressed files: TensorFlow Datasets' `url_checksums/kmnist.txt`; those
-/// of the uncompressed files are not published.
+/// Handwritten Japanese characters. Hashes of the compressed files: TensorFlow Datasets' `url_checksums/kmnist.txt`;
+/// those of the uncompressed files are not published.
 pub(crate) const KMNIST: PublishedSet = PublishedSet {
     name: "kmnist",
     torchvision_name: "KMNIST",

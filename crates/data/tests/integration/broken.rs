@@ -1,4 +1,5 @@
-//! Broken files and impossible settings: each leads to an error that names the place and the remedy, and never to a panic.
+//! Broken files and impossible settings: each leads to an error that names the place and the remedy, and never to a
+//! panic.
 
 use std::{fs, path::Path};
 

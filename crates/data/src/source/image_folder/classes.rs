@@ -165,8 +165,8 @@ pub(super) struct LabelsFile {
 }
 
 impl LabelsFile {
-    /// Finds the table that names `pictures`: among `tables` in `folder`, or else beside the folder. None if no table names
-    /// at least half of them.
+    /// Finds the table that names `pictures`: among `tables` in `folder`, or else beside the folder. None if no table
+    /// names at least half of them.
     pub(super) fn find(
         folder: &Path,
         pictures: &[Entry],
@@ -268,8 +268,8 @@ pub(super) fn is_table(path: &Path) -> bool {
 }
 
 impl PictureTable {
-    /// The table at `path`, if it can be read and one of its columns names at least half of `pictures`. A competition's sample
-    /// submission is ignored: its classes are placeholders.
+    /// The table at `path`, if it can be read and one of its columns names at least half of `pictures`. A
+    /// competition's sample submission is ignored: its classes are placeholders.
     pub(super) fn of_pictures(path: &Path, pictures: &[Entry]) -> Option<Self> {
         let name = path.file_stem()?.to_string_lossy().to_lowercase();
         if name.contains("submission") || path.metadata().ok()?.len() > MOST_BYTES {

@@ -165,7 +165,7 @@ pub struct PictureFiles {
     pub passed_over: usize,
 }
 
-/// Finds the pictures below `folder`, by their extensions or by their first bytes. An error if there are none.
+/// Finds the pictures below `folder`, by their extensions or by their first bytes. Finding no picture is an error.
 pub fn pictures_below(folder: &Path) -> Result<PictureFiles, DataError> {
     let mut skipped = SkippedFiles::below(folder);
     let FolderEntries { folders, mut pictures, tables } = FolderEntries::read(folder, &mut skipped)?;

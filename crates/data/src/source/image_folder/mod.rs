@@ -279,8 +279,8 @@ fn role(name: &str) -> Option<usize> {
     }
 }
 
-/// The only folder among `entries`, if it contains the whole data set: it has subfolders, or pictures and a table of their
-/// classes in or beside it.
+/// The only folder among `entries`, if it contains the whole data set: it has subfolders, or pictures and a table of
+/// their classes in or beside it.
 fn wrapped(entries: &FolderEntries, skipped: &mut SkippedFiles) -> Result<Option<PathBuf>, DataError> {
     let [folder] = &entries.folders[..] else { return Ok(None) };
     if !entries.pictures.is_empty() {
