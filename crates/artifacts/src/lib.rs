@@ -35,10 +35,6 @@ pub use runs::{ComparedRun, ConfigDifference, FigureComparison, RunComparison, R
 pub use status::{BestEpoch, RunFailure, RunState, RunStatus, StopReason, TestFigures, null_as_nan};
 
 // Former names.
-pub use provenance::TrainingSession as Session;
-pub use rows::MetricScope as Scope;
-pub use runs::RunComparison as Comparison;
-pub use status::{BestEpoch as Best, RunStatus as Status};
 
 #[cfg(test)]
 mod test_run {

@@ -7,7 +7,6 @@ mod device;
 use burn::tensor::Device;
 use kiln_config::{Backend, BackendName};
 
-pub use self::SelectedDevice as Selected;
 pub use device::{ALL, Probe, compiled_in, is_host, probe};
 
 /// The selected device, with the reason.

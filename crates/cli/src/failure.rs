@@ -157,11 +157,11 @@ impl From<BackendError> for Failure {
     }
 }
 
-/// Data that does not fit a key of the experiment is a mistake in the experiment: such a fault has no path.
+/// Data that does not fit a key of the experiment is a mistake in the experiment: such a mismatch has no path.
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         match &error {
-            DataError::Unfit { fault, .. } if fault.path.as_os_str().is_empty() => {
+            DataError::Unfit { mismatch, .. } if mismatch.path.as_os_str().is_empty() => {
                 Self::usage(with_causes(&error))
             }
             _ => Self::failed(with_causes(&error)),

@@ -13,8 +13,8 @@ use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kiln::{Event, Metrics, Observer, Outcome, Session};
 use kiln_data::{ExampleCounts, Profile, Progress, Shape};
-use kiln_evaluation::Interval;
-use kiln_study::{CellEnd, Progress as StudyProgress, StudyStatus, View};
+use kiln_evaluation::ConfidenceInterval;
+use kiln_study::{Progress as StudyProgress, StudyStatus, TrialRunEnd, View};
 
 use crate::output::{quoted, say};
 
@@ -185,7 +185,7 @@ fn network_line(session: &Session, outcome: &Outcome, profile: &Profile) -> Stri
 fn test_line(test: &Metrics, outcome: &Outcome) -> String {
     let loss = test.figure("loss").unwrap_or(f64::NAN);
     let interval = test.intervals.as_ref().and_then(|intervals| intervals.of("accuracy"));
-    let interval = interval.map_or_else(String::new, |Interval { lower, upper }| {
+    let interval = interval.map_or_else(String::new, |ConfidenceInterval { lower, upper }| {
         format!(" (95 % confidence interval {lower:.4} to {upper:.4})")
     });
     let network = test.checkpoint_step.filter(|step| *step != outcome.trained.steps);
@@ -260,7 +260,7 @@ impl View for StudyLines {
                 say(&format!("{name}: {}", if *resumed { "resuming" } else { "training" }));
             }
             StudyProgress::Ended { name, end, .. } => {
-                self.done += usize::from(!matches!(end, CellEnd::Stopped));
+                self.done += usize::from(!matches!(end, TrialRunEnd::Stopped));
                 say(&format!("[{}/{}] {name}: {}", self.done, self.cells, end_text(end)));
             }
             StudyProgress::Advanced { .. } => {}
@@ -295,12 +295,12 @@ impl StudyBars {
         }
     }
 
-    fn ended(&mut self, cell: usize, name: &str, end: &CellEnd) {
+    fn ended(&mut self, cell: usize, name: &str, end: &TrialRunEnd) {
         if let Some(bar) = self.running.remove(&cell) {
             bar.finish_and_clear();
         }
         match end {
-            CellEnd::Stopped => {}
+            TrialRunEnd::Stopped => {}
             _ => drop(self.shares.insert(cell, 1.0)),
         }
         // If the terminal fails, there is nowhere else to report it.
@@ -371,18 +371,18 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is well-formed")
 }
 
-fn end_text(end: &CellEnd) -> String {
+fn end_text(end: &TrialRunEnd) -> String {
     match end {
-        CellEnd::Finished { test_accuracy, seconds } => {
+        TrialRunEnd::Finished { test_accuracy, seconds } => {
             format!("test accuracy {test_accuracy:.4}, {seconds:.1} s")
         }
-        CellEnd::Paused { epochs, loss } => {
+        TrialRunEnd::Paused { epochs, loss } => {
             let loss = loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
             format!("{epochs} epochs{loss}")
         }
-        CellEnd::Elsewhere => "done by another process".to_owned(),
-        CellEnd::Failed { error } => format!("FAILED: {error}"),
-        CellEnd::Stopped => "stopped".to_owned(),
+        TrialRunEnd::Elsewhere => "done by another process".to_owned(),
+        TrialRunEnd::Failed { error } => format!("FAILED: {error}"),
+        TrialRunEnd::Stopped => "stopped".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use kiln_config::{Channels, ClassLabel, Data};
 use kiln_table::{listed, quoted};
 
 use crate::{
-    DataError, DataFolders, Downloads, Fault, FileRecord, ImageEncoding, Normalizer, Profile, Progress,
+    DataError, DataFolders, Downloads, FileRecord, ImageEncoding, Mismatch, Normalizer, Profile, Progress,
     Shape, Split, TieBreak,
     holdout::{ChoicePurpose, check_folds, choose, deal, hold_out, mislabel, one_part},
     profile::content_hash,
@@ -209,8 +209,12 @@ impl LoadRequest<'_> {
         let (train, test) = match own_test {
             Some(_) if data.test_folds > 0 => {
                 let found = "test data in files of its own";
-                let fault = Fault::in_key("data.test_folds", "a source without test data of its own", found);
-                return Err(DataError::unfit("no parts", fault.remedy("set it to 0, or remove those files")));
+                let mismatch =
+                    Mismatch::in_key("data.test_folds", "a source without test data of its own", found);
+                return Err(DataError::unfit(
+                    "no parts",
+                    mismatch.remedy("set it to 0, or remove those files"),
+                ));
             }
             Some(test) => (train, test),
             None if data.test_folds > 0 => one_part(&train, data.test_folds, groups, seed)?,
@@ -241,17 +245,17 @@ fn limit(split: Split, limit: Option<usize>, seed: u64, purpose: ChoicePurpose, 
 
 fn check_not_empty(train: &Split, test: &Split, has_test: bool) -> Result<(), DataError> {
     if train.is_empty() {
-        let fault = Fault::in_key("data", "training examples", "none");
+        let mismatch = Mismatch::in_key("data", "training examples", "none");
         return Err(DataError::unfit(
             "nothing to train on",
-            fault.remedy("check data.classes, data.limit and data.validation"),
+            mismatch.remedy("check data.classes, data.limit and data.validation"),
         ));
     }
     if test.is_empty() && has_test {
-        let fault = Fault::in_key("data", "test examples", "none");
+        let mismatch = Mismatch::in_key("data", "test examples", "none");
         return Err(DataError::unfit(
             "nothing to test on",
-            fault.remedy("check data.classes and data.test_limit"),
+            mismatch.remedy("check data.classes and data.test_limit"),
         ));
     }
     Ok(())
@@ -265,7 +269,10 @@ fn check_size(test: &Split, classes: usize) -> Result<(), DataError> {
     let expected = format!("at most {MOST_PROBABILITIES} probabilities (test examples times classes)");
     let found = format!("{} test examples of {classes} classes", test.len());
     let remedy = format!("test on fewer examples, with data.test_limit={}", MOST_PROBABILITIES / classes);
-    Err(DataError::unfit("too much to test on", Fault::in_key("data.test", expected, found).remedy(remedy)))
+    Err(DataError::unfit(
+        "too much to test on",
+        Mismatch::in_key("data.test", expected, found).remedy(remedy),
+    ))
 }
 
 /// The classes that an experiment keeps, renumbered in the order in which it names them.
@@ -294,10 +301,10 @@ impl ClassSelection {
             selection.classes.push(classes[class].clone());
         }
         if selection.classes.len() == 1 {
-            let fault = Fault::in_key("data.classes", "at least two classes", "one");
+            let mismatch = Mismatch::in_key("data.classes", "at least two classes", "one");
             return Err(DataError::unfit(
                 "only one class",
-                fault.remedy("name at least two: a classifier has to distinguish classes"),
+                mismatch.remedy("name at least two: a classifier has to distinguish classes"),
             ));
         }
         Ok(selection)
@@ -327,12 +334,12 @@ fn unknown(classes: &[String], name: &str) -> DataError {
     let names: Vec<String> =
         (0..).zip(classes).map(|(number, class)| format!("{number} ({class})")).collect();
     let expected = format!("a class of this data: {}", names.join(", "));
-    DataError::unfit("unknown class", Fault::in_key("data.classes", expected, format!("\"{name}\"")))
+    DataError::unfit("unknown class", Mismatch::in_key("data.classes", expected, format!("\"{name}\"")))
 }
 
 fn repeated(name: &str) -> DataError {
-    let fault = Fault::in_key("data.classes", "every class once", format!("\"{name}\" twice"));
-    DataError::unfit("repeated class", fault.remedy("name it once"))
+    let mismatch = Mismatch::in_key("data.classes", "every class once", format!("\"{name}\" twice"));
+    DataError::unfit("repeated class", mismatch.remedy("name it once"))
 }
 
 /// A notice if the largest class has more than ten times the examples of the smallest.

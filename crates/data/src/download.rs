@@ -17,7 +17,7 @@ use ureq::{
 };
 
 use crate::source::{DataFile, note_path};
-use crate::{DataError, Fault, Progress, PublishedFile, PublishedSet};
+use crate::{DataError, Mismatch, Progress, PublishedFile, PublishedSet};
 
 /// How often a transfer that breaks off is resumed at the same mirror.
 const RESUMPTIONS: usize = 3;
@@ -195,10 +195,10 @@ fn decompress(file: &PublishedFile, part: &Path, aside: &Path) -> Result<String,
     let sha256 = hasher.finish();
     if bytes != file.bytes || file.sha256.is_some_and(|expected| expected != sha256) {
         let expected = format!("{} bytes of SHA-256 {}", file.bytes, file.sha256.unwrap_or("(any)"));
-        let fault = Fault::new(part, expected, format!("{bytes} bytes of {sha256}"));
+        let mismatch = Mismatch::new(part, expected, format!("{bytes} bytes of {sha256}"));
         return Err(DataError::unfit(
             "wrong checksum",
-            fault.place("uncompressed").remedy("please report this"),
+            mismatch.place("uncompressed").remedy("please report this"),
         ));
     }
     Ok(sha256)

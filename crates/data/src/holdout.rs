@@ -9,7 +9,7 @@ use kiln_config::Holdout;
 use kiln_config::random::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Fault, Split};
+use crate::{DataError, Mismatch, Split};
 
 /// The purpose of a choice: each has its own random stream. The order is part of the stream's key, so new purposes go
 /// last.
@@ -77,8 +77,8 @@ pub(crate) fn one_part(
     seed: u64,
 ) -> Result<(Split, Split), DataError> {
     if count == 1 {
-        let fault = Fault::in_key("data.test_folds", "0, or at least 2 parts", "1");
-        return Err(DataError::unfit("nothing to train on", fault.remedy("raise it")));
+        let mismatch = Mismatch::in_key("data.test_folds", "0, or at least 2 parts", "1");
+        return Err(DataError::unfit("nothing to train on", mismatch.remedy("raise it")));
     }
     check_folds("data.test_folds", split, count)?;
     let parts = deal(split, count, groups, seed / count as u64, ChoicePurpose::TestFolds);
@@ -88,9 +88,12 @@ pub(crate) fn one_part(
         positions.partition(|&position| parts[position as usize] == part);
     if held_out.is_empty() || others.is_empty() {
         let expected = format!("at least {count} groups");
-        let fault =
-            Fault::in_key("data.test_folds", expected, format!("too few: part {part} has no group, or all"));
-        return Err(DataError::unfit("parts without an example", fault.remedy("lower it")));
+        let mismatch = Mismatch::in_key(
+            "data.test_folds",
+            expected,
+            format!("too few: part {part} has no group, or all"),
+        );
+        return Err(DataError::unfit("parts without an example", mismatch.remedy("lower it")));
     }
     Ok((split.select(&others), split.select(&held_out)))
 }
@@ -115,12 +118,12 @@ pub(crate) fn hold_out(
         None => choose(&split, count, seed, purpose, ties),
     };
     if chosen.is_empty() {
-        let fault = Fault::in_key(
+        let mismatch = Mismatch::in_key(
             "data.group_column",
             "groups small enough to hold out",
             "one group with nearly all rows",
         );
-        return Err(DataError::unfit("nothing held out", fault.remedy(format!("set {key} to 0"))));
+        return Err(DataError::unfit("nothing held out", mismatch.remedy(format!("set {key} to 0"))));
     }
     Ok((split.select(&others), split.select(&chosen)))
 }
@@ -132,13 +135,13 @@ fn held_out_count(key: &str, holdout: Holdout, total: usize) -> Result<usize, Da
         return Ok(0);
     }
     if count == 0 {
-        let fault = Fault::in_key(key, "a share of at least one example", format!("none of {total}"));
-        return Err(DataError::unfit("nothing held out", fault.remedy("raise it, or set it to 0")));
+        let mismatch = Mismatch::in_key(key, "a share of at least one example", format!("none of {total}"));
+        return Err(DataError::unfit("nothing held out", mismatch.remedy("raise it, or set it to 0")));
     }
     if count >= total {
         let expected = format!("fewer than the {total} examples");
-        let fault = Fault::in_key(key, expected, format!("{count}"));
-        return Err(DataError::unfit("nothing to train on", fault.remedy("lower it, or give more data")));
+        let mismatch = Mismatch::in_key(key, expected, format!("{count}"));
+        return Err(DataError::unfit("nothing to train on", mismatch.remedy("lower it, or give more data")));
     }
     Ok(count)
 }
@@ -149,8 +152,8 @@ pub(crate) fn check_folds(key: &str, split: &Split, folds: usize) -> Result<(), 
         return Ok(());
     }
     let expected = format!("at most {} parts, one for each example", split.len());
-    let fault = Fault::in_key(key, expected, folds.to_string());
-    Err(DataError::unfit("parts without an example", fault.remedy("lower it")))
+    let mismatch = Mismatch::in_key(key, expected, folds.to_string());
+    Err(DataError::unfit("parts without an example", mismatch.remedy("lower it")))
 }
 
 fn positions_by_class(split: &Split) -> Vec<Vec<u32>> {

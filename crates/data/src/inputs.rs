@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::source::picture::{self, OpenedPicture, planes, with_channels};
 use crate::source::{DataFile, IdxImages, idx, reader, start_of, unlabelled_rows};
 use crate::values::Storage;
-use crate::{DataError, Fault, Profile, Shape, Split};
+use crate::{DataError, Mismatch, Profile, Shape, Split};
 
 /// Pixels fainter than this share of the strongest ink count as paper: cameras and JPEG leave such traces.
 const FAINT: f64 = 1.0 / 8.0;
@@ -69,7 +69,7 @@ pub fn inputs(path: &Path, profile: &Profile, framing: Framing) -> Result<Inputs
             _ if path.exists() => "something else",
             _ => "nothing",
         };
-        return Err(DataError::unfit("missing data", Fault::new(path, "a file", found)));
+        return Err(DataError::unfit("missing data", Mismatch::new(path, "a file", found)));
     }
     match profile.shape {
         Shape::Columns(_) => {
@@ -95,8 +95,9 @@ pub fn inputs_of_picture(bytes: &[u8], profile: &Profile, framing: Framing) -> R
     if profile.image_size().is_some() {
         return picture_of(bytes, place, profile, framing);
     }
-    let fault = Fault::new(place, "the columns of a table, on which the network was trained", "a picture");
-    Err(DataError::unfit("unreadable picture", fault))
+    let mismatch =
+        Mismatch::new(place, "the columns of a table, on which the network was trained", "a picture");
+    Err(DataError::unfit("unreadable picture", mismatch))
 }
 
 /// The examples in consecutive `pixels`: plane by plane and row by row, at the levels of the training pictures. Their
@@ -104,18 +105,19 @@ pub fn inputs_of_picture(bytes: &[u8], profile: &Profile, framing: Framing) -> R
 pub fn examples_of_pixels(pixels: Vec<u8>, profile: &Profile) -> Result<Split, DataError> {
     let (width, place) = (profile.shape.features(), "the pixels");
     if profile.image_size().is_none() {
-        let fault = Fault::new(place, "the columns of a table, on which the network was trained", "pixels");
-        return Err(DataError::unfit("unreadable picture", fault));
+        let mismatch =
+            Mismatch::new(place, "the columns of a table, on which the network was trained", "pixels");
+        return Err(DataError::unfit("unreadable picture", mismatch));
     }
     if pixels.is_empty() || !pixels.len().is_multiple_of(width) {
-        let fault =
-            Fault::new(place, format!("{width} for each picture"), format!("{} in all", pixels.len()));
-        return Err(DataError::unfit("unreadable picture", fault));
+        let mismatch =
+            Mismatch::new(place, format!("{width} for each picture"), format!("{} in all", pixels.len()));
+        return Err(DataError::unfit("unreadable picture", mismatch));
     }
     let greatest = profile.greatest_pixel.unwrap_or(u8::MAX);
     if let Some(at) = pixels.iter().position(|&pixel| pixel > greatest) {
-        let fault = Fault::new(place, format!("levels from 0 to {greatest}"), pixels[at].to_string());
-        return Err(DataError::unfit("unreadable picture", fault.place(format!("pixel {at}"))));
+        let mismatch = Mismatch::new(place, format!("levels from 0 to {greatest}"), pixels[at].to_string());
+        return Err(DataError::unfit("unreadable picture", mismatch.place(format!("pixel {at}"))));
     }
     let labels = vec![0; pixels.len() / width];
     Ok(Split::new(Storage::bytes(width, pixels, greatest), labels))
@@ -133,13 +135,13 @@ pub fn inputs_of_values(values: &[f32], profile: &Profile) -> Result<Inputs, Dat
     if values.is_empty() || !values.len().is_multiple_of(features) {
         let expected = format!("{features} values for each example");
         return Err(DataError::unfit(
-            "ragged csv row",
-            Fault::new(place, expected, format!("{} in all", values.len())),
+            "wrong number of values",
+            Mismatch::new(place, expected, format!("{} in all", values.len())),
         ));
     }
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-        let fault = Fault::new(place, "finite numbers", values[index].to_string());
-        return Err(DataError::unfit("not a number", fault.place(format!("value {index}"))));
+        let mismatch = Mismatch::new(place, "finite numbers", values[index].to_string());
+        return Err(DataError::unfit("not a number", mismatch.place(format!("value {index}"))));
     }
     // The pixels of `digits` range from 0 to 16.
     let scale = profile.greatest_pixel.map_or(1.0, |greatest| f32::from(greatest) / f32::from(u8::MAX));
@@ -159,9 +161,9 @@ fn number_columns(preparation: &Preparation) -> Result<usize, DataError> {
     for (column, treatment) in preparation.used() {
         if !matches!(treatment, Treatment::Number { .. }) {
             let found = format!("column {}, which is a {}", quoted(&column.name), column.kind.name());
-            let fault = Fault::new("the values", "a network that uses numeric columns only", found);
+            let mismatch = Mismatch::new("the values", "a network that uses numeric columns only", found);
             let remedy = "give the rows as a table, in a file";
-            return Err(DataError::unfit("not a number", fault.remedy(remedy)));
+            return Err(DataError::unfit("not a number", mismatch.remedy(remedy)));
         }
     }
     Ok(preparation.raw_width())
@@ -207,8 +209,8 @@ fn picture_of(content: &[u8], path: &Path, profile: &Profile, framing: Framing) 
 }
 
 fn nothing_to_see(path: &Path) -> DataError {
-    let fault = Fault::new(path, "something drawn on a plain background", "one grey level all over");
-    DataError::unfit("unreadable picture", fault.remedy("give a picture with more contrast"))
+    let mismatch = Mismatch::new(path, "something drawn on a plain background", "one grey level all over");
+    DataError::unfit("unreadable picture", mismatch.remedy("give a picture with more contrast"))
 }
 
 /// The size of the picture that a drawing becomes, and the position of the drawing in it.

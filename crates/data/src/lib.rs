@@ -40,7 +40,7 @@ pub use dataset::{DataSet, load, load_like, load_with};
 pub use download::{DownloadAttempt, Downloads, Timeouts, UnavailableData};
 pub use holdout::TieBreak;
 pub use inputs::{Frame, Framing, Inputs, examples_of_pixels, inputs, inputs_of_picture, inputs_of_values};
-pub use kiln_table::{Column, Fault, Preparation};
+pub use kiln_table::{Column, Mismatch, Preparation};
 pub use profile::{
     DataContent, DataDescription, ExampleCounts, FileRecord, ImageEncoding, Profile, Shape, describe,
 };
@@ -50,13 +50,6 @@ pub use source::{
 pub use split::{Example, Split, render_blocks, render_columns, render_numbers};
 pub use tables::{RowBlock, RowBuffer, TableRows, UsedColumn, ValueKind};
 pub use values::{Normalizer, RawValues};
-
-pub use batches::EpochBatches as Epoch;
-pub use holdout::TieBreak as Ties;
-pub use profile::{DataContent as Content, DataDescription as Description, ImageEncoding as Reading};
-pub use source::DataFolders as Folders;
-pub use tables::{RowBuffer as GivenRows, ValueKind as Holds};
-pub use values::RawValues as Raw;
 
 /// The error of loading data.
 #[derive(Debug, thiserror::Error)]
@@ -82,12 +75,12 @@ pub enum DataError {
     Unavailable(Box<UnavailableData>),
 
     /// The data is damaged, or does not fit the experiment.
-    #[error("{kind}: {fault}")]
+    #[error("{kind}: {mismatch}")]
     Unfit {
         /// The kind of error, in a few words.
         kind: &'static str,
         /// The place, the expected and found values, and the remedy.
-        fault: Box<Fault>,
+        mismatch: Box<Mismatch>,
     },
 }
 
@@ -104,8 +97,8 @@ impl DataError {
         move |error| kiln_table::read_error(path, error).into()
     }
 
-    pub(crate) fn unfit(kind: &'static str, fault: Box<Fault>) -> Self {
-        Self::Unfit { kind, fault }
+    pub(crate) fn unfit(kind: &'static str, mismatch: Box<Mismatch>) -> Self {
+        Self::Unfit { kind, mismatch }
     }
 
     /// Wraps a failure to write `path`.
@@ -125,7 +118,7 @@ impl From<TableError> for DataError {
     fn from(error: TableError) -> Self {
         match error {
             TableError::Read { path, source } => Self::Read { path, source },
-            TableError::Unfit { kind, fault } => Self::Unfit { kind, fault },
+            TableError::Unfit { kind, mismatch } => Self::Unfit { kind, mismatch },
         }
     }
 }

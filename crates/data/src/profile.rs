@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::{SourceContext, SourceLocation, reader};
 use crate::{
-    DataError, DataFolders, DataSet, Downloads, Fault, NoProgress, Normalizer, Split, TieBreak, load_with,
+    DataError, DataFolders, DataSet, Downloads, Mismatch, NoProgress, Normalizer, Split, TieBreak, load_with,
 };
 
 /// The features of an example.
@@ -257,7 +257,7 @@ impl Profile {
             let expected =
                 format!("classes of this data: {}", listed(data.classes.iter().map(String::as_str), 12));
             let found = listed(unknown.iter().map(String::as_str), 5);
-            DataError::unfit("unknown class", Fault::in_key("loss.class_weights", expected, found))
+            DataError::unfit("unknown class", Mismatch::in_key("loss.class_weights", expected, found))
         })?;
         Ok(Self { class_weights, ..self })
     }
@@ -273,13 +273,14 @@ impl Profile {
             let expected = "data of two classes, or \"most-probable\"";
             return Err(DataError::unfit(
                 "not two classes",
-                Fault::in_key("evaluation.decision", expected, found),
+                Mismatch::in_key("evaluation.decision", expected, found),
             ));
         }
         match &evaluation.positive {
             Some(name) if !self.classes.contains(name) => {
-                let fault = Fault::in_key("evaluation.positive", format!("one of {classes}"), quoted(name));
-                Err(DataError::unfit("unknown class", fault))
+                let mismatch =
+                    Mismatch::in_key("evaluation.positive", format!("one of {classes}"), quoted(name));
+                Err(DataError::unfit("unknown class", mismatch))
             }
             _ => Ok(()),
         }

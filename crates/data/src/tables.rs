@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use kiln_config::{Data, Normalization};
 use kiln_table::{
-    Blocks, Choices, Kind, Preparation, Record, Records, Remarks, RowValue, Scale, Scaling, Table, Treatment,
-    ValueFault, listed, quoted,
+    Blocks, Choices, ColumnKind, Preparation, Record, Records, Remarks, RowValue, Scale, Scaling, Table,
+    Treatment, ValueMismatch, listed, quoted,
 };
 use rayon::prelude::*;
 
@@ -98,14 +98,14 @@ fn check_names(table: &Table, choices: &Choices) -> Result<(), DataError> {
 /// Notices: columns that are left out, with the reason; columns whose kind may be wrong; extreme values.
 fn notices(preparation: &Preparation) -> Vec<String> {
     let mut notices = Vec::new();
-    for kind in [Kind::Id, Kind::Text, Kind::Constant, Kind::Empty] {
+    for kind in [ColumnKind::Id, ColumnKind::Text, ColumnKind::Constant, ColumnKind::Empty] {
         let names: Vec<&str> =
             preparation.left_out().filter(|column| column.kind == kind).map(|column| &*column.name).collect();
         if !names.is_empty() {
             let what = match kind {
-                Kind::Id => "has a different name or number in every row",
-                Kind::Text => "has text that rarely repeats",
-                Kind::Constant => "has the same value in every row",
+                ColumnKind::Id => "has a different name or number in every row",
+                ColumnKind::Text => "has text that rarely repeats",
+                ColumnKind::Constant => "has the same value in every row",
                 _ => "has no value",
             };
             notices.push(format!("left out: {} ({what})", listed(names, 8)));
@@ -300,13 +300,13 @@ impl TableRows {
         let mut cells = Blocks::new(self.preparation.raw_width());
         let mut record = Record::default();
         while rows.len() < most && self.records.next(&mut record)? {
-            let fault = cells.push_row(|raw| self.read_row(&record, raw)).err();
-            if fault.is_none() {
+            let mismatch = cells.push_row(|raw| self.read_row(&record, raw)).err();
+            if mismatch.is_none() {
                 let text = |used: usize| record.cell(self.places[used]);
                 notes.push(self.preparation.remark(cells.row(lines.len()), text, &mut self.remarks));
                 lines.push(record.line() as u32);
             }
-            faults.push(fault);
+            faults.push(mismatch);
             rows.push(record.clone());
         }
         if rows.is_empty() {
@@ -355,7 +355,7 @@ impl RowBuffer {
     ///
     /// # Errors
     /// The first value that does not fit its column. The row is not added.
-    pub fn push<'a>(&mut self, value: impl Fn(usize) -> RowValue<'a>) -> Result<Vec<String>, ValueFault> {
+    pub fn push<'a>(&mut self, value: impl Fn(usize) -> RowValue<'a>) -> Result<Vec<String>, ValueMismatch> {
         let Self { preparation, cells, remarks } = self;
         cells.push_row(|raw| preparation.row(&value, raw))?;
         let text = |used: usize| value(used).text().into_owned().into();

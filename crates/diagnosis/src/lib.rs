@@ -31,8 +31,6 @@ use strum::{Display, IntoStaticStr};
 pub use record::{BaselineFigures, Difference, Layer, RunRecord, TestFigures, layers};
 pub use remedies::Remedy;
 
-pub use record::RunRecord as Record;
-
 use record::RunHistory;
 
 /// Something that went wrong in a run, or is worth knowing about it.

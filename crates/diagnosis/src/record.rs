@@ -2,7 +2,7 @@
 
 use crate::Severity;
 use crate::remedies::is_penalized;
-use kiln_artifacts::{MetricRow, RunFailure, Scope};
+use kiln_artifacts::{MetricRow, MetricScope, RunFailure};
 use kiln_config::{Experiment, LossName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ impl<'a> RunHistory<'a> {
         let of = |split: &str, scope| {
             rows.iter().filter(|row| row.split == split && row.scope == scope).collect::<Vec<_>>()
         };
-        let intervals = of("train", Scope::Interval);
+        let intervals = of("train", MetricScope::Interval);
         Self {
             layers: intervals
                 .iter()
@@ -102,8 +102,8 @@ impl<'a> RunHistory<'a> {
                 .rfind(|layers| !layers.is_empty())
                 .unwrap_or_default(),
             intervals,
-            epochs: of("train", Scope::Epoch),
-            validation: of("validation", Scope::Epoch),
+            epochs: of("train", MetricScope::Epoch),
+            validation: of("validation", MetricScope::Epoch),
             test: tested,
             experiment,
             failure,
@@ -274,7 +274,7 @@ fn ends<'l, 'a>(layers: &'l [Layer<'a>]) -> Option<[&'l Layer<'a>; 2]> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use kiln_artifacts::Scope;
+    use kiln_artifacts::MetricScope;
     use kiln_config::DataSource;
 
     use super::*;
@@ -295,7 +295,9 @@ pub(crate) mod tests {
             let validation: Vec<(f64, f64)> =
                 epochs.iter().map(|(loss, accuracy)| (loss + 0.02, accuracy - 0.01)).collect();
             let mut log = Self::default().losses(&losses).epochs(&epochs).validation(&validation);
-            for (index, row) in log.rows.iter_mut().filter(|row| row.scope == Scope::Interval).enumerate() {
+            for (index, row) in
+                log.rows.iter_mut().filter(|row| row.scope == MetricScope::Interval).enumerate()
+            {
                 let drift = 1.0 + 0.02 * index as f64;
                 row.figures.insert("gradient_norm".into(), 0.6 * drift);
                 for (layer, gradient) in [0.3, 0.4, 0.5].into_iter().enumerate() {
@@ -310,7 +312,7 @@ pub(crate) mod tests {
 
         pub(crate) fn interval(mut self, figures: &[(&str, f64)]) -> Self {
             let step = 10 * (self.rows.len() as u64 + 1);
-            self.rows.push(MetricRow::new("train", Scope::Interval, 1, step, figures.iter().copied()));
+            self.rows.push(MetricRow::new("train", MetricScope::Interval, 1, step, figures.iter().copied()));
             self
         }
 
@@ -342,7 +344,7 @@ pub(crate) mod tests {
         fn split(mut self, split: &str, figures: &[(f64, f64)]) -> Self {
             for (epoch, (loss, accuracy)) in (1..).zip(figures) {
                 let figures = [("loss", *loss), ("accuracy", *accuracy)];
-                self.rows.push(MetricRow::new(split, Scope::Epoch, epoch, epoch * 20, figures));
+                self.rows.push(MetricRow::new(split, MetricScope::Epoch, epoch, epoch * 20, figures));
             }
             self
         }
@@ -410,7 +412,7 @@ pub(crate) mod tests {
     fn numbered_layers_are_in_order() {
         let figures = ["layers.10", "layers.9", "head"].map(|name| format!("{name}.weight_norm"));
         let figures = figures.iter().map(|name| (name.as_str(), 1.0));
-        let row = MetricRow::new("train", Scope::Interval, 1, 1, figures);
+        let row = MetricRow::new("train", MetricScope::Interval, 1, 1, figures);
         let layers = layers(&row);
         assert_eq!(
             layers.iter().map(|layer| layer.name).collect::<Vec<_>>(),

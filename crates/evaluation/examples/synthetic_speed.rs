@@ -10,7 +10,7 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use kiln_artifacts::{Run, RunInputs, Status};
+use kiln_artifacts::{Run, RunInputs, RunStatus};
 use kiln_config::Experiment;
 use kiln_config::random::{Purpose, Stream};
 use kiln_evaluation::{EvaluationSettings, PREDICTIONS_FILE, Predictions, write_evaluation, write_report};
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let evaluation = write_evaluation(&run, "test", &predictions, &EvaluationSettings::default())?;
     let written = start.elapsed();
     let start = Instant::now();
-    run.write_status(&Status::running(0, 0))?;
+    run.write_status(&RunStatus::running(0, 0))?;
     write_report(&run, "test", &Experiment::default(), &evaluation, None)?;
     let reported = start.elapsed();
     let start = Instant::now();

@@ -11,8 +11,8 @@ use image::codecs::png::PngEncoder;
 use image::{DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, RgbImage};
 use kiln_artifacts::replace_file;
 use kiln_config::random::{Purpose, Stream};
-use kiln_data::{Raw, Shape, Split};
-use kiln_plot::{Sheet, Tile};
+use kiln_data::{RawValues, Shape, Split};
+use kiln_plot::{ImageGrid, Tile};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -244,9 +244,13 @@ fn margin(probabilities: &[f32]) -> f32 {
 fn levels(split: &Split, position: usize) -> Vec<u8> {
     let greatest = u32::from(split.greatest_pixel().unwrap_or(u8::MAX));
     match split.raw(position) {
-        Raw::Bytes(pixels) => pixels.iter().map(|&pixel| (u32::from(pixel) * 255 / greatest) as u8).collect(),
-        Raw::Floats(values) => values.iter().map(|&value| (value.clamp(0.0, 1.0) * 255.0) as u8).collect(),
-        Raw::Cells(_) => Vec::new(),
+        RawValues::Bytes(pixels) => {
+            pixels.iter().map(|&pixel| (u32::from(pixel) * 255 / greatest) as u8).collect()
+        }
+        RawValues::Floats(values) => {
+            values.iter().map(|&value| (value.clamp(0.0, 1.0) * 255.0) as u8).collect()
+        }
+        RawValues::Cells(_) => Vec::new(),
     }
 }
 
@@ -330,7 +334,7 @@ pub(crate) fn write_sheets(
         let examples = positions.iter().filter_map(|at| Some((*at, gallery.examples.get(at)?)));
         let tiles = examples.map(|(at, example)| tile(at, example, image_size, classes)).collect();
         let path = folder.join(name);
-        let png = Sheet { title: title.to_owned(), image_size, tiles }
+        let png = ImageGrid { title: title.to_owned(), image_size, tiles }
             .to_png()
             .map_err(|problem| EvaluationError::Plot { path: path.clone(), problem: problem.to_string() })?;
         Ok(replace_file(&path, &png)?)

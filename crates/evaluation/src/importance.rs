@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kiln_artifacts::replace_file;
 use kiln_config::random::{Purpose, Stream};
-use kiln_data::{Holds, Raw, Shape, Split, UsedColumn};
+use kiln_data::{RawValues, Shape, Split, UsedColumn, ValueKind};
 use kiln_diagnosis::Difference;
 use kiln_files::json_text;
 use serde::{Deserialize, Serialize};
@@ -213,9 +213,9 @@ impl<P: Fn(&Split) -> Predictions> Predictor<'_, P> {
         positions: &[u32],
     ) -> Option<Dependence> {
         let donors = match column.holds {
-            Holds::Numbers => self.numbers(column),
-            Holds::Words => self.words(column),
-            Holds::Dates => Vec::new(),
+            ValueKind::Numbers => self.numbers(column),
+            ValueKind::Words => self.words(column),
+            ValueKind::Dates => Vec::new(),
         };
         if donors.len() < 2 {
             return None;
@@ -226,7 +226,7 @@ impl<P: Fn(&Split) -> Predictions> Predictor<'_, P> {
             let mut words = self.split.words(donor as usize, shape);
             values.push(DependenceValue {
                 value: words.swap_remove(number).1,
-                number: (column.holds == Holds::Numbers).then(|| self.value(donor, column)),
+                number: (column.holds == ValueKind::Numbers).then(|| self.value(donor, column)),
                 probabilities: mean_probabilities(&(self.predict)(&altered))?,
             });
         }
@@ -236,9 +236,9 @@ impl<P: Fn(&Split) -> Predictions> Predictor<'_, P> {
     fn value(&self, position: u32, column: &UsedColumn) -> f64 {
         let at = column.values.start;
         match self.split.raw(position as usize) {
-            Raw::Bytes(values) => f64::from(values[at]),
-            Raw::Floats(values) => f64::from(values[at]),
-            Raw::Cells(values) => values[at],
+            RawValues::Bytes(values) => f64::from(values[at]),
+            RawValues::Floats(values) => f64::from(values[at]),
+            RawValues::Cells(values) => values[at],
         }
     }
 

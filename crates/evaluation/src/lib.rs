@@ -59,13 +59,6 @@ pub use report::{
 };
 pub use threshold::{HeldOutFigures, Threshold};
 
-pub use confidence_intervals::{ConfidenceInterval as Interval, ConfidenceIntervals as Intervals};
-pub use confusion::ConfusionMatrix as Confusion;
-pub use evaluator::Evaluator as Examination;
-pub use figures::UndefinedFigure as Undefined;
-pub use pass::UnlabeledPredictions as Answers;
-pub use threshold::HeldOutFigures as HeldOut;
-
 /// A run that cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluationError {

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use burn::train::InferenceStep;
 use kiln_artifacts::{Checkpoint, Run};
 use kiln_config::{Ckpt, DecisionName, Evaluation};
-use kiln_data::{Batching, Epoch, Normalizer, Profile, Split};
+use kiln_data::{Batching, EpochBatches, Normalizer, Profile, Split};
 use kiln_model::{MODEL_FILE, Model, StepOutput, Tally, parameters_from_safetensors, with_parameters};
 use safetensors::SafeTensors;
 use schemars::JsonSchema;
@@ -183,9 +183,9 @@ pub fn predict(
     weighted.expect("a network gives each example as many outputs as there are classes")
 }
 
-fn batches(profile: &Profile, split: &Split, batch_size: usize, device: &Device) -> Epoch {
+fn batches(profile: &Profile, split: &Split, batch_size: usize, device: &Device) -> EpochBatches {
     let normalizer = Arc::new(profile.normalizer.clone());
-    Epoch::new(split, &normalizer, &Batching::in_order(batch_size), 0, 0, device)
+    EpochBatches::new(split, &normalizer, &Batching::in_order(batch_size), 0, 0, device)
 }
 
 /// The weight of each example in the mean loss, rounded to single precision as in training; `None` if all weights are 1.
@@ -219,7 +219,7 @@ impl<M: Model> StoredModel<M> {
         device: &Device,
     ) -> UnlabeledPredictions {
         let mut predictions = UnlabeledPredictions::default();
-        for batch in Epoch::new(split, normalizer, &Batching::in_order(batch_size), 0, 0, device) {
+        for batch in EpochBatches::new(split, normalizer, &Batching::in_order(batch_size), 0, 0, device) {
             let found = InferenceStep::step(&self.model, batch.into()).predicted();
             predictions.classes.extend(found.classes);
             // On a GPU, rounding can make a probability slightly larger than 1.
@@ -269,7 +269,7 @@ mod tests {
     use std::path::PathBuf;
 
     use kiln_config::{ClassWeights, Data, DataSource, Experiment, LossName, Output};
-    use kiln_data::{DataSet, Folders, NoProgress};
+    use kiln_data::{DataFolders, DataSet, NoProgress};
     use kiln_model::{Fused, Mlp, Parameter, parameters_to_safetensors};
 
     use super::*;
@@ -288,7 +288,7 @@ mod tests {
             let mut experiment = Experiment { data, seed: 1, ..Experiment::default() };
             experiment.model.hidden = vec![16];
             change(&mut experiment);
-            let folders = Folders { data_dir: None, cache: PathBuf::new() };
+            let folders = DataFolders { data_dir: None, cache: PathBuf::new() };
             let data = kiln_data::load(&experiment.data, 1, &folders, &NoProgress).unwrap();
             let shape = [data.features(), data.class_count()];
             let mlp = Mlp::new(&experiment, shape, fused, &Device::flex()).unwrap();

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{Best, MetricRow, Scope, replace_file};
+use kiln_artifacts::{BestEpoch, MetricRow, MetricScope, replace_file};
 use kiln_diagnosis::layers;
-use kiln_plot::{Axis, CellFormat, LineChart, Matrix, PlotError, Reliability, ReliabilityBin, Series};
+use kiln_plot::{Axis, CellFormat, LineChart, Matrix, PlotError, ReliabilityBin, ReliabilityDiagram, Series};
 use rayon::prelude::*;
 
 use crate::evaluator::remove_if_there;
@@ -27,13 +27,13 @@ pub(crate) struct Plot {
 enum PlotData {
     Lines(kiln_plot::LineChart),
     Matrix(kiln_plot::Matrix),
-    Reliability(Reliability),
+    Reliability(ReliabilityDiagram),
 }
 
 /// Loss and accuracy by epoch, with the best epoch marked.
 pub(crate) fn epoch_plots(
     rows: &[MetricRow],
-    best: Option<&Best>,
+    best: Option<&BestEpoch>,
     folder: &Path,
 ) -> Result<Vec<Plot>, EvaluationError> {
     draw(epoch_plot_data(rows, best), folder)
@@ -105,14 +105,14 @@ fn epoch_charts() -> [(&'static str, &'static str, &'static str, Axis); 2] {
 }
 
 /// The curves of `rows`, with the `best` epoch marked.
-fn epoch_plot_data(rows: &[MetricRow], best: Option<&Best>) -> Vec<(&'static str, PlotData)> {
+fn epoch_plot_data(rows: &[MetricRow], best: Option<&BestEpoch>) -> Vec<(&'static str, PlotData)> {
     let plot = |(name, title, figure, y): (&'static str, &str, &str, Axis)| {
         let splits = ["train", "validation"].into_iter().enumerate();
         let series: Vec<Series> =
             splits.filter_map(|(index, split)| series(rows, figure, split, index)).collect();
         let chart = LineChart::new(title, Axis::whole_numbers("epoch"), y, series);
         let chart = match best {
-            Some(Best { epoch, .. }) => chart.with_mark(*epoch as f64, format!("best: epoch {epoch}")),
+            Some(BestEpoch { epoch, .. }) => chart.with_mark(*epoch as f64, format!("best: epoch {epoch}")),
             None => chart,
         };
         (!chart.series.is_empty()).then_some((name, PlotData::Lines(chart)))
@@ -122,7 +122,7 @@ fn epoch_plot_data(rows: &[MetricRow], best: Option<&Best>) -> Vec<(&'static str
 
 /// A figure of a split by epoch, if it is finite in some epoch.
 fn series(rows: &[MetricRow], figure: &str, split: &str, index: usize) -> Option<Series> {
-    let epochs = rows.iter().filter(|row| row.scope == Scope::Epoch && row.split == split);
+    let epochs = rows.iter().filter(|row| row.scope == MetricScope::Epoch && row.split == split);
     let points: BTreeMap<u64, f64> =
         epochs.filter_map(|row| Some((row.epoch, row.figure(figure)?))).collect();
     let any_finite = points.values().any(|value| value.is_finite());
@@ -144,14 +144,14 @@ const LAYER_PLOTS: [LayerPlot; 4] = [
 const MOST_LAYERS: usize = 12;
 
 /// Charts over steps: learning rate, gradients, updates and inactive units. A chart without data or change is left out.
-pub(crate) fn step_charts(rows: &[MetricRow], best: Option<&Best>) -> Vec<LineChart> {
+pub(crate) fn step_charts(rows: &[MetricRow], best: Option<&BestEpoch>) -> Vec<LineChart> {
     let measured: Vec<&MetricRow> =
-        rows.iter().filter(|row| row.scope == Scope::Interval && row.split == "train").collect();
+        rows.iter().filter(|row| row.scope == MetricScope::Interval && row.split == "train").collect();
     let rate = Series::new("learning rate", 0, points(&measured, "lr"));
     let rate = LineChart::new("Learning rate", Axis::whole_numbers("step"), Axis::values("lr"), vec![rate]);
     let layers = LAYER_PLOTS.iter().map(|plot| layer_chart(plot, &measured));
     let marked = |chart: LineChart| match best {
-        Some(Best { step, epoch, .. }) => chart.with_mark(*step as f64, format!("best: epoch {epoch}")),
+        Some(BestEpoch { step, epoch, .. }) => chart.with_mark(*step as f64, format!("best: epoch {epoch}")),
         None => chart,
     };
     std::iter::once(rate).chain(layers).filter(changes).map(marked).collect()
@@ -221,7 +221,7 @@ fn evaluation_plot_data(evaluation: &Evaluation) -> Vec<(&'static str, PlotData)
                 (lower, upper)
             }),
         });
-        let diagram = Reliability { title: "Reliability".to_owned(), bins: bins.collect() };
+        let diagram = ReliabilityDiagram { title: "Reliability".to_owned(), bins: bins.collect() };
         plots.push(("reliability", PlotData::Reliability(diagram)));
     }
     plots
@@ -307,11 +307,11 @@ mod tests {
     use crate::{EvaluationSettings, Predictions};
 
     fn row(split: &str, epoch: u64, loss: f64) -> MetricRow {
-        MetricRow::new(split, Scope::Epoch, epoch, epoch, [("loss", loss)])
+        MetricRow::new(split, MetricScope::Epoch, epoch, epoch, [("loss", loss)])
     }
 
     fn charts(rows: &[MetricRow]) -> Vec<(&'static str, LineChart)> {
-        let best = Best { monitor: Monitor::ValidationLoss, value: 1.0, epoch: 2, step: 20 };
+        let best = BestEpoch { monitor: Monitor::ValidationLoss, value: 1.0, epoch: 2, step: 20 };
         let charts = epoch_plot_data(rows, Some(&best)).into_iter().map(|(name, data)| match data {
             PlotData::Lines(chart) => (name, chart),
             _ => panic!("curves are lines"),
@@ -353,7 +353,7 @@ mod tests {
             ("layers.1.weight_norm", 1.0),
             ("layers.1.gradient_norm", 2.0 * gradient),
         ];
-        MetricRow::new("train", Scope::Interval, 1, step, figures)
+        MetricRow::new("train", MetricScope::Interval, 1, step, figures)
     }
 
     fn titles(rows: &[MetricRow]) -> Vec<String> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kiln::{Mlp, Predictions, Split, Trained};
-use kiln_data::Raw;
+use kiln_data::RawValues;
 use kiln_table::Treatment;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -168,12 +168,12 @@ enum Cells {
 
 /// The values of each input for some rows of `split`.
 fn cells(input: &Input, split: &Split, rows: Range<usize>) -> Vec<Cells> {
-    let raw: Vec<Raw<'_>> = rows.map(|row| split.raw(row)).collect();
+    let raw: Vec<RawValues<'_>> = rows.map(|row| split.raw(row)).collect();
     match input {
         Input::Pixels(Pixels { shape, .. }) => {
             let pixels = raw.iter().flat_map(|raw| match raw {
-                Raw::Bytes(values) => values.iter().copied(),
-                Raw::Floats(_) | Raw::Cells(_) => unreachable!("pictures are bytes"),
+                RawValues::Bytes(values) => values.iter().copied(),
+                RawValues::Floats(_) | RawValues::Cells(_) => unreachable!("pictures are bytes"),
             });
             vec![Cells::Pixels { width: shape.iter().product(), values: pixels.collect() }]
         }
@@ -183,8 +183,8 @@ fn cells(input: &Input, split: &Split, rows: Range<usize>) -> Vec<Cells> {
                 let place = from;
                 from += treatment.raw_width();
                 let kept = raw.iter().map(|raw| match raw {
-                    Raw::Cells(values) => &values[place..place + treatment.raw_width()],
-                    Raw::Bytes(_) | Raw::Floats(_) => unreachable!("rows of tables are cells"),
+                    RawValues::Cells(values) => &values[place..place + treatment.raw_width()],
+                    RawValues::Bytes(_) | RawValues::Floats(_) => unreachable!("rows of tables are cells"),
                 });
                 of_column(treatment, kept)
             };

@@ -10,7 +10,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams, LBFGSConfig, LineSearch
 use burn::tensor::{Device, Tensor};
 use kiln_artifacts::{ArtifactError, Run, replace_file};
 use kiln_config::{Experiment, Initialization, LossName, Model as ModelConfig};
-use kiln_data::{Batching, DataSet, Epoch, Profile, Split};
+use kiln_data::{Batching, DataSet, EpochBatches, Profile, Split};
 use kiln_evaluation::{BaselineModel, Predictions, predict, read_json};
 use kiln_files::json_text;
 use kiln_model::{
@@ -185,7 +185,7 @@ impl BaselineContext<'_> {
                 value += part.clone().into_scalar::<f64>();
                 gradients.accumulate(&model, GradientsParams::from_grads(part.backward(), &model));
             };
-            for batch in Epoch::new(&train, &normalizer, &Batching::in_order(BATCH), 0, 0, &device) {
+            for batch in EpochBatches::new(&train, &normalizer, &Batching::in_order(BATCH), 0, 0, &device) {
                 let logits = model.forward(batch.features, Pass::Inference);
                 add(loss.per_example(logits, batch.targets, self.fused).sum() / total);
             }

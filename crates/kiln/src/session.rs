@@ -9,16 +9,15 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::train::ExecutionStrategy;
 use kiln_artifacts::{
-    Build, Checkpoint, DataFile, Dataset, MetricLog, MetricRow, Provenance, ProvenanceInputs, Run,
-    RunFailure, RunInputs, RunLock, RunState, Scope, Status, StopReason, TestFigures, write_metrics_csv,
+    Build, Checkpoint, DataFile, Dataset, MetricLog, MetricRow, MetricScope, Provenance, ProvenanceInputs,
+    Run, RunFailure, RunInputs, RunLock, RunState, RunStatus, StopReason, TestFigures, write_metrics_csv,
 };
-use kiln_backend::{Selected, select};
+use kiln_backend::{SelectedDevice, select};
 use kiln_config::{Experiment, Resolved};
-use kiln_data::{DataSet, Folders, NoProgress, Profile, Progress, load, load_like};
-use kiln_diagnosis::{Finding, Record, findings};
+use kiln_data::{DataFolders, DataSet, NoProgress, Profile, Progress, load, load_like};
+use kiln_diagnosis::{Finding, RunRecord, findings};
 use kiln_evaluation::{
-    Examination, Metrics, Weights, load_model, read_profile, write_profile, write_report,
-    write_training_report,
+    Evaluator, Metrics, Weights, load_model, read_profile, write_profile, write_report, write_training_report,
 };
 use kiln_files::sha256_hex;
 use kiln_model::{
@@ -67,7 +66,7 @@ pub struct Session {
     lock: RunLock,
     experiment: Experiment,
     data: Arc<DataSet>,
-    backend: Selected,
+    backend: SelectedDevice,
     checkpoint: Option<Checkpoint>,
     notices: Vec<String>,
 }
@@ -150,7 +149,7 @@ impl Session {
     ) -> Result<Self, Error> {
         let experiment = &resolved.experiment;
         let backend = select(&experiment.backend)?;
-        let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
+        let data = load(&experiment.data, experiment.seed, &DataFolders::from_environment(), progress)?;
         check(experiment, &data)?;
         let numbers = Profile::of(&data).numbers().len();
         check_memory(experiment, data.features(), numbers, data.class_count())?;
@@ -229,7 +228,7 @@ impl Session {
             // Kernels and Burn's operations differ in the last bits, so a resume must use the same.
             backend.fused = is_fused(checkpoint)?;
         }
-        let folders = Folders::from_environment();
+        let folders = DataFolders::from_environment();
         let data = match &stored {
             Some(profile) => load_like(profile, &experiment.data, experiment.seed, &folders, progress)?,
             None => load(&experiment.data, experiment.seed, &folders, progress)?,
@@ -391,7 +390,7 @@ impl Session {
     ) -> Result<Vec<Finding>, Error> {
         let (rows, tested) = (self.run.metric_rows()?, test.map(Metrics::tested));
         let experiment = &self.experiment;
-        Ok(findings(&Record { rows: &rows, tested: tested.as_ref(), experiment, failure }))
+        Ok(findings(&RunRecord { rows: &rows, tested: tested.as_ref(), experiment, failure }))
     }
 
     /// The test pass, on the checkpoint that `evaluation.ckpt` names. Without test data, the report is about the
@@ -406,7 +405,7 @@ impl Session {
         let profile = read_profile(run)?;
         let model = self.setup_on(backend.device.clone()).build(build)?;
         let mut model = load_model(model, run, &Weights::Marked(experiment.evaluation.ckpt))?;
-        let examination = Examination { run, experiment, profile: &profile, device: &backend.device };
+        let examination = Evaluator { run, experiment, profile: &profile, device: &backend.device };
         examination.fit_answers(data.validation.as_ref(), &mut model)?;
         let context = self.context(&profile);
         let baselines = if experiment.evaluation.baselines {
@@ -421,7 +420,7 @@ impl Session {
             _ if !data.test.is_empty() => ("test", &data.test),
             Some(validation) => ("validation", validation),
             None => {
-                let status = Status {
+                let status = RunStatus {
                     weights_sha256: Some(trained.weights_sha256.clone()),
                     elapsed_seconds: trained.elapsed_seconds,
                     ..run.status()?
@@ -442,7 +441,7 @@ impl Session {
         let is_test = name == "test";
         let row = MetricRow::new(
             "test",
-            Scope::Epoch,
+            MetricScope::Epoch,
             trained.epochs as u64,
             model.step.unwrap_or(trained.steps),
             [("loss", loss), ("accuracy", accuracy)],
@@ -452,7 +451,7 @@ impl Session {
             log.append(&row)?;
             log.sync()?;
         }
-        let status = Status {
+        let status = RunStatus {
             test: is_test.then_some(TestFigures { loss, accuracy }),
             weights_sha256: Some(trained.weights_sha256.clone()),
             elapsed_seconds: trained.elapsed_seconds,
@@ -508,7 +507,7 @@ pub fn is_over(reason: StopReason) -> bool {
     )
 }
 
-fn provenance(backend: &Selected, data: &DataSet, seed: u64) -> Provenance {
+fn provenance(backend: &SelectedDevice, data: &DataSet, seed: u64) -> Provenance {
     let files = data
         .files
         .iter()

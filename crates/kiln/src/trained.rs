@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kiln_artifacts::Run;
-use kiln_backend::{Selected, select};
+use kiln_backend::{SelectedDevice, select};
 use kiln_config::{DecisionName, Experiment};
 use kiln_data::{
-    DataSet, Folders, Framing, Inputs, NoProgress, Normalizer, Profile, Progress, Split, TableRows, inputs,
-    inputs_of_picture, inputs_of_values, labelled, load, load_like,
+    DataFolders, DataSet, Framing, Inputs, NoProgress, Normalizer, Profile, Progress, Split, TableRows,
+    inputs, inputs_of_picture, inputs_of_values, labelled, load, load_like,
 };
 use kiln_evaluation::{
-    Answers, Evaluation, Examination, Predictions, StoredModel, Weights, load_model, predict, write_report,
+    Evaluation, Evaluator, Predictions, StoredModel, UnlabeledPredictions, Weights, load_model, predict,
+    write_report,
 };
 use kiln_model::{Fused, Model};
 use rayon::prelude::*;
@@ -27,7 +28,7 @@ pub struct Trained<M> {
     run: Run,
     experiment: Experiment,
     profile: Profile,
-    backend: Selected,
+    backend: SelectedDevice,
     model: StoredModel<M>,
     normalizer: Arc<Normalizer>,
 }
@@ -119,7 +120,7 @@ impl<M: Model> Trained<M> {
     /// and the path of the report.
     pub fn evaluate(&self, name: &str, split: &Split) -> Result<(Evaluation, PathBuf), Error> {
         let Self { run, experiment, profile, backend, model, .. } = self;
-        let examination = Examination { run, experiment, profile, device: &backend.device };
+        let examination = Evaluator { run, experiment, profile, device: &backend.device };
         let context = BaselineContext {
             experiment,
             profile,
@@ -154,7 +155,7 @@ impl<M: Model> Trained<M> {
     /// as those of [`Trained::predict`]. Small batches are computed on the calling thread, so many threads can call it
     /// at once.
     #[must_use]
-    pub fn answer(&self, split: &Split) -> Answers {
+    pub fn answer(&self, split: &Split) -> UnlabeledPredictions {
         let Self { experiment, profile, backend, model, normalizer, .. } = self;
         model.answer(normalizer, &profile.classes, split, experiment.evaluation.batch_size, &backend.device)
     }
@@ -197,9 +198,9 @@ impl<M: Model> Trained<M> {
 
 /// The data of a run of Kiln's first version, which stored no profile.
 fn load_own(experiment: &Experiment, progress: &dyn Progress) -> Result<DataSet, Error> {
-    Ok(load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?)
+    Ok(load(&experiment.data, experiment.seed, &DataFolders::from_environment(), progress)?)
 }
 
 fn own_data(experiment: &Experiment, profile: &Profile, progress: &dyn Progress) -> Result<DataSet, Error> {
-    Ok(load_like(profile, &experiment.data, experiment.seed, &Folders::from_environment(), progress)?)
+    Ok(load_like(profile, &experiment.data, experiment.seed, &DataFolders::from_environment(), progress)?)
 }

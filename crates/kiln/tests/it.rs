@@ -18,7 +18,7 @@ use kiln::{
     Batch, Error, Evaluation, Event, Model, Observer, Options, Outcome, Resolved, Resumed, Session, Setup,
     Silent, Split, StepOutput, StopSignal, Trained, experiment, is_over, perceptron,
 };
-use kiln_data::{Batching, Epoch, NoProgress};
+use kiln_data::{Batching, EpochBatches, NoProgress};
 use kiln_evaluation::BaselineModel;
 
 /// A module that uses what a Burn user may have: its own input type, running means, and Burn's dropout.
@@ -187,7 +187,7 @@ fn burns_own_strategies_train_the_same_module() {
     let split = &session.data().test;
     let normalizer = Arc::new(session.data().normalizer.clone());
     let batching = Batching::in_order(split.len());
-    let batch = Epoch::new(split, &normalizer, &batching, 0, 0, &device.inner()).next();
+    let batch = EpochBatches::new(split, &normalizer, &batching, 0, 0, &device.inner()).next();
     let tally = StepOutput::tally(InferenceStep::step(&model, batch.expect("test examples").into()));
     assert!(tally.accuracy() > 0.8, "{}", tally.accuracy());
 }

@@ -22,14 +22,12 @@ mod reliability_diagram;
 mod style;
 
 pub use axis::{Axis, AxisRange};
-pub use error_bars::{ErrorBarChart as Intervals, ErrorBarChart, ErrorBarRow as IntervalRow, ErrorBarRow};
-pub use image_grid::{ImageGrid as Sheet, ImageGrid, Tile};
+pub use error_bars::{ErrorBarChart, ErrorBarRow};
+pub use image_grid::{ImageGrid, Tile};
 pub use line_chart::{LineChart, Mark, Series};
 pub use matrix::{CellFormat, Matrix};
-pub use parallel_coordinates::{
-    ParallelAxis, ParallelCoordinates as Parallel, ParallelCoordinates, ParallelLine,
-};
-pub use reliability_diagram::{ReliabilityBin, ReliabilityDiagram as Reliability, ReliabilityDiagram};
+pub use parallel_coordinates::{ParallelAxis, ParallelCoordinates, ParallelLine};
+pub use reliability_diagram::{ReliabilityBin, ReliabilityDiagram};
 pub use style::{Color, Dash, Style};
 
 /// Why a chart cannot be drawn.

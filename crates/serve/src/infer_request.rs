@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::http::{HeaderMap, HeaderName};
-use kiln_data::{GivenRows, Split, examples_of_pixels};
+use kiln_data::{RowBuffer, Split, examples_of_pixels};
 use kiln_table::{Remarks, RowValue, listed, quoted};
 use serde::Deserialize;
 
@@ -264,7 +264,7 @@ fn rows(columns: &Columns, tensors: &[Tensor<'_>], most: usize) -> Result<Exampl
         }
     }
     check_rows(count, most)?;
-    let mut rows = GivenRows::new(&columns.preparation);
+    let mut rows = RowBuffer::new(&columns.preparation);
     for row in 0..count {
         let value = |used: usize| value(&given[used].values, row);
         rows.push(value)
@@ -284,7 +284,7 @@ fn matrix(columns: &Columns, tensor: &Tensor<'_>, most: usize) -> Result<Example
         return Err(tensor.refusal("numbers", tensor.values.kind()));
     }
     check_rows(count, most)?;
-    let mut rows = GivenRows::new(&columns.preparation);
+    let mut rows = RowBuffer::new(&columns.preparation);
     for row in 0..count {
         rows.push(|used| value(&tensor.values, row * width + used)).map_err(|error| {
             let expected = format!("{} in column {}", error.expected, quoted(&error.column));
@@ -303,7 +303,7 @@ fn value<'a>(values: &'a Values<'a>, at: usize) -> RowValue<'a> {
     }
 }
 
-fn finished(rows: GivenRows) -> Examples {
+fn finished(rows: RowBuffer) -> Examples {
     let (split, remarks) = rows.finish();
     Examples { split, remarks: Some(remarks) }
 }

@@ -46,7 +46,6 @@ use crate::request::Refusal;
 
 pub use server::serve;
 // The name that `kiln-cli` still uses.
-pub use ServedModel as Served;
 
 /// The runs to serve, the address and the limits.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
-use kiln_data::{Framing, GivenRows, Raw, Split, examples_of_pixels, inputs_of_picture};
+use kiln_data::{Framing, RawValues, RowBuffer, Split, examples_of_pixels, inputs_of_picture};
 use kiln_table::{Remarks, RowValue, counted, listed, quoted};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -82,14 +82,14 @@ fn read_rows(model: &Model, received: &Received, most: usize) -> Result<Batch, R
     }
     let (items, count) = items(&received.body, ROWS, most)?;
     check_rows(count, most)?;
-    let mut given = GivenRows::new(&columns.preparation);
+    let mut given = RowBuffer::new(&columns.preparation);
     let rows = items.iter().map(|item| push_row(&mut given, columns, item)).collect();
     let (split, remarks) = given.finish();
     Batch::new(rows, split, Some(remarks))
 }
 
 /// Adds a row to `given`; returns the warnings about it, or why it cannot be read.
-fn push_row(given: &mut GivenRows, columns: &Columns, item: &JsonItem<'_>) -> Result<Vec<String>, String> {
+fn push_row(given: &mut RowBuffer, columns: &Columns, item: &JsonItem<'_>) -> Result<Vec<String>, String> {
     let JsonItem::Object(entries) = item else {
         return Err(format!("expected a row as an object, found {}", item.kind()));
     };
@@ -154,7 +154,7 @@ fn read_pictures(model: &Model, received: &Received, most: usize) -> Result<Batc
             inputs_of_picture(&file, profile, Framing::of(profile)).map_err(|error| error.to_string())
         });
         rows.push(inputs.map(|inputs| {
-            if let Raw::Bytes(levels) = inputs.examples.raw(0) {
+            if let RawValues::Bytes(levels) = inputs.examples.raw(0) {
                 pixels.extend_from_slice(levels);
             }
             inputs.notices

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln_artifacts::runs::compare;
-use kiln_artifacts::{ArtifactError, Comparison, MetricRow, Run, Scope};
+use kiln_artifacts::{ArtifactError, MetricRow, MetricScope, Run, RunComparison};
 use kiln_evaluation::{chart, html_page, scrolled};
 use kiln_plot::{Axis, LineChart, PlotError, Series};
 use maud::{Markup, html};
@@ -52,7 +52,7 @@ pub fn comparison_page(runs: &[Run]) -> Result<String, StudyError> {
 }
 
 /// The names of the experiments, with the run's id where several runs share a name.
-fn names(comparison: &Comparison) -> Vec<String> {
+fn names(comparison: &RunComparison) -> Vec<String> {
     let count = |name: &str| comparison.runs.iter().filter(|run| run.name == name).count();
     let name = |run: &kiln_artifacts::ComparedRun| {
         if count(&run.name) == 1 { run.name.clone() } else { format!("{} {}", run.name, run.id) }
@@ -69,7 +69,7 @@ fn curves(
     title: &str,
 ) -> Result<Option<String>, PlotError> {
     let points = |rows: &[MetricRow]| -> Vec<(f64, f64)> {
-        let epochs = rows.iter().filter(|row| row.split == split && row.scope == Scope::Epoch);
+        let epochs = rows.iter().filter(|row| row.split == split && row.scope == MetricScope::Epoch);
         epochs.filter_map(|row| Some((row.epoch as f64, row.figure(figure)?))).collect()
     };
     let series = names.iter().zip(logs).enumerate();
@@ -83,7 +83,7 @@ fn curves(
     }
 }
 
-fn figures(comparison: &Comparison, names: &[String]) -> Markup {
+fn figures(comparison: &RunComparison, names: &[String]) -> Markup {
     html! {
         table {
             thead { tr {
@@ -105,7 +105,7 @@ fn figures(comparison: &Comparison, names: &[String]) -> Markup {
     }
 }
 
-fn settings(comparison: &Comparison, names: &[String]) -> Markup {
+fn settings(comparison: &RunComparison, names: &[String]) -> Markup {
     html! {
         table.words {
             thead { tr { th scope="col" { "setting" } @for name in names { th scope="col" { (name) } } } }
@@ -131,7 +131,7 @@ struct SeedGroup {
 }
 
 /// Groups of two or more such runs, each with the settings that distinguish it from the other groups.
-fn repeated(comparison: &Comparison) -> Vec<SeedGroup> {
+fn repeated(comparison: &RunComparison) -> Vec<SeedGroup> {
     let settings = |place: usize| -> Vec<String> {
         let decisive = comparison.config.iter().filter(|one| !REPETITION.contains(&one.key.as_str()));
         let value = |one: &kiln_artifacts::ConfigDifference| {
@@ -151,7 +151,7 @@ fn repeated(comparison: &Comparison) -> Vec<SeedGroup> {
 }
 
 /// The means of each group. A figure that some run of the group lacks has no mean.
-fn means(comparison: &Comparison, groups: &[SeedGroup]) -> Markup {
+fn means(comparison: &RunComparison, groups: &[SeedGroup]) -> Markup {
     let mean = |values: &[Option<f64>], runs: &[usize]| {
         let values = runs.iter().map(|run| values[*run]).collect::<Option<Vec<f64>>>();
         values.and_then(|values| Spread::of(&values)).map_or_else(String::new, |spread| spread.shown(4))
@@ -202,7 +202,7 @@ mod tests {
             let values = values.map(|value| Some(json!(value))).into();
             ConfigDifference { key: key.to_owned(), values }
         };
-        let comparison = Comparison {
+        let comparison = RunComparison {
             runs: ["1", "2", "3", "4"].map(run).into(),
             config: vec![differs("seed", [1, 2, 1, 2]), differs("x", [0, 0, 1, 1])],
             figures: vec![

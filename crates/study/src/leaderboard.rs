@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kiln_artifacts::{Machine, MetricRow, Timestamp, replace_file};
 use kiln_files::csv_text;
-use kiln_plot::{Axis, IntervalRow, Intervals, LineChart, PlotError, Series};
+use kiln_plot::{Axis, ErrorBarChart, ErrorBarRow, LineChart, PlotError, Series};
 
 use crate::StudyError;
 use crate::analysis::AnalysisSection;
@@ -291,11 +291,11 @@ impl Picture {
 }
 
 /// The ranked trials, the best on top.
-fn intervals(results: &StudyResults) -> Intervals {
+fn intervals(results: &StudyResults) -> ErrorBarChart {
     let row = |trial: &TrialResults| {
         let spread = trial.figures.get("test_accuracy")?;
         let tie = if trial.is_tied { "=" } else { "" };
-        Some(IntervalRow {
+        Some(ErrorBarRow {
             label: format!("{}{tie}  {}", trial.rank?, trial.name),
             mean: spread.mean,
             deviation: spread.deviation,
@@ -307,7 +307,7 @@ fn intervals(results: &StudyResults) -> Intervals {
                 .collect(),
         })
     };
-    Intervals {
+    ErrorBarChart {
         title: format!("{}: test accuracy", results.study),
         value_label: "test accuracy".to_owned(),
         decimals: 4,

@@ -41,13 +41,13 @@ use serde::de::DeserializeOwned;
 
 pub use analysis::AnalysisSection;
 pub use comparison_page::comparison_page;
-pub use leaderboard::{TextTable, TextTable as Table, leaderboard, verdicts};
+pub use leaderboard::{TextTable, leaderboard, verdicts};
 pub use outcome::{Collapse, SeedState, TrialOutcome, Verdict, VerdictRules};
 pub use plan::{Claim, Expectation, Plan, PlanRequest, Preview, Trial};
 pub use ranking::{McNemar, McNemarMethod, PairedTest, SIGNIFICANCE, Spread};
-pub use report::{TrialsReport, TrialsReport as Report};
-pub use results::{ExpectationCheck, ExpectationCheck as Check};
-pub use results::{SeedResults, StudyResults, StudyResults as Findings, TrialResults};
+pub use report::TrialsReport;
+pub use results::ExpectationCheck;
+pub use results::{SeedResults, StudyResults, TrialResults};
 pub use scheduler::Workers;
 pub use search::{BestTrial, SearchReport, SearchedTrial, TrialStage, Winner};
 pub use search::{
@@ -56,9 +56,7 @@ pub use search::{
 pub use study::{RunningTask, Study, StudyReport, StudyStatus, Submission, WorkerDone};
 pub use trace::{Quantity, QuantityKind, Trace, TraceFile, trace};
 pub use work::{ClaimTimings, simulate_claims};
-pub use work::{
-    Message, Order, Progress, TaskResult, TrialRunEnd, TrialRunEnd as CellEnd, View, Worker, WorkerEnd,
-};
+pub use work::{Message, Order, Progress, TaskResult, TrialRunEnd, View, Worker, WorkerEnd};
 
 /// Why a study cannot run, or cannot store its results. A trial that fails is a result, not an error of this type.
 #[derive(Debug, thiserror::Error)]

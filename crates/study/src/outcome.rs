@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kiln_artifacts::{MetricRow, Run, RunState, Scope};
+use kiln_artifacts::{MetricRow, MetricScope, Run, RunState};
 use kiln_config::facts::{AT_LEAST_0, number};
 use kiln_config::{Experiment, Model};
-use kiln_data::{Batching, DataSet, Epoch, Folders, NoProgress, load};
+use kiln_data::{Batching, DataFolders, DataSet, EpochBatches, NoProgress, load};
 use kiln_diagnosis::{Finding, FindingKind, Severity, layers};
 use kiln_evaluation::{
     FIGURES, METRICS_FILE, Metrics, PREDICTIONS_FILE, Predictions, findings_of_run, weight_count,
@@ -114,7 +114,7 @@ impl TrialOutcome {
     fn fill(&mut self, run: &Run, cell: &TrialRun) {
         self.run = Some(run.folder().to_owned());
         let rows = run.metric_rows().unwrap_or_default();
-        let epochs = rows.iter().filter(|row| row.split == "train" && row.scope == Scope::Epoch);
+        let epochs = rows.iter().filter(|row| row.split == "train" && row.scope == MetricScope::Epoch);
         self.epochs = epochs.cloned().collect();
         self.layer_gradients = first_gradients(&rows);
         if let Ok(status) = run.status() {
@@ -143,7 +143,7 @@ impl TrialOutcome {
     /// The last epoch's figures.
     fn note_rows(&mut self, rows: &[MetricRow]) {
         for split in ["train", "validation"] {
-            let last = rows.iter().rfind(|row| row.split == split && row.scope == Scope::Epoch);
+            let last = rows.iter().rfind(|row| row.split == split && row.scope == MetricScope::Epoch);
             for figure in ["loss", "accuracy"] {
                 self.note(&format!("{split}_{figure}"), last.and_then(|row| row.figure(figure)));
             }
@@ -320,7 +320,7 @@ pub(crate) fn collapse(run: &Run, experiment: &Experiment) -> Option<Collapse> {
     let store = run.checkpoint_store();
     let checkpoint = store.load(store.last().ok()??).ok()?;
     let parameters = parameters_from_safetensors(checkpoint.files.get(MODEL_FILE)?).ok()?;
-    let data = load(&experiment.data, experiment.seed, &Folders::from_environment(), &NoProgress).ok()?;
+    let data = load(&experiment.data, experiment.seed, &DataFolders::from_environment(), &NoProgress).ok()?;
     let device = kiln_backend::select(&experiment.backend).ok()?.device;
     let build = |model: &Model, parameters: &[Parameter]| {
         let shape = [data.features(), data.class_count()];
@@ -394,7 +394,7 @@ fn compare(
 ) -> Collapse {
     let normalizer = Arc::new(data.normalizer.clone());
     let (mut difference, mut greatest, mut other_predictions) = (0.0_f64, 0.0_f64, 0);
-    for batch in Epoch::new(&data.test, &normalizer, &Batching::in_order(256), 0, 0, device) {
+    for batch in EpochBatches::new(&data.test, &normalizer, &Batching::in_order(256), 0, 0, device) {
         let outputs = |mlp: &Mlp| -> Vec<f32> {
             let output = mlp.forward(batch.features.clone(), Pass::Inference);
             output.into_data().try_to_vec().expect("outputs are 32-bit floats")

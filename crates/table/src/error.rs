@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
+/// The kind of error of a table without the column of the class.
+pub const NO_LABEL_COLUMN: &str = "no label column";
+
 /// Why a table cannot be read or prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
@@ -15,18 +18,18 @@ pub enum TableError {
         source: io::Error,
     },
     /// A file or a setting is not as expected.
-    #[error("{kind}: {fault}")]
+    #[error("{kind}: {mismatch}")]
     Unfit {
         /// A short description of the problem.
         kind: &'static str,
         /// Where it is, what was expected and what was found.
-        fault: Box<Mismatch>,
+        mismatch: Box<Mismatch>,
     },
 }
 
 impl TableError {
     pub(crate) fn unfit(kind: &'static str, mismatch: Box<Mismatch>) -> Self {
-        Self::Unfit { kind, fault: mismatch }
+        Self::Unfit { kind, mismatch }
     }
 }
 

@@ -272,9 +272,9 @@ mod excel {
 #[cfg(feature = "parquet")]
 mod parquet_file {
     use std::fs::File;
-    use std::io::{self, BufWriter, Read, Write};
+    use std::io::{self, BufWriter, PipeReader, Read, Write};
     use std::path::Path;
-    use std::thread;
+    use std::thread::{self, JoinHandle};
 
     use jiff::Timestamp;
     use jiff::civil::Date;
@@ -291,12 +291,28 @@ mod parquet_file {
             TableError::unfit("broken Parquet file", Mismatch::new(path, "a Parquet file", found))
         };
         let reader = SerializedFileReader::new(file).map_err(|error| broken(error.to_string()))?;
-        let (output, input) = io::pipe().map_err(refused)?;
-        thread::spawn(move || {
-            // The pipe breaks only if the caller gave up reading; an unreadable row ends the text.
-            let _ = write_rows(&reader, input);
-        });
-        Ok(Box::new(output))
+        let (text, pipe) = io::pipe().map_err(refused)?;
+        let writer = thread::spawn(move || write_rows(&reader, pipe));
+        Ok(Box::new(ConvertedRows { text, writer: Some(writer) }))
+    }
+
+    /// The text of the rows. A row that cannot be read is an error after the text of the rows before it.
+    struct ConvertedRows {
+        text: PipeReader,
+        writer: Option<JoinHandle<io::Result<()>>>,
+    }
+
+    impl Read for ConvertedRows {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let read = self.text.read(buffer)?;
+            if read == 0
+                && !buffer.is_empty()
+                && let Some(writer) = self.writer.take()
+            {
+                writer.join().unwrap_or_else(|_| Err(io::Error::other("a row cannot be read")))?;
+            }
+            Ok(read)
+        }
     }
 
     fn write_rows(reader: &SerializedFileReader<File>, pipe: impl Write) -> io::Result<()> {

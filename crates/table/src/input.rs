@@ -249,11 +249,11 @@ impl TextDecoder {
                     Ok(whole) if text.is_empty() => *text = whole,
                     Ok(whole) => text.push_str(&whole),
                     Err(error) => {
-                        let (valid, fault) =
+                        let (valid, mismatch) =
                             (error.utf8_error().valid_up_to(), error.utf8_error().error_len());
                         let bytes = error.into_bytes();
                         text.push_str(&String::from_utf8_lossy(&bytes[..valid]));
-                        if fault.is_some() || is_last {
+                        if mismatch.is_some() || is_last {
                             return false;
                         }
                         carry.extend_from_slice(&bytes[valid..]);

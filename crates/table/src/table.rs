@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Blocks, Cell, ColumnRef, Content, Layout, Mismatch, ParsedCell, ReadOptions, Record, Records, TableError,
-    Value, is_missing, is_missing_label, listed, quoted,
+    Blocks, Cell, ColumnRef, Content, Layout, Mismatch, NO_LABEL_COLUMN, ParsedCell, ReadOptions, Record,
+    Records, TableError, Value, is_missing, is_missing_label, listed, quoted,
 };
 
 /// A table as read: each cell is a number, a text or missing. What its columns mean is not decided yet.
@@ -242,7 +242,7 @@ fn find_label(records: &Records, label: &ColumnRef) -> Result<usize, TableError>
     };
     let found =
         if has_names { columns_in_words(names) } else { format!("{} columns without names", names.len()) };
-    Err(TableError::unfit("no label column", Mismatch::new(records.path(), expected, found).remedy(remedy)))
+    Err(TableError::unfit(NO_LABEL_COLUMN, Mismatch::new(records.path(), expected, found).remedy(remedy)))
 }
 
 /// Suggests the name most similar to `label`, or explains how to name a column.

@@ -37,6 +37,25 @@ fn a_workbook_and_a_parquet_file_are_read_like_a_csv() {
     }
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn a_parquet_file_with_a_damaged_byte_is_refused_or_keeps_all_its_rows() {
+    let bytes = std::fs::read("tests/data/rows.parquet").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.parquet");
+    let mut refused = 0;
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x55;
+        std::fs::write(&path, &damaged).unwrap();
+        match Table::read(&path, &ReadOptions::default(), &mut |_| {}) {
+            Ok(table) => assert_eq!(table.rows(), 12, "byte {at}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > bytes.len() / 4, "only {refused} of {} were refused", bytes.len());
+}
+
 /// The number of rows; every second one is a training row.
 const ROWS: usize = 60;
 const HEADER: &str = "row,amount,price,when,ready,colour,odd,code,note,same,label";

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::tensor::{Bytes, DType};
 use burn_pack::{Reader, Scalar, Tensor, Writer};
-use kiln_artifacts::{ArtifactError, CheckpointStore, Run, Status};
+use kiln_artifacts::{ArtifactError, CheckpointStore, Run, RunStatus};
 use kiln_model::{MODEL_FILE, ModelError, Named, Parameter, parameters_to_safetensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,7 +55,7 @@ struct SaveQueue {
 struct PendingSaves {
     best: Option<Arc<Snapshot>>,
     latest: Option<Arc<Snapshot>>,
-    status: Option<Status>,
+    status: Option<RunStatus>,
     closed: bool,
     error: Option<TrainingError>,
 }
@@ -64,7 +64,7 @@ struct PendingSaves {
 struct SaveRequest {
     best: Option<Arc<Snapshot>>,
     latest: Option<Arc<Snapshot>>,
-    status: Option<Status>,
+    status: Option<RunStatus>,
 }
 
 impl CheckpointWriter {
@@ -101,7 +101,7 @@ impl CheckpointWriter {
     }
 
     /// Queues the status. It is written after the snapshots that wait.
-    pub(crate) fn write_status(&self, status: Status) {
+    pub(crate) fn write_status(&self, status: RunStatus) {
         self.queue.lock().status = Some(status);
         self.queue.changed.notify_one();
     }

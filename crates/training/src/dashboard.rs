@@ -21,7 +21,7 @@ use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
 use burn::train::{Interrupter, ItemLazy, LearnerSummary};
-use kiln_artifacts::{MetricRow, Scope};
+use kiln_artifacts::{MetricRow, MetricScope};
 use kiln_model::Tally;
 use ratatui::crossterm::cursor::{MoveToColumn, Show};
 use ratatui::crossterm::event::DisableMouseCapture;
@@ -315,7 +315,7 @@ impl FigureMetric {
     pub(crate) fn of_validation(kind: MetricKind, rows: &[MetricRow]) -> Self {
         let mut best = BestEpoch::default();
         let (name, scale) = if kind == MetricKind::Accuracy { ("accuracy", 100.0) } else { ("loss", 1.0) };
-        for row in rows.iter().filter(|row| row.split == "validation" && row.scope == Scope::Epoch) {
+        for row in rows.iter().filter(|row| row.split == "validation" && row.scope == MetricScope::Epoch) {
             best.count(scale * row.figure(name).unwrap_or(f64::NAN), kind.is_higher_better());
         }
         Self { best: Some(best), ..Self::new(kind) }

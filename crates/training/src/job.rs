@@ -18,8 +18,8 @@ use burn::train::{
     SupervisedTrainingEventProcessor, TrainLoader, TrainOutput, TrainStep, TrainingComponents,
     TrainingStrategy, ValidLoader,
 };
-use kiln_artifacts::{ArtifactError, Checkpoint, MetricLog, Run, RunState, Status, StopReason, TimingLog};
-use kiln_backend::Selected;
+use kiln_artifacts::{ArtifactError, Checkpoint, MetricLog, Run, RunState, RunStatus, StopReason, TimingLog};
+use kiln_backend::SelectedDevice;
 use kiln_config::Experiment;
 use kiln_data::DataSet;
 use kiln_kernels::with_threads_awake;
@@ -49,7 +49,7 @@ pub struct Job<M> {
     /// The data, split and scaled.
     pub data: Arc<DataSet>,
     /// The device.
-    pub backend: Selected,
+    pub backend: SelectedDevice,
     /// Whether to open Burn's dashboard.
     pub dashboard: bool,
     /// Receives the events of the training.
@@ -96,7 +96,7 @@ impl<M: Model> Job<M> {
             Err(error) => note_end(&run, |status| {
                 let failure = Some(error.kind());
                 let error = Some(kiln_files::with_causes(error));
-                Status { error, failure, ..status.stopped(RunState::Failed, StopReason::Error) }
+                RunStatus { error, failure, ..status.stopped(RunState::Failed, StopReason::Error) }
             }),
         }
         result
@@ -227,9 +227,9 @@ fn recorder(
     let (epochs, steps) = (context.experiment.training.epochs as u64, context.total_steps() as u64);
     let status = match context.run.status() {
         Ok(status) if state.step > 0 => status.resumed(),
-        _ => Status::running(epochs, steps),
+        _ => RunStatus::running(epochs, steps),
     };
-    let mut recorder = Recorder::new(metrics, timings, observer, Status { epochs, steps, ..status });
+    let mut recorder = Recorder::new(metrics, timings, observer, RunStatus { epochs, steps, ..status });
     let status = recorder.status(state, context);
     context.run.write_status(&status)?;
     Ok(recorder)
@@ -304,7 +304,7 @@ fn summary(parameters: &[Parameter], end: &TrainingEnd) -> TrainingSummary {
 }
 
 /// Writes to status.json how the run ended, best-effort: the training's own error must not be hidden.
-fn note_end(run: &Run, ended: impl FnOnce(Status) -> Status) {
+fn note_end(run: &Run, ended: impl FnOnce(RunStatus) -> RunStatus) {
     let Ok(status) = run.status() else { return };
     if let Err(error) = run.write_status(&ended(status)) {
         tracing::error!("cannot write to status.json how the run ended: {error}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use burn::data::dataloader::Progress;
 use burn::train::{EventProcessorTraining, LearnerEvent, TrainingItem};
-use kiln_artifacts::{MetricLog, MetricRow, Scope, Status, StopReason, TimingLog, TimingRow};
+use kiln_artifacts::{MetricLog, MetricRow, MetricScope, RunStatus, StopReason, TimingLog, TimingRow};
 use kiln_config::Activation;
 use kiln_model::{Model, Parameter, Probe, Tally};
 
@@ -27,7 +27,7 @@ pub(crate) struct Recorder {
     metrics: MetricLog,
     timings: TimingLog,
     observer: Box<dyn Observer>,
-    status: Status,
+    status: RunStatus,
     update_ratio: f64,
     inactive_share: f64,
     unshown: Tally,
@@ -40,7 +40,7 @@ impl Recorder {
         metrics: MetricLog,
         timings: TimingLog,
         observer: Box<dyn Observer>,
-        status: Status,
+        status: RunStatus,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -101,7 +101,7 @@ impl Recorder {
         let (lr, gradient_norm) = (state.learning_rate, state.gradient_norm);
         let figures = [("loss", loss), ("accuracy", accuracy), ("lr", lr), ("gradient_norm", gradient_norm)];
         let (epoch, seconds) = (state.epoch as u64, state.interval_seconds);
-        let mut row = MetricRow::new("train", Scope::Interval, epoch, state.step, figures);
+        let mut row = MetricRow::new("train", MetricScope::Interval, epoch, state.step, figures);
         if let Some(health) = health {
             row.figures.extend(health.figures());
             self.update_ratio = health.update_ratio();
@@ -110,7 +110,7 @@ impl Recorder {
         self.metrics.append(&row)?;
         self.timings.append(&TimingRow::now(
             "train",
-            Scope::Interval,
+            MetricScope::Interval,
             epoch,
             state.step,
             seconds,
@@ -164,15 +164,22 @@ impl Recorder {
         let train = tallies.train;
         let (epoch, step) = (state.epoch as u64, state.step);
         let figures = [("loss", train.loss()), ("accuracy", train.accuracy()), ("lr", state.learning_rate)];
-        self.metrics.append(&MetricRow::new("train", Scope::Epoch, epoch, step, figures))?;
+        self.metrics.append(&MetricRow::new("train", MetricScope::Epoch, epoch, step, figures))?;
         let seconds = state.epoch_seconds;
-        self.timings.append(&TimingRow::now("train", Scope::Epoch, epoch, step, seconds, train.examples))?;
+        self.timings.append(&TimingRow::now(
+            "train",
+            MetricScope::Epoch,
+            epoch,
+            step,
+            seconds,
+            train.examples,
+        ))?;
         if let Some(validation) = tallies.validation {
             let figures = [("loss", validation.loss()), ("accuracy", validation.accuracy())];
-            self.metrics.append(&MetricRow::new("validation", Scope::Epoch, epoch, step, figures))?;
+            self.metrics.append(&MetricRow::new("validation", MetricScope::Epoch, epoch, step, figures))?;
             let row = TimingRow::now(
                 "validation",
-                Scope::Epoch,
+                MetricScope::Epoch,
                 epoch,
                 step,
                 validation_seconds,
@@ -207,13 +214,13 @@ impl Recorder {
     }
 
     /// The status at `state`.
-    pub(crate) fn status(&mut self, state: &TrainingState, context: &RunContext) -> Status {
+    pub(crate) fn status(&mut self, state: &TrainingState, context: &RunContext) -> RunStatus {
         self.status_at = Instant::now();
         let monitor = context.experiment.checkpoint.monitor;
         self.status.epoch = if state.batch == 0 { state.epochs_done() } else { state.epoch } as u64;
         self.status.step = state.step;
         self.status.elapsed_seconds = state.elapsed_seconds;
-        self.status.best = state.best.map(|best| kiln_artifacts::Best {
+        self.status.best = state.best.map(|best| kiln_artifacts::BestEpoch {
             monitor,
             value: best.value,
             epoch: best.epoch as u64,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use kiln_artifacts::{Checkpoint, CheckpointStore, Run, StopReason, null_as_nan};
-use kiln_backend::Selected;
+use kiln_backend::SelectedDevice;
 use kiln_config::{Difference, EarlyStopping, Experiment, LrSchedulerName, Mode, Monitor};
 use kiln_data::{Batching, DataSet, SplitLoader};
 use kiln_model::Tally;
@@ -49,7 +49,7 @@ impl RunContext {
         run: Run,
         experiment: Experiment,
         data: &DataSet,
-        backend: &Selected,
+        backend: &SelectedDevice,
         stop: StopSignal,
     ) -> Self {
         let normalizer = Arc::new(data.normalizer.clone());

@@ -9,7 +9,7 @@ use std::time::Instant;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainStep};
-use kiln_backend::Selected;
+use kiln_backend::SelectedDevice;
 use kiln_config::random::{Purpose, Stream};
 use kiln_config::{Activation, Experiment, Model as ModelConfig, Optimizer, OptimizerName};
 use kiln_data::{Batch, DataSet, Pass, SplitLoader};
@@ -54,7 +54,7 @@ pub fn profile_steps<M: Model>(
     optimizer: ModuleOptimizer,
     experiment: &Experiment,
     data: &Arc<DataSet>,
-    backend: &Selected,
+    backend: &SelectedDevice,
     steps: usize,
 ) -> Result<StepProfile, TrainingError> {
     check(experiment, data)?;
@@ -99,7 +99,7 @@ impl<'a, M: Model> StepTimer<'a, M> {
         optimizer: ModuleOptimizer,
         experiment: &Experiment,
         data: &DataSet,
-        backend: &'a Selected,
+        backend: &'a SelectedDevice,
     ) -> Self {
         let (batching, normalizer) = (RunContext::batching(experiment), Arc::new(data.normalizer.clone()));
         let loader = |device: &Device| {
@@ -191,7 +191,7 @@ const SECONDS: f64 = 0.2;
 
 /// The time of a step's matrix products. Each weight matrix has three: the outputs, the gradient of the weights and,
 /// except in the first layer, the gradient of the inputs.
-fn matrix_products(parameters: &[Named], batch: usize, backend: &Selected) -> f64 {
+fn matrix_products(parameters: &[Named], batch: usize, backend: &SelectedDevice) -> f64 {
     let device = &backend.device;
     let random = |rows, columns| Tensor::<2>::random([rows, columns], Distribution::Default, device);
     let mut total = 0.0;
@@ -324,7 +324,7 @@ fn difference(found: &[f32], reference: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use kiln_config::Backend;
-    use kiln_data::{Folders, NoProgress};
+    use kiln_data::{DataFolders, NoProgress};
 
     use super::*;
 
@@ -332,7 +332,7 @@ mod tests {
     fn every_part_takes_time_and_no_more_than_the_step() {
         let mut experiment = Experiment::default();
         experiment.training.batch_size = 512;
-        let folders = Folders { data_dir: None, cache: std::path::PathBuf::new() };
+        let folders = DataFolders { data_dir: None, cache: std::path::PathBuf::new() };
         let data = kiln_data::load(&experiment.data, 1, &folders, &NoProgress).unwrap();
         let backend = kiln_backend::select(&Backend::default()).unwrap();
         let shape = [data.features(), data.class_count()];

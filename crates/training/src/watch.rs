@@ -16,7 +16,7 @@ use burn::train::renderer::tui::TuiMetricsRendererWrapper;
 use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
-use kiln_artifacts::{MetricRow, RowTail, Run, Scope, Status, TimingRow};
+use kiln_artifacts::{MetricRow, MetricScope, RowTail, Run, RunStatus, TimingRow};
 use kiln_data::{ExampleCounts, Profile};
 use kiln_model::Tally;
 
@@ -119,13 +119,13 @@ struct Screen {
     epochs: u64,
     epoch: u64,
     /// The scope of the curves' points: intervals, or epochs if the run's first row is that of an epoch.
-    points: Option<Scope>,
+    points: Option<MetricScope>,
     done: usize,
     is_tested: bool,
 }
 
 impl Screen {
-    fn open(run: &Run, status: &Status, interrupter: Interrupter) -> Self {
+    fn open(run: &Run, status: &RunStatus, interrupter: Interrupter) -> Self {
         let metrics =
             |kinds: &mut dyn Iterator<Item = MetricKind>| kinds.map(FigureMetric::new).collect::<Vec<_>>();
         let train = metrics(&mut MetricKind::ALL.into_iter());
@@ -158,7 +158,7 @@ impl Screen {
     }
 
     /// Shows the run's name and status, and the keys that leave.
-    fn show_title(&mut self, run: &Run, status: &Status) {
+    fn show_title(&mut self, run: &Run, status: &RunStatus) {
         // The box is narrow and cuts the text off, so the most important part comes first.
         let label = format!("{}, q s: leave, {} {}", status.state, run.name(), run.id());
         self.epochs = status.epochs;
@@ -190,7 +190,7 @@ impl Screen {
 
     fn show_training(&mut self, row: &MetricRow, timing: Option<&TimingRow>) {
         let points = *self.points.get_or_insert(row.scope);
-        if row.scope == Scope::Epoch {
+        if row.scope == MetricScope::Epoch {
             // The row of an epoch repeats the examples of its intervals.
             self.train.iter_mut().for_each(Metric::clear);
         } else if self.done == 0 {
@@ -199,7 +199,7 @@ impl Screen {
         let states = states(&mut self.train, row, timing, row.scope == points);
         states.for_each(|state| self.dashboard.update_train(state));
         self.done += examples(timing);
-        if row.scope == Scope::Epoch {
+        if row.scope == MetricScope::Epoch {
             self.done = self.counts.train;
             self.dashboard.update_split(self.done);
             self.dashboard.end_split();

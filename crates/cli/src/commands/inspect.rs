@@ -10,7 +10,8 @@ use kiln::{Fused, Setup, check_perceptron, optimizer, perceptron};
 use kiln_backend::{ALL, compiled_in, has_kernels, is_host, probe, select};
 use kiln_config::{BackendName, Experiment, explain, keys, schema};
 use kiln_data::{
-    Batching, Column, Content, DataSet, Description, Folders, Profile, Shape, Split, describe, load,
+    Batching, Column, DataContent, DataDescription, DataFolders, DataSet, Profile, Shape, Split, describe,
+    load,
 };
 use kiln_evaluation::predict;
 use kiln_table::{escaped, listed};
@@ -135,7 +136,7 @@ pub(crate) struct DataArguments {
 /// Describes the data of an experiment and prints some examples.
 pub(crate) fn data(arguments: &DataArguments) -> Result<(), Failure> {
     let experiment = resolved(&arguments.experiment)?.experiment;
-    let folders = Folders::from_environment();
+    let folders = DataFolders::from_environment();
     let description = describe(&experiment.data, experiment.seed, &folders)?;
     if arguments.json {
         print_json(&description);
@@ -158,7 +159,7 @@ pub(crate) fn data(arguments: &DataArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn described(description: &Description) -> String {
+fn described(description: &DataDescription) -> String {
     let mut rows = vec![vec!["data".to_owned(), description.name.clone()]];
     let mut fact = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
     if let Some(origin) = &description.origin {
@@ -169,7 +170,7 @@ fn described(description: &Description) -> String {
     if description.download_bytes > 0 {
         fact("download", format!("{:.1} MB", description.download_bytes as f64 / 1e6));
     }
-    if let Some(Content { shape, classes, files, sha256, notices, .. }) = &description.content {
+    if let Some(DataContent { shape, classes, files, sha256, notices, .. }) = &description.content {
         fact("shape", shape_text(shape));
         fact("classes", format!("{}: {}", classes.len(), listed(classes.iter().map(String::as_str), 20)));
         fact("sha256", sha256.clone());
@@ -271,7 +272,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<(), Failure> {
     let experiment = resolved(&arguments.experiment)?.experiment;
     check_perceptron(&experiment)?;
     let backend = select(&experiment.backend)?;
-    let folders = Folders::from_environment();
+    let folders = DataFolders::from_environment();
     let data = Arc::new(load(&experiment.data, experiment.seed, &folders, &DownloadBar::default())?);
     say(&format!("{} on {}, {} threads", backend.name, backend.adapter, backend.threads));
     let setup = Setup {

@@ -7,7 +7,8 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use kiln_config::{Data, DataSource, Origin, Request, Resolved, Source, resolve};
 use kiln_data::{
-    Column, DataError, DataSet, Folders, NoProgress, Normalizer, Progress, Shape, Split, load, read_options,
+    Column, DataError, DataFolders, DataSet, NoProgress, Normalizer, Progress, Shape, Split, load,
+    read_options,
 };
 use kiln_files::replace_file;
 use kiln_table::{ReadOptions, Records, escaped, listed};
@@ -142,7 +143,7 @@ struct InspectedData {
 impl InspectedData {
     fn of(resolved: Resolved, leaks: Vec<String>, progress: &dyn Progress) -> Result<Self, DataError> {
         let experiment = &resolved.experiment;
-        let set = load(&experiment.data, experiment.seed, &Folders::from_environment(), progress)?;
+        let set = load(&experiment.data, experiment.seed, &DataFolders::from_environment(), progress)?;
         Ok(Self { resolved, set, leaks })
     }
 

@@ -10,8 +10,8 @@ use clap_complete::engine::ArgValueCompleter;
 use jiff::tz::TimeZone;
 use kiln::{Finding, of_run};
 use kiln_artifacts::{
-    Comparison, MetricRow, Provenance, Run, RunState, RunSummary, Scope, Status, Timestamp, replace_file,
-    runs,
+    MetricRow, MetricScope, Provenance, Run, RunComparison, RunState, RunStatus, RunSummary, Timestamp,
+    replace_file, runs,
 };
 use kiln_evaluation::{findings_of_run, read_evaluation, write_report, write_training_report};
 use kiln_study::{Study, comparison_page};
@@ -131,7 +131,7 @@ pub(crate) struct ShownRun<'a> {
     /// The name of its folder.
     id: &'a str,
     /// Its state and progress, as in `status.json`.
-    status: Status,
+    status: RunStatus,
     /// Its provenance, as in `run.json`.
     provenance: Provenance,
     /// Its metric log, as in `metrics.jsonl`.
@@ -306,7 +306,7 @@ fn show(run: &Run, as_json: bool) -> Result<(), Failure> {
     print(&table(&lines));
     let head = ["epoch", "split", "loss", "accuracy"].map(str::to_owned).to_vec();
     let figure = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
-    let epochs = rows.iter().filter(|row| row.scope == Scope::Epoch).map(|row| {
+    let epochs = rows.iter().filter(|row| row.scope == MetricScope::Epoch).map(|row| {
         vec![
             row.epoch.to_string(),
             row.split.clone(),
@@ -321,7 +321,7 @@ fn show(run: &Run, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn facts(run: &Run, status: &Status) -> Vec<Vec<String>> {
+fn facts(run: &Run, status: &RunStatus) -> Vec<Vec<String>> {
     let mut facts = vec![
         ("run", run.folder().display().to_string()),
         ("state", status.state.to_string()),
@@ -348,7 +348,7 @@ fn facts(run: &Run, status: &Status) -> Vec<Vec<String>> {
     facts.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect()
 }
 
-fn compared(comparison: &Comparison) -> String {
+fn compared(comparison: &RunComparison) -> String {
     let mut rows = vec![
         std::iter::once(String::new())
             .chain(comparison.runs.iter().map(|run| format!("{}/{}", run.name, run.id)))

@@ -3,11 +3,11 @@
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use kiln::Event;
-use kiln_artifacts::{Comparison, RunSummary};
+use kiln_artifacts::{RunComparison, RunSummary};
 use kiln_config::Explanation;
 use kiln_config::facts::Facts;
-use kiln_data::Description;
-use kiln_study::{Preview, Report, SearchReport, StudyStatus, Trace};
+use kiln_data::DataDescription;
+use kiln_study::{Preview, SearchReport, StudyStatus, Trace, TrialsReport};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -53,13 +53,13 @@ const ANSWERS: &[(&str, &[Subschema])] = &[
     ("report", &[of::<WrittenReport<'static>>]),
     ("runs list", &[of::<Vec<RunSummary>>]),
     ("runs show", &[of::<ShownRun<'static>>]),
-    ("runs compare", &[of::<Comparison>]),
+    ("runs compare", &[of::<RunComparison>]),
     ("runs delete", &[of::<DeletedRuns<'static>>]),
-    ("data", &[of::<Description>]),
+    ("data", &[of::<DataDescription>]),
     ("config check", &[of::<CheckedExperiment>]),
     ("config show", &[of::<ShownExperiment>]),
     ("config explain", &[of::<Vec<String>>, of::<Explanation>]),
-    ("study", &[of::<Report>, of::<SearchReport>, of::<Preview>]),
+    ("study", &[of::<TrialsReport>, of::<SearchReport>, of::<Preview>]),
     ("study status", &[of::<StudyStatus>]),
     ("trace", &[of::<Trace>]),
     ("bench", &[of::<StepTimes>]),

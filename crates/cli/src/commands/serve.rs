@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use kiln_serve::{Event, Limits, ServeError, Served, Settings, Token};
+use kiln_serve::{Event, Limits, ServeError, ServedModel, Settings, Token};
 use kiln_table::escaped;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -67,19 +67,19 @@ pub(crate) struct ServeArguments {
 pub(crate) struct Serving<'a> {
     /// Address and port.
     address: String,
-    models: Vec<ServedModel<'a>>,
+    models: Vec<ModelAnswer<'a>>,
 }
 
 /// A served model.
 #[derive(Serialize, JsonSchema)]
-struct ServedModel<'a> {
+struct ModelAnswer<'a> {
     name: &'a str,
     /// The ids of its runs. The last one answers by default.
     versions: Vec<&'a str>,
 }
 
-impl<'a> ServedModel<'a> {
-    fn of(model: &'a Served) -> Self {
+impl<'a> ModelAnswer<'a> {
+    fn of(model: &'a ServedModel) -> Self {
         Self { name: &model.name, versions: model.versions.iter().map(|version| &**version).collect() }
     }
 }
@@ -134,7 +134,7 @@ fn tell(event: &Event<'_>, log: bool, as_json: bool) {
         Event::Ready { address, models } => {
             say(&format!("ready on http://{address}: {}", named(models)));
             if as_json {
-                let models = models.iter().map(ServedModel::of).collect();
+                let models = models.iter().map(ModelAnswer::of).collect();
                 print_json(&Serving { address: address.to_string(), models });
             }
             warn(models);
@@ -156,7 +156,7 @@ fn tell(event: &Event<'_>, log: bool, as_json: bool) {
 }
 
 /// Warns about models whose training is not finished.
-fn warn(models: &[Served]) {
+fn warn(models: &[ServedModel]) {
     for model in models {
         for version in &model.unfinished {
             say(&format!(
@@ -168,8 +168,8 @@ fn warn(models: &[Served]) {
 }
 
 /// The models, each with the version that answers by default.
-fn named(models: &[Served]) -> String {
-    let one = |model: &Served| {
+fn named(models: &[ServedModel]) -> String {
+    let one = |model: &ServedModel| {
         let newest = model.versions.last().map_or("", |version| version);
         match model.versions.len() {
             1 => format!("{} ({newest})", model.name),

@@ -8,8 +8,8 @@ use clap::{Args, Subcommand, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
 use kiln::StopSignal;
 use kiln_study::{
-    Check, Findings, Preview, Quantity, Report, SearchReport, Study, StudyReport, Table, Trace, TraceFile,
-    leaderboard, verdicts,
+    ExpectationCheck, Preview, Quantity, SearchReport, Study, StudyReport, StudyResults, TextTable, Trace,
+    TraceFile, TrialsReport, leaderboard, verdicts,
 };
 
 use super::study_workers::{
@@ -133,7 +133,7 @@ fn judge_search(report: &SearchReport, arguments: &StudyArguments) -> Result<(),
 }
 
 /// Fails if the study was stopped, a trial failed, or an expectation was not met.
-fn judge(findings: &Findings, arguments: &StudyArguments) -> Result<(), Failure> {
+fn judge(findings: &StudyResults, arguments: &StudyArguments) -> Result<(), Failure> {
     if findings.was_stopped {
         return Err(stopped(arguments));
     }
@@ -144,7 +144,7 @@ fn judge(findings: &Findings, arguments: &StudyArguments) -> Result<(), Failure>
     let broken: Vec<String> = findings
         .broken()
         .map(|check| {
-            let Check { trial, subject, expected, measured, .. } = check;
+            let ExpectationCheck { trial, subject, expected, measured, .. } = check;
             format!("{trial}: {subject} {measured}, expected {expected}")
         })
         .collect();
@@ -158,7 +158,7 @@ fn judge(findings: &Findings, arguments: &StudyArguments) -> Result<(), Failure>
 /// Printed rows of the leaderboard of a search; the files have all rows.
 const MAX_ROWS: usize = 20;
 
-fn trials_text(Report { findings, analysis }: &Report) -> String {
+fn trials_text(TrialsReport { findings, analysis }: &TrialsReport) -> String {
     let mut text = study_table(leaderboard(findings));
     if let Some(verdicts) = verdicts(findings) {
         text += &format!("\n\n{}", study_table(verdicts));
@@ -173,10 +173,10 @@ fn trials_text(Report { findings, analysis }: &Report) -> String {
 }
 
 fn search_text(report: &SearchReport) -> String {
-    let Table { head, mut rows } = report.leaderboard();
+    let TextTable { head, mut rows } = report.leaderboard();
     let left = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);
-    let mut text = study_table(Table { head, rows });
+    let mut text = study_table(TextTable { head, rows });
     if left > 0 {
         text += &format!("\nand {left} more in leaderboard.csv");
     }
@@ -190,7 +190,8 @@ fn search_text(report: &SearchReport) -> String {
 /// The trainings that a study would do.
 fn preview_text(preview: &Preview) -> String {
     let Preview { study, head, rows, more, statements } = preview;
-    let mut text = format!("{study}\n\n{}", study_table(Table { head: head.clone(), rows: rows.clone() }));
+    let mut text =
+        format!("{study}\n\n{}", study_table(TextTable { head: head.clone(), rows: rows.clone() }));
     if *more > 0 {
         text += &format!("\nand {more} more");
     }
@@ -201,7 +202,7 @@ fn preview_text(preview: &Preview) -> String {
     text
 }
 
-fn study_table(Table { head, rows }: Table) -> String {
+fn study_table(TextTable { head, rows }: TextTable) -> String {
     output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 

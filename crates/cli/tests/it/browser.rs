@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use kiln::{Framing, Mlp, Predictions, Run, Split, Trained, perceptron};
-use kiln_data::{Raw, inputs_of_picture};
+use kiln_data::{RawValues, inputs_of_picture};
 use serde_json::{Value, json};
 
 use crate::COSINE;
@@ -192,7 +192,7 @@ fn opened(run: &RunFolder) -> Trained<Mlp> {
 }
 
 fn levels(split: &Split, position: usize) -> &[u8] {
-    let Raw::Bytes(levels) = split.raw(position) else { panic!("pictures are bytes") };
+    let RawValues::Bytes(levels) = split.raw(position) else { panic!("pictures are bytes") };
     levels
 }
 

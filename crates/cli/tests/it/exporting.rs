@@ -258,5 +258,5 @@ fn checkpoints_of_pytorch_become_runs_that_are_tested() {
     workplace
         .run(&["import", "text.pt", "experiment.toml"])
         .expect(1)
-        .says(&["neither a checkpoint of PyTorch's"]);
+        .says(&["expected a PyTorch checkpoint, a safetensors file or an ONNX graph"]);
 }

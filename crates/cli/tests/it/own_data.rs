@@ -170,7 +170,7 @@ fn everything_may_be_trained_on() {
     let run = workplace.train(&[]);
     run.expect_state("finished");
     assert!(run.status()["test"].is_null());
-    workplace.run(&["evaluate", run.text()]).expect(2).says(&["held no test examples out"]);
+    workplace.run(&["evaluate", run.text()]).expect(2).says(&["has no test examples"]);
     workplace.run(&["evaluate", run.text(), "--split", "train"]).expect(0);
 }
 
@@ -267,7 +267,10 @@ fn a_threshold_decides_wherever_a_class_is_named() {
     let answers = workplace.run(&["predict", run.text(), "rows.csv", "--output", "-"]).expect(0).stdout;
     let [class, yes] = ["class", "probability_yes"].map(|name| header(&answers, name));
     assert!(by_threshold(&answers, class, yes) > 150, "more than there are in the class");
-    workplace.run(&["evaluate", run.text(), "--split", "validation"]).expect(0).says(&["is said from"]);
+    workplace
+        .run(&["evaluate", run.text(), "--split", "validation"])
+        .expect(0)
+        .says(&["is predicted if its probability is at least"]);
     let again = json(&workplace.run(&["evaluate", run.text(), "--json"]).expect(0).stdout);
     assert_eq!(again["metrics"], metrics);
 }
@@ -284,7 +287,7 @@ fn decisions_that_cannot_be_are_refused_before_a_run_is_made() {
         .says(&["evaluation.positive", "\"ill\""]);
     train(&["evaluation.decision=recall", "data.validation=0", "evaluation.calibration=none"])
         .expect(2)
-        .says(&["needs validation data to choose by"]);
+        .says(&["needs validation data to choose the threshold"]);
     train(&["evaluation.costs=[1, 5]"]).expect(2).says(&["has no effect with `evaluation.decision`"]);
     assert!(workplace.runs().is_empty());
 }

@@ -13,7 +13,7 @@ use kiln_files::sha256_hex;
 use super::{SourceContext, SourceData, SourceLocation, SourceReader, labelled_pictures};
 use crate::values::Storage;
 use crate::{
-    DataError, DataFolders, Fault, FileRecord, Framing, ImageEncoding, Profile, Shape, Split, TieBreak,
+    DataError, DataFolders, FileRecord, Framing, ImageEncoding, Mismatch, Profile, Shape, Split, TieBreak,
     holdout,
 };
 
@@ -115,9 +115,9 @@ impl SourceReader for Generated {
 
     fn labelled(&self, path: &Path, data: &Data, _: &Profile) -> Result<Split, DataError> {
         let found = format!("a run on generated {}", data.source.name());
-        let fault = Fault::new(path, "data from a file", found);
-        let remedy = "another seed of the experiment generates other examples";
-        Err(DataError::unfit("missing data", fault.remedy(remedy)))
+        let mismatch = Mismatch::new(path, "data from a file", found);
+        let remedy = "generated examples are the same in every run; `--split` names one of its own splits";
+        Err(DataError::unfit("missing data", mismatch.remedy(remedy)))
     }
 }
 

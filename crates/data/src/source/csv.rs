@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use kiln_config::{Data, LabelColumn};
 use kiln_table::{
-    ColumnRef, Fault, Preparation, ReadOptions, Records, Separator, Table, Value, is_standard_input, listed,
-    quoted,
+    ColumnRef, Mismatch, NO_LABEL_COLUMN, Preparation, ReadOptions, Records, Separator, Table, Value,
+    is_standard_input, listed, quoted,
 };
 
 use super::{MOST_CLASSES, SourceContext, SourceData, SourceReader, not_pictures, path_of};
@@ -108,7 +108,7 @@ pub fn read_options(data: &Data) -> Result<ReadOptions, DataError> {
     let separator = data.separator.as_deref().map(|text| {
         Separator::parse(text).ok_or_else(|| {
             let expected = "\",\", \";\", \"|\", \"tab\" or \"blanks\"";
-            DataError::unfit("unknown separator", Fault::in_key("data.separator", expected, quoted(text)))
+            DataError::unfit("unknown separator", Mismatch::in_key("data.separator", expected, quoted(text)))
         })
     });
     Ok(ReadOptions {
@@ -143,9 +143,9 @@ fn take_table(records: Records, options: &ReadOptions, progress: &dyn Progress) 
 /// Adds a remedy to the error of a test or validation table without the label column.
 fn needs_classes(error: DataError) -> DataError {
     match error {
-        DataError::Unfit { kind: kind @ "no label column", fault } => {
+        DataError::Unfit { kind: kind @ NO_LABEL_COLUMN, mismatch } => {
             let remedy = "test and validation data need the class of every row; to predict rows without it, use `kiln predict`";
-            DataError::Unfit { kind, fault: fault.remedy(remedy) }
+            DataError::Unfit { kind, mismatch: mismatch.remedy(remedy) }
         }
         error => error,
     }
@@ -236,18 +236,18 @@ impl TableClasses {
         let place = || format!("column {}", quoted(&table.names()[column]));
         if classes.len() < 2 {
             let found = classes.first().map_or("none".to_owned(), |class| format!("{} alone", quoted(class)));
-            let fault = Fault::new(table.path(), "at least two classes", found).place(place());
-            return Err(DataError::unfit("only one class", fault));
+            let mismatch = Mismatch::new(table.path(), "at least two classes", found).place(place());
+            return Err(DataError::unfit("only one class", mismatch));
         }
         if !is_forced {
             check_amounts(table, column, &classes, labels.rows.len())?;
         }
         if classes.len() > MOST_CLASSES {
             let found = format!("{} different values", classes.len());
-            let fault =
-                Fault::new(table.path(), format!("at most {MOST_CLASSES} classes"), found).place(place());
+            let mismatch =
+                Mismatch::new(table.path(), format!("at most {MOST_CLASSES} classes"), found).place(place());
             let remedy = "choose another label column, or keep some classes with data.classes";
-            return Err(DataError::unfit("too many classes", fault.remedy(remedy)));
+            return Err(DataError::unfit("too many classes", mismatch.remedy(remedy)));
         }
         labels.notices.extend(alike(&classes));
         if let LabelColumn::Place(_) = data.label_column {
@@ -319,7 +319,7 @@ fn check_amounts(table: &Table, column: usize, classes: &[String], rows: usize) 
     let name = &table.names()[column];
     let what =
         if is_amount { "numbers: a quantity, not a class" } else { "values: a name for nearly every row" };
-    let fault = Fault::new(
+    let mismatch = Mismatch::new(
         table.path(),
         "a label column with few different values",
         format!("{count} different {what}"),
@@ -329,7 +329,7 @@ fn check_amounts(table: &Table, column: usize, classes: &[String], rows: usize) 
          data.columns.category=[{}]",
         quoted(name)
     );
-    Err(DataError::unfit("no classes", fault.place(format!("column {}", quoted(name))).remedy(remedy)))
+    Err(DataError::unfit("no classes", mismatch.place(format!("column {}", quoted(name))).remedy(remedy)))
 }
 
 /// A notice about classes that differ only in spelling.
@@ -391,6 +391,7 @@ fn plain(name: &str) -> String {
 fn unknown_class(table: &Table, column: usize, text: &str, classes: &[String]) -> DataError {
     let line = table.first_line(column, text, 0..table.rows() as u32);
     let names = listed(classes.iter().map(String::as_str), 12);
-    let fault = Fault::new(table.path(), format!("a class of the training data: {names}"), quoted(text));
-    DataError::unfit("class without training data", fault.place(format!("line {line}")))
+    let mismatch =
+        Mismatch::new(table.path(), format!("a class of the training data: {names}"), quoted(text));
+    DataError::unfit("class without training data", mismatch.place(format!("line {line}")))
 }

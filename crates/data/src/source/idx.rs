@@ -10,7 +10,7 @@ use std::path::Path;
 use kiln_files::Hasher;
 
 use super::DataFile;
-use crate::{DataError, Fault};
+use crate::{DataError, Mismatch};
 
 /// Examples are numbered with 32 bits, and real IDX files stay far below 4 GiB.
 const GREATEST_SIZE: u64 = 1 << 32;
@@ -86,24 +86,24 @@ fn read_header(reader: &mut impl Read, length: usize, path: &Path) -> Result<Vec
     let mut bytes = Vec::with_capacity(length);
     reader.take(length as u64).read_to_end(&mut bytes).map_err(DataError::unreadable(path))?;
     if bytes.len() < length {
-        let fault = Fault::new(path, format!("{length} bytes"), bytes.len().to_string());
-        return Err(DataError::unfit("truncated IDX header", fault.place("header").remedy(COPY_AGAIN)));
+        let mismatch = Mismatch::new(path, format!("{length} bytes"), bytes.len().to_string());
+        return Err(DataError::unfit("truncated IDX header", mismatch.place("header").remedy(COPY_AGAIN)));
     }
     Ok(bytes)
 }
 
 /// The type of the numbers and how many dimensions they have.
 fn check_magic(magic: &[u8], content: IdxContent, path: &Path) -> Result<(ElementType, usize), DataError> {
-    let fault = |expected: &str, found: String| Fault::new(path, expected, found).place("header");
+    let mismatch = |expected: &str, found: String| Mismatch::new(path, expected, found).place("header");
     if magic[0] != 0 || magic[1] != 0 || !matches!(magic[2], 0x08..=0x0E) {
         let remedy = "is this the right file?";
-        let fault = fault("the bytes 00 00 08 at the start", format!("{magic:02x?}"));
-        return Err(DataError::unfit("not an IDX file", fault.remedy(remedy)));
+        let mismatch = mismatch("the bytes 00 00 08 at the start", format!("{magic:02x?}"));
+        return Err(DataError::unfit("not an IDX file", mismatch.remedy(remedy)));
     }
     let element = ElementType::of_code(magic[2]).ok_or_else(|| {
         let found = "0a, which IDX does not define".to_owned();
-        let fault = fault("unsigned bytes (08)", found).remedy("convert the values to 0..255");
-        DataError::unfit("unsupported IDX element type", fault)
+        let mismatch = mismatch("unsigned bytes (08)", found).remedy("convert the values to 0..255");
+        DataError::unfit("unsupported IDX element type", mismatch)
     })?;
     let rank = usize::from(magic[3]);
     if !content.allows(rank) {
@@ -111,8 +111,8 @@ fn check_magic(magic: &[u8], content: IdxContent, path: &Path) -> Result<(Elemen
             IdxContent::Images => "3 (images, height, width)",
             IdxContent::Labels => "1 (labels)",
         };
-        let fault = fault(expected, rank.to_string()).remedy("are the images and the labels swapped?");
-        return Err(DataError::unfit("wrong number of IDX dimensions", fault));
+        let mismatch = mismatch(expected, rank.to_string()).remedy("are the images and the labels swapped?");
+        return Err(DataError::unfit("wrong number of IDX dimensions", mismatch));
     }
     Ok((element, rank))
 }
@@ -120,15 +120,16 @@ fn check_magic(magic: &[u8], content: IdxContent, path: &Path) -> Result<(Elemen
 fn count_bytes(dimensions: &[usize], element: ElementType, path: &Path) -> Result<u64, DataError> {
     let shape = format!("{dimensions:?}");
     if dimensions.contains(&0) {
-        let fault = Fault::new(path, "at least one value", format!("dimensions {shape}")).place("header");
-        return Err(DataError::unfit("empty IDX file", fault.remedy(COPY_AGAIN)));
+        let mismatch =
+            Mismatch::new(path, "at least one value", format!("dimensions {shape}")).place("header");
+        return Err(DataError::unfit("empty IDX file", mismatch.remedy(COPY_AGAIN)));
     }
     let bytes = element.size() as u64;
     let product = dimensions.iter().try_fold(bytes, |product, &size| product.checked_mul(size as u64));
     product.filter(|&count| count <= GREATEST_SIZE).ok_or_else(|| {
         let expected = format!("at most {GREATEST_SIZE} bytes");
-        let fault = Fault::new(path, expected, format!("dimensions {shape}")).place("header");
-        DataError::unfit("impossible IDX size", fault.remedy(COPY_AGAIN))
+        let mismatch = Mismatch::new(path, expected, format!("dimensions {shape}")).place("header");
+        DataError::unfit("impossible IDX size", mismatch.remedy(COPY_AGAIN))
     })
 }
 
@@ -145,18 +146,18 @@ fn read_values(reader: impl Read, expected: u64, path: &Path) -> Result<Vec<u8>,
     }
     if found > expected {
         let more = io::copy(&mut reader.into_inner().take(GREATEST_SIZE), &mut io::sink()).unwrap_or(0);
-        let fault = Fault::new(path, format!("{expected} bytes"), (found + more).to_string());
+        let mismatch = Mismatch::new(path, format!("{expected} bytes"), (found + more).to_string());
         return Err(DataError::unfit(
             "over-long IDX file",
-            fault.place("after the header").remedy(COPY_AGAIN),
+            mismatch.place("after the header").remedy(COPY_AGAIN),
         ));
     }
     Ok(values)
 }
 
 fn truncated(path: &Path, expected: u64, found: String) -> DataError {
-    let fault = Fault::new(path, format!("{expected} bytes"), found);
-    DataError::unfit("truncated IDX file", fault.place("after the header").remedy(COPY_AGAIN))
+    let mismatch = Mismatch::new(path, format!("{expected} bytes"), found);
+    DataError::unfit("truncated IDX file", mismatch.place("after the header").remedy(COPY_AGAIN))
 }
 
 /// The type of a file's numbers ("The IDX file format" on the MNIST page).
@@ -274,10 +275,10 @@ impl IdxArray {
 
     fn no_pixel(&self, path: &Path, index: usize, expected: &str) -> DataError {
         let found = format!("{} among {}", self.number(index), self.element.name());
-        let fault = Fault::new(path, format!("pixels from {expected}"), found)
+        let mismatch = Mismatch::new(path, format!("pixels from {expected}"), found)
             .place(format!("value {index}"))
             .remedy("convert the pixels to unsigned bytes from 0 to 255");
-        DataError::unfit("not a pixel", fault)
+        DataError::unfit("not a pixel", mismatch)
     }
 
     /// One label per row, from the first column: in QMNIST's labels this is the class. A number that is not whole is
@@ -289,8 +290,9 @@ impl IdxArray {
             if number.fract() == 0.0 && number.abs() <= f64::from(u32::MAX) {
                 return Ok(number as i64);
             }
-            let fault = Fault::new(path, "a whole number", number.to_string()).place(format!("label {row}"));
-            Err(DataError::unfit("not a label", fault.remedy("give each class a number")))
+            let mismatch =
+                Mismatch::new(path, "a whole number", number.to_string()).place(format!("label {row}"));
+            Err(DataError::unfit("not a label", mismatch.remedy("give each class a number")))
         };
         (0..self.dimensions[0]).map(label).collect()
     }

@@ -10,7 +10,7 @@ use kiln_table::{GZIP, listed};
 
 use super::idx::IdxContent;
 use super::{check_folder, start_of};
-use crate::{DataError, Fault};
+use crate::{DataError, Mismatch};
 
 /// Deflate's greatest compression ratio (RFC 1951: 258 bytes from 2 bits).
 const GREATEST_RATIO: u64 = 1032;
@@ -272,18 +272,18 @@ fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
 
 pub(super) fn missing_files(folder: &Path, missing: &[&str]) -> DataError {
     let expected = format!("{} (plain or .gz)", FILE_NAMES.join(", "));
-    let fault = Fault::new(folder, expected, format!("no {}", missing.join(", no ")));
+    let mismatch = Mismatch::new(folder, expected, format!("no {}", missing.join(", no ")));
     DataError::unfit(
         "missing data",
-        fault.remedy("put the files there, or set data.path to the folder that has them"),
+        mismatch.remedy("put the files there, or set data.path to the folder that has them"),
     )
 }
 
 fn several(folder: &Path, kind: &str, names: &[String]) -> DataError {
     let found = listed(names.iter().map(String::as_str), 10);
-    let fault = Fault::new(folder, format!("one {kind} of IDX files"), found)
+    let mismatch = Mismatch::new(folder, format!("one {kind} of IDX files"), found)
         .remedy("set data.path to the folder of one of them, or to one of its files");
-    DataError::unfit("several data sets", fault)
+    DataError::unfit("several data sets", mismatch)
 }
 
 fn is_format(word: &str) -> bool {

@@ -9,7 +9,7 @@ use super::idx::{IdxArray, IdxContent, read as read_idx};
 use super::idx_files::{DataFile, IdxFiles, find_test};
 use super::{MOST_CLASSES, SourceContext, SourceData, SourceReader, labelled_pictures, path_of};
 use crate::values::Storage;
-use crate::{DataError, Fault, FileRecord, ImageEncoding, Profile, Shape, Split};
+use crate::{DataError, FileRecord, ImageEncoding, Mismatch, Profile, Shape, Split};
 
 /// Images and their labels, with the files that they were read from.
 pub(super) type LabelledImages = [(DataFile, IdxArray); 2];
@@ -66,18 +66,20 @@ fn classes(file: &DataFile, labels: &IdxArray) -> Result<(Vec<i64>, Option<Strin
     let mut numbers = labels.labels(&file.path)?;
     numbers.sort_unstable();
     numbers.dedup();
-    let fault = |expected: &str, found: String| Fault::new(&file.path, expected, found);
+    let mismatch = |expected: &str, found: String| Mismatch::new(&file.path, expected, found);
     if let [number] = numbers[..] {
-        let fault = fault("at least two classes", format!("the label {number} alone"));
+        let mismatch = mismatch("at least two classes", format!("the label {number} alone"));
         return Err(DataError::unfit(
             "only one class",
-            fault.remedy("add images of other classes: a classifier has to distinguish classes"),
+            mismatch.remedy("add images of other classes: a classifier has to distinguish classes"),
         ));
     }
     if numbers.len() > MOST_CLASSES {
-        let fault =
-            fault(&format!("at most {MOST_CLASSES} classes"), format!("{} different labels", numbers.len()));
-        return Err(DataError::unfit("too many classes", fault.remedy("are these the labels?")));
+        let mismatch = mismatch(
+            &format!("at most {MOST_CLASSES} classes"),
+            format!("{} different labels", numbers.len()),
+        );
+        return Err(DataError::unfit("too many classes", mismatch.remedy("are these the labels?")));
     }
     let is_plain = (0..).zip(&numbers).all(|(at, &number)| at == number);
     let notice = (!is_plain).then(|| {
@@ -175,8 +177,9 @@ pub(super) fn labelled(
     let read = || {
         let numbers = numbers.ok_or_else(|| {
             let classes = listed(profile.classes.iter().map(String::as_str), 20);
-            let fault = Fault::new(path, format!("the classes of the training data: {classes}"), "numbers");
-            DataError::unfit("class without training data", fault)
+            let mismatch =
+                Mismatch::new(path, format!("the classes of the training data: {classes}"), "numbers");
+            DataError::unfit("class without training data", mismatch)
         })?;
         let (pair, _) = read_pairs(IdxFiles { train: files, test: None })?;
         let (_, split) = split(pair, &numbers, Some([height, width, channels]), reading)?;
@@ -198,16 +201,17 @@ fn split(
     let labels = labels.labels(&labels_file.path)?;
     if labels.len() != images.count {
         let expected = format!("{} labels, one per image of {}", images.count, images_file.name);
-        let fault = Fault::new(labels_file.path, expected, labels.len().to_string());
+        let mismatch = Mismatch::new(labels_file.path, expected, labels.len().to_string());
         let remedy = "take both files from the same data set";
-        return Err(DataError::unfit("images and labels do not match", fault.remedy(remedy)));
+        return Err(DataError::unfit("images and labels do not match", mismatch.remedy(remedy)));
     }
     let class = |(at, label): (usize, &i64)| {
         let class = numbers.iter().position(|number| number == label);
         class.map(|class| class as u32).ok_or_else(|| {
-            let fault = Fault::new(&labels_file.path, range(numbers), label.to_string());
-            let fault = fault.place(format!("label {at}")).remedy("every class needs training examples");
-            DataError::unfit("label out of range", fault)
+            let mismatch = Mismatch::new(&labels_file.path, range(numbers), label.to_string());
+            let mismatch =
+                mismatch.place(format!("label {at}")).remedy("every class needs training examples");
+            DataError::unfit("label out of range", mismatch)
         })
     };
     let classes = labels.iter().enumerate().map(class).collect::<Result<_, _>>()?;
@@ -270,8 +274,8 @@ impl IdxImages {
             _ => format!("{height}x{width} pixels in {channels} colours"),
         };
         let expected = format!("{}, as in the training images", text(size));
-        let fault = Fault::new(&file.path, expected, text(self.size()));
-        Err(DataError::unfit("image sizes differ", fault.remedy("take both from the same data set")))
+        let mismatch = Mismatch::new(&file.path, expected, text(self.size()));
+        Err(DataError::unfit("image sizes differ", mismatch.remedy("take both from the same data set")))
     }
 }
 
@@ -290,8 +294,9 @@ impl PixelOrder {
             _ => {}
         }
         let expected = "(images, height, width), (images, pixels of a square), or these with 1 or 3 colours";
-        let fault = Fault::new(&file.path, expected, format!("dimensions {dimensions:?}")).place("header");
-        Err(DataError::unfit("impossible images", fault.remedy("write them as (images, height, width)")))
+        let mismatch =
+            Mismatch::new(&file.path, expected, format!("dimensions {dimensions:?}")).place("header");
+        Err(DataError::unfit("impossible images", mismatch.remedy("write them as (images, height, width)")))
     }
 }
 

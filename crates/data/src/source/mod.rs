@@ -28,7 +28,7 @@ pub use published::{DataFolders, PublishedFile, PublishedSet};
 use published::{FASHION_MNIST, KMNIST, MNIST};
 
 use crate::{
-    DataError, Downloads, Fault, FileRecord, Framing, ImageEncoding, Profile, Progress, Shape, Split,
+    DataError, Downloads, FileRecord, Framing, ImageEncoding, Mismatch, Profile, Progress, Shape, Split,
 };
 
 /// The most classes: predictions, confusion matrix and report grow with their number. With more, the label column or file
@@ -126,9 +126,9 @@ pub fn labelled(path: &Path, data: &Data, profile: &Profile) -> Result<Split, Da
 fn path_of(data: &Data) -> Result<&Path, DataError> {
     data.path.as_deref().ok_or_else(|| {
         let needed = data.source.facts().path.unwrap_or("a path");
-        let fault = Fault::in_key("data.path", needed, "nothing");
+        let mismatch = Mismatch::in_key("data.path", needed, "nothing");
         let remedy = format!("source {:?} reads the user's own data: set data.path", data.source.name());
-        DataError::unfit("no path to the data", fault.remedy(remedy))
+        DataError::unfit("no path to the data", mismatch.remedy(remedy))
     })
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn start_of(path: &Path, count: usize) -> io::Result<Vec<u8>> {
 }
 
 pub(crate) fn not_pictures(path: &Path) -> DataError {
-    DataError::unfit("missing data", Fault::new(path, "the columns of a table", "pictures"))
+    DataError::unfit("missing data", Mismatch::new(path, "the columns of a table", "pictures"))
 }
 
 /// An error if `folder` is not a folder.
@@ -163,7 +163,7 @@ fn check_folder(folder: &Path, expected: &str) -> Result<(), DataError> {
         return Ok(());
     }
     let found = if folder.exists() { "a file" } else { "nothing" };
-    let fault =
-        Fault::new(folder, expected, found).remedy("check data.path, data.test_path or the given path");
-    Err(DataError::unfit("missing data", fault))
+    let mismatch =
+        Mismatch::new(folder, expected, found).remedy("check data.path, data.test_path or the given path");
+    Err(DataError::unfit("missing data", mismatch))
 }

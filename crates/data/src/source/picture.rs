@@ -12,7 +12,7 @@ use image::{
 };
 use kiln_files::sha256_hex;
 
-use crate::{DataError, Fault};
+use crate::{DataError, Mismatch};
 
 /// Larger files and pictures are refused: a few kilobytes of PNG can decode to gigabytes of pixels.
 const MOST_FILE_BYTES: u64 = 256 << 20;
@@ -72,8 +72,8 @@ pub(super) fn decode(path: &Path, options: DecodeOptions) -> Result<DecodedPictu
 pub(crate) fn content(path: &Path) -> Result<Vec<u8>, DataError> {
     let bytes = path.metadata().map_err(DataError::read(path))?.len();
     if bytes > MOST_FILE_BYTES {
-        let fault = Fault::new(path, format!("at most {MOST_FILE_BYTES} bytes"), bytes.to_string());
-        return Err(DataError::unfit("too much data", fault.remedy("make the picture smaller")));
+        let mismatch = Mismatch::new(path, format!("at most {MOST_FILE_BYTES} bytes"), bytes.to_string());
+        return Err(DataError::unfit("too much data", mismatch.remedy("make the picture smaller")));
     }
     std::fs::read(path).map_err(DataError::read(path))
 }
@@ -85,7 +85,7 @@ pub(crate) fn opened(content: &[u8], path: &Path, white: u16) -> Result<OpenedPi
             "a whole PNG, JPEG, WebP, BMP, GIF, TIFF, PNM or QOI picture of at most {MOST_SIDE} pixels a side"
         );
         let remedy = "open it in an image program and save it again as PNG, or remove it";
-        DataError::unfit("unreadable picture", Fault::new(path, expected, found).remedy(remedy))
+        DataError::unfit("unreadable picture", Mismatch::new(path, expected, found).remedy(remedy))
     };
     if is_cut_jpeg(content) {
         return Err(unreadable("a JPEG picture that breaks off before its end".to_owned()));

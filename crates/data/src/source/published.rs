@@ -12,7 +12,7 @@ use super::idx_files::{DataFile, FILE_NAMES, IdxFiles, find_four, missing_files}
 use super::{
     SourceContext, SourceData, SourceLocation, SourceReader, check_folder, idx_folder, labelled_pictures,
 };
-use crate::{DataError, Fault, Framing, ImageEncoding, Profile, Split};
+use crate::{DataError, Framing, ImageEncoding, Mismatch, Profile, Split};
 
 /// The folders of published data sets on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,8 +193,8 @@ fn check(
     if expected == found {
         return Ok(());
     }
-    let fault = Fault::new(&file.path, format!("SHA-256 {expected}"), found);
-    Err(DataError::unfit("wrong checksum", fault.remedy(format!(
+    let mismatch = Mismatch::new(&file.path, format!("SHA-256 {expected}"), found);
+    Err(DataError::unfit("wrong checksum", mismatch.remedy(format!(
         "these are not the bytes of {}: delete the file to download it again, or put a data set of your own \
          in another folder and read it with data.source=idx",
         set.name

@@ -308,8 +308,8 @@ const CSV: &[CsvCase] = &[
         b"a,label\n1,x\n2,y\n",
         &["nothing held out", "data.test", "none of 2"],
     ),
-    ("JSON", b"{\"a\": 1, \"label\": \"x\"}\n", &["no table", "JSON"]),
-    ("an HTML page", b"<!DOCTYPE html><html></html>", &["no table", "HTML"]),
+    ("JSON", b"{\"a\": 1, \"label\": \"x\"}\n", &["not a table", "JSON"]),
+    ("an HTML page", b"<!DOCTYPE html><html></html>", &["not a table", "HTML"]),
     ("a control character", b"\x1b[31m,b\n1,x\n", &["no label column", "\\u{1b}"]),
 ];
 

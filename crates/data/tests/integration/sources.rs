@@ -260,7 +260,7 @@ fn a_notice_tells_that_a_file_without_a_header_is_read_by_position() {
     assert!(plain.len() == 1 && plain[0].contains("3 columns are identified by position"), "{plain:?}");
     let header = "x,y,label\n";
     let beside = notices_of(table(&format!("{header}{}", body(40)), Some(&body(10)), |data| data));
-    let wanted = "test data: the file has no header: its 3 columns are matched with those of the training table by their places";
+    let wanted = "test data: the file has no header: its 3 columns are matched with those of the training table by position";
     // The class is in the same column as in the training table.
     assert_eq!(beside, [wanted]);
     let named = table(&format!("{header}{}", body(40)), Some(&format!("{header}{}", body(10))), |data| data);
@@ -317,7 +317,7 @@ fn labelled_pictures_take_the_levels_of_the_training_images() {
 fn generated_sources_cannot_be_tested_on_files() {
     let settings = Data { source: DataSource::Moons, ..Data::default() };
     let profile = Profile::of(&load(&settings).unwrap());
-    refused(labelled(Path::new("any.csv"), &settings, &profile), &["any.csv", "another seed"]);
+    refused(labelled(Path::new("any.csv"), &settings, &profile), &["any.csv", "the same in every run"]);
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn a_network_of_the_first_version_takes_tables_and_values() {
     );
     // No value was fitted to replace a missing number.
     fs::write(&path, "x,y\n1,\n1,2\n").unwrap();
-    refused(inputs(&path, &profile, Framing::Resize), &["line 2, column \"y\"", "a number, found nothing"]);
+    refused(inputs(&path, &profile, Framing::Resize), &["line 2, column \"y\"", "a number, found no value"]);
     let mut rows = TableRows::open(&path, &profile).unwrap();
     let faults = rows.next_block(9).unwrap().unwrap().faults;
     assert!(faults[0].as_ref().unwrap().contains("column \"y\": expected a number") && faults[1].is_none());

@@ -11,7 +11,7 @@ mod training;
 
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{MetricRow, Provenance, Run, Status, replace_file};
+use kiln_artifacts::{MetricRow, Provenance, Run, RunStatus, replace_file};
 use kiln_config::Experiment;
 use kiln_data::Profile;
 use kiln_diagnosis::{Finding, RunRecord, findings};
@@ -86,7 +86,7 @@ pub fn read_evaluation(run: &Run, name: &str) -> Result<(Evaluation, Option<Gall
 pub fn findings_of_run(
     run: &Run,
     rows: &[MetricRow],
-    status: &Status,
+    status: &RunStatus,
     experiment: &Experiment,
 ) -> Result<Vec<Finding>, EvaluationError> {
     let metrics = run.evaluation("test").join(METRICS_FILE);
@@ -129,7 +129,7 @@ struct ReportContext<'a> {
     tested: Option<ReportedEvaluation<'a>>,
     /// `None` for a run of the first version.
     profile: Option<Profile>,
-    status: Status,
+    status: RunStatus,
     /// `None` for a run that was killed before it wrote `run.json`.
     provenance: Option<Provenance>,
     rows: Vec<MetricRow>,
@@ -306,9 +306,9 @@ pub fn chart(svg: &str, note: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use kiln_artifacts::{Best, MetricLog, RunFailure, RunInputs, RunState, Scope, StopReason};
+    use kiln_artifacts::{BestEpoch, MetricLog, MetricScope, RunFailure, RunInputs, RunState, StopReason};
     use kiln_config::Monitor;
-    use kiln_data::{ExampleCounts, Normalizer, Profile, Reading, Shape, Ties};
+    use kiln_data::{ExampleCounts, ImageEncoding, Normalizer, Profile, Shape, TieBreak};
     use tempfile::TempDir;
 
     use super::*;
@@ -327,15 +327,15 @@ mod tests {
         for (epoch, loss) in [(1, 0.9), (2, 0.3), (3, 0.4)] {
             for split in ["train", "validation"] {
                 let figures = [("loss", loss), ("accuracy", 1.0 - loss)];
-                log.append(&MetricRow::new(split, Scope::Epoch, epoch, epoch * 10, figures)).unwrap();
+                log.append(&MetricRow::new(split, MetricScope::Epoch, epoch, epoch * 10, figures)).unwrap();
             }
         }
         log.sync().unwrap();
-        let status = Status {
+        let status = RunStatus {
             epoch: 3,
             step: 30,
-            best: Some(Best { monitor: Monitor::ValidationLoss, value: 0.3, epoch: 2, step: 20 }),
-            ..Status::running(3, 30)
+            best: Some(BestEpoch { monitor: Monitor::ValidationLoss, value: 0.3, epoch: 2, step: 20 }),
+            ..RunStatus::running(3, 30)
         };
         run.write_status(&status.stopped(state, StopReason::Completed)).unwrap();
         let mut experiment = Experiment::default();
@@ -350,9 +350,9 @@ mod tests {
             classes: vec!["no".to_owned(), "yes".to_owned()],
             greatest_pixel: Some(255),
             normalizer: Normalizer::Divide { divisor: 255.0 },
-            reading: Reading::default(),
+            reading: ImageEncoding::default(),
             class_weights: Vec::new(),
-            ties: Ties::Drawn,
+            ties: TieBreak::Drawn,
             notices: Vec::new(),
             examples: Some(ExampleCounts { train: 1294, validation: 10, test: 4 }),
         };
@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn a_failed_run_has_a_page_of_its_training() {
         let (_folder, run, experiment) = run(RunState::Failed);
-        let status = Status {
+        let status = RunStatus {
             error: Some("loss became NaN at step 31 (epoch 4)".to_owned()),
             failure: Some(RunFailure::NonFinite {
                 figure: "loss".to_owned(),

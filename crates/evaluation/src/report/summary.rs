@@ -1,6 +1,6 @@
 //! The top of the report: the run in a few sentences, the main figures, the comparison with baselines, and the findings.
 
-use kiln_artifacts::{Dataset, RunState, Status};
+use kiln_artifacts::{Dataset, RunState, RunStatus};
 use kiln_diagnosis::{Difference, Severity};
 use maud::{Markup, html};
 
@@ -106,7 +106,7 @@ fn baselines_sentence(metrics: &Metrics) -> Option<String> {
 }
 
 /// "The tested checkpoint is that of epoch 33, the best by validation loss".
-fn checkpoint_sentence(metrics: &Metrics, status: &Status) -> Option<String> {
+fn checkpoint_sentence(metrics: &Metrics, status: &RunStatus) -> Option<String> {
     let step = metrics.checkpoint_step?;
     let words = match &status.best {
         Some(best) if best.step == step => {
@@ -119,7 +119,7 @@ fn checkpoint_sentence(metrics: &Metrics, status: &Status) -> Option<String> {
 }
 
 /// How a run without a test, or a failed or stopped run, ended.
-fn end(status: &Status) -> String {
+fn end(status: &RunStatus) -> String {
     let place = format!("at step {} of {}", grouped(status.step), grouped(status.steps));
     match (status.state, &status.error) {
         (RunState::Failed, Some(error)) => {

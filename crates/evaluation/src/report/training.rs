@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use kiln_artifacts::{MetricRow, Run, Scope};
+use kiln_artifacts::{MetricRow, MetricScope, Run};
 use kiln_config::{Experiment, Explanation, Origin, Request, Source, explain, resolve};
 use kiln_data::{Column, Preparation, Profile};
 use kiln_diagnosis::layers;
@@ -60,7 +60,7 @@ fn constant_rate(rows: &[MetricRow]) -> Option<f64> {
 
 /// The layers at the last measurement.
 fn layer_table(rows: &[MetricRow]) -> Markup {
-    let measured = rows.iter().filter(|row| row.scope == Scope::Interval).map(|row| (row, layers(row)));
+    let measured = rows.iter().filter(|row| row.scope == MetricScope::Interval).map(|row| (row, layers(row)));
     let Some((row, layers)) = measured.rev().find(|(_, layers)| !layers.is_empty()) else { return html! {} };
     let known: Vec<(&str, &str)> = LAYER_FIGURES
         .into_iter()

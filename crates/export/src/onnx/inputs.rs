@@ -1,6 +1,6 @@
 //! The inputs of the graph, and the preprocessing from raw values to features.
 
-use kiln_table::{Column, Part, Preparation, Scale, Treatment};
+use kiln_table::{Column, DatePart, Preparation, Scale, Treatment};
 
 use super::graph::{Graph, ML, Value, Values, Wire};
 use super::proto::DataType;
@@ -246,7 +246,7 @@ fn place(graph: &mut Graph, value: &Wire, knots: &[f64]) -> Wire {
 
 /// The features of dates, which are days since 1970: Howard Hinnant's `civil_from_days` ("chrono-compatible low-level date
 /// algorithms", 2021), in which all numbers are integers.
-fn of_date(graph: &mut Graph, days: &Wire, parts: &[Part]) -> Vec<Wire> {
+fn of_date(graph: &mut Graph, days: &Wire, parts: &[DatePart]) -> Vec<Wire> {
     let dates = Dates::new(graph, days);
     parts
         .iter()

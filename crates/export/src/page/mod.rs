@@ -11,7 +11,7 @@ use half::f16;
 use kiln::{Framing, Mlp, Trained};
 use kiln_config::Activation;
 use kiln_data::Frame;
-use kiln_evaluation::{Interval, METRICS_FILE, Metrics, html_page_with};
+use kiln_evaluation::{ConfidenceInterval, METRICS_FILE, Metrics, html_page_with};
 use kiln_files::sha256;
 use kiln_table::{Preparation, Treatment, missing_words};
 use maud::{Markup, PreEscaped, html};
@@ -155,7 +155,7 @@ pub struct Accuracy {
     /// In [0, 1].
     pub share: f64,
     /// Its 95 % confidence interval.
-    pub interval: Option<Interval>,
+    pub interval: Option<ConfidenceInterval>,
     /// The number of test examples.
     pub examples: u64,
 }

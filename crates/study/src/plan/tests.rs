@@ -94,12 +94,12 @@ fn every_mistake_is_reported_with_its_place() {
         ),
         (
             format!("{TRIAL}[xyzzy]\na = 1\n"),
-            "study.toml:3: unknown section `[xyzzy]`; there are experiment, axes, search.confirm, search, rules",
+            "study.toml:3: unknown section `[xyzzy]`; the sections are experiment, axes, search.confirm, search, rules",
         ),
         (String::new(), "study.toml:1: no trials: give [[trial]] tables, or [axes] for a grid"),
         (format!("{TRIAL}[axes]\nseed = [1]\n"), "study.toml:3: [[trial]] and [axes] exclude each other"),
         (format!("{TRIAL}{TRIAL}"), "study.toml:4: there are two trials with the name \"a\""),
-        ("[[trial]]\n".to_owned(), "study.toml:1: `trial[0].name` is missing; it has to be text in quotes"),
+        ("[[trial]]\n".to_owned(), "study.toml:1: `trial[0].name` is missing; it must be text in quotes"),
         ("[[trial]]\nname = \"a/b\"\n".to_owned(), "study.toml:2: `trial[0].name` = \"a/b\" is not allowed"),
         (format!("{TRIAL}overides = {{}}\n"), "study.toml:3: unknown key `trial[0].overides`; did you mean"),
         (
@@ -130,17 +130,17 @@ fn every_mistake_is_reported_with_its_place() {
         (expect("figures = {}\n"), "study.toml:3: `expect[0].trial` is missing"),
         (
             expect("trial = \"c\"\nverdict = \"fit\"\n"),
-            "study.toml:4: `expect[0].trial` = \"c\" is none of \"a\"",
+            "study.toml:4: `expect[0].trial` = \"c\" is not one of \"a\"",
         ),
         (expect("trial = \"a\"\n"), "study.toml:3: this expects nothing"),
         (
             expect("trial = \"a\"\ntolerance = 1\nfigures = { test_acuracy = 1 }\n"),
-            "study.toml:6: `expect[0].figures` = \"test_acuracy\" is none of",
+            "study.toml:6: `expect[0].figures` = \"test_acuracy\" is not one of",
         ),
         (expect("trial = \"a\"\nfigures = { seconds = 1 }\n"), "study.toml:5: `figures` need a `tolerance`"),
         (
             expect("trial = \"a\"\nverdict = \"overfitt\"\n"),
-            "study.toml:5: `expect[0].verdict` = \"overfitt\" is none of",
+            "study.toml:5: `expect[0].verdict` = \"overfitt\" is not one of",
         ),
         (format!("{TRIAL}[rules]\ngap = 1\n"), "study.toml:4: unknown key `rules.gap`"),
         (format!("name = \"a b\"\n{TRIAL}"), "study.toml:1: `name` = \"a b\" is not allowed"),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kiln_evaluation::{chart, html_page, scrolled};
-use kiln_plot::{Axis, LineChart, Parallel, ParallelAxis, ParallelLine, PlotError, Series};
+use kiln_plot::{Axis, LineChart, ParallelAxis, ParallelCoordinates, ParallelLine, PlotError, Series};
 use maud::{Markup, html};
 
 use crate::leaderboard::{Picture, TextTable, drawn_ones, made_by, markdown_table};
@@ -219,7 +219,7 @@ pub(super) fn pictures(report: &SearchReport, search: &Search) -> Result<Vec<Pic
 }
 
 /// All trials that have a figure, with their settings and their rank.
-fn parallel_chart(report: &SearchReport, search: &Search) -> Parallel {
+fn parallel_chart(report: &SearchReport, search: &Search) -> ParallelCoordinates {
     let tried: Vec<&SearchedTrial> =
         report.trials.iter().filter(|trial| trial.name != "base" && trial.figure.is_some()).collect();
     let mut axes: Vec<ParallelAxis> = search.space.iter().map(axis).collect();
@@ -241,7 +241,7 @@ fn parallel_chart(report: &SearchReport, search: &Search) -> Parallel {
         ParallelLine { label: words.join("\n"), places }
     };
     let lines = tried.iter().enumerate().map(line).collect();
-    Parallel { title: format!("{}: trials", report.study), axes, lines }
+    ParallelCoordinates { title: format!("{}: trials", report.study), axes, lines }
 }
 
 fn axis(dimension: &Dimension) -> ParallelAxis {

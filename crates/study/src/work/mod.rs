@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io, thread};
 
-use kiln_artifacts::{ArtifactError, MetricRow, Run, RunState, Scope, replace_file, runs};
+use kiln_artifacts::{ArtifactError, MetricRow, MetricScope, Run, RunState, replace_file, runs};
 use kiln_config::{BackendName, Experiment, Mode, Monitor};
 use kiln_files::{json_text, sha256_hex};
 use serde::{Deserialize, Serialize};
@@ -192,7 +192,7 @@ impl TaskResult {
         let (rows, status) = (run.metric_rows()?, run.status()?);
         let until = until.map_or(u64::MAX, |until| until as u64);
         let epochs: Vec<&MetricRow> =
-            rows.iter().filter(|row| row.scope == Scope::Epoch && row.epoch <= until).collect();
+            rows.iter().filter(|row| row.scope == MetricScope::Epoch && row.epoch <= until).collect();
         let test = status.test.map(|test| [("loss", test.loss), ("accuracy", test.accuracy)]);
         let named = |(name, value): (&str, f64)| (name.to_owned(), Some(value));
         Ok(Self {

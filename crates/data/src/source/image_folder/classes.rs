@@ -7,7 +7,7 @@ use kiln_config::listed as alternatives;
 use kiln_table::{ReadOptions, Record, Records, counted, listed, quoted};
 
 use super::entries::{Entry, FolderEntries, SkippedFiles, below};
-use crate::{DataError, Fault};
+use crate::{DataError, Mismatch};
 
 /// The most tables that are searched.
 const MOST_TABLES: usize = 32;
@@ -54,9 +54,9 @@ impl SplitPictures {
             return Ok(Self::Unlabelled(pictures));
         }
         if folders.is_empty() {
-            let fault = Fault::new(folder, "a folder per class", "none");
+            let mismatch = Mismatch::new(folder, "a folder per class", "none");
             let remedy = "put the pictures of each class in a folder with the name of the class";
-            return Err(DataError::unfit("no class folders", fault.remedy(remedy)));
+            return Err(DataError::unfit("no class folders", mismatch.remedy(remedy)));
         }
         skipped.note_all(&pictures);
         skipped.note_all(&tables);
@@ -106,18 +106,18 @@ fn in_class(class: &str, folder: &Path, skipped: &mut SkippedFiles) -> Result<Ve
     skipped.note_all(&entries.tables);
     let mut pictures = entries.pictures;
     if pictures.is_empty() {
-        let fault = |found: &str| Fault::new(folder, "at least one picture", found);
-        let fault = if entries.folders.is_empty() {
+        let mismatch = |found: &str| Mismatch::new(folder, "at least one picture", found);
+        let mismatch = if entries.folders.is_empty() {
             let remedy = format!("add pictures of {}, or remove the folder", quoted(class));
-            fault("none").remedy(remedy)
+            mismatch("none").remedy(remedy)
         } else {
             let found = format!("only folders, such as {}", quoted(&entries.folders[0].name));
-            fault(&found).remedy(
+            mismatch(&found).remedy(
                 "move the pictures up into the folder of their class, or set data.path to the folder that contains the \
                  class folders",
             )
         };
-        return Err(DataError::unfit("class without pictures", fault));
+        return Err(DataError::unfit("class without pictures", mismatch));
     }
     for inner in entries.folders {
         below(&inner, &mut pictures, 1, skipped)?;
@@ -127,7 +127,7 @@ fn in_class(class: &str, folder: &Path, skipped: &mut SkippedFiles) -> Result<Ve
 
 fn unlabelled(folder: &Path, pictures: &[Entry]) -> DataError {
     let found = format!("{}, such as {}", counted(pictures.len(), "picture"), quoted(&pictures[0].name));
-    let fault = Fault::new(
+    let mismatch = Mismatch::new(
         folder,
         "a folder of pictures for each class, or a csv file with a column of file names and one of classes",
         found,
@@ -142,7 +142,7 @@ fn unlabelled(folder: &Path, pictures: &[Entry]) -> DataError {
         "put the pictures of each class in a folder with the name of the class{hint}, or put a labels.csv beside them; to \
          classify unknown pictures, use `kiln predict` with a trained network"
     );
-    DataError::unfit("pictures without classes", fault.remedy(remedy))
+    DataError::unfit("pictures without classes", mismatch.remedy(remedy))
 }
 
 /// The first words of the names, if they may be classes: few, and one in every name, as in `cat.0.png`.
@@ -202,9 +202,9 @@ impl LabelsFile {
         let Some(class) = classes.next() else { return Ok(None) };
         if let Some(other) = classes.find(|other| *other != class) {
             let found = format!("{} and {}", quoted(class), quoted(other));
-            let fault = Fault::new(&self.table.path, "one class for each picture", found)
+            let mismatch = Mismatch::new(&self.table.path, "one class for each picture", found)
                 .place(format!("picture {}", quoted(picture)));
-            return Err(DataError::unfit("picture with two classes", fault));
+            return Err(DataError::unfit("picture with two classes", mismatch));
         }
         Ok(Some(class).filter(|class| !class.is_empty()))
     }
@@ -244,9 +244,9 @@ fn chosen(folder: &Path, mut tables: Vec<PictureTable>) -> Result<Option<Picture
     if tables.len() > 1 {
         let paths: Vec<String> = tables.iter().map(|table| table.path.display().to_string()).collect();
         let found = listed(paths.iter().map(String::as_str), 5);
-        let fault = Fault::new(folder, "one csv file that names these pictures", found)
+        let mismatch = Mismatch::new(folder, "one csv file that names these pictures", found)
             .remedy("remove the others, or give one the name of the folder");
-        return Err(DataError::unfit("several files of labels", fault));
+        return Err(DataError::unfit("several files of labels", mismatch));
     }
     Ok(tables.pop())
 }
@@ -304,11 +304,11 @@ impl PictureTable {
             return Ok(column);
         }
         let columns = listed(header.iter().map(String::as_str), 10);
-        let fault =
-            Fault::new(&self.path, format!("a column {} with the classes", quoted(label_column)), columns)
+        let mismatch =
+            Mismatch::new(&self.path, format!("a column {} with the classes", quoted(label_column)), columns)
                 .place("line 1")
                 .remedy("set data.label_column to the name of the column with the classes");
-        Err(DataError::unfit("no column of classes", fault))
+        Err(DataError::unfit("no column of classes", mismatch))
     }
 }
 

@@ -13,7 +13,7 @@ use super::classes::PictureClass;
 use super::entries::Entry;
 use crate::source::picture::{self, DecodeOptions, DecodedPicture, with_channels};
 use crate::values::Storage;
-use crate::{DataError, Fault, FileRecord, Split};
+use crate::{DataError, FileRecord, Mismatch, Split};
 
 /// Pictures per block: a whole block is decoded before it is appended, which takes additional memory.
 const BLOCK: usize = 2048;
@@ -149,12 +149,12 @@ fn numbers(found: &[PictureClass], classes: &[String]) -> Result<Vec<u32>, DataE
         let number = classes.iter().position(|name| *name == class.name).map(|number| number as u32);
         number.ok_or_else(|| {
             let all = listed(classes.iter().map(String::as_str), 20);
-            let fault = Fault::new(
+            let mismatch = Mismatch::new(
                 &class.path,
                 format!("a class of the training data: {all}"),
                 format!("{:?}", class.name),
             );
-            DataError::unfit("class without training data", fault)
+            DataError::unfit("class without training data", mismatch)
         })
     };
     found.iter().map(number).collect()
@@ -259,10 +259,10 @@ impl UnreadablePictures {
                     found.push(format!("and {} more", count - MOST_NAMED));
                 }
                 let found = found.join(", ");
-                let fault =
-                    Fault::new(root, "pictures that can be read", format!("{count} that cannot: {found}"));
+                let mismatch =
+                    Mismatch::new(root, "pictures that can be read", format!("{count} that cannot: {found}"));
                 let remedy = "save them again as PNG, remove them, or set data.unreadable to \"skip\" to leave them out";
-                Err(DataError::unfit("unreadable pictures", fault.remedy(remedy)))
+                Err(DataError::unfit("unreadable pictures", mismatch.remedy(remedy)))
             }
         }
     }
@@ -270,15 +270,15 @@ impl UnreadablePictures {
 
 /// The error of a single picture, with the remedy to leave it out.
 fn or_left_out(mut error: DataError) -> DataError {
-    if let DataError::Unfit { fault, .. } = &mut error {
-        fault.remedy += ", or set data.unreadable to \"skip\" to leave it out";
+    if let DataError::Unfit { mismatch, .. } = &mut error {
+        mismatch.remedy += ", or set data.unreadable to \"skip\" to leave it out";
     }
     error
 }
 
 fn reason(error: &DataError) -> String {
     match error {
-        DataError::Unfit { fault, .. } => escaped(&fault.found),
+        DataError::Unfit { mismatch, .. } => escaped(&mismatch.found),
         DataError::Read { source, .. } => source.to_string(),
         other => escaped(&other.to_string()),
     }

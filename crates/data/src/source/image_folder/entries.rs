@@ -9,7 +9,7 @@ use kiln_table::{counted, listed};
 use super::classes::is_table;
 use crate::source::picture::{begins_as_picture, has_picture_name};
 use crate::source::start_of;
-use crate::{DataError, Fault};
+use crate::{DataError, Mismatch};
 
 /// Files and folders of operating systems and programs that do not begin with a dot, in lower case.
 const SYSTEM: [&str; 7] =
@@ -177,7 +177,7 @@ pub fn pictures_below(folder: &Path) -> Result<PictureFiles, DataError> {
     files.sort();
     if files.is_empty() {
         let found = format!("none among {}", counted(skipped.count(), "file"));
-        return Err(DataError::unfit("no pictures", Fault::new(folder, "at least one picture", found)));
+        return Err(DataError::unfit("no pictures", Mismatch::new(folder, "at least one picture", found)));
     }
     Ok(PictureFiles { files, passed_over: skipped.count() })
 }

@@ -18,7 +18,7 @@ use self::decoding::{DecodedSplit, PictureOptions};
 use self::entries::{Entry, FolderEntries, SkippedFiles};
 pub use self::entries::{PictureFiles, pictures_below};
 use super::{SourceContext, SourceData, SourceReader, check_folder, labelled_pictures, path_of};
-use crate::{DataError, Fault, ImageEncoding, Profile, Shape, Split};
+use crate::{DataError, ImageEncoding, Mismatch, Profile, Shape, Split};
 
 const FOLDER: &str = "a folder with a folder of pictures per class";
 /// The most levels of folders that contain only the data set's folder.
@@ -49,8 +49,8 @@ fn read(data: &Data, path: &Path) -> Result<SourceData, DataError> {
     let classes: Vec<String> = train.iter().map(|class| class.name.clone()).collect();
     if let [class] = &classes[..] {
         let found = format!("{} alone", quoted(class));
-        let fault = Fault::new(&folders.train, "at least two class folders", found);
-        return Err(DataError::unfit("only one class", fault));
+        let mismatch = Mismatch::new(&folders.train, "at least two class folders", found);
+        return Err(DataError::unfit("only one class", mismatch));
     }
     let validation = match &folders.validation {
         Some(folder) => Some(found(folder)?.classes(folder)?),
@@ -125,8 +125,8 @@ fn decoded(
     }
     notices.extend(unreadable.settle(root, data.unreadable)?);
     if let Some(class) = (0..found.len()).find(|&class| train.lacks(class)) {
-        let fault = Fault::new(&found[class].path, "at least one picture that can be read", "none");
-        return Err(DataError::unfit("class without pictures", fault));
+        let mismatch = Mismatch::new(&found[class].path, "at least one picture that can be read", "none");
+        return Err(DataError::unfit("class without pictures", mismatch));
     }
     notices.extend(observations(data, root, &train, validation.as_ref(), test.as_ref()));
     let mut files = take(&mut train.files);
@@ -251,9 +251,9 @@ impl SplitFolders {
             };
             if let Some(before) = found[role].replace(folder) {
                 let both = format!("both \"{}\" and \"{}\"", before.name, folder.name);
-                let fault = Fault::new(path, "one folder for each of train, val and test", both)
+                let mismatch = Mismatch::new(path, "one folder for each of train, val and test", both)
                     .remedy("remove one of them, or merge them");
-                return Err(DataError::unfit("two folders of one split", fault));
+                return Err(DataError::unfit("two folders of one split", mismatch));
             }
         }
         let [Some(train), validation, test] = found else { return Ok(None) };
