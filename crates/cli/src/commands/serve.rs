@@ -72,6 +72,7 @@ pub(crate) struct Serving<'a> {
 
 /// A served model.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ServedModel")]
 struct ModelAnswer<'a> {
     name: &'a str,
     /// The ids of its runs. The last one answers by default.
