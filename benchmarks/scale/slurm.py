@@ -230,7 +230,7 @@ def cancel(cluster, kiln):
     stood = trial.results()
     time.sleep(2)
     if trial.results() != stood:
-        raise RuntimeError("a cancelled study went on")
+        raise RuntimeError("a cancelled study continued")
     trial.submit(2)
     trial.finish()
     return trial, "scancel of one of three workers, then of the study, then submitted again"

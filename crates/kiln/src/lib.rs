@@ -303,3 +303,8 @@ pub enum Error {
     #[error("the run has no validation examples (data.validation = 0); choose another split")]
     NoValidation,
 }
+
+/// The code of the guide "Your own model" is compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/own-model.md")]
+struct OwnModelGuide;
