@@ -34,8 +34,6 @@ pub use run_folder::{RunInputs, RunLock};
 pub use runs::{ComparedRun, ConfigDifference, FigureComparison, RunComparison, RunSummary};
 pub use status::{BestEpoch, RunFailure, RunState, RunStatus, StopReason, TestFigures, null_as_nan};
 
-// Former names.
-
 #[cfg(test)]
 mod test_run {
     //! A run in a temporary folder, for the tests of this crate.

@@ -1,4 +1,4 @@
-//! The run folder: how it is made, what lies where, and the lock that gives it one writer.
+//! The run folder: how it is made, the paths in it, and the lock that ensures a single writer.
 
 use std::{
     fs::{self, File, TryLockError},

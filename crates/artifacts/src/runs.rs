@@ -107,7 +107,7 @@ pub fn list(root: &Path) -> Result<Vec<RunSummary>, ArtifactError> {
     Ok(summaries)
 }
 
-/// Deletes `run` with its folder. If the process dies during this, a hidden folder remains and not half a run; the next
+/// Deletes `run` with its folder. If the process dies meanwhile, a hidden folder remains instead of half a run; the next
 /// deletion in the same experiment removes it.
 ///
 /// # Errors

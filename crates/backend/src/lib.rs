@@ -1,6 +1,6 @@
 //! Selects the device to compute on. This is the only crate with backend features.
 //!
-//! `device` lists the backends that are compiled in and tries whether a device of one works.
+//! `device` lists the backends that are compiled in and checks whether a device of one works.
 
 mod device;
 

@@ -166,7 +166,7 @@ The JSON Schema of experiment files: kiln config schema.")]
     Bench(BenchArguments),
     /// Check which backends work here, and whether their results are correct.
     Doctor(DoctorArguments),
-    /// Train for a study, by orders on standard input.
+    /// Train for a study, following the orders on standard input.
     #[command(hide = true)]
     Worker,
     /// Print a script that completes commands, runs, files and keys. To load it at shell startup: `source <(kiln completions bash)`.

@@ -1,6 +1,6 @@
 //! A TOML text: reading it from a file, its table, its lines, and messages about its syntax.
 //!
-//! Public because a study's file and a worked example are read with the same care as an experiment file.
+//! Public because a study's file and a worked example are read with the same checks as an experiment file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -51,7 +51,7 @@ pub fn read_text(path: &Path) -> Result<String, ConfigError> {
     read_file(path).map_err(|fault| ConfigError::new(vec![Problem::new(None, fault)]))
 }
 
-/// Reads a file of any type with the care that an experiment file gets: `T`'s schema gives the keys, their types and
+/// Reads a file of any type with the checks that an experiment file gets: `T`'s schema gives the keys, their types and
 /// the values that they allow. `key=value` arguments override the file's values.
 ///
 /// # Errors

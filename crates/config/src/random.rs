@@ -1,8 +1,9 @@
 //! Random streams that are pure functions of (seed, purpose, indices).
 //!
-//! Every random number in Kiln comes from here. A run can be stopped anywhere and resumed to the bit, because the
-//! generator does not have a state to save. The generator is SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable
-//! pseudorandom number generators"): a counter and a mixing function.
+//! Every random number that affects a result comes from here; Burn's own draws, in a user's module, are seeded from here.
+//! A run can be stopped anywhere and resumed to the bit, because the generator does not have a state to save. It is
+//! SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"): a counter and a mixing
+//! function.
 
 /// The use of random numbers; each purpose has its own streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub struct Batch {
     pub targets: Tensor<1, Int>,
     /// The kind of forward pass.
     pub pass: Pass,
-    /// The cross-validation part of each example, from 0; none without `data.folds`.
+    /// The cross-validation part of each example, from 0; `None` without `data.folds`.
     pub folds: Option<Vec<u32>>,
 }
 

@@ -51,7 +51,7 @@ pub struct DataSet {
 }
 
 impl DataSet {
-    /// The validation examples that are not trained on; none with `data.folds`.
+    /// The validation examples that are not trained on; `None` with `data.folds`.
     #[must_use]
     pub fn held_out(&self) -> Option<&Split> {
         self.validation.as_ref().filter(|split| !split.has_folds())
@@ -91,7 +91,7 @@ pub fn load_like(
     folders: &DataFolders,
     progress: &dyn Progress,
 ) -> Result<DataSet, DataError> {
-    // `auto` was decided when the run began. Profiles from before Kiln read colour mean grey.
+    // `auto` was decided when the run began. Profiles that were written before Kiln could read colour mean grey.
     let channels = match (data.channels, profile.channels()) {
         (Channels::Auto, Some(1)) => Channels::Grey,
         (Channels::Auto, Some(_)) => Channels::Rgb,
@@ -280,7 +280,7 @@ fn check_size(test: &Split, classes: usize) -> Result<(), DataError> {
 struct ClassSelection {
     /// Names of the classes that are kept, by new number.
     classes: Vec<String>,
-    /// New number of every class of the source; none if the class is left out.
+    /// New number of every class of the source; `None` if the class is left out.
     new_number: Vec<Option<u32>>,
 }
 

@@ -51,7 +51,7 @@ impl Framing {
         profile.source.parse().map_or(Self::Resize, |source| reader(source).framing())
     }
 
-    /// The frame for drawings; none if pictures are only resized, or the examples are not pictures.
+    /// The frame for drawings; `None` if pictures are only resized, or the examples are not pictures.
     #[must_use]
     pub fn frame(self, profile: &Profile) -> Option<Frame> {
         profile.image_size().filter(|_| self == Self::Handwriting).map(|size| Frame::of(profile, size))
@@ -243,7 +243,7 @@ fn is_dark_on_light(grey: &GrayImage) -> bool {
     border_median(grey) > u8::MAX / 2
 }
 
-/// The drawing on `grey`, light on dark, fitted into `frame`; none if the picture is empty.
+/// The drawing on `grey`, light on dark, fitted into `frame`; `None` if the picture is empty.
 fn framed(grey: &GrayImage, frame: Frame) -> Option<GrayImage> {
     let ink = ink(grey)?;
     let [left, top, width, height] = bounds(&ink)?;
@@ -256,7 +256,7 @@ fn framed(grey: &GrayImage, frame: Frame) -> Option<GrayImage> {
     Some(placed(&drawing, frame))
 }
 
-/// The difference of each pixel from the background, scaled so that the strongest is 255; none if the picture is empty.
+/// The difference of each pixel from the background, scaled so that the strongest is 255; `None` if the picture is empty.
 fn ink(grey: &GrayImage) -> Option<GrayImage> {
     let background = border_median(grey);
     let is_dark_on_light = is_dark_on_light(grey);

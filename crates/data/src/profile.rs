@@ -46,7 +46,7 @@ impl Shape {
     }
 }
 
-/// The default for profiles from before Kiln read colour.
+/// The default for profiles that were written before Kiln could read colour.
 fn grey() -> usize {
     1
 }
@@ -74,7 +74,7 @@ impl FileRecord {
     }
 }
 
-/// How pixel values are stored in the files of a data set. The files do not say it; it is found out from the training
+/// How pixel values are stored in the files of a data set. The files do not say it; it is derived from the training
 /// images and applies to all later files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -196,7 +196,7 @@ pub struct Profile {
     pub shape: Shape,
     /// Names of the classes, by number.
     pub classes: Vec<String>,
-    /// The greatest value that a pixel can have; none for tables.
+    /// The greatest value that a pixel can have; `None` for tables.
     pub greatest_pixel: Option<u8>,
     /// The scaling, fitted on the training data.
     pub normalizer: Normalizer,
@@ -286,7 +286,7 @@ impl Profile {
         }
     }
 
-    /// How the columns of a table become features; none if the examples are not rows of a table.
+    /// How the columns of a table become features; `None` if the examples are not rows of a table.
     #[must_use]
     pub fn preparation(&self) -> Option<&Preparation> {
         match &self.normalizer {
@@ -295,7 +295,7 @@ impl Profile {
         }
     }
 
-    /// How the rows of a table are stored; none for images. In runs of the first version of Kiln the rows are plain
+    /// How the rows of a table are stored; `None` for images. In runs of the first version of Kiln the rows are plain
     /// numbers, and [`Normalizer::Columns`] scales them.
     #[must_use]
     pub fn row_preparation(&self) -> Option<Arc<Preparation>> {
@@ -316,7 +316,7 @@ impl Profile {
         }
     }
 
-    /// Height and width of the images; none for tables.
+    /// Height and width of the images; `None` for tables.
     #[must_use]
     pub fn image_size(&self) -> Option<[usize; 2]> {
         match self.shape {
@@ -325,7 +325,7 @@ impl Profile {
         }
     }
 
-    /// Planes of an image: 1 for grey, 3 for red, green and blue; none for tables.
+    /// Planes of an image: 1 for grey, 3 for red, green and blue; `None` for tables.
     #[must_use]
     pub fn channels(&self) -> Option<usize> {
         match self.shape {

@@ -120,13 +120,13 @@ impl Split {
         self.storage.row(self.rows[position] as usize)
     }
 
-    /// The line of the user's table on which the example at `position` begins, from 1; none for other examples.
+    /// The line of the user's table on which the example at `position` begins, from 1; `None` for other examples.
     #[must_use]
     pub fn line(&self, position: usize) -> Option<u32> {
         self.storage.line(self.rows[position] as usize)
     }
 
-    /// How the rows of a table are stored; none for other examples.
+    /// How the rows of a table are stored; `None` for other examples.
     #[must_use]
     pub fn preparation(&self) -> Option<&Preparation> {
         self.storage.preparation().map(|preparation| &**preparation)
@@ -182,7 +182,7 @@ impl Split {
         self.folds.is_some()
     }
 
-    /// The part of each example at `positions`; none without parts.
+    /// The part of each example at `positions`; `None` without parts.
     pub(crate) fn folds_of(&self, positions: &[u32]) -> Option<Vec<u32>> {
         let folds = self.folds.as_ref()?;
         Some(positions.iter().map(|&position| folds[position as usize]).collect())
@@ -194,7 +194,7 @@ impl Split {
         Self { labels: labels.into(), ..self }
     }
 
-    /// Renumbers the labels, and drops the examples for which `renumber` returns none.
+    /// Renumbers the labels, and drops the examples for which `renumber` returns `None`.
     pub(crate) fn relabel(&self, renumber: impl Fn(u32) -> Option<u32>) -> Self {
         let (rows, labels): (Vec<u32>, Vec<u32>) = self
             .rows
@@ -218,7 +218,7 @@ impl Split {
         Self::new(Storage::bytes(self.width(), pixels, greatest), self.labels.to_vec())
     }
 
-    /// The greatest value that a pixel can have; none for tables.
+    /// The greatest value that a pixel can have; `None` for tables.
     #[must_use]
     pub fn greatest_pixel(&self) -> Option<u8> {
         self.storage.greatest()

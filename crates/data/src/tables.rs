@@ -269,7 +269,7 @@ pub struct TableRows {
 pub struct RowBlock {
     /// The rows, as they are in the file.
     pub rows: Vec<Record>,
-    /// The error of each row; none if the row can be predicted.
+    /// The error of each row; `None` if the row can be predicted.
     pub faults: Vec<Option<String>>,
     /// The unknown and missing values of each row that can be predicted, such as `embarked: unknown "Z"; deck: missing`;
     /// empty if all values are known.
@@ -294,7 +294,7 @@ impl TableRows {
         &self.records.layout().names
     }
 
-    /// The next `most` rows, fewer at the end of the file; none after the last row.
+    /// The next `most` rows, fewer at the end of the file; `None` after the last row.
     pub fn next_block(&mut self, most: usize) -> Result<Option<RowBlock>, DataError> {
         let (mut rows, mut faults, mut notes, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut cells = Blocks::new(self.preparation.raw_width());

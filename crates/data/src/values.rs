@@ -65,7 +65,7 @@ impl Storage {
         self.width
     }
 
-    /// The greatest value that a pixel can have; none for numbers.
+    /// The greatest value that a pixel can have; `None` for numbers.
     pub(crate) fn greatest(&self) -> Option<u8> {
         match self.values {
             StoredValues::Bytes { greatest, .. } => Some(greatest),
@@ -73,7 +73,7 @@ impl Storage {
         }
     }
 
-    /// How the rows of a table are stored; none for other examples.
+    /// How the rows of a table are stored; `None` for other examples.
     pub(crate) fn preparation(&self) -> Option<&Arc<Preparation>> {
         match &self.values {
             StoredValues::Cells { preparation, .. } => Some(preparation),
@@ -81,7 +81,7 @@ impl Storage {
         }
     }
 
-    /// The line of the user's table on which example `row` begins; none for other examples.
+    /// The line of the user's table on which example `row` begins; `None` for other examples.
     pub(crate) fn line(&self, row: usize) -> Option<u32> {
         match &self.values {
             StoredValues::Cells { lines, .. } => Some(lines[row]),
@@ -340,7 +340,7 @@ fn least_and_range(column: &[f32]) -> (f32, f32) {
 }
 
 fn mean_and_deviation(column: &[f32]) -> (f32, f32) {
-    // Rounding would give a constant column a deviation of about 1e-17, and the division would blow it up.
+    // Rounding would give a constant column a deviation of about 1e-17, and the division would magnify it.
     if let (least, 0.0) = least_and_range(column) {
         return (least, 0.0);
     }

@@ -67,7 +67,7 @@ pub struct Finding {
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum FindingKind {
-    /// A loss or a gradient became NaN or infinite.
+    /// A loss, a gradient or a weight became NaN or infinite.
     NonFinite,
     /// Gradients or weights grew by orders of magnitude.
     Exploding,
@@ -79,7 +79,7 @@ pub enum FindingKind {
     SaturatedUnits,
     /// The training loss jumped up between two intervals.
     LossJumps,
-    /// The training loss rose far above its lowest value.
+    /// The training loss rose above its start or far above its lowest value, or the training accuracy fell far below its best.
     Diverging,
     /// Neither the network nor a linear model beats the majority-class baseline.
     NoSkill,

@@ -25,7 +25,7 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// A list of remedies in the making, the most promising first. Each method appends one if it applies.
+/// A list of remedies under construction, the most promising first. Each method appends one if it applies.
 pub(crate) struct Remedies<'a> {
     experiment: &'a Experiment,
     steps: Vec<Remedy>,

@@ -77,8 +77,8 @@ impl ConfusionMatrix {
     }
 }
 
-/// Precision, recall and F1 of a class as `sklearn.metrics.precision_recall_fscore_support` gives them: what is 0 / 0 is 0,
-/// and a class that is neither among the examples nor ever predicted has none, and does not count in means.
+/// Precision, recall and F1 of a class as `sklearn.metrics.precision_recall_fscore_support` gives them: 0 / 0 is 0. A
+/// class that is neither among the examples nor ever predicted has no scores, and means leave it out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ClassScores {
     /// The share of the predictions of the class that are correct.

@@ -38,7 +38,7 @@ pub struct Evaluation {
     pub precision_recall: PrecisionRecallCurves,
 }
 
-/// What an evaluation needs besides the predictions.
+/// The inputs of an evaluation besides the predictions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluationSettings {
     /// Seed of the resamples.

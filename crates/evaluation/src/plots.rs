@@ -23,7 +23,7 @@ pub(crate) struct Plot {
     pub(crate) png: Vec<u8>,
 }
 
-/// What a plot shows, before it is drawn.
+/// The content of a plot, before it is drawn.
 enum PlotData {
     Lines(kiln_plot::LineChart),
     Matrix(kiln_plot::Matrix),

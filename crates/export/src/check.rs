@@ -29,7 +29,7 @@ pub const TOLERANCE: f64 = 1e-5;
 /// The difference between the answers of a file and Kiln's own, on a split of the run's data.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Check {
-    /// `test`, or `validation` if the data have no test split.
+    /// `test`, or `validation` if the data has no test split.
     pub split: &'static str,
     /// The number of examples.
     pub examples: usize,
@@ -69,7 +69,7 @@ impl Check {
             let expected = own.probabilities(example);
             let pairs =
                 row.iter().zip(expected).map(|(found, expected)| (found - f64::from(*expected)).abs());
-            // A NaN on one side only is an infinite difference.
+            // A NaN on either side counts as an infinite difference.
             let difference =
                 pairs.fold(0.0, |most: f64, one| if one.is_nan() { f64::INFINITY } else { most.max(one) });
             if difference > check.largest_difference {

@@ -137,7 +137,7 @@ fn layers_found(layers: &[Linear], inputs: usize, classes: usize) -> String {
         let hidden: Vec<String> = outputs[..outputs.len() - 1].iter().map(ToString::to_string).collect();
         return format!("{found}: model.hidden=[{}] fits", hidden.join(","));
     }
-    format!("{found}; the data have {inputs} features and {classes} classes")
+    format!("{found}; the data has {inputs} features and {classes} classes")
 }
 
 /// The content of a file.
@@ -435,7 +435,7 @@ mod tests {
     fn a_mismatch_names_the_hidden_sizes_that_fit() {
         let layers = [linear("fc1", [7, 2]), linear("fc2", [3, 7])];
         assert!(layers_found(&layers, 2, 3).ends_with("model.hidden=[7] fits"));
-        assert!(layers_found(&layers, 5, 3).ends_with("the data have 5 features and 3 classes"));
+        assert!(layers_found(&layers, 5, 3).ends_with("the data has 5 features and 3 classes"));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! [`Network::of`] takes a trained perceptron apart (`network.rs`): the treatment of raw values, the layers, the calibration
 //! and the choice of a class. [`export()`] writes it in one [`Format`], then runs the written file on a whole split and
-//! compares its answers with Kiln's (`check.rs`). [`import()`] goes the other way: weights of another program for an
-//! experiment's network.
+//! compares its answers with Kiln's (`check.rs`). [`import()`] does the reverse: it reads the weights of another program
+//! into an experiment's network.
 //!
 //! | file | format |
 //! |---|---|
@@ -176,7 +176,7 @@ pub enum ImportError {
 /// `progress` reports downloads of the data.
 ///
 /// # Errors
-/// The format does not support the network, the data are not available, or the file does not answer like Kiln.
+/// The format does not support the network, the data is not available, or the file does not answer like Kiln.
 pub fn export(
     trained: &Trained<Mlp>,
     format: Format,
@@ -215,7 +215,7 @@ pub fn export(
     Ok(Exported { files, check, cost: None, remark })
 }
 
-/// The page, with the cost of 16-bit weights on the test data. If the data are no longer available, a remark says so.
+/// The page, with the cost of 16-bit weights on the test data. If the data is no longer available, a remark says so.
 fn html(
     trained: &Trained<Mlp>,
     network: Network,

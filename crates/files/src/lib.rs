@@ -50,7 +50,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// `value` as indented JSON, ending in a line break.
 ///
 /// # Panics
-/// If JSON cannot express it, as a map whose keys are not text.
+/// If JSON cannot express it, for example a map whose keys are not text.
 #[must_use]
 pub fn json_text(value: &impl Serialize) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(value).expect("plain data can be written as JSON");

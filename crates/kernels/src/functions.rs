@@ -14,7 +14,7 @@ use crate::map_units;
 /// The default `negative_slope` of PyTorch's `LeakyReLU`.
 pub(crate) const LEAKY_SLOPE: f32 = 0.01;
 
-/// The constants of SELU. With them, layers keep a mean of 0 and a variance of 1 (Klambauer and others 2017,
+/// The constants of SELU. With them, layers keep a mean of 0 and a variance of 1 (Klambauer et al. 2017,
 /// "Self-normalizing neural networks").
 pub(crate) const SELU_SCALE: f32 = 1.050_701;
 pub(crate) const SELU_ALPHA: f32 = 1.673_263_2;

@@ -111,7 +111,7 @@ impl Baselines {
         if !file.is_file() {
             return Ok(None);
         }
-        let stored: StoredBaselines = read_json(&file, "the simple models fitted to the run's data")?;
+        let stored: StoredBaselines = read_json(&file, "the baselines fitted to the run's data")?;
         let read = |_| {
             let path = run.baselines().join(MODEL_FILE);
             let bytes = fs::read(&path).map_err(|cause| ArtifactError::io("read", &path, cause))?;

@@ -221,7 +221,7 @@ impl Session {
             latest.damaged.iter().map(|damaged| format!("warning: {damaged}")).collect();
         notices.push(match &latest.checkpoint {
             Some(checkpoint) => format!("resuming from the checkpoint of step {}", checkpoint.step),
-            None => "the run has no checkpoint yet: training starts from the beginning".to_owned(),
+            None => "the run has no usable checkpoint: training starts from the beginning".to_owned(),
         });
         let mut backend = select(&experiment.backend)?;
         if let Some(checkpoint) = &latest.checkpoint {

@@ -116,8 +116,8 @@ fn explicit(given: &LayerWeights, outputs: usize) -> (Vec<f32>, Vec<f32>) {
 /// A periodic embedding of the numbers among the features, appended to the features.
 ///
 /// Each number x becomes `cos(2 pi (f x + p))` for its own frequencies f and phases p, and a linear layer of its own
-/// mixes these waves. All of it is learned. This is "PBLD" of Holzmueller and others 2024 ("Better by default"), after
-/// Gorishniy and others 2022 ("On embeddings for numerical features").
+/// mixes these waves. All of it is learned. This is "PBLD" of Holzmueller et al. 2024 ("Better by default"), after
+/// Gorishniy et al. 2022 ("On embeddings for numerical features").
 #[derive(Module, Debug)]
 pub(crate) struct Embedding {
     /// Shape [numbers * waves]. Frequencies, phases and biases are one-dimensional, so that `loss.l2` and the health

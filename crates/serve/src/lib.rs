@@ -45,7 +45,6 @@ use kiln_files::sha256_hex;
 use crate::request::Refusal;
 
 pub use server::serve;
-// The name that `kiln-cli` still uses.
 
 /// The runs to serve, the address and the limits.
 #[derive(Clone, Debug)]

@@ -192,7 +192,7 @@ async fn no_method(request: Request) -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message)
 }
 
-/// The page of `model`, which gets its answers from this server, within its limits. A run of Kiln's first version keeps too
+/// The page of `model`, which gets its answers from this server, within its limits. A run of Kiln's first version stores too
 /// little for that; its page shows the error.
 fn model_page(model: &Model, limits: &Limits) -> String {
     let path = match model.input {

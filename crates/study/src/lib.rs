@@ -1,4 +1,4 @@
-//! Many trainings, compared with care; and small networks, traced by hand.
+//! Trains many variants of an experiment and compares them, and computes small worked examples step by step.
 //!
 //! A [`Plan`] is a study file, resolved: listed trials or a search, seeds and expectations. A [`Study`] is a plan
 //! with its folder. It trains every trial with every seed in worker processes, and writes a report. Where to read:
@@ -15,7 +15,7 @@
 //!
 //! This crate does not know the command line, and it never prints.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails to set itself up shall panic"))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test whose setup fails should panic"))]
 
 mod analysis;
 mod comparison_page;

@@ -11,7 +11,7 @@ pub enum Scaling {
     Unit,
     /// Mean 0 and standard deviation 1.
     Standard,
-    /// Median 0 and interquartile range 1, then smoothly clipped to (-3, 3) (Holzmueller and others 2024, "Better by default",
+    /// Median 0 and interquartile range 1, then smoothly clipped to (-3, 3) (Holzmueller et al. 2024, "Better by default",
     /// section 3). If both quartiles are equal, as [`Scaling::Quantile`].
     Robust,
     /// The rank among the training values, from -1 for the least to 1 for the greatest.

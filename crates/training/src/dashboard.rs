@@ -1,6 +1,6 @@
 //! Burn's full-screen dashboard: opening it, closing it, and Kiln's figures as Burn metrics.
 //!
-//! Two habits of the dashboard need care. It puts the terminal into raw mode, where Ctrl-C is a key that it ignores;
+//! Two properties of the dashboard need care. It puts the terminal into raw mode, where Ctrl-C is a key that it ignores;
 //! [`open_dashboard`] makes it a signal again. And its kill key panics in the training thread; [`is_kill`] recognizes
 //! that panic.
 

@@ -19,8 +19,8 @@
 //! 3. `recorder` writes the logs and informs the observer and the dashboard; `dashboard` adapts Burn's to Kiln.
 //! 4. `checkpoint` saves snapshots from a thread of its own; `state` defines what they contain.
 //!
-//! Two commands use the same parts without a run of their own: `watch` shows the dashboard of another process's run, and
-//! `step_profile` times a training step and compares it across devices.
+//! Two more files serve commands that train no run: `watch` shows the dashboard of another process's run (`kiln watch`), and
+//! `step_profile` times a training step (`kiln bench`) and compares it with the CPU's (`kiln doctor`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -21,11 +21,11 @@ use serde_json::Value;
 
 use crate::{ArtifactError, Damage, DamagedCheckpoint};
 
-/// A checkpoint that is being written.
+/// Prefix of a checkpoint folder that is being written.
 const ASIDE_PREFIX: &str = ".tmp-";
-/// A checkpoint that is being replaced by one of the same step.
+/// Prefix of a checkpoint folder that is being replaced by one of the same step.
 const REPLACED_PREFIX: &str = ".replaced-";
-/// A checkpoint that is being removed.
+/// Prefix of a checkpoint folder that is being removed.
 const TRASH_PREFIX: &str = ".trash-";
 const BEST: &str = "best";
 const LAST: &str = "last";

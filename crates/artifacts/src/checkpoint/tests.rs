@@ -1,4 +1,4 @@
-//! Tests of the store: what it gives back, that damage is found, and a crash or an error at every single call to the
+//! Tests of the store: a checkpoint reads back, damage is found, and a crash or an error at every single call to the
 //! disk.
 
 use std::{

@@ -119,9 +119,9 @@ pub(crate) struct TrainedRun<'a> {
     weights_sha256: &'a str,
     /// The test figures; null if the run was stopped before its test.
     test: Option<PassFigures>,
-    /// The figures of simple models on the same examples; empty if there are no baselines.
+    /// The figures of the baselines on the same examples; empty if there are none.
     baselines: &'a [Baseline],
-    /// What the figures say against the run.
+    /// The problems that the figures show.
     findings: &'a [Finding],
 }
 
@@ -132,7 +132,7 @@ pub(crate) struct FailedRun {
     run: String,
     /// What went wrong.
     error: ErrorBody,
-    /// What the figures say against the run.
+    /// The problems that the figures show.
     findings: Vec<Finding>,
 }
 
@@ -243,7 +243,9 @@ fn finished_text(run: &Run, artifacts: &Path) -> Result<String, Failure> {
     let longer = match status.stop_reason {
         Some(StopReason::EarlyStopping) => {
             let patience = 2 * experiment.early_stopping.patience.max(1);
-            format!("`kiln resume {folder} early_stopping.patience={patience}` trains on with more patience")
+            format!(
+                "`kiln resume {folder} early_stopping.patience={patience}` continues it with more patience"
+            )
         }
         Some(StopReason::Completed) if !spans_whole_training(&experiment) => {
             format!(

@@ -19,7 +19,7 @@ const EXPLICIT: When = ("model.initialization", &["explicit"]);
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
     /// Which network: `mlp`, the multilayer perceptron that the other keys of this section describe, or the name of
-    /// your own Burn module (README, "Your own model").
+    /// your own Burn module (docs/own-model.md).
     #[serde(skip_serializing_if = "is_mlp")]
     #[schemars(extend("default" = MLP))]
     pub name: String,
@@ -146,7 +146,7 @@ pub enum Activation {
     LeakyRelu,
     /// ln(1 + exp(x)).
     Softplus,
-    /// 1.0507 times x where positive, else times 1.6733 (exp(x) - 1) (Klambauer and others 2017).
+    /// 1.0507 times x where positive, else times 1.6733 (exp(x) - 1) (Klambauer et al. 2017).
     Selu,
     /// x times tanh(softplus(x)) (Misra 2019).
     Mish,

@@ -214,7 +214,7 @@ pub(super) struct TableClasses {
     pub(super) notices: Vec<String>,
 }
 
-/// The index of the text of `row` in `column`; none if the cell is missing.
+/// The index of the text of `row` in `column`; `None` if the cell is missing.
 fn text_of(table: &Table, row: usize, column: usize) -> Option<u32> {
     match table.cell(row, column).value() {
         Value::Text(text) => Some(text),

@@ -100,7 +100,7 @@ pub(super) enum SplitRole {
 }
 
 impl IdxName {
-    /// Parses a name such as `emnist-letters-train-images-idx3-ubyte.gz`; none for other names.
+    /// Parses a name such as `emnist-letters-train-images-idx3-ubyte.gz`; `None` for other names.
     pub(super) fn read(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
         let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gzip")).unwrap_or(&name);
@@ -186,7 +186,7 @@ impl IdxFiles {
     }
 }
 
-/// The test images and labels in the folder `path` or in a subfolder; if `path` is a file, those of the same set. None if
+/// The test images and labels in the folder `path` or in a subfolder; if `path` is a file, those of the same set. `None` if
 /// they do not exist. Several sets are an error unless one has MNIST's own names.
 pub(super) fn find_test(path: &Path) -> Result<Option<[DataFile; 2]>, DataError> {
     let pairs = |folder: &Path| -> Vec<(String, [DataFile; 2])> {
@@ -210,7 +210,7 @@ pub(super) fn find_test(path: &Path) -> Result<Option<[DataFile; 2]>, DataError>
     Ok(found.into_iter().next().map(|(_, pair)| pair))
 }
 
-/// The folder of the file at `path`, and the set in its name; none if this is not the name of an IDX file.
+/// The folder of the file at `path`, and the set in its name; `None` if this is not the name of an IDX file.
 fn folder_and_family(path: &Path) -> Option<(&Path, String)> {
     let name = path.file_name().filter(|_| path.is_file())?;
     let IdxName { family, .. } = IdxName::read(&name.to_string_lossy())?;
@@ -218,7 +218,7 @@ fn folder_and_family(path: &Path) -> Option<(&Path, String)> {
     Some((folder, family))
 }
 
-/// MNIST's four files in `folder` under any usual names; none if one is missing.
+/// MNIST's four files in `folder` under any usual names; `None` if one is missing.
 pub(super) fn find_four(folder: &Path) -> Option<[DataFile; 4]> {
     let IdxFiles { train: [first, second], test } =
         IdxFiles::of_slots(folder, families(folder).remove("")?).ok()?;

@@ -155,7 +155,7 @@ fn record(file: &DataFile, idx: &IdxArray) -> FileRecord {
     }
 }
 
-/// The IDX test images and labels at `path` as a split of the classes of `profile`; none if the files do not exist. The
+/// The IDX test images and labels at `path` as a split of the classes of `profile`; `None` if the files do not exist. The
 /// labels in the file are indices into `names`; without `names`, they are the names of the classes.
 pub(super) fn labelled(
     path: &Path,

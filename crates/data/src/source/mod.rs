@@ -37,7 +37,7 @@ const MOST_CLASSES: usize = 1000;
 
 /// Reads a source.
 pub(crate) trait SourceReader {
-    /// The authors and licence of the data; none for the user's own data.
+    /// The authors and licence of the data; `None` for the user's own data.
     fn origin(&self) -> Option<&'static str> {
         None
     }
@@ -84,7 +84,7 @@ pub(crate) struct SourceContext<'a> {
 /// The location of a source's data.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SourceLocation {
-    /// The folder or file of the data, or the folder for the download; none if embedded.
+    /// The folder or file of the data, or the folder for the download; `None` if embedded.
     pub(crate) path: Option<PathBuf>,
     /// The size of the download in bytes; zero if the data is on this machine.
     pub(crate) missing_bytes: u64,

@@ -170,7 +170,7 @@ fn is_cut_jpeg(content: &[u8]) -> bool {
     }
 }
 
-/// The greatest level of a 16-bit picture, without opacity; none for 8 bits.
+/// The greatest level of a 16-bit picture, without opacity; `None` for 8 bits.
 fn greatest_level(picture: &DynamicImage) -> Option<u16> {
     match picture {
         DynamicImage::ImageLuma16(pixels) => pixels.iter().max().copied(),

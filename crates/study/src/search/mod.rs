@@ -1,6 +1,6 @@
 //! A search: which settings to try, how long to train each, and which to trust in the end.
 //!
-//! It goes in waves. What a wave tries follows from the search's seed and from the results of the waves before it,
+//! A search runs in waves. The trials of a wave follow from the search's seed and from the results of the waves before it,
 //! and from nothing else: neither from the number of workers, nor from their speed, nor from a clock (except for a
 //! budget in seconds, whose end is written down once). So a search that was killed anywhere, and one that 8 workers
 //! share, is the search that one worker does alone.
@@ -8,11 +8,11 @@
 //! 1. *Search.* Trial 0 is the base as it is, trained in full. Each wave promotes the best trials that paused at a rung, and
 //!    fills up with new trials. A promoted trial resumes in its own run, from its checkpoint.
 //! 2. *Confirmation.* The best few and the base are trained in full with seeds that the search has not seen. The best of many
-//!    is lucky as well as good; fresh seeds do not flatter it.
+//!    trials is partly lucky; fresh seeds remove this bias.
 //! 3. *Test.* The winner's runs are tested. No other run ever sees the test data.
 //!
 //! `space` draws settings, `history` collects the results, `waves` decides the next wave; [`SearchAgenda`] makes
-//! tasks of waves; `report` and `report_files` say what was found.
+//! tasks of waves; `report` and `report_files` write the results.
 
 mod history;
 mod report;

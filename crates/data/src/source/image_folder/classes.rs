@@ -165,7 +165,7 @@ pub(super) struct LabelsFile {
 }
 
 impl LabelsFile {
-    /// Finds the table that names `pictures`: among `tables` in `folder`, or else beside the folder. None if no table
+    /// Finds the table that names `pictures`: among `tables` in `folder`, or else beside the folder. `None` if no table
     /// names at least half of them.
     pub(super) fn find(
         folder: &Path,
@@ -195,7 +195,7 @@ impl LabelsFile {
         Ok(Self { table, class_column, rows })
     }
 
-    /// The class of a picture; none if it is not in the table.
+    /// The class of a picture; `None` if it is not in the table.
     pub(super) fn class_of(&self, picture: &str) -> Result<Option<&str>, DataError> {
         let rows = [picture, stem(picture)].into_iter().find_map(|name| self.rows.get(name));
         let mut classes = rows.into_iter().flatten().map(|&row| self.class_in(row));
@@ -312,7 +312,7 @@ impl PictureTable {
     }
 }
 
-/// The rows of the table at `path`; none if it cannot be read.
+/// The rows of the table at `path`; `None` if it cannot be read.
 fn rows(path: &Path) -> Option<Vec<Vec<String>>> {
     let options = ReadOptions { header: Some(false), ..ReadOptions::default() };
     let mut records = Records::open(path, &options).ok()?;

@@ -236,7 +236,7 @@ impl SplitFolders {
         Ok(Self { train: path, validation: None, test: None })
     }
 
-    /// The splits among the `entries` of `path`; none unless there is a `train` and at least one other split.
+    /// The splits among the `entries` of `path`; `None` unless there is a `train` and at least one other split.
     fn of_names(
         path: &Path,
         entries: &FolderEntries,
@@ -322,7 +322,7 @@ mod tests {
             (&["Train", "VAL"], [some("Train"), some("VAL"), None]),
             (&["training", "valid", "testing"], [some("training"), some("valid"), some("testing")]),
             (&["cat", "dog"], [some(""), None, None]),
-            // A vehicle.
+            // Here `train` is a class: the vehicle.
             (&["bus", "train"], [some(""), None, None]),
             (&["data/mine/cat", "data/mine/dog", "__MACOSX/data"], [some("data/mine"), None, None]),
             (&["data/train/cat", "data/test/cat"], [some("data/train"), None, some("data/test")]),
