@@ -150,7 +150,7 @@ Examples:
   kiln study work artifacts/studies/digits-search          join from another host
   kiln study submit FILE --engine slurm --workers 20 --time 4:00:00
 Repeat the command to resume a study that was stopped or killed.
-If a file has the name of a verb, write its path: kiln study ./work")]
+If the study file has the name of a subcommand, write its path: kiln study ./work")]
     Study(Box<StudyArguments>),
     /// Compute one training step of a small network, value by value: every sum, derivative, gradient and new weight.
     Trace(TraceArguments),

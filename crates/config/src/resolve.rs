@@ -138,7 +138,7 @@ impl Resolved {
         self.experiment.to_toml()
     }
 
-    /// The same file for people, with the origin of each value as a comment.
+    /// The same file for human readers, with the origin of each value as a comment.
     #[must_use]
     pub fn show(&self) -> String {
         rendered(&self.experiment.values(), |key, value| self.line(key, value))

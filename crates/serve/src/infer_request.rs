@@ -227,7 +227,7 @@ fn pictures(
 
 /// A number in a message.
 fn number_text(number: f64) -> String {
-    if number.is_nan() { "no number (NaN or null)".to_owned() } else { number.to_string() }
+    if number.is_nan() { "NaN or null".to_owned() } else { number.to_string() }
 }
 
 fn rows(columns: &Columns, tensors: &[Tensor<'_>], most: usize) -> Result<Examples, Refusal> {

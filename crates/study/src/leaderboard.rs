@@ -77,7 +77,7 @@ pub fn verdicts(results: &StudyResults) -> Option<TextTable> {
         let verdict = match (check.holds, check.must_hold) {
             (true, _) => "reproduced",
             (false, true) => "NOT reproduced",
-            (false, false) => "not reproduced (need not be)",
+            (false, false) => "not reproduced (optional)",
         };
         vec![
             check.trial.clone(),

@@ -134,10 +134,10 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, S
     }
 }
 
-/// Reads a JSON file that existed a moment ago, so that its absence is an error.
+/// Reads a JSON file that this process has seen before, so that its absence is an error.
 pub(crate) fn read_again<T: DeserializeOwned>(path: &Path) -> Result<T, StudyError> {
     read_json(path)?.ok_or_else(|| {
-        let cause = io::Error::new(io::ErrorKind::NotFound, "it was there a moment ago");
+        let cause = io::Error::new(io::ErrorKind::NotFound, "another process removed it");
         StudyError::io("read", path, cause)
     })
 }

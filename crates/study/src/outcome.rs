@@ -190,7 +190,7 @@ pub(crate) fn figures_of_predictions() -> impl Iterator<Item = &'static str> {
 pub enum Verdict {
     /// Worse than the best trial, on the training data too.
     Underfit,
-    /// Near the best trial, and as good on new examples as on the training data.
+    /// Close to the best trial, and as good on new examples as on the training data.
     Fit,
     /// Better on the training data than on new examples.
     Overfit,

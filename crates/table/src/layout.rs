@@ -1,4 +1,4 @@
-//! The layout of a table: its dialect, the names of its columns, and where its data begin. Detected from the first rows.
+//! The layout of a table: its dialect, the names of its columns, and where its data begins. Detected from the first rows.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

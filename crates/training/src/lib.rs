@@ -5,7 +5,7 @@
 //! is stopped or killed and then resumed ends with the same bits as a run that was never stopped** (on a CPU). Burn's
 //! loop saves at the end of an epoch; it restores neither the data order nor the dropout masks nor early stopping.
 //!
-//! The promise is cheap because no random stream has a state: data order, dropout and everything else that is random are
+//! This is cheap because no random stream has a state: data order, dropout and everything else that is random are
 //! functions of (seed, epoch, step). A checkpoint therefore keeps the weights, the optimizer's moments and one JSON
 //! object (`state.rs`).
 //!

@@ -1,7 +1,7 @@
-//! A Burn module of one's own, trained by Kiln: a small convolutional network on MNIST.
+//! A user's own Burn module, trained by Kiln: a small convolutional network on MNIST.
 //!
-//! The module and its two steps are plain Burn. What Kiln adds to them is in `main`: a run folder with checkpoints, a
-//! dashboard, a test pass and a report, and a resume that is exact to the bit, the dropout included.
+//! The module and its two steps are plain Burn. `main` adds Kiln: a run folder with checkpoints, a dashboard, a test pass,
+//! a report, and a resume that is exact to the bit, including dropout.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use burn::tensor::activation::relu;
 use burn::train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
 use kiln::{Batch, Error, Model, Options, Resumed, Run, Session, Setup, experiment};
 
-/// Twice a convolution, `relu` and pooling to half the size; then a hidden layer, dropout, and a score for each class.
+/// Two blocks of convolution, `relu` and pooling to half the size; then a hidden layer, dropout, and a score for each class.
 #[derive(Module, Debug)]
 struct Cnn {
     conv1: Conv2d,
@@ -27,8 +27,8 @@ struct Cnn {
 }
 
 impl Cnn {
-    /// `setup` says what the data are like and where the parameters go. Kiln has seeded the device, so that Burn draws
-    /// the same weights for the same `seed`.
+    /// `setup` has the shape of the data and the device for the parameters. Kiln has seeded the device, so Burn draws the
+    /// same weights for the same `seed`.
     fn new(setup: &Setup) -> Self {
         let device = &setup.device;
         Self {
@@ -78,14 +78,14 @@ impl InferenceStep for Cnn {
     }
 }
 
-/// With Burn's two steps this is all that Kiln asks for.
+/// Besides Burn's two steps, Kiln requires only this line.
 impl Model for Cnn {}
 
-/// Steps free megabytes, which the system's allocator would hand back each time.
+/// Every step frees megabytes, which the system's allocator would return to the kernel each time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// `cnn [key=value ...]` trains in a run folder of its own, `cnn resume [RUN]` takes up one that was stopped or killed.
+/// `cnn [key=value ...]` trains in a new run folder; `cnn resume [RUN]` resumes a run that was stopped or killed.
 fn main() -> Result<(), Error> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -44,7 +44,7 @@ pub(crate) struct ResumeArguments {
     #[arg(add = ArgValueCompleter::new(run_names))]
     run: String,
     /// Settings that may change, such as `training.max_time`, `dashboard.ui` or `data.path`. `training.epochs=80` makes the
-    /// run longer, unless its learning rate schedule spans the whole training.
+    /// run longer, unless its learning rate schedule depends on the length of the training.
     #[arg(value_name = "KEY=VALUE", add = ArgValueCompleter::new(keys))]
     overrides: Vec<String>,
     #[command(flatten)]
@@ -89,7 +89,7 @@ enum UiArgument {
     Plain,
     /// JSON, one event per line.
     Json,
-    /// Nothing.
+    /// No progress, only notices and errors.
     None,
 }
 

@@ -195,7 +195,7 @@ const PHRASES: [&str; 22] = [
 fn stumbling(line: &str) -> Option<String> {
     let prose = &line[line.find("//").or_else(|| line.find('"'))?..];
     let words: Vec<String> = prose
-        .split(|sign: char| !sign.is_alphanumeric() && sign != '\'')
+        .split(|sign: char| !sign.is_alphanumeric() && sign != '\'' && sign != '_')
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
         .collect();

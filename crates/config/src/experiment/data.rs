@@ -42,7 +42,7 @@ pub struct Data {
     #[schemars(transform = text(TextRule::NotEmpty).example("\"patient\"").when_read("group_column")
         .also_called("groups"))]
     pub group_column: Option<String>,
-    /// The types of the columns of a table, where Kiln would guess a wrong one.
+    /// The kinds of the columns of a table, where Kiln would detect a wrong one.
     #[schemars(transform = plain().when_read("columns"))]
     pub columns: Columns,
     /// Texts for a missing value in a table, besides empty cells, NA, N/A, NaN, null, None, ? and -.
@@ -215,7 +215,7 @@ impl From<&str> for LabelColumn {
     }
 }
 
-/// `[data.columns]`: the types of the columns of a table, where Kiln would guess a wrong one. `*` means every column.
+/// `[data.columns]`: the kinds of the columns of a table, where Kiln would detect a wrong one. `*` means every column.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]

@@ -186,6 +186,6 @@ pub enum Ui {
     Plain,
     /// JSON lines.
     Json,
-    /// Nothing.
+    /// No progress, only notices and errors.
     None,
 }

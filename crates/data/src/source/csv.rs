@@ -338,7 +338,7 @@ fn alike(classes: &[String]) -> Option<String> {
     same.sort();
     let names = same.first()?;
     Some(format!(
-        "classes {} differ only in spelling: are they the same? They stay separate; data.join_labels=true joins them",
+        "classes {} differ only in spelling: are they the same? They stay separate; data.join_labels=true merges them",
         listed(names.iter().copied(), 5)
     ))
 }

@@ -163,7 +163,7 @@ pub(super) fn settings_section(report: &ReportContext<'_>) -> ReportSection {
         settings.iter().partition(|setting| setting.origin.is_some());
     let content = html! {
         @if given.is_empty() { p { "All settings have their default values." } }
-        @else { (scrolled("Settings that were set", &settings_table(&given))) }
+        @else { (scrolled("Settings of this experiment", &settings_table(&given))) }
         details {
             summary { (defaults.len()) " settings with default values" }
             (scrolled("Settings with default values", &settings_table(&defaults)))

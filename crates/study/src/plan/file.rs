@@ -1,6 +1,6 @@
 //! The study file, key by key, and the trials and expectations that it lists.
 //!
-//! The doc comments of the tables are the descriptions in the JSON Schema and in `kiln config explain`.
+//! The doc comments of the tables describe the keys. `kiln config explain` knows only the keys of experiment files.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,20 +28,20 @@ pub(super) struct StudyFile {
     /// The experiment file that every trial starts from; the path is relative to this file.
     #[schemars(transform = text(TextRule::NotEmpty))]
     pub(super) base: Option<PathBuf>,
-    /// The seeds with which every trial runs. Default: the base's seed.
+    /// The seeds that every trial is trained with. Default: the base's seed.
     #[schemars(transform = number(AT_LEAST_0))]
     pub(super) seeds: Option<Vec<u64>>,
     /// Cross-validation: every trial runs this many times, each time with another part of the examples as the test data
     /// (`data.test_folds`), so that every example is tested once. Replaces `seeds`.
     #[schemars(transform = number(between(2.0, 100.0)))]
     pub(super) folds: Option<u64>,
-    /// How often the cross-validation is repeated, each time with newly dealt parts. Default: once.
+    /// How often the cross-validation is run, each time with a new division into folds. Default: once.
     #[schemars(transform = number(between(1.0, 100.0)))]
     pub(super) repeats: Option<u64>,
     /// Worker processes at once.
     #[schemars(transform = number(between(1.0, 1024.0)))]
     pub(super) jobs: Option<usize>,
-    /// Seconds without a sign of life after which another worker takes over a worker's trial.
+    /// Seconds without a heartbeat after which another worker takes over a worker's trial.
     #[serde(default = "usual_lease")]
     #[schemars(transform = number(between(1.0, 86_400.0)))]
     pub(super) lease: f64,
@@ -80,21 +80,21 @@ pub(super) struct SearchTable {
     /// The seed of the choice.
     #[schemars(transform = number(AT_LEAST_0))]
     pub(super) seed: u64,
-    /// The most trials to begin.
+    /// The largest number of trials to begin.
     #[schemars(transform = number(between(1.0, 1e6)))]
     pub(super) trials: Option<usize>,
-    /// The most epochs to train in the search, over all trials.
+    /// The largest number of epochs to train in the search, over all trials.
     #[schemars(transform = number(AT_LEAST_1))]
     pub(super) epochs: Option<u64>,
-    /// The most seconds of training in the search, over all trials and workers. The number of waves then depends on
-    /// the machine.
+    /// The largest number of seconds of training in the search, over all trials and workers. The number of waves then
+    /// depends on the machine.
     #[schemars(transform = number(POSITIVE))]
     pub(super) seconds: Option<f64>,
-    /// Trials that begin or are promoted at once, before the next are chosen. More keep more workers busy; fewer
-    /// learn sooner.
+    /// Trials that begin or are promoted together, before the next ones are chosen. A larger number keeps more workers busy;
+    /// with a smaller one, later trials profit earlier from the results.
     #[schemars(transform = number(between(1.0, 1e5)))]
     pub(super) wave: usize,
-    /// The figure that decides.
+    /// The figure that trials are ranked by.
     pub(super) monitor: Monitor,
     /// Whether lower or higher is better. Default: as the figure requires.
     pub(super) mode: Option<Mode>,

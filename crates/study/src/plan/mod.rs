@@ -39,7 +39,7 @@ pub struct Plan {
     pub folds: Option<u64>,
     /// Worker processes at once, if the file says.
     pub jobs: Option<usize>,
-    /// Seconds without a sign of life after which another worker takes over a worker's task.
+    /// Seconds without a heartbeat after which another worker takes over a worker's task.
     pub lease: f64,
     /// The trials; empty for a search.
     pub trials: Vec<Trial>,

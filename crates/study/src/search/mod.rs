@@ -1,4 +1,4 @@
-//! A search: which settings to try, how long to train each, and which to trust in the end.
+//! A search: it decides which settings to try, how long to train each, and which of them are really the best.
 //!
 //! A search runs in waves. The trials of a wave follow from the search's seed and from the results of the waves before it,
 //! and from nothing else: neither from the number of workers, nor from their speed, nor from a clock (except for a

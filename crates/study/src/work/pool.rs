@@ -120,7 +120,7 @@ const BETWEEN_POLLS: Duration = Duration::from_millis(50);
 const BETWEEN_CANCELS: Duration = Duration::from_secs(1);
 /// How long an idle slot waits before it checks again.
 const IDLE: Duration = Duration::from_millis(20);
-/// How often the process of a task may die without progress before the task counts as failed.
+/// How many times the process of a task may die without progress before the task counts as failed.
 const MOST_CRASHES: usize = 5;
 
 /// How the work of a process ended.
