@@ -268,7 +268,12 @@ def spreads(runs):
 
 
 def percent(part, whole):
-    return f"{100 * part / whole:.0f} % ({part}/{whole})" if whole else "–"
+    if not whole:
+        return "–"
+    value = 100 * part / whole
+    # All and none are claims of their own.
+    digits = 1 if (part < whole and value > 99.5) or 0 < value < 0.5 else 0
+    return f"{value:.{digits}f} % ({part}/{whole})"
 
 
 def tables(runs):

@@ -355,8 +355,12 @@ fn of_column(
     };
     let is_missing = match kind {
         ColumnKind::Words => {
-            let count = names.len();
-            line!(code, "    int code = kiln_find(word, words, {count});");
+            // A yes or no that is never missing needs no code, and compilers warn about unused variables.
+            let is_code_used = matches!(treatment, Treatment::Category { .. }) || treatment.features() > 1;
+            if is_code_used {
+                let count = names.len();
+                line!(code, "    int code = kiln_find(word, words, {count});");
+            }
             format!("code < 0 && kiln_find(word, kiln_missing, {missing}) >= 0")
         }
         ColumnKind::Numbers | ColumnKind::Days => "kiln_is_none(value)".to_owned(),

@@ -56,9 +56,9 @@ const OF_TABLES: &[&[&str]] = &[
     &["data.folds=0", "data.validation=0.2", "model.members=1", "model.output=sigmoid", "loss.name=mse"],
 ];
 
-/// A table of `rows` rows with every kind of column. All columns but two have missing values.
+/// A table of `rows` rows with every kind of column. Three columns have no missing values, one of them a yes or no in words.
 fn table(rows: usize) -> String {
-    let mut text = "amount,spread,same,flag,bit,city,when,\"size, cm\",grade\n".to_owned();
+    let mut text = "amount,spread,same,flag,sex,bit,city,when,\"size, cm\",grade\n".to_owned();
     for row in 0..rows {
         let grade = usize::from(row * 7 % 13 > 5 - row % 2);
         let jitter = (row * 7919 % 1000) as f64 / 1000.0;
@@ -71,6 +71,7 @@ fn table(rows: usize) -> String {
             or_missing(17, "-999", format!("{:.6}", (4.0 * jitter + grade as f64).exp())),
             "5".to_owned(),
             or_missing(13, "NA", if (row + grade) % 3 == 0 { "Yes" } else { "no" }.to_owned()),
+            if row % 7 < 3 + grade { "female" } else { "male" }.to_owned(),
             or_missing(7, "?", (usize::from(jitter > 0.7) ^ grade).to_string()),
             or_missing(19, ["", "N.A."][row % 2], pick(["Köln", "Bonn", "\"New, York\"", "São \\ Paulo"])),
             or_missing(
