@@ -14,7 +14,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kiln::{Event, Metrics, Observer, Outcome, Session};
 use kiln_data::{ExampleCounts, Profile, Progress, Shape};
 use kiln_evaluation::ConfidenceInterval;
-use kiln_study::{Progress as StudyProgress, StudyStatus, TrialRunEnd, View};
+use kiln_study::{StudyEvent, StudyObserver, StudyStatus, TaskOutcome};
 
 use crate::output::{quoted, say};
 
@@ -223,47 +223,47 @@ pub(crate) enum StudyUi {
 const BAR_LENGTH: u64 = 1000;
 
 /// The requested view. By default: bars on a terminal, lines elsewhere.
-pub(crate) fn study_view(ui: Option<StudyUi>) -> Box<dyn View> {
+pub(crate) fn study_view(ui: Option<StudyUi>) -> Box<dyn StudyObserver> {
     match ui {
         Some(StudyUi::Live) => Box::new(StudyBars::new()),
         None if stderr().is_terminal() => Box::new(StudyBars::new()),
-        None | Some(StudyUi::Plain) => Box::new(StudyLines { cells: 0, done: 0 }),
+        None | Some(StudyUi::Plain) => Box::new(StudyLines { tasks: 0, done: 0 }),
         Some(StudyUi::None) => Box::new(SilentStudy),
     }
 }
 
 struct SilentStudy;
 
-impl View for SilentStudy {
-    fn show(&mut self, _: &StudyProgress) {}
+impl StudyObserver for SilentStudy {
+    fn observe(&mut self, _: &StudyEvent) {}
 }
 
 /// A line when a training starts and a line when it ends.
 struct StudyLines {
-    cells: usize,
+    tasks: usize,
     done: usize,
 }
 
-impl View for StudyLines {
-    fn show(&mut self, progress: &StudyProgress) {
-        match progress {
-            StudyProgress::Planned { stage, cells, finished, jobs } => {
-                (self.cells, self.done) = (*cells, *finished);
+impl StudyObserver for StudyLines {
+    fn observe(&mut self, event: &StudyEvent) {
+        match event {
+            StudyEvent::Planned { stage, tasks, finished, jobs } => {
+                (self.tasks, self.done) = (*tasks, *finished);
                 match stage {
-                    Some(stage) => say(&format!("{stage}: {cells} runs so far, {finished} of them finished")),
+                    Some(stage) => say(&format!("{stage}: {tasks} runs so far, {finished} of them finished")),
                     None => {
-                        say(&format!("{cells} runs, {finished} of them finished before; {jobs} at a time"));
+                        say(&format!("{tasks} runs, {finished} of them finished before; {jobs} at a time"));
                     }
                 }
             }
-            StudyProgress::Started { name, resumed, .. } => {
+            StudyEvent::Started { name, resumed, .. } => {
                 say(&format!("{name}: {}", if *resumed { "resuming" } else { "training" }));
             }
-            StudyProgress::Ended { name, end, .. } => {
-                self.done += usize::from(!matches!(end, TrialRunEnd::Stopped));
-                say(&format!("[{}/{}] {name}: {}", self.done, self.cells, end_text(end)));
+            StudyEvent::Ended { name, outcome, .. } => {
+                self.done += usize::from(!matches!(outcome, TaskOutcome::Stopped));
+                say(&format!("[{}/{}] {name}: {}", self.done, self.tasks, outcome_text(outcome)));
             }
-            StudyProgress::Advanced { .. } => {}
+            StudyEvent::Advanced { .. } => {}
         }
     }
 }
@@ -274,7 +274,7 @@ struct StudyBars {
     total: ProgressBar,
     running: BTreeMap<usize, ProgressBar>,
     shares: BTreeMap<usize, f64>,
-    cells: usize,
+    tasks: usize,
     finished_before: usize,
     started: Instant,
 }
@@ -289,30 +289,30 @@ impl StudyBars {
             total,
             running: BTreeMap::new(),
             shares: BTreeMap::new(),
-            cells: 0,
+            tasks: 0,
             finished_before: 0,
             started: Instant::now(),
         }
     }
 
-    fn ended(&mut self, cell: usize, name: &str, end: &TrialRunEnd) {
-        if let Some(bar) = self.running.remove(&cell) {
+    fn ended(&mut self, task: usize, name: &str, outcome: &TaskOutcome) {
+        if let Some(bar) = self.running.remove(&task) {
             bar.finish_and_clear();
         }
-        match end {
-            TrialRunEnd::Stopped => {}
-            _ => drop(self.shares.insert(cell, 1.0)),
+        match outcome {
+            TaskOutcome::Stopped => {}
+            _ => drop(self.shares.insert(task, 1.0)),
         }
         // If the terminal fails, there is nowhere else to report it.
-        let _ = self.bars.println(format!("{name}: {}", end_text(end)));
+        let _ = self.bars.println(format!("{name}: {}", outcome_text(outcome)));
     }
 
     /// Updates the bar of the whole study: the finished share, and the remaining time at the average pace so far.
     fn update_total(&self) {
         let done_now: f64 = self.shares.values().sum();
         let done = self.finished_before as f64 + done_now;
-        let open = self.cells as f64 - done;
-        let whole = (self.cells as f64).max(1.0);
+        let open = self.tasks as f64 - done;
+        let whole = (self.tasks as f64).max(1.0);
         self.total.set_position((done / whole * BAR_LENGTH as f64) as u64);
         let count = self.shares.values().filter(|share| **share >= 1.0).count() + self.finished_before;
         let left = self.started.elapsed().as_secs_f64() / done_now * open;
@@ -323,30 +323,30 @@ impl StudyBars {
         };
         self.total.set_message(format!(
             "{count} of {} runs, {}{left}",
-            self.cells,
+            self.tasks,
             clock(self.started.elapsed())
         ));
     }
 }
 
-impl View for StudyBars {
-    fn show(&mut self, progress: &StudyProgress) {
-        match progress {
-            StudyProgress::Planned { stage, cells, finished, .. } => {
+impl StudyObserver for StudyBars {
+    fn observe(&mut self, event: &StudyEvent) {
+        match event {
+            StudyEvent::Planned { stage, tasks, finished, .. } => {
                 let ended_here = self.shares.values().filter(|share| **share >= 1.0).count();
-                self.cells = *cells;
+                self.tasks = *tasks;
                 self.finished_before = finished.saturating_sub(ended_here);
                 self.total.set_prefix(stage.clone().unwrap_or_else(|| "all".to_owned()));
             }
-            StudyProgress::Started { cell, name, .. } => {
+            StudyEvent::Started { task, name, .. } => {
                 let bar = self.bars.insert_before(&self.total, ProgressBar::new(BAR_LENGTH));
                 bar.set_style(style("{prefix:30!}  {bar:30}  {msg}"));
                 bar.set_prefix(name.clone());
-                self.running.insert(*cell, bar);
+                self.running.insert(*task, bar);
             }
-            StudyProgress::Advanced { cell, share, epoch, epochs, loss, accuracy } => {
-                self.shares.insert(*cell, share.min(0.99));
-                if let Some(bar) = self.running.get(cell) {
+            StudyEvent::Advanced { task, share, epoch, epochs, loss, accuracy } => {
+                self.shares.insert(*task, share.min(0.99));
+                if let Some(bar) = self.running.get(task) {
                     bar.set_position((share * BAR_LENGTH as f64) as u64);
                     let figure = |name: &str, value: &Option<f64>| {
                         value.map_or_else(String::new, |value| format!("  {name} {value:.4}"))
@@ -355,7 +355,7 @@ impl View for StudyBars {
                     bar.set_message(format!("epoch {epoch}/{epochs}{figures}"));
                 }
             }
-            StudyProgress::Ended { cell, name, end } => self.ended(*cell, name, end),
+            StudyEvent::Ended { task, name, outcome } => self.ended(*task, name, outcome),
         }
         self.update_total();
     }
@@ -371,18 +371,18 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is well-formed")
 }
 
-fn end_text(end: &TrialRunEnd) -> String {
-    match end {
-        TrialRunEnd::Finished { test_accuracy, seconds } => {
+fn outcome_text(outcome: &TaskOutcome) -> String {
+    match outcome {
+        TaskOutcome::Finished { test_accuracy, seconds } => {
             format!("test accuracy {test_accuracy:.4}, {seconds:.1} s")
         }
-        TrialRunEnd::Paused { epochs, loss } => {
+        TaskOutcome::Paused { epochs, loss } => {
             let loss = loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
             format!("{epochs} epochs{loss}")
         }
-        TrialRunEnd::Elsewhere => "done by another process".to_owned(),
-        TrialRunEnd::Failed { error } => format!("FAILED: {error}"),
-        TrialRunEnd::Stopped => "stopped".to_owned(),
+        TaskOutcome::Elsewhere => "done by another process".to_owned(),
+        TaskOutcome::Failed { error } => format!("FAILED: {error}"),
+        TaskOutcome::Stopped => "stopped".to_owned(),
     }
 }
 

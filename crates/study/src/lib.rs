@@ -56,7 +56,7 @@ pub use search::{
 pub use study::{RunningTask, Study, StudyReport, StudyStatus, Submission, WorkerDone};
 pub use trace::{Quantity, QuantityKind, Trace, TraceFile, trace};
 pub use work::{ClaimTimings, simulate_claims};
-pub use work::{Message, Order, Progress, TaskResult, TrialRunEnd, View, Worker, WorkerEnd};
+pub use work::{Message, Order, StudyEvent, StudyObserver, TaskOutcome, TaskResult, Worker, WorkerEnd};
 
 /// Why a study cannot run, or cannot store its results. A trial that fails is a result, not an error of this type.
 #[derive(Debug, thiserror::Error)]

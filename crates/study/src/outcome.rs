@@ -68,16 +68,16 @@ pub struct TrialOutcome {
 
 impl TrialOutcome {
     /// Reads what the run folder contains. `error` is the error of the latest attempt to train it, if any.
-    pub(crate) fn read(cell: &TrialRun, error: Option<&String>) -> Self {
-        let found = cell.stored_run();
+    pub(crate) fn read(trial_run: &TrialRun, error: Option<&String>) -> Self {
+        let found = trial_run.stored_run();
         let state = match (&found, error) {
             (Some((_, RunState::Finished)), _) => SeedState::Finished,
             (Some((_, RunState::Failed)), _) | (_, Some(_)) => SeedState::Failed,
             _ => SeedState::Open,
         };
         let mut outcome = Self {
-            trial: cell.trial,
-            seed: cell.seed,
+            trial: trial_run.trial,
+            seed: trial_run.seed,
             state,
             error: error.cloned(),
             run: None,
@@ -89,7 +89,7 @@ impl TrialOutcome {
             predictions: None,
         };
         if let Some((run, _)) = found {
-            outcome.fill(&run, cell);
+            outcome.fill(&run, trial_run);
         }
         outcome
     }
@@ -111,7 +111,7 @@ impl TrialOutcome {
         self.findings.iter().any(|finding| finding.kind == kind && finding.severity > Severity::Info)
     }
 
-    fn fill(&mut self, run: &Run, cell: &TrialRun) {
+    fn fill(&mut self, run: &Run, trial_run: &TrialRun) {
         self.run = Some(run.folder().to_owned());
         let rows = run.metric_rows().unwrap_or_default();
         let epochs = rows.iter().filter(|row| row.split == "train" && row.scope == MetricScope::Epoch);
@@ -122,7 +122,8 @@ impl TrialOutcome {
                 self.error = status.error.clone().or(self.error.take());
             }
             if self.state != SeedState::Open {
-                self.findings = findings_of_run(run, &rows, &status, &cell.experiment).unwrap_or_default();
+                self.findings =
+                    findings_of_run(run, &rows, &status, &trial_run.experiment).unwrap_or_default();
             }
             self.note("seconds", Some(status.elapsed_seconds));
             if let Some(test) = status.test {

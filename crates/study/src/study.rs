@@ -18,8 +18,8 @@ use crate::report::TrialsReport;
 use crate::results::StudyResults;
 use crate::search::{BestTrial, SearchAgenda, SearchReport};
 use crate::work::{
-    Agenda, CANCELLED, Done, Leases, ResultStore, Task, TaskResult, Tasks, TrialRun, View, WorkEnd, Worker,
-    WorkerPool, lock,
+    Agenda, CANCELLED, Done, Leases, ResultStore, StudyObserver, Task, TaskResult, Tasks, TrialRun, WorkEnd,
+    Worker, WorkerPool, lock,
 };
 use crate::{StudyError, read_json, report};
 
@@ -161,14 +161,14 @@ impl Study {
         jobs: Option<usize>,
         worker: &Worker,
         is_stop_asked: &dyn Fn() -> bool,
-        view: &mut dyn View,
+        observer: &mut dyn StudyObserver,
     ) -> Result<StudyReport, StudyError> {
         fs::create_dir_all(&self.folder).map_err(|cause| StudyError::io("create", &self.folder, cause))?;
         let _lock = self.lock()?;
         self.begin()?;
         let trial_runs = self.trial_runs();
         let mut work = self.agenda(&trial_runs);
-        let end = self.pool(jobs, worker, is_stop_asked).work(work.agenda(), view)?;
+        let end = self.pool(jobs, worker, is_stop_asked).work(work.agenda(), observer)?;
         let report = self.report(&work, end != WorkEnd::Over)?;
         self.write(&report)?;
         Ok(report)
@@ -181,11 +181,11 @@ impl Study {
         jobs: Option<usize>,
         worker: &Worker,
         is_stop_asked: &dyn Fn() -> bool,
-        view: &mut dyn View,
+        observer: &mut dyn StudyObserver,
     ) -> Result<WorkerDone, StudyError> {
         let trial_runs = self.trial_runs();
         let mut work = self.agenda(&trial_runs);
-        match self.pool(jobs, worker, is_stop_asked).work(work.agenda(), view)? {
+        match self.pool(jobs, worker, is_stop_asked).work(work.agenda(), observer)? {
             WorkEnd::Stopped => Ok(WorkerDone::Stopped),
             WorkEnd::Cancelled => Ok(WorkerDone::Cancelled),
             WorkEnd::Over => {

@@ -1,5 +1,5 @@
 //! The worker slots of one process, each training one task at a time, the thread that keeps their leases, and the
-//! progress that they report.
+//! events that they report.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,15 +17,15 @@ use crate::work::process::{TaskEnd, TrainerProcess, TrainerProcesses, Worker};
 use crate::work::queue::{NextStep, TaskQueue};
 use crate::work::{Agenda, Task, TaskResult};
 
-/// An event of a running study. A `cell` is a task, numbered from 0 over all stages.
+/// An event of a running study. A `task` is its number, from 0, over all stages.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Progress {
+pub enum StudyEvent {
     /// Work begins, or its next stage begins.
     Planned {
         /// The stage, if there are several.
         stage: Option<String>,
         /// The number of tasks, including those of earlier stages.
-        cells: usize,
+        tasks: usize,
         /// How many of them are done.
         finished: usize,
         /// Worker processes at once.
@@ -34,7 +34,7 @@ pub enum Progress {
     /// A task was started.
     Started {
         /// The task.
-        cell: usize,
+        task: usize,
         /// Its trial and seed, in words.
         name: String,
         /// Whether it resumes a run that was stopped, paused or failed.
@@ -43,7 +43,7 @@ pub enum Progress {
     /// A task made progress.
     Advanced {
         /// The task.
-        cell: usize,
+        task: usize,
         /// The share of its training that is done, in [0, 1].
         share: f64,
         /// Epoch, from 1.
@@ -58,17 +58,17 @@ pub enum Progress {
     /// A task ended.
     Ended {
         /// The task.
-        cell: usize,
+        task: usize,
         /// Its trial and seed, in words.
         name: String,
         /// How.
-        end: TrialRunEnd,
+        outcome: TaskOutcome,
     },
 }
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum TrialRunEnd {
+pub enum TaskOutcome {
     /// Trained up to its epoch, and not tested.
     Paused {
         /// Epochs trained.
@@ -94,7 +94,7 @@ pub enum TrialRunEnd {
     Stopped,
 }
 
-impl TrialRunEnd {
+impl TaskOutcome {
     pub(crate) fn of(result: &TaskResult) -> Self {
         let test_accuracy = result.test.get("accuracy").copied().flatten();
         match (&result.error, test_accuracy) {
@@ -109,10 +109,10 @@ impl TrialRunEnd {
     }
 }
 
-/// A display of a running study.
-pub trait View {
-    /// Shows an event.
-    fn show(&mut self, progress: &Progress);
+/// Receives the events of a running study, for example to show them.
+pub trait StudyObserver {
+    /// Receives an event.
+    fn observe(&mut self, event: &StudyEvent);
 }
 
 const BETWEEN_POLLS: Duration = Duration::from_millis(50);
@@ -160,7 +160,11 @@ struct PoolState<'a> {
 
 impl WorkerPool<'_> {
     /// Works until the agenda is empty, or a stop is requested.
-    pub(crate) fn work(&self, agenda: &mut dyn Agenda, view: &mut dyn View) -> Result<WorkEnd, StudyError> {
+    pub(crate) fn work(
+        &self,
+        agenda: &mut dyn Agenda,
+        observer: &mut dyn StudyObserver,
+    ) -> Result<WorkEnd, StudyError> {
         if self.is_cancelled() {
             return Ok(WorkEnd::Cancelled);
         }
@@ -181,12 +185,12 @@ impl WorkerPool<'_> {
                 scope.spawn(move || state.run_tasks(slot, &sender));
             }
             drop(sender);
-            // In its own thread: the view may block this one.
+            // In its own thread: the observer may block this one.
             scope.spawn(|| state.keep_touching(&is_over));
             let mut last_check = Instant::now();
             loop {
                 match receiver.recv_timeout(BETWEEN_POLLS) {
-                    Ok(Ok(progress)) => view.show(&progress),
+                    Ok(Ok(event)) => observer.observe(&event),
                     Ok(Err(error)) => {
                         first_error.get_or_insert(error);
                         state.trainers.stop();
@@ -222,9 +226,9 @@ impl WorkerPool<'_> {
 
 impl<'a> PoolState<'a> {
     /// Does tasks in one slot, one after the other.
-    fn run_tasks(&self, slot: usize, sender: &Sender<Result<Progress, StudyError>>) {
+    fn run_tasks(&self, slot: usize, sender: &Sender<Result<StudyEvent, StudyError>>) {
         // Sending fails only after the pool's own thread has ended.
-        let report = |progress| drop(sender.send(Ok(progress)));
+        let report = |event| drop(sender.send(Ok(event)));
         let mut trainer = TrainerProcess::default();
         while !self.trainers.is_stopping() {
             match self.step(slot, &mut trainer, &report) {
@@ -244,19 +248,19 @@ impl<'a> PoolState<'a> {
         &self,
         slot: usize,
         trainer: &mut TrainerProcess,
-        report: &dyn Fn(Progress),
+        report: &dyn Fn(StudyEvent),
     ) -> Result<bool, StudyError> {
         let next = self.queue().next(report)?;
         match next {
             NextStep::Over => return Ok(false),
             NextStep::Wait => thread::sleep(IDLE),
-            NextStep::Task { entry, number, task, lease } => {
+            NextStep::Task { index, number, task, lease } => {
                 self.held().insert(slot, lease);
                 let end = self.train(slot, trainer, number, &task, report);
                 let lease = self.held().remove(&slot);
                 let Some(lease) = lease else { unreachable!("a slot keeps its lease until it is done") };
                 match end {
-                    Ok(end) => self.finish_task(entry, number, &task, lease, end, report)?,
+                    Ok(end) => self.finish_task(index, number, &task, lease, end, report)?,
                     Err(error) => {
                         lease.release();
                         return Err(error);
@@ -273,29 +277,32 @@ impl<'a> PoolState<'a> {
         trainer: &mut TrainerProcess,
         number: usize,
         task: &Task,
-        report: &dyn Fn(Progress),
+        report: &dyn Fn(StudyEvent),
     ) -> Result<TaskEnd, StudyError> {
         task.trial_run.prepare()?;
         let resumed = task.trial_run.stored_run().is_some();
-        report(Progress::Started { cell: number, name: task.trial_run.name.clone(), resumed });
+        report(StudyEvent::Started { task: number, name: task.trial_run.name.clone(), resumed });
         self.trainers.train(slot, trainer, number, task, report)
     }
 
     fn finish_task(
         &self,
-        entry: usize,
+        index: usize,
         number: usize,
         task: &Task,
         lease: Lease,
         end: TaskEnd,
-        report: &dyn Fn(Progress),
+        report: &dyn Fn(StudyEvent),
     ) -> Result<(), StudyError> {
-        let given_back =
-            || Progress::Ended { cell: number, name: task.trial_run.name.clone(), end: TrialRunEnd::Stopped };
+        let given_back = || StudyEvent::Ended {
+            task: number,
+            name: task.trial_run.name.clone(),
+            outcome: TaskOutcome::Stopped,
+        };
         let mut queue = self.queue();
         match end {
             TaskEnd::Done(result) if self.leases.holds(&lease) => {
-                let done = queue.done(entry, &lease, &result, report);
+                let done = queue.done(index, &lease, &result, report);
                 if done.is_err() {
                     lease.release();
                 }
@@ -307,17 +314,17 @@ impl<'a> PoolState<'a> {
                     .stored_run()
                     .and_then(|(run, _)| Some(run.status().ok()?.step))
                     .unwrap_or(0);
-                if queue.crashed(entry, step) >= MOST_CRASHES {
-                    queue.done(entry, &lease, &TaskResult::failed(message, false), report)
+                if queue.crashed(index, step) >= MOST_CRASHES {
+                    queue.done(index, &lease, &TaskResult::failed(message, false), report)
                 } else {
                     report(given_back());
-                    queue.give_back(entry, lease);
+                    queue.give_back(index, lease);
                     Ok(())
                 }
             }
             TaskEnd::Done(_) | TaskEnd::Stopped | TaskEnd::Crashed(_) => {
                 report(given_back());
-                queue.give_back(entry, lease);
+                queue.give_back(index, lease);
                 Ok(())
             }
         }

@@ -19,7 +19,7 @@ use kiln_config::RESERVED_VARIABLES;
 use serde::{Deserialize, Serialize};
 
 use crate::StudyError;
-use crate::work::pool::Progress;
+use crate::work::pool::StudyEvent;
 use crate::work::{Task, TaskResult, experiment_file, lock, stored_run_in};
 
 /// A trial run to train, with the built-in perceptron.
@@ -205,15 +205,15 @@ impl<'a> TrainerProcesses<'a> {
         }
     }
 
-    /// Trains `task` in the slot's process, or in a new one. `report` receives progress, with `index` as the task's
+    /// Trains `task` in the slot's process, or in a new one. `report` receives its events, with `number` as the task's
     /// number.
     pub(crate) fn train(
         &self,
         slot: usize,
         trainer: &mut TrainerProcess,
-        index: usize,
+        number: usize,
         task: &Task,
-        report: &dyn Fn(Progress),
+        report: &dyn Fn(StudyEvent),
     ) -> Result<TaskEnd, StudyError> {
         let backend = format!("{:?}", task.trial_run.experiment.backend);
         if trainer.output.is_some() && trainer.backend != backend {
@@ -229,7 +229,7 @@ impl<'a> TrainerProcesses<'a> {
             return Ok(TaskEnd::Stopped);
         }
         let Some(output) = &mut trainer.output else { unreachable!("it was started") };
-        let last = read_messages(index, output, report);
+        let last = read_messages(number, output, report);
         match last.end {
             Some(WorkerEnd::Done(result)) => Ok(TaskEnd::Done(result)),
             Some(WorkerEnd::Stopped) => {
@@ -316,15 +316,15 @@ struct LastOutput {
     last_line: String,
 }
 
-/// Reports progress until the worker is done with its order, or closes its standard error.
-fn read_messages(index: usize, lines: &mut impl BufRead, report: &dyn Fn(Progress)) -> LastOutput {
+/// Reports events until the worker is done with its order, or closes its standard error.
+fn read_messages(task: usize, lines: &mut impl BufRead, report: &dyn Fn(StudyEvent)) -> LastOutput {
     let mut last = LastOutput::default();
     let mut bytes = Vec::new();
     while lines.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
         bytes.clear();
         match serde_json::from_str::<Message>(&line) {
-            Ok(Message::Event(event)) => report(progress(index, &event)),
+            Ok(Message::Event(event)) => report(study_event(task, &event)),
             Ok(Message::Ended(end)) => {
                 last.end = Some(end);
                 break;
@@ -335,9 +335,9 @@ fn read_messages(index: usize, lines: &mut impl BufRead, report: &dyn Fn(Progres
     last
 }
 
-fn progress(cell: usize, event: &Event) -> Progress {
-    let advanced = |done: f64, epoch: usize, epochs: usize, loss, accuracy| Progress::Advanced {
-        cell,
+fn study_event(task: usize, event: &Event) -> StudyEvent {
+    let advanced = |done: f64, epoch: usize, epochs: usize, loss, accuracy| StudyEvent::Advanced {
+        task,
         share: if epochs > 0 { (done / epochs as f64).clamp(0.0, 1.0) } else { 0.0 },
         epoch: epoch as u64,
         epochs: epochs as u64,
@@ -396,13 +396,13 @@ mod tests {
         let lines = messages.iter().map(|message| serde_json::to_string(message).unwrap() + "\n");
         let lines = "flex on CPU\n".to_owned() + &lines.collect::<String>() + "of the next order\n";
         let mut rest = lines.as_bytes();
-        let last = read_messages(0, &mut rest, &|progress| told.borrow_mut().push(progress));
+        let last = read_messages(0, &mut rest, &|event| told.borrow_mut().push(event));
         assert_eq!((last.end, last.last_line.as_str()), (Some(WorkerEnd::Stopped), "flex on CPU"));
         assert_eq!(rest, b"of the next order\n");
         let shares: Vec<f64> = told
             .borrow()
             .iter()
-            .map(|progress| if let Progress::Advanced { share, .. } = progress { *share } else { -1.0 })
+            .map(|event| if let StudyEvent::Advanced { share, .. } = event { *share } else { -1.0 })
             .collect();
         assert_eq!(shares, [0.0, 0.375, 0.5]);
     }

@@ -15,7 +15,7 @@ use kiln_config::random::{Purpose, Stream};
 
 use crate::StudyError;
 use crate::work::lease::{ClaimResult, Lease, LeaseObservation, Leases};
-use crate::work::pool::{Progress, TrialRunEnd};
+use crate::work::pool::{StudyEvent, TaskOutcome};
 use crate::work::{Agenda, Done, ResultStore, Task, TaskResult, Tasks, TrialRun};
 
 /// The pause between two polls of tasks that other processes do. While nothing is new the pause doubles, up to the
@@ -34,12 +34,13 @@ pub(crate) struct TaskQueue<'a> {
     results: ResultStore,
     leases: Leases,
     jobs: usize,
-    entries: Vec<QueueEntry>,
-    /// The entry of each task: equal tasks share one.
-    entry_of_task: Vec<usize>,
-    /// Entries that are not known to be taken.
+    /// The tasks of the current stage, each once.
+    tasks: Vec<QueuedTask>,
+    /// The index in `tasks` of each task that the agenda listed: equal tasks share one.
+    agenda_order: Vec<usize>,
+    /// Indices of the tasks that are not known to be taken.
     open: VecDeque<usize>,
-    /// Entries that other processes do, with the latest observation of their leases.
+    /// Indices of the tasks that other processes do, with the latest observation of their leases.
     elsewhere: VecDeque<(usize, Option<LeaseObservation>)>,
     /// Tasks in a row found to be taken.
     misses: usize,
@@ -47,16 +48,16 @@ pub(crate) struct TaskQueue<'a> {
     pause: Duration,
     /// The state for random jumps in the list: other processes go through the same list.
     random: u64,
-    /// The number of entries of earlier stages.
-    entries_before: usize,
-    /// Done entries, of all stages.
+    /// The number of tasks of earlier stages.
+    tasks_before: usize,
+    /// The number of tasks that are done, in all stages.
     finished: usize,
     is_over: bool,
     /// Whether the agenda failed to decide the next tasks.
     is_broken: bool,
 }
 
-struct QueueEntry {
+struct QueuedTask {
     task: Task,
     id: String,
     is_done: bool,
@@ -72,8 +73,8 @@ struct Crashes {
 
 /// What a worker slot does next.
 pub(crate) enum NextStep {
-    /// This task, under this lease. The number counts all tasks of all stages.
-    Task { entry: usize, number: usize, task: Box<Task>, lease: Lease },
+    /// This task, under this lease. `index` is its place in the queue; `number` counts the tasks of all stages.
+    Task { index: usize, number: usize, task: Box<Task>, lease: Lease },
     /// Wait until another process makes progress.
     Wait,
     /// Nothing is left.
@@ -93,15 +94,15 @@ impl<'a> TaskQueue<'a> {
             results: ResultStore::in_study(study)?,
             leases: Leases::in_study(study, lease_time)?,
             jobs,
-            entries: Vec::new(),
-            entry_of_task: Vec::new(),
+            tasks: Vec::new(),
+            agenda_order: Vec::new(),
             open: VecDeque::new(),
             elsewhere: VecDeque::new(),
             misses: 0,
             last_poll: None,
             pause: SHORTEST_PAUSE,
             random: RandomState::new().hash_one(study),
-            entries_before: 0,
+            tasks_before: 0,
             finished: 0,
             is_over: false,
             is_broken: false,
@@ -117,13 +118,13 @@ impl<'a> TaskQueue<'a> {
     }
 
     /// What to do next. `report` receives news about tasks of other processes.
-    pub(crate) fn next(&mut self, report: &dyn Fn(Progress)) -> Result<NextStep, StudyError> {
+    pub(crate) fn next(&mut self, report: &dyn Fn(StudyEvent)) -> Result<NextStep, StudyError> {
         loop {
             if self.is_over || self.is_broken {
                 return Ok(NextStep::Over);
             }
-            while let Some(entry) = self.open.pop_front() {
-                if let Some(next) = self.take(entry, None, report)? {
+            while let Some(index) = self.open.pop_front() {
+                if let Some(next) = self.take(index, None, report)? {
                     self.misses = 0;
                     return Ok(next);
                 }
@@ -136,7 +137,7 @@ impl<'a> TaskQueue<'a> {
                     return Ok(next);
                 }
             }
-            if self.entries.iter().any(|entry| !entry.is_done) {
+            if self.tasks.iter().any(|queued| !queued.is_done) {
                 return Ok(NextStep::Wait);
             }
             self.advance(report)?;
@@ -145,7 +146,7 @@ impl<'a> TaskQueue<'a> {
 
     /// Jumps to another part of the list after a task that another process has: that process goes through the same
     /// list.
-    fn skip_ahead(&mut self, report: &dyn Fn(Progress)) -> Result<(), StudyError> {
+    fn skip_ahead(&mut self, report: &dyn Fn(StudyEvent)) -> Result<(), StudyError> {
         self.misses += 1;
         if self.misses >= MOST_MISSES {
             self.misses = 0;
@@ -160,171 +161,175 @@ impl<'a> TaskQueue<'a> {
     }
 
     /// Updates which tasks are done or taken, by listing the folders. Returns whether anything changed.
-    fn refresh(&mut self, report: &dyn Fn(Progress)) -> Result<bool, StudyError> {
+    fn refresh(&mut self, report: &dyn Fn(StudyEvent)) -> Result<bool, StudyError> {
         let (known, leased) = (self.results.ids()?, self.leases.ids()?);
         let before = (self.open.len(), self.elsewhere.len());
-        for (entry, seen) in std::mem::take(&mut self.elsewhere) {
-            if !known.contains(&self.entries[entry].id) || !self.check_done(entry, report) {
-                self.elsewhere.push_back((entry, seen));
+        for (index, seen) in std::mem::take(&mut self.elsewhere) {
+            if !known.contains(&self.tasks[index].id) || !self.check_done(index, report) {
+                self.elsewhere.push_back((index, seen));
             }
         }
-        for entry in std::mem::take(&mut self.open) {
-            let id = &self.entries[entry].id;
-            if known.contains(id) && self.check_done(entry, report) {
+        for index in std::mem::take(&mut self.open) {
+            let id = &self.tasks[index].id;
+            if known.contains(id) && self.check_done(index, report) {
                 continue;
             }
-            if leased.contains(&self.entries[entry].task.trial_run.address) {
-                self.elsewhere.push_back((entry, None));
+            if leased.contains(&self.tasks[index].task.trial_run.address) {
+                self.elsewhere.push_back((index, None));
             } else {
-                self.open.push_back(entry);
+                self.open.push_back(index);
             }
         }
         Ok(before != (self.open.len(), self.elsewhere.len()))
     }
 
     /// Checks the tasks of other processes: one may be done, or free again.
-    fn poll_others(&mut self, report: &dyn Fn(Progress)) -> Result<Option<NextStep>, StudyError> {
+    fn poll_others(&mut self, report: &dyn Fn(StudyEvent)) -> Result<Option<NextStep>, StudyError> {
         let is_new = self.refresh(report)?;
         self.pause = if is_new { SHORTEST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
-        // Round-robin: an entry that is still taken goes to the end.
+        // Round-robin: a task that is still taken goes to the end.
         for _ in 0..self.elsewhere.len().min(MOST_WATCHED) {
-            let Some((entry, seen)) = self.elsewhere.pop_front() else { break };
-            if let Some(next) = self.take(entry, seen.as_ref(), report)? {
+            let Some((index, seen)) = self.elsewhere.pop_front() else { break };
+            if let Some(next) = self.take(index, seen.as_ref(), report)? {
                 return Ok(Some(next));
             }
         }
         Ok(None)
     }
 
-    /// Takes an entry, unless its result is stored or another process holds it.
+    /// Takes a task, unless its result is stored or another process holds it.
     fn take(
         &mut self,
-        entry: usize,
+        index: usize,
         seen: Option<&LeaseObservation>,
-        report: &dyn Fn(Progress),
+        report: &dyn Fn(StudyEvent),
     ) -> Result<Option<NextStep>, StudyError> {
-        if self.check_done(entry, report) {
+        if self.check_done(index, report) {
             return Ok(None);
         }
         // The lease is for the trial run: two of its tasks would train the same run.
-        match self.leases.claim(&self.entries[entry].task.trial_run.address, seen)? {
+        match self.leases.claim(&self.tasks[index].task.trial_run.address, seen)? {
             ClaimResult::Held(seen) => {
-                self.elsewhere.push_back((entry, Some(seen)));
+                self.elsewhere.push_back((index, Some(seen)));
                 Ok(None)
             }
             // Another process may have done it between the check and the claim.
-            ClaimResult::Acquired(lease) if self.check_done(entry, report) => {
+            ClaimResult::Acquired(lease) if self.check_done(index, report) => {
                 self.leases.finish(&lease);
                 Ok(None)
             }
             ClaimResult::Acquired(lease) => {
-                let task = Box::new(self.entries[entry].task.clone());
-                Ok(Some(NextStep::Task { entry, number: self.entries_before + entry, task, lease }))
+                let task = Box::new(self.tasks[index].task.clone());
+                Ok(Some(NextStep::Task { index, number: self.tasks_before + index, task, lease }))
             }
         }
     }
 
-    /// Whether the result of an entry is stored.
-    fn check_done(&mut self, entry: usize, report: &dyn Fn(Progress)) -> bool {
-        let found = &mut self.entries[entry];
-        if !found.is_done && self.results.has(&found.id) {
-            found.is_done = true;
+    /// Whether the result of a task is stored.
+    fn check_done(&mut self, index: usize, report: &dyn Fn(StudyEvent)) -> bool {
+        let queued = &mut self.tasks[index];
+        if !queued.is_done && self.results.has(&queued.id) {
+            queued.is_done = true;
             self.finished += 1;
-            let name = found.task.trial_run.name.clone();
-            report(Progress::Ended { cell: self.entries_before + entry, name, end: TrialRunEnd::Elsewhere });
+            let name = queued.task.trial_run.name.clone();
+            report(StudyEvent::Ended {
+                task: self.tasks_before + index,
+                name,
+                outcome: TaskOutcome::Elsewhere,
+            });
         }
-        self.entries[entry].is_done
+        self.tasks[index].is_done
     }
 
-    /// Stores the result of an entry that a slot has done.
+    /// Stores the result of a task that a slot has done.
     pub(crate) fn done(
         &mut self,
-        entry: usize,
+        index: usize,
         lease: &Lease,
         result: &TaskResult,
-        report: &dyn Fn(Progress),
+        report: &dyn Fn(StudyEvent),
     ) -> Result<(), StudyError> {
         // Another machine may succeed where this one failed, so such a failure must not decide anything.
-        check_usable(self.depends_on_results, &self.entries[entry].task, result)?;
-        let found = &mut self.entries[entry];
-        self.results.write(&found.id, result)?;
+        check_usable(self.depends_on_results, &self.tasks[index].task, result)?;
+        let queued = &mut self.tasks[index];
+        self.results.write(&queued.id, result)?;
         self.leases.finish(lease);
-        found.is_done = true;
+        queued.is_done = true;
         self.finished += 1;
-        let name = found.task.trial_run.name.clone();
-        report(Progress::Ended { cell: self.entries_before + entry, name, end: TrialRunEnd::of(result) });
+        let name = queued.task.trial_run.name.clone();
+        report(StudyEvent::Ended { task: self.tasks_before + index, name, outcome: TaskOutcome::of(result) });
         Ok(())
     }
 
-    /// Takes back an entry that a slot did not finish.
-    pub(crate) fn give_back(&mut self, entry: usize, lease: Lease) {
+    /// Takes back a task that a slot did not finish.
+    pub(crate) fn give_back(&mut self, index: usize, lease: Lease) {
         if self.leases.holds(&lease) {
             lease.release();
         }
-        self.open.push_back(entry);
+        self.open.push_back(index);
     }
 
-    /// Counts a crash at `step` of an entry's run. Returns the number of crashes without progress.
-    pub(crate) fn crashed(&mut self, entry: usize, step: u64) -> usize {
-        let crashes = &mut self.entries[entry].crashes;
+    /// Counts a crash at `step` of a task's run. Returns the number of crashes without progress.
+    pub(crate) fn crashed(&mut self, index: usize, step: u64) -> usize {
+        let crashes = &mut self.tasks[index].crashes;
         let count = if step > crashes.step { 1 } else { crashes.count + 1 };
         *crashes = Crashes { count, step };
         count
     }
 
     /// Moves on to the next tasks of the agenda.
-    fn advance(&mut self, report: &dyn Fn(Progress)) -> Result<(), StudyError> {
-        let Self { agenda, entries, results, entry_of_task, depends_on_results, .. } = self;
+    fn advance(&mut self, report: &dyn Fn(StudyEvent)) -> Result<(), StudyError> {
+        let Self { agenda, tasks, results, agenda_order, depends_on_results, .. } = self;
         let read = || {
-            let of = |&entry: &usize| {
-                let QueueEntry { task, id, .. } = &entries[entry];
+            let of = |&index: &usize| {
+                let QueuedTask { task, id, .. } = &tasks[index];
                 let result = results.read_again(id)?;
                 check_usable(*depends_on_results, task, &result)?;
                 Ok(result)
             };
-            entry_of_task.iter().map(of).collect()
+            agenda_order.iter().map(of).collect()
         };
         let next = agenda.next(&read);
         // After an error the agenda cannot be called again: all slots stop.
         self.is_broken = next.is_err();
         let next = next?;
-        self.entries_before += self.entries.len();
-        self.entries.clear();
+        self.tasks_before += self.tasks.len();
+        self.tasks.clear();
         let Some(Tasks { stage, tasks }) = next else {
             self.is_over = true;
             return Ok(());
         };
-        let mut numbers: HashMap<String, usize> = HashMap::new();
-        self.entry_of_task.clear();
+        let mut indices: HashMap<String, usize> = HashMap::new();
+        self.agenda_order.clear();
         for task in tasks {
             let id = task.id();
-            let next = self.entries.len();
-            let entry = *numbers.entry(id.clone()).or_insert(next);
-            self.entry_of_task.push(entry);
-            if entry == next {
-                self.entries.push(QueueEntry { task, id, is_done: false, crashes: Crashes::default() });
+            let next = self.tasks.len();
+            let index = *indices.entry(id.clone()).or_insert(next);
+            self.agenda_order.push(index);
+            if index == next {
+                self.tasks.push(QueuedTask { task, id, is_done: false, crashes: Crashes::default() });
             }
         }
-        self.mark_done_entries()?;
-        self.finished += self.entries.iter().filter(|entry| entry.is_done).count();
-        let cells = self.entries_before + self.entries.len();
-        report(Progress::Planned { stage, cells, finished: self.finished, jobs: self.jobs });
-        self.open = (0..self.entries.len()).filter(|&entry| !self.entries[entry].is_done).collect();
+        self.mark_done_tasks()?;
+        self.finished += self.tasks.iter().filter(|queued| queued.is_done).count();
+        let tasks = self.tasks_before + self.tasks.len();
+        report(StudyEvent::Planned { stage, tasks, finished: self.finished, jobs: self.jobs });
+        self.open = (0..self.tasks.len()).filter(|&index| !self.tasks[index].is_done).collect();
         Ok(())
     }
 
-    /// Marks the entries whose results are stored already.
-    fn mark_done_entries(&mut self) -> Result<(), StudyError> {
+    /// Marks the tasks whose results are stored already.
+    fn mark_done_tasks(&mut self) -> Result<(), StudyError> {
         let known = self.results.ids()?;
-        for entry in &mut self.entries {
-            entry.is_done = known.contains(&entry.id);
+        for queued in &mut self.tasks {
+            queued.is_done = known.contains(&queued.id);
             // Earlier versions stored no results, but their runs are there.
-            if !entry.is_done
-                && entry.task.until.is_none()
-                && let Some((run, RunState::Finished)) = entry.task.trial_run.stored_run()
+            if !queued.is_done
+                && queued.task.until.is_none()
+                && let Some((run, RunState::Finished)) = queued.task.trial_run.stored_run()
             {
-                self.results.write(&entry.id, &TaskResult::of(&run, None, true)?)?;
-                entry.is_done = true;
+                self.results.write(&queued.id, &TaskResult::of(&run, None, true)?)?;
+                queued.is_done = true;
             }
         }
         Ok(())
@@ -390,11 +395,11 @@ pub fn simulate_claims(
             match queue.next(&|_| {})? {
                 NextStep::Over => return Ok(waits),
                 NextStep::Wait => thread::sleep(Duration::from_millis(20)),
-                NextStep::Task { entry, number, lease, .. } => {
+                NextStep::Task { index, number, lease, .. } => {
                     waits.push(asked.elapsed());
                     done.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[number] += 1;
                     thread::sleep(work);
-                    queue.done(entry, &lease, &TaskResult::default(), &|_| {})?;
+                    queue.done(index, &lease, &TaskResult::default(), &|_| {})?;
                     asked = Instant::now();
                 }
             }
