@@ -207,7 +207,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Schema(arguments) => schema::schema(&arguments.verb),
         Command::Bench(arguments) => inspect::bench(&arguments),
         Command::Doctor(arguments) => inspect::doctor(&arguments),
-        Command::Worker => study_workers::obey_orders(),
+        Command::Worker => study_workers::run_worker_process(),
         Command::Completions { shell } => {
             completions(shell);
             Ok(())

@@ -51,12 +51,14 @@ pub use results::{SeedResults, StudyResults, TrialResults};
 pub use scheduler::Workers;
 pub use search::{BestTrial, SearchReport, SearchedTrial, TrialStage, Winner};
 pub use search::{
-    Condition, Confirm, Dimension, Domain, Halving, Importance, NumberRange, Search, SearchMethod,
+    Condition, Confirm, Dimension, Domain, Halving, KeyImportance, NumberRange, Search, SearchMethod,
 };
 pub use study::{RunningTask, Study, StudyReport, StudyStatus, Submission, WorkerDone};
 pub use trace::{Quantity, QuantityKind, Trace, TraceFile, trace};
 pub use work::{ClaimTimings, simulate_claims};
-pub use work::{Message, Order, StudyEvent, StudyObserver, TaskOutcome, TaskResult, Worker, WorkerEnd};
+pub use work::{
+    Message, StudyEvent, StudyObserver, TaskOutcome, TaskResult, TrainRequest, Worker, WorkerEnd,
+};
 
 /// Why a study cannot run, or cannot store its results. A trial that fails is a result, not an error of this type.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,8 @@ use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
 use kiln::StopSignal;
 use kiln_study::{
-    Message, Order, Plan, PlanRequest, Study, StudyStatus, Submission, Worker, WorkerDone, WorkerEnd, Workers,
+    Message, Plan, PlanRequest, Study, StudyStatus, Submission, TrainRequest, Worker, WorkerDone, WorkerEnd,
+    Workers,
 };
 
 use super::{RootArgument, keys};
@@ -330,13 +331,13 @@ pub(super) fn cancel(arguments: &CancelArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The worker process of a study: trains one order after another from standard input, and reports in JSON lines on stderr.
+/// The worker process of a study: trains one request after another from standard input, and reports in JSON lines on stderr.
 /// The study's process holds the other end of the input; when that end closes, this process stops.
-pub(crate) fn obey_orders() -> Result<(), Failure> {
+pub(crate) fn run_worker_process() -> Result<(), Failure> {
     let stop = StopSignal::default();
     // A scheduler signals this process and also the study's process, which then asks this one to stop: count both as one request.
     stop_on_signals(&stop);
-    let (sender, orders) = channel();
+    let (sender, requests) = channel();
     let at_end = stop.clone();
     thread::spawn(move || {
         for line in stdin().lines().map_while(Result::ok) {
@@ -346,13 +347,13 @@ pub(crate) fn obey_orders() -> Result<(), Failure> {
         }
         let _ = at_end.request();
     });
-    for line in orders {
-        let order = Order::read(&line).map_err(Failure::usage)?;
+    for line in requests {
+        let request = TrainRequest::read(&line).map_err(Failure::usage)?;
         let open_log = |run: &kiln::Run| {
             // The log is best-effort: without it, the worker trains as well.
             let _ = log_to(run);
         };
-        let last = order.carry_out(&stop, open_log, tell);
+        let last = request.run(&stop, open_log, tell);
         tell(&last);
         if matches!(last, Message::Ended(WorkerEnd::Stopped)) {
             return Err(Failure::interrupted(""));

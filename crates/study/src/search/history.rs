@@ -50,7 +50,8 @@ pub(crate) struct PairedDifference {
 
 /// How much of the trials' ranks a key explains by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Importance {
+#[schemars(rename = "Importance")]
+pub struct KeyImportance {
     /// The key.
     pub key: String,
     /// The share of the variance, from 0 to 1.
@@ -283,7 +284,7 @@ const GROUPS: usize = 4;
 /// ones would dominate otherwise. The values of a key are split into four groups of equal size; if there are few
 /// values, each is a group; lists count by their sum. A conditional key is judged over the trials that set it. The
 /// share is epsilon squared (Kelley 1935): the variance of ranks between groups, corrected for chance.
-pub(super) fn importance(search: &Search, history: &History) -> Vec<Importance> {
+pub(super) fn importance(search: &Search, history: &History) -> Vec<KeyImportance> {
     let first = search.rungs()[0];
     let known: Vec<(usize, f64)> = (1..history.trials.len())
         .filter_map(|trial| Some((trial, history.trials[trial].loss_at(first)?)))
@@ -298,11 +299,11 @@ pub(super) fn importance(search: &Search, history: &History) -> Vec<Importance> 
         let (values, losses): (Vec<&str>, Vec<f64>) = set.into_iter().unzip();
         (values.len() >= 3 * GROUPS).then(|| epsilon_squared(&groups(&values), &ranks(&losses)))
     };
-    let mut importance: Vec<Importance> = search
+    let mut importance: Vec<KeyImportance> = search
         .space
         .iter()
         .filter_map(|dimension| {
-            Some(Importance { key: dimension.key.clone(), share: share(&dimension.key)? })
+            Some(KeyImportance { key: dimension.key.clone(), share: share(&dimension.key)? })
         })
         .collect();
     importance.sort_by(|left, right| right.share.total_cmp(&left.share).then(left.key.cmp(&right.key)));

@@ -20,7 +20,7 @@ mod report_files;
 mod space;
 mod waves;
 
-pub use history::Importance;
+pub use history::KeyImportance;
 pub use report::{SearchReport, SearchedTrial, TrialStage, Winner};
 pub use space::{Condition, Dimension, Domain, NumberRange};
 pub(crate) use waves::expected_cost;

@@ -12,7 +12,7 @@ use crate::leaderboard::TextTable;
 use crate::plan::Plan;
 use crate::ranking::Spread;
 use crate::report::run_report;
-use crate::search::history::{History, Importance, importance};
+use crate::search::history::{History, KeyImportance, importance};
 use crate::search::report_files::{
     leaderboard, leaderboard_csv, leaderboard_markdown, leaderboard_page, pictures,
 };
@@ -48,7 +48,7 @@ pub struct SearchReport {
     /// The result of the confirmation; null before it.
     pub winner: Option<Winner>,
     /// How much of the trials' ranks each key explains, the most important first.
-    pub importance: Vec<Importance>,
+    pub importance: Vec<KeyImportance>,
     /// Trials that no other beats in both figure and seconds of training, the fastest first.
     pub front: Vec<String>,
     /// The conclusions, in sentences.

@@ -12,7 +12,7 @@ mod queue;
 pub(crate) use lease::Leases;
 pub(crate) use pool::{CANCELLED, WorkEnd, WorkerPool};
 pub use pool::{StudyEvent, StudyObserver, TaskOutcome};
-pub use process::{Message, Order, Worker, WorkerEnd};
+pub use process::{Message, TrainRequest, Worker, WorkerEnd};
 pub use queue::{ClaimTimings, simulate_claims};
 
 use std::collections::{BTreeMap, HashSet};

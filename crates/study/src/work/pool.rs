@@ -17,7 +17,7 @@ use crate::work::process::{TaskEnd, TrainerProcess, TrainerProcesses, Worker};
 use crate::work::queue::{NextStep, TaskQueue};
 use crate::work::{Agenda, Task, TaskResult};
 
-/// An event of a running study. A `task` is its number, from 0, over all stages.
+/// An event of a running study. `task` is the number of a task, from 0, over all stages.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StudyEvent {
     /// Work begins, or its next stage begins.

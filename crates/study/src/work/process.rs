@@ -1,8 +1,8 @@
-//! Worker processes that train, one for each slot, and the protocol with them: a line of JSON for each order and each
+//! Worker processes that train, one for each slot, and the protocol with them: a line of JSON for each request and each
 //! message.
 //!
 //! A process trains task after task, so that starting it and reading the data costs each trial little. It reads
-//! orders from its standard input and stops when that ends. It also ends when the process that started it dies,
+//! requests from its standard input and stops when that ends. It also ends when the process that started it dies,
 //! however it dies, so that no worker process is left behind.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ use crate::work::{Task, TaskResult, experiment_file, lock, stored_run_in};
 
 /// A trial run to train, with the built-in perceptron.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub struct TrainRequest {
     /// The trial run's folder, with the experiment and the run.
     pub folder: PathBuf,
     /// The epoch, from 1, after which to pause; `None` for the whole training and its test.
@@ -37,11 +37,11 @@ pub struct Order {
 pub enum Message {
     /// Training made progress.
     Event(Event),
-    /// The last message of an order.
+    /// The last message of a request.
     Ended(WorkerEnd),
 }
 
-/// How the work on an order ended.
+/// How the work on a request ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerEnd {
@@ -51,15 +51,15 @@ pub enum WorkerEnd {
     Stopped,
 }
 
-impl Order {
-    /// Parses an order from a line. The error is a sentence.
+impl TrainRequest {
+    /// Parses a request from a line. The error is a sentence.
     pub fn read(line: &str) -> Result<Self, String> {
         serde_json::from_str(line).map_err(|error| format!("not an order of a study: {error}"))
     }
 
     /// Trains the run. `on_start` is called before training starts. `report` gets every message except the last one,
     /// which is returned.
-    pub fn carry_out(
+    pub fn run(
         &self,
         stop: &StopSignal,
         on_start: impl FnOnce(&Run),
@@ -109,7 +109,7 @@ impl Order {
         Ok(WorkerEnd::Done(self.result(&outcome.run, is_over)?))
     }
 
-    /// The result of `run` at the order's end. A run that was trained beyond it already was not over there.
+    /// The result of `run` at the request's end. A run that was trained beyond it already was not over there.
     fn result(&self, run: &Run, is_over: bool) -> Result<TaskResult, kiln::Error> {
         let whole = TaskResult::of(run, None, is_over)?;
         Ok(match self.until {
@@ -140,7 +140,7 @@ impl<F: FnMut(&Message) + Send> Observer for MessageObserver<F> {
     }
 }
 
-/// The program that trains for a study. It reads an [`Order`] from each line of its standard input, carries it out,
+/// The program that trains for a study. It reads a [`TrainRequest`] from each line of its standard input, trains the run,
 /// stops when that input ends, and writes every [`Message`] as a line to its standard error.
 #[derive(Clone, Debug)]
 pub struct Worker {
@@ -223,8 +223,8 @@ impl<'a> TrainerProcesses<'a> {
             let Some(output) = self.start(slot)? else { return Ok(TaskEnd::Stopped) };
             *trainer = TrainerProcess { output: Some(output), backend };
         }
-        let order = Order { folder: task.trial_run.folder.clone(), until: task.until };
-        if !self.send(slot, &order) && self.is_stopping() {
+        let request = TrainRequest { folder: task.trial_run.folder.clone(), until: task.until };
+        if !self.send(slot, &request) && self.is_stopping() {
             self.close(slot, trainer);
             return Ok(TaskEnd::Stopped);
         }
@@ -281,9 +281,9 @@ impl<'a> TrainerProcesses<'a> {
         Ok(Some(BufReader::new(output)))
     }
 
-    /// Sends an order. False if the process has ended, or all were asked to stop.
-    fn send(&self, slot: usize, order: &Order) -> bool {
-        let line = serde_json::to_string(order).expect("an order is plain data");
+    /// Sends a request. False if the process has ended, or all were asked to stop.
+    fn send(&self, slot: usize, request: &TrainRequest) -> bool {
+        let line = serde_json::to_string(request).expect("a request is plain data");
         let mut running = self.running();
         let running = running.as_mut().and_then(|running| running.get_mut(&slot));
         running.is_some_and(|running| writeln!(running.input, "{line}").is_ok())
@@ -316,7 +316,7 @@ struct LastOutput {
     last_line: String,
 }
 
-/// Reports events until the worker is done with its order, or closes its standard error.
+/// Reports events until the worker is done with its request, or closes its standard error.
 fn read_messages(task: usize, lines: &mut impl BufRead, report: &dyn Fn(StudyEvent)) -> LastOutput {
     let mut last = LastOutput::default();
     let mut bytes = Vec::new();
