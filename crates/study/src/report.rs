@@ -29,14 +29,14 @@ use crate::results::{StudyResults, TrialResults};
 pub struct TrialsReport {
     /// The results.
     #[serde(flatten)]
-    pub findings: StudyResults,
+    pub results: StudyResults,
     /// Their meaning.
     pub analysis: Vec<AnalysisSection>,
 }
 
 /// Writes all files of the report into the study's folder, each whole or not at all.
 pub(crate) fn write(report: &TrialsReport, folder: &Path) -> Result<(), StudyError> {
-    let TrialsReport { findings: results, analysis } = report;
+    let TrialsReport { results, analysis } = report;
     let pictures = pictures(results)?;
     write_run_reports(results);
     let files = [
@@ -60,7 +60,7 @@ const CONCLUSIONS: [&str; 3] = ["Ranking", "Which settings lead", "What to try"]
 
 /// `leaderboard.html` in `folder`; links to runs are relative to it.
 fn report_page(report: &TrialsReport, pictures: &[Picture], folder: &Path) -> String {
-    let TrialsReport { findings: results, analysis } = report;
+    let TrialsReport { results, analysis } = report;
     let about = results.about.trim();
     let (conclusions, others): (Vec<&AnalysisSection>, Vec<&AnalysisSection>) =
         analysis.iter().partition(|section| CONCLUSIONS.contains(&section.title));

@@ -237,8 +237,8 @@ impl Study {
                     TrialOutcome::read(trial_run, failed.get(&index))
                 };
                 let outcomes: Vec<TrialOutcome> = trial_runs.iter().enumerate().map(read).collect();
-                let findings = StudyResults::of(&self.plan, &outcomes, was_stopped);
-                StudyReport::Trials(Box::new(TrialsReport { analysis: analysis(&findings), findings }))
+                let results = StudyResults::of(&self.plan, &outcomes, was_stopped);
+                StudyReport::Trials(Box::new(TrialsReport { analysis: analysis(&results), results }))
             }
         })
     }

@@ -96,7 +96,7 @@ fn run(arguments: &StudyArguments) -> Result<(), Failure> {
         print(&study.folder().display().to_string());
     }
     match report {
-        StudyReport::Trials(report) => judge(&report.findings, arguments),
+        StudyReport::Trials(report) => judge(&report.results, arguments),
         StudyReport::Search(report) => judge_search(&report, arguments),
     }
 }
@@ -133,15 +133,15 @@ fn judge_search(report: &SearchReport, arguments: &StudyArguments) -> Result<(),
 }
 
 /// Fails if the study was stopped, a trial failed, or an expectation was not met.
-fn judge(findings: &StudyResults, arguments: &StudyArguments) -> Result<(), Failure> {
-    if findings.was_stopped {
+fn judge(results: &StudyResults, arguments: &StudyArguments) -> Result<(), Failure> {
+    if results.was_stopped {
         return Err(stopped(arguments));
     }
-    let failed: Vec<&str> = findings.failed().map(|trial| trial.name.as_str()).collect();
+    let failed: Vec<&str> = results.failed().map(|trial| trial.name.as_str()).collect();
     if !failed.is_empty() {
         say(&format!("failed: {}; repeat the command to retry", failed.join(", ")));
     }
-    let broken: Vec<String> = findings
+    let broken: Vec<String> = results
         .broken()
         .map(|check| {
             let ExpectationCheck { trial, subject, expected, measured, .. } = check;
@@ -158,9 +158,9 @@ fn judge(findings: &StudyResults, arguments: &StudyArguments) -> Result<(), Fail
 /// Printed rows of the leaderboard of a search; the files have all rows.
 const MAX_ROWS: usize = 20;
 
-fn trials_text(TrialsReport { findings, analysis }: &TrialsReport) -> String {
-    let mut text = study_table(leaderboard(findings));
-    if let Some(verdicts) = verdicts(findings) {
+fn trials_text(TrialsReport { results, analysis }: &TrialsReport) -> String {
+    let mut text = study_table(leaderboard(results));
+    if let Some(verdicts) = verdicts(results) {
         text += &format!("\n\n{}", study_table(verdicts));
     }
     for section in analysis {

@@ -61,9 +61,9 @@ batch_size = 128
 /// The compiled-in backends that find a device here.
 fn working(workplace: &Workplace) -> Vec<String> {
     let doctor = workplace.run(&["doctor", "--json"]).expect(0);
-    let findings: Vec<Value> = serde_json::from_str(&doctor.stdout).unwrap();
-    let works = |finding: &&Value| !finding["parity"].is_null();
-    findings.iter().filter(works).map(|finding| finding["backend"].as_str().unwrap().to_owned()).collect()
+    let checks: Vec<Value> = serde_json::from_str(&doctor.stdout).unwrap();
+    let works = |check: &&Value| !check["parity"].is_null();
+    checks.iter().filter(works).map(|check| check["backend"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Trains `experiment` on every working backend, and on flex with Burn's own operations. The `figure` of the test split must

@@ -57,7 +57,7 @@ fn leaderboard(workplace: &Workplace) -> Vec<String> {
     text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
 }
 
-fn findings(workplace: &Workplace) -> Value {
+fn results(workplace: &Workplace) -> Value {
     serde_json::from_str(&fs::read_to_string(folder(workplace).join("study.json")).unwrap()).unwrap()
 }
 
@@ -85,9 +85,9 @@ fn a_study_ranks_its_trials_names_shared_traces_and_trains_nothing_twice() {
     let workplace = workplace(STUDY);
     let first = workplace.run_study(&[]).expect(0);
     assert_eq!(first.stdout.lines().next_back(), Some("artifacts/studies/small"));
-    let findings = findings(&workplace);
-    assert_eq!(findings["shared_traces"], serde_json::json!([["nll", "cross-entropy"]]));
-    assert_eq!(findings["trials"].as_array().unwrap().len(), 3);
+    let results = results(&workplace);
+    assert_eq!(results["shared_traces"], serde_json::json!([["nll", "cross-entropy"]]));
+    assert_eq!(results["trials"].as_array().unwrap().len(), 3);
     for name in
         ["leaderboard.md", "leaderboard.html", "analysis.md", "intervals.svg", "loss.png", "accuracy.svg"]
     {
@@ -223,8 +223,8 @@ fn a_trial_that_diverges_fails_alone_with_its_diagnosis() {
     let ended =
         workplace.run_study(&["seeds=[0]"]).expect(1).says(&["FAILED: loss became", "failed: diverging"]);
     assert!(ended.stdout.contains("diverging: optimizer.lr=0.1 (now 1000000)"), "{}", ended.stdout);
-    let findings = findings(&workplace);
-    let trials = findings["trials"].as_array().unwrap();
+    let results = results(&workplace);
+    let trials = results["trials"].as_array().unwrap();
     assert_eq!(trials.iter().filter(|trial| trial["rank"].is_u64()).count(), 3);
     assert_eq!(trials[3]["seeds"][0]["verdicts"], serde_json::json!(["exploding", "failed"]));
     workplace.run_study(&["seeds=[0]"]).expect(1).says(&["4 runs, 3 of them finished before", "resuming"]);
@@ -279,7 +279,7 @@ fn a_study_in_folds_tests_every_row_once() {
     let rows = "x,y,group,label\n".to_owned() + &(0..60).map(row).collect::<String>();
     fs::write(workplace.path().join("rows.csv"), rows).unwrap();
     workplace.run_study(&[]).expect(0);
-    let found = findings(&workplace);
+    let found = results(&workplace);
     assert_eq!((&found["folds"], &found["seeds"].as_array().unwrap().len()), (&4.into(), &8));
     assert!(found["analysis"].to_string().contains("over 2 times 4 folds"), "{}", found["analysis"]);
     let text = fs::read_to_string(folder(&workplace).join("out_of_fold/net.csv")).unwrap();
