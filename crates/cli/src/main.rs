@@ -20,8 +20,10 @@ use clap_complete::{CompleteEnv, Shell};
 use crate::commands::serve::{self, ServeArguments};
 use crate::commands::{
     completions,
+    config::{self, ConfigArguments},
+    data::{self, DataArguments},
     evaluate::{self, EvaluateArguments, ExportArguments},
-    inspect::{self, BenchArguments, ConfigArguments, DataArguments, DoctorArguments},
+    machine::{self, BenchArguments, DoctorArguments},
     new::{self, NewArguments},
     predict::{self, PredictArguments},
     runs::{self, ReportArguments, RunsArguments, WatchArguments},
@@ -200,13 +202,13 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Report(arguments) => runs::report(&arguments),
         Command::Watch(arguments) => runs::watch(&arguments),
         Command::Runs(arguments) => runs::runs(&arguments.action),
-        Command::Data(arguments) => inspect::data(&arguments),
-        Command::Config(arguments) => inspect::config(&arguments.action),
+        Command::Data(arguments) => data::data(&arguments),
+        Command::Config(arguments) => config::config(&arguments.action),
         Command::Study(arguments) => study::study(&arguments),
         Command::Trace(arguments) => study::trace(&arguments),
         Command::Schema(arguments) => schema::schema(&arguments.verb),
-        Command::Bench(arguments) => inspect::bench(&arguments),
-        Command::Doctor(arguments) => inspect::doctor(&arguments),
+        Command::Bench(arguments) => machine::bench(&arguments),
+        Command::Doctor(arguments) => machine::doctor(&arguments),
         Command::Worker => study_workers::run_worker_process(),
         Command::Completions { shell } => {
             completions(shell);

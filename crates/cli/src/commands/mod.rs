@@ -1,7 +1,9 @@
 //! The commands, and the arguments and completions that several of them share.
 
+pub(crate) mod config;
+pub(crate) mod data;
 pub(crate) mod evaluate;
-pub(crate) mod inspect;
+pub(crate) mod machine;
 pub(crate) mod new;
 pub(crate) mod predict;
 mod predict_csv;

@@ -15,7 +15,7 @@ use kiln_table::{ReadOptions, Records, escaped, listed};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::inspect::column_table;
+use super::data::column_table;
 use super::keys;
 use crate::experiment::name_of_data;
 use crate::failure::Failure;

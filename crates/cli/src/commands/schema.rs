@@ -12,8 +12,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::config::{ShownExperiment, ValidExperiment};
 use super::evaluate::{Evaluated, ExportedNetwork};
-use super::inspect::{BackendCheck, CheckedExperiment, ShownExperiment, StepTimes};
+use super::machine::{BackendCheck, StepTimes};
 use super::new::NewExperiment;
 use super::predict::PredictedFile;
 use super::predict_csv::{PredictedPictures, PredictedTable};
@@ -56,7 +57,7 @@ const ANSWERS: &[(&str, &[Subschema])] = &[
     ("runs compare", &[of::<RunComparison>]),
     ("runs delete", &[of::<DeletedRuns<'static>>]),
     ("data", &[of::<DataDescription>]),
-    ("config check", &[of::<CheckedExperiment>]),
+    ("config check", &[of::<ValidExperiment>]),
     ("config show", &[of::<ShownExperiment>]),
     ("config explain", &[of::<Vec<String>>, of::<Explanation>]),
     ("study", &[of::<TrialsReport>, of::<SearchReport>, of::<Preview>]),
