@@ -161,7 +161,7 @@ impl Drop for Terminal {
 const TRAIN: &str = "train experiment.toml --ui tui";
 
 #[test]
-fn fits_a_small_and_a_large_window() {
+fn the_dashboard_fits_a_small_and_a_large_window() {
     for (columns, rows) in [(80, 24), (200, 60)] {
         let workplace = Workplace::new(ENDLESS);
         let Some(terminal) = Terminal::open(&workplace, columns, rows) else { return };
@@ -194,7 +194,7 @@ fn ctrl_z_does_not_hand_the_screen_to_the_shell_and_the_best_epoch_is_named() {
 }
 
 #[test]
-fn its_stop_key_is_as_good_as_ctrl_c() {
+fn the_stop_key_of_the_dashboard_does_the_same_as_ctrl_c() {
     stopped_with(&["q", "s"]);
 }
 
@@ -240,7 +240,7 @@ fn expect_same_as_undisturbed(workplace: &Workplace, run: &RunFolder) {
 }
 
 #[test]
-fn its_kill_key_leaves_at_once_with_a_word_and_a_terminal_that_works() {
+fn the_kill_key_of_the_dashboard_ends_training_at_once_with_a_message_and_restores_the_terminal() {
     let workplace = Workplace::new(ENDLESS);
     // Narrow enough for the message to wrap: earlier output of Burn must not show below it.
     let Some(terminal) = Terminal::open(&workplace, 80, 24) else { return };
@@ -255,7 +255,7 @@ fn its_kill_key_leaves_at_once_with_a_word_and_a_terminal_that_works() {
 }
 
 #[test]
-fn closes_by_itself_when_training_is_done() {
+fn the_dashboard_closes_when_training_is_done() {
     let workplace = Workplace::new(COSINE);
     let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
     terminal.start(TRAIN);
@@ -267,7 +267,7 @@ fn closes_by_itself_when_training_is_done() {
 }
 
 #[test]
-fn shows_an_error_on_the_terminal_that_it_gives_back() {
+fn the_dashboard_restores_the_terminal_and_shows_the_error_there() {
     let workplace = Workplace::new(COSINE);
     let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
     terminal.start(&format!("{TRAIN} 'optimizer.name=\"sgd\"' optimizer.lr=1e9"));
@@ -278,7 +278,7 @@ fn shows_an_error_on_the_terminal_that_it_gives_back() {
 }
 
 #[test]
-fn needs_a_terminal() {
+fn the_dashboard_needs_a_terminal() {
     let workplace = Workplace::new(COSINE);
     workplace
         .run(&["train", "experiment.toml", "--ui", "tui"])
@@ -315,7 +315,7 @@ fn expect_continues(mut process: Process, run: &RunFolder) {
 }
 
 #[test]
-fn shows_a_run_that_another_process_trains_and_does_not_touch_it() {
+fn a_watching_dashboard_shows_the_run_of_another_process_and_changes_nothing() {
     let workplace = Workplace::new(ENDLESS);
     let (process, run) = paused(&workplace);
     let before = run.snapshot();
@@ -333,7 +333,7 @@ fn shows_a_run_that_another_process_trains_and_does_not_touch_it() {
 }
 
 #[test]
-fn its_quit_and_kill_keys_leave_the_training_alone() {
+fn the_keys_of_a_watching_dashboard_do_not_stop_the_training() {
     let workplace = Workplace::new(ENDLESS);
     let (process, run) = paused(&workplace);
     for key in ["s", "k"] {
@@ -350,7 +350,7 @@ fn its_quit_and_kill_keys_leave_the_training_alone() {
 }
 
 #[test]
-fn shows_a_finished_run_until_it_is_closed() {
+fn a_watching_dashboard_shows_a_finished_run_until_the_user_closes_it() {
     let workplace = Workplace::new(COSINE);
     let run = workplace.train(&[]);
     let before = run.snapshot();
@@ -376,7 +376,7 @@ fn shows_a_finished_run_until_it_is_closed() {
 }
 
 #[test]
-fn follows_a_run_to_its_end() {
+fn a_watching_dashboard_follows_a_run_to_its_end() {
     let workplace = Workplace::new(ENDLESS);
     let (process, run) = paused(&workplace);
     let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
@@ -393,7 +393,7 @@ fn follows_a_run_to_its_end() {
 }
 
 #[test]
-fn without_a_terminal_another_command_is_named() {
+fn watch_without_a_terminal_names_another_command() {
     let workplace = Workplace::new(COSINE);
     workplace.train(&["training.epochs=1"]);
     workplace.run(&["watch"]).expect(2).says(&["needs a terminal", "kiln runs show latest"]);

@@ -29,7 +29,7 @@ fn a_training_prints_its_folder_and_nothing_else() {
 }
 
 #[test]
-fn a_warm_up_that_outlasts_the_run_is_said() {
+fn a_warm_up_that_is_longer_than_the_run_causes_a_warning() {
     let workplace = Workplace::new(COSINE);
     let train = |warmup: &str| {
         workplace.run(&["train", "experiment.toml", "training.max_steps=10", "--no-report", warmup]).expect(0)
@@ -43,7 +43,7 @@ fn a_warm_up_that_outlasts_the_run_is_said() {
 }
 
 #[test]
-fn the_result_of_a_training_as_json() {
+fn a_training_prints_its_result_as_json() {
     let workplace = Workplace::new(COSINE);
     let ended = workplace.run(&["train", "experiment.toml", "training.epochs=2", "--json"]).expect(0);
     let result = json(&ended.stdout);
@@ -126,7 +126,7 @@ fn data_is_described() {
 }
 
 #[test]
-fn help_completions_and_usage_errors() {
+fn the_program_helps_completes_words_and_explains_wrong_arguments() {
     let workplace = Workplace::new(COSINE);
     let help = workplace.run(&["--help"]).expect(0);
     for verb in ["train", "resume", "watch", "runs", "data", "config", "completions", "130 stopped"] {
@@ -152,7 +152,7 @@ fn help_completions_and_usage_errors() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closing_the_output_early_causes_no_error() {
     let workplace = Workplace::new(COSINE);
     workplace.train(&["training.epochs=1"]);
     let questions: [&[&str]; 5] =

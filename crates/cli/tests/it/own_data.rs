@@ -122,7 +122,7 @@ fn a_table_leads_to_predictions_in_four_commands() {
 }
 
 #[test]
-fn what_new_is_told_of_the_data_decides_what_it_sees_and_stands_in_the_file() {
+fn settings_given_to_new_decide_how_it_reads_the_data_and_are_written_to_the_file() {
     let workplace = Workplace::new("");
     let place = |name: &str| workplace.path().join(name);
     // Numbers that mean missing, a code, and a first row that looks like names.

@@ -110,22 +110,22 @@ fn backends_that_are_missing_name_the_feature() {
 const KILLS: u32 = 8;
 
 #[test]
-fn killed_under_a_cosine_schedule_with_dropout() {
+fn a_run_killed_under_a_cosine_schedule_with_dropout_resumes_to_the_same_weights() {
     survives_kills(COSINE, 1);
 }
 
 #[test]
-fn killed_under_reduce_on_plateau() {
+fn a_run_killed_under_reduce_on_plateau_resumes_to_the_same_weights() {
     survives_kills(PLATEAU, 2);
 }
 
 #[test]
-fn killed_under_gradient_accumulation_and_early_stopping() {
+fn a_run_killed_under_gradient_accumulation_and_early_stopping_resumes_to_the_same_weights() {
     survives_kills(ACCUMULATION, 3);
 }
 
 #[test]
-fn killed_with_members_that_leave_parts_out() {
+fn a_killed_run_with_members_that_leave_parts_out_resumes_to_the_same_weights() {
     survives_kills(MEMBERS, 4);
 }
 
@@ -272,7 +272,7 @@ fn the_run_goes_by_its_folder_its_name_its_id_or_latest() {
 }
 
 #[test]
-fn a_finished_run_goes_on_as_if_it_had_been_longer_from_the_beginning() {
+fn a_finished_run_trained_for_longer_equals_a_run_that_was_longer_from_the_beginning() {
     let whole = Workplace::new(PLATEAU).train(&["training.epochs=9"]).result();
     let workplace = Workplace::new(PLATEAU);
     let run = workplace.train(&["training.epochs=4"]);
@@ -369,7 +369,7 @@ fn weights_of_other_layers_are_refused_before_a_run_is_made() {
 }
 
 #[test]
-fn the_same_experiment_again_is_told_of_its_interrupted_run() {
+fn training_an_experiment_again_names_its_interrupted_run() {
     let workplace = Workplace::new(COSINE);
     let mut process = workplace.start_training(&["training.epochs=200"]);
     process.wait_for_stderr("epoch 1/200 done");

@@ -100,7 +100,7 @@ fn one_schema_has_every_answer_and_each_can_be_had_alone() {
 }
 
 #[test]
-fn errors_of_every_verb() {
+fn the_schema_allows_the_errors_of_every_command() {
     let checker = Checker::new(COSINE);
     let mistakes = [
         ("new", &["nosuch.csv"][..], 1),
@@ -137,7 +137,7 @@ fn errors_of_every_verb() {
 }
 
 #[test]
-fn answers_about_runs() {
+fn the_schema_allows_the_answers_about_runs() {
     let checker = Checker::new(COSINE);
     assert_eq!(checker.asks("runs list", &[], 0), Value::Array(Vec::new()));
     let events = checker.trains("train", &["experiment.toml", "training.epochs=2"], 0);
@@ -202,7 +202,7 @@ fn what_is_not_finite_is_null_and_the_schema_allows_it() {
 }
 
 #[test]
-fn answers_about_experiments_and_this_machine() {
+fn the_schema_allows_the_answers_about_experiments_and_this_machine() {
     let checker = Checker::new(COSINE);
     checker.asks("data", &["experiment.toml"], 0);
     checker.asks("data", &["data.source=fashion-mnist"], 0);
@@ -236,7 +236,7 @@ fn patients() -> String {
 }
 
 #[test]
-fn answers_about_tables() {
+fn the_schema_allows_the_answers_about_tables() {
     let checker = Checker::new("");
     checker.write("patients.csv", &patients());
     checker.asks("new", &["patients.csv", "--label", "sick"], 0);
@@ -256,7 +256,7 @@ fn answers_about_tables() {
 }
 
 #[test]
-fn answers_of_studies() {
+fn the_schema_allows_the_answers_of_studies() {
     let checker =
         Checker::new("name = \"base\"\n[data]\nlimit = 300\n[model]\nhidden = [8]\n[training]\nepochs = 3\n");
     let study = r#"
@@ -293,7 +293,7 @@ fn answers_of_studies() {
 }
 
 #[test]
-fn answers_of_searches() {
+fn the_schema_allows_the_answers_of_searches() {
     let checker = Checker::new(
         "name = \"base\"\n[data]\nlimit = 300\n[model]\nhidden = [8]\n[optimizer]\nlr = 1e-6\n[training]\nepochs = 3\n",
     );

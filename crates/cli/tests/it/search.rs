@@ -214,7 +214,7 @@ fn workers_that_come_and_go_share_a_search() {
 }
 
 #[test]
-fn a_search_that_is_cancelled_stops_everywhere_and_goes_on_when_asked() {
+fn a_cancelled_search_stops_in_every_process_and_resumes_on_request() {
     let alone = workplace(SEARCH);
     let long = "training.epochs=40";
     alone.run_study(&[long]).expect(0);

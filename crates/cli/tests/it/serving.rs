@@ -83,7 +83,7 @@ fn a_server_speaks_the_open_inference_protocol() {
 }
 
 #[test]
-fn what_is_wrong_is_said_and_harms_nobody() {
+fn wrong_requests_are_refused_with_a_reason_and_the_server_keeps_working() {
     let workplace = digits();
     let served = Served::start(&workplace, &["latest", "--max-rows", "100"]);
     let infer = "/v2/models/digits/infer";
@@ -255,7 +255,7 @@ fn rows_get_what_kiln_predict_says_and_drift_is_counted() {
 }
 
 #[test]
-fn a_page_of_another_site_asks_in_vain_and_a_run_that_trains_still_is_named() {
+fn requests_from_other_sites_are_refused_and_serving_an_unfinished_run_causes_a_warning() {
     let workplace = digits();
     let run = workplace.only_run();
     let mut status = run.status();

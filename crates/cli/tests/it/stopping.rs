@@ -8,7 +8,7 @@ use crate::program::{Ended, RunFolder, Workplace, skip, wait_for};
 use crate::{COSINE, ENDLESS, LONG};
 
 #[test]
-fn ctrl_c_stops_with_a_checkpoint_and_the_run_goes_on_as_if_it_had_not() {
+fn a_run_stopped_with_ctrl_c_saves_a_checkpoint_and_resumes_to_the_same_weights() {
     a_signal_stops_the_run("INT");
 }
 
@@ -121,7 +121,7 @@ fn the_second_ctrl_c_leaves_at_once_and_loses_nothing_that_was_saved() {
 }
 
 #[test]
-fn max_time_stops_with_a_checkpoint_and_the_run_goes_on_exactly() {
+fn a_run_stopped_by_max_time_saves_a_checkpoint_and_resumes_to_the_same_weights() {
     let undisturbed = Workplace::new(COSINE).train(&[LONG]).result();
     let workplace = Workplace::new(COSINE);
     let limits = [LONG, "training.max_time=0.05"];
@@ -318,7 +318,7 @@ impl Drop for Mount {
 }
 
 #[test]
-fn a_read_only_folder_is_told_before_anything_is_trained() {
+fn a_read_only_folder_is_reported_before_training() {
     let workplace = Workplace::new(COSINE);
     let Some(_mount) = Mount::new(&workplace.artifacts(), "size=1m,ro") else { return };
     let ended = workplace.start_training(&[]).wait().expect(1);
@@ -326,7 +326,7 @@ fn a_read_only_folder_is_told_before_anything_is_trained() {
 }
 
 #[test]
-fn a_disk_that_fills_up_while_training_leaves_good_checkpoints_to_go_on_from() {
+fn a_run_that_fills_the_disk_keeps_good_checkpoints_and_resumes_to_the_same_weights() {
     let undisturbed = Workplace::new(COSINE).train(&["training.epochs=60"]).result();
     for size in ["size=140k", "size=180k", "size=220k"] {
         let workplace = Workplace::new(COSINE);

@@ -149,7 +149,7 @@ fn finished(workplace: &Workplace) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn ctrl_c_stops_all_workers_with_a_checkpoint_and_the_study_goes_on() {
+fn ctrl_c_stops_all_workers_with_a_checkpoint_and_the_study_resumes() {
     let undisturbed = workplace(STUDY);
     let long = "training.epochs=40";
     undisturbed.run_study(&[long]).expect(0);
