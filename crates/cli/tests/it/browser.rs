@@ -18,7 +18,7 @@ use kiln_data::{RawValues, inputs_of_picture};
 use serde_json::{Value, json};
 
 use crate::COSINE;
-use crate::program::{RunFolder, Workplace, skip};
+use crate::program::{RunFolder, TestFolder, skip};
 #[cfg(feature = "serve")]
 use crate::web::Served;
 
@@ -65,8 +65,8 @@ fn load(url: &str) -> Option<(String, String)> {
 
 #[test]
 fn the_report_is_whole_fits_a_phone_and_a_screen_and_the_console_is_silent() {
-    let workplace = Workplace::new(COSINE);
-    let run = workplace.train_with_report(&["training.epochs=4"]);
+    let test_folder = TestFolder::new(COSINE);
+    let run = test_folder.train_with_report(&["training.epochs=4"]);
     // The report alone: it must not need other files.
     let folder = tempfile::tempdir().unwrap();
     fs::copy(run.file("report.html"), folder.path().join("report.html")).unwrap();
@@ -179,12 +179,12 @@ fn loaded(url: &str) -> Option<Value> {
 }
 
 /// Exports the page of `run` with weights of `bits` bits.
-fn exported(workplace: &Workplace, run: &RunFolder, bits: &str) -> PathBuf {
+fn exported(test_folder: &TestFolder, run: &RunFolder, bits: &str) -> PathBuf {
     let name = format!("page{bits}.html");
     let arguments = ["export", run.text(), "--format", "html", "--bits", bits, "--force", "--output", &name];
-    let ended = workplace.run(&arguments).expect(0);
+    let ended = test_folder.run(&arguments).expect(0);
     assert_eq!(ended.stdout.trim(), name);
-    workplace.path().join(name)
+    test_folder.path().join(name)
 }
 
 fn opened(run: &RunFolder) -> Trained<Mlp> {
@@ -215,14 +215,14 @@ fn compared(answers: &[Value], expected: &Predictions) -> f64 {
 
 #[test]
 fn the_page_answers_for_digits_as_the_evaluation_did() {
-    let workplace = Workplace::new(DIGITS);
-    let run = workplace.train(&[]);
-    workplace.run(&["evaluate", run.text(), "--split", "train"]).expect(0);
+    let test_folder = TestFolder::new(DIGITS);
+    let run = test_folder.train(&[]);
+    test_folder.run(&["evaluate", run.text(), "--split", "train"]).expect(0);
     let expected = Predictions::read(&run.file("evaluation/train/predictions.csv")).unwrap();
     let split = opened(&run).own_split("train", &kiln_data::NoProgress).unwrap();
     let rows: Vec<&[u8]> = (0..1000).map(|at| levels(&split, at)).collect();
     let script = format!("return {}.map(levels => kiln.predict(levels));", json!(rows));
-    let Some(answers) = ask(&exported(&workplace, &run, "32"), &script) else { return };
+    let Some(answers) = ask(&exported(&test_folder, &run, "32"), &script) else { return };
     let all: Vec<usize> = (0..1000).collect();
     let first = Predictions::new(
         expected.classes().to_vec(),
@@ -234,13 +234,13 @@ fn the_page_answers_for_digits_as_the_evaluation_did() {
     let difference = compared(answers.as_array().unwrap(), &first.unwrap());
     assert!(difference < TOLERANCE, "{difference}");
 
-    let half = exported(&workplace, &run, "16");
+    let half = exported(&test_folder, &run, "16");
     let text = fs::read_to_string(&half).unwrap();
     assert!(
         text.contains("The weights are rounded to 16 bits. On 360 test examples"),
         "the cost of rounding is stated"
     );
-    assert!(text.len() < fs::read_to_string(workplace.path().join("page32.html")).unwrap().len());
+    assert!(text.len() < fs::read_to_string(test_folder.path().join("page32.html")).unwrap().len());
     let answers = ask(&half, &script).unwrap();
     let changed = answers.as_array().unwrap().iter().enumerate();
     let changed = changed.filter(|(at, answer)| {
@@ -286,18 +286,18 @@ return found;
 
 #[test]
 fn the_page_sees_strokes_as_kiln_sees_the_same_picture() {
-    let workplace = Workplace::new(DIGITS);
-    let run = workplace.train(&[]);
-    let Some(found) = ask(&exported(&workplace, &run, "32"), STROKES) else { return };
+    let test_folder = TestFolder::new(DIGITS);
+    let run = test_folder.train(&[]);
+    let Some(found) = ask(&exported(&test_folder, &run, "32"), STROKES) else { return };
     check_strokes(&found, &opened(&run));
 }
 
 #[cfg(feature = "serve")]
 #[test]
 fn the_page_of_a_server_sees_strokes_and_asks_that_server() {
-    let workplace = Workplace::new(DIGITS);
-    let run = workplace.train(&[]);
-    let served = Served::start(&workplace, &["latest"]);
+    let test_folder = TestFolder::new(DIGITS);
+    let run = test_folder.train(&[]);
+    let served = Served::start(&test_folder, &["latest"]);
     let Some(found) = ask_served(&served, STROKES) else { return };
     check_strokes(&found, &opened(&run));
     let asked = served
@@ -381,16 +381,16 @@ fn photos() -> Vec<Vec<u8>> {
 
 #[test]
 fn the_page_resizes_photos_as_kiln_does() {
-    let workplace = Workplace::new(PICTURES);
+    let test_folder = TestFolder::new(PICTURES);
     for (class, red) in [("warm", 220), ("cold", 30)] {
-        let folder = workplace.path().join("pictures").join(class);
+        let folder = test_folder.path().join("pictures").join(class);
         fs::create_dir_all(&folder).unwrap();
         for number in 0..20_u8 {
             let pixel = |x: u32, y: u32| Rgb([red - number, (x * 9) as u8 + number, (y * 11) as u8]);
             RgbImage::from_fn(14, 14, pixel).save(folder.join(format!("{number}.png"))).unwrap();
         }
     }
-    let run = workplace.train(&[]);
+    let run = test_folder.train(&[]);
     let photos = photos();
     let encoded: Vec<String> = photos.iter().map(|png| STANDARD.encode(png)).collect();
     let script = format!(
@@ -399,7 +399,7 @@ fn the_page_resizes_photos_as_kiln_does() {
          await kiln.open(new Blob([bytes])); found.push(kiln.seen()); }} return found;",
         json!(encoded)
     );
-    let Some(found) = ask(&exported(&workplace, &run, "32"), &script) else { return };
+    let Some(found) = ask(&exported(&test_folder, &run, "32"), &script) else { return };
     let trained = opened(&run);
     for (png, seen) in photos.iter().zip(found.as_array().unwrap()) {
         let inputs = inputs_of_picture(png, trained.profile(), Framing::Resize).unwrap();
@@ -454,18 +454,18 @@ fn asked_in_json(rows: &[[String; 7]]) -> Value {
 
 #[test]
 fn the_page_answers_for_rows_of_a_table_as_kiln_does() {
-    let workplace = Workplace::new(TABLE);
-    fs::write(workplace.path().join("rows.csv"), csv(&rows(0..900, false), 7)).unwrap();
+    let test_folder = TestFolder::new(TABLE);
+    fs::write(test_folder.path().join("rows.csv"), csv(&rows(0..900, false), 7)).unwrap();
     let asked = rows(900..1900, true);
-    fs::write(workplace.path().join("asked.csv"), csv(&asked, 6)).unwrap();
+    fs::write(test_folder.path().join("asked.csv"), csv(&asked, 6)).unwrap();
     let sigmoid = ["model.members=1", "model.output=sigmoid", "loss.name=mse", "data.normalization=quantile"];
     for overrides in [&[][..], &sigmoid] {
-        let run = workplace.train(overrides);
+        let run = test_folder.train(overrides);
         let script = format!("return {}.map(row => kiln.predict(row));", asked_in_json(&asked));
-        let Some(answers) = ask(&exported(&workplace, &run, "32"), &script) else { return };
+        let Some(answers) = ask(&exported(&test_folder, &run, "32"), &script) else { return };
         let answers = answers.as_array().unwrap();
         let trained = opened(&run);
-        let inputs = trained.inputs(&workplace.path().join("asked.csv"), None).unwrap();
+        let inputs = trained.inputs(&test_folder.path().join("asked.csv"), None).unwrap();
         let difference = compared(answers, &trained.predict(&inputs.examples));
         assert!(difference < TOLERANCE, "{difference}");
         for (row, answer) in asked.iter().zip(answers) {
@@ -475,7 +475,7 @@ fn the_page_answers_for_rows_of_a_table_as_kiln_does() {
         }
         let form = "page.frameElement.width = 400; const form = kiln.seen();
             return [form, kiln.predict(form), page.document.documentElement.scrollWidth];";
-        let form = ask(&workplace.path().join("page32.html"), form).unwrap();
+        let form = ask(&test_folder.path().join("page32.html"), form).unwrap();
         assert!(form[2].as_u64().unwrap() <= 400, "it fits a phone: {}", form[2]);
         assert_eq!(form[0].as_object().unwrap().len(), 6);
         assert_eq!(form[1]["warnings"], json!([]), "typical values are within the range: {form}");
@@ -500,16 +500,16 @@ return { answers, before, row: kiln.seen(), shown: ["sure", "unusual", "problem"
 #[cfg(feature = "serve")]
 #[test]
 fn the_page_of_a_server_has_a_form_for_the_rows_of_a_table() {
-    let workplace = Workplace::new(TABLE);
-    fs::write(workplace.path().join("rows.csv"), csv(&rows(0..900, false), 7)).unwrap();
+    let test_folder = TestFolder::new(TABLE);
+    fs::write(test_folder.path().join("rows.csv"), csv(&rows(0..900, false), 7)).unwrap();
     let asked = rows(900..950, true);
-    fs::write(workplace.path().join("asked.csv"), csv(&asked, 6)).unwrap();
-    let run = workplace.train(&[]);
-    let served = Served::start(&workplace, &["latest"]);
+    fs::write(test_folder.path().join("asked.csv"), csv(&asked, 6)).unwrap();
+    let run = test_folder.train(&[]);
+    let served = Served::start(&test_folder, &["latest"]);
     let script = format!("const rows = {};{FILLING}", asked_in_json(&asked));
     let Some(found) = ask_served(&served, &script) else { return };
     let trained = opened(&run);
-    let inputs = trained.inputs(&workplace.path().join("asked.csv"), None).unwrap();
+    let inputs = trained.inputs(&test_folder.path().join("asked.csv"), None).unwrap();
     let difference = compared(found["answers"].as_array().unwrap(), &trained.predict(&inputs.examples));
     assert!(difference < TOLERANCE, "{difference}");
     assert_eq!(found["row"]["age"], json!(400));

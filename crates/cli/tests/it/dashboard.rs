@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::program::{Process, RunFolder, Workplace, skip, wait_for, without_own_settings};
+use crate::program::{Process, RunFolder, TestFolder, skip, wait_for, without_own_settings};
 use crate::{COSINE, ENDLESS};
 
 /// The number of terminals opened so far.
@@ -19,22 +19,22 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Opens a terminal in the workplace. Skips if tmux is not installed.
-    fn open(workplace: &Workplace, columns: usize, rows: usize) -> Option<Self> {
+    /// Opens a terminal in the test folder. Skips if tmux is not installed.
+    fn open(test_folder: &TestFolder, columns: usize, rows: usize) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
             skip("tmux is not installed");
             return None;
         }
         // A tmux server that is about to exit still answers on its socket, so each terminal gets its own socket.
         let socket = format!("tmux-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let terminal = Self { socket: workplace.path().join(socket), columns };
+        let terminal = Self { socket: test_folder.path().join(socket), columns };
         let variables = [
             format!("PROGRAM={}", env!("CARGO_BIN_EXE_kiln")),
-            format!("HOME={}", workplace.path().display()),
+            format!("HOME={}", test_folder.path().display()),
         ];
         let (columns, rows) = (columns.to_string(), rows.to_string());
         let mut arguments = vec!["new-session", "-d", "-x", &columns, "-y", &rows];
-        arguments.extend(["-c", workplace.path().to_str().unwrap()]);
+        arguments.extend(["-c", test_folder.path().to_str().unwrap()]);
         arguments.extend(variables.iter().flat_map(|variable| ["-e", variable]));
         arguments.push("sh");
         terminal.tmux(&arguments);
@@ -163,10 +163,10 @@ const TRAIN: &str = "train experiment.toml --ui tui";
 #[test]
 fn the_dashboard_fits_a_small_and_a_large_window() {
     for (columns, rows) in [(80, 24), (200, 60)] {
-        let workplace = Workplace::new(ENDLESS);
-        let Some(terminal) = Terminal::open(&workplace, columns, rows) else { return };
+        let test_folder = TestFolder::new(ENDLESS);
+        let Some(terminal) = Terminal::open(&test_folder, columns, rows) else { return };
         terminal.start(TRAIN);
-        workplace.only_run().wait_for_checkpoint(100);
+        test_folder.only_run().wait_for_checkpoint(100);
         terminal.wait_for("Valid epoch");
         terminal.expect_dashboard();
         terminal.press("C-c");
@@ -181,9 +181,9 @@ fn ctrl_c_stops_the_run_and_gives_the_terminal_back() {
 
 #[test]
 fn ctrl_z_does_not_hand_the_screen_to_the_shell_and_the_best_epoch_is_named() {
-    let workplace = Workplace::new(ENDLESS);
-    let Some(terminal) = Terminal::open(&workplace, 120, 40) else { return };
-    let run = start_and_press(&workplace, &terminal, &["C-z"]);
+    let test_folder = TestFolder::new(ENDLESS);
+    let Some(terminal) = Terminal::open(&test_folder, 120, 40) else { return };
+    let run = start_and_press(&test_folder, &terminal, &["C-z"]);
     terminal.wait_for(" - best ");
     let last = run.checkpoints().last().copied().unwrap();
     run.wait_for_checkpoint(last + 1);
@@ -199,20 +199,20 @@ fn the_stop_key_of_the_dashboard_does_the_same_as_ctrl_c() {
 }
 
 fn stopped_with(keys: &[&str]) {
-    let workplace = Workplace::new(ENDLESS);
-    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
-    let run = start_and_press(&workplace, &terminal, keys);
+    let test_folder = TestFolder::new(ENDLESS);
+    let Some(terminal) = Terminal::open(&test_folder, 100, 30) else { return };
+    let run = start_and_press(&test_folder, &terminal, keys);
     let screen = terminal.wait_for_exit(130);
     assert!(screen.contains("`kiln resume"), "{screen}");
     terminal.expect_restored();
     run.expect_state("interrupted");
     assert_eq!(run.status()["stop_reason"], "ctrl_c");
-    expect_same_as_undisturbed(&workplace, &run);
+    expect_same_as_undisturbed(&test_folder, &run);
 }
 
-fn start_and_press(workplace: &Workplace, terminal: &Terminal, keys: &[&str]) -> RunFolder {
+fn start_and_press(test_folder: &TestFolder, terminal: &Terminal, keys: &[&str]) -> RunFolder {
     terminal.start(TRAIN);
-    let run = workplace.only_run();
+    let run = test_folder.only_run();
     run.wait_for_checkpoint(41);
     terminal.wait_for("Progress");
     for key in keys {
@@ -225,14 +225,14 @@ fn start_and_press(workplace: &Workplace, terminal: &Terminal, keys: &[&str]) ->
 }
 
 /// Resumes the run, stops it again some steps later, and compares it with a run that never stopped.
-fn expect_same_as_undisturbed(workplace: &Workplace, run: &RunFolder) {
+fn expect_same_as_undisturbed(test_folder: &TestFolder, run: &RunFolder) {
     let first = run.checkpoints().last().copied().unwrap();
-    let process = workplace.start(&["resume", run.text(), "--ui", "plain", "--no-report"]);
+    let process = test_folder.start(&["resume", run.text(), "--ui", "plain", "--no-report"]);
     run.wait_for_checkpoint(first + 100);
     process.signal("INT");
     process.wait().expect(130);
     let last = run.checkpoints().last().copied().unwrap();
-    let reference = Workplace::new(ENDLESS);
+    let reference = TestFolder::new(ENDLESS);
     let undisturbed = reference.train(&[&format!("training.max_steps={last}")]);
     assert_eq!(run.weights_and_moments(), undisturbed.weights_and_moments());
     let (metrics, expected) = (run.read("metrics.jsonl"), undisturbed.read("metrics.jsonl"));
@@ -241,56 +241,56 @@ fn expect_same_as_undisturbed(workplace: &Workplace, run: &RunFolder) {
 
 #[test]
 fn the_kill_key_of_the_dashboard_ends_training_at_once_with_a_message_and_restores_the_terminal() {
-    let workplace = Workplace::new(ENDLESS);
+    let test_folder = TestFolder::new(ENDLESS);
     // Narrow enough for the message to wrap: earlier output of Burn must not show below it.
-    let Some(terminal) = Terminal::open(&workplace, 80, 24) else { return };
-    let run = start_and_press(&workplace, &terminal, &["q", "k"]);
+    let Some(terminal) = Terminal::open(&test_folder, 80, 24) else { return };
+    let run = start_and_press(&test_folder, &terminal, &["q", "k"]);
     let screen = terminal.wait_for_exit(130);
     let message =
         "training was killed from the dashboard; `kiln resume` continues from the last checkpoint\n";
     assert!(screen.contains(message), "{screen}");
     terminal.expect_restored();
     run.expect_state("interrupted");
-    expect_same_as_undisturbed(&workplace, &run);
+    expect_same_as_undisturbed(&test_folder, &run);
 }
 
 #[test]
 fn the_dashboard_closes_when_training_is_done() {
-    let workplace = Workplace::new(COSINE);
-    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    let test_folder = TestFolder::new(COSINE);
+    let Some(terminal) = Terminal::open(&test_folder, 100, 30) else { return };
     terminal.start(TRAIN);
     let screen = terminal.wait_for_exit(0);
     assert!(screen.contains("test loss"), "{screen}");
     terminal.expect_restored();
-    let run = workplace.only_run();
-    run.result().expect_same(&Workplace::new(COSINE).train(&[]).result());
+    let run = test_folder.only_run();
+    run.result().expect_same(&TestFolder::new(COSINE).train(&[]).result());
 }
 
 #[test]
 fn the_dashboard_restores_the_terminal_and_shows_the_error_there() {
-    let workplace = Workplace::new(COSINE);
-    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    let test_folder = TestFolder::new(COSINE);
+    let Some(terminal) = Terminal::open(&test_folder, 100, 30) else { return };
     terminal.start(&format!("{TRAIN} 'optimizer.name=\"sgd\"' optimizer.lr=1e9"));
     let screen = terminal.wait_for_exit(1);
     assert!(screen.contains("error: ") && screen.contains("optimizer.lr"), "{screen}");
     terminal.expect_restored();
-    workplace.only_run().expect_state("failed");
+    test_folder.only_run().expect_state("failed");
 }
 
 #[test]
 fn the_dashboard_needs_a_terminal() {
-    let workplace = Workplace::new(COSINE);
-    workplace
+    let test_folder = TestFolder::new(COSINE);
+    test_folder
         .run(&["train", "experiment.toml", "--ui", "tui"])
         .expect(2)
         .says(&["needs a terminal", "--ui plain"]);
-    assert!(workplace.runs().is_empty(), "refused before anything is made");
+    assert!(test_folder.runs().is_empty(), "refused before anything is made");
 }
 
 /// A training that is paused with SIGSTOP: it counts as running, and leaves the processor to the watcher.
-fn paused(workplace: &Workplace) -> (Process, RunFolder) {
-    let process = workplace.start_training(&[]);
-    let run = workplace.only_run();
+fn paused(test_folder: &TestFolder) -> (Process, RunFolder) {
+    let process = test_folder.start_training(&[]);
+    let run = test_folder.only_run();
     run.wait_for_checkpoint(100);
     process.signal("STOP");
     // The signal needs a moment to reach every thread.
@@ -316,11 +316,11 @@ fn expect_continues(mut process: Process, run: &RunFolder) {
 
 #[test]
 fn a_watching_dashboard_shows_the_run_of_another_process_and_changes_nothing() {
-    let workplace = Workplace::new(ENDLESS);
-    let (process, run) = paused(&workplace);
+    let test_folder = TestFolder::new(ENDLESS);
+    let (process, run) = paused(&test_folder);
     let before = run.snapshot();
     for (columns, rows) in [(80, 24), (200, 60)] {
-        let Some(terminal) = Terminal::open(&workplace, columns, rows) else { return };
+        let Some(terminal) = Terminal::open(&test_folder, columns, rows) else { return };
         terminal.start("watch");
         terminal.wait_for("Valid ");
         terminal.expect_dashboard();
@@ -334,10 +334,10 @@ fn a_watching_dashboard_shows_the_run_of_another_process_and_changes_nothing() {
 
 #[test]
 fn the_keys_of_a_watching_dashboard_do_not_stop_the_training() {
-    let workplace = Workplace::new(ENDLESS);
-    let (process, run) = paused(&workplace);
+    let test_folder = TestFolder::new(ENDLESS);
+    let (process, run) = paused(&test_folder);
     for key in ["s", "k"] {
-        let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+        let Some(terminal) = Terminal::open(&test_folder, 100, 30) else { return };
         terminal.start("watch");
         terminal.wait_for("Valid ");
         terminal.press("q");
@@ -351,10 +351,10 @@ fn the_keys_of_a_watching_dashboard_do_not_stop_the_training() {
 
 #[test]
 fn a_watching_dashboard_shows_a_finished_run_until_the_user_closes_it() {
-    let workplace = Workplace::new(COSINE);
-    let run = workplace.train(&[]);
+    let test_folder = TestFolder::new(COSINE);
+    let run = test_folder.train(&[]);
     let before = run.snapshot();
-    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    let Some(terminal) = Terminal::open(&test_folder, 100, 30) else { return };
     terminal.start("watch latest");
     terminal.wait_for("Status: finished, q s: leave");
     terminal.wait_for("Evaluation");
@@ -377,9 +377,9 @@ fn a_watching_dashboard_shows_a_finished_run_until_the_user_closes_it() {
 
 #[test]
 fn a_watching_dashboard_follows_a_run_to_its_end() {
-    let workplace = Workplace::new(ENDLESS);
-    let (process, run) = paused(&workplace);
-    let Some(terminal) = Terminal::open(&workplace, 100, 30) else { return };
+    let test_folder = TestFolder::new(ENDLESS);
+    let (process, run) = paused(&test_folder);
+    let Some(terminal) = Terminal::open(&test_folder, 100, 30) else { return };
     terminal.start(&format!("watch {}", run.text()));
     let first = terminal.wait_for("Valid ");
     process.signal("CONT");
@@ -394,7 +394,7 @@ fn a_watching_dashboard_follows_a_run_to_its_end() {
 
 #[test]
 fn watch_without_a_terminal_names_another_command() {
-    let workplace = Workplace::new(COSINE);
-    workplace.train(&["training.epochs=1"]);
-    workplace.run(&["watch"]).expect(2).says(&["needs a terminal", "kiln runs show latest"]);
+    let test_folder = TestFolder::new(COSINE);
+    test_folder.train(&["training.epochs=1"]);
+    test_folder.run(&["watch"]).expect(2).says(&["needs a terminal", "kiln runs show latest"]);
 }

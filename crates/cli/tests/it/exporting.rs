@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::program::{Workplace, json, python_with, skip};
+use crate::program::{TestFolder, json, python_with, skip};
 
 const DIGITS: &str = r#"
 name = "digits"
@@ -94,9 +94,10 @@ fn table(rows: usize) -> String {
 }
 
 /// Exports `run` in every format but the page, and compares its predictions for the test split with Kiln's.
-fn export_all(workplace: &Workplace, run: &str, what: &str) {
+fn export_all(test_folder: &TestFolder, run: &str, what: &str) {
     for format in ["onnx", "safetensors", "burnpack", "c"] {
-        let ended = workplace.run(&["export", run, "--format", format, "--force", "--json", "-o", "network"]);
+        let ended =
+            test_folder.run(&["export", run, "--format", format, "--force", "--json", "-o", "network"]);
         let answer = json(&ended.expect(0).stdout);
         let check = &answer["check"];
         if check.is_null() {
@@ -108,7 +109,7 @@ fn export_all(workplace: &Workplace, run: &str, what: &str) {
         assert_eq!(check["split"], "test");
         assert!(check["ties"].as_u64().unwrap() <= 1, "{what}: {format}: {answer:#}");
         for file in answer["files"].as_array().unwrap() {
-            let bytes = fs::read(workplace.path().join(file["path"].as_str().unwrap())).unwrap();
+            let bytes = fs::read(test_folder.path().join(file["path"].as_str().unwrap())).unwrap();
             assert_eq!(bytes.len() as u64, file["bytes"], "{file}");
             assert_eq!(kiln_files::sha256_hex(&bytes), file["sha256"].as_str().unwrap(), "{file}");
         }
@@ -117,8 +118,8 @@ fn export_all(workplace: &Workplace, run: &str, what: &str) {
 
 /// Compares the files of [`export_all`] with Kiln's predictions for the file `input`: the graph in ONNX's checker and in
 /// onnxruntime and, if installed, the safetensors file and its Python code in PyTorch.
-fn check_with_peers(workplace: &Workplace, python: &str, run: &str, input: &str, what: &str) {
-    workplace.run(&["predict", run, input, "--output", "answers.csv"]).expect(0);
+fn check_with_peers(test_folder: &TestFolder, python: &str, run: &str, input: &str, what: &str) {
+    test_folder.run(&["predict", run, input, "--output", "answers.csv"]).expect(0);
     let mut peers = vec![("onnx_peers.py", "network.onnx")];
     if python_with("torch, safetensors").is_some() {
         peers.push(("pytorch_peers.py", "network"));
@@ -128,7 +129,7 @@ fn check_with_peers(workplace: &Workplace, python: &str, run: &str, input: &str,
         let output = Command::new(python)
             .arg(script)
             .args([file, input, "answers.csv"])
-            .current_dir(workplace.path())
+            .current_dir(test_folder.path())
             .output()
             .unwrap();
         let (text, errors) =
@@ -150,50 +151,50 @@ fn idx(count: usize) -> Vec<u8> {
 
 #[test]
 fn networks_of_pictures_answer_alike_in_every_format() {
-    let workplace = Workplace::new(DIGITS);
-    fs::write(workplace.path().join("images.idx"), idx(200)).unwrap();
+    let test_folder = TestFolder::new(DIGITS);
+    fs::write(test_folder.path().join("images.idx"), idx(200)).unwrap();
     let python = python_with("onnx, onnxruntime");
     for overrides in OF_PICTURES {
-        let run = workplace.train(overrides);
-        export_all(&workplace, run.text(), &format!("{overrides:?}"));
+        let run = test_folder.train(overrides);
+        export_all(&test_folder, run.text(), &format!("{overrides:?}"));
         if let Some(python) = &python {
-            check_with_peers(&workplace, python, run.text(), "images.idx", &format!("{overrides:?}"));
+            check_with_peers(&test_folder, python, run.text(), "images.idx", &format!("{overrides:?}"));
         }
     }
 }
 
 #[test]
 fn networks_of_tables_answer_alike_in_every_format() {
-    let workplace = Workplace::new("");
-    fs::write(workplace.path().join("rows.csv"), table(400)).unwrap();
+    let test_folder = TestFolder::new("");
+    fs::write(test_folder.path().join("rows.csv"), table(400)).unwrap();
     let new = ["new", "rows.csv", "--label", "grade", "data.missing=[\"-999\"]"];
-    workplace.run(&new).expect(0);
+    test_folder.run(&new).expect(0);
     let python = python_with("onnx, onnxruntime");
     for overrides in OF_TABLES {
         let words =
             [&["train", "rows.toml", "--no-report", "training.epochs=3", "model.hidden=[12]"], *overrides];
-        let run = workplace.run(&words.concat()).expect(0).stdout.trim().to_owned();
-        export_all(&workplace, &run, &format!("{overrides:?}"));
+        let run = test_folder.run(&words.concat()).expect(0).stdout.trim().to_owned();
+        export_all(&test_folder, &run, &format!("{overrides:?}"));
         if let Some(python) = &python {
-            check_with_peers(&workplace, python, &run, "rows.csv", &format!("{overrides:?}"));
+            check_with_peers(&test_folder, python, &run, "rows.csv", &format!("{overrides:?}"));
         }
     }
 }
 
 #[test]
 fn an_export_is_the_same_every_time_and_overwrites_nothing() {
-    let workplace = Workplace::new(DIGITS);
-    let run = workplace.train(&[]);
-    let export = |output: &str| workplace.run(&["export", run.text(), "--output", output]);
+    let test_folder = TestFolder::new(DIGITS);
+    let run = test_folder.train(&[]);
+    let export = |output: &str| test_folder.run(&["export", run.text(), "--output", output]);
     export("one.onnx").expect(0).says(&["run on the test split (360 examples): the same classes"]);
     export("two").expect(0);
-    let read = |name: &str| fs::read(workplace.path().join(name)).unwrap();
+    let read = |name: &str| fs::read(test_folder.path().join(name)).unwrap();
     assert_eq!(read("one.onnx"), read("two.onnx"));
     for (format, ending) in
         [("safetensors", "safetensors"), ("burnpack", "bpk"), ("c", "h"), ("html", "html")]
     {
         for name in ["one", "two"] {
-            workplace.run(&["export", run.text(), "--format", format, "--output", name]).expect(0);
+            test_folder.run(&["export", run.text(), "--format", format, "--output", name]).expect(0);
         }
         assert!(read(&format!("one.{ending}")) == read(&format!("two.{ending}")), "{format}");
     }
@@ -216,11 +217,11 @@ fn checkpoint(name: &str) -> String {
 
 #[test]
 fn checkpoints_of_pytorch_become_runs_that_are_tested() {
-    let workplace = Workplace::new(DIGITS);
+    let test_folder = TestFolder::new(DIGITS);
     let import = |name: &str, more: &[&str]| {
         let (path, overrides) = (checkpoint(name), ["model.hidden=[6]", "model.activation=tanh"]);
         let words = [&["import", &path, "experiment.toml", "--no-report"], &overrides[..], more];
-        workplace.run(&words.concat())
+        test_folder.run(&words.concat())
     };
     let answers = ["state.pt", "legacy.pt", "module.pt", "nested.pt", "double.pt", "state.safetensors"]
         .map(|name| json(&import(name, &["--json"]).expect(0).stdout));
@@ -232,14 +233,14 @@ fn checkpoints_of_pytorch_become_runs_that_are_tested() {
     assert_eq!(answers[0]["stop_reason"], "not_trained");
     let run = answers[0]["run"].as_str().unwrap();
     // Export the imported network, and import it again.
-    export_all(&workplace, run, "an imported network");
+    export_all(&test_folder, run, "an imported network");
     let back =
         ["import", "network.onnx", "experiment.toml", "--json", "model.hidden=[6]", "model.activation=tanh"];
-    let back = json(&workplace.run(&back).expect(0).stdout);
+    let back = json(&test_folder.run(&back).expect(0).stdout);
     assert_eq!(back["weights_sha256"], answers[0]["weights_sha256"]);
-    workplace.run(&["resume", run]).expect(0).says(&["nothing is left to do", "--from"]);
+    test_folder.run(&["resume", run]).expect(0).says(&["nothing is left to do", "--from"]);
     let from = ["train", "experiment.toml", "--from", run, "model.hidden=[6]", "model.activation=tanh"];
-    workplace.run(&from).expect(0).says(&["begins with the weights of"]);
+    test_folder.run(&from).expect(0).says(&["begins with the weights of"]);
 
     import("state.pt", &[]).expect(0).says(&["layers.0 [64, 6] is 0.weight, transposed", "test loss"]);
     import("state.pt", &["model.hidden=[7]"]).expect(2).says(&[
@@ -252,11 +253,11 @@ fn checkpoints_of_pytorch_become_runs_that_are_tested() {
     import("half.pt", &[]).expect(1).says(&["is of type F16", "model.float()"]);
     import("convolution.pt", &[]).expect(1).says(&["0.weight [2, 1, 3, 3] belongs to no linear layer"]);
     import("evil.pt", &[]).expect(2).says(&["no matrix at all"]);
-    assert!(!workplace.path().join("executed").exists(), "code of a checkpoint was run");
+    assert!(!test_folder.path().join("executed").exists(), "code of a checkpoint was run");
     let tanh = ["import", "network.onnx", "experiment.toml", "model.hidden=[6]"];
-    workplace.run(&tanh).expect(2).says(&["model.activation = \"relu\"", "model.activation=tanh fits"]);
-    fs::write(workplace.path().join("text.pt"), "no weights").unwrap();
-    workplace
+    test_folder.run(&tanh).expect(2).says(&["model.activation = \"relu\"", "model.activation=tanh fits"]);
+    fs::write(test_folder.path().join("text.pt"), "no weights").unwrap();
+    test_folder
         .run(&["import", "text.pt", "experiment.toml"])
         .expect(1)
         .says(&["expected a PyTorch checkpoint, a safetensors file or an ONNX graph"]);

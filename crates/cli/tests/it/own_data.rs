@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::COSINE;
-use crate::program::{RunFolder, Workplace, json};
+use crate::program::{RunFolder, TestFolder, json};
 
 /// Two classes that a number and a word predict; an id, missing values, a comma in quotes.
 fn customers(rows: Range<usize>, with_class: bool) -> String {
@@ -23,7 +23,7 @@ fn customers(rows: Range<usize>, with_class: bool) -> String {
 }
 
 /// Checks that the examples in the report name their line and values. Galleries of earlier versions lack both, and still open.
-fn examples_name_lines_and_values(workplace: &Workplace, run: &RunFolder) {
+fn examples_name_lines_and_values(test_folder: &TestFolder, run: &RunFolder) {
     let report = run.read("report.html");
     let gallery = json(&run.read("evaluation/test/gallery.json"));
     assert_eq!(gallery["columns"], serde_json::json!(["age", "plan", "mail"]));
@@ -47,21 +47,21 @@ fn examples_name_lines_and_values(workplace: &Workplace, run: &RunFolder) {
         gallery.to_string()
     };
     fs::write(run.file("evaluation/test/gallery.json"), old(gallery)).unwrap();
-    workplace.run(&["report", run.text()]).expect(0);
+    test_folder.run(&["report", run.text()]).expect(0);
     assert!(!run.read("report.html").contains("<th scope=\"col\">line</th>"));
 }
 
 #[test]
 fn a_table_leads_to_predictions_in_four_commands() {
-    let workplace = Workplace::new("");
-    let place = |name: &str| workplace.path().join(name);
+    let test_folder = TestFolder::new("");
+    let place = |name: &str| test_folder.path().join(name);
     fs::write(place("customers.csv"), customers(0..200, true)).unwrap();
-    workplace
+    test_folder
         .run(&["train", "customers.csv"])
         .expect(2)
         .says(&["is a table", "kiln new customers.csv --label"]);
-    workplace.run(&["new", "customers.csv"]).expect(2).says(&["which column", "\"stays\""]);
-    let seen = workplace.run(&["new", "customers.csv", "--label", "stays"]).expect(0);
+    test_folder.run(&["new", "customers.csv"]).expect(2).says(&["which column", "\"stays\""]);
+    let seen = test_folder.run(&["new", "customers.csv", "--label", "stays"]).expect(0);
     for words in [
         "200 examples",
         "customer  id",
@@ -71,10 +71,10 @@ fn a_table_leads_to_predictions_in_four_commands() {
     ] {
         assert!(seen.stdout.contains(words), "{words:?} in {}", seen.stdout);
     }
-    workplace.run(&["new", "customers.csv", "--label", "stays"]).expect(2).says(&["already exists"]);
-    let ended = workplace.run(&["train", "customers.toml", "--ui", "plain", "training.epochs=8"]).expect(0);
+    test_folder.run(&["new", "customers.csv", "--label", "stays"]).expect(2).says(&["already exists"]);
+    let ended = test_folder.run(&["train", "customers.toml", "--ui", "plain", "training.epochs=8"]).expect(0);
     ended.says(&["data: left out: \"customer\""]);
-    let run = workplace.only_run();
+    let run = test_folder.only_run();
     assert!(run.read("train.log").contains("left out"));
     assert!(run.read("evaluation/test/predictions.csv").lines().next().unwrap().ends_with(",loss,line"));
     let report = run.read("report.html");
@@ -82,12 +82,12 @@ fn a_table_leads_to_predictions_in_four_commands() {
         report.contains("id=\"data\"") && report.contains("<th scope=\"row\">plan</th><td>category</td>"),
         "{report}"
     );
-    examples_name_lines_and_values(&workplace, &run);
+    examples_name_lines_and_values(&test_folder, &run);
 
     let mut rows = customers(200..220, false);
     rows.push_str("C-0300;30\nC-0301;999;never seen;true\n");
     fs::write(place("new.csv"), rows).unwrap();
-    let ended = workplace.run(&["predict", run.text(), "new.csv", "--output", "answers.csv"]).expect(0);
+    let ended = test_folder.run(&["predict", run.text(), "new.csv", "--output", "answers.csv"]).expect(0);
     ended.says(&["1 of 22 rows could not be predicted", "no training row had", "outside the range"]);
     let answers = fs::read_to_string(place("answers.csv")).unwrap();
     let lines: Vec<&str> = answers.lines().collect();
@@ -102,17 +102,17 @@ fn a_table_leads_to_predictions_in_four_commands() {
     );
     // Row 203 has no age; row 200 is complete.
     assert!(lines[4].ends_with(",,age: missing") && lines[1].ends_with(",,"), "{answers}");
-    let left = fs::read_dir(workplace.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left = fs::read_dir(test_folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(left.map(|name| name.into_string().unwrap()).all(|name| !name.contains("answers.csv.")));
     let bare: String = customers(200..202, false).lines().skip(1).map(|row| format!("{row}\n")).collect();
     fs::write(place("bare.csv"), bare).unwrap();
     let by_place = "the file has no header: its 4 columns are matched";
-    workplace.run(&["predict", run.text(), "bare.csv", "--output", "bare.out"]).expect(0).says(&[by_place]);
-    workplace.run(&["predict", run.text(), "bare.csv"]).expect(0).says(&[by_place]);
+    test_folder.run(&["predict", run.text(), "bare.csv", "--output", "bare.out"]).expect(0).says(&[by_place]);
+    test_folder.run(&["predict", run.text(), "bare.csv"]).expect(0).says(&[by_place]);
     // The predictions without --output are the same.
-    let plain = json(&workplace.run(&["predict", run.text(), "customers.csv", "--json"]).expect(0).stdout);
+    let plain = json(&test_folder.run(&["predict", run.text(), "customers.csv", "--json"]).expect(0).stdout);
     fs::write(place("same.csv"), customers(0..200, true)).unwrap();
-    workplace.run(&["predict", run.text(), "same.csv", "-o", "same.out"]).expect(0);
+    test_folder.run(&["predict", run.text(), "same.csv", "-o", "same.out"]).expect(0);
     let same = fs::read_to_string(place("same.out")).unwrap();
     for (row, line) in same.lines().skip(1).enumerate() {
         let top = &plain[0]["predictions"][row]["top"][0];
@@ -123,12 +123,12 @@ fn a_table_leads_to_predictions_in_four_commands() {
 
 #[test]
 fn settings_given_to_new_decide_how_it_reads_the_data_and_are_written_to_the_file() {
-    let workplace = Workplace::new("");
-    let place = |name: &str| workplace.path().join(name);
+    let test_folder = TestFolder::new("");
+    let place = |name: &str| test_folder.path().join(name);
     // Numbers that mean missing, a code, and a first row that looks like names.
     let rows = |row: usize| format!("{},{},{}\n", row % 9, row % 4, if row % 9 > 4 { "b" } else { "a" });
     fs::write(place("t.csv"), format!("x,y,a\n{}", (0..90).map(rows).collect::<String>())).unwrap();
-    let new = |more: &[&str]| workplace.run(&[&["new", "t.csv", "--force"], more].concat());
+    let new = |more: &[&str]| test_folder.run(&[&["new", "t.csv", "--force"], more].concat());
     new(&["data.header=false"]).expect(2).says(&["which column", "no header"]);
     new(&["data.label_column=3", "training.epochs=5"]).expect(2).says(&["training.epochs", "`kiln train`"]);
     new(&["--label", "3", "data.hedder=false"]).expect(2).says(&["data.header"]);
@@ -150,7 +150,7 @@ fn settings_given_to_new_decide_how_it_reads_the_data_and_are_written_to_the_fil
     ] {
         assert!(file.contains(&format!("\n{line}")), "{line:?} in {file}");
     }
-    workplace.run(&["train", "t.toml", "--ui", "none", "training.epochs=1"]).expect(0);
+    test_folder.run(&["train", "t.toml", "--ui", "none", "training.epochs=1"]).expect(0);
     // Only the user knows whether a column may reveal the class.
     let gives_away = |row: usize| format!("{},{},{}\n", row % 9, row % 2, ["n", "y"][row % 2]);
     fs::write(place("t.csv"), format!("u,v,w\n{}", (0..90).map(gives_away).collect::<String>())).unwrap();
@@ -163,28 +163,28 @@ fn settings_given_to_new_decide_how_it_reads_the_data_and_are_written_to_the_fil
 
 #[test]
 fn everything_may_be_trained_on() {
-    let workplace = Workplace::new(
+    let test_folder = TestFolder::new(
         "[data]\nsource = \"csv\"\npath = \"all.csv\"\nlabel_column = \"stays\"\ntest = 0\n[training]\nepochs = 3\n",
     );
-    fs::write(workplace.path().join("all.csv"), customers(0..60, true)).unwrap();
-    let run = workplace.train(&[]);
+    fs::write(test_folder.path().join("all.csv"), customers(0..60, true)).unwrap();
+    let run = test_folder.train(&[]);
     run.expect_state("finished");
     assert!(run.status()["test"].is_null());
-    workplace.run(&["evaluate", run.text()]).expect(2).says(&["has no test examples"]);
-    workplace.run(&["evaluate", run.text(), "--split", "train"]).expect(0);
+    test_folder.run(&["evaluate", run.text()]).expect(2).says(&["has no test examples"]);
+    test_folder.run(&["evaluate", run.text(), "--split", "train"]).expect(0);
 }
 
 #[test]
 fn groups_stay_together_and_classes_are_weighted() {
-    let workplace = Workplace::new(
+    let test_folder = TestFolder::new(
         "[data]\nsource = \"csv\"\npath = \"all.csv\"\nlabel_column = -1\ngroup_column = \"g\"\n[loss]\nclass_weights = \"balanced\"\n\
          [training]\nepochs = 2\n",
     );
     let rows: String = (0..300)
         .map(|row| format!("g{},{},{}\n", row / 10, row % 7, if row % 5 == 0 { "a" } else { "b" }))
         .collect();
-    fs::write(workplace.path().join("all.csv"), format!("g,x,y\n{rows}")).unwrap();
-    let run = workplace.train(&[]);
+    fs::write(test_folder.path().join("all.csv"), format!("g,x,y\n{rows}")).unwrap();
+    let run = test_folder.train(&[]);
     let predictions = run.read("evaluation/test/predictions.csv");
     let lines =
         predictions.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse::<usize>().unwrap());
@@ -194,15 +194,15 @@ fn groups_stay_together_and_classes_are_weighted() {
     assert_eq!(count, groups.len() * 10, "whole groups are tested");
     let weights = json(&run.read("data.json"))["class_weights"].clone();
     assert!(weights[0].as_f64().unwrap() > 3.0 * weights[1].as_f64().unwrap(), "{weights}");
-    workplace.run(&["resume", run.text()]).expect(0).says(&["finished"]);
+    test_folder.run(&["resume", run.text()]).expect(0).says(&["finished"]);
 }
 
 #[test]
 fn a_network_that_cannot_fit_is_refused_before_it_is_made() {
-    let workplace = Workplace::new("");
-    let ended = workplace.run(&["train", "model.hidden=[16777216,16777216]"]).expect(2);
+    let test_folder = TestFolder::new("");
+    let ended = test_folder.run(&["train", "model.hidden=[16777216,16777216]"]).expect(2);
     ended.says(&["281476251779082 weights", "GB", "it would fit"]);
-    assert!(!workplace.path().join("artifacts").exists(), "nothing was made");
+    assert!(!test_folder.path().join("artifacts").exists(), "nothing was made");
 }
 
 /// Two overlapping classes; the second is rarer.
@@ -233,16 +233,16 @@ fn patients() -> String {
     "marker,other,sick\n".to_owned() + &(0..600).map(row).collect::<String>()
 }
 
-fn workplace_of_patients() -> Workplace {
-    let workplace = Workplace::new(PATIENTS);
-    fs::write(workplace.path().join("rows.csv"), patients()).unwrap();
-    workplace
+fn workplace_of_patients() -> TestFolder {
+    let test_folder = TestFolder::new(PATIENTS);
+    fs::write(test_folder.path().join("rows.csv"), patients()).unwrap();
+    test_folder
 }
 
 #[test]
 fn a_threshold_decides_wherever_a_class_is_named() {
-    let workplace = workplace_of_patients();
-    let run = workplace.train_with_report(&["evaluation.decision=recall", "evaluation.wished=0.95"]);
+    let test_folder = workplace_of_patients();
+    let run = test_folder.train_with_report(&["evaluation.decision=recall", "evaluation.wished=0.95"]);
     let metrics = json(&run.read("evaluation/test/metrics.json"));
     let threshold = metrics["threshold"]["threshold"].as_f64().unwrap();
     assert!(threshold < 0.5 && metrics["threshold"]["positive"] == "yes", "{}", metrics["threshold"]);
@@ -264,24 +264,24 @@ fn a_threshold_decides_wherever_a_class_is_named() {
     let header = |text: &str, name: &str| {
         text.lines().next().unwrap().split(',').position(|head| head == name).unwrap()
     };
-    let answers = workplace.run(&["predict", run.text(), "rows.csv", "--output", "-"]).expect(0).stdout;
+    let answers = test_folder.run(&["predict", run.text(), "rows.csv", "--output", "-"]).expect(0).stdout;
     let [class, yes] = ["class", "probability_yes"].map(|name| header(&answers, name));
     assert!(by_threshold(&answers, class, yes) > 150, "more than there are in the class");
-    workplace
+    test_folder
         .run(&["evaluate", run.text(), "--split", "validation"])
         .expect(0)
         .says(&["is predicted if its probability is at least"]);
-    let again = json(&workplace.run(&["evaluate", run.text(), "--json"]).expect(0).stdout);
+    let again = json(&test_folder.run(&["evaluate", run.text(), "--json"]).expect(0).stdout);
     assert_eq!(again["metrics"], metrics);
 }
 
 #[test]
 fn decisions_that_cannot_be_are_refused_before_a_run_is_made() {
-    let workplace = workplace_of_patients();
-    let train = |settings: &[&str]| workplace.run(&[&["train", "experiment.toml"], settings].concat());
+    let test_folder = workplace_of_patients();
+    let train = |settings: &[&str]| test_folder.run(&[&["train", "experiment.toml"], settings].concat());
     let digits = ["data.source=digits", "evaluation.decision=cost"];
     let digits = ["train", digits[0], digits[1]];
-    workplace.run(&digits).expect(1).says(&["evaluation.decision", "data of two classes", "10 classes"]);
+    test_folder.run(&digits).expect(1).says(&["evaluation.decision", "data of two classes", "10 classes"]);
     train(&["evaluation.decision=cost", "evaluation.positive=ill"])
         .expect(1)
         .says(&["evaluation.positive", "\"ill\""]);
@@ -289,13 +289,13 @@ fn decisions_that_cannot_be_are_refused_before_a_run_is_made() {
         .expect(2)
         .says(&["needs validation data to choose the threshold"]);
     train(&["evaluation.costs=[1, 5]"]).expect(2).says(&["has no effect with `evaluation.decision`"]);
-    assert!(workplace.runs().is_empty());
+    assert!(test_folder.runs().is_empty());
 }
 
 #[test]
 fn a_run_keeps_its_simple_models_and_asks_them_again() {
-    let workplace = workplace_of_patients();
-    let run = workplace.train_with_report(&[]);
+    let test_folder = workplace_of_patients();
+    let run = test_folder.train_with_report(&[]);
     let metrics = json(&run.read("evaluation/test/metrics.json"));
     let [guess, linear] = &metrics["baselines"].as_array().unwrap()[..] else { panic!("two baselines") };
     assert_eq!((&guess["model"], &linear["model"]), (&"most-frequent-class".into(), &"linear-model".into()));
@@ -303,25 +303,26 @@ fn a_run_keeps_its_simple_models_and_asks_them_again() {
     assert!(run.read("report.html").contains("linear model"));
     let importance = json(&run.read("evaluation/test/importance.json"));
     assert_eq!(importance["columns"][0]["column"], "marker");
-    let again = json(&workplace.run(&["evaluate", run.text(), "--json"]).expect(0).stdout);
+    let again = json(&test_folder.run(&["evaluate", run.text(), "--json"]).expect(0).stdout);
     assert_eq!(again["metrics"], metrics);
     assert_eq!(json(&run.read("evaluation/test/importance.json")), importance);
     // Like a run of an earlier version.
     fs::remove_dir_all(run.file("baselines")).unwrap();
-    let again = json(&workplace.run(&["evaluate", run.text(), "--json"]).expect(0).stdout);
+    let again = json(&test_folder.run(&["evaluate", run.text(), "--json"]).expect(0).stdout);
     assert_eq!((again["metrics"].get("baselines"), &again["metrics"]["loss"]), (None, &metrics["loss"]));
     let none = ["evaluation.baselines=false", "evaluation.importance=false"];
-    let run = workplace.train_with_report(&none);
+    let run = test_folder.train_with_report(&none);
     assert!(!run.file("baselines").exists() && !run.file("evaluation/test/importance.json").exists());
 }
 
 #[test]
 fn each_mistake_is_answered_with_what_was_meant() {
-    let workplace = Workplace::new(COSINE);
-    fs::create_dir(workplace.path().join("configs")).unwrap();
-    fs::write(workplace.path().join("configs/mnist.toml"), "name = \"m\"\n[model]\nhidden = [4]\n").unwrap();
-    fs::write(workplace.path().join("study.toml"), "name = \"s\"\n[[trial]]\nname = \"a\"\n").unwrap();
-    fs::write(workplace.path().join("rows.csv"), "a,b,label\n1,2,x\n3,4,y\n").unwrap();
+    let test_folder = TestFolder::new(COSINE);
+    fs::create_dir(test_folder.path().join("configs")).unwrap();
+    fs::write(test_folder.path().join("configs/mnist.toml"), "name = \"m\"\n[model]\nhidden = [4]\n")
+        .unwrap();
+    fs::write(test_folder.path().join("study.toml"), "name = \"s\"\n[[trial]]\nname = \"a\"\n").unwrap();
+    fs::write(test_folder.path().join("rows.csv"), "a,b,label\n1,2,x\n3,4,y\n").unwrap();
     let file = "experiment.toml";
     let mistakes: [(&[&str], &str); 19] = [
         (&["train", file, "training.epochs", "=", "2"], "without blanks around the =: training.epochs=2"),
@@ -351,40 +352,40 @@ fn each_mistake_is_answered_with_what_was_meant() {
         (&["train", "data.path=/nope"], "has no effect with `data.source` = \"digits\""),
     ];
     for (words, meant) in mistakes {
-        let ended = workplace.run(words);
+        let ended = test_folder.run(words);
         assert!(ended.stderr.contains(meant), "{words:?}: {}", ended.stderr);
         assert!(matches!(ended.status.code(), Some(1 | 2)), "{words:?}: {ended:?}");
     }
-    assert!(workplace.runs().is_empty());
+    assert!(test_folder.runs().is_empty());
 }
 
 #[test]
 fn a_picture_or_a_table_is_asked_of_the_latest_run_that_can_answer() {
-    let workplace = Workplace::new(COSINE);
-    workplace.train(&["training.epochs=1"]);
-    fs::write(workplace.path().join("rows.csv"), "a,b\n1,2\n").unwrap();
-    let ended = workplace.run(&["predict", "rows.csv"]).expect(1);
+    let test_folder = TestFolder::new(COSINE);
+    test_folder.train(&["training.epochs=1"]);
+    fs::write(test_folder.path().join("rows.csv"), "a,b\n1,2\n").unwrap();
+    let ended = test_folder.run(&["predict", "rows.csv"]).expect(1);
     ended.says(&["using artifacts/cosine/", "is a table, but the network of this run takes pictures"]);
-    workplace.run(&["predict", "latest"]).expect(2).says(&["latest is a run; add the files"]);
-    workplace.run(&["predict", "nosuch", "rows.csv"]).expect(1).says(&["no run \"nosuch\""]);
+    test_folder.run(&["predict", "latest"]).expect(2).says(&["latest is a run; add the files"]);
+    test_folder.run(&["predict", "nosuch", "rows.csv"]).expect(1).says(&["no run \"nosuch\""]);
 }
 
 #[test]
 fn errors_are_json_where_answers_are() {
-    let workplace = Workplace::new(COSINE);
+    let test_folder = TestFolder::new(COSINE);
     for (words, code) in [
         (&["train", "nosuch.toml", "--json"][..], 2),
         (&["runs", "show", "nosuch", "--json"], 1),
         (&["config", "check", "nosuch.toml", "--json"], 2),
         (&["ls", "--json"], 2),
     ] {
-        let ended = workplace.run(words).expect(code);
+        let ended = test_folder.run(words).expect(code);
         let error = &json(&ended.stdout)["error"];
         assert_eq!(error["exit_code"], code);
         assert!(ended.stderr.contains(error["message"].as_str().unwrap()), "{ended:?}");
     }
     let diverging = ["train", "experiment.toml", "optimizer.name=sgd", "optimizer.lr=1e9", "--json"];
-    let found = json(&workplace.run(&diverging).expect(1).stdout);
+    let found = json(&test_folder.run(&diverging).expect(1).stdout);
     assert!(found["error"]["message"].as_str().unwrap().contains("loss became"), "{found}");
     let remedy = &found["findings"][0]["remedies"][0];
     assert_eq!(remedy["settings"], serde_json::json!(["optimizer.lr=0.1"]));
@@ -393,8 +394,8 @@ fn errors_are_json_where_answers_are() {
 
 #[test]
 fn json_lines_are_json_alone() {
-    let workplace = Workplace::new(COSINE);
-    let ended = workplace.run(&["train", "experiment.toml", "training.epochs=2", "--ui", "json"]).expect(0);
+    let test_folder = TestFolder::new(COSINE);
+    let ended = test_folder.run(&["train", "experiment.toml", "training.epochs=2", "--ui", "json"]).expect(0);
     let events: Vec<_> = ended.stderr.lines().map(|line| json(line)["event"].clone()).collect();
     assert!(events.contains(&"notice".into()) && events.contains(&"test".into()), "{events:?}");
 }
@@ -402,10 +403,10 @@ fn json_lines_are_json_alone() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_result_that_cannot_be_written_is_an_error() {
-    let workplace = Workplace::new(COSINE);
+    let test_folder = TestFolder::new(COSINE);
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     for words in [&["runs", "list"][..], &["train", "experiment.toml", "training.epochs=1", "--ui", "none"]] {
-        let output = workplace.command(words).stdout(full()).output().unwrap();
+        let output = test_folder.command(words).stdout(full()).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{stderr}");
         assert!(stderr.contains("cannot write the result to standard output"), "{stderr}");
@@ -414,12 +415,12 @@ fn a_result_that_cannot_be_written_is_an_error() {
 
 #[test]
 fn runs_are_filtered_sorted_limited_and_deleted() {
-    let workplace = Workplace::new(COSINE);
+    let test_folder = TestFolder::new(COSINE);
     for (name, epochs) in [("a", 1), ("b", 4), ("c", 2)] {
-        workplace.train(&[&format!("name={name}"), &format!("training.epochs={epochs}")]);
+        test_folder.train(&[&format!("name={name}"), &format!("training.epochs={epochs}")]);
     }
     let names = |words: &[&str]| {
-        let ended = workplace.run(&[&["runs", "list"], words].concat()).expect(0);
+        let ended = test_folder.run(&[&["runs", "list"], words].concat()).expect(0);
         let lines = ended.stdout.lines().skip(1);
         lines.map(|line| line.split('/').next().unwrap().to_owned()).collect::<Vec<_>>().concat()
     };
@@ -429,26 +430,26 @@ fn runs_are_filtered_sorted_limited_and_deleted() {
     assert_eq!(names(&["b"]), "b");
     assert_eq!(names(&["--state", "failed"]), "");
     assert_eq!(names(&["--sort", "accuracy"]).chars().next(), Some('b'));
-    workplace.run(&["runs", "delete", "a"]).expect(2).says(&["nothing is deleted without --yes"]);
+    test_folder.run(&["runs", "delete", "a"]).expect(2).says(&["nothing is deleted without --yes"]);
     assert_eq!(names(&[]), "cba");
-    let deleted = workplace.run(&["runs", "delete", "a", "c", "--yes"]).expect(0);
+    let deleted = test_folder.run(&["runs", "delete", "a", "c", "--yes"]).expect(0);
     assert_eq!((deleted.stdout.lines().count(), names(&[])), (2, "b".to_owned()));
-    assert!(!workplace.artifacts().join("a").exists());
+    assert!(!test_folder.artifacts().join("a").exists());
 }
 
 #[test]
 fn runs_stand_beside_each_other_on_a_page() {
-    let workplace = Workplace::new(COSINE);
+    let test_folder = TestFolder::new(COSINE);
     for settings in
         [["seed=1", "optimizer.lr=1e-3"], ["seed=2", "optimizer.lr=1e-3"], ["seed=1", "optimizer.lr=1e-2"]]
     {
-        workplace.train(&[&["training.epochs=3"][..], &settings].concat());
+        test_folder.train(&[&["training.epochs=3"][..], &settings].concat());
     }
-    let runs: Vec<_> = workplace.runs();
+    let runs: Vec<_> = test_folder.runs();
     let names: Vec<&str> = runs.iter().map(RunFolder::text).collect();
     let words = [&["runs", "compare"], &names[..], &["--html", "compared.html"]].concat();
-    assert_eq!(workplace.run(&words).expect(0).stdout, "compared.html\n");
-    let page = fs::read_to_string(workplace.path().join("compared.html")).unwrap();
+    assert_eq!(test_folder.run(&words).expect(0).stdout, "compared.html\n");
+    let page = fs::read_to_string(test_folder.path().join("compared.html")).unwrap();
     for part in
         ["3 runs compared", "Validation loss by epoch", "optimizer.lr", "With other seeds", " ± ", "<svg"]
     {

@@ -16,7 +16,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A temporary folder with `experiment.toml` and `artifacts/`.
-pub(crate) struct Workplace {
+pub(crate) struct TestFolder {
     folder: TempDir,
     outputs: AtomicUsize,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-impl Workplace {
+impl TestFolder {
     /// A new folder with this experiment file.
     pub(crate) fn new(experiment: &str) -> Self {
         let folder = tempfile::tempdir_in(base()).unwrap();
@@ -46,9 +46,9 @@ impl Workplace {
 
     /// A new folder with this experiment file and this `study.toml`.
     pub(crate) fn with_study(experiment: &str, study: &str) -> Self {
-        let workplace = Self::new(experiment);
-        fs::write(workplace.path().join("study.toml"), study).unwrap();
-        workplace
+        let test_folder = Self::new(experiment);
+        fs::write(test_folder.path().join("study.toml"), study).unwrap();
+        test_folder
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -106,7 +106,7 @@ impl Workplace {
         self.run(&[&["study", "study.toml", "--ui", "plain"], arguments].concat())
     }
 
-    /// Like [`Workplace::run`], in another working directory.
+    /// Like [`TestFolder::run`], in another working directory.
     pub(crate) fn run_in(&self, folder: &Path, arguments: &[&str]) -> Ended {
         let mut command = self.command(arguments);
         command.current_dir(folder);
@@ -200,9 +200,9 @@ impl Ended {
 
     /// The run folder that the last line of stdout names.
     #[track_caller]
-    pub(crate) fn run_folder(&self, workplace: &Workplace) -> RunFolder {
+    pub(crate) fn run_folder(&self, test_folder: &TestFolder) -> RunFolder {
         let last = self.stdout.lines().next_back().unwrap_or_else(|| panic!("nothing on stdout: {self:#?}"));
-        RunFolder::new(workplace.path().join(last))
+        RunFolder::new(test_folder.path().join(last))
     }
 
     /// Checks that stderr contains each of `texts`.
@@ -222,7 +222,7 @@ pub(crate) fn send(name: &str, id: &str) {
     assert!(sent.success(), "the process still exists: nothing has waited for it");
 }
 
-/// The parent of workplaces: `TMPDIR`, or memory, because a busy disk can delay one write for a minute. A killed process
+/// The parent of test folders: `TMPDIR`, or memory, because a busy disk can delay one write for a minute. A killed process
 /// leaves the same files on both.
 fn base() -> PathBuf {
     let memory = Path::new("/dev/shm");

@@ -8,21 +8,21 @@ use image::{GrayImage, Luma};
 use serde_json::{Map, Value};
 
 use crate::COSINE;
-use crate::program::{Ended, Workplace, json};
+use crate::program::{Ended, TestFolder, json};
 
 /// Runs commands and checks their JSON.
 struct Checker {
-    workplace: Workplace,
+    test_folder: TestFolder,
     schemas: RefCell<BTreeMap<String, JsonSchema>>,
 }
 
 impl Checker {
     fn new(experiment: &str) -> Self {
-        Self { workplace: Workplace::new(experiment), schemas: RefCell::default() }
+        Self { test_folder: TestFolder::new(experiment), schemas: RefCell::default() }
     }
 
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.workplace.path().join(name), text).unwrap();
+        fs::write(self.test_folder.path().join(name), text).unwrap();
     }
 
     /// Runs `kiln VERB ARGUMENTS --json`, checks exit code and answer, and returns the answer.
@@ -53,14 +53,14 @@ impl Checker {
     #[track_caller]
     fn runs(&self, verb: &str, arguments: &[&str], code: i32) -> Ended {
         let words: Vec<&str> = verb.split(' ').collect();
-        self.workplace.run(&[&words, arguments].concat()).expect(code)
+        self.test_folder.run(&[&words, arguments].concat()).expect(code)
     }
 
     #[track_caller]
     fn allows(&self, verb: &str, value: &Value) {
         let mut schemas = self.schemas.borrow_mut();
         let schema = schemas.entry(verb.to_owned()).or_insert_with(|| {
-            JsonSchema::new(json(&self.workplace.run(&["schema", verb]).expect(0).stdout))
+            JsonSchema::new(json(&self.test_folder.run(&["schema", verb]).expect(0).stdout))
         });
         let faults = schema.faults(value);
         assert!(faults.is_empty(), "{verb}:\n{}\nin {value:#}", faults.join("\n"));
@@ -69,14 +69,14 @@ impl Checker {
 
 #[test]
 fn one_schema_has_every_answer_and_each_can_be_had_alone() {
-    let workplace = Workplace::new(COSINE);
-    let whole = json(&workplace.run(&["schema"]).expect(0).stdout);
+    let test_folder = TestFolder::new(COSINE);
+    let whole = json(&test_folder.run(&["schema"]).expect(0).stdout);
     assert_eq!(whole["version"], 1);
     let answers = whole["answers"].as_object().unwrap();
     let verbs = answers.keys().map(String::as_str).chain(["events", "error"]);
     for verb in verbs {
         let words: Vec<&str> = verb.split(' ').collect();
-        let one = json(&workplace.run(&[&["schema"], &words[..]].concat()).expect(0).stdout);
+        let one = json(&test_folder.run(&[&["schema"], &words[..]].concat()).expect(0).stdout);
         assert_eq!(one["version"], 1, "{verb}");
         assert_ne!(one["$id"], whole["$id"], "{verb}");
         for (name, schema) in one["$defs"].as_object().unwrap() {
@@ -88,13 +88,13 @@ fn one_schema_has_every_answer_and_each_can_be_had_alone() {
         }
     }
     for wrong in ["watch", "runs", "trian"] {
-        let ended = workplace.run(&["schema", wrong]).expect(2);
+        let ended = test_folder.run(&["schema", wrong]).expect(2);
         ended.says(&[&format!("`{wrong}` has no JSON output"), "runs list", "config explain", "events"]);
     }
     for (words, other) in
         [(&["schema", "--help"][..], "kiln config schema"), (&["config", "schema", "--help"], "kiln schema")]
     {
-        let help = workplace.run(words).expect(0).stdout;
+        let help = test_folder.run(words).expect(0).stdout;
         assert!(help.contains(other), "{help}");
     }
 }
@@ -126,7 +126,7 @@ fn the_schema_allows_the_errors_of_every_command() {
         ("bench", &["nosuch.toml"], 2),
         ("doctor", &["--nosuch"], 2),
     ];
-    let whole = json(&checker.workplace.run(&["schema"]).expect(0).stdout);
+    let whole = json(&checker.test_folder.run(&["schema"]).expect(0).stdout);
     let verbs = mistakes.map(|(verb, ..)| verb);
     assert!(whole["answers"].as_object().unwrap().keys().all(|verb| verbs.contains(&verb.as_str())));
     for (verb, arguments, code) in mistakes {
@@ -154,7 +154,7 @@ fn the_schema_allows_the_answers_about_runs() {
     for run in checker.asks("runs list", &[], 0).as_array().unwrap() {
         checker.asks("runs show", &[run["run"].as_str().unwrap()], 0);
     }
-    let runs = checker.workplace.runs();
+    let runs = checker.test_folder.runs();
     let [first, second, third] = [0, 1, 2].map(|index| runs[index].text());
     checker.asks("runs compare", &[first, second, third], 0);
     let tested = runs.iter().find(|run| run.status()["test"].is_object()).unwrap();
@@ -162,7 +162,7 @@ fn the_schema_allows_the_answers_about_runs() {
     checker.asks("report", &[tested.text()], 0);
     checker.asks("export", &[tested.text()], 0);
     GrayImage::from_fn(8, 8, |x, y| Luma([(x * y * 4) as u8]))
-        .save(checker.workplace.path().join("one.png"))
+        .save(checker.test_folder.path().join("one.png"))
         .unwrap();
     checker.write("broken.png", "nothing");
     let asked = [tested.text(), "one.png", "broken.png", "--seen", "seen"];

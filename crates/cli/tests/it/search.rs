@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{Process, Random, Workplace, wait_for};
+use crate::program::{Process, Random, TestFolder, wait_for};
 
 const BASE: &str = "name = \"base\"\n[data]\nlimit = 400\n[model]\nhidden = [16]\n[training]\nepochs = 9\n\
                     batch_size = 16\n[checkpoint]\ninterval_steps = 20\n[dashboard]\nlog_interval = 10\n";
@@ -34,25 +34,25 @@ seeds = 2
 repeats = 1
 "#;
 
-fn workplace(search: &str) -> Workplace {
-    Workplace::with_study(BASE, search)
+fn test_folder(search: &str) -> TestFolder {
+    TestFolder::with_study(BASE, search)
 }
 
-fn folder(workplace: &Workplace) -> PathBuf {
-    workplace.artifacts().join("studies/tune")
+fn folder(test_folder: &TestFolder) -> PathBuf {
+    test_folder.artifacts().join("studies/tune")
 }
 
-fn leaderboard(workplace: &Workplace) -> String {
-    fs::read_to_string(folder(workplace).join("leaderboard.csv")).unwrap()
+fn leaderboard(test_folder: &TestFolder) -> String {
+    fs::read_to_string(folder(test_folder).join("leaderboard.csv")).unwrap()
 }
 
-fn report(workplace: &Workplace) -> Value {
-    serde_json::from_str(&fs::read_to_string(folder(workplace).join("study.json")).unwrap()).unwrap()
+fn report(test_folder: &TestFolder) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder(test_folder).join("study.json")).unwrap()).unwrap()
 }
 
 /// The decisions of the search, wave by wave.
-fn waves(workplace: &Workplace) -> Vec<String> {
-    let searches: Vec<PathBuf> = entries(&folder(workplace).join("searches"));
+fn waves(test_folder: &TestFolder) -> Vec<String> {
+    let searches: Vec<PathBuf> = entries(&folder(test_folder).join("searches"));
     let [search] = &searches[..] else { panic!("one search: {searches:?}") };
     let mut waves = entries(search);
     waves.sort();
@@ -72,9 +72,9 @@ fn runs_of(trial: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_search_finds_better_settings_and_tests_the_winner_alone() {
-    let workplace = workplace(SEARCH);
-    let ended = workplace.run_study(&[]).expect(0);
-    let report = report(&workplace);
+    let test_folder = test_folder(SEARCH);
+    let ended = test_folder.run_study(&[]).expect(0);
+    let report = report(&test_folder);
     let trials = report["trials"].as_array().unwrap();
     assert_eq!(trials.len(), 25, "24 and the base");
     let winner = report["winner"]["name"].as_str().unwrap();
@@ -83,36 +83,36 @@ fn a_search_finds_better_settings_and_tests_the_winner_alone() {
     assert!(trials[1..].iter().all(|trial| trial["test_accuracy"].is_null()));
     let verdict = ["wins", "leads"].map(|verb| format!("- {winner} {verb}: "));
     assert!(verdict.iter().any(|words| ended.stdout.contains(words)), "{}", ended.stdout);
-    let best = workplace.path().join(report["winner"]["run"].as_str().unwrap());
+    let best = test_folder.path().join(report["winner"]["run"].as_str().unwrap());
     assert!(best.join("config.toml").is_file(), "the winner's best run");
-    let again = folder(&workplace).join("winner.toml");
-    workplace.run(&["config", "check", again.to_str().unwrap()]).expect(0);
+    let again = folder(&test_folder).join("winner.toml");
+    test_folder.run(&["config", "check", again.to_str().unwrap()]).expect(0);
     // Trials other than the winner have no test figures anywhere in their folders.
-    let tested = entries(&folder(&workplace).join("trials"))
+    let tested = entries(&folder(&test_folder).join("trials"))
         .iter()
         .flat_map(|trial| runs_of(trial))
         .filter(|run| run.join("evaluation/test").exists())
         .count();
     assert_eq!(tested as u64, trials[0]["test_accuracy"]["count"].as_u64().unwrap());
     // Repeated: nothing is trained or decided again.
-    let (board, waves_before) = (leaderboard(&workplace), waves(&workplace));
-    workplace.run_study(&[]).expect(0);
-    assert_eq!((leaderboard(&workplace), waves(&workplace)), (board, waves_before));
+    let (board, waves_before) = (leaderboard(&test_folder), waves(&test_folder));
+    test_folder.run_study(&[]).expect(0);
+    assert_eq!((leaderboard(&test_folder), waves(&test_folder)), (board, waves_before));
 }
 
 #[test]
 fn a_promoted_trial_is_the_run_that_was_never_paused() {
-    let workplace = workplace(SEARCH);
-    workplace.run_study(&[]).expect(0);
-    let report = report(&workplace);
+    let test_folder = test_folder(SEARCH);
+    test_folder.run_study(&[]).expect(0);
+    let report = report(&test_folder);
     let trained = report["trials"].as_array().unwrap().iter().filter(|trial| trial["stage"] == "trained");
     let paused: Vec<PathBuf> =
-        trained.map(|trial| workplace.path().join(trial["runs"][0].as_str().unwrap())).collect();
+        trained.map(|trial| test_folder.path().join(trial["runs"][0].as_str().unwrap())).collect();
     assert!(!paused.is_empty());
     for run in paused {
         let experiment = run.join("config.toml");
-        let alone = workplace.run(&["train", experiment.to_str().unwrap(), "--ui", "plain", "--no-report"]);
-        let alone = alone.expect(0).run_folder(&workplace);
+        let alone = test_folder.run(&["train", experiment.to_str().unwrap(), "--ui", "plain", "--no-report"]);
+        let alone = alone.expect(0).run_folder(&test_folder);
         let log = |folder: &Path| {
             let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
             let lines = text.lines().filter(|line| !line.contains("\"split\":\"test\"")).map(str::to_owned);
@@ -120,7 +120,7 @@ fn a_promoted_trial_is_the_run_that_was_never_paused() {
         };
         assert_eq!(log(&run), log(alone.path()), "{}", run.display());
         // After a manual resume, the run is tested and has the weights of the run that never paused.
-        workplace.run(&["resume", run.to_str().unwrap(), "--ui", "plain", "--no-report"]).expect(0);
+        test_folder.run(&["resume", run.to_str().unwrap(), "--ui", "plain", "--no-report"]).expect(0);
         let weights = |folder: &Path| {
             let status: Value =
                 serde_json::from_str(&fs::read_to_string(folder.join("status.json")).unwrap()).unwrap();
@@ -145,11 +145,11 @@ fn kill(worker: &str) {
 /// A hundred kills with one, two and eight workers: of a worker, of the study's process, or of both, like a host that dies.
 #[test]
 fn a_search_that_is_killed_a_hundred_times_is_the_same_search_byte_for_byte() {
-    let undisturbed = workplace(SEARCH);
+    let undisturbed = test_folder(SEARCH);
     undisturbed.run_study(&["--jobs", "1"]).expect(0);
     let mut random = Random::new(11);
     for (jobs, kills) in [("1", 34), ("2", 33), ("8", 33)] {
-        let disturbed = workplace(SEARCH);
+        let disturbed = test_folder(SEARCH);
         let start = || disturbed.start(&["study", "study.toml", "--ui", "none", "--jobs", jobs]);
         let mut process = start();
         let mut kinds = [0; 3];
@@ -185,9 +185,9 @@ fn a_search_that_is_killed_a_hundred_times_is_the_same_search_byte_for_byte() {
 
 #[test]
 fn workers_that_come_and_go_share_a_search() {
-    let alone = workplace(SEARCH);
+    let alone = test_folder(SEARCH);
     alone.run_study(&["--jobs", "1"]).expect(0);
-    let shared = workplace(SEARCH);
+    let shared = test_folder(SEARCH);
     let first = shared.start(&["study", "study.toml", "--ui", "none", "--jobs", "1"]);
     wait_for("the plan", || folder(&shared).join("plan.json").is_file().then_some(()));
     let work = || shared.start(&["study", "work", "tune", "--ui", "plain", "--jobs", "1"]);
@@ -215,10 +215,10 @@ fn workers_that_come_and_go_share_a_search() {
 
 #[test]
 fn a_cancelled_search_stops_in_every_process_and_resumes_on_request() {
-    let alone = workplace(SEARCH);
+    let alone = test_folder(SEARCH);
     let long = "training.epochs=40";
     alone.run_study(&[long]).expect(0);
-    let cancelled = workplace(SEARCH);
+    let cancelled = test_folder(SEARCH);
     let process = cancelled.start(&["study", "study.toml", long, "--ui", "none", "--jobs", "1"]);
     wait_for("a result", || {
         let results = folder(&cancelled).join("results");
@@ -233,15 +233,15 @@ fn a_cancelled_search_stops_in_every_process_and_resumes_on_request() {
 
 #[test]
 fn a_dry_run_says_what_it_would_cost_and_leaves_nothing_behind() {
-    let workplace = workplace(SEARCH);
-    let ended = workplace.run_study(&["--dry-run"]).expect(0);
+    let test_folder = test_folder(SEARCH);
+    let ended = test_folder.run_study(&["--dry-run"]).expect(0);
     for words in ["trial-0001", "optimizer.lr", "24 trials, at least", "compared after 1, 3 and 9 epochs"] {
         assert!(ended.stdout.contains(words), "{words}\n{}", ended.stdout);
     }
     let submitted = ["study", "submit", "study.toml", "--engine", "slurm", "--workers", "3", "--dry-run"];
-    let script = workplace.run(&submitted).expect(0).stdout;
+    let script = test_folder.run(&submitted).expect(0).stdout;
     assert!(script.contains("# sbatch --array=0-2") && script.contains("study work"), "{script}");
-    assert!(!workplace.artifacts().exists());
+    assert!(!test_folder.artifacts().exists());
 }
 
 #[test]
@@ -250,9 +250,9 @@ fn a_grid_tries_every_point_and_settings_that_fail_are_last() {
                 optimizer.lr = { choices = [0.01, 1e30] }\noptimizer.name = { choices = [\"adam\", \"sgd\"] }\n\
                 optimizer.momentum = { min = 0.0, max = 0.9, step = 0.9, when = { optimizer.name = \"sgd\" } }\n\
                 [search.confirm]\nbest = 1\nseeds = 1\nrepeats = 0\n";
-    let workplace = workplace(grid);
-    workplace.run_study(&["training.epochs=2"]).expect(0);
-    let report = report(&workplace);
+    let test_folder = test_folder(grid);
+    test_folder.run_study(&["training.epochs=2"]).expect(0);
+    let report = report(&test_folder);
     let trials = report["trials"].as_array().unwrap();
     let settings: BTreeSet<String> = trials.iter().map(|trial| trial["settings"].to_string()).collect();
     assert_eq!((trials.len(), settings.len()), (7, 7), "six points and the base");

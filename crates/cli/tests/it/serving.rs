@@ -7,16 +7,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::program::Workplace;
+use crate::program::TestFolder;
 use crate::web::{Served, ask, digits, pictures, request};
 
 const TABLE: &str = "name = \"fruit\"\n[data]\nsource = \"csv\"\npath = \"fruit.csv\"\nlabel_column = \"kind\"\n\
                      [model]\nhidden = [16]\n[training]\nepochs = 3\n[evaluation]\nbaselines = false\n";
 
 /// Learnable rows: numbers with missing values, and names.
-fn fruit() -> Workplace {
-    let workplace = Workplace::new(TABLE);
-    let mut file = fs::File::create(workplace.path().join("fruit.csv")).unwrap();
+fn fruit() -> TestFolder {
+    let test_folder = TestFolder::new(TABLE);
+    let mut file = fs::File::create(test_folder.path().join("fruit.csv")).unwrap();
     writeln!(file, "weight,colour,ripe,kind").unwrap();
     for row in 0..300 {
         let weight = if row % 17 == 0 { String::new() } else { format!("{}.5", 50 + row * 7 % 200) };
@@ -24,14 +24,14 @@ fn fruit() -> Workplace {
         let kind = if row * 7 % 200 > 90 { "apple" } else { "plum" };
         writeln!(file, "{weight},{colour},{},{kind}", if row % 2 == 0 { "yes" } else { "no" }).unwrap();
     }
-    workplace.train(&[]);
-    workplace
+    test_folder.train(&[]);
+    test_folder
 }
 
 #[test]
 fn a_server_speaks_the_open_inference_protocol() {
-    let workplace = digits();
-    let served = Served::start(&workplace, &["latest", "second=latest"]);
+    let test_folder = digits();
+    let served = Served::start(&test_folder, &["latest", "second=latest"]);
     assert_eq!(served.get("/v2/health/live").expect(200), json!({ "live": true }));
     assert_eq!(served.get("/v2/health/ready").expect(200), json!({ "live": true, "ready": true }));
     assert_eq!(served.get("/v2").expect(200)["extensions"], json!(["binary_tensor_data", "classification"]));
@@ -84,8 +84,8 @@ fn a_server_speaks_the_open_inference_protocol() {
 
 #[test]
 fn wrong_requests_are_refused_with_a_reason_and_the_server_keeps_working() {
-    let workplace = digits();
-    let served = Served::start(&workplace, &["latest", "--max-rows", "100"]);
+    let test_folder = digits();
+    let served = Served::start(&test_folder, &["latest", "--max-rows", "100"]);
     let infer = "/v2/models/digits/infer";
     let input = |shape: Value, datatype: &str, data: Value| json!({ "inputs": [{ "name": "pixels", "shape": shape, "datatype": datatype, "data": data }] });
     let pixels = || json!(vec![0; 64]);
@@ -147,14 +147,14 @@ fn wrong_requests_are_refused_with_a_reason_and_the_server_keeps_working() {
 
 #[test]
 fn pictures_and_rows_come_as_plain_json_beside_bad_ones() {
-    let workplace = digits();
-    let served = Served::start(&workplace, &["latest"]);
+    let test_folder = digits();
+    let served = Served::start(&test_folder, &["latest"]);
     let mut png = std::io::Cursor::new(Vec::new());
     let picture =
         image::GrayImage::from_fn(20, 20, |x, y| image::Luma([if x / 4 == 2 && y > 2 { 250 } else { 5 }]));
     picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
-    fs::write(workplace.path().join("one.png"), png.get_ref()).unwrap();
-    let expected = workplace.run(&["predict", "latest", "one.png", "--output", "-"]).expect(0).stdout;
+    fs::write(test_folder.path().join("one.png"), png.get_ref()).unwrap();
+    let expected = test_folder.run(&["predict", "latest", "one.png", "--output", "-"]).expect(0).stdout;
     let expected: Vec<&str> = expected.lines().nth(1).unwrap().split(',').collect();
     let plain = served.ask("POST", "/predict", &[("Content-Type", "image/png")], png.get_ref()).expect(200);
     let found = &plain["predictions"][0];
@@ -186,12 +186,12 @@ fn pictures_and_rows_come_as_plain_json_beside_bad_ones() {
 
 #[test]
 fn rows_get_what_kiln_predict_says_and_drift_is_counted() {
-    let workplace = fruit();
+    let test_folder = fruit();
     let rows = "weight,colour,ripe\n120.5,red,yes\n,green,no\n900,blue,no\nheavy,red,yes\n";
-    fs::write(workplace.path().join("rows.csv"), rows).unwrap();
-    let expected = workplace.run(&["predict", "latest", "rows.csv", "--output", "-"]).expect(0).stdout;
+    fs::write(test_folder.path().join("rows.csv"), rows).unwrap();
+    let expected = test_folder.run(&["predict", "latest", "rows.csv", "--output", "-"]).expect(0).stdout;
     let expected: Vec<Vec<&str>> = expected.lines().skip(1).map(|line| line.split(',').collect()).collect();
-    let served = Served::start(&workplace, &["latest"]);
+    let served = Served::start(&test_folder, &["latest"]);
     let rows = json!({ "rows": [
         { "weight": 120.5, "colour": "red", "ripe": "yes", "kind": "not used" },
         { "weight": null, "colour": "green", "ripe": "no" },
@@ -256,12 +256,12 @@ fn rows_get_what_kiln_predict_says_and_drift_is_counted() {
 
 #[test]
 fn requests_from_other_sites_are_refused_and_serving_an_unfinished_run_causes_a_warning() {
-    let workplace = digits();
-    let run = workplace.only_run();
+    let test_folder = digits();
+    let run = test_folder.only_run();
     let mut status = run.status();
     status["state"] = "interrupted".into();
     fs::write(run.file("status.json"), status.to_string()).unwrap();
-    let mut served = Served::start(&workplace, &["latest", "--host", "localhost"]);
+    let mut served = Served::start(&test_folder, &["latest", "--host", "localhost"]);
     served.process.wait_for_stderr("is not finished; serving its best checkpoint so far");
     let from = |site: &str| served.ask("POST", "/v2/repository/index", &[("Sec-Fetch-Site", site)], b"");
     from("same-origin").expect(200);
@@ -270,9 +270,9 @@ fn requests_from_other_sites_are_refused_and_serving_an_unfinished_run_causes_a_
 
 #[test]
 fn a_token_is_asked_for_everywhere_but_for_health() {
-    let workplace = digits();
-    fs::write(workplace.path().join("token"), "secret\n").unwrap();
-    let served = Served::start(&workplace, &["latest", "--token-file", "token"]);
+    let test_folder = digits();
+    fs::write(test_folder.path().join("token"), "secret\n").unwrap();
+    let served = Served::start(&test_folder, &["latest", "--token-file", "token"]);
     served.get("/v2/health/ready").expect(200);
     served.get("/v2").refused(401, &["Bearer"]);
     served.get("/metrics").refused(401, &["found none"]);
@@ -281,19 +281,19 @@ fn a_token_is_asked_for_everywhere_but_for_health() {
     with("Bearer secrets").refused(401, &["found another"]);
     with(&format!("Basic {}", STANDARD.encode("anybody:secret"))).expect(200);
     assert_eq!(with("secret").header("www-authenticate"), Some("Bearer, Basic realm=\"kiln\""));
-    fs::write(workplace.path().join("empty"), "\n").unwrap();
-    workplace.run(&["serve", "latest", "--token-file", "empty"]).expect(2).says(&["the token is empty"]);
-    workplace.run(&["serve", "latest", "latest", "--port", "0"]).expect(2).says(&["twice"]);
-    workplace.run(&["serve", "none"]).expect(1).says(&["none: "]);
+    fs::write(test_folder.path().join("empty"), "\n").unwrap();
+    test_folder.run(&["serve", "latest", "--token-file", "empty"]).expect(2).says(&["the token is empty"]);
+    test_folder.run(&["serve", "latest", "latest", "--port", "0"]).expect(2).says(&["twice"]);
+    test_folder.run(&["serve", "none"]).expect(1).says(&["none: "]);
 }
 
 #[cfg(feature = "grpc")]
 #[test]
 fn grpc_answers_as_http_does() {
     let Some(python) = crate::program::python_with("tritonclient.grpc, tritonclient.http") else { return };
-    let workplace = Workplace::new("name = \"digits\"\n[model]\nhidden = [32]\n[training]\nepochs = 2\n");
-    workplace.train(&[]);
-    let served = Served::start(&workplace, &["latest"]);
+    let test_folder = TestFolder::new("name = \"digits\"\n[model]\nhidden = [32]\n[training]\nepochs = 2\n");
+    test_folder.train(&[]);
+    let served = Served::start(&test_folder, &["latest"]);
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/grpc_peer.py");
     let output = std::process::Command::new(python).arg(script).arg(served.address()).output().unwrap();
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

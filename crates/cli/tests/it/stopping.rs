@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::program::{Ended, RunFolder, Workplace, skip, wait_for};
+use crate::program::{Ended, RunFolder, TestFolder, skip, wait_for};
 use crate::{COSINE, ENDLESS, LONG};
 
 #[test]
@@ -27,16 +27,17 @@ fn the_end_of_the_terminal_is_as_good_as_ctrl_c() {
 
 #[test]
 fn under_nohup_neither_training_nor_resuming_heeds_the_end_of_the_terminal() {
-    let workplace = Workplace::new(COSINE);
+    let test_folder = TestFolder::new(COSINE);
     let train = ["train", "experiment.toml", "--ui", "plain", "--no-report", LONG];
-    let mut process = workplace.start_without_hangup(&train);
+    let mut process = test_folder.start_without_hangup(&train);
     process.wait_for_stderr("epoch 2/300 done");
     process.signal("HUP");
     process.wait_for_stderr("epoch 20/300 done");
     process.signal("INT");
     let ended = process.wait().expect(130);
-    let run = interrupted(&workplace, &ended, "ctrl_c");
-    let mut process = workplace.start_without_hangup(&["resume", run.text(), "--ui", "plain", "--no-report"]);
+    let run = interrupted(&test_folder, &ended, "ctrl_c");
+    let mut process =
+        test_folder.start_without_hangup(&["resume", run.text(), "--ui", "plain", "--no-report"]);
     process.wait_for_stderr("epoch 40/300 done");
     process.signal("HUP");
     process.wait().expect(0);
@@ -49,22 +50,22 @@ fn is_ignored(signal: &str) -> bool {
 }
 
 fn a_signal_stops_the_run(signal: &str) {
-    let workplace = Workplace::new(COSINE);
-    let undisturbed = workplace.train(&[LONG]).result();
-    let workplace = Workplace::new(COSINE);
-    let mut process = workplace.start_training(&[LONG]);
+    let test_folder = TestFolder::new(COSINE);
+    let undisturbed = test_folder.train(&[LONG]).result();
+    let test_folder = TestFolder::new(COSINE);
+    let mut process = test_folder.start_training(&[LONG]);
     process.wait_for_stderr("epoch 2/300 done");
     process.signal(signal);
     let ended = process.wait().expect(130);
-    let run = interrupted(&workplace, &ended, "ctrl_c");
-    finish(&workplace, &run, &[]);
+    let run = interrupted(&test_folder, &ended, "ctrl_c");
+    finish(&test_folder, &run, &[]);
     run.result().expect_same(&undisturbed);
 }
 
 /// Checks the state of an interrupted run, and that the message names the command to resume it.
 #[track_caller]
-fn interrupted(workplace: &Workplace, ended: &Ended, reason: &str) -> RunFolder {
-    let run = workplace.only_run();
+fn interrupted(test_folder: &TestFolder, ended: &Ended, reason: &str) -> RunFolder {
+    let run = test_folder.only_run();
     run.expect_state("interrupted");
     let status = run.status();
     assert_eq!(status["stop_reason"], reason);
@@ -72,13 +73,13 @@ fn interrupted(workplace: &Workplace, ended: &Ended, reason: &str) -> RunFolder 
     assert_eq!(run.read("checkpoints/last"), format!("step-{}\n", status["step"]));
     let named = ended.stderr.split("kiln resume ").nth(1).and_then(|rest| rest.split('`').next());
     let named = named.unwrap_or_else(|| panic!("no command to resume in: {}", ended.stderr));
-    assert_eq!(workplace.path().join(named), run.path());
+    assert_eq!(test_folder.path().join(named), run.path());
     run
 }
 
 #[track_caller]
-fn finish(workplace: &Workplace, run: &RunFolder, overrides: &[&str]) -> Ended {
-    let ended = workplace
+fn finish(test_folder: &TestFolder, run: &RunFolder, overrides: &[&str]) -> Ended {
+    let ended = test_folder
         .run(&[&["resume", run.text(), "--ui", "plain", "--no-report"], overrides].concat())
         .expect(0);
     run.expect_state("finished");
@@ -87,17 +88,17 @@ fn finish(workplace: &Workplace, run: &RunFolder, overrides: &[&str]) -> Ended {
 
 #[test]
 fn ctrl_c_in_the_first_moments_leaves_a_run_that_can_be_resumed_or_none() {
-    let undisturbed = Workplace::new(COSINE).train(&[]).result();
+    let undisturbed = TestFolder::new(COSINE).train(&[]).result();
     for _ in 0..4 {
-        let workplace = Workplace::new(COSINE);
-        let process = workplace.start_training(&[]);
-        let run = workplace.only_run();
+        let test_folder = TestFolder::new(COSINE);
+        let process = test_folder.start_training(&[]);
+        let run = test_folder.only_run();
         process.signal("INT");
         // No exit code: killed before the handler was set. 0: the signal came too late.
         let ended = process.wait();
         assert!(matches!(ended.status.code(), None | Some(130 | 0)), "{ended:#?}");
         if ended.status.code() != Some(0) {
-            finish(&workplace, &run, &[]);
+            finish(&test_folder, &run, &[]);
         }
         run.result().expect_same(&undisturbed);
     }
@@ -105,38 +106,38 @@ fn ctrl_c_in_the_first_moments_leaves_a_run_that_can_be_resumed_or_none() {
 
 #[test]
 fn the_second_ctrl_c_leaves_at_once_and_loses_nothing_that_was_saved() {
-    let undisturbed = Workplace::new(COSINE).train(&[LONG]).result();
-    let workplace = Workplace::new(COSINE);
-    let process = workplace.start_training(&[LONG]);
-    let run = workplace.only_run();
+    let undisturbed = TestFolder::new(COSINE).train(&[LONG]).result();
+    let test_folder = TestFolder::new(COSINE);
+    let process = test_folder.start_training(&[LONG]);
+    let run = test_folder.only_run();
     run.wait_for_checkpoint(50);
     process.signal("INT");
     process.signal("INT");
     let ended = process.wait().expect(130);
     assert!(run.checkpoints().last() >= Some(&50), "{ended:#?}");
-    let list = workplace.run(&["runs", "show", run.text()]).expect(0);
+    let list = test_folder.run(&["runs", "show", run.text()]).expect(0);
     assert!(list.stdout.contains("interrupted"), "{}", list.stdout);
-    finish(&workplace, &run, &[]);
+    finish(&test_folder, &run, &[]);
     run.result().expect_same(&undisturbed);
 }
 
 #[test]
 fn a_run_stopped_by_max_time_saves_a_checkpoint_and_resumes_to_the_same_weights() {
-    let undisturbed = Workplace::new(COSINE).train(&[LONG]).result();
-    let workplace = Workplace::new(COSINE);
+    let undisturbed = TestFolder::new(COSINE).train(&[LONG]).result();
+    let test_folder = TestFolder::new(COSINE);
     let limits = [LONG, "training.max_time=0.05"];
-    let ended = workplace.start_training(&limits).wait().expect(130);
-    let run = interrupted(&workplace, &ended, "max_time");
+    let ended = test_folder.start_training(&limits).wait().expect(130);
+    let run = interrupted(&test_folder, &ended, "max_time");
     let elapsed = run.status()["elapsed_seconds"].as_f64().unwrap();
     assert!((0.04..5.0).contains(&elapsed), "{elapsed}");
-    finish(&workplace, &run, &["training.max_time=600"]);
+    finish(&test_folder, &run, &["training.max_time=600"]);
     run.result().expect_same(&undisturbed);
 }
 
 #[test]
 fn max_steps_finishes_the_run() {
-    let workplace = Workplace::new(COSINE);
-    let run = workplace.train(&["training.max_steps=50"]);
+    let test_folder = TestFolder::new(COSINE);
+    let run = test_folder.train(&["training.max_steps=50"]);
     let status = run.status();
     assert_eq!((&status["state"], &status["stop_reason"]), (&"finished".into(), &"max_steps".into()));
     assert_eq!(status["step"], 50);
@@ -146,12 +147,12 @@ fn max_steps_finishes_the_run() {
 
 #[test]
 fn a_run_that_is_being_trained_is_not_resumed_by_another_process() {
-    let workplace = Workplace::new(ENDLESS);
-    let process = workplace.start_training(&[]);
-    let run = workplace.only_run();
+    let test_folder = TestFolder::new(ENDLESS);
+    let process = test_folder.start_training(&[]);
+    let run = test_folder.only_run();
     run.wait_for_checkpoint(1);
     let id = process.id();
-    workplace.run(&["resume", run.text()]).expect(1).says(&[
+    test_folder.run(&["resume", run.text()]).expect(1).says(&[
         "another process",
         &id.to_string(),
         "is training",
@@ -165,9 +166,9 @@ fn a_run_that_is_being_trained_is_not_resumed_by_another_process() {
 type Damage = fn(&PathBuf);
 
 /// A run that was killed with at least two checkpoints.
-fn killed(workplace: &Workplace) -> RunFolder {
-    let process = workplace.start_training(&[]);
-    let run = workplace.only_run();
+fn killed(test_folder: &TestFolder) -> RunFolder {
+    let process = test_folder.start_training(&[]);
+    let run = test_folder.only_run();
     // From here on there are always two: `checkpoint.keep_latest_k`.
     wait_for("two checkpoints", || (run.checkpoints().len() >= 2).then_some(()));
     process.signal("KILL");
@@ -193,7 +194,7 @@ fn cut_in_half(path: &PathBuf) {
 
 #[test]
 fn the_last_checkpoint_is_passed_over_when_it_is_damaged() {
-    let undisturbed = Workplace::new(COSINE).train(&[]).result();
+    let undisturbed = TestFolder::new(COSINE).train(&[]).result();
     let damages: [(&str, Damage); 5] = [
         ("model.safetensors", cut_in_half),
         ("model.safetensors", flip_a_bit),
@@ -202,30 +203,30 @@ fn the_last_checkpoint_is_passed_over_when_it_is_damaged() {
         ("manifest.json", |path| fs::remove_file(path).unwrap()),
     ];
     for (name, damage) in damages {
-        let workplace = Workplace::new(COSINE);
-        let run = killed(&workplace);
+        let test_folder = TestFolder::new(COSINE);
+        let run = killed(&test_folder);
         let steps = run.checkpoints();
         let [previous, last] = [steps[steps.len() - 2], steps[steps.len() - 1]];
         damage(&file(&run, last, name));
-        let ended = workplace.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(0);
+        let ended = test_folder.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(0);
         let named = [&format!("step-{last}"), name, &format!("after step {previous}")];
         let ended = ended.says(&[named[0], named[1], named[2]]);
         run.expect_state("finished");
         run.result().expect_same(&undisturbed);
-        assert_eq!(ended.run_folder(&workplace).path(), run.path());
+        assert_eq!(ended.run_folder(&test_folder).path(), run.path());
     }
 }
 
 #[test]
 fn without_a_good_checkpoint_the_run_starts_over_and_says_so() {
-    let undisturbed = Workplace::new(COSINE).train(&[]).result();
-    let workplace = Workplace::new(COSINE);
-    let run = killed(&workplace);
+    let undisturbed = TestFolder::new(COSINE).train(&[]).result();
+    let test_folder = TestFolder::new(COSINE);
+    let run = killed(&test_folder);
     let steps = run.checkpoints();
     for step in &steps {
         cut_in_half(&file(&run, *step, "model.safetensors"));
     }
-    let ended = workplace.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(0);
+    let ended = test_folder.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(0);
     let ended = ended.says(&["from the beginning"]);
     for step in steps {
         assert!(ended.stderr.contains(&format!("step-{step}")), "{}", ended.stderr);
@@ -240,31 +241,31 @@ fn without_a_good_checkpoint_the_run_starts_over_and_says_so() {
 
 #[test]
 fn a_mark_that_points_nowhere_does_not_stop_a_resume() {
-    let undisturbed = Workplace::new(COSINE).train(&[]).result();
+    let undisturbed = TestFolder::new(COSINE).train(&[]).result();
     for content in ["", "step-", "step-99999\n", "\0\0\0"] {
-        let workplace = Workplace::new(COSINE);
-        let run = killed(&workplace);
+        let test_folder = TestFolder::new(COSINE);
+        let run = killed(&test_folder);
         fs::write(run.file("checkpoints/last"), content).unwrap();
-        workplace.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(0);
+        test_folder.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(0);
         run.result().expect_same(&undisturbed);
     }
 }
 
 #[test]
 fn a_metric_log_that_ends_in_half_a_line_is_cut_back() {
-    let undisturbed = Workplace::new(COSINE).train(&[]).result();
-    let workplace = Workplace::new(COSINE);
-    let run = killed(&workplace);
+    let undisturbed = TestFolder::new(COSINE).train(&[]).result();
+    let test_folder = TestFolder::new(COSINE);
+    let run = killed(&test_folder);
     let mut log = run.read("metrics.jsonl");
     log.push_str("{\"split\":\"train\",\"sco");
     fs::write(run.file("metrics.jsonl"), log).unwrap();
-    workplace.run(&["resume", run.text()]).expect(0);
+    test_folder.run(&["resume", run.text()]).expect(0);
     run.result().expect_same(&undisturbed);
 }
 
 #[test]
 fn a_damaged_side_file_does_not_stop_a_resume() {
-    let undisturbed = Workplace::new(COSINE).train(&[]).result();
+    let undisturbed = TestFolder::new(COSINE).train(&[]).result();
     let damages: [(&str, Damage, &str); 6] = [
         ("timings.jsonl", |path| fs::remove_file(path).unwrap(), ""),
         ("timings.jsonl", cut_in_half, ""),
@@ -274,10 +275,10 @@ fn a_damaged_side_file_does_not_stop_a_resume() {
         ("status.json", |path| fs::remove_file(path).unwrap(), "no readable status.json"),
     ];
     for (name, damage, said) in damages {
-        let workplace = Workplace::new(COSINE);
-        let run = killed(&workplace);
+        let test_folder = TestFolder::new(COSINE);
+        let run = killed(&test_folder);
         damage(&run.file(name));
-        let ended = workplace.run(&["resume", run.text(), "--ui", "plain", "--no-report"]);
+        let ended = test_folder.run(&["resume", run.text(), "--ui", "plain", "--no-report"]);
         ended.expect(0).says(&[said]);
         run.expect_state("finished");
         run.result().expect_same(&undisturbed);
@@ -319,55 +320,55 @@ impl Drop for Mount {
 
 #[test]
 fn a_read_only_folder_is_reported_before_training() {
-    let workplace = Workplace::new(COSINE);
-    let Some(_mount) = Mount::new(&workplace.artifacts(), "size=1m,ro") else { return };
-    let ended = workplace.start_training(&[]).wait().expect(1);
+    let test_folder = TestFolder::new(COSINE);
+    let Some(_mount) = Mount::new(&test_folder.artifacts(), "size=1m,ro") else { return };
+    let ended = test_folder.start_training(&[]).wait().expect(1);
     ended.says(&["artifacts", "Read-only file system", "--artifacts DIR", "KILN_ARTIFACTS"]);
 }
 
 #[test]
 fn a_run_that_fills_the_disk_keeps_good_checkpoints_and_resumes_to_the_same_weights() {
-    let undisturbed = Workplace::new(COSINE).train(&["training.epochs=60"]).result();
+    let undisturbed = TestFolder::new(COSINE).train(&["training.epochs=60"]).result();
     for size in ["size=140k", "size=180k", "size=220k"] {
-        let workplace = Workplace::new(COSINE);
-        let Some(mount) = Mount::new(&workplace.artifacts(), size) else { return };
-        let process = workplace.start_training(&["training.epochs=60"]);
+        let test_folder = TestFolder::new(COSINE);
+        let Some(mount) = Mount::new(&test_folder.artifacts(), size) else { return };
+        let process = test_folder.start_training(&["training.epochs=60"]);
         process.wait().expect(1).says(&["no space is left", "kiln resume"]);
-        let run = workplace.only_run();
-        let list = workplace.run(&["runs", "list"]).expect(0);
+        let run = test_folder.only_run();
+        let list = test_folder.run(&["runs", "list"]).expect(0);
         assert!(!list.stdout.contains("running"), "{}", list.stdout);
         mount.remount("size=64m");
-        workplace.run(&["resume", run.text()]).expect(0);
+        test_folder.run(&["resume", run.text()]).expect(0);
         run.result().expect_same(&undisturbed);
     }
 }
 
 #[test]
 fn a_disk_without_room_for_a_run_gets_none() {
-    let workplace = Workplace::new(COSINE);
-    let Some(_mount) = Mount::new(&workplace.artifacts(), "size=8k") else { return };
-    workplace.start_training(&[]).wait().expect(1).says(&["no space is left"]);
-    assert!(workplace.runs().is_empty());
+    let test_folder = TestFolder::new(COSINE);
+    let Some(_mount) = Mount::new(&test_folder.artifacts(), "size=8k") else { return };
+    test_folder.start_training(&[]).wait().expect(1).says(&["no space is left"]);
+    assert!(test_folder.runs().is_empty());
 }
 
 #[test]
 fn a_run_folder_that_is_deleted_while_training_ends_the_run_with_a_clear_error() {
-    let workplace = Workplace::new(ENDLESS);
-    let earlier = workplace.train(&["training.epochs=1"]);
+    let test_folder = TestFolder::new(ENDLESS);
+    let earlier = test_folder.train(&["training.epochs=1"]);
     let before = earlier.snapshot();
-    let process = workplace.start_training(&[]);
+    let process = test_folder.start_training(&[]);
     let is_new = |run: &RunFolder| run.path() != earlier.path();
-    let run = wait_for("the second run", || workplace.runs().into_iter().find(is_new));
+    let run = wait_for("the second run", || test_folder.runs().into_iter().find(is_new));
     run.wait_for_checkpoint(50);
-    fs::rename(run.path(), workplace.path().join("moved")).unwrap();
+    fs::rename(run.path(), test_folder.path().join("moved")).unwrap();
     let ended = process.wait().expect(1);
     ended.says(&["error: cannot ", "its folder was removed or renamed"]);
     assert!(!run.path().exists(), "parts of a removed run must not reappear");
     earlier.expect_unchanged(&before);
     // Put back, the run resumes.
-    fs::rename(workplace.path().join("moved"), run.path()).unwrap();
+    fs::rename(test_folder.path().join("moved"), run.path()).unwrap();
     let last = run.checkpoints().last().copied().unwrap();
-    let mut process = workplace.start(&["resume", run.text(), "--ui", "plain", "--no-report"]);
+    let mut process = test_folder.start(&["resume", run.text(), "--ui", "plain", "--no-report"]);
     process.wait_for_stderr(&format!("after step {last}"));
     process.signal("INT");
     process.wait().expect(130);
@@ -375,11 +376,11 @@ fn a_run_folder_that_is_deleted_while_training_ends_the_run_with_a_clear_error()
 
 #[test]
 fn a_gradient_that_is_not_finite_names_step_layer_and_remedies() {
-    let workplace = Workplace::new(COSINE);
+    let test_folder = TestFolder::new(COSINE);
     let blow_up = ["optimizer.name=\"sgd\"", "optimizer.lr=1e9", "checkpoint.interval_steps=1"];
-    let ended = workplace.start_training(&blow_up).wait().expect(1);
+    let ended = test_folder.start_training(&blow_up).wait().expect(1);
     let ended = ended.says(&["at step ", "layer", "optimizer.lr", "training.max_norm", "checkpoint of step"]);
-    let run = workplace.only_run();
+    let run = test_folder.only_run();
     run.expect_state("failed");
     let status = run.status();
     assert_eq!(status["stop_reason"], "error");
@@ -387,22 +388,22 @@ fn a_gradient_that_is_not_finite_names_step_layer_and_remedies() {
     let kept = run.checkpoints().last().copied().unwrap();
     assert!(ended.stderr.contains(&format!("checkpoint of step {kept} is kept")), "{}", ended.stderr);
     // Resuming fails in the same way: the checkpoint is good, and nothing is random.
-    let again = workplace.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(1);
+    let again = test_folder.run(&["resume", run.text(), "--ui", "plain", "--no-report"]).expect(1);
     assert_eq!(again.stderr.lines().next_back(), ended.stderr.lines().next_back());
 }
 
 #[test]
 fn without_a_checkpoint_the_message_says_so() {
-    let workplace = Workplace::new(COSINE);
+    let test_folder = TestFolder::new(COSINE);
     let blow_up = ["optimizer.name=\"sgd\"", "optimizer.lr=1e9"];
-    workplace.start_training(&blow_up).wait().expect(1).says(&["No checkpoint had been saved yet"]);
-    assert!(workplace.only_run().checkpoints().is_empty());
+    test_folder.start_training(&blow_up).wait().expect(1).says(&["No checkpoint had been saved yet"]);
+    assert!(test_folder.only_run().checkpoints().is_empty());
 }
 
 /// No later step would notice these weights.
 #[test]
 fn weights_that_are_not_finite_after_the_last_step_are_a_failure() {
-    let workplace = Workplace::new(COSINE);
+    let test_folder = TestFolder::new(COSINE);
     let changes = [
         "model.hidden=[]",
         "lr_scheduler.warmup_steps=0",
@@ -411,19 +412,23 @@ fn weights_that_are_not_finite_after_the_last_step_are_a_failure() {
         "training.epochs=1",
         "training.batch_size=2000",
     ];
-    workplace.start_training(&changes).wait().expect(1).says(&["weights became NaN at step 1", "layers.0."]);
-    workplace.only_run().expect_state("failed");
+    test_folder
+        .start_training(&changes)
+        .wait()
+        .expect(1)
+        .says(&["weights became NaN at step 1", "layers.0."]);
+    test_folder.only_run().expect_state("failed");
 }
 
 /// The weights are finite, but no validation loss is.
 #[test]
 fn a_run_without_a_finite_validation_loss_has_no_best_checkpoint_and_is_resumed() {
-    let workplace = Workplace::new("name = \"large\"\n[model]\nhidden = []\n[loss]\nname = \"mse\"\n");
+    let test_folder = TestFolder::new("name = \"large\"\n[model]\nhidden = []\n[loss]\nname = \"mse\"\n");
     let changes =
         ["optimizer.name=\"sgd\"", "optimizer.lr=1e19", "training.epochs=1", "training.batch_size=2000"];
-    workplace.start_training(&changes).wait().expect(0);
-    let run = workplace.only_run();
+    test_folder.start_training(&changes).wait().expect(0);
+    let run = test_folder.only_run();
     run.expect_state("finished");
     assert!(run.status()["best"].is_null(), "{:#}", run.status());
-    workplace.run(&["resume", run.text(), "--json"]).expect(0);
+    test_folder.run(&["resume", run.text(), "--json"]).expect(0);
 }

@@ -8,7 +8,7 @@ use std::{fs, thread};
 
 use serde_json::{Value, json};
 
-use crate::program::{self, DEADLINE, Process, Workplace, wait_for};
+use crate::program::{self, DEADLINE, Process, TestFolder, wait_for};
 
 /// A running server. Drop kills it.
 pub(crate) struct Served {
@@ -32,8 +32,8 @@ pub(crate) struct Response {
 
 impl Served {
     /// Starts `kiln serve` on a free port, and waits until it is ready.
-    pub(crate) fn start(workplace: &Workplace, arguments: &[&str]) -> Self {
-        let mut process = workplace.start(&[&["serve", "--port", "0"], arguments].concat());
+    pub(crate) fn start(test_folder: &TestFolder, arguments: &[&str]) -> Self {
+        let mut process = test_folder.start(&[&["serve", "--port", "0"], arguments].concat());
         process.wait_for_stderr("ready on http://");
         let address = wait_for("the whole line", || {
             let stderr = process.stderr();
@@ -158,10 +158,10 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
 const DIGITS: &str =
     "name = \"digits\"\n[data]\nsource = \"digits\"\n[model]\nhidden = [32]\n[training]\nepochs = 2\n";
 
-pub(crate) fn digits() -> Workplace {
-    let workplace = Workplace::new(DIGITS);
-    workplace.train(&[]);
-    workplace
+pub(crate) fn digits() -> TestFolder {
+    let test_folder = TestFolder::new(DIGITS);
+    test_folder.train(&[]);
+    test_folder
 }
 
 /// Different pictures of the size of the digits.
@@ -199,9 +199,9 @@ pub(crate) fn ask(served: &Served, pixels: &[u8]) -> Vec<u8> {
 #[test]
 fn an_answer_has_the_same_bits_alone_among_a_thousand_and_under_load() {
     for overrides in [&[][..], &["model.members=3", "evaluation.calibration=\"temperature\""]] {
-        let workplace = Workplace::new(DIGITS);
-        workplace.train(overrides);
-        let served = Served::start(&workplace, &["latest"]);
+        let test_folder = TestFolder::new(DIGITS);
+        test_folder.train(overrides);
+        let served = Served::start(&test_folder, &["latest"]);
         let pixels = pictures(1000);
         let together = ask(&served, &pixels);
         assert_eq!(together.len(), 1000 * 40);
@@ -229,9 +229,9 @@ fn an_answer_has_the_same_bits_alone_among_a_thousand_and_under_load() {
 
 #[test]
 fn limits_are_kept() {
-    let workplace = digits();
+    let test_folder = digits();
     let arguments = ["latest", "--max-body", "1", "--max-concurrency", "1", "--timeout", "1"];
-    let served = Served::start(&workplace, &arguments);
+    let served = Served::start(&test_folder, &arguments);
     let infer = "/v2/models/digits/infer";
     let (body, length) = binary(&pictures(1));
     let headers = [("Inference-Header-Content-Length", &*length)];
@@ -268,9 +268,9 @@ fn limits_are_kept() {
 
 #[test]
 fn an_answer_that_nobody_reads_keeps_its_place_and_is_cut_at_the_end() {
-    let workplace = digits();
+    let test_folder = digits();
     let arguments = ["latest", "--max-concurrency", "1", "--max-rows", "1000000", "--drain", "1"];
-    let served = Served::start(&workplace, &arguments);
+    let served = Served::start(&test_folder, &arguments);
     // The response is longer than the system buffers for a client that does not read.
     let (count, levels) = (200_000, pictures(200_000));
     let head = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [count, 64],
@@ -299,14 +299,14 @@ fn an_answer_that_nobody_reads_keeps_its_place_and_is_cut_at_the_end() {
 
 #[test]
 fn a_reload_loses_no_request_and_mixes_no_answers() {
-    let workplace = digits();
-    let served = Served::start(&workplace, &["latest", "--allow-reload"]);
+    let test_folder = digits();
+    let served = Served::start(&test_folder, &["latest", "--allow-reload"]);
     let version = |answer: &Value| answer["model_version"].as_str().unwrap().to_owned();
     let body = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [1, 64], "data": pictures(1) }],
         "outputs": [{ "name": "probabilities" }] });
     let infer = "/v2/models/digits/infer";
     let before = served.post(infer, &body).expect(200);
-    workplace.train(&["seed=7"]);
+    test_folder.train(&["seed=7"]);
     let (is_over, new) = (AtomicBool::new(false), AtomicUsize::new(0));
     let after = thread::scope(|scope| {
         for _ in 0..3 {
@@ -338,16 +338,16 @@ fn a_reload_loses_no_request_and_mixes_no_answers() {
     assert_ne!(version(&after), version(&before));
     assert_ne!(after["outputs"], before["outputs"]);
     // A failed reload changes nothing.
-    fs::rename(workplace.artifacts(), workplace.path().join("gone")).unwrap();
+    fs::rename(test_folder.artifacts(), test_folder.path().join("gone")).unwrap();
     served.post("/v2/repository/models/digits/load", &json!({})).refused(500, &["still served"]);
     assert_eq!(served.post(infer, &body).expect(200), after);
 }
 
 #[test]
 fn sigterm_loses_no_request_and_answers_none_twice() {
-    let workplace = digits();
+    let test_folder = digits();
     let Served { process, .. } = {
-        let served = Served::start(&workplace, &["latest"]);
+        let served = Served::start(&test_folder, &["latest"]);
         let answered = AtomicUsize::new(0);
         let (large, length) = binary(&pictures(16_000));
         let mut in_flight = served.connect().unwrap();
@@ -394,9 +394,9 @@ fn sigterm_loses_no_request_and_answers_none_twice() {
 
 #[test]
 fn a_second_signal_and_a_deadline_end_what_does_not_end() {
-    let workplace = digits();
+    let test_folder = digits();
     for (arguments, signals, code) in [(&["latest"][..], 2, 130), (&["latest", "--drain", "1"], 1, 1)] {
-        let served = Served::start(&workplace, arguments);
+        let served = Served::start(&test_folder, arguments);
         let mut stuck = served.connect().unwrap();
         stuck.send(b"POST /predict HTTP/1.1\r\nHost: k\r\nContent-Length: 100\r\n\r\n{").unwrap();
         wait_for("a request", || served.get("/metrics").text().contains("in_flight 2\n").then_some(()));
