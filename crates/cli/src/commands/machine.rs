@@ -239,7 +239,7 @@ fn examine(backend: BackendName) -> BackendCheck {
         return check(None, None, BackendState::NotCompiledIn);
     }
     match probe(backend, 0) {
-        Err(cause) => check(None, None, BackendState::NoDevice(cause.to_string())),
+        Err(cause) => check(None, None, BackendState::NoDevice(cause)),
         Ok(probe) => {
             let parity = parity(&probe.device, Fused::when(has_kernels(backend)));
             let state = match (parity.holds(), probe.is_software) {
