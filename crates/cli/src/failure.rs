@@ -3,6 +3,8 @@
 //! Other crates report what is wrong. The `From` implementations here choose the exit code, and add which command or option
 //! of the program helps.
 
+use std::io;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,7 @@ use kiln_training::{TrainingError, restore_terminal};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::output::{has_printed, print_json, say};
+use crate::output::{LogError, has_printed, print_json, say, write_error};
 
 /// The command failed.
 const FAILED: u8 = 1;
@@ -108,6 +110,38 @@ impl Failure {
             _ => say(&format!("error: {message}")),
         }
         code
+    }
+}
+
+/// Fails if any result could not be written.
+pub(crate) fn check_written() -> Result<(), Failure> {
+    match write_error() {
+        Some(cause) => Err(Failure::failed(format!("cannot write the result to standard output: {cause}"))),
+        None => Ok(()),
+    }
+}
+
+/// The failure for an output file, chosen by the user, that cannot be written.
+pub(crate) fn unwritable(path: &Path, cause: &io::Error) -> Failure {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Failure::usage(format!(
+            "cannot write {}: the folder {} does not exist",
+            path.display(),
+            folder.display()
+        )),
+        _ => Failure::failed(format!("cannot write {}: {cause}", path.display())),
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Open { path, cause } => {
+                Self::failed(format!("cannot open {}: {cause}", path.display()))
+            }
+            LogError::Level { text, cause } => Self::usage(format!("KILN_LOG = \"{text}\": {cause}")),
+        }
     }
 }
 
@@ -287,7 +321,7 @@ fn catch(handler: impl Fn() + Send + 'static) {
 
 /// Calls `handler` in its own thread at each signal that asks the program to stop.
 #[cfg(unix)]
-fn on_signal(handler: impl Fn() + Send + 'static) -> std::io::Result<()> {
+fn on_signal(handler: impl Fn() + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     // Under `nohup`, a handler would make the end of the terminal the end of the run.

@@ -32,7 +32,7 @@ use crate::commands::{
     study_workers,
     train::{self, ImportArguments, ResumeArguments, TrainArguments},
 };
-use crate::failure::Failure;
+use crate::failure::{Failure, check_written};
 
 /// Every training step allocates and frees megabytes. The system allocator returns them to the kernel each time, which
 /// clears the pages again before it hands them out.
@@ -182,7 +182,7 @@ fn main() -> ExitCode {
     CompleteEnv::with_factory(Arguments::command).complete();
     let as_json = std::env::args_os().any(|word| word == "--json");
     let arguments = Arguments::try_parse().unwrap_or_else(|error| refuse(&error, as_json));
-    match run(arguments.command).and_then(|()| output::check_written()) {
+    match run(arguments.command).and_then(|()| check_written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.print(as_json).into(),
     }

@@ -4,18 +4,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use kiln_artifacts::Run;
 use kiln_files::shortened;
 use serde::Serialize;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, fmt, registry};
-
-use crate::failure::Failure;
 
 /// The first error in writing a result.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -39,12 +37,9 @@ pub(crate) fn has_printed() -> bool {
     HAS_PRINTED.load(Ordering::Relaxed)
 }
 
-/// Fails if any result could not be written.
-pub(crate) fn check_written() -> Result<(), Failure> {
-    match UNWRITTEN.get() {
-        Some(cause) => Err(Failure::failed(format!("cannot write the result to standard output: {cause}"))),
-        None => Ok(()),
-    }
+/// The first error in writing a result, if any could not be written.
+pub(crate) fn write_error() -> Option<&'static io::Error> {
+    UNWRITTEN.get()
 }
 
 /// Prints a result as JSON.
@@ -61,19 +56,6 @@ pub(crate) fn print_json(value: &impl Serialize) {
 /// Prints a message for the user on stderr.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
-}
-
-/// The failure for an output file, chosen by the user, that cannot be written.
-pub(crate) fn unwritable(path: &Path, cause: &io::Error) -> Failure {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    match folder {
-        Some(folder) if !folder.is_dir() => Failure::usage(format!(
-            "cannot write {}: the folder {} does not exist",
-            path.display(),
-            folder.display()
-        )),
-        _ => Failure::failed(format!("cannot write {}: {cause}", path.display())),
-    }
 }
 
 /// Longer cells are cut by [`table`].
@@ -107,6 +89,20 @@ pub(crate) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
+/// The name of example `at` of the `count` examples in the file `name`.
+pub(crate) fn numbered(name: &str, at: usize, count: usize) -> String {
+    if count == 1 { name.to_owned() } else { format!("{name}[{at}]") }
+}
+
+/// Why a run cannot have a log.
+#[derive(Debug)]
+pub(crate) enum LogError {
+    /// The log file cannot be opened.
+    Open { path: PathBuf, cause: io::Error },
+    /// `KILN_LOG` is wrong.
+    Level { text: String, cause: ParseError },
+}
+
 /// The log file of the current run. A worker of a study trains one run after another.
 static LOG: Mutex<Option<File>> = Mutex::new(None);
 
@@ -127,14 +123,12 @@ impl Write for RunLog {
 }
 
 /// Sends tracing to the run's `train.log`. `KILN_LOG` sets the level; the default is `info`.
-pub(crate) fn log_to(run: &Run) -> Result<(), Failure> {
+pub(crate) fn log_to(run: &Run) -> Result<(), LogError> {
     let path = run.train_log();
     let file = OpenOptions::new().create(true).append(true).open(&path);
-    let file = file.map_err(|error| Failure::failed(format!("cannot open {}: {error}", path.display())))?;
+    let file = file.map_err(|cause| LogError::Open { path, cause })?;
     let filter = match std::env::var("KILN_LOG") {
-        Ok(text) => {
-            text.parse().map_err(|error| Failure::usage(format!("KILN_LOG = \"{text}\": {error}")))?
-        }
+        Ok(text) => text.parse().map_err(|cause| LogError::Level { text, cause })?,
         Err(_) => quiet_gpu(),
     };
     *LOG.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);

@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{RootArgument, run_names};
-use crate::failure::Failure;
-use crate::output::{print, print_json, say, unwritable};
+use crate::failure::{Failure, unwritable};
+use crate::output::{print, print_json, say};
 use crate::view::DownloadBar;
 
 #[derive(Debug, Args)]

@@ -18,8 +18,8 @@ use serde::Serialize;
 use super::data::column_table;
 use super::keys;
 use crate::experiment::name_of_data;
-use crate::failure::Failure;
-use crate::output::{print, print_json, table, unwritable};
+use crate::failure::{Failure, unwritable};
+use crate::output::{print, print_json, table};
 use crate::view::DownloadBar;
 
 #[derive(Debug, Args)]

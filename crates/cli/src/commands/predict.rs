@@ -22,7 +22,7 @@ use super::predict_csv::{predict_pictures, predict_table};
 use super::{RootArgument, runs_and_files};
 use crate::experiment::FileKind;
 use crate::failure::Failure;
-use crate::output::{print, print_json, say, table};
+use crate::output::{numbered, print, print_json, say, table};
 use crate::view::DownloadBar;
 
 #[derive(Debug, Args)]
@@ -121,7 +121,12 @@ pub(crate) fn predict(arguments: &PredictArguments) -> Result<(), Failure> {
     let files = if is_of_pictures { with_folders(&files)? } else { files };
     let mut seen = arguments.seen.as_deref().map(SeenPictures::in_folder).transpose()?;
     if let Some(output) = &arguments.output {
-        return predict_pictures(&trained, &files, framing, seen, output, arguments.json);
+        let on_read = |file: &Path, examples: &Split| {
+            if let Some(seen) = &mut seen {
+                seen.save(file, trained.profile(), examples);
+            }
+        };
+        return predict_pictures(&trained, &files, framing, on_read, output, arguments.json);
     }
     let predicted: Vec<PredictedFile> =
         files.iter().map(|file| predict_file(&trained, file, framing, seen.as_mut())).collect();
@@ -203,11 +208,6 @@ fn predict_file(
     result
 }
 
-/// The name of example `at` of the `count` examples in the file `name`.
-pub(crate) fn numbered(name: &str, at: usize, count: usize) -> String {
-    if count == 1 { name.to_owned() } else { format!("{name}[{at}]") }
-}
-
 impl Prediction {
     fn new(predictions: &Predictions, at: usize) -> Self {
         let probabilities = predictions.probabilities(at);
@@ -232,7 +232,7 @@ impl Prediction {
 
 /// A folder for the pictures as the network saw them. Nothing is written next to the user's own pictures: those folders
 /// may be training data.
-pub(crate) struct SeenPictures {
+struct SeenPictures {
     folder: PathBuf,
     taken: HashSet<PathBuf>,
 }
@@ -248,7 +248,7 @@ impl SeenPictures {
 
     /// Saves the one picture in `examples`, read from `file`, as `<name of the file>.seen.png`. Does nothing if there are
     /// several examples; prints a warning if the picture cannot be saved.
-    pub(crate) fn save(&mut self, file: &Path, profile: &Profile, examples: &Split) -> Option<PathBuf> {
+    fn save(&mut self, file: &Path, profile: &Profile, examples: &Split) -> Option<PathBuf> {
         let size = profile.image_size().filter(|_| examples.len() == 1)?;
         let name = file.file_name()?.to_string_lossy();
         let names = std::iter::once(format!("{name}.seen.png"))

@@ -4,15 +4,14 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use kiln::{Framing, Mlp, Predictions, Trained};
+use kiln::{Framing, Mlp, Predictions, Split, Trained};
 use kiln_data::{RowBlock, TableRows};
 use kiln_files::{Replacement, with_causes};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::predict::{SeenPictures, numbered};
-use crate::failure::{Failure, leave_on_ctrl_c};
-use crate::output::{print_json, say, unwritable};
+use crate::failure::{Failure, leave_on_ctrl_c, unwritable};
+use crate::output::{numbered, print_json, say};
 
 /// Rows that are read and predicted together.
 const ROWS_PER_BLOCK: usize = 8192;
@@ -120,12 +119,13 @@ pub(crate) struct PredictedPictures<'a> {
 }
 
 /// Predicts every picture of `files`, and writes the class, the probability of every class, and the column `error`. The
-/// file `output` appears when it is complete; `-` is standard output.
+/// file `output` appears when it is complete; `-` is standard output. `on_read` gets each file that was read, with its
+/// examples.
 pub(crate) fn predict_pictures(
     trained: &Trained<Mlp>,
     files: &[PathBuf],
     framing: Option<Framing>,
-    mut seen: Option<SeenPictures>,
+    mut on_read: impl FnMut(&Path, &Split),
     output: &Path,
     json: bool,
 ) -> Result<(), Failure> {
@@ -148,9 +148,7 @@ pub(crate) fn predict_pictures(
                 let name = numbered(&name, at, predictions.len());
                 csv_file.write([&*name], Some((&predictions, at)), &[""])?;
             }
-            if let Some(seen) = &mut seen {
-                seen.save(file, trained.profile(), &inputs.examples);
-            }
+            on_read(file, &inputs.examples);
         }
     }
     csv_file.finish()?;

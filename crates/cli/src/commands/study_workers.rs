@@ -21,8 +21,8 @@ use kiln_study::{
 
 use super::{RootArgument, keys};
 use crate::experiment::{FileKind, environment};
-use crate::failure::{Failure, stop_on_signals, stopped_by};
-use crate::output::{log_to, print, print_json, quoted, say, table, unwritable};
+use crate::failure::{Failure, stop_on_signals, stopped_by, unwritable};
+use crate::output::{log_to, print, print_json, quoted, say, table};
 use crate::view::{StudyUi, study_view};
 
 /// How this process works on a study.

@@ -140,8 +140,8 @@ impl<F: FnMut(&Message) + Send> Observer for MessageObserver<F> {
     }
 }
 
-/// The program that trains for a study. It reads a [`TrainRequest`] from each line of its standard input, trains the run,
-/// stops when that input ends, and writes every [`Message`] as a line to its standard error.
+/// The program that trains for a study. It reads a [`TrainRequest`] from each line of its standard input, trains the
+/// run, stops when that input ends, and writes every [`Message`] as a line to its standard error.
 #[derive(Clone, Debug)]
 pub struct Worker {
     /// The program.
