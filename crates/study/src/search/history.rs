@@ -1,14 +1,107 @@
-//! The history of a search: every trial so far, how the best compare, and how much each key matters.
+//! The history of a search: the files of its waves, every trial so far, how the best compare, and how much each key
+//! matters.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use kiln_artifacts::ArtifactError;
+use kiln_files::json_text;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::search::Search;
 use crate::search::space::Observation;
-use crate::search::waves::{NewTrial, Wave, WaveStage, WaveTask};
 use crate::work::TaskResult;
+use crate::{StudyError, read_again, read_json};
+
+/// The purpose of a wave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WaveStage {
+    /// Finds good settings.
+    Search,
+    /// Checks them with fresh seeds; the round counts from 0.
+    Confirmation(usize),
+    /// Tests the winner.
+    Test,
+}
+
+/// The trials that begin, and the tasks to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Wave {
+    pub(crate) stage: WaveStage,
+    pub(crate) begun: Vec<NewTrial>,
+    pub(crate) tasks: Vec<WaveTask>,
+}
+
+/// A trial that begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NewTrial {
+    /// Its number; 0 is the base.
+    pub(crate) trial: usize,
+    pub(crate) settings: Vec<(String, String)>,
+    /// Null for a coordinate that is not used.
+    pub(crate) coordinates: Vec<Option<f64>>,
+    /// Why its settings cannot be trained, if so.
+    pub(crate) error: Option<String>,
+}
+
+/// A trial to train with one seed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WaveTask {
+    pub(crate) trial: usize,
+    pub(crate) seed: u64,
+    /// The epoch after which it pauses; `None` if it is to be tested.
+    pub(crate) until: Option<usize>,
+}
+
+impl WaveStage {
+    /// The stage in words; `wave` is the wave's number, from 1.
+    pub(crate) fn words(self, wave: usize) -> String {
+        match self {
+            Self::Search => format!("wave {wave}"),
+            Self::Confirmation(0) => "confirmation".to_owned(),
+            Self::Confirmation(round) => format!("confirmation, round {}", round + 1),
+            Self::Test => "test".to_owned(),
+        }
+    }
+}
+
+impl Wave {
+    /// The file of wave `number`, from 1.
+    pub(crate) fn path(folder: &Path, number: usize) -> PathBuf {
+        folder.join(format!("wave-{number:05}.json"))
+    }
+
+    /// Wave `number` of the search in `folder`, if it is decided.
+    pub(crate) fn read(folder: &Path, number: usize) -> Result<Option<Self>, StudyError> {
+        read_json(&Self::path(folder, number))
+    }
+
+    /// Whether this wave can come after `trials` trials of `search`; its file may be damaged.
+    pub(crate) fn fits(&self, search: &Search, trials: usize) -> bool {
+        let is_place = |number: &Option<f64>| number.is_none_or(|number| number >= 0.0);
+        let is_point = |(number, begun): (usize, &NewTrial)| {
+            let count = begun.coordinates.len();
+            begun.trial == number
+                && (count == 0 || count == search.coordinates())
+                && begun.coordinates.iter().all(is_place)
+        };
+        let known = trials + self.begun.len();
+        (trials..).zip(&self.begun).all(is_point) && self.tasks.iter().all(|task| task.trial < known)
+    }
+
+    /// Stores this as wave `number`, unless another process was faster. Returns the stored wave.
+    pub(crate) fn store(self, folder: &Path, number: usize) -> Result<Self, StudyError> {
+        let path = Self::path(folder, number);
+        fs::create_dir_all(folder).map_err(|cause| StudyError::io("create", folder, cause))?;
+        if kiln_files::create_file(&path, &json_text(&self)).map_err(ArtifactError::from)? {
+            return Ok(self);
+        }
+        read_again(&path)
+    }
+}
 
 /// All trials so far, with their losses and their cost.
 #[derive(Clone, Debug, Default)]

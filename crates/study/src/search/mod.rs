@@ -11,7 +11,7 @@
 //!    trials is partly lucky; fresh seeds remove this bias.
 //! 3. *Test.* The winner's runs are tested. No other run ever sees the test data.
 //!
-//! `space` draws settings, `history` collects the results, `waves` decides the next wave; [`SearchAgenda`] makes
+//! `space` draws settings, `history` has the waves so far and their results, `waves` decides the next wave; [`SearchAgenda`] makes
 //! tasks of waves; `report` and `report_files` write the results.
 
 mod history;
@@ -33,9 +33,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::StudyError;
-use crate::search::history::History;
+use crate::search::history::{History, Wave, WaveTask};
 use crate::search::space::{grid, propose};
-use crate::search::waves::{Wave, WaveTask, confirmation_wave, search_wave, test_wave};
+use crate::search::waves::{confirmation_wave, search_wave, test_wave};
 use crate::work::{Agenda, Done, Task, Tasks, TrialRun, prepared};
 
 /// A search, resolved and valid.

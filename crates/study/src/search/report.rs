@@ -2,20 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln_artifacts::{Machine, Run, Timestamp, replace_file};
-use kiln_files::json_text;
+use kiln_artifacts::{Machine, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::StudyError;
-use crate::leaderboard::TextTable;
 use crate::plan::Plan;
 use crate::ranking::Spread;
-use crate::report::run_report;
 use crate::search::history::{History, KeyImportance, importance};
-use crate::search::report_files::{
-    leaderboard, leaderboard_csv, leaderboard_markdown, leaderboard_page, pictures,
-};
 use crate::search::{Search, SearchMethod, trial_name};
 use crate::work::{TrialRun, figure_name};
 
@@ -167,50 +160,6 @@ impl SearchReport {
         };
         report.statements = statements(&report, search);
         report
-    }
-
-    /// Writes all files of the report into the study's folder, each whole or not at all.
-    pub(crate) fn write(&self, search: &Search, folder: &Path) -> Result<(), StudyError> {
-        for (name, bytes) in [("leaderboard.csv", leaderboard_csv(self)), ("study.json", json_text(self))] {
-            replace_file(&folder.join(name), &bytes)?;
-        }
-        if let Some(winner) = self.winner_toml(search) {
-            replace_file(&folder.join("winner.toml"), winner.as_bytes())?;
-        }
-        self.write_reports();
-        let pictures = pictures(self, search)?;
-        let files = [
-            ("leaderboard.md", leaderboard_markdown(self).into_bytes()),
-            ("leaderboard.html", leaderboard_page(self, &pictures, folder).into_bytes()),
-        ];
-        for (name, bytes) in files {
-            replace_file(&folder.join(name), &bytes)?;
-        }
-        pictures.iter().try_for_each(|picture| picture.write(folder))
-    }
-
-    /// The winner's settings as an experiment file.
-    fn winner_toml(&self, search: &Search) -> Option<String> {
-        let name = &self.winner.as_ref()?.name;
-        let winner = self.trials.iter().find(|trial| trial.name == *name)?;
-        Some(search.experiment(&self.study, &winner.settings, search.base.seed).ok()?.to_toml())
-    }
-
-    /// Writes the report of one run of each confirmed trial, unless it exists.
-    fn write_reports(&self) {
-        let confirmed = self.trials.iter().filter(|trial| trial.stage == TrialStage::Confirmed);
-        for run in confirmed.filter_map(|trial| Run::open(trial.runs.first()?).ok()) {
-            if !run.report().exists() {
-                // The search does not need it.
-                let _ = run_report(&run);
-            }
-        }
-    }
-
-    /// The leaderboard as rows of text.
-    #[must_use]
-    pub fn leaderboard(&self) -> TextTable {
-        leaderboard(self)
     }
 }
 

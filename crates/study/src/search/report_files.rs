@@ -2,19 +2,68 @@
 
 use std::path::Path;
 
+use kiln_artifacts::{Run, replace_file};
 use kiln_evaluation::{chart, html_page, scrolled};
+use kiln_files::json_text;
 use kiln_plot::{Axis, LineChart, ParallelAxis, ParallelCoordinates, ParallelLine, PlotError, Series};
 use maud::{Markup, html};
 
+use crate::StudyError;
 use crate::leaderboard::{Picture, TextTable, drawn_ones, made_by, markdown_table};
 use crate::ranking::Spread;
-use crate::report::{STYLE, link};
+use crate::report::{STYLE, link, run_report};
 use crate::search::Search;
 use crate::search::report::{SearchReport, SearchedTrial, TrialStage};
 use crate::search::space::{Dimension, Domain, NumberRange};
 
+impl SearchReport {
+    /// Writes all files of the report into the study's folder, each whole or not at all.
+    pub(crate) fn write(&self, search: &Search, folder: &Path) -> Result<(), StudyError> {
+        for (name, bytes) in [("leaderboard.csv", leaderboard_csv(self)), ("study.json", json_text(self))] {
+            replace_file(&folder.join(name), &bytes)?;
+        }
+        if let Some(winner) = self.winner_toml(search) {
+            replace_file(&folder.join("winner.toml"), winner.as_bytes())?;
+        }
+        self.write_reports();
+        let pictures = pictures(self, search)?;
+        let files = [
+            ("leaderboard.md", leaderboard_markdown(self).into_bytes()),
+            ("leaderboard.html", leaderboard_page(self, &pictures, folder).into_bytes()),
+        ];
+        for (name, bytes) in files {
+            replace_file(&folder.join(name), &bytes)?;
+        }
+        pictures.iter().try_for_each(|picture| picture.write(folder))
+    }
+
+    /// The winner's settings as an experiment file.
+    fn winner_toml(&self, search: &Search) -> Option<String> {
+        let name = &self.winner.as_ref()?.name;
+        let winner = self.trials.iter().find(|trial| trial.name == *name)?;
+        Some(search.experiment(&self.study, &winner.settings, search.base.seed).ok()?.to_toml())
+    }
+
+    /// Writes the report of one run of each confirmed trial, unless it exists.
+    fn write_reports(&self) {
+        let confirmed = self.trials.iter().filter(|trial| trial.stage == TrialStage::Confirmed);
+        for run in confirmed.filter_map(|trial| Run::open(trial.runs.first()?).ok()) {
+            if !run.report().exists() {
+                // The search does not need it.
+                let _ = run_report(&run);
+            }
+        }
+    }
+
+    /// The leaderboard as rows of text.
+    #[must_use]
+    pub fn leaderboard(&self) -> TextTable {
+        leaderboard(self)
+    }
+}
+
 /// `leaderboard.csv`. It contains no times, so that equal searches give equal bytes.
-pub(super) fn leaderboard_csv(report: &SearchReport) -> Vec<u8> {
+fn leaderboard_csv(report: &SearchReport) -> Vec<u8> {
     let figure = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     let head = ["rank", "trial", "stage", "epochs", report.monitor.as_str()];
     let spreads = [
@@ -65,7 +114,7 @@ fn shown_setting(trial: &SearchedTrial, key: &str) -> String {
 }
 
 /// The leaderboard as rows of text; columns without any entry are left out.
-pub(super) fn leaderboard(report: &SearchReport) -> TextTable {
+fn leaderboard(report: &SearchReport) -> TextTable {
     let monitor = report.monitor.replace('_', " ");
     let shown = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
     let mut columns: Vec<(String, Vec<String>)> = Vec::new();
@@ -95,7 +144,7 @@ pub(super) fn leaderboard(report: &SearchReport) -> TextTable {
 }
 
 /// `leaderboard.md`.
-pub(super) fn leaderboard_markdown(report: &SearchReport) -> String {
+fn leaderboard_markdown(report: &SearchReport) -> String {
     let mut text = format!("# {}\n\n", report.study);
     if !report.about.is_empty() {
         text += &format!("{}\n\n", report.about.trim());
@@ -109,7 +158,7 @@ pub(super) fn leaderboard_markdown(report: &SearchReport) -> String {
 const MOST_ROWS: usize = 200;
 
 /// `leaderboard.html` in `folder`; links to runs are relative to it.
-pub(super) fn leaderboard_page(report: &SearchReport, pictures: &[Picture], folder: &Path) -> String {
+fn leaderboard_page(report: &SearchReport, pictures: &[Picture], folder: &Path) -> String {
     let about = report.about.trim();
     let drawn = |name: &str| pictures.iter().find(|picture| picture.name == name);
     let failed = report.trials.iter().any(|trial| trial.stage == TrialStage::Failed);
@@ -211,7 +260,7 @@ fn importance_table(report: &SearchReport) -> Markup {
 }
 
 /// Every picture that has data: `parallel`, `front`.
-pub(super) fn pictures(report: &SearchReport, search: &Search) -> Result<Vec<Picture>, PlotError> {
+fn pictures(report: &SearchReport, search: &Search) -> Result<Vec<Picture>, PlotError> {
     let (parallel, front) = (parallel_chart(report, search), front_chart(report));
     let drawn =
         [("parallel", parallel.to_svg(), parallel.to_png()), ("front", front.to_svg(), front.to_png())];
