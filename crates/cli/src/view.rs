@@ -132,7 +132,7 @@ pub(crate) fn summary(session: &Session, outcome: &Outcome) -> Vec<String> {
     let mut lines = vec![data_line(&profile), network_line(session, outcome, &profile)];
     if let Some(test) = &outcome.test {
         lines.push(test_line(test, outcome));
-        lines.extend(test.beside());
+        lines.extend(test.extra_lines());
     }
     lines
 }

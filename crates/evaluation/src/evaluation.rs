@@ -257,7 +257,7 @@ impl Metrics {
 
     /// Lines of text to show with loss and accuracy: the decision threshold, if any, and the accuracies of the baselines.
     #[must_use]
-    pub fn beside(&self) -> Vec<String> {
+    pub fn extra_lines(&self) -> Vec<String> {
         let one = |baseline: &Baseline| format!("{} {:.4}", baseline.model, baseline.accuracy);
         let all: Vec<String> = self.baselines.iter().map(one).collect();
         let own = self.accuracy_of_probable.map(|own| format!(" (network without the threshold: {own:.4})"));

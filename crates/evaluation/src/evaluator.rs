@@ -47,7 +47,7 @@ pub struct Evaluator<'a> {
 impl Evaluator<'_> {
     /// Fits the calibration and the decision threshold of `model`, if the experiment sets them, and stores them with the run.
     /// `held_out` are examples that the model was not trained on.
-    pub fn fit_answers(
+    pub fn fit_calibration_and_threshold(
         &self,
         held_out: Option<&Split>,
         model: &mut StoredModel<impl Model>,
@@ -118,8 +118,10 @@ impl Evaluator<'_> {
         let gallery = Gallery::new(&predictions, split, &profile.shape, experiment.seed);
         gallery.write(&run.evaluation(name))?;
         if experiment.evaluation.importance {
-            let predict =
-                |split: &Split| model.says(predict(&model.model, profile, split, batch_size, &[], device));
+            let predict = |split: &Split| {
+                let predictions = predict(&model.model, profile, split, batch_size, &[], device);
+                model.calibrate_and_decide(predictions)
+            };
             let most = self.affordable_predictions(model);
             if let Some(found) = Importance::measure(predict, split, &profile.shape, experiment.seed, most) {
                 found.write(&run.evaluation(name))?;

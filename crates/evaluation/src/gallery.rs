@@ -311,7 +311,7 @@ fn png(image: &DynamicImage) -> Vec<u8> {
 
 /// Writes `random.png`, `most_confident_mistakes.png` and `least_certain.png` into `folder`, if there are such examples and
 /// they are images.
-pub(crate) fn write_sheets(
+pub(crate) fn write_image_grids(
     gallery: &Gallery,
     classes: &[String],
     folder: &Path,
@@ -322,12 +322,12 @@ pub(crate) fn write_sheets(
         path: folder.to_owned(),
         cause,
     })?;
-    let sheets = [
+    let grids = [
         ("random.png", "Random examples", &gallery.random),
         ("most_confident_mistakes.png", "Most confident mistakes", &gallery.most_confident_mistakes),
         ("least_certain.png", "Least certain predictions", &gallery.least_certain),
     ];
-    sheets.into_par_iter().try_for_each(|(name, title, positions)| {
+    grids.into_par_iter().try_for_each(|(name, title, positions)| {
         if positions.is_empty() {
             return remove_if_there(&folder.join(name));
         }

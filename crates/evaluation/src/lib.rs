@@ -49,7 +49,7 @@ pub use figures::{FIGURES, Figure, PartialMean, UndefinedFigure};
 pub use gallery::{GALLERY_FILE, Gallery, GalleryCell, GalleryExample, picture_seen};
 pub use importance::{ColumnImportance, Dependence, DependenceValue, IMPORTANCE_FILE, Importance};
 pub use pass::{
-    PassFigures, StoredModel, UnlabeledPredictions, Weights, evaluate_with_dropout, load_model, predict,
+    PassFigures, StoredModel, UnlabelledPredictions, Weights, evaluate_with_dropout, load_model, predict,
     read_weights, weight_count,
 };
 pub use predictions::Predictions;

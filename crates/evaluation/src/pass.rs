@@ -41,7 +41,7 @@ impl<M> StoredModel<M> {
 
     /// Applies the calibration and the threshold to the predictions of its network.
     #[must_use]
-    pub fn says(&self, predictions: Predictions) -> Predictions {
+    pub fn calibrate_and_decide(&self, predictions: Predictions) -> Predictions {
         predictions.calibrated(self.calibration.as_ref()).decided(self.threshold.as_ref())
     }
 }
@@ -197,7 +197,7 @@ fn example_weights(class_weights: &[f64], truth: &[u32]) -> Option<Vec<f64>> {
 
 /// Predictions for examples whose true classes are unknown.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct UnlabeledPredictions {
+pub struct UnlabelledPredictions {
     /// The predicted class of each example, by number.
     pub classes: Vec<u32>,
     /// The probability of every class, example by example; NaN if the model diverged.
@@ -206,19 +206,20 @@ pub struct UnlabeledPredictions {
 
 impl<M: Model> StoredModel<M> {
     /// Predicts every example of `split`, for a server: without losses and on this thread, so that a single example takes
-    /// microseconds. The result is equal to that of [`predict`](crate::predict) and [`StoredModel::says`], bit for bit.
+    /// microseconds. The result is equal to that of [`predict`](crate::predict) and [`StoredModel::calibrate_and_decide`],
+    /// bit for bit.
     ///
     /// `normalizer` and `classes` are those of the training data.
     #[must_use]
-    pub fn answer(
+    pub fn predict_unlabelled(
         &self,
         normalizer: &Arc<Normalizer>,
         classes: &[String],
         split: &Split,
         batch_size: usize,
         device: &Device,
-    ) -> UnlabeledPredictions {
-        let mut predictions = UnlabeledPredictions::default();
+    ) -> UnlabelledPredictions {
+        let mut predictions = UnlabelledPredictions::default();
         for batch in EpochBatches::new(split, normalizer, &Batching::in_order(batch_size), 0, 0, device) {
             let found = InferenceStep::step(&self.model, batch.into()).predicted();
             predictions.classes.extend(found.classes);
@@ -227,12 +228,12 @@ impl<M: Model> StoredModel<M> {
                 .probabilities
                 .extend(found.probabilities.into_iter().map(|value| value.clamp(0.0, 1.0)));
         }
-        self.calibrate_and_decide(&mut predictions, classes);
+        self.calibrate_and_decide_unlabelled(&mut predictions, classes);
         predictions
     }
 
     /// Applies the calibration and the threshold.
-    fn calibrate_and_decide(&self, predictions: &mut UnlabeledPredictions, classes: &[String]) {
+    fn calibrate_and_decide_unlabelled(&self, predictions: &mut UnlabelledPredictions, classes: &[String]) {
         let positive = self.threshold.as_ref().and_then(|threshold| {
             let positive = classes.iter().position(|class| *class == threshold.positive)?;
             Some((threshold, positive))

@@ -124,7 +124,7 @@ struct ColumnValues {
 }
 
 /// What was expected in a row, and what was found there.
-type Mismatch = (String, String);
+type FormatError = (String, String);
 
 impl<R: Read> PredictionsReader<R> {
     fn new(path: &Path, source: R) -> Result<Self, EvaluationError> {
@@ -158,7 +158,7 @@ impl<R: Read> PredictionsReader<R> {
     }
 
     /// Adds a row. The CSV reader guarantees that it is as long as the header.
-    fn take(&mut self, row: &ByteRecord) -> Result<(), Mismatch> {
+    fn take(&mut self, row: &ByteRecord) -> Result<(), FormatError> {
         let index: usize = number(&row[0], "an index", |_| true)?;
         let expected = self.columns.truth.len();
         if index != expected {
@@ -187,7 +187,7 @@ impl<R: Read> PredictionsReader<R> {
 }
 
 /// The names of the classes, and whether there are columns for weights and for lines.
-fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool, bool), Mismatch> {
+fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool, bool), FormatError> {
     let names: Vec<&str> = header.iter().collect();
     let has_lines = names.last() == Some(&LINE) && names.len() > FIRST_COLUMNS.len();
     let names = if has_lines { &names[..names.len() - 1] } else { &names[..] };
@@ -211,7 +211,7 @@ fn header_classes(header: &StringRecord) -> Result<(Vec<String>, bool, bool), Mi
     Ok((probabilities.iter().map(class).collect::<Result<_, _>>()?, has_weights, has_lines))
 }
 
-fn number<T: FromStr>(cell: &[u8], what: &str, is_allowed: impl Fn(&T) -> bool) -> Result<T, Mismatch> {
+fn number<T: FromStr>(cell: &[u8], what: &str, is_allowed: impl Fn(&T) -> bool) -> Result<T, FormatError> {
     let value = std::str::from_utf8(cell).ok().and_then(|text| text.parse().ok());
     value.filter(is_allowed).ok_or_else(|| (what.to_owned(), quoted(cell)))
 }
@@ -224,7 +224,7 @@ fn quoted(cell: &[u8]) -> String {
     if start.len() < text.len() { format!("{start:?}...") } else { format!("{start:?}") }
 }
 
-fn malformed(path: &Path, line: u64, (expected, found): Mismatch) -> EvaluationError {
+fn malformed(path: &Path, line: u64, (expected, found): FormatError) -> EvaluationError {
     EvaluationError::Malformed { path: path.to_owned(), line, expected, found }
 }
 

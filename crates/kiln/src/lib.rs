@@ -114,7 +114,7 @@ pub use kiln_artifacts::{Run, RunFailure, RunState, StopReason};
 pub use kiln_config::{Experiment, Resolved};
 pub use kiln_data::{DataSet, Framing, Progress, Split};
 pub use kiln_diagnosis::Finding;
-pub use kiln_evaluation::{Evaluation, Metrics, Predictions, UnlabeledPredictions, Weights};
+pub use kiln_evaluation::{Evaluation, Metrics, Predictions, UnlabelledPredictions, Weights};
 pub use kiln_model::{
     Batch, Classified, Fused, Mlp, Model, ModelError, Pass, Predicted, Probe, StepOutput, Tally,
 };

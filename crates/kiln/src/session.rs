@@ -405,8 +405,8 @@ impl Session {
         let profile = read_profile(run)?;
         let model = self.setup_on(backend.device.clone()).build(build)?;
         let mut model = load_model(model, run, &Weights::Marked(experiment.evaluation.ckpt))?;
-        let examination = Evaluator { run, experiment, profile: &profile, device: &backend.device };
-        examination.fit_answers(data.validation.as_ref(), &mut model)?;
+        let evaluator = Evaluator { run, experiment, profile: &profile, device: &backend.device };
+        evaluator.fit_calibration_and_threshold(data.validation.as_ref(), &mut model)?;
         let context = self.context(&profile);
         let baselines = if experiment.evaluation.baselines {
             let examples = trained.steps as f64 * experiment.training.batch_size as f64;
@@ -434,8 +434,7 @@ impl Session {
             }
         };
         let compared = baselines.map(|baselines| baselines.predict(&context, split)).transpose()?;
-        let (evaluation, gallery) =
-            examination.evaluate(name, split, &model, &compared.unwrap_or_default())?;
+        let (evaluation, gallery) = evaluator.evaluate(name, split, &model, &compared.unwrap_or_default())?;
         let (loss, accuracy) =
             (evaluation.metrics.figure("loss").unwrap_or(f64::NAN), evaluation.metrics.accuracy());
         let is_test = name == "test";

@@ -13,7 +13,7 @@ use kiln_data::{
     inputs, inputs_of_picture, inputs_of_values, labelled, load, load_like,
 };
 use kiln_evaluation::{
-    Evaluation, Evaluator, Predictions, StoredModel, UnlabeledPredictions, Weights, load_model, predict,
+    Evaluation, Evaluator, Predictions, StoredModel, UnlabelledPredictions, Weights, load_model, predict,
     write_report,
 };
 use kiln_model::{Fused, Model};
@@ -120,7 +120,7 @@ impl<M: Model> Trained<M> {
     /// and the path of the report.
     pub fn evaluate(&self, name: &str, split: &Split) -> Result<(Evaluation, PathBuf), Error> {
         let Self { run, experiment, profile, backend, model, .. } = self;
-        let examination = Evaluator { run, experiment, profile, device: &backend.device };
+        let evaluator = Evaluator { run, experiment, profile, device: &backend.device };
         let context = BaselineContext {
             experiment,
             profile,
@@ -129,8 +129,7 @@ impl<M: Model> Trained<M> {
         };
         let baselines = Baselines::read(run, &context)?;
         let compared = baselines.map(|baselines| baselines.predict(&context, split)).transpose()?;
-        let (evaluation, gallery) =
-            examination.evaluate(name, split, model, &compared.unwrap_or_default())?;
+        let (evaluation, gallery) = evaluator.evaluate(name, split, model, &compared.unwrap_or_default())?;
         let report = write_report(run, name, experiment, &evaluation, Some(&gallery))?;
         Ok((evaluation, report))
     }
@@ -148,16 +147,18 @@ impl<M: Model> Trained<M> {
         let Self { experiment, profile, backend, model: stored, .. } = self;
         let (batch_size, class_weights) =
             (experiment.evaluation.batch_size, experiment.loss.class_weights.each());
-        stored.says(predict(model, profile, split, batch_size, class_weights, &backend.device))
+        let predictions = predict(model, profile, split, batch_size, class_weights, &backend.device);
+        stored.calibrate_and_decide(predictions)
     }
 
     /// The predictions for the examples in `split`, without losses, for servers. The probabilities have the same bits
     /// as those of [`Trained::predict`]. Small batches are computed on the calling thread, so many threads can call it
     /// at once.
     #[must_use]
-    pub fn answer(&self, split: &Split) -> UnlabeledPredictions {
+    pub fn predict_unlabelled(&self, split: &Split) -> UnlabelledPredictions {
         let Self { experiment, profile, backend, model, normalizer, .. } = self;
-        model.answer(normalizer, &profile.classes, split, experiment.evaluation.batch_size, &backend.device)
+        let batch_size = experiment.evaluation.batch_size;
+        model.predict_unlabelled(normalizer, &profile.classes, split, batch_size, &backend.device)
     }
 
     /// The number of learned values, weights and biases, which measures the cost of a prediction.

@@ -281,7 +281,7 @@ fn answers_are_predictions_to_the_bit_in_batches_of_any_size() {
         let split = trained.own_split("test", &NoProgress).unwrap();
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         let check = |split: &Split| {
-            let (predictions, answers) = (trained.predict(split), trained.answer(split));
+            let (predictions, answers) = (trained.predict(split), trained.predict_unlabelled(split));
             assert_eq!(answers.classes, predictions.predicted());
             for (at, row) in answers.probabilities.chunks_exact(10).enumerate() {
                 assert_eq!(bits(row), bits(predictions.probabilities(at)));

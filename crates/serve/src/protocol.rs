@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use kiln::UnlabeledPredictions;
+use kiln::UnlabelledPredictions;
 use kiln_table::quoted;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -64,14 +64,14 @@ pub(crate) async fn run_inference<T: Send + 'static>(
     slot: Slot,
     size: WorkSize,
     read: impl FnOnce(&Model) -> Result<InferenceTask, Refusal> + Send + 'static,
-    write: impl FnOnce(&Model, &UnlabeledPredictions, &InferenceTask) -> Result<T, Refusal> + Send + 'static,
+    write: impl FnOnce(&Model, &UnlabelledPredictions, &InferenceTask) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     let reader = Arc::clone(model);
     let task = run_work(size, slot.clone(), move || read(&reader)).await?;
     let rows = task.examples.split.len();
     let (answering, size) = (Arc::clone(model), WorkSize::of_rows(rows, model.weights));
     let (answer, remarks) = run_work(size, slot, move || {
-        let answers = answering.trained.answer(&task.examples.split);
+        let answers = answering.trained.predict_unlabelled(&task.examples.split);
         Ok((write(&answering, &answers, &task)?, task.examples.remarks))
     })
     .await?;
@@ -177,7 +177,11 @@ pub(crate) fn requested_outputs(
 }
 
 /// The response with the requested outputs: JSON, followed by the binary tensors.
-fn respond(model: &Model, answers: &UnlabeledPredictions, task: &InferenceTask) -> Result<Response, Refusal> {
+fn respond(
+    model: &Model,
+    answers: &UnlabelledPredictions,
+    task: &InferenceTask,
+) -> Result<Response, Refusal> {
     check_finite(answers)?;
     let mut binary = Vec::new();
     let outputs = task.outputs.iter().map(|output| {
@@ -206,7 +210,7 @@ fn respond(model: &Model, answers: &UnlabeledPredictions, task: &InferenceTask) 
 }
 
 /// 500 if a probability is non-finite: JSON has no such numbers, and they are of no use.
-pub(crate) fn check_finite(answers: &UnlabeledPredictions) -> Result<(), Refusal> {
+pub(crate) fn check_finite(answers: &UnlabelledPredictions) -> Result<(), Refusal> {
     if answers.probabilities.iter().all(|value| value.is_finite()) {
         return Ok(());
     }
@@ -225,8 +229,8 @@ impl OutputContent {
 
 impl OutputSpec {
     /// The output with the values in `answers` of `model`.
-    pub(crate) fn of<'a>(self, model: &'a Model, answers: &'a UnlabeledPredictions) -> OutputTensor<'a> {
-        let UnlabeledPredictions { classes, probabilities } = answers;
+    pub(crate) fn of<'a>(self, model: &'a Model, answers: &'a UnlabelledPredictions) -> OutputTensor<'a> {
+        let UnlabelledPredictions { classes, probabilities } = answers;
         let (names, rows) = (model.classes(), classes.len());
         let (datatype, shape, data) = match self.content {
             OutputContent::Probabilities => {

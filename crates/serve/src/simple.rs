@@ -269,7 +269,7 @@ impl Batch {
 
 /// The predictions of `model` for `batch`.
 fn respond(model: &Model, batch: &Batch) -> Result<Response, Refusal> {
-    let answers = model.trained.answer(&batch.split);
+    let answers = model.trained.predict_unlabelled(&batch.split);
     check_finite(&answers)?;
     let classes = model.classes();
     let mut found = answers.classes.iter().zip(answers.probabilities.chunks_exact(classes.len()));

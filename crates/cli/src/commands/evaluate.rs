@@ -201,7 +201,7 @@ fn show(run: &Run, name: &str, evaluation: &Evaluation, report: &Path, as_json: 
     let metrics = &evaluation.metrics;
     let loss = metrics.figure("loss").map_or_else(|| "undefined".to_owned(), |loss| format!("{loss:.4}"));
     say(&format!("{name}: loss {loss}  accuracy {:.4}  ({} examples)", metrics.accuracy(), metrics.examples));
-    for line in metrics.beside() {
+    for line in metrics.extra_lines() {
         say(&line);
     }
     say(&format!("report: {}", report.display()));

@@ -43,7 +43,7 @@ pub fn write_report(
     plots::write(&report.plots, &paths.plots)?;
     plots::remove_others(&report.plots, &paths.plots)?;
     if let Some(gallery) = gallery {
-        gallery::write_sheets(gallery, &evaluation.confusion.classes, &paths.gallery)?;
+        gallery::write_image_grids(gallery, &evaluation.confusion.classes, &paths.gallery)?;
     }
     replace_file(&paths.report, page(&report).as_bytes())?;
     Ok(paths.report)
