@@ -132,13 +132,12 @@ impl<R: Read> PredictionsReader<R> {
         let mut rows = ReaderBuilder::new().from_reader(source);
         let header = rows.headers().map_err(|error| malformed_csv(&path, error))?.clone();
         let (classes, has_weights, has_lines) =
-            header_classes(&header).map_err(|mismatch| malformed(&path, 1, mismatch))?;
+            header_classes(&header).map_err(|error| malformed(&path, 1, error))?;
         let numbers = classes.iter().zip(0..).map(|(name, number)| (name.clone().into_bytes(), number));
         let numbers: HashMap<Vec<u8>, u32> = numbers.collect();
         if numbers.len() != classes.len() {
-            let mismatch =
-                ("one column for each class".to_owned(), "two columns with the same name".to_owned());
-            return Err(malformed(&path, 1, mismatch));
+            let error = ("one column for each class".to_owned(), "two columns with the same name".to_owned());
+            return Err(malformed(&path, 1, error));
         }
         Ok(Self { path, rows, classes, numbers, has_weights, has_lines, columns: ColumnValues::default() })
     }
@@ -146,9 +145,9 @@ impl<R: Read> PredictionsReader<R> {
     fn read(mut self) -> Result<Predictions, EvaluationError> {
         let mut row = ByteRecord::new();
         while self.rows.read_byte_record(&mut row).map_err(|error| malformed_csv(&self.path, error))? {
-            if let Err(mismatch) = self.take(&row) {
+            if let Err(error) = self.take(&row) {
                 let line = row.position().map_or(0, csv::Position::line);
-                return Err(malformed(&self.path, line, mismatch));
+                return Err(malformed(&self.path, line, error));
             }
         }
         let ColumnValues { truth, predicted, probabilities, loss, weights, lines } = self.columns;

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use kiln_config::Activation;
 use kiln_table::{Preparation, Scale, Treatment};
 
-use crate::onnx::ColumnKind;
-use crate::{Input, Layer, Network, Pixels, Waves};
+use crate::onnx::GraphInputKind;
+use crate::{Embedding, Input, Layer, Network, Pixels};
 
 /// The part of the header that is the same for all networks.
 const COMMON: &str = include_str!("kiln.h");
@@ -81,16 +81,16 @@ fn features(code: &mut Code, input: &Input) {
 
 fn weights(code: &mut Code, network: &Network) {
     for (number, member) in network.members.iter().enumerate() {
-        if let Some(waves) = &member.waves {
+        if let Some(embedding) = &member.embedding {
             if number == 0 {
-                let columns: Vec<String> = waves.columns.iter().map(ToString::to_string).collect();
+                let columns: Vec<String> = embedding.columns.iter().map(ToString::to_string).collect();
                 line!(code, "static const int kiln_numbers[] = {{{}}};", columns.join(", "));
             }
             let parts = [
-                ("frequency", &waves.frequency),
-                ("phase", &waves.phase),
-                ("mix", &waves.weight),
-                ("mix_bias", &waves.bias),
+                ("frequency", &embedding.frequency),
+                ("phase", &embedding.phase),
+                ("mix", &embedding.weight),
+                ("mix_bias", &embedding.bias),
             ];
             for (name, values) in parts {
                 array(code, &format!("kiln_{name}_{number}"), values);
@@ -123,8 +123,8 @@ fn forward(code: &mut Code, network: &Network) {
         }
         line!(code, "  int at;");
         line!(code, "  for (at = 0; at < KILN_FEATURES; at++) one[at] = features[at];");
-        if let Some(waves) = &member.waves {
-            with_waves(code, waves, number);
+        if let Some(embedding) = &member.embedding {
+            with_embedding(code, embedding, number);
         }
         let last = member.layers.len() - 1;
         for (index, Layer { inputs, outputs, .. }) in member.layers.iter().enumerate() {
@@ -142,8 +142,8 @@ fn forward(code: &mut Code, network: &Network) {
     }
 }
 
-fn with_waves(code: &mut Code, waves: &Waves, number: usize) {
-    let Waves { columns, waves: count, size, .. } = waves;
+fn with_embedding(code: &mut Code, embedding: &Embedding, number: usize) {
+    let Embedding { columns, waves: count, size, .. } = embedding;
     line!(code, "  for (at = 0; at < {}; at++) {{", columns.len());
     line!(code, "    int wave, place;");
     line!(code, "    float *mixed = one + KILN_FEATURES + at * {size};");
@@ -292,15 +292,15 @@ fn row_features(code: &mut Code, preparation: &Preparation) {
     line!(code, "/* A row of the table. */\ntypedef struct {{");
     for ((column, treatment), field) in preparation.used().zip(&fields) {
         let name = comment(&column.name);
-        match ColumnKind::of(treatment) {
-            ColumnKind::Numbers => line!(code, "  double {field}; /* {name}; NAN if missing */"),
-            ColumnKind::Days => {
+        match GraphInputKind::of(treatment) {
+            GraphInputKind::Numbers => line!(code, "  double {field}; /* {name}; NAN if missing */"),
+            GraphInputKind::Days => {
                 line!(
                     code,
                     "  double {field}; /* {name}: days since 1970-01-01, the time as a fraction; NAN if missing */"
                 );
             }
-            ColumnKind::Words => line!(code, "  const char *{field}; /* {name}; \"\" if missing */"),
+            GraphInputKind::Words => line!(code, "  const char *{field}; /* {name}; \"\" if missing */"),
         }
     }
     line!(code, "}} kiln_row;\n");
@@ -324,8 +324,8 @@ fn of_column(
     at: usize,
 ) {
     line!(code, "  {{");
-    let kind = ColumnKind::of(treatment);
-    if kind == ColumnKind::Words {
+    let kind = GraphInputKind::of(treatment);
+    if kind == GraphInputKind::Words {
         line!(code, "    const char *word = row->{field};");
     } else {
         line!(code, "    double value = row->{field};");
@@ -336,12 +336,12 @@ fn of_column(
         Treatment::Number { .. } | Treatment::Date { .. } => Vec::new(),
     };
     match kind {
-        ColumnKind::Words => {
+        GraphInputKind::Words => {
             let words: Vec<String> = names.iter().map(|word| string(word)).collect();
             line!(code, "    static const char *const words[] = {{{}}};", words.join(", "));
         }
-        ColumnKind::Days => {}
-        ColumnKind::Numbers => {
+        GraphInputKind::Days => {}
+        GraphInputKind::Numbers => {
             let numbers = preparation.missing.iter().filter_map(|text| text.parse::<f64>().ok());
             for number in numbers.filter(|number| number.is_finite()) {
                 line!(code, "    if (value == {number:e}) value = NAN;");
@@ -349,12 +349,12 @@ fn of_column(
         }
     }
     let is_word = |which: usize| match (treatment, kind) {
-        (_, ColumnKind::Numbers) => format!("value == {}", names[which]),
+        (_, GraphInputKind::Numbers) => format!("value == {}", names[which]),
         (Treatment::Boolean { .. }, _) => format!("kiln_same_word(word, words[{which}])"),
         _ => format!("code == {which}"),
     };
     let is_missing = match kind {
-        ColumnKind::Words => {
+        GraphInputKind::Words => {
             // A yes or no that is never missing needs no code, and compilers warn about unused variables.
             let is_code_used = matches!(treatment, Treatment::Category { .. }) || treatment.features() > 1;
             if is_code_used {
@@ -363,7 +363,7 @@ fn of_column(
             }
             format!("code < 0 && kiln_find(word, kiln_missing, {missing}) >= 0")
         }
-        ColumnKind::Numbers | ColumnKind::Days => "kiln_is_none(value)".to_owned(),
+        GraphInputKind::Numbers | GraphInputKind::Days => "kiln_is_none(value)".to_owned(),
     };
     let mut place = at;
     match treatment {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::c::{Code, fields, line};
 use crate::onnx::proto::DataType;
 use crate::onnx::run::{Data, Program, Tensor};
-use crate::onnx::{ColumnKind, PIXELS};
+use crate::onnx::{GraphInputKind, PIXELS};
 use crate::weight_files::numbers;
 use crate::{ExportError, Input, Network, Pixels};
 
@@ -42,7 +42,7 @@ pub struct Check {
 }
 
 /// The answers of a file: probabilities of shape [examples, classes], row-major, and the predicted classes.
-pub(crate) struct FileAnswers {
+pub(crate) struct FilePredictions {
     pub(crate) probabilities: Vec<f64>,
     pub(crate) labels: Vec<usize>,
 }
@@ -55,7 +55,7 @@ impl Check {
     /// tie.
     pub(crate) fn new(
         name: &'static str,
-        answers: &FileAnswers,
+        answers: &FilePredictions,
         own: &Predictions,
         network: &Network,
     ) -> Result<Self, ExportError> {
@@ -118,7 +118,7 @@ pub(crate) fn answers_of_onnx(
     bytes: &[u8],
     network: &Network,
     split: &Split,
-) -> Result<FileAnswers, ExportError> {
+) -> Result<FilePredictions, ExportError> {
     let program = Program::read(bytes).map_err(ExportError::Unreadable)?;
     let starts: Vec<usize> = (0..split.len()).step_by(BLOCK).collect();
     let parts = starts.into_par_iter().map(|start| {
@@ -129,7 +129,7 @@ pub(crate) fn answers_of_onnx(
     });
     let parts = parts.collect::<Result<Vec<_>, ExportError>>()?;
     let (probabilities, labels): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    Ok(FileAnswers {
+    Ok(FilePredictions {
         probabilities: probabilities.concat(),
         labels: labels.concat().into_iter().map(|label| label as usize).collect(),
     })
@@ -195,12 +195,12 @@ fn cells(input: &Input, split: &Split, rows: Range<usize>) -> Vec<Cells> {
 
 /// The values of a column, from the stored cells of a split.
 fn of_column<'a>(treatment: &Treatment, kept: impl Iterator<Item = &'a [f64]>) -> Cells {
-    match (ColumnKind::of(treatment), treatment) {
-        (ColumnKind::Words, _) => {
+    match (GraphInputKind::of(treatment), treatment) {
+        (GraphInputKind::Words, _) => {
             Cells::Words(kept.map(|cell| word(treatment, cell[0]).unwrap_or_default()).collect())
         }
         // A date is stored as its parts; the last part is the days since 1970.
-        (ColumnKind::Days, _) => Cells::Numbers(kept.map(|cell| cell[cell.len() - 1]).collect()),
+        (GraphInputKind::Days, _) => Cells::Numbers(kept.map(|cell| cell[cell.len() - 1]).collect()),
         (_, Treatment::Number { .. }) => Cells::Numbers(kept.map(|cell| cell[0]).collect()),
         _ => {
             let number = |word: String| word.parse().unwrap_or(f64::MAX);
@@ -227,7 +227,7 @@ pub(crate) fn answers_of_header(
     header: &[u8],
     network: &Network,
     split: &Split,
-) -> Result<Result<FileAnswers, String>, ExportError> {
+) -> Result<Result<FilePredictions, String>, ExportError> {
     let folder = tempfile::tempdir().map_err(|cause| io("make a folder in", &std::env::temp_dir(), cause))?;
     let (source, program) = (folder.path().join("network.c"), folder.path().join("network"));
     std::fs::write(folder.path().join("network.h"), header)
@@ -263,7 +263,7 @@ pub(crate) fn answers_of_header(
     if !output.status.success() || output.stdout.len() != width * split.len() {
         return Err(ExportError::Unreadable(format!("the compiled header ended with {}", output.status)));
     }
-    let mut answers = FileAnswers { probabilities: Vec::new(), labels: Vec::new() };
+    let mut answers = FilePredictions { probabilities: Vec::new(), labels: Vec::new() };
     for row in output.stdout.chunks_exact(width) {
         let (label, probabilities) = row.split_at(4);
         answers.labels.extend(numbers(label, u32::from_ne_bytes).into_iter().map(|label| label as usize));
@@ -291,7 +291,7 @@ fn driver(input: &Input) -> Code {
             line!(code, "  kiln_row row;\n  static char words[{}][65536];\n  unsigned length;", fields.len());
             line!(code, "  (void)length;\n  (void)words;\n  for (;;) {{");
             for ((at, field), (_, treatment)) in fields.iter().enumerate().zip(preparation.used()) {
-                if ColumnKind::of(treatment) == ColumnKind::Words {
+                if GraphInputKind::of(treatment) == GraphInputKind::Words {
                     line!(code, "    if (fread(&length, 4, 1, stdin) != 1) return 0;");
                     line!(
                         code,

@@ -38,7 +38,7 @@ use crate::weight_files::{
 
 pub use check::{Check, TOLERANCE, split_to_check};
 pub use import::{Imported, import};
-pub use network::{Calibration, Cost, Input, Layer, Member, Network, Pixels, Threshold, Waves};
+pub use network::{Calibration, Cost, Embedding, Input, Layer, Member, Network, Pixels, Threshold};
 pub use onnx::onnx;
 pub use page::{Accuracy, AnswerSource, Bits, PageFacts, page};
 

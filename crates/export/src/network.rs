@@ -60,7 +60,7 @@ pub struct Pixels {
 #[derive(Clone, Debug)]
 pub struct Member {
     /// The embedding of measured numbers before the first layer.
-    pub waves: Option<Waves>,
+    pub embedding: Option<Embedding>,
     /// The layers, first to last.
     pub layers: Vec<Layer>,
 }
@@ -81,8 +81,8 @@ pub struct Layer {
 /// The embedding of measured numbers: each number x becomes `cos(2 pi (frequency x + phase))` for each of its waves, then a
 /// linear layer of its own mixes these. The results follow the features.
 #[derive(Clone, Debug)]
-pub struct Waves {
-    /// The indexes of the features that are measured numbers.
+pub struct Embedding {
+    /// The indices of the features that are measured numbers.
     pub columns: Vec<usize>,
     /// Waves per number.
     pub waves: usize,
@@ -154,10 +154,13 @@ impl Network {
     /// The number of all weights and biases.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        let of_waves = |waves: &Waves| 2 * waves.frequency.len() + waves.weight.len() + waves.bias.len();
+        let of_embedding = |embedding: &Embedding| {
+            2 * embedding.frequency.len() + embedding.weight.len() + embedding.bias.len()
+        };
         let of_layer = |layer: &Layer| layer.weight.len() + layer.bias.len();
         let of = |member: &Member| {
-            member.waves.as_ref().map_or(0, of_waves) + member.layers.iter().map(of_layer).sum::<usize>()
+            member.embedding.as_ref().map_or(0, of_embedding)
+                + member.layers.iter().map(of_layer).sum::<usize>()
         };
         self.members.iter().map(of).sum()
     }
@@ -198,7 +201,7 @@ impl Member {
         let find =
             |name: &str| parameters.iter().find(|parameter| parameter.name == format!("{parent}{name}"));
         let values = |name: &str| find(name).map(|parameter| parameter.values.clone());
-        let waves = values("embedding.frequency").map(|frequency| Waves {
+        let embedding = values("embedding.frequency").map(|frequency| Embedding {
             columns: profile.numbers(),
             waves: experiment.model.embedding_frequencies,
             size: experiment.model.embedding_size,
@@ -213,7 +216,7 @@ impl Member {
             let bias = values(&format!("layers.{index}.bias")).unwrap_or_else(|| vec![0.0; outputs]);
             Some(Layer { inputs, outputs, weight: transposed(&weight.values, outputs), bias })
         });
-        Self { waves, layers: layers.collect() }
+        Self { embedding, layers: layers.collect() }
     }
 }
 
@@ -233,9 +236,12 @@ impl Network {
     pub fn rounded_to_half(&self) -> Result<Self, ExportError> {
         let mut rounded = self.clone();
         for (member, network) in rounded.members.iter_mut().enumerate() {
-            let waves = network.waves.iter_mut().flat_map(|waves| [&mut waves.weight, &mut waves.bias]);
+            let embedding = network
+                .embedding
+                .iter_mut()
+                .flat_map(|embedding| [&mut embedding.weight, &mut embedding.bias]);
             let layers = network.layers.iter_mut().flat_map(|layer| [&mut layer.weight, &mut layer.bias]);
-            for value in waves.chain(layers).flatten() {
+            for value in embedding.chain(layers).flatten() {
                 *value = nearest_half(*value).ok_or_else(|| too_great(*value, member))?;
             }
         }

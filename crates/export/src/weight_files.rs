@@ -58,13 +58,13 @@ fn named(member: &Member, number: usize, network: &Network) -> Vec<Parameter> {
         values: values.to_vec(),
     };
     let mut all = Vec::new();
-    let offset = usize::from(member.waves.is_some());
-    if let Some(waves) = &member.waves {
-        let (numbers, count, size) = (waves.columns.len(), waves.waves, waves.size);
-        all.push(parameter("0.frequency".to_owned(), &[numbers, count], &waves.frequency));
-        all.push(parameter("0.phase".to_owned(), &[numbers, count], &waves.phase));
-        all.push(parameter("0.weight".to_owned(), &[numbers, count, size], &waves.weight));
-        all.push(parameter("0.bias".to_owned(), &[numbers, size], &waves.bias));
+    let offset = usize::from(member.embedding.is_some());
+    if let Some(embedding) = &member.embedding {
+        let (numbers, count, size) = (embedding.columns.len(), embedding.waves, embedding.size);
+        all.push(parameter("0.frequency".to_owned(), &[numbers, count], &embedding.frequency));
+        all.push(parameter("0.phase".to_owned(), &[numbers, count], &embedding.phase));
+        all.push(parameter("0.weight".to_owned(), &[numbers, count, size], &embedding.weight));
+        all.push(parameter("0.bias".to_owned(), &[numbers, size], &embedding.bias));
     }
     for (index, layer) in member.layers.iter().enumerate() {
         let place = offset + index_of(network, index);
@@ -95,8 +95,8 @@ fn code(network: &Network, about: &str) -> String {
         "members": network.members.len(),
         "activation": activation,
         "keep": network.keep,
-        "waves": first.waves.as_ref().map(|waves| json!({
-            "columns": waves.columns, "waves": waves.waves, "size": waves.size,
+        "waves": first.embedding.as_ref().map(|embedding| json!({
+            "columns": embedding.columns, "waves": embedding.waves, "size": embedding.size,
         })),
         "sigmoid": network.is_sigmoid,
         "calibration": network.calibration,
@@ -128,8 +128,9 @@ pub(crate) fn read_safetensors(bytes: &[u8], network: &Network) -> Result<Networ
         }
         let (mut values, into) = (values.into_iter(), &mut read.members[number]);
         let mut next = || values.next().expect("there is a value for every parameter");
-        if let Some(waves) = &mut into.waves {
-            (waves.frequency, waves.phase, waves.weight, waves.bias) = (next(), next(), next(), next());
+        if let Some(embedding) = &mut into.embedding {
+            (embedding.frequency, embedding.phase, embedding.weight, embedding.bias) =
+                (next(), next(), next(), next());
         }
         for layer in &mut into.layers {
             (layer.weight, layer.bias) = (next(), next());
@@ -166,10 +167,10 @@ pub(crate) fn read_burnpack(bytes: &[u8], network: &Network) -> Result<Network, 
     let is_alone = network.members.len() == 1;
     for (number, member) in network.members.iter_mut().enumerate() {
         let parent = if is_alone { String::new() } else { format!("members.{number}.") };
-        if let Some(waves) = &mut member.waves {
+        if let Some(embedding) = &mut member.embedding {
             let floats = |name: &str| floats(&format!("{parent}embedding.{name}"));
-            (waves.frequency, waves.phase) = (floats("frequency")?, floats("phase")?);
-            (waves.weight, waves.bias) = (floats("weight")?, floats("bias")?);
+            (embedding.frequency, embedding.phase) = (floats("frequency")?, floats("phase")?);
+            (embedding.weight, embedding.bias) = (floats("weight")?, floats("bias")?);
         }
         for (index, Layer { outputs, weight, bias, .. }) in member.layers.iter_mut().enumerate() {
             *weight = transposed(&floats(&format!("{parent}layers.{index}.weight"))?, *outputs);

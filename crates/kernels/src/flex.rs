@@ -15,7 +15,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use crate::functions;
 use crate::linear::{self, Sizes};
-use crate::ops::{Kernels, Waves, composed, constant_factors};
+use crate::ops::{EmbeddedColumns, Kernels, composed, constant_factors};
 use crate::periodic::{self, Saved, Weights};
 use crate::{DropoutMask, Epilogue, Fused};
 
@@ -40,14 +40,14 @@ impl Kernels for Flex {
         phase: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
-        waves: Waves,
+        embedded: EmbeddedColumns,
         fused: Fused,
     ) -> FlexTensor {
         let learned = [frequency, phase, weight, bias];
         if fused.is_off() {
-            return composed::periodic::<Self>(features, learned, &waves);
+            return composed::periodic::<Self>(features, learned, &embedded);
         }
-        embed(&features, &learned, &waves).0
+        embed(&features, &learned, &embedded).0
     }
 
     fn cross_entropy(logits: FlexTensor, targets: FlexTensor, fused: Fused) -> FlexTensor {
@@ -91,17 +91,17 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         phase: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        waves: Waves,
+        embedded: EmbeddedColumns,
         fused: Fused,
     ) -> FloatTensor<Self> {
         if fused.is_off() {
-            return composed::periodic::<Self>(features, [frequency, phase, weight, bias], &waves);
+            return composed::periodic::<Self>(features, [frequency, phase, weight, bias], &embedded);
         }
         let (features, _) = features.into_parts();
         let parts = [frequency, phase, weight, bias].map(FloatTensor::<Self>::into_parts);
         let learned = parts.each_ref().map(|(tensor, _)| tensor.clone());
         let prepared = PeriodicBackward.prepare::<C>(parts.map(|(_, node)| node));
-        let (output, saved, sizes) = embed(&features, &learned, &waves);
+        let (output, saved, sizes) = embed(&features, &learned, &embedded);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let [_, _, weight, _] = learned;
@@ -200,7 +200,7 @@ impl Backward<Flex, 3> for LinearBackward {
 fn embed(
     features: &FlexTensor,
     learned: &[FlexTensor; 4],
-    waves: &Waves,
+    embedded: &EmbeddedColumns,
 ) -> (FlexTensor, Saved, periodic::Sizes) {
     let (features, learned) = (features.to_contiguous(), learned.each_ref().map(FlexTensor::to_contiguous));
     let (batch, width) = matrix(&features);
@@ -208,10 +208,10 @@ fn embed(
     assert_eq!(shape.num_dims(), 3, "expected weights [numbers, waves, size], found shape {shape:?}");
     let sizes =
         periodic::Sizes { batch, features: width, numbers: shape[0], waves: shape[1], size: shape[2] };
-    assert_eq!(waves.columns.len(), sizes.numbers, "a column for every number");
+    assert_eq!(embedded.columns.len(), sizes.numbers, "a column for every number");
     let [frequency, phase, weight, bias] = learned.each_ref().map(slice);
     let learned = Weights { frequency, phase, weight, bias };
-    let (output, saved) = periodic::forward(slice(&features), &waves.columns, learned, sizes);
+    let (output, saved) = periodic::forward(slice(&features), &embedded.columns, learned, sizes);
     (FlexTensor::from_data(TensorData::new(output, [batch, sizes.width()])), saved, sizes)
 }
 

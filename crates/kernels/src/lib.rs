@@ -42,7 +42,7 @@ use rayon::prelude::*;
 
 pub use functions::greatest;
 pub use linear::{DropoutMask, Dropping, Epilogue};
-pub use ops::{Kernels, Waves};
+pub use ops::{EmbeddedColumns, Kernels};
 pub use optimizer::{Moments, UpdateRule};
 
 /// Whether Kiln's kernels compute, or Burn's own operations.
@@ -94,7 +94,7 @@ pub fn linear(
 
 /// Appends periodic embeddings of numbers to `features`, shape [batch, features].
 ///
-/// Each number x, in one of `waves.columns`, becomes the waves `cos(2 pi (f x + p))` with its own frequencies f and
+/// Each number x, in one of `embedded.columns`, becomes the waves `cos(2 pi (f x + p))` with its own frequencies f and
 /// phases p; a linear layer of its own mixes them into `size` features. There is no gradient for `features`.
 ///
 /// The result has shape `[batch, features + numbers * size]`. `frequency` and `phase` have shape `[numbers * waves]`,
@@ -105,7 +105,7 @@ pub fn periodic(
     [frequency, phase]: [Tensor<1>; 2],
     weight: Tensor<3>,
     bias: Tensor<1>,
-    waves: Waves,
+    embedded: EmbeddedColumns,
     fused: Fused,
 ) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::periodic(
@@ -114,7 +114,7 @@ pub fn periodic(
         phase.into_dispatch(),
         weight.into_dispatch(),
         bias.into_dispatch(),
-        waves,
+        embedded,
         fused,
     ))
 }

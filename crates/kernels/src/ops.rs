@@ -26,7 +26,7 @@ use crate::{DropoutMask, Dropping, Epilogue, Fused};
 
 /// The numbers of an example that get a periodic embedding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waves {
+pub struct EmbeddedColumns {
     /// Their indices among the features.
     pub columns: Arc<[usize]>,
 }
@@ -69,11 +69,11 @@ pub trait Kernels: Backend {
         phase: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        waves: Waves,
+        embedded: EmbeddedColumns,
         fused: Fused,
     ) -> FloatTensor<Self> {
         let _ = fused;
-        composed::periodic::<Self>(features, [frequency, phase, weight, bias], &waves)
+        composed::periodic::<Self>(features, [frequency, phase, weight, bias], &embedded)
     }
 
     /// See [`dropout_factors`](crate::dropout_factors). Under autodiff the factors are constants.
@@ -112,8 +112,8 @@ pub(crate) fn constant_factors<B: Kernels, C: CheckpointStrategy>(
 /// The operations composed from Burn's own.
 pub(crate) mod composed {
     use super::{
-        Activation, Backend, Device, DropoutMask, Dropping, Epilogue, FloatTensor, IntTensor, Kernels,
-        LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, Scalar, Shape, TensorData, TensorMetadata, Waves,
+        Activation, Backend, Device, DropoutMask, Dropping, EmbeddedColumns, Epilogue, FloatTensor,
+        IntTensor, Kernels, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, Scalar, Shape, TensorData, TensorMetadata,
     };
 
     pub(crate) fn linear<B: Kernels>(
@@ -171,11 +171,11 @@ pub(crate) mod composed {
     pub(crate) fn periodic<B: Backend>(
         features: FloatTensor<B>,
         [frequency, phase, weight, bias]: [FloatTensor<B>; 4],
-        waves: &Waves,
+        embedded: &EmbeddedColumns,
     ) -> FloatTensor<B> {
         let (batch, device) = (features.shape()[0], features.device());
         let [numbers, count, size] = [0, 1, 2].map(|dimension| weight.shape()[dimension]);
-        let places: Vec<i64> = waves.columns.iter().map(|&column| i64::from(column as u32)).collect();
+        let places: Vec<i64> = embedded.columns.iter().map(|&column| i64::from(column as u32)).collect();
         let places = B::int_from_data(TensorData::new(places, [numbers]), &device);
         let values =
             B::float_reshape(B::float_select(features.clone(), 1, places), Shape::new([batch, numbers, 1]));

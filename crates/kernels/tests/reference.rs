@@ -5,8 +5,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use kiln_config::random::{Purpose, Stream};
 use kiln_config::{Activation, Optimizer, OptimizerName};
 use kiln_kernels::{
-    DropoutMask, Dropping, Epilogue, Fused, UpdateRule, Waves, cross_entropy, dropout_factors, hits, linear,
-    periodic, softmax, square_sum,
+    DropoutMask, Dropping, EmbeddedColumns, Epilogue, Fused, UpdateRule, cross_entropy, dropout_factors,
+    hits, linear, periodic, softmax, square_sum,
 };
 
 const ACTIVATIONS: [Activation; 10] = [
@@ -234,7 +234,7 @@ impl PeriodicCase {
             [frequency.clone(), phase.clone()],
             mixing.clone(),
             bias.clone(),
-            Waves { columns: self.columns.clone().into() },
+            EmbeddedColumns { columns: self.columns.clone().into() },
             fused,
         );
         let gradient = matrix(&self.gradient, [batch, features + numbers * size]);

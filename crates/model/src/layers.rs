@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kiln_config::random::{Purpose, Stream};
 use kiln_config::{DropoutMode, Initialization, LayerWeights, Model};
 use kiln_data::Pass;
-use kiln_kernels::{DropoutMask, Dropping, Fused, Waves, periodic};
+use kiln_kernels::{DropoutMask, Dropping, EmbeddedColumns, Fused, periodic};
 
 use crate::ModelError;
 
@@ -170,7 +170,7 @@ impl Embedding {
     /// The features, shape [batch, features], followed by the embedded ones.
     pub(crate) fn forward(&self, features: Tensor<2>, fused: Fused) -> Tensor<2> {
         let waves = [self.frequency.val(), self.phase.val()];
-        let columns = Waves { columns: Arc::clone(&self.columns) };
+        let columns = EmbeddedColumns { columns: Arc::clone(&self.columns) };
         periodic(features, waves, self.weight.val(), self.bias.val(), columns, fused)
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn features(graph: &mut Graph, input: &Input) -> Wire {
 
 /// The form in which a column enters the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ColumnKind {
+pub(crate) enum GraphInputKind {
     /// Numbers; NaN if missing.
     Numbers,
     /// Words; the empty word, among others, means missing.
@@ -46,7 +46,7 @@ pub(crate) enum ColumnKind {
     Days,
 }
 
-impl ColumnKind {
+impl GraphInputKind {
     /// The kind of a column with this treatment. Categories whose names are all plain numbers enter as numbers.
     pub(crate) fn of(treatment: &Treatment) -> Self {
         match treatment {
@@ -75,13 +75,13 @@ fn of_column(
     column: &Column,
     treatment: &Treatment,
 ) -> Vec<Wire> {
-    let kind = ColumnKind::of(treatment);
+    let kind = GraphInputKind::of(treatment);
     let (data, meaning) = match kind {
-        ColumnKind::Numbers => (DataType::Double, "a number; NaN if missing".to_owned()),
-        ColumnKind::Days => {
+        GraphInputKind::Numbers => (DataType::Double, "a number; NaN if missing".to_owned()),
+        GraphInputKind::Days => {
             (DataType::Double, "days since 1970-01-01, the time as a fraction; NaN if missing".into())
         }
-        ColumnKind::Words => (DataType::String, "a word; empty if missing".to_owned()),
+        GraphInputKind::Words => (DataType::String, "a word; empty if missing".to_owned()),
     };
     let input = graph.input(&column.name, data, &[1], &meaning);
     let missing = &preparation.missing;
@@ -96,7 +96,7 @@ fn of_column(
             let features = of_date(graph, &input, parts);
             with_indicator(graph, features, &is_missing, *indicator)
         }
-        Treatment::Boolean { no, yes, fill, indicator } if kind == ColumnKind::Numbers => {
+        Treatment::Boolean { no, yes, fill, indicator } if kind == GraphInputKind::Numbers => {
             let is_missing = missing_number(graph, &input, missing);
             let fill = graph.f32(*fill as f32);
             let mut value = fill;
@@ -108,7 +108,7 @@ fn of_column(
             }
             with_indicator(graph, vec![value], &is_missing, *indicator)
         }
-        Treatment::Category { values, indicator, .. } if kind == ColumnKind::Numbers => {
+        Treatment::Category { values, indicator, .. } if kind == GraphInputKind::Numbers => {
             let is_missing = missing_number(graph, &input, missing);
             let numbers = values.iter().filter_map(|value| number(value)).collect();
             let numbers = graph.unnamed(&[1, values.len()], Values::F64(numbers));

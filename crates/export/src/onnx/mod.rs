@@ -13,13 +13,13 @@ mod inputs;
 pub(crate) mod proto;
 pub(crate) mod run;
 
-pub(crate) use inputs::ColumnKind;
+pub(crate) use inputs::GraphInputKind;
 
 use kiln_config::Activation;
 
 use self::graph::{Graph, Value, Values, Wire};
 use self::proto::DataType;
-use crate::{Calibration, ExportError, Input, Layer, Member, Network, Threshold, Waves};
+use crate::{Calibration, Embedding, ExportError, Input, Layer, Member, Network, Threshold};
 
 /// Name of the input of pictures.
 pub(crate) const PIXELS: &str = "pixels";
@@ -109,9 +109,9 @@ fn softmax(graph: &mut Graph, logits: &Wire) -> Wire {
 
 /// The outputs of the last layer of one network.
 fn logits(graph: &mut Graph, network: &Network, member: &Member, parent: &str, features: &Wire) -> Wire {
-    let mut values = match &member.waves {
+    let mut values = match &member.embedding {
         None => features.clone(),
-        Some(waves) => with_waves(graph, waves, parent, features),
+        Some(embedding) => with_embedding(graph, embedding, parent, features),
     };
     let last = member.layers.len() - 1;
     for (index, layer) in member.layers.iter().enumerate() {
@@ -166,8 +166,8 @@ fn activated(graph: &mut Graph, function: Activation, x: &Wire) -> Wire {
 }
 
 /// `features`, followed by the embedding of the numbers among them.
-fn with_waves(graph: &mut Graph, waves: &Waves, parent: &str, features: &Wire) -> Wire {
-    let Waves { columns, waves: count, size, frequency, phase, weight, bias } = waves;
+fn with_embedding(graph: &mut Graph, embedding: &Embedding, parent: &str, features: &Wire) -> Wire {
+    let Embedding { columns, waves: count, size, frequency, phase, weight, bias } = embedding;
     let (numbers, count, size) = (columns.len(), *count, *size);
     let columns = graph.ints(&columns.iter().map(|column| *column as i64).collect::<Vec<_>>());
     let numbers_alone = graph.node_with("Gather", "", &[features, &columns], &[("axis", Value::Int(1))]);

@@ -420,7 +420,7 @@ fn places(shape: &[usize], wanted: &[usize]) -> impl Iterator<Item = usize> {
     walk(wanted, &strides)
 }
 
-/// The indexes of a row-major walk through `shape` with the given strides.
+/// The indices of a row-major walk through `shape` with the given strides.
 fn walk(shape: &[usize], strides: &[usize]) -> impl Iterator<Item = usize> + use<> {
     let (shape, strides) = (shape.to_vec(), strides.to_vec());
     let count: usize = shape.iter().product();

@@ -18,15 +18,15 @@ pub(super) fn content(network: &Network, facts: &PageFacts, source: AnswerSource
         header {
             p.brand { "A network trained with Kiln" }
             h1 { (facts.name) }
-            p.lead { (invitation(network, facts)) }
+            p.lead { (introduction(network, facts)) }
         }
         main {
             noscript { p { "This page needs JavaScript, but it is switched off." } }
             @match &network.input {
                 Input::Pixels(Pixels { shape, .. }) => {
                     div.stage.pictures {
-                        (sheet(facts, *shape))
-                        div.stack { (answer("The answer", network)) (lens(*shape)) }
+                        (picture_input(facts, *shape))
+                        div.stack { (answer("The answer", network)) (picture_as_seen(*shape)) }
                     }
                 }
                 Input::Columns(preparation) => {
@@ -37,13 +37,13 @@ pub(super) fn content(network: &Network, facts: &PageFacts, source: AnswerSource
                 }
             }
             p #live .unseen role="status" {}
-            (trust(network, facts, source))
+            (reliability(network, facts, source))
             (about(network, facts, source))
         }
     }
 }
 
-fn invitation(network: &Network, facts: &PageFacts) -> String {
+fn introduction(network: &Network, facts: &PageFacts) -> String {
     let classes = &network.classes;
     let are_few = classes.len() <= MOST_NAMED;
     let all = if are_few {
@@ -65,7 +65,7 @@ fn invitation(network: &Network, facts: &PageFacts) -> String {
     }
 }
 
-fn sheet(facts: &PageFacts, [_, height, width]: [usize; 3]) -> Markup {
+fn picture_input(facts: &PageFacts, [_, height, width]: [usize; 3]) -> Markup {
     let hint = if facts.frame.is_some() { "Draw here" } else { "Drop a picture here, or draw" };
     html! {
         section.card aria-labelledby="sheet-title" {
@@ -112,7 +112,7 @@ fn answer(title: &str, network: &Network) -> Markup {
     }
 }
 
-fn lens([_, height, width]: [usize; 3]) -> Markup {
+fn picture_as_seen([_, height, width]: [usize; 3]) -> Markup {
     html! {
         section.card aria-labelledby="lens-title" {
             h2 #lens-title { "What the network sees" }
@@ -151,7 +151,7 @@ fn curve() -> Markup {
 }
 
 /// The reliability of the answers.
-fn trust(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> Markup {
+fn reliability(network: &Network, facts: &PageFacts, source: AnswerSource<'_>) -> Markup {
     let share = |value: f64| format!("{:.1} %", 100.0 * value);
     let tested = match facts.tested {
         None => "These weights have not been tested on held-out examples.".to_owned(),

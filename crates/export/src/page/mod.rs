@@ -116,9 +116,9 @@ fn policy(script: &str, source: AnswerSource<'_>) -> String {
 fn weights(network: &Network, bits: Bits) -> String {
     let mut bytes = Vec::with_capacity(network.parameters() * bits.number() / 8);
     for member in &network.members {
-        let waves = member.waves.iter().flat_map(|waves| [&waves.weight, &waves.bias]);
+        let embedding = member.embedding.iter().flat_map(|embedding| [&embedding.weight, &embedding.bias]);
         let layers = member.layers.iter().flat_map(|layer| [&layer.weight, &layer.bias]);
-        for &value in waves.chain(layers).flatten() {
+        for &value in embedding.chain(layers).flatten() {
             match bits {
                 Bits::All => bytes.extend_from_slice(&value.to_le_bytes()),
                 Bits::Half => bytes.extend_from_slice(&f16::from_f32(value).to_le_bytes()),
@@ -241,14 +241,14 @@ struct DescribedColumn<'a> {
 
 #[derive(Serialize)]
 struct DescribedMember<'a> {
-    waves: Option<DescribedWaves<'a>>,
+    waves: Option<DescribedEmbedding<'a>>,
     /// Inputs and outputs of each layer.
     layers: Vec<[usize; 2]>,
 }
 
 /// An embedding, with its frequencies and phases, which always have 32 bits.
 #[derive(Serialize)]
-struct DescribedWaves<'a> {
+struct DescribedEmbedding<'a> {
     columns: &'a [usize],
     waves: usize,
     size: usize,
@@ -298,12 +298,12 @@ fn columns(preparation: &Preparation) -> DescribedInput<'_> {
 
 fn member(member: &Member) -> DescribedMember<'_> {
     DescribedMember {
-        waves: member.waves.as_ref().map(|waves| DescribedWaves {
-            columns: &waves.columns,
-            waves: waves.waves,
-            size: waves.size,
-            frequency: &waves.frequency,
-            phase: &waves.phase,
+        waves: member.embedding.as_ref().map(|embedding| DescribedEmbedding {
+            columns: &embedding.columns,
+            waves: embedding.waves,
+            size: embedding.size,
+            frequency: &embedding.frequency,
+            phase: &embedding.phase,
         }),
         layers: member.layers.iter().map(|layer| [layer.inputs, layer.outputs]).collect(),
     }
@@ -324,7 +324,7 @@ mod tests {
                 mean: 0.0,
                 deviation: 1.0,
             }),
-            members: vec![Member { waves: None, layers: vec![layer] }],
+            members: vec![Member { embedding: None, layers: vec![layer] }],
             activation: Activation::Relu,
             keep: 1.0,
             is_sigmoid: false,
