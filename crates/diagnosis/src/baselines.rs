@@ -40,7 +40,7 @@ pub(crate) fn no_skill(history: &RunHistory<'_>, causes: &[Finding]) -> Option<F
     let remedies = Remedies::of(history.experiment);
     let remedies = if is_rare { remedies.balanced() } else { remedies };
     let remedies = remedies
-        .say("checking the data: whether each row has the right label, and which features can separate the classes");
+        .text("checking the data: whether each row has the right label, and which features can separate the classes");
     let evidence = [
         ("guess_accuracy", guess.accuracy),
         ("accuracy_gain", guess.accuracy_gain.mean),

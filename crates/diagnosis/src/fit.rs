@@ -98,7 +98,7 @@ const SMALL_UPDATE: f64 = 2e-4;
 const FAR: f64 = 10.0;
 /// If the mean loss of the first epoch exceeds that of uniform probabilities by this factor, the first steps were too
 /// large. Sound runs begin near that loss, whatever the class frequencies, and fall.
-const THROWN: f64 = 1.2;
+const TOO_HIGH_FIRST_LOSS: f64 = 1.2;
 /// With at least this skill, a narrow layer does no harm.
 const FULL_SKILL: f64 = 0.9;
 /// With at least this many hidden layers, the depth may be the problem, more than a lack of units.
@@ -107,7 +107,7 @@ const DEEP: usize = 4;
 /// Why the network did not learn more.
 enum Reason {
     /// The first steps were too large: the loss of the first epoch, and that of uniform probabilities.
-    Thrown(f64, f64),
+    FirstStepsTooLarge(f64, f64),
     /// The steps were too small: their size as a share of the weights' norm.
     SmallSteps(f64),
     /// The loss was still falling, by this share.
@@ -124,8 +124,8 @@ pub(crate) fn underfit(history: &RunHistory<'_>, causes: &[Finding]) -> Option<F
     let (skill, fall) = (history.skill()?, still_falling(history));
     let has_learned_nothing = skill < NO_SKILL;
     let reason = match fall {
-        _ if has_learned_nothing && let Some([first, guess]) = thrown(history) => {
-            Reason::Thrown(first, guess)
+        _ if has_learned_nothing && let Some([first, guess]) = first_steps_too_large(history) => {
+            Reason::FirstStepsTooLarge(first, guess)
         }
         _ if let Some(update) = small_steps(history) => Reason::SmallSteps(update),
         Some(fall) => Reason::Falling(fall),
@@ -135,7 +135,7 @@ pub(crate) fn underfit(history: &RunHistory<'_>, causes: &[Finding]) -> Option<F
     let is_poor = has_learned_nothing || trails_linear(history) || narrow.is_some();
     // Small steps alone are not a fault: a sound run may end with them.
     let is_shown = match reason {
-        Reason::Thrown(..) | Reason::Falling(_) => true,
+        Reason::FirstStepsTooLarge(..) | Reason::Falling(_) => true,
         Reason::SmallSteps(_) => is_poor || fall.is_some(),
         Reason::Settled => is_poor,
     };
@@ -180,9 +180,9 @@ fn narrow_layer(history: &RunHistory<'_>) -> Option<[usize; 2]> {
 }
 
 /// The mean loss of the first epoch and that of uniform probabilities, if the former is far above the latter.
-fn thrown(history: &RunHistory<'_>) -> Option<[f64; 2]> {
+fn first_steps_too_large(history: &RunHistory<'_>) -> Option<[f64; 2]> {
     let (guess, first) = (history.guess_loss()?, *history.train_losses().first()?);
-    (first > guess * THROWN).then_some([first, guess])
+    (first > guess * TOO_HIGH_FIRST_LOSS).then_some([first, guess])
 }
 
 /// The typical update ratio, if it is too small and the learning rate is far below the usual one.
@@ -260,7 +260,7 @@ fn accuracy_sentence(history: &RunHistory<'_>, has_learned_nothing: bool) -> Opt
 impl Reason {
     fn words(&self, history: &RunHistory<'_>) -> String {
         match self {
-            Self::Thrown(first, guess) => format!(
+            Self::FirstStepsTooLarge(first, guess) => format!(
                 " The loss of the first epoch was {}, above the {} of uniform class probabilities: the first steps were too large.",
                 short(*first),
                 short(*guess)
@@ -284,7 +284,7 @@ impl Reason {
         let (remedies, done, steps) =
             (Remedies::of(history.experiment), history.epochs_done(), history.steps_done());
         match self {
-            Self::Thrown(..) => remedies.lower_rate().clip(),
+            Self::FirstStepsTooLarge(..) => remedies.lower_rate().clip(),
             Self::SmallSteps(_) => remedies.higher_rate().momentum().more_epochs(done, steps),
             Self::Falling(_) => {
                 remedies.more_epochs(done, steps).higher_rate().momentum().less_regularization()
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_that_ends_in_small_steps_is_no_finding_and_a_rate_that_is_too_low_is() {
+    fn a_schedule_that_ends_in_small_steps_gives_no_finding_and_a_rate_that_is_too_low_does() {
         let mut experiment = Experiment::default();
         let measured = |log: TestLog, update: f64, lr: f64| {
             log.interval(&[("layers.0.weight_norm", 1.0), ("layers.0.update_ratio", update), ("lr", lr)])
@@ -468,10 +468,10 @@ mod tests {
 
     #[test]
     fn a_loss_that_began_above_uniform_probabilities_calls_for_smaller_steps() {
-        let thrown = TestLog::default().epochs(&[(3.1, 0.1), (2.6, 0.12), (2.2, 0.15)]);
+        let log = TestLog::default().epochs(&[(3.1, 0.1), (2.6, 0.12), (2.2, 0.15)]);
         let mut experiment = Experiment::default();
         experiment.optimizer.lr = 0.1;
-        let finding = found_underfit(&thrown, &experiment, None).unwrap();
+        let finding = found_underfit(&log, &experiment, None).unwrap();
         let words = "The loss of the first epoch was 3.10, above the 2.30 of uniform class probabilities:";
         assert!(finding.statement.contains(words), "{}", finding.statement);
         assert!(finding.advice().starts_with("optimizer.lr=0.001 (now 0.1)"), "{}", finding.advice());
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_an_epoch_is_judged_by_its_training_loss() {
+    fn a_run_of_one_epoch_is_judged_by_its_training_loss() {
         let log =
             TestLog::default().losses(&[2.2, 1.4, 1.0, 0.8]).epochs(&[(1.3, 0.6)]).validation(&[(0.8, 0.7)]);
         let experiment = Experiment {

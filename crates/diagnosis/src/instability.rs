@@ -230,7 +230,7 @@ struct LossCourse {
 
 pub(crate) fn diverging(history: &RunHistory<'_>) -> Option<Finding> {
     // The loss is logged without the penalty: it may rise while the sum of both still falls.
-    if history.is_pulled_down() {
+    if history.penalty_shrank_all_weights() {
         return None;
     }
     let (course, accuracy) = (LossCourse::of(history)?, lost_accuracy(history));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failure_of_a_run_says_where() {
+    fn the_finding_about_a_failure_names_the_step_and_the_layer() {
         let failure = RunFailure::NonFinite {
             figure: "loss".into(),
             value: "NaN".into(),

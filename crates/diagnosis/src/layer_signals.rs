@@ -24,7 +24,7 @@ pub(crate) fn vanishing(history: &RunHistory<'_>) -> Option<Finding> {
     if has_dead_layer(history) {
         return None;
     }
-    let ends = history.ends()?;
+    let ends = history.first_and_last_layer()?;
     let ratios: Vec<f64> = history.intervals.iter().filter_map(|row| first_over_last(row, ends)).collect();
     let first = *ratios.first()?;
     let now = median(latest(&ratios, LATEST))?;
@@ -95,7 +95,7 @@ pub(crate) fn dead_units(history: &RunHistory<'_>) -> Option<Finding> {
     };
     let layers =
         inactive_layers(history, "dead_share", DEAD_SHARE).into_iter().filter(is_whole).collect::<Vec<_>>();
-    let is_held_back = history.is_pulled_down() || history.drops_nearly_all();
+    let is_held_back = history.penalty_shrank_all_weights() || history.drops_nearly_all();
     if layers.is_empty() || is_held_back || history.experiment.training.batch_size < LEAST_BATCH {
         return None;
     }
@@ -119,7 +119,7 @@ pub(crate) fn dead_units(history: &RunHistory<'_>) -> Option<Finding> {
 
 pub(crate) fn saturated_units(history: &RunHistory<'_>) -> Option<Finding> {
     let layers = inactive_layers(history, "saturated_share", SATURATED_SHARE);
-    if layers.is_empty() || history.is_pulled_down() {
+    if layers.is_empty() || history.penalty_shrank_all_weights() {
         return None;
     }
     let activation = if history.experiment.model.activation == Activation::Tanh { "tanh" } else { "sigmoid" };

@@ -196,7 +196,7 @@ impl<'a> RunHistory<'a> {
     }
 
     /// Whether a penalty that the experiment sets shrank all weights. `AdamW`'s default decay is too weak for that.
-    pub(crate) fn is_pulled_down(&self) -> bool {
+    pub(crate) fn penalty_shrank_all_weights(&self) -> bool {
         let shrank = |layer: &Layer<'_>| {
             let norms = self.layer_series(layer, "weight_norm");
             norms.first().zip(norms.last()).is_some_and(|(first, last)| last < first)
@@ -215,8 +215,8 @@ impl<'a> RunHistory<'a> {
     }
 
     /// The first and the last layer, if the names of the layers give their order.
-    pub(crate) fn ends(&self) -> Option<[&Layer<'a>; 2]> {
-        ends(&self.layers)
+    pub(crate) fn first_and_last_layer(&self) -> Option<[&Layer<'a>; 2]> {
+        first_and_last(&self.layers)
     }
 
     /// [`Severity::Failure`] if the network learned almost nothing.
@@ -265,7 +265,7 @@ fn place(name: &str) -> Option<(&str, usize)> {
 }
 
 /// The first and the last of `layers`, if all of them are in one list.
-fn ends<'l, 'a>(layers: &'l [Layer<'a>]) -> Option<[&'l Layer<'a>; 2]> {
+fn first_and_last<'l, 'a>(layers: &'l [Layer<'a>]) -> Option<[&'l Layer<'a>; 2]> {
     let list = |layer: &Layer<'a>| layer.place.map(|(list, _)| list);
     let [start, .., end] = layers else { return None };
     let common = list(start)?;
@@ -418,7 +418,7 @@ pub(crate) mod tests {
             layers.iter().map(|layer| layer.name).collect::<Vec<_>>(),
             ["head", "layers.9", "layers.10"]
         );
-        assert!(ends(&layers).is_none());
-        assert_eq!(ends(&layers[1..]).unwrap().map(|layer| layer.name), ["layers.9", "layers.10"]);
+        assert!(first_and_last(&layers).is_none());
+        assert_eq!(first_and_last(&layers[1..]).unwrap().map(|layer| layer.name), ["layers.9", "layers.10"]);
     }
 }

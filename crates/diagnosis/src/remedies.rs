@@ -48,7 +48,7 @@ impl<'a> Remedies<'a> {
     }
 
     /// Appends a remedy that is not a setting.
-    pub(crate) fn say(mut self, words: impl Into<String>) -> Self {
+    pub(crate) fn text(mut self, words: impl Into<String>) -> Self {
         self.steps.push(Remedy { settings: Vec::new(), words: words.into() });
         self
     }
@@ -175,7 +175,7 @@ impl<'a> Remedies<'a> {
             _ if early_stopping.enabled => {
                 self.set([format!("early_stopping.patience={}", patience * 3)], Some(patience.to_string()))
             }
-            _ => self.say(format!("resuming the run: it ended after {done} of {epochs} epochs")),
+            _ => self.text(format!("resuming the run: it ended after {done} of {epochs} epochs")),
         }
     }
 
@@ -268,7 +268,7 @@ impl<'a> Remedies<'a> {
     pub(crate) fn more_data(self) -> Self {
         match self.experiment.data.limit {
             Some(limit) => self.set([format!("data.limit={}", limit * 4)], Some(limit.to_string())),
-            None => self.say("more training examples"),
+            None => self.text("more training examples"),
         }
     }
 }

@@ -144,7 +144,7 @@ impl Mlp {
             all.push(logits.without_autodiff());
         }
         let is_alone = all.len() == 1;
-        let logits = mean_of(all, folds.map(|folds| folds.votes(batch.pass)));
+        let logits = mean_of(all, folds.map(|folds| folds.counted(batch.pass)));
         if !is_alone {
             losses = loss.per_example(logits.clone(), batch.targets.clone().without_autodiff(), *fused);
         }
@@ -182,29 +182,29 @@ impl FoldMask {
 
     /// The members whose probabilities count for each example, as 1 and 0: in training the members that learn from it, in
     /// validation the members that leave it out. Shape [members, batch, 1].
-    fn votes(self, pass: Pass) -> Tensor<3> {
+    fn counted(self, pass: Pass) -> Tensor<3> {
         let kept = self.kept.without_autodiff().unsqueeze_dim(2);
         if pass == Pass::Inference { kept.neg() + 1.0 } else { kept }
     }
 }
 
-/// The logits of the members' mean probabilities, given the logits of each, shape [batch, classes]. `votes`, shape
+/// The logits of the members' mean probabilities, given the logits of each, shape [batch, classes]. `counted`, shape
 /// [members, batch, 1], is 1 for each member that counts and 0 for the others; by default all count.
-fn mean_of(mut logits: Vec<Tensor<2>>, votes: Option<Tensor<3>>) -> Tensor<2> {
+fn mean_of(mut logits: Vec<Tensor<2>>, counted: Option<Tensor<3>>) -> Tensor<2> {
     if logits.len() == 1 {
         return logits.remove(0);
     }
-    let count = logits.len() as f64;
+    let members = logits.len();
     let all: Vec<Tensor<3>> =
         logits.into_iter().map(|logits| log_softmax(logits, 1).unsqueeze_dim(0)).collect();
     let all = Tensor::cat(all, 0);
-    let votes = votes.unwrap_or_else(|| Tensor::ones([count as usize, 1, 1], &all.device()));
-    // Subtracting the greatest value keeps the exponentials in range. Members without a vote must not be the greatest.
-    let silenced = (votes.clone().neg() + 1.0) * f64::from(f32::MIN) * 1e-8;
-    let greatest = (all.clone() + silenced).max_dim(0);
-    let count = votes.clone().sum_dim(0);
-    let sum = ((all - greatest.clone()).clamp_max(0.0).exp() * votes).sum_dim(0);
-    ((sum / count).log() + greatest).squeeze_dim(0)
+    let counted = counted.unwrap_or_else(|| Tensor::ones([members, 1, 1], &all.device()));
+    // Subtracting the greatest value keeps the exponentials in range. It must be that of a member that counts.
+    let masked = (counted.clone().neg() + 1.0) * f64::from(f32::MIN) * 1e-8;
+    let greatest = (all.clone() + masked).max_dim(0);
+    let counts = counted.clone().sum_dim(0);
+    let sum = ((all - greatest.clone()).clamp_max(0.0).exp() * counted).sum_dim(0);
+    ((sum / counts).log() + greatest).squeeze_dim(0)
 }
 
 /// A reference to one network, alone or in an ensemble.

@@ -16,7 +16,7 @@ use crate::request::Refusal;
 /// The models that are served. A catalog never changes: a reload replaces it, and open requests keep theirs.
 pub(crate) struct Catalog {
     /// The versions of each model, the newest last.
-    models: BTreeMap<String, Vec<Arc<Model>>>,
+    models: BTreeMap<String, Vec<Arc<ServedVersion>>>,
     /// The names, in the order of the command line.
     names: Vec<String>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Catalog {
 impl Catalog {
     /// Opens `runs`, each `RUN` or `NAME=RUN`.
     pub(crate) fn open(runs: &[String], artifacts: &Path, metrics: &Metrics) -> Result<Self, ServeError> {
-        let mut models: BTreeMap<String, Vec<(_, Arc<Model>)>> = BTreeMap::new();
+        let mut models: BTreeMap<String, Vec<(_, Arc<ServedVersion>)>> = BTreeMap::new();
         let mut names = Vec::new();
         for word in runs {
             let model = open(word, artifacts, metrics)?;
@@ -44,7 +44,7 @@ impl Catalog {
     }
 
     /// Version `version` of the model `name`, or its newest; 404 if absent.
-    pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Result<&Arc<Model>, Refusal> {
+    pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Result<&Arc<ServedVersion>, Refusal> {
         let missing = |message: String| Refusal::new(StatusCode::NOT_FOUND, message);
         let versions = self.models.get(name).ok_or_else(|| {
             let names = listed(self.names(), 12);
@@ -59,7 +59,7 @@ impl Catalog {
     }
 
     /// The only model; 404 if there are several.
-    pub(crate) fn only(&self) -> Result<&Arc<Model>, Refusal> {
+    pub(crate) fn only(&self) -> Result<&Arc<ServedVersion>, Refusal> {
         if let [name] = &self.names[..] {
             return self.find(name, None);
         }
@@ -74,23 +74,23 @@ impl Catalog {
     }
 
     /// The newest version of every model.
-    pub(crate) fn newest(&self) -> impl Iterator<Item = &Arc<Model>> {
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &Arc<ServedVersion>> {
         self.names.iter().filter_map(|name| self.models[name].last())
     }
 
     /// The versions of the model `name`, the newest last.
-    pub(crate) fn versions(&self, name: &str) -> &[Arc<Model>] {
+    pub(crate) fn versions(&self, name: &str) -> &[Arc<ServedVersion>] {
         self.models.get(name).map_or(&[], |versions| versions)
     }
 }
 
 /// Sorts `versions` by their start time, then by id.
-fn oldest_first<T: Ord>(mut versions: Vec<(T, Arc<Model>)>) -> Vec<Arc<Model>> {
+fn oldest_first<T: Ord>(mut versions: Vec<(T, Arc<ServedVersion>)>) -> Vec<Arc<ServedVersion>> {
     versions.sort_by(|left, right| (&left.0, &left.1.version).cmp(&(&right.0, &right.1.version)));
     versions.into_iter().map(|(_, model)| model).collect()
 }
 
-fn open(word: &str, artifacts: &Path, metrics: &Metrics) -> Result<Model, ServeError> {
+fn open(word: &str, artifacts: &Path, metrics: &Metrics) -> Result<ServedVersion, ServeError> {
     let (name, run) = match word.split_once('=') {
         Some((name, run)) if !Path::new(word).exists() => (Some(name), run),
         _ => (None, word),
@@ -110,11 +110,11 @@ fn open(word: &str, artifacts: &Path, metrics: &Metrics) -> Result<Model, ServeE
     let (weights, page) = (trained.weights(), OnceLock::new());
     let status = trained.run().status_now();
     let is_finished = status.is_ok_and(|status| status.state == RunState::Finished);
-    Ok(Model { name, version, trained, is_finished, input, metrics, columns, weights, page })
+    Ok(ServedVersion { name, version, trained, is_finished, input, metrics, columns, weights, page })
 }
 
 /// A network that is served: one version of a model.
-pub(crate) struct Model {
+pub(crate) struct ServedVersion {
     pub(crate) name: String,
     /// The id of the run.
     pub(crate) version: String,
@@ -166,7 +166,7 @@ pub(crate) struct UsedColumn {
     pub(crate) is_number: bool,
 }
 
-impl Model {
+impl ServedVersion {
     /// The names of the classes, by number.
     pub(crate) fn classes(&self) -> &[String] {
         &self.trained.profile().classes

@@ -7,7 +7,7 @@ use kiln_data::{RowBuffer, Split, examples_of_pixels};
 use kiln_table::{Remarks, RowValue, listed, quoted};
 use serde::Deserialize;
 
-use crate::catalog::{Columns, Model, ModelInput, PictureSize};
+use crate::catalog::{Columns, ModelInput, PictureSize, ServedVersion};
 use crate::json::{JsonData, Object, Values};
 use crate::request::Refusal;
 use crate::tensor::{Datatype, Tensor, TensorHeader};
@@ -170,7 +170,11 @@ pub(crate) struct Examples {
 }
 
 /// The examples in `tensors`, at most `most`; 400 if names, shapes or values do not fit the input of `model`.
-pub(crate) fn examples(model: &Model, tensors: &[Tensor<'_>], most: usize) -> Result<Examples, Refusal> {
+pub(crate) fn examples(
+    model: &ServedVersion,
+    tensors: &[Tensor<'_>],
+    most: usize,
+) -> Result<Examples, Refusal> {
     match &model.input {
         ModelInput::Pictures(size) => pictures(model, *size, tensors, most),
         ModelInput::Rows(columns) => rows(columns, tensors, most),
@@ -178,7 +182,7 @@ pub(crate) fn examples(model: &Model, tensors: &[Tensor<'_>], most: usize) -> Re
 }
 
 fn pictures(
-    model: &Model,
+    model: &ServedVersion,
     size: PictureSize,
     tensors: &[Tensor<'_>],
     most: usize,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Limits;
 use crate::catalog::Catalog;
-use crate::catalog::{Columns, Model, ModelInput, PictureSize};
+use crate::catalog::{Columns, ModelInput, PictureSize, ServedVersion};
 use crate::infer_request::{MATRIX, PIXELS};
 use crate::protocol::OUTPUTS;
 use crate::tensor::Datatype;
@@ -166,7 +166,7 @@ fn version(versions: &[&str]) -> Value {
     })
 }
 
-fn infer(model: &Model, limits: &Limits) -> Value {
+fn infer(model: &ServedVersion, limits: &Limits) -> Value {
     let outputs = json!({
         "type": "array",
         "items": object(&["name", "datatype", "shape"]),
@@ -191,7 +191,7 @@ fn infer(model: &Model, limits: &Limits) -> Value {
     operation
 }
 
-fn predict(model: &Model) -> Value {
+fn predict(model: &ServedVersion) -> Value {
     let mut operation = answered("Prediction in plain JSON", &predictions(model), &READING);
     let (content, description) = match &model.input {
         ModelInput::Pictures(_) => (
@@ -211,7 +211,7 @@ fn predict(model: &Model) -> Value {
 }
 
 /// The body of an inference request.
-fn infer_request(model: &Model, limits: &Limits) -> Value {
+fn infer_request(model: &ServedVersion, limits: &Limits) -> Value {
     let inputs = match &model.input {
         ModelInput::Pictures(size) => pixels(*size, limits),
         ModelInput::Rows(columns) => tensors(columns, limits),
@@ -296,7 +296,7 @@ fn tensors(columns: &Columns, limits: &Limits) -> Value {
 }
 
 /// An inference request with one row.
-fn infer_example(model: &Model) -> Value {
+fn infer_example(model: &ServedVersion) -> Value {
     let inputs: Vec<Value> = match &model.input {
         ModelInput::Pictures(size) => {
             let shape = [1, size.channels, size.height, size.width];
@@ -366,7 +366,7 @@ fn picture_bodies() -> Value {
 }
 
 /// The answer of a prediction.
-fn predictions(model: &Model) -> Value {
+fn predictions(model: &ServedVersion) -> Value {
     let classes = model.classes();
     let probability = json!({ "type": "number", "minimum": 0, "maximum": 1 });
     let probabilities: Map<String, Value> =

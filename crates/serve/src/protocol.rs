@@ -12,7 +12,7 @@ use kiln_table::quoted;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::catalog::{Catalog, Model, ModelInput, UsedColumn};
+use crate::catalog::{Catalog, ModelInput, ServedVersion, UsedColumn};
 use crate::infer_request::{Examples, JSON_LENGTH, MATRIX, PIXELS, Request, RequestedOutput, examples};
 use crate::request::{
     Received, Refusal, Slot, WorkSize, content_type, json_response, receive, run_work, wrong_type,
@@ -41,7 +41,11 @@ pub(crate) async fn infer(
     Ok(counted_for(&model, answer))
 }
 
-async fn answer(server: &Server, model: &Arc<Model>, request: HttpRequest) -> Result<Response, Refusal> {
+async fn answer(
+    server: &Server,
+    model: &Arc<ServedVersion>,
+    request: HttpRequest,
+) -> Result<Response, Refusal> {
     let limits = server.limits;
     let Received { parts, body, slot } = receive(request, &limits).await?;
     let kind = content_type(&parts.headers);
@@ -49,7 +53,7 @@ async fn answer(server: &Server, model: &Arc<Model>, request: HttpRequest) -> Re
         return Err(wrong_type("application/json, or application/octet-stream for binary tensors", &kind));
     }
     let size = WorkSize::of_body(body.len());
-    let read = move |model: &Model| {
+    let read = move |model: &ServedVersion| {
         let request = Request::read(&parts.headers, &body)?;
         let outputs = requested_outputs(request.outputs.as_deref(), request.is_binary)?;
         let examples = examples(model, &request.inputs, limits.rows)?;
@@ -60,11 +64,13 @@ async fn answer(server: &Server, model: &Arc<Model>, request: HttpRequest) -> Re
 
 /// Runs `read`, which is work of `size`, predicts the examples that it returns, and formats the answers with `write`.
 pub(crate) async fn run_inference<T: Send + 'static>(
-    model: &Arc<Model>,
+    model: &Arc<ServedVersion>,
     slot: Slot,
     size: WorkSize,
-    read: impl FnOnce(&Model) -> Result<InferenceTask, Refusal> + Send + 'static,
-    write: impl FnOnce(&Model, &UnlabelledPredictions, &InferenceTask) -> Result<T, Refusal> + Send + 'static,
+    read: impl FnOnce(&ServedVersion) -> Result<InferenceTask, Refusal> + Send + 'static,
+    write: impl FnOnce(&ServedVersion, &UnlabelledPredictions, &InferenceTask) -> Result<T, Refusal>
+    + Send
+    + 'static,
 ) -> Result<T, Refusal> {
     let reader = Arc::clone(model);
     let task = run_work(size, slot.clone(), move || read(&reader)).await?;
@@ -178,7 +184,7 @@ pub(crate) fn requested_outputs(
 
 /// The response with the requested outputs: JSON, followed by the binary tensors.
 fn respond(
-    model: &Model,
+    model: &ServedVersion,
     answers: &UnlabelledPredictions,
     task: &InferenceTask,
 ) -> Result<Response, Refusal> {
@@ -229,7 +235,11 @@ impl OutputContent {
 
 impl OutputSpec {
     /// The output with the values in `answers` of `model`.
-    pub(crate) fn of<'a>(self, model: &'a Model, answers: &'a UnlabelledPredictions) -> OutputTensor<'a> {
+    pub(crate) fn of<'a>(
+        self,
+        model: &'a ServedVersion,
+        answers: &'a UnlabelledPredictions,
+    ) -> OutputTensor<'a> {
         let UnlabelledPredictions { classes, probabilities } = answers;
         let (names, rows) = (model.classes(), classes.len());
         let (datatype, shape, data) = match self.content {
@@ -321,7 +331,7 @@ pub(crate) fn server_metadata(allow_reload: bool) -> ServerMetadata {
     ServerMetadata { name: "kiln", version: env!("CARGO_PKG_VERSION"), extensions }
 }
 
-pub(crate) fn model_metadata<'a>(catalog: &'a Catalog, model: &'a Model) -> ModelMetadata<'a> {
+pub(crate) fn model_metadata<'a>(catalog: &'a Catalog, model: &'a ServedVersion) -> ModelMetadata<'a> {
     let (inputs, greatest_pixel, matrix_input) = match &model.input {
         ModelInput::Pictures(size) => {
             let row = [size.channels, size.height, size.width];
@@ -361,7 +371,7 @@ impl<'a> TensorMetadata<'a> {
 /// `POST /v2/repository/index`.
 pub(crate) fn index(catalog: &Catalog) -> Value {
     let versions = catalog.names().flat_map(|name| catalog.versions(name));
-    let one = |model: &Arc<Model>| json!({ "name": model.name, "version": model.version, "state": "READY", "reason": "" });
+    let one = |model: &Arc<ServedVersion>| json!({ "name": model.name, "version": model.version, "state": "READY", "reason": "" });
     versions.map(one).collect()
 }
 

@@ -1,5 +1,5 @@
-//! The paths of the server with their handlers, and the gate in front of them, which checks the token, limits how many
-//! requests run at a time, counts and logs them, and stops panics.
+//! The paths of the server with their handlers, and the function in front of them, which checks the token, limits how
+//! many requests run at a time, counts and logs them, and stops panics.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -24,7 +24,7 @@ use maud::html;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::catalog::{Catalog, Model, ModelInput};
+use crate::catalog::{Catalog, ModelInput, ServedVersion};
 #[cfg(feature = "grpc")]
 use crate::grpc;
 use crate::metrics::ModelMetrics;
@@ -35,7 +35,7 @@ use crate::server::Server;
 use crate::simple::{predict, predict_of_model};
 use crate::{Event, Limits};
 
-/// All paths of the server, behind the gate.
+/// All paths of the server, behind [`admit_and_answer`].
 pub(crate) fn router(server: &Arc<Server>) -> Router {
     let router = Router::new();
     #[cfg(feature = "grpc")]
@@ -61,7 +61,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .route("/v2/repository/models/{model}/load", post(load))
         .fallback(no_path)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state(Arc::clone(server), gate))
+        .layer(from_fn_with_state(Arc::clone(server), admit_and_answer))
         .with_state(Arc::clone(server))
 }
 
@@ -104,7 +104,7 @@ async fn page_of_model(State(server): State<Arc<Server>>, target: Target) -> Res
     page(server.catalog().find(&target.model, None)?, server.limits).await
 }
 
-async fn page(model: &Arc<Model>, limits: Limits) -> Result<Response, Refusal> {
+async fn page(model: &Arc<ServedVersion>, limits: Limits) -> Result<Response, Refusal> {
     if let Some(page) = model.page.get() {
         return Ok(Html(page.clone()).into_response());
     }
@@ -194,7 +194,7 @@ async fn no_method(request: Request) -> Refusal {
 
 /// The page of `model`, which gets its answers from this server, within its limits. A run of Kiln's first version stores too
 /// little for that; its page shows the error.
-fn model_page(model: &Model, limits: &Limits) -> String {
+fn model_page(model: &ServedVersion, limits: &Limits) -> String {
     let path = match model.input {
         ModelInput::Rows(_) => format!("/models/{}/predict", model.name),
         ModelInput::Pictures(_) => format!("/v2/models/{}/infer", model.name),
@@ -238,7 +238,7 @@ struct CountedFor(Arc<ModelMetrics>);
 pub(crate) struct LoggedStatus(pub(crate) StatusCode);
 
 /// `answer` as a response that the metrics of `model` count.
-pub(crate) fn counted_for(model: &Model, answer: impl IntoResponse) -> Response {
+pub(crate) fn counted_for(model: &ServedVersion, answer: impl IntoResponse) -> Response {
     let mut response = answer.into_response();
     response.extensions_mut().insert(CountedFor(Arc::clone(&model.metrics)));
     response
@@ -260,8 +260,8 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Admits a request and passes it to its handler.
-async fn gate(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+/// Admits a request, passes it to its handler, and counts and logs the answer.
+async fn admit_and_answer(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let _in_flight = InFlight::new(&server.metrics.in_flight);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());

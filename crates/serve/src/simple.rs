@@ -15,7 +15,7 @@ use kiln_table::{Remarks, RowValue, counted, listed, quoted};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::catalog::{Columns, Model, ModelInput};
+use crate::catalog::{Columns, ModelInput, ServedVersion};
 use crate::infer_request::check_rows;
 use crate::json::{JsonItem, items};
 use crate::protocol::check_finite;
@@ -46,7 +46,7 @@ pub(crate) async fn predict_of_model(
     Ok(counted_for(&model, answer))
 }
 
-async fn answer(server: &Server, model: &Arc<Model>, request: Request) -> Result<Response, Refusal> {
+async fn answer(server: &Server, model: &Arc<ServedVersion>, request: Request) -> Result<Response, Refusal> {
     let limits = server.limits;
     let received = receive(request, &limits).await?;
     let slot = received.slot.clone();
@@ -74,7 +74,7 @@ async fn answer(server: &Server, model: &Arc<Model>, request: Request) -> Result
 const ROWS: &str = "rows";
 
 /// The rows in the body, at most `most`. A row that cannot be read does not affect the others.
-fn read_rows(model: &Model, received: &Received, most: usize) -> Result<Batch, Refusal> {
+fn read_rows(model: &ServedVersion, received: &Received, most: usize) -> Result<Batch, Refusal> {
     let ModelInput::Rows(columns) = &model.input else { unreachable!("the network takes rows") };
     let kind = content_type(&received.parts.headers);
     if !matches!(&*kind, "" | "application/json") {
@@ -145,7 +145,7 @@ fn files(received: &Received, most: usize) -> Result<Files, Refusal> {
 
 /// The pictures in the body, at most `most`, prepared like the training pictures. A picture that cannot be read does not
 /// affect the others.
-fn read_pictures(model: &Model, received: &Received, most: usize) -> Result<Batch, Refusal> {
+fn read_pictures(model: &ServedVersion, received: &Received, most: usize) -> Result<Batch, Refusal> {
     let profile = model.trained.profile();
     let (mut pixels, mut rows) = (Vec::new(), Vec::new());
     for file in files(received, most)? {
@@ -268,7 +268,7 @@ impl Batch {
 }
 
 /// The predictions of `model` for `batch`.
-fn respond(model: &Model, batch: &Batch) -> Result<Response, Refusal> {
+fn respond(model: &ServedVersion, batch: &Batch) -> Result<Response, Refusal> {
     let answers = model.trained.predict_unlabelled(&batch.split);
     check_finite(&answers)?;
     let classes = model.classes();

@@ -284,18 +284,18 @@ pub(crate) struct FigureMetric {
     epoch: Figures,
     last: f64,
     /// For validation: the best epoch so far.
-    best: Option<BestEpoch>,
+    best: Option<BestOfEpochs>,
 }
 
 /// The best figure of a number of epochs.
 #[derive(Clone, Copy, Debug, Default)]
-struct BestEpoch {
+struct BestOfEpochs {
     epochs: u64,
     /// The best figure and its epoch, from 1.
     best: Option<(f64, u64)>,
 }
 
-impl BestEpoch {
+impl BestOfEpochs {
     fn count(&mut self, value: f64, higher_is_better: bool) {
         self.epochs += 1;
         let is_better = |best: f64| if higher_is_better { value > best } else { value < best };
@@ -313,7 +313,7 @@ impl FigureMetric {
 
     /// A metric for passes over the validation split. It also shows the best epoch, including the epochs in `rows`.
     pub(crate) fn of_validation(kind: MetricKind, rows: &[MetricRow]) -> Self {
-        let mut best = BestEpoch::default();
+        let mut best = BestOfEpochs::default();
         let (name, scale) = if kind == MetricKind::Accuracy { ("accuracy", 100.0) } else { ("loss", 1.0) };
         for row in rows.iter().filter(|row| row.split == "validation" && row.scope == MetricScope::Epoch) {
             best.count(scale * row.figure(name).unwrap_or(f64::NAN), kind.is_higher_better());
@@ -329,7 +329,7 @@ impl FigureMetric {
         let epoch = self.kind.value(&self.epoch);
         let last = self.kind.format(self.last);
         let formatted = match self.best {
-            Some(BestEpoch { best: Some((best, of)), .. }) => {
+            Some(BestOfEpochs { best: Some((best, of)), .. }) => {
                 format!("epoch {last} - best {} ({of})", self.kind.format(best))
             }
             Some(_) => format!("epoch {last}"),

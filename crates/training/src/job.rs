@@ -34,7 +34,7 @@ use crate::recorder::Recorder;
 use crate::schedule::{Length, Schedule};
 use crate::state::{RunContext, TrainingState};
 use crate::training_loop::{PreparedLoop, TrainingEnd};
-use crate::{Best, Figures, Observer, StopSignal, TrainingError, open_dashboard};
+use crate::{BestSoFar, Figures, Observer, StopSignal, TrainingError, open_dashboard};
 
 /// A run to train: everything that [`Job::train`] needs.
 pub struct Job<M> {
@@ -70,7 +70,7 @@ pub struct TrainingSummary {
     /// Batches trained on.
     pub steps: u64,
     /// The best epoch by the monitored figure, if one is monitored.
-    pub best: Option<Best>,
+    pub best: Option<BestSoFar>,
     /// SHA-256 of the final weights.
     pub weights_sha256: String,
     /// Seconds over all sessions.

@@ -45,7 +45,7 @@ pub use dashboard::{Figures, open_dashboard, restore_terminal};
 pub use job::{Job, TrainingSummary, check};
 pub use schedule::unfinished_warmup;
 pub use state::{
-    Best, check_resumable, continues_under, is_fused, is_longer, spans_whole_training, trained_with,
+    BestSoFar, check_resumable, continues_under, is_fused, is_longer, spans_whole_training, trained_with,
 };
 pub use step_profile::{Parity, StepProfile, parity, profile_steps};
 pub use watch::watch;

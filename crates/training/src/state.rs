@@ -121,7 +121,7 @@ impl RunContext {
         let Some(value) = tallies.figure(checkpoint.monitor) else { return false };
         let improved = improves(value, state.best.map(|best| best.value), checkpoint.mode, 0.0);
         if improved {
-            state.best = Some(Best { value, epoch: state.epoch, step: state.step });
+            state.best = Some(BestSoFar { value, epoch: state.epoch, step: state.step });
         }
         improved
     }
@@ -149,7 +149,7 @@ pub(crate) struct TrainingState {
     pub(crate) gradient_norm: f64,
     pub(crate) plateau: Plateau,
     pub(crate) patience: Patience,
-    pub(crate) best: Option<Best>,
+    pub(crate) best: Option<BestSoFar>,
     /// Length of metrics.jsonl in bytes.
     pub(crate) metrics_bytes: u64,
     /// Length of timings.jsonl in bytes.
@@ -345,7 +345,7 @@ impl EpochTallies {
 
 /// The best monitored figure so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
+pub struct BestSoFar {
     /// The figure. In checkpoints of earlier versions it may be infinite, stored as null.
     #[serde(deserialize_with = "null_as_nan")]
     pub value: f64,

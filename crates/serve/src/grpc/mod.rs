@@ -23,7 +23,7 @@ use self::messages::{
     Choice, Contents, Flag, InferRequest, InferResponse, InputTensor, ModelMetadata, ModelRequest,
     ServerMetadata, TensorMetadata, check_counts,
 };
-use crate::catalog::Model;
+use crate::catalog::ServedVersion;
 use crate::infer_request::{RequestedOutput, examples};
 use crate::json::{JsonData, Values};
 use crate::protocol::{
@@ -52,7 +52,7 @@ pub(crate) async fn call(State(server): State<Arc<Server>>, request: Request) ->
         "ServerMetadata" => response(Ok(server_message(server_metadata(server.allow_reload)))),
         "ModelReady" => response(requested_model(&server, request).await.map(|_| Flag { is_set: is_ready })),
         "ModelMetadata" => {
-            let of = |model: Arc<Model>| model_message(model_metadata(&server.catalog(), &model));
+            let of = |model: Arc<ServedVersion>| model_message(model_metadata(&server.catalog(), &model));
             response(requested_model(&server, request).await.map(of))
         }
         "ModelInfer" => model_infer(&server, request).await,
@@ -77,7 +77,7 @@ async fn model_infer(server: &Server, request: Request) -> Response {
 async fn read_inference(
     server: &Server,
     request: Request,
-) -> Result<(Arc<Model>, InferRequest, WorkSize, Slot), Refusal> {
+) -> Result<(Arc<ServedVersion>, InferRequest, WorkSize, Slot), Refusal> {
     let Received { body, slot, .. } = receive(request, &server.limits).await?;
     let size = WorkSize::of_body(body.len());
     let request: InferRequest = run_work(size, slot.clone(), move || {
@@ -90,13 +90,13 @@ async fn read_inference(
 }
 
 /// The model that a readiness or metadata request names.
-async fn requested_model(server: &Server, request: Request) -> Result<Arc<Model>, Refusal> {
+async fn requested_model(server: &Server, request: Request) -> Result<Arc<ServedVersion>, Refusal> {
     let Received { body, .. } = receive(request, &server.limits).await?;
     let ModelRequest { name, version } = read(&body)?;
     find_model(server, &name, &version)
 }
 
-fn find_model(server: &Server, name: &str, version: &str) -> Result<Arc<Model>, Refusal> {
+fn find_model(server: &Server, name: &str, version: &str) -> Result<Arc<ServedVersion>, Refusal> {
     server.catalog().find(name, Some(version).filter(|version| !version.is_empty())).cloned()
 }
 
@@ -126,13 +126,13 @@ fn tensor_message(metadata: protocol::TensorMetadata<'_>) -> TensorMetadata {
 /// The response of `model` to `request`.
 async fn infer(
     server: &Server,
-    model: &Arc<Model>,
+    model: &Arc<ServedVersion>,
     request: InferRequest,
     size: WorkSize,
     slot: Slot,
 ) -> Result<InferResponse, Refusal> {
     let limits = server.limits;
-    let read = move |model: &Model| {
+    let read = move |model: &ServedVersion| {
         let outputs = request.outputs.iter();
         let outputs: Vec<RequestedOutput<'_>> = outputs
             .map(|output| Ok(RequestedOutput::new(&output.name, classification(output)?)))
