@@ -219,9 +219,13 @@ impl Session {
         store.recover()?;
         let mut notices: Vec<String> =
             latest.damaged.iter().map(|damaged| format!("warning: {damaged}")).collect();
-        notices.push(match &latest.checkpoint {
-            Some(checkpoint) => format!("resuming from the checkpoint of step {}", checkpoint.step),
-            None => "the run has no usable checkpoint: training starts from the beginning".to_owned(),
+        notices.push(match (&latest.checkpoint, latest.damaged.len()) {
+            (Some(checkpoint), _) => format!("resuming from the checkpoint of step {}", checkpoint.step),
+            (None, 0) => "the run has no checkpoint yet: training starts from the beginning".to_owned(),
+            (None, damaged) => format!(
+                "all checkpoints of the run ({damaged}) are damaged: training starts from the beginning; if there is a \
+                 copy of the run's folder, its files may be restored from there"
+            ),
         });
         let mut backend = select(&experiment.backend)?;
         if let Some(checkpoint) = &latest.checkpoint {
@@ -311,9 +315,12 @@ impl Session {
         let job = self.job(&build, options)?;
         let weights = Module::num_params(&job.model);
         let trained = job.train(self.checkpoint.as_ref()).inspect_err(|error| {
-            if report && !matches!(error, TrainingError::Changed { .. }) {
-                // An error of the report must not hide why the training failed.
-                drop(write_training_report(&self.run, &self.experiment));
+            // An error of the report must not hide why the training failed.
+            if report
+                && !matches!(error, TrainingError::Changed { .. })
+                && let Err(error) = write_training_report(&self.run, &self.experiment)
+            {
+                tracing::warn!("cannot write the report {}: {error}", self.run.report().display());
             }
         })?;
         let test = if is_over(trained.reason) && !is_to_pause {
