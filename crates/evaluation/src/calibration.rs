@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn few_examples_change_it_less_and_no_class_becomes_certain() {
+    fn few_examples_change_the_temperature_less_and_no_class_becomes_certain() {
         let few = Calibration::fit(&predictions(3.0, 5), None).unwrap();
         let many = Calibration::fit(&predictions(3.0, 2000), None).unwrap();
         assert!(few.temperature < many.temperature, "{few:?} {many:?}");

@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_numpys() {
+    fn quantiles_equal_those_of_numpy() {
         assert_eq!(quantile(&[1.0, 2.0, 4.0, 8.0, 16.0], 0.975), Some(15.2));
         assert_eq!((quantile(&[3.0], 0.025), quantile(&[], 0.5)), (Some(3.0), None));
     }

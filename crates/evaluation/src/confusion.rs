@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn kappa_of_an_example_computed_by_hand() {
+    fn kappa_equals_that_of_an_example_computed_by_hand() {
         // 35 of 50 agree, margins 25 to 25 and 30 to 20: observed agreement 0.7, by chance 0.5.
         let counts = counts(&[(20, 25, 30), (15, 25, 20)]);
         assert!((cohen_kappa(&counts).unwrap() - 0.4).abs() < 1e-15);

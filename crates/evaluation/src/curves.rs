@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn no_curve_no_average() {
+    fn an_average_without_a_curve_is_undefined() {
         assert_eq!(average_roc(&[]), Err(Reason::NoClassDefined));
     }
 
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn scikit_learns_own_example() {
+    fn the_figures_equal_those_of_scikit_learns_example() {
         let curve = curve(vec![0, 0, 1, 1], &[0.1, 0.4, 0.35, 0.8]).unwrap();
         assert_eq!(curve.recall, [0.0, 0.5, 0.5, 1.0, 1.0]);
         assert_eq!(curve.precision, [1.0, 1.0, 0.5, 2.0 / 3.0, 0.5]);
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn without_positives_there_is_none() {
+    fn without_positives_there_is_no_curve() {
         assert_eq!(curve(vec![0, 0], &[0.1, 0.4]), Err(Reason::NoExamples));
         assert_eq!(curve(vec![1, 1], &[0.1, 0.4]).unwrap().average_precision, 1.0);
     }

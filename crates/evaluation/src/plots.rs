@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_layers_a_selection_is_shown() {
+    fn a_selection_of_many_layers_is_shown() {
         let names: Vec<String> = (0..40).map(|index| index.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let chosen: Vec<&str> = chosen(&names).collect();

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_scores_are_one_step() {
+    fn equal_scores_are_one_point_of_the_curve() {
         let ranking = ranking(&[(0.5, true), (0.9, true), (0.5, false), (0.0, false), (-0.0, true)]);
         let points: Vec<_> = ranking
             .operating_points()

@@ -110,7 +110,7 @@ fn entry<'a>(json: &'a Value, key: &str) -> &'a Value {
 }
 
 #[test]
-fn figures_are_scikit_learns() {
+fn figures_equal_those_of_scikit_learn() {
     for case in cases() {
         let evaluation = case.evaluation();
         let json = serde_json::to_value(&evaluation.metrics).unwrap();
@@ -152,7 +152,7 @@ fn every_null_has_a_reason() {
 }
 
 #[test]
-fn curves_are_scikit_learns() {
+fn curves_equal_those_of_scikit_learn() {
     for case in cases() {
         let evaluation = case.evaluation();
         let Curves { class, roc, roc_whole, micro, macro_average, precision_recall } = &case.curves;
@@ -177,7 +177,7 @@ fn curves_are_scikit_learns() {
 }
 
 #[test]
-fn the_report_is_scikit_learns_to_the_byte() {
+fn the_report_equals_that_of_scikit_learn_to_the_byte() {
     for case in cases() {
         let report = case.evaluation().report;
         assert_eq!(report.to_text(), case.report_text, "{}", case.name);

@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slope_is_that_of_the_values() {
+    fn the_slope_is_the_derivative_of_the_values() {
         for function in ALL {
             for z in [-7.3, -1.0, -0.1, 0.2, 1.5, 6.0] {
                 let (h, slope) = (1e-2, at(function, z).1);
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_precise_to_a_few_units_in_the_last_place() {
+    fn functions_are_precise_to_a_few_units_in_the_last_place() {
         let unit = f64::from(f32::EPSILON);
         assert!(error([-86.9, 86.9], exp, f64::exp) < 1.5 * unit);
         assert!(error([-20.0, 20.0], exp_m1, f64::exp_m1) < 2.0 * unit);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_precise_to_a_few_units_of_one() {
+    fn cosines_and_sines_of_turns_are_precise_to_3e_7() {
         for step in -200_000..200_000 {
             let turns = step as f32 / 10_000.0;
             let angle = f64::from(turns) * std::f64::consts::TAU;
@@ -395,13 +395,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equal_values_is_the_greatest_and_never_a_nan() {
+    fn of_equal_values_the_first_is_the_greatest_and_nan_never_is() {
         let rows = [[1.0, 3.0, 3.0], [f32::NAN, 1.0, 2.0], [f32::NAN; 3]];
         assert_eq!(rows.map(|row| greatest(&row)), [1, 2, 0]);
     }
 
     #[test]
-    fn a_loss_that_is_not_a_number_says_so() {
+    fn the_loss_of_non_finite_scores_is_not_finite() {
         assert!(cross_entropy(&mut [f32::NAN, 1.0], &[1], 2)[0].is_nan());
         assert!(!cross_entropy(&mut [f32::INFINITY, 1.0], &[1], 2)[0].is_finite());
     }

@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_moves_the_memory_of_the_parameter_itself() {
+    fn a_step_changes_the_parameter_in_its_own_memory() {
         let parameter = tensor(vec![1.0; 8]);
         let place = |tensor: &Tensor<1>| {
             let flex = tensor.clone().try_into_primitive::<Flex>().expect("a tensor of flex");

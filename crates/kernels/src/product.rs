@@ -646,7 +646,7 @@ mod tests {
 
         /// For any shape, layout, unit size and processor.
         #[test]
-        fn every_value_is_one_chain(
+        fn every_value_is_the_sum_in_one_fixed_order(
             rows in 1_usize..40, depth in 1_usize..600, columns in 1_usize..150, biased: bool,
             height in 1_usize..20, width in 1_usize..4,
         ) {

@@ -193,7 +193,7 @@ fn burns_own_strategies_train_the_same_module() {
 }
 
 #[test]
-fn a_network_is_trained_by_the_program_that_brings_it_alone() {
+fn a_run_is_trained_only_with_the_network_that_it_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let session = Session::create(&digits(), folder.path()).expect("the digits are built in");
     let error = session.train(perceptron, options(None)).err().expect("another network was named");
@@ -249,7 +249,7 @@ const PLAIN: [f64; 2] = [0.666_193_613_404_067_4, 0.8];
 const BALANCED: [f64; 2] = [0.683_960_868_445_784_7, 0.786_666_666_666_666_6];
 
 #[test]
-fn the_linear_model_is_scikit_learns_logistic_regression() {
+fn the_linear_model_equals_scikit_learns_logistic_regression() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     for (settings, [log_loss, accuracy]) in
@@ -267,7 +267,7 @@ fn the_linear_model_is_scikit_learns_logistic_regression() {
 }
 
 #[test]
-fn answers_are_predictions_to_the_bit_in_batches_of_any_size() {
+fn unlabelled_predictions_equal_the_others_to_the_bit_in_batches_of_any_size() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     for more in

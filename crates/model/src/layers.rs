@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gain_is_a_factor_on_what_is_drawn() {
+    fn the_gain_multiplies_the_drawn_values() {
         let start = |initialization_gain| {
             let model = Model { initialization_gain, ..Model::default() };
             start_layer(&model, [0, 0], [4, 3], 3)
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn pytorch_stays_within_its_bound_and_draws_biases() {
+    fn pytorchs_initialization_stays_within_its_bound_and_draws_biases() {
         let LayerStart { weight, bias } = start(Initialization::Pytorch);
         assert!(weight.iter().chain(&bias).all(|value| value.abs() <= 0.05));
         assert!(bias.iter().any(|&value| value != 0.0));

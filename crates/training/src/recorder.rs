@@ -407,7 +407,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_is_dead_when_no_example_wakes_it() {
+    fn a_unit_that_is_zero_for_every_example_is_dead() {
         assert_eq!(dead_share(&[0.0, 0.0, 1.0, 0.0, 2.0, 0.0], 3), 1.0 / 3.0);
     }
 

@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_that_is_nan_does_not_hold() {
+    fn a_difference_of_nan_is_not_an_agreement() {
         assert!(difference(&[f32::NAN, 1.0], &[1.0, 1.0]).is_nan());
         assert!(!Parity { loss: f64::NAN, gradients: 0.0, weights: 0.0 }.holds());
     }

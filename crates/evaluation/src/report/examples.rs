@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_large_images_fewer_are_shown() {
+    fn fewer_images_are_shown_if_they_are_large() {
         let example = GalleryExample {
             truth: 0,
             predicted: 0,
