@@ -371,7 +371,10 @@ impl<'a> TensorMetadata<'a> {
 /// `POST /v2/repository/index`.
 pub(crate) fn index(catalog: &Catalog) -> Value {
     let versions = catalog.names().flat_map(|name| catalog.versions(name));
-    let one = |model: &Arc<ServedVersion>| json!({ "name": model.name, "version": model.version, "state": "READY", "reason": "" });
+    let one = |model: &Arc<ServedVersion>| {
+        let ServedVersion { name, version, .. } = &**model;
+        json!({ "name": name, "version": version, "state": "READY", "reason": "" })
+    };
     versions.map(one).collect()
 }
 
