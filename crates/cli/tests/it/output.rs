@@ -231,7 +231,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_training_ends_with_an_evaluation_plots_a_gallery_and_a_report() {
-    let (_workplace, run) = trained_on_digits();
+    let (_test_folder, run) = trained_on_digits();
     let evaluation = [
         "classification_report.json",
         "classification_report.txt",

@@ -233,7 +233,7 @@ fn patients() -> String {
     "marker,other,sick\n".to_owned() + &(0..600).map(row).collect::<String>()
 }
 
-fn workplace_of_patients() -> TestFolder {
+fn patients_folder() -> TestFolder {
     let test_folder = TestFolder::new(PATIENTS);
     fs::write(test_folder.path().join("rows.csv"), patients()).unwrap();
     test_folder
@@ -241,7 +241,7 @@ fn workplace_of_patients() -> TestFolder {
 
 #[test]
 fn a_threshold_decides_wherever_a_class_is_named() {
-    let test_folder = workplace_of_patients();
+    let test_folder = patients_folder();
     let run = test_folder.train_with_report(&["evaluation.decision=recall", "evaluation.wished=0.95"]);
     let metrics = json(&run.read("evaluation/test/metrics.json"));
     let threshold = metrics["threshold"]["threshold"].as_f64().unwrap();
@@ -277,7 +277,7 @@ fn a_threshold_decides_wherever_a_class_is_named() {
 
 #[test]
 fn decisions_that_cannot_be_are_refused_before_a_run_is_made() {
-    let test_folder = workplace_of_patients();
+    let test_folder = patients_folder();
     let train = |settings: &[&str]| test_folder.run(&[&["train", "experiment.toml"], settings].concat());
     let digits = ["data.source=digits", "evaluation.decision=cost"];
     let digits = ["train", digits[0], digits[1]];
@@ -294,7 +294,7 @@ fn decisions_that_cannot_be_are_refused_before_a_run_is_made() {
 
 #[test]
 fn a_run_keeps_its_simple_models_and_asks_them_again() {
-    let test_folder = workplace_of_patients();
+    let test_folder = patients_folder();
     let run = test_folder.train_with_report(&[]);
     let metrics = json(&run.read("evaluation/test/metrics.json"));
     let [guess, linear] = &metrics["baselines"].as_array().unwrap()[..] else { panic!("two baselines") };
