@@ -16,7 +16,7 @@ use crate::{ConfigFault, Origin, Patch, Problem, Source};
 const PREFIX: &str = "KILN_";
 
 /// Environment variables with the same prefix that the program itself reads. They do not set keys.
-pub const RESERVED_VARIABLES: [&str; 3] = ["KILN_DATA_DIR", "KILN_ARTIFACTS", "KILN_LOG"];
+pub const RESERVED_VARIABLES: [&str; 4] = ["KILN_DATA_DIR", "KILN_ARTIFACTS", "KILN_LOG", "KILN_TOKEN"];
 
 /// Prefix of a built-in base's name in an [`Origin`].
 pub(crate) const PRESET: &str = "preset ";

@@ -171,6 +171,7 @@ fn variables_set_keys_and_reserved_ones_do_not() {
         ("KILN_DATA_DIR", "x"),
         ("KILN_ARTIFACTS", "x"),
         ("KILN_LOG", "x"),
+        ("KILN_TOKEN", "x"),
         ("PATH", "/bin"),
     ];
     let experiment = environment(&variables).unwrap().experiment;
