@@ -25,7 +25,8 @@ pub use error::{ArtifactError, Damage, DamagedCheckpoint, replace_file};
 /// An instant, as [`RunStatus`] and [`Provenance`] store it; RFC 3339 in JSON.
 pub use jiff::Timestamp;
 pub use provenance::{
-    Build, DataFile, Dataset, GitState, Machine, Provenance, ProvenanceInputs, TrainingSession, hostname,
+    Build, DataFile, DatasetProvenance, GitState, Machine, Provenance, ProvenanceInputs, TrainingSession,
+    hostname,
 };
 pub use row_log::{MetricLog, MetricTail, Row, RowLog, RowTail, TailPoll, TimingLog};
 pub use rows::{MetricRow, MetricScope, TimingRow, write_metrics_csv};

@@ -35,7 +35,7 @@ pub struct Provenance {
     /// Number of computing threads.
     pub threads: usize,
     /// The data set.
-    pub dataset: Dataset,
+    pub dataset: DatasetProvenance,
     /// The seed of every random stream.
     pub seed: u64,
     /// The processes that trained the run, in order.
@@ -57,7 +57,7 @@ pub struct ProvenanceInputs {
     /// Number of computing threads.
     pub threads: usize,
     /// The data set.
-    pub dataset: Dataset,
+    pub dataset: DatasetProvenance,
     /// The seed of every random stream.
     pub seed: u64,
 }
@@ -93,7 +93,8 @@ pub struct Build {
 
 /// The data set that a run was trained on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Dataset {
+#[schemars(rename = "Dataset")]
+pub struct DatasetProvenance {
     /// Its name, such as `mnist`.
     pub name: String,
     /// SHA-256 of the whole data set.
@@ -304,7 +305,8 @@ mod tests {
 
     fn inputs() -> ProvenanceInputs {
         let file = DataFile { name: "train.csv".to_owned(), bytes: 3, sha256: "cd".repeat(32) };
-        let dataset = Dataset { name: "digits".to_owned(), sha256: "ef".repeat(32), files: vec![file] };
+        let dataset =
+            DatasetProvenance { name: "digits".to_owned(), sha256: "ef".repeat(32), files: vec![file] };
         ProvenanceInputs {
             build: build(),
             backend: "flex".to_owned(),

@@ -16,7 +16,7 @@ use ureq::{
     http::{Response, StatusCode, header},
 };
 
-use crate::source::{DataFile, note_path};
+use crate::source::{IdxFile, note_path};
 use crate::{DataError, Mismatch, Progress, PublishedFile, PublishedSet};
 
 /// How often a transfer that breaks off is resumed at the same mirror.
@@ -97,7 +97,7 @@ impl Downloads {
         let lock = File::create(&lock_path).map_err(DataError::write(&lock_path))?;
         lock.lock().map_err(DataError::write(&lock_path))?;
         for file in &set.files {
-            if DataFile::find(folder, file.name).is_none() {
+            if IdxFile::find(folder, file.name).is_none() {
                 self.fetch_file(set, file, folder, progress)?;
             }
         }

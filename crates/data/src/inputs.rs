@@ -10,7 +10,7 @@ use kiln_table::{Blocks, GZIP, Preparation, Treatment, quoted};
 use serde::Serialize;
 
 use crate::source::picture::{self, OpenedPicture, planes, with_channels};
-use crate::source::{DataFile, IdxImages, idx, reader, start_of, unlabelled_rows};
+use crate::source::{IdxFile, IdxImages, idx, reader, start_of, unlabelled_rows};
 use crate::values::Storage;
 use crate::{DataError, Mismatch, Profile, Shape, Split};
 
@@ -174,7 +174,7 @@ fn unlabelled(storage: Storage, count: usize, is_prepared: bool) -> Inputs {
 }
 
 fn images_of_idx(path: &Path, size: [usize; 3], profile: &Profile) -> Result<Inputs, DataError> {
-    let file = DataFile::of(path).ok_or_else(|| DataError::read(path)(ErrorKind::NotFound.into()))?;
+    let file = IdxFile::of(path).ok_or_else(|| DataError::read(path)(ErrorKind::NotFound.into()))?;
     let images = IdxImages::new(&file, idx::read(&file, idx::IdxContent::Images)?, profile.reading)?;
     images.check_size(&file, size)?;
     let IdxImages { count, mut pixels, .. } = images;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::train::ExecutionStrategy;
 use kiln_artifacts::{
-    Build, Checkpoint, DataFile, Dataset, MetricLog, MetricRow, MetricScope, Provenance, ProvenanceInputs,
-    Run, RunFailure, RunInputs, RunLock, RunState, RunStatus, StopReason, TestFigures, write_metrics_csv,
+    Build, Checkpoint, DataFile, DatasetProvenance, MetricLog, MetricRow, MetricScope, Provenance,
+    ProvenanceInputs, Run, RunFailure, RunInputs, RunLock, RunState, RunStatus, StopReason, TestFigures,
+    write_metrics_csv,
 };
 use kiln_backend::{SelectedDevice, select};
 use kiln_config::{Experiment, Resolved};
@@ -524,7 +525,7 @@ fn provenance(backend: &SelectedDevice, data: &DataSet, seed: u64) -> Provenance
         backend: backend.name.to_string(),
         adapter: Some(backend.adapter.clone()),
         threads: backend.threads,
-        dataset: Dataset { name: data.name.clone(), sha256: data.sha256.clone(), files },
+        dataset: DatasetProvenance { name: data.name.clone(), sha256: data.sha256.clone(), files },
         seed,
     })
 }

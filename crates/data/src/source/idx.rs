@@ -9,7 +9,7 @@ use std::path::Path;
 
 use kiln_files::Hasher;
 
-use super::DataFile;
+use super::IdxFile;
 use crate::{DataError, Mismatch};
 
 /// Examples are numbered with 32 bits, and real IDX files stay far below 4 GiB.
@@ -53,7 +53,7 @@ pub(crate) fn begins_as_idx(start: &[u8]) -> bool {
 }
 
 /// Reads `file`, whose dimensions must fit `content`.
-pub(crate) fn read(file: &DataFile, content: IdxContent) -> Result<IdxArray, DataError> {
+pub(crate) fn read(file: &IdxFile, content: IdxContent) -> Result<IdxArray, DataError> {
     parse(file.open()?, file.most_bytes(), content, &file.path)
 }
 

@@ -26,7 +26,7 @@ const MOST_FOLDERS: usize = 64;
 
 /// An existing file, plain or compressed with gzip.
 #[derive(Clone, Debug)]
-pub(crate) struct DataFile {
+pub(crate) struct IdxFile {
     /// Name without `.gz`.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
@@ -35,7 +35,7 @@ pub(crate) struct DataFile {
     pub(crate) bytes: u64,
 }
 
-impl DataFile {
+impl IdxFile {
     /// The file `name` in `folder`, or else `name.gz`.
     pub(crate) fn find(folder: &Path, name: &str) -> Option<Self> {
         [name, &format!("{name}.gz")].into_iter().find_map(|name| Self::at(folder, name))
@@ -79,8 +79,8 @@ impl DataFile {
 /// The files of a data set: images and labels of each split.
 #[derive(Debug)]
 pub(super) struct IdxFiles {
-    pub(super) train: [DataFile; 2],
-    pub(super) test: Option<[DataFile; 2]>,
+    pub(super) train: [IdxFile; 2],
+    pub(super) test: Option<[IdxFile; 2]>,
 }
 
 /// The facts in the name of a file.
@@ -121,7 +121,7 @@ impl IdxName {
 }
 
 /// Files of each split and content.
-type SetFiles = BTreeMap<(SplitRole, IdxContent), DataFile>;
+type SetFiles = BTreeMap<(SplitRole, IdxContent), IdxFile>;
 
 impl IdxFiles {
     /// Finds the files in the folder `path`, or in its only subfolder with IDX files. If `path` is a file, finds the
@@ -188,8 +188,8 @@ impl IdxFiles {
 
 /// The test images and labels in the folder `path` or in a subfolder; if `path` is a file, those of the same set. `None` if
 /// they do not exist. Several sets are an error unless one has MNIST's own names.
-pub(super) fn find_test(path: &Path) -> Result<Option<[DataFile; 2]>, DataError> {
-    let pairs = |folder: &Path| -> Vec<(String, [DataFile; 2])> {
+pub(super) fn find_test(path: &Path) -> Result<Option<[IdxFile; 2]>, DataError> {
+    let pairs = |folder: &Path| -> Vec<(String, [IdxFile; 2])> {
         let pair = |(family, mut slots): (String, SetFiles)| {
             let images = slots.remove(&(SplitRole::Test, IdxContent::Images))?;
             Some((family, [images, slots.remove(&(SplitRole::Test, IdxContent::Labels))?]))
@@ -219,7 +219,7 @@ fn folder_and_family(path: &Path) -> Option<(&Path, String)> {
 }
 
 /// MNIST's four files in `folder` under any usual names; `None` if one is missing.
-pub(super) fn find_four(folder: &Path) -> Option<[DataFile; 4]> {
+pub(super) fn find_four(folder: &Path) -> Option<[IdxFile; 4]> {
     let IdxFiles { train: [first, second], test } =
         IdxFiles::of_slots(folder, families(folder).remove("")?).ok()?;
     let [third, fourth] = test?;
@@ -229,7 +229,7 @@ pub(super) fn find_four(folder: &Path) -> Option<[DataFile; 4]> {
 /// The IDX files in `folder`, by set: the part of the name before the split. In Kaggle's archives each file is in a
 /// folder of the same name.
 fn families(folder: &Path) -> BTreeMap<String, SetFiles> {
-    let mut found: Vec<(bool, DataFile, IdxName)> = Vec::new();
+    let mut found: Vec<(bool, IdxFile, IdxName)> = Vec::new();
     for (name, path) in entries(folder) {
         let Some(read) = IdxName::read(&name) else { continue };
         if path.is_dir() {
@@ -237,8 +237,8 @@ fn families(folder: &Path) -> BTreeMap<String, SetFiles> {
                 IdxName::read(inner).filter(|name| (name.role, name.content) == (read.role, read.content))
             };
             let inner = entries(&path).into_iter().filter_map(|(name, _)| Some((same(&name)?, name)));
-            found.extend(inner.filter_map(|(read, name)| Some((true, DataFile::at(&path, &name)?, read))));
-        } else if let Some(file) = DataFile::at(folder, &name) {
+            found.extend(inner.filter_map(|(read, name)| Some((true, IdxFile::at(&path, &name)?, read))));
+        } else if let Some(file) = IdxFile::at(folder, &name) {
             found.push((false, file, read));
         }
     }

@@ -6,13 +6,13 @@ use kiln_config::{Data, Transpose};
 use kiln_table::listed;
 
 use super::idx::{IdxArray, IdxContent, read as read_idx};
-use super::idx_files::{DataFile, IdxFiles, find_test};
+use super::idx_files::{IdxFile, IdxFiles, find_test};
 use super::{MOST_CLASSES, SourceContext, SourceData, SourceReader, labelled_pictures, path_of};
 use crate::values::Storage;
 use crate::{DataError, FileRecord, ImageEncoding, Mismatch, Profile, Shape, Split};
 
 /// Images and their labels, with the files that they were read from.
-pub(super) type LabelledImages = [(DataFile, IdxArray); 2];
+pub(super) type LabelledImages = [(IdxFile, IdxArray); 2];
 
 pub(super) struct IdxFolder;
 
@@ -54,7 +54,7 @@ fn read(data: &Data, path: &Path) -> Result<SourceData, DataError> {
 }
 
 /// Whether the images in `file` are transposed: with `auto`, those of EMNIST.
-fn is_transposed(data: &Data, file: &DataFile) -> bool {
+fn is_transposed(data: &Data, file: &IdxFile) -> bool {
     match data.transpose {
         Transpose::Switch(is_on) => is_on,
         Transpose::Auto(_) => file.name.to_lowercase().split(['-', '_', '.']).any(|word| word == "emnist"),
@@ -62,7 +62,7 @@ fn is_transposed(data: &Data, file: &DataFile) -> bool {
 }
 
 /// The distinct training labels, sorted; and a notice unless they are 0, 1, 2 and so on.
-fn classes(file: &DataFile, labels: &IdxArray) -> Result<(Vec<i64>, Option<String>), DataError> {
+fn classes(file: &IdxFile, labels: &IdxArray) -> Result<(Vec<i64>, Option<String>), DataError> {
     let mut numbers = labels.labels(&file.path)?;
     numbers.sort_unstable();
     numbers.dedup();
@@ -105,7 +105,7 @@ fn range(numbers: &[i64]) -> String {
 /// Reads all files in parallel, one thread each: decompression and hashing take most of the time.
 pub(super) fn read_pairs(files: IdxFiles) -> Result<(LabelledImages, Option<LabelledImages>), DataError> {
     let contents = [IdxContent::Images, IdxContent::Labels];
-    let all: Vec<DataFile> = files.train.into_iter().chain(files.test.into_iter().flatten()).collect();
+    let all: Vec<IdxFile> = files.train.into_iter().chain(files.test.into_iter().flatten()).collect();
     let read: Vec<Result<IdxArray, DataError>> = std::thread::scope(|scope| {
         let start = |(file, content)| scope.spawn(move || read_idx(file, content));
         let threads: Vec<_> = all.iter().zip(contents.into_iter().cycle()).map(start).collect();
@@ -146,7 +146,7 @@ pub(super) fn assemble(
     })
 }
 
-fn record(file: &DataFile, idx: &IdxArray) -> FileRecord {
+fn record(file: &IdxFile, idx: &IdxArray) -> FileRecord {
     FileRecord {
         name: file.name.clone(),
         path: file.path.clone(),
@@ -243,7 +243,7 @@ struct PixelOrder {
 impl IdxImages {
     /// The images in `idx`, which was read from `file`. Its dimensions are (count, height, width); (count, pixels of a
     /// square); or (count, height, width, colours) or (count, colours, height, width), with 1 or 3 colours.
-    pub(crate) fn new(file: &DataFile, idx: IdxArray, reading: ImageEncoding) -> Result<Self, DataError> {
+    pub(crate) fn new(file: &IdxFile, idx: IdxArray, reading: ImageEncoding) -> Result<Self, DataError> {
         let order = PixelOrder::of(file, &idx.dimensions)?;
         let count = idx.dimensions[0];
         let mut pixels = idx.into_pixels(reading.idx_white, &file.path)?;
@@ -265,7 +265,7 @@ impl IdxImages {
     }
 
     /// An error if the images, read from `file`, differ in size from the training images.
-    pub(crate) fn check_size(&self, file: &DataFile, size: [usize; 3]) -> Result<(), DataError> {
+    pub(crate) fn check_size(&self, file: &IdxFile, size: [usize; 3]) -> Result<(), DataError> {
         if self.size() == size {
             return Ok(());
         }
@@ -280,7 +280,7 @@ impl IdxImages {
 }
 
 impl PixelOrder {
-    fn of(file: &DataFile, dimensions: &[usize]) -> Result<Self, DataError> {
+    fn of(file: &IdxFile, dimensions: &[usize]) -> Result<Self, DataError> {
         let grey = Self { height: 1, width: 1, channels: 1, is_by_pixel: false };
         match *dimensions {
             [_, height, width] => return Ok(Self { height, width, ..grey }),
@@ -326,7 +326,7 @@ mod tests {
             sha256: String::new(),
         };
         let file =
-            DataFile { name: "images".to_owned(), path: PathBuf::from("images"), is_gzip: false, bytes: 0 };
+            IdxFile { name: "images".to_owned(), path: PathBuf::from("images"), is_gzip: false, bytes: 0 };
         IdxImages::new(&file, idx, reading)
     }
 

@@ -20,7 +20,7 @@ use kiln_config::{Data, DataSource};
 
 pub use csv::read_options;
 pub(crate) use csv::{SourceTables, prepared, unlabelled_rows};
-pub(crate) use idx_files::DataFile;
+pub(crate) use idx_files::IdxFile;
 pub(crate) use idx_folder::IdxImages;
 pub use image_folder::{PictureFiles, pictures_below};
 pub(crate) use published::note_path;

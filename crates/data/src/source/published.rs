@@ -8,7 +8,7 @@ use kiln_config::Data;
 use kiln_files::sha256_hex;
 
 use super::idx::IdxArray;
-use super::idx_files::{DataFile, FILE_NAMES, IdxFiles, find_four, missing_files};
+use super::idx_files::{FILE_NAMES, IdxFile, IdxFiles, find_four, missing_files};
 use super::{
     SourceContext, SourceData, SourceLocation, SourceReader, check_folder, idx_folder, labelled_pictures,
 };
@@ -144,14 +144,14 @@ fn locate(set: &PublishedSet, path: Option<&Path>, folders: &DataFolders) -> (Pa
 }
 
 /// The four files of `folder`, if all exist: under MNIST's own names, or else under other usual names.
-fn complete_files(folder: &Path) -> Option<[DataFile; 4]> {
-    let own: Option<Vec<DataFile>> = present_files(folder).into_iter().collect();
+fn complete_files(folder: &Path) -> Option<[IdxFile; 4]> {
+    let own: Option<Vec<IdxFile>> = present_files(folder).into_iter().collect();
     own.and_then(|files| files.try_into().ok()).or_else(|| find_four(folder))
 }
 
 /// Those of the four files that exist in `folder`, under MNIST's own names.
-pub(crate) fn present_files(folder: &Path) -> [Option<DataFile>; 4] {
-    FILE_NAMES.map(|name| DataFile::find(folder, name))
+pub(crate) fn present_files(folder: &Path) -> [Option<IdxFile>; 4] {
+    FILE_NAMES.map(|name| IdxFile::find(folder, name))
 }
 
 fn incomplete(path: &Path, named: &Path) -> DataError {
@@ -173,7 +173,7 @@ fn incomplete(path: &Path, named: &Path) -> DataError {
 fn check(
     set: &PublishedSet,
     published: &PublishedFile,
-    file: &DataFile,
+    file: &IdxFile,
     idx: &IdxArray,
 ) -> Result<(), DataError> {
     let (expected, found) = match published.sha256 {
@@ -441,7 +441,7 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         std::fs::write(note_path(&path), sha256_hex(&bytes)).unwrap();
         let checked = || {
-            let file = DataFile::find(root.path(), FILE_NAMES[1]).unwrap();
+            let file = IdxFile::find(root.path(), FILE_NAMES[1]).unwrap();
             check(&KMNIST, &KMNIST.files[1], &file, &idx::read(&file, idx::IdxContent::Labels).unwrap())
         };
         checked().unwrap();

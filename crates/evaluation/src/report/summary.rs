@@ -1,6 +1,6 @@
 //! The top of the report: the run in a few sentences, the main figures, the comparison with baselines, and the findings.
 
-use kiln_artifacts::{Dataset, RunState, RunStatus};
+use kiln_artifacts::{DatasetProvenance, RunState, RunStatus};
 use kiln_diagnosis::{Difference, Severity};
 use maud::{Markup, html};
 
@@ -66,7 +66,7 @@ fn training_words(report: &ReportContext<'_>) -> String {
 }
 
 /// The name of the data; for a single table of the user, the name of its file.
-fn data_name(data: &Dataset) -> &str {
+fn data_name(data: &DatasetProvenance) -> &str {
     match data.files.as_slice() {
         [file] if data.name == "csv" => file.name.rsplit('/').next().unwrap_or(&file.name),
         _ => &data.name,
