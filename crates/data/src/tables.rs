@@ -260,7 +260,7 @@ impl Split {
 pub struct TableRows {
     records: Records,
     preparation: Arc<Preparation>,
-    places: Vec<usize>,
+    indices: Vec<usize>,
     remarks: Remarks,
 }
 
@@ -284,8 +284,8 @@ impl TableRows {
     pub fn open(path: &Path, profile: &Profile) -> Result<Self, DataError> {
         let preparation = profile.row_preparation().ok_or_else(|| not_pictures(path))?;
         let records = Records::open(path, &preparation.read_options())?;
-        let places = preparation.places(records.layout(), path)?;
-        Ok(Self { records, preparation, places, remarks: Remarks::default() })
+        let indices = preparation.column_indices(records.layout(), path)?;
+        Ok(Self { records, preparation, indices, remarks: Remarks::default() })
     }
 
     /// Names of the file's columns.
@@ -302,7 +302,7 @@ impl TableRows {
         while rows.len() < most && self.records.next(&mut record)? {
             let mismatch = cells.push_row(|raw| self.read_row(&record, raw)).err();
             if mismatch.is_none() {
-                let text = |used: usize| record.cell(self.places[used]);
+                let text = |used: usize| record.cell(self.indices[used]);
                 notes.push(self.preparation.remark(cells.row(lines.len()), text, &mut self.remarks));
                 lines.push(record.line() as u32);
             }
@@ -320,8 +320,8 @@ impl TableRows {
     /// Remarks about the rows so far for the user, a sentence each.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        let by_place = self.records.layout().matched_by_place();
-        by_place.into_iter().chain(self.preparation.sentences(&self.remarks)).collect()
+        let by_position = self.records.layout().matched_by_position();
+        by_position.into_iter().chain(self.preparation.sentences(&self.remarks)).collect()
     }
 
     fn read_row(&self, record: &Record, raw: &mut Vec<f64>) -> Result<(), String> {
@@ -330,8 +330,8 @@ impl TableRows {
             let first = quoted(record.cell(0));
             return Err(format!("{} cells instead of {width}, the first {first}", record.len()));
         }
-        let decimal_comma = self.records.layout().form.decimal_comma;
-        self.preparation.record(record, &self.places, decimal_comma, raw)
+        let decimal_comma = self.records.layout().dialect.decimal_comma;
+        self.preparation.record(record, &self.indices, decimal_comma, raw)
     }
 }
 

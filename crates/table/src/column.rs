@@ -361,7 +361,7 @@ impl Treatment {
 
     /// True if the cell with these `raw` values is outside the range of the training rows.
     pub(crate) fn is_outside(&self, raw: &[f64]) -> bool {
-        self.ranged().is_some_and(|(place, scale)| scale.excludes(raw[place]))
+        self.ranged().is_some_and(|(index, scale)| scale.excludes(raw[index]))
     }
 
     /// Minimum and maximum of the training rows in words; `None` for words.
@@ -399,9 +399,9 @@ fn code(values: &[String], text: &str) -> f64 {
 fn push_parts(at: f64, kept: &[DatePart], raw: &mut Vec<f64>) {
     let all = parts(at);
     for part in kept {
-        let place = PARTS.iter().position(|name| *name == part.name);
-        raw.push(match place {
-            Some(place) => all.map_or(f64::NAN, |all| all[place]),
+        let index = PARTS.iter().position(|name| *name == part.name);
+        raw.push(match index {
+            Some(index) => all.map_or(f64::NAN, |all| all[index]),
             None => at,
         });
     }

@@ -429,11 +429,11 @@ fn are_counted_names(texts: &[&str], rows: &[Record]) -> bool {
     if !others.is_empty() || numbers.is_empty() || !words.iter().all(|&at| is_new(at)) {
         return false;
     }
-    let (first_place, first) = numbers[0];
-    let are_places = numbers.len() > 2
+    let (first_index, first) = numbers[0];
+    let are_indices = numbers.len() > 2
         && (0..=1).contains(&first)
-        && numbers.iter().all(|&(at, number)| number as usize == first as usize + at - first_place);
-    if are_places {
+        && numbers.iter().all(|&(at, number)| number as usize == first as usize + at - first_index);
+    if are_indices {
         // Many such numbers are not chance; few must not occur among the values below.
         let new = numbers.iter().filter(|&&(at, _)| is_new(at)).count();
         return numbers.len() > 9 || (rows.len() > 4 && new * 10 >= numbers.len() * 9);

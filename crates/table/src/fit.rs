@@ -403,9 +403,9 @@ impl<'a> ColumnValues<'a> {
         let mut kept: Vec<DatePart> = PARTS
             .iter()
             .enumerate()
-            .map(|(place, name)| DatePart {
+            .map(|(index, name)| DatePart {
                 name: (*name).to_owned(),
-                scale: Scale::fit(all.iter().map(|parts| parts[place]).collect(), scaling),
+                scale: Scale::fit(all.iter().map(|parts| parts[index]).collect(), scaling),
             })
             .filter(|part| part.scale.least < part.scale.greatest)
             .collect();

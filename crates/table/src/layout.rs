@@ -12,7 +12,7 @@ use crate::{ColumnRef, Dialect, ReadOptions, Record, Separator, TableError, list
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The dialect.
-    pub form: Dialect,
+    pub dialect: Dialect,
     /// Unique names, one per column.
     pub names: Vec<String>,
     /// For each column, whether the file or the user names it.
@@ -48,7 +48,7 @@ impl Layout {
             let names = listed(repeated.iter().map(String::as_str), 5);
             notices.push(format!("the header repeats names; the columns are called {names}"));
         }
-        Self { form: dialect, names, is_named, notices }
+        Self { dialect, names, is_named, notices }
     }
 
     /// True if the columns have names, from a header or the user; otherwise positions identify them.
@@ -59,7 +59,7 @@ impl Layout {
 
     /// A notice for a table whose columns have no names: they are matched with the training table by position.
     #[must_use]
-    pub fn matched_by_place(&self) -> Option<String> {
+    pub fn matched_by_position(&self) -> Option<String> {
         (!self.has_names()).then(|| {
             format!(
                 "the file has no header: its {} columns are matched with those of the training table by position",
@@ -107,7 +107,7 @@ pub(crate) fn detect_layout(
         layout.notices.push(format!("line {line} is skipped: it contains neither data nor column names"));
     }
     let (splitter, at) =
-        start_of_data(&layout.form, rest, is_all, path, preamble as u64, first_line, header.rows)?;
+        start_of_data(&layout.dialect, rest, is_all, path, preamble as u64, first_line, header.rows)?;
     Ok((layout, splitter, skipped + at))
 }
 
@@ -233,13 +233,13 @@ mod tests {
         let options = ReadOptions { label: Some(label), ..ReadOptions::default() };
         let (layout, record) = layout_and_row(text, &options);
         let row: Vec<&str> = record.cells().collect();
-        (layout.form.to_string(), layout.names.join("/"), format!("{}: {}", record.line(), row.join("/")))
+        (layout.dialect.to_string(), layout.names.join("/"), format!("{}: {}", record.line(), row.join("/")))
     }
 
     /// Checks cases of table, dialect, names and first row. The last column is the label.
     fn check(cases: &[(&str, &str, &str, &str)]) {
         for &(text, dialect, names, row) in cases {
-            let found = read(text, ColumnRef::Place(-1));
+            let found = read(text, ColumnRef::Position(-1));
             let wanted = (format!("cells separated by {dialect}"), names.to_owned(), row.to_owned());
             assert_eq!(found, wanted, "{text:?}");
         }
@@ -396,7 +396,7 @@ mod tests {
         let marks = |text: &str| {
             let (layout, ..) =
                 detect_layout(text, true, Path::new("t.csv"), &ReadOptions::default()).unwrap();
-            layout.form.decimal_comma
+            layout.dialect.decimal_comma
         };
         assert!(marks("a;b\n1,5;1.234\n2,5;12.345\n"));
         assert!(marks("a;b\n1,234;x\n2,345;y\n"));

@@ -66,19 +66,19 @@ pub struct Remarks {
 }
 
 impl Preparation {
-    /// Appends the raw values of the cells of `record` at `places` to `raw`.
+    /// Appends the raw values of the cells of `record` at `indices` to `raw`.
     ///
     /// # Errors
     /// A message about the first cell that does not fit its column.
     pub fn record(
         &self,
         record: &Record,
-        places: &[usize],
+        indices: &[usize],
         decimal_comma: bool,
         raw: &mut Vec<f64>,
     ) -> Result<(), String> {
-        for ((column, treatment), &place) in self.used().zip(places) {
-            let text = record.cell(place);
+        for ((column, treatment), &index) in self.used().zip(indices) {
+            let text = record.cell(index);
             let kept = self.cell(column, treatment, text, decimal_comma, raw);
             kept.map_err(|expected| {
                 format!("column {}: expected {expected}, found {}", quoted(&column.name), quoted(text))
@@ -234,10 +234,10 @@ mod tests {
     fn raw_records(preparation: &Preparation, text: &'static str) -> Result<Vec<f64>, String> {
         let reader = Box::new(std::io::Cursor::new(text));
         let mut records = Records::read(reader, Path::new("t.csv"), &preparation.read_options()).unwrap();
-        let places = preparation.places(records.layout(), Path::new("t.csv")).unwrap();
+        let indices = preparation.column_indices(records.layout(), Path::new("t.csv")).unwrap();
         let (mut record, mut raw) = (Record::default(), Vec::new());
         while records.next(&mut record).unwrap() {
-            preparation.record(&record, &places, false, &mut raw)?;
+            preparation.record(&record, &indices, false, &mut raw)?;
         }
         Ok(raw)
     }

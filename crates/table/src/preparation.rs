@@ -154,12 +154,12 @@ impl Preparation {
     #[must_use]
     pub fn numbers_among_features(&self) -> Vec<usize> {
         let mut start = 0;
-        let mut places = Vec::new();
+        let mut indices = Vec::new();
         for (_, treatment) in self.used() {
-            places.extend(start..start + treatment.numbers());
+            indices.extend(start..start + treatment.numbers());
             start += treatment.features();
         }
-        places
+        indices
     }
 
     /// The number of raw values per row.
@@ -186,14 +186,14 @@ impl Preparation {
     /// Converts all rows of `table` to raw values, [`Preparation::raw_width`] per row. Fails if a column is missing or a cell does
     /// not fit its column.
     pub fn rows(&self, mut table: Table) -> Result<Blocks<f64>, TableError> {
-        let places = self.places(table.layout(), table.path())?;
+        let indices = self.column_indices(table.layout(), table.path())?;
         // The raw values of each distinct text, by column.
         let mut texts: Vec<Vec<Vec<f64>>> = Vec::new();
-        for ((column, _), &place) in self.used().zip(&places) {
-            let of_texts = table.texts(place).iter().map(|text| {
+        for ((column, _), &index) in self.used().zip(&indices) {
+            let of_texts = table.texts(index).iter().map(|text| {
                 let mut raw = Vec::new();
                 column.raw(ParsedCell::Text(text), &mut raw).map_err(|expected| {
-                    let line = table.first_line(place, text, 0..table.rows() as u32);
+                    let line = table.first_line(index, text, 0..table.rows() as u32);
                     cell_mismatch(&table, line, &column.name, expected, quoted(text))
                 })?;
                 Ok(raw)
@@ -204,21 +204,21 @@ impl Preparation {
         table
             .take_cells()
             .numbers(self.raw_width(), |at, row, out| {
-                raw_row(&used, &places, &texts, row, out).map_err(|odd| (at, odd))
+                raw_row(&used, &indices, &texts, row, out).map_err(|odd| (at, odd))
             })
             .map_err(|(row, odd)| odd_number(&table, row, odd))
     }
 
     /// The indices of the used columns in a table with this `layout`. Columns are matched by name; by position if the table has
     /// no header and has all columns of the training table, with or without the label. Fails if a column is missing.
-    pub fn places(&self, layout: &Layout, path: &Path) -> Result<Vec<usize>, TableError> {
+    pub fn column_indices(&self, layout: &Layout, path: &Path) -> Result<Vec<usize>, TableError> {
         let is_used = |at: &usize| self.columns[*at].treatment.is_some();
         let width = layout.names.len();
         if !layout.has_names() && width == self.columns.len() {
             return Ok((0..width).filter(is_used).collect());
         }
-        let by_place = !layout.has_names() && width == self.names.len();
-        let names = if by_place { &self.names } else { &layout.names };
+        let by_position = !layout.has_names() && width == self.names.len();
+        let names = if by_position { &self.names } else { &layout.names };
         let known: HashMap<&str, usize> =
             names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
         let absent: Vec<&str> = self
@@ -256,16 +256,16 @@ impl Preparation {
 /// A cell that does not fit its column: the index of the column, the number (NaN if missing) and the expected content.
 type OddNumber = (usize, f64, &'static str);
 
-/// Appends the raw values of the cells of `row` at `places`. `texts` holds the raw values of the texts of each column.
+/// Appends the raw values of the cells of `row` at `indices`. `texts` holds the raw values of the texts of each column.
 fn raw_row(
     columns: &[&Column],
-    places: &[usize],
+    indices: &[usize],
     texts: &[Vec<Vec<f64>>],
     row: &[Cell],
     raw: &mut Vec<f64>,
 ) -> Result<(), OddNumber> {
-    for ((column, &place), texts) in columns.iter().zip(places).zip(texts) {
-        let (given, number) = match row[place].value() {
+    for ((column, &index), texts) in columns.iter().zip(indices).zip(texts) {
+        let (given, number) = match row[index].value() {
             Value::Number(number) => (ParsedCell::Number(number), number),
             Value::Missing => (ParsedCell::Missing, f64::NAN),
             Value::Text(text) => {
@@ -273,7 +273,7 @@ fn raw_row(
                 continue;
             }
         };
-        column.raw(given, raw).map_err(|expected| (place, number, expected))?;
+        column.raw(given, raw).map_err(|expected| (index, number, expected))?;
     }
     Ok(())
 }

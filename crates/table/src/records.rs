@@ -41,7 +41,7 @@ pub enum ColumnRef {
     /// The name in the header.
     Name(String),
     /// 1 is the first column, -1 the last.
-    Place(i64),
+    Position(i64),
 }
 
 impl ColumnRef {
@@ -53,12 +53,12 @@ impl ColumnRef {
                 let mut alike = (0..names.len()).filter(|&at| names[at].eq_ignore_ascii_case(name.trim()));
                 alike.next().filter(|_| alike.next().is_none())
             }),
-            Self::Place(place) => {
-                let name = place.to_string();
+            Self::Position(position) => {
+                let name = position.to_string();
                 let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
-                names.iter().position(|other| *other == name).or_else(|| match *place {
-                    place @ 1.. if place <= count => Some((place - 1) as usize),
-                    place @ ..=-1 if place >= -count => Some((count + place) as usize),
+                names.iter().position(|other| *other == name).or_else(|| match *position {
+                    position @ 1.. if position <= count => Some((position - 1) as usize),
+                    position @ ..=-1 if position >= -count => Some((count + position) as usize),
                     _ => None,
                 })
             }
@@ -69,7 +69,7 @@ impl ColumnRef {
     pub(crate) fn is_named_in<'a>(&self, mut cells: impl Iterator<Item = &'a str>) -> bool {
         match self {
             Self::Name(name) => cells.any(|cell| cell.trim().eq_ignore_ascii_case(name.trim())),
-            Self::Place(_) => false,
+            Self::Position(_) => false,
         }
     }
 }
@@ -78,7 +78,7 @@ impl fmt::Display for ColumnRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.write_str(&quoted(name)),
-            Self::Place(place) => write!(f, "number {place}"),
+            Self::Position(position) => write!(f, "number {position}"),
         }
     }
 }
@@ -224,7 +224,7 @@ impl Records {
     #[must_use]
     pub fn called(mut self, names: &[String]) -> Self {
         if !self.layout.has_names() && self.layout.names.len() == names.len() {
-            self.layout.notices.extend(self.layout.matched_by_place());
+            self.layout.notices.extend(self.layout.matched_by_position());
             self.layout.names = names.to_vec();
             self.layout.is_named = vec![true; names.len()];
         }
@@ -394,10 +394,13 @@ mod tests {
             (name("class"), name("Class"), name("weight "), name("CLASS")),
             (Some(2), Some(1), Some(4), None)
         );
-        let place = |place: i64| ColumnRef::Place(place).find(&names);
-        assert_eq!((place(1), place(5), place(-5), place(-1)), (Some(0), Some(4), Some(0), Some(3)));
+        let position = |position: i64| ColumnRef::Position(position).find(&names);
+        assert_eq!(
+            (position(1), position(5), position(-5), position(-1)),
+            (Some(0), Some(4), Some(0), Some(3))
+        );
         for out in [0, 6, -6, i64::MAX, i64::MIN] {
-            assert_eq!(place(out), None, "{out}");
+            assert_eq!(position(out), None, "{out}");
         }
     }
 

@@ -86,10 +86,10 @@ impl Scale {
         let lower =
             if count % 2 == 1 { upper } else { below.iter().copied().fold(f64::NEG_INFINITY, f64::max) };
         let median = lower / 2.0 + upper / 2.0;
-        let mut at = |place: usize| *values.select_nth_unstable_by(place, f64::total_cmp).1;
+        let mut at = |rank: usize| *values.select_nth_unstable_by(rank, f64::total_cmp).1;
         let quartiles = at(count * 3 / 4) - at(count / 4);
         let is_robust = scaling == Scaling::Robust && quartiles > 0.0 && quartiles.is_finite();
-        let is_by_place = scaling == Scaling::Quantile || (scaling == Scaling::Robust && !is_robust);
+        let is_by_rank = scaling == Scaling::Quantile || (scaling == Scaling::Robust && !is_robust);
         Self {
             median,
             offset: if is_robust { median } else { offset },
@@ -100,7 +100,7 @@ impl Scale {
                 && quartiles > 0.0
                 && (greatest - median).max(median - least) > FAR * quartiles,
             clipped: is_robust,
-            knots: if is_by_place { knots(values) } else { Vec::new() },
+            knots: if is_by_rank { knots(values) } else { Vec::new() },
         }
     }
 
@@ -111,7 +111,7 @@ impl Scale {
             return 0.0;
         }
         if let [_, .., _] = self.knots[..] {
-            return self.place(value);
+            return self.position(value);
         }
         let scaled = ((value - self.offset) / self.spread).clamp(f64::from(f32::MIN), f64::from(f32::MAX));
         if self.clipped {
@@ -122,7 +122,7 @@ impl Scale {
     }
 
     /// The position of `value` among the knots, from -1 to 1.
-    fn place(&self, value: f64) -> f32 {
+    fn position(&self, value: f64) -> f32 {
         let last = self.knots.len() - 1;
         let above = self.knots.partition_point(|knot| *knot <= value);
         if above == 0 {
@@ -189,8 +189,8 @@ mod tests {
         assert!((near.apply(near.offset + near.spread) - 0.948_683_3).abs() < 1e-6);
         assert!(far.apply(1e12) <= 3.0 && far.apply(1e12) > 2.99 && far.apply(-1e300) >= -3.0);
         let mostly_one = vec![7.0, 7.0, 7.0, 7.0, 7.0, 9.0];
-        let by_place = |scaling| Scale::fit(mostly_one.clone(), scaling);
-        assert_eq!(by_place(Scaling::Robust), by_place(Scaling::Quantile));
+        let scaled = |scaling| Scale::fit(mostly_one.clone(), scaling);
+        assert_eq!(scaled(Scaling::Robust), scaled(Scaling::Quantile));
     }
 
     #[test]
@@ -202,9 +202,9 @@ mod tests {
         ] {
             let scale = Scale::fit(values.clone(), Scaling::Quantile);
             assert!(scale.knots.len() <= 2 * KNOTS + 2 && scale.knots.is_sorted());
-            let mut places: Vec<f32> = values.iter().map(|&value| scale.apply(value)).collect();
-            places.sort_by(f32::total_cmp);
-            assert_eq!((places[0], places[999]), (-1.0, 1.0));
+            let mut positions: Vec<f32> = values.iter().map(|&value| scale.apply(value)).collect();
+            positions.sort_by(f32::total_cmp);
+            assert_eq!((positions[0], positions[999]), (-1.0, 1.0));
             assert_eq!((scale.apply(-1e300), scale.apply(f64::MAX)), (-1.0, 1.0));
             let mut different = values;
             different.sort_by(f64::total_cmp);

@@ -64,7 +64,7 @@ impl Table {
             as_text: &as_text,
             label,
             missing: &options.missing,
-            decimal_comma: table.layout.form.decimal_comma,
+            decimal_comma: table.layout.dialect.decimal_comma,
         };
         let mut numbers: Vec<HashMap<Box<str>, u32>> = vec![HashMap::new(); table.texts.len()];
         let (mut batch, mut next, mut told) = (Batch::default(), Batch::default(), 0);
@@ -364,7 +364,7 @@ pub(crate) mod tests {
 
     #[test]
     fn unusable_tables_are_refused() {
-        let last = || labelled(ColumnRef::Place(-1));
+        let last = || labelled(ColumnRef::Position(-1));
         let named = |name: &str| labelled(ColumnRef::Name(name.to_owned()));
         for (text, options, wanted) in [
             ("", last(), "empty table"),
@@ -372,7 +372,7 @@ pub(crate) mod tests {
             ("a,b\n", last(), "table without rows"),
             ("a\n1\n2\n", last(), "no feature columns"),
             ("a,b\n1,x\n", named("bb"), "did you mean data.label_column=\"b\"?"),
-            ("a,b\n1,x\n", labelled(ColumnRef::Place(3)), "expected a column number 3"),
+            ("a,b\n1,x\n", labelled(ColumnRef::Position(3)), "expected a column number 3"),
             ("a,b\n1,x\n2\n", last(), "t.csv, line 3: expected 2 cells, one for each column, found 1"),
             ("a,b,c\n1,\"x\n2,3\n", last(), "t.csv, line 2: expected a closed quote"),
         ] {

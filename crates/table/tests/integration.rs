@@ -320,7 +320,7 @@ struct Outcomes {
 
 /// Reads the table at `path`, fits half of its rows, and prepares all.
 fn try_table(path: &Path, outcomes: &mut Outcomes) -> Result<(), TableError> {
-    let options = ReadOptions { label: Some(ColumnRef::Place(-1)), ..ReadOptions::default() };
+    let options = ReadOptions { label: Some(ColumnRef::Position(-1)), ..ReadOptions::default() };
     outcomes.refused += 1;
     let table = Table::read(path, &options, &mut |_| {})?;
     outcomes.refused -= 1;
@@ -345,15 +345,15 @@ fn try_table(path: &Path, outcomes: &mut Outcomes) -> Result<(), TableError> {
     };
     // Read the rows again, as rows to predict.
     let mut records = Records::open(path, &preparation.read_options())?;
-    if let Ok(places) = preparation.places(records.layout(), path) {
-        let decimal_comma = records.layout().form.decimal_comma;
+    if let Ok(indices) = preparation.column_indices(records.layout(), path) {
+        let decimal_comma = records.layout().dialect.decimal_comma;
         let (mut record, mut raw) = (Record::default(), Vec::new());
         let mut remarks = Remarks::default();
         while records.next(&mut record)? {
             raw.clear();
-            if preparation.record(&record, &places, decimal_comma, &mut raw).is_ok() {
+            if preparation.record(&record, &indices, decimal_comma, &mut raw).is_ok() {
                 check(&raw);
-                let _ = preparation.remark(&raw, |used| record.cell(places[used]), &mut remarks);
+                let _ = preparation.remark(&raw, |used| record.cell(indices[used]), &mut remarks);
             }
         }
         let _ = preparation.sentences(&remarks);

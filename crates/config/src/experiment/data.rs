@@ -195,7 +195,7 @@ impl Default for Data {
 #[schemars(inline)]
 pub enum LabelColumn {
     /// Its position: 1 is the first, -1 the last.
-    Place(i64),
+    Position(i64),
     /// Its name in the header.
     Name(String),
 }
@@ -203,7 +203,7 @@ pub enum LabelColumn {
 impl fmt::Display for LabelColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Place(place) => place.fmt(f),
+            Self::Position(position) => position.fmt(f),
             Self::Name(name) => name.fmt(f),
         }
     }

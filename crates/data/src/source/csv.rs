@@ -114,7 +114,7 @@ pub fn read_options(data: &Data) -> Result<ReadOptions, DataError> {
     Ok(ReadOptions {
         label: Some(match &data.label_column {
             LabelColumn::Name(name) => ColumnRef::Name(name.clone()),
-            LabelColumn::Place(place) => ColumnRef::Place(*place),
+            LabelColumn::Position(position) => ColumnRef::Position(*position),
         }),
         header: data.header,
         names: data.names.clone(),
@@ -187,7 +187,7 @@ pub(crate) fn unlabelled_rows(path: &Path, profile: &Profile) -> Result<(Split, 
     let preparation = profile.row_preparation().ok_or_else(|| not_pictures(path))?;
     let table = read_table(path, &preparation.read_options(), &NoProgress)?;
     let count = table.rows();
-    let notices = table.layout().matched_by_place().into_iter().collect();
+    let notices = table.layout().matched_by_position().into_iter().collect();
     let rows = Split::pending((0..count as u32).collect(), vec![0; count]);
     Ok((prepared(rows, table, &preparation)?, notices))
 }
@@ -250,7 +250,7 @@ impl TableClasses {
             return Err(DataError::unfit("too many classes", mismatch.remedy(remedy)));
         }
         labels.notices.extend(alike(&classes));
-        if let LabelColumn::Place(_) = data.label_column {
+        if let LabelColumn::Position(_) = data.label_column {
             labels.notices.push(format!("the class is in {}", place()));
         }
         Ok(labels)

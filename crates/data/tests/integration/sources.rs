@@ -252,7 +252,7 @@ fn test_rows_that_equal_training_rows_are_counted_and_many_are_a_warning() {
 #[test]
 fn a_notice_tells_that_a_file_without_a_header_is_read_by_position() {
     let body = |count| rows(count, |row| format!("{row}.5,{},{}\n", row % 7, row % 2));
-    let last = |data| Data { label_column: LabelColumn::Place(-1), validation: Holdout::Count(0), ..data };
+    let last = |data| Data { label_column: LabelColumn::Position(-1), validation: Holdout::Count(0), ..data };
     let notices_of = |set: DataSet| {
         set.notices.into_iter().filter(|notice| notice.contains("no header")).collect::<Vec<_>>()
     };
