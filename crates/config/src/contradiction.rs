@@ -59,7 +59,7 @@ pub(crate) fn problems(checked: &CheckedExperiment<'_>) -> Vec<Problem> {
     let found = CHECKS.iter().filter_map(|check| check(checked));
     let found = found.chain(lowest_rate(checked)).chain(monitors(checked)).chain(weights(checked));
     found
-        .filter(|found| !found.keys.iter().any(|key| checked.state.doubtful.contains(*key)))
+        .filter(|found| !found.keys.iter().any(|key| checked.state.reported_keys.contains(*key)))
         .map(|found| found.into_problem(checked.state))
         .collect()
 }
@@ -73,14 +73,15 @@ impl Contradiction {
     fn into_problem(self, state: &ReaderState) -> Problem {
         let last = self.keys.iter().rev().max_by_key(|key| state.rank(key)).copied().unwrap_or_default();
         let origin = state.origin(last);
-        let places: Vec<String> = self
+        let other_origins: Vec<String> = self
             .keys
             .iter()
             .map(|key| (key, state.origin(key)))
             .filter(|(_, other)| other.is_given() && *other != origin)
             .map(|(key, other)| format!("; `{key}` is set in {}", other.seen_from(&origin)))
             .collect();
-        let fault = ConfigFault::Contradiction { message: self.message, places: places.concat() };
+        let fault =
+            ConfigFault::Contradiction { message: self.message, other_origins: other_origins.concat() };
         Problem::new(origin.is_given().then_some(origin), fault)
     }
 }

@@ -33,13 +33,13 @@ pub struct Document<'a> {
     starts: Vec<usize>,
 }
 
-/// The value of a file, with the place of each part.
+/// The value of a file, with the origin of each part.
 #[derive(Clone, Debug)]
 pub struct Located<T> {
     /// The file as a value.
     pub value: T,
-    places: BTreeMap<String, Origin>,
-    /// The place of problems with keys that the file does not have.
+    value_origins: BTreeMap<String, Origin>,
+    /// The origin of problems with keys that the file does not have.
     start: Origin,
 }
 
@@ -73,7 +73,7 @@ pub fn read<T: JsonSchema + DeserializeOwned>(
         return Err(ConfigError::new(state.problems));
     }
     let value = typed(values(&keys, &state.given))?;
-    Ok(Located { value, places: state.places, start: document.origin(&(0..0)) })
+    Ok(Located { value, value_origins: state.value_origins, start: document.origin(&(0..0)) })
 }
 
 impl<'a> Document<'a> {
@@ -100,7 +100,7 @@ impl<'a> Document<'a> {
         Err(problems.into_iter().map(|(_, problem)| problem).collect())
     }
 
-    /// The place of a part of the text.
+    /// The file and line of a part of the text.
     #[must_use]
     pub fn origin(&self, span: &Range<usize>) -> Origin {
         Origin::File { name: self.name.to_owned(), line: self.line(span.start) }
@@ -123,7 +123,7 @@ impl<T> Located<T> {
     /// A problem with the value at `path` (`expect[0].trial`).
     #[must_use]
     pub fn problem(&self, path: &str, message: String) -> Problem {
-        let origin = self.places.get(path).unwrap_or(&self.start).clone();
+        let origin = self.value_origins.get(path).unwrap_or(&self.start).clone();
         Problem::at(origin, message)
     }
 
@@ -137,7 +137,7 @@ impl<T> Located<T> {
             allowed: allowed.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "),
             hint: meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default(),
         };
-        Problem::new(self.places.get(path).unwrap_or(&self.start).clone(), fault)
+        Problem::new(self.value_origins.get(path).unwrap_or(&self.start).clone(), fault)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with an experiment: the kinds of problems, their places and messages, and suggestions for misspelt
+//! What can be wrong with an experiment: the kinds of problems, their origins and messages, and suggestions for misspelt
 //! names.
 
 use std::fmt;
@@ -19,7 +19,7 @@ pub struct ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{fault}", prefix(.origin.as_ref()))]
 pub struct Problem {
-    /// The place of the value; `None` if there is no such place (a file is missing).
+    /// Where the value with the problem comes from; `None` if there is no such value (a file is missing).
     pub origin: Option<Origin>,
     /// What is wrong.
     pub fault: ConfigFault,
@@ -139,12 +139,12 @@ pub enum ConfigFault {
         reason: String,
     },
     /// Values are allowed one by one, but not together.
-    #[error("{message}{places}")]
+    #[error("{message}{other_origins}")]
     Contradiction {
         /// The values, why they do not fit, and what to write instead.
         message: String,
-        /// The places of the other values, if they are elsewhere.
-        places: String,
+        /// The origins of the other values in words, if they are elsewhere.
+        other_origins: String,
     },
     /// Validation accepted values that the Rust type does not: an error in Kiln.
     #[error("cannot be read as an experiment: {message}")]
@@ -155,20 +155,20 @@ pub enum ConfigFault {
 }
 
 impl Problem {
-    /// A problem with a message of the caller's.
+    /// A problem with the value from `origin`, with a message of the caller's.
     #[must_use]
     pub fn at(origin: Origin, message: String) -> Self {
-        Self::new(origin, ConfigFault::Contradiction { message, places: String::new() })
+        Self::new(origin, ConfigFault::Contradiction { message, other_origins: String::new() })
     }
 
-    /// A problem at a place.
+    /// A problem with the value from `origin`.
     pub fn new(origin: impl Into<Option<Origin>>, fault: ConfigFault) -> Self {
         Self { origin: origin.into(), fault }
     }
 }
 
 impl ConfigError {
-    /// Sorts the problems: each file's from top to bottom, then those of other places in the order given.
+    /// Sorts the problems: each file's from top to bottom, then those of other origins in the order given.
     #[must_use]
     pub fn new(mut problems: Vec<Problem>) -> Self {
         let mut files: Vec<String> = Vec::new();
@@ -231,7 +231,7 @@ impl Origin {
         matches!(self, Self::File { name, .. } if name.starts_with(PRESET))
     }
 
-    /// The place as it is named in a message about `other`: only the line, if both are in the same file.
+    /// The origin in words, for a message about `other`: only the line, if both are in the same file.
     pub(crate) fn seen_from(&self, other: &Self) -> String {
         match (self, other) {
             (Self::File { name, line }, Self::File { name: here, .. }) if name == here => {
@@ -242,7 +242,7 @@ impl Origin {
     }
 }
 
-/// The place as messages and `config show` name it. Control characters become spaces: `config show` writes the place
+/// The origin as messages and `config show` name it. Control characters become spaces: `config show` writes the origin
 /// into a comment, which a line break would end.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,9 +26,9 @@ pub(crate) struct Reader<'a> {
 
 /// Where a layer's values come from.
 pub(crate) enum LayerSource<'a> {
-    /// A text with lines.
+    /// A text; the origin of each value is its line.
     Text(&'a Document<'a>),
-    /// A variable or an argument, which is one place for all its values.
+    /// A variable or an argument, which is the origin of all its values.
     Fixed(Origin),
 }
 
@@ -37,16 +37,18 @@ pub(crate) enum LayerSource<'a> {
 pub(crate) struct ReaderState {
     pub(crate) given: BTreeMap<String, GivenValue>,
     pub(crate) problems: Vec<Problem>,
-    /// Keys that have a problem. Later checks skip them, because a second message would only confuse.
-    pub(crate) doubtful: BTreeSet<String>,
-    /// Where each value was found, including values within lists and tables.
-    pub(crate) places: BTreeMap<String, Origin>,
+    /// Keys that a problem is about: its own, and those that a misspelt name may have meant. Later checks skip them,
+    /// because a second message would only confuse.
+    pub(crate) reported_keys: BTreeSet<String>,
+    /// The origin of each value by its path, including values within lists and tables (`expect[0].trial`).
+    pub(crate) value_origins: BTreeMap<String, Origin>,
 }
 
 /// A value from one of the layers.
 #[derive(Clone, Debug)]
 pub(crate) struct GivenValue {
     pub(crate) value: Value,
+    /// Where its key is written.
     pub(crate) origin: Origin,
     /// Number of its layer. A higher layer overrides a lower one; defaults have 0.
     pub(crate) rank: usize,
@@ -99,7 +101,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn missing(&mut self) {
         for key in &self.keys.keys {
             let is_given =
-                self.state.given.contains_key(&key.path) || self.state.doubtful.contains(&key.path);
+                self.state.given.contains_key(&key.path) || self.state.reported_keys.contains(&key.path);
             if key.field.required && !is_given {
                 let expected = key.field.kind.words();
                 self.report(&key.path, &(0..0), ConfigFault::Missing { key: key.path.clone(), expected });
@@ -121,7 +123,7 @@ impl<'a> Reader<'a> {
     /// Notes a problem with `key`, which is a path without list indices.
     pub(crate) fn report(&mut self, key: &str, span: &Range<usize>, fault: ConfigFault) {
         let origin = self.origin(span);
-        self.state.doubtful.insert(key.to_owned());
+        self.state.reported_keys.insert(key.to_owned());
         self.state.problems.push(Problem::new(origin, fault));
     }
 
@@ -162,12 +164,12 @@ impl<'a> Reader<'a> {
             found: shown(value),
             hint,
         };
-        self.doubt_section(section);
+        self.mark_section_reported(section);
         self.report(section, span, fault);
     }
 
-    fn doubt_section(&mut self, section: &str) {
-        self.state.doubtful.extend(self.keys.of_section(section).map(|key| key.path.clone()));
+    fn mark_section_reported(&mut self, section: &str) {
+        self.state.reported_keys.extend(self.keys.of_section(section).map(|key| key.path.clone()));
     }
 
     fn unknown(&mut self, path: &str, span: &Range<usize>, value: &SpannedValue<'_>) {
@@ -187,7 +189,7 @@ impl<'a> Reader<'a> {
         if !known_section && suggestions.is_empty() {
             return self.unknown_section(section, span);
         }
-        self.state.doubtful.extend(suggestions.iter().map(|key| (*key).to_owned()));
+        self.state.reported_keys.extend(suggestions.iter().map(|key| (*key).to_owned()));
         let hint =
             if suggestions.is_empty() { self.valid_beside(section, leaf) } else { question(&suggestions) };
         self.report(path, span, ConfigFault::UnknownKey { key: path.to_owned(), hint });
@@ -196,7 +198,7 @@ impl<'a> Reader<'a> {
     fn unknown_section(&mut self, section: &str, span: &Range<usize>) {
         let hint = match nearest_section(self.keys, section) {
             Some(meant) => {
-                self.doubt_section(meant);
+                self.mark_section_reported(meant);
                 format!("; did you mean `[{meant}]`?")
             }
             None => format!("; the sections are {}", self.sections()),
@@ -241,7 +243,7 @@ impl Reader<'_> {
     /// The value, if it is as `expected`; otherwise a problem is noted.
     fn value(&mut self, expected: ExpectedValue<'_>, found: &SpannedValue<'_>) -> Option<Value> {
         let origin = self.origin(&found.span());
-        self.state.places.insert(expected.path.to_owned(), origin);
+        self.state.value_origins.insert(expected.path.to_owned(), origin);
         match (expected.kind, found.get_ref()) {
             (ValueKind::Boolean, DeValue::Boolean(switch)) => Some(Value::Boolean(*switch)),
             (ValueKind::Integer, DeValue::Integer(number)) => self.whole(expected, found, integer(number)),

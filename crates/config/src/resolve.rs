@@ -48,7 +48,7 @@ pub struct Request {
 /// A layer between the experiment file and the environment: a table in another file, such as a study's `overrides`.
 #[derive(Clone, Copy, Debug)]
 pub struct Patch<'a> {
-    /// The file, for the places in messages.
+    /// The file, for the lines in messages.
     pub document: &'a Document<'a>,
     /// The keys and values, as in an experiment file.
     pub table: &'a DeTable<'a>,
@@ -61,7 +61,7 @@ pub struct Resolved {
     pub experiment: Experiment,
     /// Where each value comes from, for every key.
     pub origins: BTreeMap<String, Origin>,
-    /// Values that have no effect because of a higher layer, with the place of each: a base sets `momentum`, and the
+    /// Values that have no effect because of a higher layer, with the origin of each: a base sets `momentum`, and the
     /// file chooses another optimizer. The experiment has the default instead.
     pub unused: BTreeMap<String, (Value, Origin)>,
     /// The text of the experiment file, unchanged.
@@ -91,7 +91,7 @@ pub fn resolve_patched(request: &Request, patches: &[Patch<'_>]) -> Result<Resol
     if !complete {
         return Err(ConfigError::new(state.problems));
     }
-    let unused = settle(&mut state);
+    let unused = report_or_remove_ineffective(&mut state);
     let experiment = experiment(&mut state, false)?;
     let origin = |key: &str| (key.to_owned(), state.origin(key));
     Ok(Resolved {
@@ -193,12 +193,12 @@ pub(crate) fn typed<T: DeserializeOwned>(values: Table) -> Result<T, ConfigError
 
 /// Reports every given value that has no effect. If a higher layer took the effect away, this is not a mistake (a base
 /// sets `momentum`, the file chooses adam): such values are removed and returned.
-fn settle(state: &mut ReaderState) -> BTreeMap<String, GivenValue> {
+fn report_or_remove_ineffective(state: &mut ReaderState) -> BTreeMap<String, GivenValue> {
     let mut unused = BTreeMap::new();
     // A removed key counts as its default for the keys after it, so a key must come before the keys that depend on it.
     for (key, condition) in Keys::experiment().keys.iter().flat_map(conditions) {
-        let is_doubtful = [&key.path, &condition.key].iter().any(|key| state.doubtful.contains(*key));
-        if is_doubtful || is_fine(key, condition, state) {
+        let is_reported = [&key.path, &condition.key].iter().any(|key| state.reported_keys.contains(*key));
+        if is_reported || is_fine(key, condition, state) {
             continue;
         }
         if state.rank(&condition.key) > state.rank(&key.path) {
@@ -256,17 +256,17 @@ fn is_met(is: &Requirement, governor: Option<&Value>) -> bool {
 fn report(key: &Key, Condition { key: governor, is }: &Condition, state: &mut ReaderState) {
     let Some(given) = state.given.get(&key.path) else { return };
     let value = value(state, governor).map(literal).unwrap_or_default();
-    let place = state.origin(governor).seen_from(&given.origin);
+    let governor_origin = state.origin(governor).seen_from(&given.origin);
     let remedy = match is {
         Requirement::OneOf(_) => format!("it is for {}", is.words()),
         Requirement::LeftOut => "leave one of them out".to_owned(),
         Requirement::Positive | Requirement::Zero | Requirement::On => format!("it needs {}", is.words()),
     };
-    let reason = format!("with `{governor}` = {value} ({place}); {remedy}");
+    let reason = format!("with `{governor}` = {value} ({governor_origin}); {remedy}");
     let found = excerpt(&literal(&given.value));
     let fault = ConfigFault::NoEffect { key: key.path.clone(), found, reason };
     let problem = Problem::new(given.origin.clone(), fault);
-    state.doubtful.insert(key.path.clone());
+    state.reported_keys.insert(key.path.clone());
     state.problems.push(problem);
 }
 

@@ -239,8 +239,12 @@ impl UnreadablePictures {
         self.pictures.extend(other.pictures);
     }
 
-    /// Applies `policy`: an error that names the pictures, or a notice. Names are relative to `root`.
-    pub(super) fn settle(mut self, root: &Path, policy: Policy) -> Result<Option<String>, DataError> {
+    /// By `policy`, an error that names the pictures or a notice that they are left out. Names are relative to `root`.
+    pub(super) fn into_notice_or_error(
+        mut self,
+        root: &Path,
+        policy: Policy,
+    ) -> Result<Option<String>, DataError> {
         let count = self.pictures.len();
         let name =
             |(path, _): &(PathBuf, DataError)| path.strip_prefix(root).unwrap_or(path).display().to_string();

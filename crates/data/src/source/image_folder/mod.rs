@@ -123,7 +123,7 @@ fn decoded(
     for split in [&mut validation, &mut test].into_iter().flatten() {
         unreadable.extend(take(&mut split.unreadable));
     }
-    notices.extend(unreadable.settle(root, data.unreadable)?);
+    notices.extend(unreadable.into_notice_or_error(root, data.unreadable)?);
     if let Some(class) = (0..found.len()).find(|&class| train.lacks(class)) {
         let mismatch = Mismatch::new(&found[class].path, "at least one picture that can be read", "none");
         return Err(DataError::unfit("class without pictures", mismatch));
@@ -203,7 +203,7 @@ pub(super) fn labelled(path: &Path, data: &Data, profile: &Profile) -> Result<Sp
     let channels = if channels == 1 { Channels::Grey } else { Channels::Rgb };
     let options = PictureOptions { size, channels, white: profile.reading.picture_white };
     let mut split = DecodedSplit::new(&found, &profile.classes, options, "test")?;
-    let left_out = take(&mut split.unreadable).settle(path, data.unreadable)?;
+    let left_out = take(&mut split.unreadable).into_notice_or_error(path, data.unreadable)?;
     for notice in skipped.notices().into_iter().chain(left_out) {
         tracing::warn!(notice, "other pictures");
     }
