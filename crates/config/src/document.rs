@@ -1,22 +1,16 @@
 //! A TOML text: reading it from a file, its table, its lines, and messages about its syntax.
 //!
-//! Public because a study's file and a worked example are read with the same checks as an experiment file.
+//! Public because a study's file is made of tables that it reads by itself.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
-use crate::keys::Keys;
 use crate::problem::nearest_word;
-use crate::reader::{LayerSource, Reader, ReaderState};
-use crate::resolve::{typed, values};
-use crate::{ConfigError, ConfigFault, Origin, Problem, layers};
+use crate::{ConfigError, ConfigFault, Origin, Problem};
 
 /// The longest part of a line that a message repeats, in characters.
 const LONGEST_EXCERPT: usize = 60;
@@ -33,47 +27,12 @@ pub struct Document<'a> {
     starts: Vec<usize>,
 }
 
-/// The value of a file, with the origin of each part.
-#[derive(Clone, Debug)]
-pub struct Located<T> {
-    /// The file as a value.
-    pub value: T,
-    value_origins: BTreeMap<String, Origin>,
-    /// The origin of problems with keys that the file does not have.
-    start: Origin,
-}
-
 /// The text of a configuration file.
 ///
 /// # Errors
 /// If the file is missing, a folder, larger than 16 MiB or not UTF-8, or the system refuses to read it.
 pub fn read_text(path: &Path) -> Result<String, ConfigError> {
     read_file(path).map_err(|fault| ConfigError::new(vec![Problem::new(None, fault)]))
-}
-
-/// Reads a file of any type with the checks that an experiment file gets: `T`'s schema gives the keys, their types and
-/// the values that they allow. `key=value` arguments override the file's values.
-///
-/// # Errors
-/// All problems of the file and of the arguments.
-pub fn read<T: JsonSchema + DeserializeOwned>(
-    document: &Document<'_>,
-    overrides: &[String],
-) -> Result<Located<T>, ConfigError> {
-    let keys = Keys::of::<T>();
-    let table = document.table().map_err(ConfigError::new)?;
-    let mut state = ReaderState::default();
-    let source = || LayerSource::Text(document);
-    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.document(&table);
-    for text in overrides {
-        layers::read_argument(&keys, &mut state, 2, text);
-    }
-    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.missing();
-    if !state.problems.is_empty() {
-        return Err(ConfigError::new(state.problems));
-    }
-    let value = typed(values(&keys, &state.given))?;
-    Ok(Located { value, value_origins: state.value_origins, start: document.origin(&(0..0)) })
 }
 
 impl<'a> Document<'a> {
@@ -116,28 +75,6 @@ impl<'a> Document<'a> {
         let text = self.text.lines().nth(line - 1).unwrap_or_default();
         let fault = syntax_fault(error.message(), text);
         (line, Problem::new(self.origin(&span), fault))
-    }
-}
-
-impl<T> Located<T> {
-    /// A problem with the value at `path` (`expect[0].trial`).
-    #[must_use]
-    pub fn problem(&self, path: &str, message: String) -> Problem {
-        let origin = self.value_origins.get(path).unwrap_or(&self.start).clone();
-        Problem::at(origin, message)
-    }
-
-    /// A problem with the name at `path`, which is not one of `allowed`.
-    #[must_use]
-    pub fn unknown_name(&self, path: &str, name: &str, allowed: &[&str]) -> Problem {
-        let meant = nearest_word(name, allowed.iter().copied());
-        let fault = ConfigFault::UnknownName {
-            key: path.to_owned(),
-            found: format!("{name:?}"),
-            allowed: allowed.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "),
-            hint: meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default(),
-        };
-        Problem::new(self.value_origins.get(path).unwrap_or(&self.start).clone(), fault)
     }
 }
 

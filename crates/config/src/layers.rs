@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use crate::document::{Document, read_file, syntax_fault};
 use crate::keys::{Keys, ValueKind};
-use crate::problem::{nearest_keys, nearest_word, question};
+use crate::problem::{PRESET, nearest_keys, nearest_word, question};
 use crate::reader::{LayerSource, Reader, ReaderState, SpannedValue, shown};
 use crate::{ConfigFault, Origin, Patch, Problem, Source};
 
@@ -17,9 +17,6 @@ const PREFIX: &str = "KILN_";
 
 /// Environment variables with the same prefix that the program itself reads. They do not set keys.
 pub const RESERVED_VARIABLES: [&str; 4] = ["KILN_DATA_DIR", "KILN_ARTIFACTS", "KILN_LOG", "KILN_TOKEN"];
-
-/// Prefix of a built-in base's name in an [`Origin`].
-pub(crate) const PRESET: &str = "preset ";
 
 /// Built-in bases by their name in `extends`. They cannot collide with files, whose names end in `.toml`.
 const PRESETS: [(&str, &str); 1] = [("tabular", include_str!("../../../configs/presets/tabular.toml"))];

@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::keys::{Choice, Key, Keys, split};
-use crate::layers::PRESET;
 
 /// An experiment that cannot be used, with all its problems (at least one).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -194,6 +193,9 @@ fn prefix(origin: Option<&Origin>) -> String {
 fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
+
+/// Prefix of a built-in base's name in an [`Origin`].
+pub(crate) const PRESET: &str = "preset ";
 
 /// Where a value of an experiment comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
