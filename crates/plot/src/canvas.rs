@@ -15,7 +15,7 @@ use plotters::style::{
     Color as _, FontFamily, FontStyle, FontTransform, RGBAColor, ShapeStyle, TextStyle, register_font,
 };
 
-use crate::style::{DARK, GREY};
+use crate::color::{DARK, GREY};
 use crate::{Color, PlotError};
 
 /// plotters draws text in a bitmap too high by this share of its size.

@@ -6,7 +6,7 @@ use crate::axis::{Scale, can_be_shown};
 use crate::canvas::{
     self, Anchor, Canvas, Chart, DrawResult, LABEL, Pen, SMALL, TITLE, shortened, text_width,
 };
-use crate::style::PALETTE;
+use crate::color::PALETTE;
 use crate::{Axis, PlotError};
 
 /// A chart with a row per trial, the first at the top: the mean over its seeds, one standard deviation to each side, the seeds,

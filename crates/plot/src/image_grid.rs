@@ -3,7 +3,7 @@
 use plotters::prelude::DrawingBackend;
 
 use crate::canvas::{self, Anchor, Canvas, Chart, DrawResult, SMALL, TITLE, shortened};
-use crate::style::PALETTE;
+use crate::color::PALETTE;
 use crate::{Color, PlotError};
 
 /// A grid of images. It exists only as PNG, because images consist of pixels anyway.

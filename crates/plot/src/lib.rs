@@ -5,7 +5,7 @@
 //! gives the same bytes.
 //!
 //! Each chart has a file. It checks its numbers, computes a layout and draws it on a `canvas`, which writes both formats. `axis`
-//! has scales, ticks and the frame between two axes; `style` has colours, dashes and the legend.
+//! has scales, ticks and the frame between two axes; `color` has the colours, `style` has dashes and the legend.
 //!
 //! An SVG shows values in tooltips without a script, by `title` elements. It scales, has a transparent background, leaves the
 //! font to the viewer, and uses only colours that are visible on white and on near-black, because pages may be either. A PNG is
@@ -13,6 +13,7 @@
 
 mod axis;
 mod canvas;
+mod color;
 mod error_bars;
 mod image_grid;
 mod line_chart;
@@ -22,13 +23,14 @@ mod reliability_diagram;
 mod style;
 
 pub use axis::{Axis, AxisRange};
+pub use color::Color;
 pub use error_bars::{ErrorBarChart, ErrorBarRow};
 pub use image_grid::{ImageGrid, Tile};
 pub use line_chart::{LineChart, Mark, Series};
 pub use matrix::{CellFormat, Matrix};
 pub use parallel_coordinates::{ParallelAxis, ParallelCoordinates, ParallelLine};
 pub use reliability_diagram::{ReliabilityBin, ReliabilityDiagram};
-pub use style::{Color, Dash, Style};
+pub use style::{Dash, Style};
 
 /// Why a chart cannot be drawn.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use crate::PlotError;
 use crate::canvas::{
     self, Anchor, Canvas, Chart, DrawResult, LABEL, Pen, SMALL, TITLE, Tooltip, shortened, text_width,
 };
-use crate::style::PALETTE;
+use crate::color::PALETTE;
 
 /// Parallel coordinates (Inselberg 1985): an axis for each setting, and a line for each trial through its values.
 #[derive(Clone, Debug, PartialEq)]

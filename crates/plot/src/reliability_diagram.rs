@@ -4,7 +4,8 @@ use plotters::prelude::DrawingBackend;
 
 use crate::axis::{Frame, Scale};
 use crate::canvas::{self, Anchor, Canvas, Chart, DrawResult, Pen, TITLE, Tooltip, shortened};
-use crate::style::{Legend, LegendKey, PALETTE, draw_reference_line, draw_whisker};
+use crate::color::PALETTE;
+use crate::style::{Legend, LegendKey, draw_reference_line, draw_whisker};
 use crate::{Axis, PlotError};
 
 /// A reliability diagram. The upper panel shows a bar of accuracy per bin of confidence, with a 95 % confidence interval at the
@@ -203,7 +204,7 @@ fn draw_bar<B: DrawingBackend>(
 mod tests {
     use super::*;
     use crate::canvas::svg_parts::{Label, decoded_png, elements, number, texts};
-    use crate::style::WHITE;
+    use crate::color::WHITE;
 
     fn bin(lower: f64, upper: f64, examples: u64, confidence: f64, accuracy: f64) -> ReliabilityBin {
         let interval = Some(((accuracy - 0.1).max(0.0), (accuracy + 0.1).min(1.0)));

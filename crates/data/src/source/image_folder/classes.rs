@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use kiln_config::listed as alternatives;
 use kiln_table::{ReadOptions, Record, Records, counted, listed, quoted};
 
-use super::entries::{Entry, FolderEntries, SkippedFiles, below};
+use super::entries::{Entry, FolderEntries, SkippedFiles, below, is_table};
 use crate::{DataError, Mismatch};
 
 /// The most tables that are searched.
@@ -259,12 +259,6 @@ pub(super) struct PictureTable {
     /// The column of the pictures' names.
     pub(super) file_column: usize,
     pub(super) has_header: bool,
-}
-
-/// Whether the file is a table, by its extension.
-pub(super) fn is_table(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    matches!(extension.as_deref(), Some("csv" | "tsv"))
 }
 
 impl PictureTable {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use kiln_table::{counted, listed};
 
-use super::classes::is_table;
 use crate::source::picture::{begins_as_picture, has_picture_name};
 use crate::source::start_of;
 use crate::{DataError, Mismatch};
@@ -114,6 +113,12 @@ fn kind(entry: &DirEntry, name: &str) -> EntryKind {
     } else {
         EntryKind::Other
     }
+}
+
+/// Whether the file is a table, by its extension.
+pub(super) fn is_table(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    matches!(extension.as_deref(), Some("csv" | "tsv"))
 }
 
 impl SkippedFiles {
