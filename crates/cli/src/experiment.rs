@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
+use kiln::environment;
 use kiln_config::{DIGITS, DataSource, Request, Resolved, Source, resolve};
 
 use crate::commands::files_and_keys;
@@ -114,13 +115,6 @@ pub(crate) fn name_of_data(path: &str) -> Option<String> {
 /// A word without `=` must be a file. A word with `=` is a file if one of that name exists.
 fn is_file(word: &str) -> bool {
     !word.contains('=') || PathBuf::from(word).is_file()
-}
-
-/// The environment variables that are valid UTF-8. Others cannot be Kiln's.
-pub(crate) fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
 }
 
 /// Bytes of a file that [`FileKind::of`] reads.

@@ -180,7 +180,8 @@ fn absolute_text(path: &Path) -> Option<PathBuf> {
 }
 
 /// The environment variables. Those that are not UTF-8 cannot be Kiln's.
-fn environment() -> Vec<(String, String)> {
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()

@@ -13,14 +13,14 @@ use std::{env, thread};
 
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
-use kiln::StopSignal;
+use kiln::{StopSignal, environment};
 use kiln_study::{
     Message, Plan, PlanRequest, Study, StudyStatus, Submission, TrainRequest, Worker, WorkerDone, WorkerEnd,
     Workers,
 };
 
 use super::{RootArgument, keys};
-use crate::experiment::{FileKind, environment};
+use crate::experiment::FileKind;
 use crate::failure::{Failure, stop_on_signals, stopped_by, unwritable};
 use crate::output::{log_to, print, print_json, quoted, say, table};
 use crate::view::{StudyUi, study_view};
