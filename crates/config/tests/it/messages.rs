@@ -358,7 +358,7 @@ fn mnist_is_the_assignments() {
 }
 
 /// `configs/reference.toml` must be the output of [`reference`]. After a change to a key, run
-/// `INSTA_UPDATE=always cargo test -p kiln-config` to write it.
+/// `INSTA_UPDATE=always cargo test --release --workspace --test it` to write it.
 #[test]
 fn the_reference_is_that_of_the_code() {
     let path = folder().join("reference.toml");

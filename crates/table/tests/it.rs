@@ -1,7 +1,7 @@
 //! Reads and prepares whole tables like other crates: workbooks and Parquet files, preparations that must not depend on rows
 //! other than the training rows, and tables with damaged bytes.
 //!
-//! `KILN_FUZZ_COUNT=5000 cargo test -p kiln-table --test integration changed_bytes` tries 5000 damaged tables.
+//! `KILN_FUZZ_COUNT=5000 cargo test --release --workspace --test it -- changed_bytes` tries 5000 damaged tables.
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 #![allow(clippy::print_stderr, reason = "the statistics of a fuzz run, and the table of a panic")]
 
