@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_found_by_its_key() {
+    fn a_value_in_a_file_of_the_system_is_found_by_its_key() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "NAME=x\nPRETTY_NAME=\"Some OS 1\"\nmodel name\t: A CPU\nempty=\n").unwrap();
         let path = file.path().to_str().unwrap();
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn linux_provides_memory_and_kernel() {
+    fn the_memory_and_the_kernel_are_found_on_linux() {
         let machine = Machine::detect();
         assert!(machine.memory_bytes.unwrap() > 64 << 20, "{machine:?}");
         assert!(machine.kernel.is_some() && machine.cores.unwrap() > 0, "{machine:?}");
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_a_checkout_there_is_no_state() {
+    fn outside_of_a_checkout_there_is_no_git_state() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(git_state(folder.path()), None);
     }

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_is_answered_with_similar_ones() {
+    fn the_error_of_a_missing_run_suggests_a_similar_one() {
         let run = TestRun::new();
         let mistyped = run.folder().with_file_name(run.id().replace('_', "-"));
         let resolved = Run::resolve(run.root(), &mistyped.to_string_lossy());
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn latest_is_by_start_and_not_by_name() {
+    fn latest_is_the_run_that_started_last_and_not_the_last_name() {
         let (first, _, third) = three_runs();
         assert_eq!(&Run::resolve(first.root(), "latest").unwrap(), &*first);
         assert_eq!(&Run::resolve(first.root(), "digits").unwrap(), &*first);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_a_whole_name_and_a_prefix_are_found() {
+    fn a_run_is_found_by_its_path_its_name_or_the_start_of_its_name() {
         let (first, second, third) = three_runs();
         let resolve = |text: &str| Run::resolve(first.root(), text);
         assert_eq!(&resolve(&second.folder().to_string_lossy()).unwrap(), &second);

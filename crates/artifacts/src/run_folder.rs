@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_half_way_leaves_nothing() {
+    fn a_full_disk_at_any_step_leaves_no_folder() {
         let inputs = RunInputs { resolved_toml: CONFIG, input_toml: "", overrides: &[], start: None };
         for fails_at in 0..8 {
             let root = tempfile::tempdir().unwrap();

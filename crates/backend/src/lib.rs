@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn automatic_selection_gives_a_reason() {
+    fn an_automatic_selection_names_its_reason() {
         let selected = select(&Backend::default()).expect("flex works everywhere");
         assert!(selected.reason.contains("works here"), "{}", selected.reason);
         assert!(selected.threads >= 1);

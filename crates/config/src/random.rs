@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_those_of_the_distributions() {
+    fn draws_have_the_mean_and_the_variance_of_their_distribution() {
         let mut stream = Stream::new(7, Purpose::Sampling, &[]);
         let count = 200_000;
         let mean = (0..count).map(|_| stream.uniform()).sum::<f64>() / f64::from(count);

@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_class_is_answered_with_those_there_are() {
+    fn the_error_of_an_unknown_class_lists_the_classes() {
         let error =
             ClassSelection::new(&classes(&["ant", "bee"]), &[ClassLabel::Name("cat".into())]).unwrap_err();
         assert_eq!(

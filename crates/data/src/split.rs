@@ -351,12 +351,12 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_in_columns() {
+    fn numbers_are_shown_in_aligned_columns() {
         assert_eq!(render_numbers(&[0, 255, 13, 7], 2), "  0 255\n 13   7\n");
     }
 
     #[test]
-    fn columns_are_named() {
+    fn each_value_is_shown_with_the_name_of_its_column() {
         let columns = [("length".to_owned(), 1.5), ("id".to_owned(), 2.0)];
         assert_eq!(render_columns(&columns), "length = 1.5\nid     = 2\n");
     }

@@ -388,7 +388,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_example_is_given_the_values_of_another() {
+    fn an_example_takes_the_values_of_another_in_one_column() {
         let split = Split::new(Storage::floats(3, (0..12_u8).map(f32::from).collect()), vec![0, 1, 0, 1]);
         let shape = Shape::Columns(["a", "b", "c"].map(str::to_owned).to_vec());
         let columns = split.used_columns(&shape);

@@ -103,13 +103,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_that_of_the_standard() {
+    fn a_text_has_the_hash_that_the_standard_gives() {
         // FIPS 180-4, example B.1.
         assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]
-    fn pieces_have_the_hash_of_the_whole() {
+    fn a_text_in_pieces_has_the_hash_of_the_whole_text() {
         let mut hasher = Hasher::default();
         hasher.update(b"a");
         hasher.update(b"bc");

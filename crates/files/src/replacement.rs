@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_leaves_the_old_content_or_the_new() {
+    fn a_crash_leaves_the_old_content_or_the_new_content() {
         let expected = [("old", 2), ("old", 2), ("new", 1)].map(|(text, files)| (text.to_owned(), files));
         assert_eq!(replace_with(Failure::Crash), expected);
     }

@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn values_outside_have_no_position() {
+    fn values_outside_of_the_axis_have_no_position() {
         let unit = scale(&Axis::unit("recall"), &[]);
         assert_eq!(
             [0.0, 0.5, 1.0, 1.0 + 1e-12].map(|value| unit.share(value)),
@@ -447,7 +447,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_are_some_ticks_in_order_within_the_ends(start in -290.0..290.0_f64, span in 0.01..80.0_f64) {
+        fn a_logarithmic_axis_has_distinct_ticks_in_order_within_its_ends(start in -290.0..290.0_f64, span in 0.01..80.0_f64) {
             let end = (start + span).min(299.0);
             let ticks = log_ticks(start, end, 10);
             prop_assert!((2..=13).contains(&ticks.len()), "{ticks:?}");

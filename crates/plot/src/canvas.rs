@@ -441,7 +441,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn width_follows_letters_and_size() {
+    fn the_width_of_a_text_depends_on_its_letters_and_its_size() {
         let [narrow, wide, wide_twice] = ["ill", "mmm", "mmmmmm"].map(|text| text_width(text, 10.0));
         assert!(narrow * 2.0 < wide, "{narrow} {wide}");
         assert!((wide_twice - 2.0 * wide).abs() < 0.2, "{wide_twice} {wide}");

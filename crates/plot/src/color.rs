@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn every_color_stands_out_on_white_and_on_near_black() {
+    fn every_colour_stands_out_on_white_and_on_near_black() {
         for color in PALETTE.into_iter().chain([GREY]) {
             for page in [WHITE, Color(0x16, 0x18, 0x1c)] {
                 assert!(color.contrast(page) >= 3.0, "{color:?} on {page:?}: {}", color.contrast(page));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_palette_is_distinct_with_color_blindness() {
+    fn the_palette_is_distinct_for_colour_blind_readers() {
         for (index, first) in PALETTE.into_iter().enumerate() {
             for second in PALETTE[index + 1..].iter().copied() {
                 for eye in [NORMAL, PROTANOPIA, DEUTERANOPIA] {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn ink_has_the_higher_contrast() {
+    fn ink_is_black_or_white_whichever_has_the_higher_contrast() {
         assert_eq!([WHITE.ink(), BLACK.ink(), Color(255, 255, 0).ink()], [BLACK, WHITE, BLACK]);
         assert_eq!(BLACK.toward(WHITE, 0.5), Color(128, 128, 128));
     }

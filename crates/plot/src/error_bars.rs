@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_png_has_twice_the_pixels_and_the_means() {
+    fn a_png_has_twice_the_pixels_and_shows_the_means() {
         let png = chart().to_png().unwrap();
         let image = decoded_png(&png, &chart().to_svg().unwrap());
         let crate::Color(red, green, blue) = PALETTE[0];

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn has_title_axes_legend_and_whole_epochs() {
+    fn a_chart_has_a_title_axes_a_legend_and_whole_epochs() {
         let svg = chart(vec![series("train", &[1.0, 0.5, 0.25]), series("validation", &[1.1, 0.6, 0.5])])
             .to_svg()
             .unwrap();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_legend_is_below_the_axes_and_whole() {
+    fn the_legend_is_below_the_axes_and_complete() {
         for count in [1, 12] {
             let chart = LineChart { series: roc().series[..count].to_vec(), ..roc() };
             let svg = chart.to_svg().unwrap();
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_break_the_file() {
+    fn the_markup_characters_of_a_name_are_escaped() {
         let svg = chart(vec![series("<a> & \"b\"\u{1}", &[1.0])]).to_svg().unwrap();
         assert!(svg.contains("&lt;a&gt; &amp; &quot;b&quot;\u{fffd}"), "{svg}");
     }

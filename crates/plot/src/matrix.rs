@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn both_axes_name_every_class_apart_from_the_others() {
+    fn the_class_names_on_both_axes_do_not_overlap() {
         for classes in [1, 2, 10, 20, 21, 40, 100] {
             let svg = matrix(classes).to_svg().unwrap();
             Label::assert_apart(&svg);
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_png_has_twice_the_pixels_and_every_color() {
+    fn a_png_has_twice_the_pixels_and_shows_every_colour() {
         let png = rates().to_png().unwrap();
         let image = decoded_png(&png, &rates().to_svg().unwrap());
         for rate in [0.975_f64, 0.025] {
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_legible_on_every_color() {
+    fn numbers_are_legible_on_every_colour() {
         for part in 0..=1000 {
             let color = ColorMap::color(f64::from(part) / 1000.0);
             assert!(color.contrast(color.ink()) >= 4.5, "{color:?}");

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_png_has_twice_the_pixels_and_the_bars() {
+    fn a_png_has_twice_the_pixels_and_shows_the_bars() {
         let png = diagram().to_png().unwrap();
         let image = decoded_png(&png, &diagram().to_svg().unwrap());
         let filled = WHITE.toward(PALETTE[0], FILL_OPACITY);

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_become_fewer_or_more_numbers() {
+    fn rows_of_cells_are_converted_to_fewer_or_more_numbers() {
         for width in [1, 3] {
             let mut blocks = Blocks::new(2);
             (0..100_000)

@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn all_cells_share_one_unit() {
+    fn a_column_has_a_unit_if_all_its_cells_have_it() {
         let unit = |texts: &[&'static str]| unit_of(&texts.iter().copied());
         assert_eq!(unit(&["74 bhp", "1,200.5 bhp", "-5 bhp"]), Some(("bhp", DecimalMark::Point)));
         assert_eq!(unit(&["7,5 l", "1.200 l"]), Some(("l", DecimalMark::Comma)));
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn all_cells_share_one_date_format() {
+    fn a_column_has_a_date_format_if_it_fits_all_its_cells() {
         let format = |texts: &[&'static str]| format_of(&texts.iter().copied());
         assert_eq!(format(&["2024-01-31", "1999-12-01"]), Some("%Y-%m-%d"));
         assert_eq!(format(&["01/02/2024", "02/01/2024"]), Some("%m/%d/%Y"));
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn times_become_days_and_parts() {
+    fn a_time_is_converted_to_days_and_to_its_parts() {
         let day = days("2024-02-29 18:30", "%Y-%m-%d %H:%M").unwrap();
         assert_eq!(day, 19782.0 + 18.5 / 24.0);
         assert_eq!(parts(day), Some([2024.0, 2.0, 29.0, 4.0, 18.0, 30.0]));

@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn other_encodings_are_noticed() {
+    fn other_encodings_lead_to_a_notice() {
         let records = read(b"gr\xf6\xdfe,k\n1,x\n2,y\n".to_vec()).unwrap();
         assert_eq!(records.layout().names, ["größe", "k"]);
         assert_eq!(

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outlier_is_noticed() {
+    fn an_outlier_leads_to_a_notice() {
         let values = |last: f64| (0..100).map(f64::from).chain([last]).collect::<Vec<_>>();
         assert!(Scale::fit(values(1e9), Scaling::Standard).is_far);
         assert!(!Scale::fit(values(10_000.0), Scaling::Standard).is_far);

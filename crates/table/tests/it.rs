@@ -95,7 +95,7 @@ fn fitted(rows: &[Vec<String>], scaling: Scaling) -> Preparation {
 }
 
 #[test]
-fn the_columns_are_of_every_kind() {
+fn the_generated_table_has_columns_of_every_kind() {
     let rows: Vec<Vec<String>> = (0..ROWS).map(row).collect();
     let kinds: Vec<ColumnKind> =
         fitted(&rows, Scaling::Unit).columns.iter().map(|column| column.kind).collect();
@@ -141,7 +141,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn other_rows_change_nothing(
+    fn rows_outside_of_the_training_split_do_not_change_the_preparation(
         others in proptest::collection::vec(proptest::collection::vec(other_cell(), 10), ROWS / 2),
         scaling in prop_oneof![Just(Scaling::Unit), Just(Scaling::Standard), Just(Scaling::Robust), Just(Scaling::Quantile)],
     ) {
@@ -157,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_other_rows_changes_nothing(order in Just((0..ROWS / 2).collect::<Vec<_>>()).prop_shuffle()) {
+    fn the_order_of_rows_outside_of_the_training_split_does_not_change_the_preparation(order in Just((0..ROWS / 2).collect::<Vec<_>>()).prop_shuffle()) {
         let rows: Vec<Vec<String>> = (0..ROWS).map(row).collect();
         let mut mixed = rows.clone();
         for (at, from) in order.into_iter().enumerate() {

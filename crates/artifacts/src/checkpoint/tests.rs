@@ -54,7 +54,7 @@ fn a_step_without_a_checkpoint_is_distinguished_from_a_damaged_one() {
 }
 
 #[test]
-fn damage_names_the_file_and_what_differs() {
+fn the_error_of_a_damaged_checkpoint_names_the_file_and_the_difference() {
     let (store, _folder) = store_with(&[1, 2, 3]);
     fs::write(model_file(&store, 1), b"01234").unwrap();
     let size = Damage::Size { expected: 10, found: 5 };
@@ -68,7 +68,7 @@ fn damage_names_the_file_and_what_differs() {
 }
 
 #[test]
-fn the_newest_good_one_is_found_and_the_damaged_ones_are_listed() {
+fn the_newest_good_checkpoint_is_found_and_the_damaged_ones_are_listed() {
     let (store, _folder) = store_with(&[9, 10, 11]);
     fs::remove_file(model_file(&store, 11)).unwrap();
     fs::write(store.folder().join("step-10/manifest.json"), "{}").unwrap();
@@ -78,7 +78,7 @@ fn the_newest_good_one_is_found_and_the_damaged_ones_are_listed() {
 }
 
 #[test]
-fn an_empty_store_has_no_newest() {
+fn an_empty_store_has_no_newest_checkpoint() {
     let (store, _folder) = store_with(&[]);
     assert_eq!(store.latest_good().unwrap().checkpoint, None);
     assert_eq!((store.best().unwrap(), store.last().unwrap()), (None, None));

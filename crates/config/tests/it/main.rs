@@ -156,7 +156,7 @@ fn a_mistake_in_a_base_names_the_base() {
 const MOMENTUM: &str = "[optimizer]\nname = \"sgd\"\nmomentum = 0.9\n";
 
 #[test]
-fn a_value_of_a_lower_layer_that_loses_its_effect_is_set_aside_and_shown() {
+fn a_value_of_a_lower_layer_that_loses_its_effect_is_left_out_and_shown() {
     let resolved = text(MOMENTUM, &["optimizer.name=adam"]).unwrap();
     assert_eq!(resolved.experiment.optimizer.name, OptimizerName::Adam);
     assert!(resolved.experiment.optimizer.momentum.abs() < 1e-15);
@@ -407,7 +407,7 @@ proptest! {
     }
 
     #[test]
-    fn any_patchwork_gives_an_experiment_or_a_message(patchwork in patchwork()) {
+    fn pieces_of_files_in_any_order_give_an_experiment_or_a_message(patchwork in patchwork()) {
         check(text(&patchwork, &[]), lines(&patchwork))?;
     }
 
@@ -433,7 +433,7 @@ proptest! {
 }
 
 #[test]
-fn extreme_depth_and_length_are_refused() {
+fn deeply_nested_values_and_very_long_keys_are_refused() {
     let deep = format!("model.hidden = {}", "[".repeat(100_000));
     assert!(text(&deep, &[]).is_err());
     let closed = format!("model.hidden = {}1{}", "[".repeat(60), "]".repeat(60));

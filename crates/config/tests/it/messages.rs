@@ -94,7 +94,7 @@ fn a_folder_is_refused() {
 }
 
 #[test]
-fn bytes_that_are_not_text_are_located() {
+fn an_error_names_the_line_of_bytes_that_are_not_text() {
     let message = refusal("a.toml", Some(b"seed = 1\nname = \"\xff\"\n"));
     assert_eq!(message, "cannot read `a.toml`: it is not UTF-8 text (line 2, byte 17)");
 }
@@ -138,7 +138,7 @@ fn values_are_toml_and_bare_words_are_text() {
 }
 
 #[test]
-fn a_key_that_holds_text_takes_whatever_is_given() {
+fn a_key_that_holds_text_takes_any_value_as_text() {
     assert_eq!(overridden(&["name=007"]).name, "007");
     assert_eq!(overridden(&["name=true"]).name, "true");
     assert_eq!(overridden(&["name=\"quoted\""]).name, "quoted");
@@ -344,7 +344,7 @@ fn the_built_in_experiment_needs_no_download() {
 }
 
 #[test]
-fn mnist_is_the_assignments() {
+fn the_file_for_mnist_has_the_settings_of_the_assignment() {
     let Experiment { name: _, seed: _, data, model, loss, optimizer, training, dashboard, .. } =
         file(&folder().join("mnist.toml"), &[]).unwrap().experiment;
     assert_eq!((data.source, data.normalization), (DataSource::Mnist, Normalization::Unit));

@@ -365,7 +365,7 @@ mod tests {
         }
 
         #[test]
-        fn a_mutated_file_is_refused_or_read_as_what_it_says(
+        fn a_file_with_changed_bytes_is_refused_or_read_as_its_header_says(
             position in 0_usize..28,
             value: u8,
             cut in 0_usize..29,

@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_set_split_and_content() {
+    fn the_name_of_a_file_gives_its_set_its_split_and_its_content() {
         let read = |name| IdxName::read(name).map(|name| (name.family, name.role, name.content));
         let some = |family: &str, role, content| Some((family.to_owned(), role, content));
         for (name, expected) in [

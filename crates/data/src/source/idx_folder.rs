@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn flat_images_are_squares() {
+    fn images_without_height_and_width_are_read_as_squares() {
         assert_eq!(images(&[2, 9], ImageEncoding::default()).unwrap().size(), [3, 3, 1]);
         let error = images(&[2, 8], ImageEncoding::default()).unwrap_err().to_string();
         assert!(error.contains("[2, 8]") && error.contains("square"), "{error}");
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn images_on_their_side_are_set_upright() {
+    fn transposed_images_are_set_upright() {
         let turned =
             images(&[1, 2, 3], ImageEncoding { is_transposed: true, ..ImageEncoding::default() }).unwrap();
         assert_eq!((turned.size(), turned.pixels), ([3, 2, 1], vec![0, 3, 1, 4, 2, 5]));

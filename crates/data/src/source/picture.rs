@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_three_planes_and_grey_is_one() {
+    fn a_colour_picture_has_three_planes_and_a_grey_one_has_one() {
         let coloured = picture(&[[200, 10, 20], [1, 2, 3]]);
         assert_eq!(planes(coloured.clone(), [1, 2], true), [200, 1, 10, 2, 20, 3]);
         assert_eq!(planes(coloured.clone(), [1, 2], false), coloured.into_luma8().into_raw());

@@ -427,7 +427,7 @@ fn values_are_the_numeric_columns_of_a_table() {
 
 #[test]
 #[expect(clippy::print_stderr, reason = "a test that checks nothing must say so")]
-fn mnist_is_the_published_one() {
+fn the_loaded_mnist_is_the_published_mnist() {
     let Some(data_dir) = env::var_os("KILN_DATA_DIR").map(PathBuf::from) else {
         eprintln!("SKIPPED: set KILN_DATA_DIR to a folder with MNIST to run this test");
         return;
