@@ -1,5 +1,5 @@
-//! What can be wrong with an experiment: the kinds of problems, their origins and messages, and suggestions for misspelt
-//! names.
+//! What can be wrong with an experiment: the kinds of problems, their origins and messages, and suggestions for
+//! misspelt names.
 
 use std::fmt;
 use std::path::PathBuf;
