@@ -5,8 +5,8 @@
 //!
 //! A file becomes an experiment in this order: `document` parses the text, `layers` combines bases, file, environment
 //! and command line, `reader` checks each value against its key, and `resolve` removes values without effect and asks
-//! `contradiction` whether the rest fits together. `problem` has the messages. `typed_file` reads other files, such as a
-//! study's, with the same checks.
+//! `contradiction` whether the rest fits together. `problem` has the messages. `resolve` also reads other files,
+//! such as a study's, with the same checks.
 //!
 //! `random` has the random streams of all crates, because they depend on nothing but the seed in the file.
 //!
@@ -23,7 +23,6 @@ mod problem;
 pub mod random;
 mod reader;
 mod resolve;
-mod typed_file;
 
 pub use document::{Document, read_text};
 pub use experiment::{
@@ -38,8 +37,7 @@ pub use keys::Choice;
 pub use layers::RESERVED_VARIABLES;
 pub use problem::{ConfigError, ConfigFault, Origin, Problem, listed, nearest_word};
 pub use reader::shown;
-pub use resolve::{Patch, Request, Resolved, Source, resolve, resolve_patched};
-pub use typed_file::{Located, read};
+pub use resolve::{Located, Patch, Request, Resolved, Source, read, resolve, resolve_patched};
 
 /// `configs/digits.toml`: the experiment of `kiln train` without a file. It needs no network.
 pub const DIGITS: &str = include_str!("../../../configs/digits.toml");

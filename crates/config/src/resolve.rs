@@ -1,9 +1,10 @@
 //! From the layers to one experiment: which values have an effect, whether they fit together, and where each comes
-//! from.
+//! from. [`read`] reads other files, such as a study's or a worked example, with the same checks.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 use toml::{Table, Value};
@@ -13,7 +14,8 @@ use crate::document::{Document, excerpt};
 use crate::experiment::{literal, rendered};
 use crate::facts::{Condition, Requirement};
 use crate::keys::{Key, Keys, insert, value_at};
-use crate::layers::Layers;
+use crate::layers::{Layers, read_argument};
+use crate::problem::nearest_word;
 use crate::reader::{GivenValue, LayerSource, Reader, ReaderState};
 use crate::{ConfigError, ConfigFault, Experiment, Origin, Problem};
 
@@ -273,6 +275,63 @@ fn report(key: &Key, Condition { key: governor, is }: &Condition, state: &mut Re
 fn value<'a>(state: &'a ReaderState, key: &str) -> Option<&'a Value> {
     let given = state.given.get(key).map(|given| &given.value);
     given.or_else(|| Keys::experiment().find(key).and_then(|key| key.field.default.as_ref()))
+}
+
+/// The value of a file, with the origin of each part.
+#[derive(Clone, Debug)]
+pub struct Located<T> {
+    /// The file as a value.
+    pub value: T,
+    value_origins: BTreeMap<String, Origin>,
+    /// The origin of problems with keys that the file does not have.
+    start: Origin,
+}
+
+/// Reads a file of any type with the checks that an experiment file gets: `T`'s schema gives the keys, their types and
+/// the values that they allow. `key=value` arguments override the file's values.
+///
+/// # Errors
+/// All problems of the file and of the arguments.
+pub fn read<T: JsonSchema + DeserializeOwned>(
+    document: &Document<'_>,
+    overrides: &[String],
+) -> Result<Located<T>, ConfigError> {
+    let keys = Keys::of::<T>();
+    let table = document.table().map_err(ConfigError::new)?;
+    let mut state = ReaderState::default();
+    let source = || LayerSource::Text(document);
+    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.document(&table);
+    for text in overrides {
+        read_argument(&keys, &mut state, 2, text);
+    }
+    Reader { keys: &keys, source: source(), rank: 1, state: &mut state }.missing();
+    if !state.problems.is_empty() {
+        return Err(ConfigError::new(state.problems));
+    }
+    let value = typed(values(&keys, &state.given))?;
+    Ok(Located { value, value_origins: state.value_origins, start: document.origin(&(0..0)) })
+}
+
+impl<T> Located<T> {
+    /// A problem with the value at `path` (`expect[0].trial`).
+    #[must_use]
+    pub fn problem(&self, path: &str, message: String) -> Problem {
+        let origin = self.value_origins.get(path).unwrap_or(&self.start).clone();
+        Problem::at(origin, message)
+    }
+
+    /// A problem with the name at `path`, which is not one of `allowed`.
+    #[must_use]
+    pub fn unknown_name(&self, path: &str, name: &str, allowed: &[&str]) -> Problem {
+        let meant = nearest_word(name, allowed.iter().copied());
+        let fault = ConfigFault::UnknownName {
+            key: path.to_owned(),
+            found: format!("{name:?}"),
+            allowed: allowed.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "),
+            hint: meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default(),
+        };
+        Problem::new(self.value_origins.get(path).unwrap_or(&self.start).clone(), fault)
+    }
 }
 
 #[cfg(test)]
