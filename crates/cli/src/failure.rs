@@ -350,7 +350,7 @@ fn on_signal(handler: impl Fn() + Send + 'static) -> Result<(), ctrlc::Error> {
 /// Whether this process was started with SIGHUP ignored, as by `nohup` or `trap "" HUP`.
 ///
 /// Children inherit this setting, so a shell that sends SIGHUP to itself survives only if the signal is ignored. A direct
-/// query needs unsafe code, or `/proc`, which macOS lacks. Without a shell the answer is no. Call this before a handler is
+/// query needs unsafe code, or `/proc`, which macOS lacks. Without a shell, the result is `false`. Call this before a handler is
 /// set: children do not inherit handlers.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {

@@ -298,3 +298,21 @@ fn unlabelled_predictions_equal_the_others_to_the_bit_in_batches_of_any_size() {
         }
     }
 }
+
+#[test]
+fn values_that_do_not_fit_the_network_are_refused() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let digits = experiment(DIGITS, &["training.epochs=1", "model.hidden=[8]"]).unwrap();
+    let session = Session::create(&digits, folder.path()).unwrap();
+    let outcome = session.train(perceptron, Options { dashboard: false, ..Options::default() }).unwrap();
+    let trained = Trained::open(outcome.run, None, perceptron).unwrap();
+    for (values, expected) in [
+        (vec![0.0; 63], "64 values for each example"),
+        (Vec::new(), "64 values for each example"),
+        (vec![f32::NAN; 64], "finite numbers"),
+    ] {
+        let message = trained.predict_values(&values).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}

@@ -54,6 +54,17 @@ fn a_step_without_a_checkpoint_is_distinguished_from_a_damaged_one() {
 }
 
 #[test]
+fn a_checkpoint_of_another_format_is_not_read() {
+    let (store, _folder) = store_with(&[1]);
+    let path = store.folder().join("step-1/manifest.json");
+    let manifest = fs::read_to_string(&path).unwrap();
+    fs::write(&path, manifest.replacen("\"format_version\": 1", "\"format_version\": 9", 1)).unwrap();
+    let (file, damage) = damage_of(store.load(1).unwrap_err());
+    assert_eq!(file, "manifest.json");
+    assert!(damage.to_string().contains("format version 9 is unknown"), "{damage}");
+}
+
+#[test]
 fn the_error_of_a_damaged_checkpoint_names_the_file_and_the_difference() {
     let (store, _folder) = store_with(&[1, 2, 3]);
     fs::write(model_file(&store, 1), b"01234").unwrap();

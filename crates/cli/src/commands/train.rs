@@ -119,7 +119,7 @@ pub(crate) struct TrainedRun<'a> {
     weights_sha256: &'a str,
     /// The test figures; null if the run was stopped before its test.
     test: Option<PassFigures>,
-    /// The figures of the baselines on the same examples; empty if there are none.
+    /// The figures of the baselines on the same examples; empty without baselines.
     baselines: &'a [Baseline],
     /// The problems that the figures show.
     findings: &'a [Finding],

@@ -195,9 +195,9 @@ const PHRASES: [&str; 22] = [
 fn stumbling(line: &str) -> Option<String> {
     let prose = &line[line.find("//").or_else(|| line.find('"'))?..];
     let words: Vec<String> = prose
-        .split(|sign: char| !sign.is_alphanumeric() && sign != '\'' && sign != '_')
+        .split(|sign: char| !sign.is_alphanumeric() && sign != '\'' && !"_{}".contains(sign))
         .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
+        .map(|word| if word == "None" { word.to_owned() } else { word.to_lowercase() })
         .collect();
     let has = |phrase: &&&str| {
         let parts: Vec<&str> = phrase.split(' ').collect();

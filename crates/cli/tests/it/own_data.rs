@@ -240,6 +240,21 @@ fn patients_folder() -> TestFolder {
 }
 
 #[test]
+fn changed_data_is_not_mixed_with_the_data_of_a_run() {
+    let test_folder = patients_folder();
+    let ended =
+        test_folder.run(&["train", "experiment.toml", "training.max_time=0.0001", "--no-report"]).expect(130);
+    let run = ended.stdout.trim().to_owned();
+    let rows = patients().replacen(",yes\n", ",no\n", 1);
+    fs::write(test_folder.path().join("rows.csv"), rows).unwrap();
+    let resume = ["resume", &run, "training.max_time=600"];
+    test_folder.run(&resume).expect(2).says(&["cannot resume", "changed data (SHA-256 was"]);
+    test_folder.run(&["evaluate", &run]).expect(1).says(&["the data has changed since the run was trained"]);
+    fs::write(test_folder.path().join("rows.csv"), patients()).unwrap();
+    test_folder.run(&resume).expect(0);
+}
+
+#[test]
 fn a_threshold_decides_wherever_a_class_is_named() {
     let test_folder = patients_folder();
     let run = test_folder.train_with_report(&["evaluation.decision=recall", "evaluation.wished=0.95"]);
