@@ -331,7 +331,7 @@ fn facts(run: &Run, status: &RunStatus) -> Vec<Vec<String>> {
         ("elapsed", format!("{:.1} s", status.elapsed_seconds)),
     ];
     if let Some(reason) = status.stop_reason {
-        facts.push(("stopped by", reason.to_string()));
+        facts.push(("stop reason", reason.to_string()));
     }
     if let Some(best) = status.best {
         facts.push(("best", format!("{:.4} in epoch {}", best.value, best.epoch)));
