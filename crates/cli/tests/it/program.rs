@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longer than any wait on a loaded machine. A longer wait fails.
-pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A temporary folder with `experiment.toml` and `artifacts/`.
