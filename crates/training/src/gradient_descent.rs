@@ -117,11 +117,16 @@ impl<M: Model> GradientDescent<M> {
         norms
     }
 
-    /// The figures of `batches` in inference.
-    pub(crate) fn infer(&self, batches: impl Iterator<Item = <M as TrainStep>::Input>) -> Tally {
-        let (model, mut tally) = (self.model().valid(), Tally::default());
-        batches.for_each(|batch| tally.merge(&InferenceStep::step(&model, batch).tally()));
-        tally
+    /// The figures of `batches` in inference. Fails at the first batch that the loader cannot give.
+    pub(crate) fn infer<E>(
+        &self,
+        mut batches: impl Iterator<Item = Result<<M as TrainStep>::Input, E>>,
+    ) -> Result<Tally, E> {
+        let model = self.model().valid();
+        batches.try_fold(Tally::default(), |mut tally, batch| {
+            tally.merge(&InferenceStep::step(&model, batch?).tally());
+            Ok(tally)
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use burn::optim::ModuleOptimizer;
 use burn::train::{Interrupter, TrainStep};
 use kiln_artifacts::StopReason;
 use kiln_config::random::{Purpose, Stream};
-use kiln_model::{Model, Named, Parameter, StepOutput, Tally, parameters};
+use kiln_model::{Model, Named, Parameter, StepOutput, parameters};
 
 use crate::TrainingError;
 use crate::checkpoint::{CheckpointWriter, OptimizerState, Snapshot};
@@ -228,27 +228,14 @@ impl<M: Model> TrainingLoop<'_, M> {
         Ok(())
     }
 
-    /// One pass over the validation split, which a batch that cannot be loaded ends with its error.
-    fn validate(&self) -> Result<Tally, TrainingError> {
-        let mut failed = None;
-        let batches =
-            self.validation.iter().map_while(|batch| batch.map_err(|error| failed = Some(error)).ok());
-        let tally = self.descent.infer(batches);
-        match failed {
-            Some(error) => Err(TrainingError::Burn(error.to_string())),
-            None => Ok(tally),
-        }
-    }
-
     /// Validates, logs, judges whether the epoch is the best, decides whether training ends, and saves.
     fn end_epoch(&mut self) -> Result<Option<StopReason>, TrainingError> {
         self.read_figures()?;
         self.recorder.end_training(&self.state, self.burn.processor);
         let started = Instant::now();
-        let validation = match self.context.validation {
-            Some(_) => Some(self.validate()?),
-            None => None,
-        };
+        let validation = self.context.validation.is_some();
+        let validation = validation.then(|| self.descent.infer(self.validation.iter())).transpose();
+        let validation = validation.map_err(|error| TrainingError::Burn(error.to_string()))?;
         let tallies = EpochTallies { train: self.state.epoch_tally, validation };
         let improved = self.context.judge_best(&tallies, &mut self.state);
         let seconds = started.elapsed().as_secs_f64();
