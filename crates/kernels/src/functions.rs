@@ -283,20 +283,9 @@ fn reduced(x: f32) -> (f32, f32) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use strum::IntoEnumIterator as _;
 
-    const ALL: [Activation; 10] = [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::LeakyRelu,
-        Activation::Tanh,
-        Activation::Sigmoid,
-        Activation::Silu,
-        Activation::Softplus,
-        Activation::Gelu,
-        Activation::Selu,
-        Activation::Mish,
-    ];
+    use super::*;
 
     fn at(function: Activation, z: f32) -> (f32, f32) {
         let (mut values, mut slopes) = ([z; WIDTH + 1], [0.0; WIDTH + 1]);
@@ -312,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_slope_is_the_derivative_of_the_values() {
-        for function in ALL {
+        for function in Activation::iter() {
             for z in [-7.3, -1.0, -0.1, 0.2, 1.5, 6.0] {
                 let (h, slope) = (1e-2, at(function, z).1);
                 let measured = (at(function, z + h).0 - at(function, z - h).0) / (2.0 * h);
@@ -323,7 +312,7 @@ mod tests {
 
     #[test]
     fn nan_is_never_hidden() {
-        assert!(ALL.into_iter().all(|function| at(function, f32::NAN).0.is_nan()));
+        assert!(Activation::iter().all(|function| at(function, f32::NAN).0.is_nan()));
     }
 
     /// The greatest relative error of `found` against `expected` on a range.

@@ -8,19 +8,7 @@ use kiln_kernels::{
     DropoutMask, Dropping, EmbeddedColumns, Epilogue, Fused, UpdateRule, cross_entropy, dropout_factors,
     hits, linear, periodic, softmax, square_sum,
 };
-
-const ACTIVATIONS: [Activation; 10] = [
-    Activation::Identity,
-    Activation::Relu,
-    Activation::LeakyRelu,
-    Activation::Tanh,
-    Activation::Sigmoid,
-    Activation::Silu,
-    Activation::Softplus,
-    Activation::Gelu,
-    Activation::Selu,
-    Activation::Mish,
-];
+use strum::IntoEnumIterator as _;
 
 /// Batch, inputs and outputs: single values, sizes that do not divide into whole blocks, and enough for several threads.
 const SIZES: [[usize; 3]; 6] =
@@ -156,7 +144,7 @@ fn difference(found: &[f32], expected: &[f64]) -> f64 {
 fn a_layer_and_its_gradients_are_those_of_double_precision_and_of_burn() {
     for sizes in SIZES {
         let (case, [batch, _, outputs]) = (LayerCase::new(sizes), sizes);
-        for activation in ACTIVATIONS {
+        for activation in Activation::iter() {
             let like = matrix(&vec![0.0; batch * outputs], [batch, outputs]);
             let factors = values(dropout_factors(like.inner(), mask()));
             let droppings = [

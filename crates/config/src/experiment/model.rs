@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{EnumIter, IntoStaticStr};
 
 use crate::facts::{AT_LEAST_0, FRACTION, GREATEST_COUNT, POSITIVE, When, between, number, plain};
 
@@ -125,7 +125,7 @@ impl Default for Model {
 }
 
 /// Activation functions, as PyTorch defines them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, EnumIter)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
     /// max(0, x).
