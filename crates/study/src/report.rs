@@ -58,18 +58,25 @@ pub(crate) const STYLE: &str = include_str!("style.css");
 /// Sections of the analysis that answer the study's question.
 const CONCLUSIONS: [&str; 3] = ["Ranking", "Which settings lead", "What to try"];
 
+/// The head of a study's page: its name, what it shows, and where the figures come from.
+pub(crate) fn page_header(study: &str, about: &str, provenance: &str) -> Markup {
+    let about = about.trim();
+    html! {
+        header {
+            h1 { (study) }
+            @if !about.is_empty() { p.lead { (about) } }
+            p.note { (provenance) }
+        }
+    }
+}
+
 /// `leaderboard.html` in `folder`; links to runs are relative to it.
 fn report_page(report: &TrialsReport, pictures: &[Picture], folder: &Path) -> String {
     let TrialsReport { results, analysis } = report;
-    let about = results.about.trim();
     let (conclusions, others): (Vec<&AnalysisSection>, Vec<&AnalysisSection>) =
         analysis.iter().partition(|section| CONCLUSIONS.contains(&section.title));
     let body = html! {
-        header {
-            h1 { (results.study) }
-            @if !about.is_empty() { p.lead { (about) } }
-            p.note { (provenance(results)) }
-        }
+        (page_header(&results.study, &results.about, &provenance(results)))
         nav aria-label="Sections" {
             a href="#conclusions" { "Conclusions" }
             a href="#leaderboard" { "Leaderboard" }

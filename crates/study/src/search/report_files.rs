@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use crate::StudyError;
 use crate::leaderboard::{Picture, TextTable, drawn_ones, made_by, markdown_table};
 use crate::ranking::Spread;
-use crate::report::{STYLE, link, run_report};
+use crate::report::{STYLE, link, page_header, run_report};
 use crate::search::Search;
 use crate::search::report::{SearchReport, SearchedTrial, TrialStage};
 use crate::search::space::{Dimension, Domain, NumberRange};
@@ -159,15 +159,10 @@ const MOST_ROWS: usize = 200;
 
 /// `leaderboard.html` in `folder`; links to runs are relative to it.
 fn leaderboard_page(report: &SearchReport, pictures: &[Picture], folder: &Path) -> String {
-    let about = report.about.trim();
     let drawn = |name: &str| pictures.iter().find(|picture| picture.name == name);
     let failed = report.trials.iter().any(|trial| trial.stage == TrialStage::Failed);
     let body = html! {
-        header {
-            h1 { (report.study) }
-            @if !about.is_empty() { p.lead { (about) } }
-            p.note { (provenance(report)) }
-        }
+        (page_header(&report.study, &report.about, &provenance(report)))
         nav aria-label="Sections" {
             a href="#conclusions" { "Conclusions" }
             a href="#leaderboard" { "Leaderboard" }
